@@ -1,0 +1,63 @@
+/**
+ * Every number that a user can run into, with its unit and its reason. `GET /v1/config` shows them; each is enforced,
+ * and tested on both sides of its edge. Byte limits count encoded bytes, not characters.
+ */
+export const limits = {
+  /** A chunk is one SQLite row. The platform allows 2 MB a row and a local SQLite more, so the bound is ours to keep. */
+  chunkBytesMax: 1_048_576,
+  /** A frame never spans two chunks. */
+  frameBytesMax: 1_048_576,
+  /** Encoded record. Leaves room for the frame's header and the record's length in one row. */
+  recordBytesMax: 1_000_000,
+  /** Decoded body of one append. Far below the 32 MiB of one call between objects. */
+  batchBytesMax: 8_388_608,
+  /** Keeps the answer (one verdict a record) smaller than the request. */
+  batchRecordsMax: 65_536,
+  /** Appends that wait in one partition for the next commit; beyond it the partition says `overloaded`. */
+  pendingBytesMax: 33_554_432,
+  /** Partition key. Also the length of a row's key in the opt-in key index. */
+  keyBytesMax: 1_024,
+  /** CloudEvents attributes and extension values other than data. */
+  attributeBytesMax: 4_096,
+  extensionsMax: 64,
+  tagsMax: 32,
+  tagBytesMax: 128,
+  /** Namespace and stream names: letters, digits, `.`, `_`, `-`. */
+  nameCharsMax: 128,
+  producerIdBytesMax: 128,
+  fenceBytesMax: 64,
+  partitionsMax: 1_024,
+  /** Streams of one namespace: its catalog is one object of 10 GB and lists page by page. */
+  streamsMax: 100_000,
+  /** Half the memory of an isolate (128 MB) must not go to the duplicate index: 16 bytes an id at half load. */
+  deduplicationIdsMax: 1_048_576,
+  deduplicationWindowMsMax: 86_400_000,
+  /** How far a client's timestamp may be ahead of the clock: later records cannot go back behind it. */
+  timestampAheadMsMax: 3_600_000,
+  /** Producers that one partition remembers; those idle for longer than `producerIdleMs` make room. */
+  producersMax: 100_000,
+  producerIdleMs: 604_800_000,
+  /** Answers that are remembered for each producer, so that pipelined batches can be retried. As in Kafka. */
+  producerBatchesKept: 5,
+  /** Runs of equal verdicts remembered for one batch of a producer: bounds its row. */
+  producerRunsMax: 1_024,
+  pageRecordsMax: 10_000,
+  pageBytesMax: 8_388_608,
+  /** Long-poll. Shorter than the idle time-out of common proxies (60 s). */
+  waitSecondsMax: 30,
+  /** Readers that one partition holds in long-poll. */
+  waitersMax: 10_000,
+  listMax: 1_000,
+  filterValuesMax: 32,
+} as const;
+
+/** What a request or a stream gets that says nothing. */
+export const defaults = {
+  partitions: 1,
+  deduplicationWindowMs: 120_000,
+  pageRecords: 1_000,
+  pageBytes: 1_048_576,
+  list: 100,
+} as const;
+
+export const version = "0.1.0";

@@ -1,0 +1,117 @@
+import { z } from "zod";
+import { defaults, limits } from "./limits.ts";
+
+const bytes = (text: string): number => new TextEncoder().encode(text).length;
+const text = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .refine((value) => bytes(value) <= max, { message: `must have at most ${max} bytes` });
+const attribute = text(limits.attributeBytesMax);
+const rfc3339 = z.iso.datetime({ offset: true, message: "must be an RFC 3339 time such as 2026-11-20T10:00:00Z" });
+const position = z
+  .number()
+  .int()
+  .min(0)
+  .max(Number.MAX_SAFE_INTEGER - 1);
+
+/** One record of an append. `data` is any JSON value and is stored as it was sent, byte for byte. */
+export const recordInput = z.strictObject({
+  key: text(limits.keyBytesMax).describe("Partition key: records of one key keep their order.").optional(),
+  data: z.unknown().describe("Any JSON value, stored byte for byte as sent.").optional(),
+  data_base64: z.base64().describe("Binary data, instead of `data`.").optional(),
+  datacontenttype: attribute.optional(),
+  id: attribute.describe("With `source`, what deduplication compares.").optional(),
+  source: attribute.optional(),
+  type: attribute.optional(),
+  subject: attribute.optional(),
+  time: rfc3339.optional(),
+  dataschema: attribute.optional(),
+  tags: z.array(text(limits.tagBytesMax)).max(limits.tagsMax).optional(),
+  extensions: z
+    .record(
+      z.string().regex(/^[a-z0-9]{1,64}$/, "must be lower-case letters and digits"),
+      z.union([attribute, z.boolean(), z.number().int().min(-2147483648).max(2147483647)]),
+    )
+    .refine((value) => Object.keys(value).length <= limits.extensionsMax, `at most ${limits.extensionsMax}`)
+    .describe("CloudEvents extension attributes.")
+    .optional(),
+  timestamp: z
+    .union([position, rfc3339])
+    .describe("Only for streams with `timestamps: client`: ms since 1970, or RFC 3339.")
+    .optional(),
+  offset: position.describe("Only for streams with `offsets: producer`.").optional(),
+});
+export type RecordInput = z.infer<typeof recordInput>;
+
+export const appendBody = z.strictObject({ records: z.array(recordInput).min(1).max(limits.batchRecordsMax) });
+
+const flag = z.enum(["true", "false"]).transform((value) => value === "true");
+const whole = z.coerce
+  .number()
+  .int()
+  .min(0)
+  .max(Number.MAX_SAFE_INTEGER - 1);
+const several = <T extends z.ZodType>(schema: T) => z.array(schema).max(limits.filterValuesMax).optional();
+
+/** Query of an append. `key`, `type` and `tag` apply to a raw body. */
+export const appendQuery = z.strictObject({
+  partition: whole.optional(),
+  ack: z.enum(["durable", "none"]).default("durable"),
+  atomic: flag.default(false),
+  expectedOffset: whole.optional(),
+  expectedKeyOffset: z.union([z.literal("none"), whole]).optional(),
+  fence: text(limits.fenceBytesMax).optional(),
+  verdicts: z.enum(["each", "runs"]).optional(),
+  raw: flag.default(false),
+  key: text(limits.keyBytesMax).optional(),
+  type: attribute.optional(),
+  tag: several(text(limits.tagBytesMax)),
+});
+export type AppendQuery = z.infer<typeof appendQuery>;
+
+/** Headers `Producer-Id`, `Producer-Epoch`, `Producer-Seq` of an idempotent producer; all three or none. */
+export const producerHeaders = z.strictObject({
+  id: text(limits.producerIdBytesMax),
+  epoch: whole,
+  sequence: whole,
+});
+
+/** Query of a read. `from`: an offset, `earliest`, `latest`, `-n`, an RFC 3339 time, or a cursor. */
+export const readQuery = z.strictObject({
+  partition: whole.optional(),
+  key: text(limits.keyBytesMax).optional(),
+  from: z.string().max(16_384).default("earliest"),
+  limit: z.coerce.number().int().min(1).max(limits.pageRecordsMax).default(defaults.pageRecords),
+  maxBytes: z
+    .union([z.literal("all"), z.coerce.number().int().min(1).max(limits.pageBytesMax)])
+    .default(defaults.pageBytes),
+  wait: z.coerce.number().min(0).max(limits.waitSecondsMax).default(0),
+  direction: z.enum(["forward", "backward"]).default("forward"),
+  type: several(attribute),
+  source: several(attribute),
+  tag: several(text(limits.tagBytesMax)),
+  match: z.enum(["any", "all"]).optional(),
+});
+export type ReadQuery = z.infer<typeof readQuery>;
+
+export const verdict = z.union([
+  z.object({ verdict: z.literal("appended"), partition: z.number().int(), offset: z.number().int() }),
+  z.object({ verdict: z.literal("duplicate"), partition: z.number().int(), offset: z.number().int() }),
+  z.object({
+    verdict: z.literal("rejected"),
+    partition: z.number().int().optional(),
+    reason: z.string(),
+    detail: z.string(),
+  }),
+]);
+export type Verdict = z.infer<typeof verdict>;
+
+/** Body of `…/partitions/{p}/trim`: drop what lies before an offset, or before a time. */
+export const trimBody = z.union([z.strictObject({ beforeOffset: position }), z.strictObject({ beforeTime: rfc3339 })]);
+
+/** Body of `…/partitions/{p}/fence`: the token that writers must name from now on; null lifts it. */
+export const fenceBody = z.strictObject({
+  token: text(limits.fenceBytesMax).nullable(),
+  expected: text(limits.fenceBytesMax).nullable().optional(),
+});

@@ -1,0 +1,105 @@
+import { z } from "zod";
+import { defaults, limits } from "./limits.ts";
+import { streamName } from "./names.ts";
+
+const count = (max: number) => z.number().int().min(1).max(max);
+
+/** What a user may set of a stream. Fields left out of a PUT keep their value, or take the default on creation. */
+export const streamConfig = z.strictObject({
+  partitions: count(limits.partitionsMax).describe("Partitions that take appends; may only grow.").optional(),
+  deduplicationWindowMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(limits.deduplicationWindowMsMax)
+    .describe("For how long a repeated CloudEvents source+id is answered as a duplicate, in ms; 0 turns it off.")
+    .optional(),
+  timestamps: z
+    .enum(["arrival", "client"])
+    .describe("`arrival`: the partition's clock. `client`: the record's own timestamp, raised to the one before it.")
+    .optional(),
+  offsets: z
+    .enum(["assigned", "producer"])
+    .describe("`assigned`: 0, 1, 2 … `producer`: each record brings its offset, strictly increasing. Set at creation.")
+    .optional(),
+  keyIndex: z
+    .boolean()
+    .describe("Keep the last offset of each key, for `expectedKeyOffset`: a row written per key and commit.")
+    .optional(),
+  recordBytesMax: count(limits.recordBytesMax).describe("Largest encoded record, in bytes.").optional(),
+  batchBytesMax: count(limits.batchBytesMax).describe("Largest decoded body of an append, in bytes.").optional(),
+  placement: z
+    .enum(["wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me"])
+    .describe("Where new partitions are placed. Partitions that exist do not move.")
+    .optional(),
+});
+
+/** A stream's configuration with every default filled in. `placement` stays absent where none was asked for. */
+export interface StreamConfig {
+  partitions: number;
+  deduplicationWindowMs: number;
+  timestamps: "arrival" | "client";
+  offsets: "assigned" | "producer";
+  keyIndex: boolean;
+  recordBytesMax: number;
+  batchBytesMax: number;
+  placement?: NonNullable<z.infer<typeof streamConfig>["placement"]>;
+}
+
+export const streamDefaults: StreamConfig = {
+  partitions: defaults.partitions,
+  deduplicationWindowMs: defaults.deduplicationWindowMs,
+  timestamps: "arrival",
+  offsets: "assigned",
+  keyIndex: false,
+  recordBytesMax: limits.recordBytesMax,
+  batchBytesMax: limits.batchBytesMax,
+};
+
+/** A partition as the map shows it: the hash range `[from, to)` of 32-bit key hashes that it owns, or owned. */
+export const partitionRange = z.object({
+  partition: z.number().int().describe("Number of the partition, never used again."),
+  from: z.number().int().describe("First key hash of the range."),
+  to: z.number().int().describe("Key hash after the range (at most 2^32)."),
+  epoch: z.number().int().describe("Generation: one more than its parent's."),
+  parent: z.number().int().optional().describe("The sealed partition that it continues."),
+  sealed: z.boolean().describe("Takes no more appends; its records stay readable."),
+});
+export type PartitionRange = z.infer<typeof partitionRange>;
+
+export const streamView = z.object({
+  namespace: z.string(),
+  stream: z.string(),
+  logId: z.string().describe("Identity of this creation of the stream; cursors carry it."),
+  config: streamConfig,
+  mapVersion: z.number().int(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+});
+export type StreamView = z.infer<typeof streamView>;
+
+export const namespaceView = z.object({ namespace: z.string(), createdAt: z.string() });
+export type NamespaceView = z.infer<typeof namespaceView>;
+
+/** Query of a list: names that start with `prefix`, after the name `after`. */
+export const listQuery = z.strictObject({
+  prefix: z.string().max(limits.nameCharsMax).optional(),
+  after: streamName.optional(),
+  limit: z.coerce.number().int().min(1).max(limits.listMax).default(defaults.list),
+});
+export type ListQuery = z.infer<typeof listQuery>;
+
+/** What `GET …/partitions/{p}` says. Times are RFC 3339, absent in an empty log. */
+export const partitionFacts = z.object({
+  partition: z.number().int(),
+  head: z.number().int().describe("Oldest readable offset."),
+  tail: z.number().int().describe("Next offset to be written."),
+  records: z.number().int(),
+  bytes: z.number().int().describe("Bytes of the chunks."),
+  chunks: z.number().int(),
+  firstTimestamp: z.string().optional(),
+  lastTimestamp: z.string().optional(),
+  sealed: z.boolean(),
+  fence: z.string().optional(),
+  rowsWritten: z.number().int().describe("Rows written since the object woke; the platform bills them."),
+});

@@ -1,0 +1,259 @@
+/** One namespace: its streams, their maps and configurations, and what is left to do for them. Synchronous. */
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
+import { type ListQuery, type PartitionRange, type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
+import type { Sql } from "../lib/sql.ts";
+import { firstMap, grow } from "./map.ts";
+import { type Job, Store, type StreamRow } from "./store.ts";
+
+/** A stream as callers route by it. Times are ms since 1970. */
+export interface Stream {
+  readonly name: string;
+  readonly logId: string;
+  readonly version: number;
+  readonly config: StreamConfig;
+  readonly map: readonly PartitionRange[];
+  readonly created: number;
+  readonly updated: number;
+}
+
+export interface Listed<T> {
+  readonly items: T[];
+  /** The name to go on after; absent on the last page. */
+  readonly after?: string;
+}
+
+/** A namespace that exists without being created, and stays. */
+const always = "default";
+
+const retryMs = (attempts: number) => Math.min(60_000, 500 * 2 ** attempts);
+const purgesAtOnce = 64;
+
+export class Catalog {
+  readonly #store: Store;
+
+  constructor(
+    readonly sql: Sql,
+    readonly namespace: string,
+  ) {
+    this.#store = new Store(sql);
+  }
+
+  /** When the namespace was created, in ms; undefined where it does not exist. */
+  get created(): number | undefined {
+    return this.#store.namespace(this.namespace) ?? (this.namespace === always ? 0 : undefined);
+  }
+
+  create(now: number): { created: boolean; since: number } {
+    const since = this.created;
+    if (since !== undefined) return { created: false, since };
+    this.#store.setNamespace(this.namespace, now);
+    return { created: true, since: now };
+  }
+
+  /** Deletes the namespace with all its streams; one that has streams only with `force`. */
+  destroy(force: boolean, now: number): Result<undefined> {
+    if (this.namespace === always)
+      return refuse("conflict", "the namespace 'default' always exists; delete its streams");
+    if (this.created === undefined) return this.#missing();
+    const count = this.#store.countStreams();
+    if (count > 0 && !force) {
+      const detail = `the namespace has ${count} streams, which would be deleted; delete them first, or pass force=true`;
+      return refuse("conflict", detail, { streams: count });
+    }
+    this.sql.transaction(() => {
+      for (const row of this.#store.streams("", "", Number.MAX_SAFE_INTEGER)) this.#drop(row, now);
+      this.#store.dropNamespace(this.namespace);
+    });
+    return ok(undefined);
+  }
+
+  stream(name: string): Result<Stream> {
+    if (this.created === undefined) return this.#missing();
+    const row = this.#store.stream(name);
+    if (row === undefined) return refuse("stream-not-found", `the stream '${name}' does not exist; create it with PUT`);
+    return ok(view(row));
+  }
+
+  streams(query: ListQuery): Result<Listed<Stream>> {
+    if (this.created === undefined) return this.#missing();
+    return ok(page(this.#store.streams(query.prefix ?? "", query.after ?? "", query.limit + 1).map(view), query.limit));
+  }
+
+  /**
+   * Creates a stream, or changes the fields that `change` names. The same call twice is the same as once. Where the
+   * stream grows, the new map takes effect when the partitions of `growing` have been sealed and `grown` was told.
+   */
+  put(
+    name: string,
+    change: Partial<StreamConfig>,
+    id: string,
+    now: number,
+  ): Result<{ stream: Stream; created: boolean }> {
+    if (this.created === undefined) return this.#missing();
+    const row = this.#store.stream(name);
+    if (row === undefined) return this.#createStream(name, change, id, now);
+    const before: StreamConfig = JSON.parse(row.config);
+    const after: StreamConfig = { ...before, ...change };
+    const problem = conflict(before, after);
+    if (problem !== undefined) return refuse("conflict", problem);
+    if (JSON.stringify(after) === row.config) return ok({ stream: view(row), created: false });
+    const growing =
+      after.partitions > before.partitions ? JSON.stringify(grow(latest(row), after.partitions)) : row.growing;
+    const changed: StreamRow = {
+      ...row,
+      config: JSON.stringify(after),
+      growing,
+      version: row.version + 1,
+      updated: now,
+    };
+    this.#store.setStream(changed);
+    return ok({ stream: view(changed), created: false });
+  }
+
+  drop(name: string, now: number): Result<undefined> {
+    if (this.created === undefined) return this.#missing();
+    const row = this.#store.stream(name);
+    if (row === undefined) return refuse("stream-not-found", `the stream '${name}' does not exist`);
+    this.sql.transaction(() => {
+      this.#drop(row, now);
+    });
+    return ok(undefined);
+  }
+
+  /** Notes that a partition is about to hold data, so that deletion finds it. Refuses one that is being sealed. */
+  open(name: string, partition: number): Result<Stream> {
+    const stream = this.stream(name);
+    if (!stream.ok) return stream;
+    const row = this.#store.stream(name)!;
+    const range = latest(row).find((one) => one.partition === partition);
+    const known = stream.value.map.some((one) => one.partition === partition);
+    if (range === undefined || !known) {
+      return refuse("partition-not-found", `the stream has no partition ${partition}`);
+    }
+    if (!this.#store.opened(stream.value.logId).includes(partition)) {
+      const sealing = range.sealed && !stream.value.map[partition].sealed;
+      if (sealing) return refuse("unavailable", `partition ${partition} is being split; try again in a moment`);
+      this.#store.setOpened(stream.value.logId, partition);
+    }
+    return stream;
+  }
+
+  opened(logId: string): number[] {
+    return this.#store.opened(logId);
+  }
+
+  /** Streams whose next map waits for its parents to be sealed, with the parents that have ever been opened. */
+  growing(): { name: string; logId: string; parents: number[] }[] {
+    return this.#store.streamsGrowing().map((row) => {
+      const next = latest(row);
+      const parents = view(row)
+        .map.filter((range) => !range.sealed && next[range.partition].sealed)
+        .map((range) => range.partition);
+      const opened = this.#store.opened(row.id);
+      return { name: row.name, logId: row.id, parents: parents.filter((parent) => opened.includes(parent)) };
+    });
+  }
+
+  /** The parents are sealed: the next map is the map. */
+  grown(name: string, logId: string, now: number): void {
+    const row = this.#store.stream(name);
+    if (row?.id !== logId || row.growing === null) return;
+    this.#store.setStream({ ...row, map: row.growing, growing: null, version: row.version + 1, updated: now });
+  }
+
+  /** Partitions whose storage is to be freed. */
+  due(now: number): Job[] {
+    return this.#store.purges(now, purgesAtOnce);
+  }
+
+  settle(job: Job, freed: boolean, now: number): void {
+    if (freed) this.#store.dropPurge(job.id, job.partition);
+    else this.#store.setPurge({ ...job, attempts: job.attempts + 1, due: now + retryMs(job.attempts) });
+  }
+
+  /** When there is something to do next, in ms since 1970. */
+  wakeAt(now: number): number | undefined {
+    return this.#store.streamsGrowing().length > 0 ? now + 1_000 : this.#store.nextPurge();
+  }
+
+  /** The registry's side: the names of all namespaces but the one that always exists. */
+  register(name: string, now: number): void {
+    this.#store.setNamespace(name, now);
+  }
+
+  unregister(name: string): void {
+    this.#store.dropNamespace(name);
+  }
+
+  namespaces(query: ListQuery): Listed<{ name: string; created: number }> {
+    const rows = this.#store.namespaces(query.prefix ?? "", query.after ?? "", query.limit + 1);
+    const fits = always.startsWith(query.prefix ?? "") && always > (query.after ?? "");
+    if (fits) rows.push({ name: always, created: 0 });
+    rows.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return page(rows, query.limit);
+  }
+
+  #createStream(
+    name: string,
+    change: Partial<StreamConfig>,
+    id: string,
+    now: number,
+  ): Result<{ stream: Stream; created: boolean }> {
+    if (this.#store.countStreams() >= limits.streamsMax) {
+      return refuse("too-many", `a namespace has at most ${limits.streamsMax} streams`, { limit: limits.streamsMax });
+    }
+    const config: StreamConfig = { ...streamDefaults, ...change };
+    const row: StreamRow = {
+      name,
+      id,
+      config: JSON.stringify(config),
+      map: JSON.stringify(firstMap(config.partitions)),
+      growing: null,
+      version: 1,
+      created: now,
+      updated: now,
+    };
+    this.#store.setStream(row);
+    return ok({ stream: view(row), created: true });
+  }
+
+  #drop(row: StreamRow, now: number): void {
+    this.#store.purgeAll(row.id, now);
+    this.#store.dropStream(row.name);
+  }
+
+  #missing(): { ok: false; refusal: { code: "namespace-not-found"; detail: string } } {
+    const detail = `the namespace '${this.namespace}' does not exist; create it with PUT`;
+    return { ok: false, refusal: { code: "namespace-not-found", detail } };
+  }
+}
+
+/** The newest map of a stream, in effect or not yet. */
+const latest = (row: StreamRow): PartitionRange[] => JSON.parse(row.growing ?? row.map);
+
+function view(row: StreamRow): Stream {
+  const map: PartitionRange[] = JSON.parse(row.map);
+  const { name, id: logId, version, created, updated } = row;
+  return { name, logId, version, config: JSON.parse(row.config), map, created, updated };
+}
+
+function page<T extends { name: string }>(items: T[], limit: number): Listed<T> {
+  if (items.length <= limit) return { items };
+  const shown = items.slice(0, limit);
+  return { items: shown, after: shown[limit - 1].name };
+}
+
+/** What of a change cannot be done, and why. */
+function conflict(before: StreamConfig, after: StreamConfig): string | undefined {
+  if (after.offsets !== before.offsets) return "offsets is set at creation; create another stream";
+  if (after.keyIndex !== before.keyIndex) return "keyIndex is set at creation; create another stream";
+  if (after.timestamps !== before.timestamps) return "timestamps is set at creation; create another stream";
+  if (after.partitions < before.partitions) {
+    return `the stream has ${before.partitions} partitions, and they may only grow; sealed records would be out of order`;
+  }
+  if (after.partitions > before.partitions && (after.keyIndex || after.offsets === "producer")) {
+    return "a stream with keyIndex or producer-given offsets cannot grow: both are kept for each partition";
+  }
+  return undefined;
+}

@@ -1,0 +1,86 @@
+/** The routes. A handler parses, calls, answers; what no route knows is answered here too. */
+import { type Context, Hono } from "hono";
+import type { Refusal } from "../../schemas/errors.ts";
+import { defaults, limits, version } from "../../schemas/limits.ts";
+import type { Env } from "../objects/stubs.ts";
+import { append } from "./append.ts";
+import { authenticate } from "./auth.ts";
+import { docsPage } from "./docs.ts";
+import { openApi } from "./openapi.ts";
+import { fencePartition, listPartitions, partitionFacts, trimPartition, verifyPartition } from "./partitions.ts";
+import { json, problem, thrown } from "./problem.ts";
+import { read } from "./read/read.ts";
+import * as streams from "./streams.ts";
+
+type C = Context<{ Bindings: Env }>;
+type Handler = (c: C) => Promise<Response> | Response;
+
+const namespaceOf = (c: C) => c.req.param("ns") as string;
+const streamOf = (c: C) => c.req.param("stream") as string;
+const partitionOf = (c: C) => ({
+  namespace: namespaceOf(c),
+  name: streamOf(c),
+  partition: c.req.param("partition") as string,
+});
+const later = (c: C) => (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+
+/** Every route below `/v1`, with the handlers of its methods. */
+export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
+  "/v1": { GET: (c) => streams.listNamespaces(c.req.raw, c.env) },
+  "/v1/config": { GET: () => json({ version, limits, defaults }) },
+  "/v1/:ns": {
+    GET: (c) => streams.getNamespace(c.env, namespaceOf(c)),
+    PUT: (c) => streams.putNamespace(c.env, namespaceOf(c)),
+    DELETE: (c) => streams.deleteNamespace(c.req.raw, c.env, namespaceOf(c)),
+  },
+  "/v1/:ns/streams": { GET: (c) => streams.listStreams(c.req.raw, c.env, namespaceOf(c)) },
+  "/v1/:ns/streams/:stream": {
+    GET: (c) => streams.getStream(c.env, namespaceOf(c), streamOf(c)),
+    PUT: (c) => streams.putStream(c.req.raw, c.env, namespaceOf(c), streamOf(c)),
+    DELETE: (c) => streams.deleteStream(c.env, namespaceOf(c), streamOf(c)),
+  },
+  "/v1/:ns/streams/:stream/records": {
+    GET: (c) => read(c.req.raw, c.env, namespaceOf(c), streamOf(c)),
+    POST: (c) => append(c.req.raw, c.env, namespaceOf(c), streamOf(c), later(c)),
+  },
+  "/v1/:ns/streams/:stream/partitions": { GET: (c) => listPartitions(c.env, namespaceOf(c), streamOf(c)) },
+  "/v1/:ns/streams/:stream/partitions/:partition": { GET: (c) => partitionFacts(c.env, partitionOf(c)) },
+  "/v1/:ns/streams/:stream/partitions/:partition/trim": {
+    POST: (c) => trimPartition(c.req.raw, c.env, partitionOf(c)),
+  },
+  "/v1/:ns/streams/:stream/partitions/:partition/fence": {
+    PUT: (c) => fencePartition(c.req.raw, c.env, partitionOf(c)),
+  },
+  "/v1/:ns/streams/:stream/partitions/:partition/verify": { POST: (c) => verifyPartition(c.env, partitionOf(c)) },
+};
+
+export const app = new Hono<{ Bindings: Env }>();
+
+app.get("/healthz", () => json({ status: "ok", version }));
+app.get("/openapi.json", () => openApi());
+app.get("/docs", () => docsPage());
+for (const [path, methods] of Object.entries(routes)) {
+  for (const [method, handler] of Object.entries(methods)) app.on(method, path, (c) => guarded(c, handler));
+  app.all(path, (c) => {
+    const allow = [...Object.keys(methods), ...("GET" in methods ? ["HEAD"] : [])].join(", ");
+    const detail = `${c.req.path} knows ${allow}, not ${c.req.method}`;
+    return problem({ code: "method-not-allowed", detail, facts: { allow } }, { allow });
+  });
+}
+app.notFound((c) =>
+  problem({
+    code: "unknown-route",
+    detail: `${c.req.method} ${c.req.path} is no route; see /docs for those there are`,
+  }),
+);
+app.onError((error) => problem(thrown(error).refusal));
+
+/** Token first, then the names in the path: nobody without a token learns what exists. */
+function guarded(c: C, handler: Handler): Promise<Response> | Response {
+  const who = authenticate(c.req.raw, c.env);
+  if (!who.ok) return problem(who.refusal);
+  const namespace = c.req.param("ns");
+  const problemOfNames: Refusal | undefined =
+    namespace === undefined ? undefined : streams.named(namespace, c.req.param("stream"));
+  return problemOfNames === undefined ? handler(c) : problem(problemOfNames);
+}

@@ -1,0 +1,1 @@
+export const docsPage = (): Response => new Response("docs");

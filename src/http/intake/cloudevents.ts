@@ -1,0 +1,109 @@
+/** Intake of CloudEvents 1.0: binary, structured and batched mode of the HTTP binding. `partitionkey` is the key. */
+import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
+import { limits } from "../../../schemas/limits.ts";
+import type { RecordInput } from "../../../schemas/record.ts";
+import type { StreamConfig } from "../../../schemas/stream.ts";
+import type { Rec } from "../../log/record.ts";
+import { parseJson } from "../parse.ts";
+import { tooMany } from "./json.ts";
+import { RawJson } from "./raw-json.ts";
+import { bodyData, toRecord } from "./record.ts";
+
+const attributes = ["id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
+const extensionName = /^[a-z0-9]{1,64}$/;
+
+type Event = Record<string, unknown>;
+
+export function structuredEvent(body: Uint8Array, config: StreamConfig, now: number): Result<Rec[]> {
+  const parsed = parseJson(body);
+  if (!parsed.ok) return parsed;
+  if (!isObject(parsed.value)) return refuse("bad-event", "the body must be one JSON object");
+  const record = event(parsed.value, dataOf(new RawJson(body)), config, now, "event");
+  return record.ok ? ok([record.value]) : record;
+}
+
+export function eventBatch(body: Uint8Array, config: StreamConfig, now: number): Result<Rec[]> {
+  const parsed = parseJson(body);
+  if (!parsed.ok) return parsed;
+  const list = parsed.value;
+  if (!Array.isArray(list) || list.length === 0) return refuse("bad-event", "the body must be a JSON array of events");
+  if (list.length > limits.batchRecordsMax) return tooMany(list.length);
+  if (!list.every(isObject)) return refuse("bad-event", "every element of the array must be an event");
+  const raw = new RawJson(body);
+  const data: (Uint8Array | undefined)[] = [];
+  raw.elements(() => data.push(dataOf(raw)));
+  const records: Rec[] = [];
+  for (let index = 0; index < list.length; index++) {
+    const record = event(list[index], data[index], config, now, `event ${index}`);
+    if (!record.ok) return record;
+    records.push(record.value);
+  }
+  return ok(records);
+}
+
+/** Binary mode: attributes are `ce-` headers, percent-encoded; the body is the data. */
+export function binaryEvent(headers: Headers, body: Uint8Array, config: StreamConfig, now: number): Result<Rec[]> {
+  const attributesSent: Event = {};
+  for (const [name, value] of headers) {
+    if (!name.startsWith("ce-")) continue;
+    try {
+      attributesSent[name.slice(3)] = decodeURIComponent(value);
+    } catch {
+      return refuse("bad-event", `the header ${name} is not percent-encoded UTF-8`);
+    }
+  }
+  const type = headers.get("content-type") ?? undefined;
+  if (type !== undefined) attributesSent.datacontenttype = type;
+  const record = event(attributesSent, undefined, config, now, "event");
+  if (!record.ok) return record;
+  const data = bodyData(type ?? "application/json", body);
+  return data.ok ? ok([{ ...record.value, ...data.value }]) : data;
+}
+
+function event(
+  event: Event,
+  raw: Uint8Array | undefined,
+  config: StreamConfig,
+  now: number,
+  what: string,
+): Result<Rec> {
+  const missing = required(event, what);
+  if (missing !== undefined) return missing;
+  const input: Event = {};
+  const extensions: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(event)) {
+    if (name === "specversion" || value === null) continue;
+    if (attributes.includes(name) || name === "data_base64") input[name] = value;
+    else if (name === "data") input.data = value;
+    else if (name === "partitionkey") input.key = value;
+    else if (extensionName.test(name)) extensions[name] = value;
+    else return refuse("bad-event", `${what}: '${name}' is not an attribute's name: lower-case letters and digits`);
+  }
+  if (Object.keys(extensions).length > 0) input.extensions = extensions;
+  const record = toRecord(input as RecordInput, event.data === null ? undefined : raw, config, now, what);
+  return record.ok
+    ? record
+    : refuse(record.refusal.code === "unknown-field" ? "bad-event" : record.refusal.code, record.refusal.detail);
+}
+
+function required(event: Event, what: string): { ok: false; refusal: Refusal } | undefined {
+  if (event.specversion !== "1.0") {
+    return refuse("bad-event", `${what}: specversion must be "1.0", not ${JSON.stringify(event.specversion ?? null)}`);
+  }
+  for (const name of ["id", "source", "type"]) {
+    if (typeof event[name] !== "string" || event[name] === "")
+      return refuse("bad-event", `${what}: ${name} is missing`);
+  }
+  return undefined;
+}
+
+function dataOf(raw: RawJson): Uint8Array | undefined {
+  let data: Uint8Array | undefined;
+  raw.members((name, from, to) => {
+    if (name === "data") data = raw.bytes.subarray(from, to);
+  });
+  return data;
+}
+
+const isObject = (value: unknown): value is Event =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,0 +1,150 @@
+/** From a request's body to frames that may be stored: whatever the format, the records end up packed and inspected. */
+import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import { limits } from "../../../schemas/limits.ts";
+import type { AppendQuery } from "../../../schemas/record.ts";
+import type { StreamConfig } from "../../../schemas/stream.ts";
+import { type Frame, flags, readHeader, receiveFrames, stampFrame } from "../../log/frame.ts";
+import { type Inspected, inspect, type Rules } from "../../log/inspect.ts";
+import { FrameWriter, type Rec, recordBytes } from "../../log/record.ts";
+import { binaryEvent, eventBatch, structuredEvent } from "./cloudevents.ts";
+import { jsonRecords, ndjsonRecords, tooMany } from "./json.ts";
+import { bodyData, noData } from "./record.ts";
+
+export const media = {
+  json: "application/json",
+  ndjson: "application/x-ndjson",
+  event: "application/cloudevents+json",
+  events: "application/cloudevents-batch+json",
+  frames: "application/vnd.millrace.frames",
+} as const;
+
+/** A frame of records that have been checked, with what the check found. */
+export interface Checked extends Inspected {
+  readonly frame: Frame;
+}
+
+export function rulesOf(config: StreamConfig, now: number): Rules {
+  return {
+    recordBytesMax: config.recordBytesMax,
+    ownOffsets: config.offsets === "producer",
+    ownTimestamps: config.timestamps === "client",
+    timestampMax: now + limits.timestampAheadMsMax,
+  };
+}
+
+/** Reads the records of a body. Refused as a whole where one of them is not valid: nothing is half-taken. */
+export function takeIn(
+  request: Request,
+  body: Uint8Array,
+  terms: AppendQuery,
+  config: StreamConfig,
+): Result<Checked[]> {
+  const now = Date.now();
+  const type = request.headers.get("content-type")?.split(";")[0].trim().toLowerCase();
+  if (type === media.frames && !terms.raw) {
+    const frames = receiveFrames(body);
+    return frames.ok ? inspectAll(frames.value, 0, config, now) : frames;
+  }
+  const records = parseRecords(type, request, body, terms, config, now);
+  if (!records.ok) return records;
+  const writer = new FrameWriter();
+  for (let index = 0; index < records.value.length; index++) {
+    const record = records.value[index];
+    const size = recordBytes(record);
+    if (size > config.recordBytesMax) {
+      const limit = config.recordBytesMax;
+      const detail = `record ${index} has ${size} bytes; at most ${limit} are allowed`;
+      return refuse("record-too-large", detail, { record: index, limit });
+    }
+    writer.add(record);
+  }
+  const frames = writer.finish(flags.checked).map((bytes) => readHeader(bytes, 0));
+  return inspectAll(
+    frames.flatMap((frame) => (frame.ok ? [frame.value] : [])),
+    flags.checked,
+    config,
+    now,
+  );
+}
+
+function parseRecords(
+  type: string | undefined,
+  request: Request,
+  body: Uint8Array,
+  terms: AppendQuery,
+  config: StreamConfig,
+  now: number,
+): Result<Rec[]> {
+  const { headers } = request;
+  if (terms.raw) return rawRecord(headers, body, terms, config, now);
+  const raw = (["key", "type", "tag"] as const).find((name) => terms[name] !== undefined);
+  const structured = [media.json, media.ndjson, media.event, media.events].some((one) => one === type);
+  if (raw !== undefined && (structured || headers.has("ce-specversion"))) {
+    return refuse("invalid", `query: ${raw} is for a raw body; put it into the records, or add raw=true`, {
+      path: raw,
+    });
+  }
+  if (headers.has("ce-specversion")) return binaryEvent(headers, body, config, now);
+  switch (type) {
+    case media.json:
+      return jsonRecords(body, config, now);
+    case media.ndjson:
+    case "application/ndjson":
+    case "application/jsonl":
+      return ndjsonRecords(body, config, now);
+    case media.event:
+      return structuredEvent(body, config, now);
+    case media.events:
+      return eventBatch(body, config, now);
+    case undefined:
+      return refuse("unsupported-media-type", 'send a content-type: application/json for {"records": [ … ]}');
+    case "application/x-www-form-urlencoded":
+    case "multipart/form-data": {
+      // What curl sends when nobody said otherwise: hardly ever meant as a record.
+      return refuse("unsupported-media-type", `${type} is not supported; add -H 'content-type: application/json'`);
+    }
+    default:
+      return rawRecord(headers, body, terms, config, now);
+  }
+}
+
+/** The body as one record, with its content type. */
+function rawRecord(
+  headers: Headers,
+  body: Uint8Array,
+  terms: AppendQuery,
+  config: StreamConfig,
+  now: number,
+): Result<Rec[]> {
+  if (config.offsets === "producer") return refuse("invalid", "a raw body has no offset; send JSON with an offset");
+  const type = headers.get("content-type") ?? undefined;
+  if (type !== undefined && type.length > limits.attributeBytesMax)
+    return refuse("invalid", "content-type is too long");
+  const data = bodyData(type, body);
+  if (!data.ok) return data;
+  const record: Rec = { ...data.value };
+  if (record.data === noData) return refuse("invalid", "the body is empty; send what the record is to hold");
+  if (type !== undefined) record.datacontenttype = type;
+  if (terms.key !== undefined) record.key = terms.key;
+  if (terms.type !== undefined) record.type = terms.type;
+  if (terms.tag !== undefined) record.tags = terms.tag;
+  if (config.timestamps === "client") record.timestamp = now;
+  return ok([record]);
+}
+
+function inspectAll(frames: readonly Frame[], checked: number, config: StreamConfig, now: number): Result<Checked[]> {
+  const rules = rulesOf(config, now);
+  const all: Checked[] = [];
+  let count = 0;
+  for (const frame of frames) {
+    count += frame.count;
+    if (count > limits.batchRecordsMax) return tooMany(count);
+    const inspected = inspect(frame, rules);
+    if (!inspected.ok) return inspected;
+    // What a client says of a frame is replaced by what was found.
+    const set = inspected.value.flags | checked;
+    stampFrame(frame.bytes, frame.at, set, 0, 0);
+    all.push({ ...inspected.value, frame: { ...frame, flags: set } });
+  }
+  return ok(all);
+}

@@ -1,0 +1,88 @@
+/**
+ * Where the values of a JSON text stand, in bytes. Data are stored as they were sent: parsing and printing again would
+ * change large numbers, key order and escapes. Works on text that `JSON.parse` has accepted, so that it checks nothing.
+ */
+const quote = 34;
+const backslash = 92;
+
+const isSpace = (byte: number) => byte === 32 || byte === 10 || byte === 13 || byte === 9;
+
+export class RawJson {
+  at = 0;
+  constructor(readonly bytes: Uint8Array) {}
+
+  /** Visits the members of the object at `at`: the name, and the value's bounds. Ends after the object. */
+  members(visit: (name: string, from: number, to: number) => void): void {
+    this.#list(125, () => {
+      const name = this.#string();
+      this.#space();
+      this.at++; // the colon
+      const [from, to] = this.value();
+      visit(name, from, to);
+    });
+  }
+
+  /** Visits the elements of the array at `at`, each from its first byte; `visit` must pass over it. */
+  elements(visit: () => void): void {
+    this.#list(93, visit);
+  }
+
+  /** Passes over a value and returns its bounds. */
+  value(): [number, number] {
+    this.#space();
+    const from = this.at;
+    const first = this.bytes[from];
+    if (first === quote) this.#skipString();
+    else if (first === 123 || first === 91) this.#skipNested();
+    else while (this.at < this.bytes.length && !isEnd(this.bytes[this.at])) this.at++;
+    return [from, this.at];
+  }
+
+  #list(close: number, visit: () => void): void {
+    this.#space();
+    this.at++; // the opening bracket
+    for (;;) {
+      this.#space();
+      if (this.bytes[this.at] === close) break;
+      visit();
+      this.#space();
+      if (this.bytes[this.at] !== 44) break;
+      this.at++;
+    }
+    this.at++;
+  }
+
+  #string(): string {
+    const from = this.at;
+    this.#skipString();
+    return JSON.parse(new TextDecoder().decode(this.bytes.subarray(from, this.at))) as string;
+  }
+
+  #skipString(): void {
+    const { bytes } = this;
+    let at = this.at + 1;
+    for (; bytes[at] !== quote; at++) if (bytes[at] === backslash) at++;
+    this.at = at + 1;
+  }
+
+  #skipNested(): void {
+    const { bytes } = this;
+    let depth = 0;
+    do {
+      const byte = bytes[this.at];
+      if (byte === quote) {
+        this.#skipString();
+        continue;
+      }
+      if (byte === 123 || byte === 91) depth++;
+      else if (byte === 125 || byte === 93) depth--;
+      this.at++;
+    } while (depth > 0);
+  }
+
+  #space(): void {
+    while (isSpace(this.bytes[this.at])) this.at++;
+  }
+}
+
+const isEnd = (byte: number) => byte === 44 || byte === 125 || byte === 93 || isSpace(byte);

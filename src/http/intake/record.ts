@@ -1,0 +1,126 @@
+/** One record of a JSON body: checked, and turned into what is stored. */
+import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import { limits } from "../../../schemas/limits.ts";
+import { type RecordInput, recordInput } from "../../../schemas/record.ts";
+import type { StreamConfig } from "../../../schemas/stream.ts";
+import { decodeText, encodeText, isText } from "../../lib/bytes.ts";
+import { type Kind, kinds, type Rec } from "../../log/record.ts";
+import { check } from "../parse.ts";
+
+export const noData = new Uint8Array(0);
+
+/** True for `application/json` and every type that is JSON by its suffix. */
+export const isJsonType = (type: string): boolean => /^[^;]*[/+]json\s*(;|$)/i.test(type);
+
+/**
+ * Turns a parsed record into what is stored. `raw` are the bytes of its `data` as they were sent, undefined where it has
+ * none; `now` stamps a record of a stream with client timestamps that brings none.
+ */
+export function toRecord(
+  value: unknown,
+  raw: Uint8Array | undefined,
+  config: StreamConfig,
+  now: number,
+  what: string,
+): Result<Rec> {
+  const plain = isPlain(value);
+  const checked = plain ? ok(value) : check(recordInput, value, what);
+  if (!checked.ok) return checked;
+  const input = checked.value;
+  if (raw !== undefined && input.data_base64 !== undefined) {
+    return refuse("invalid", `${what}: send data or data_base64, not both`);
+  }
+  const record: Rec = { kind: kinds.none, data: noData };
+  setData(record, input, raw);
+  copyFields(record, input);
+  if (config.offsets === "producer" && input.offset === undefined) {
+    return refuse("invalid", `${what}: the stream takes its offsets from the producer; add an offset`);
+  }
+  if (config.offsets === "assigned" && input.offset !== undefined) {
+    return refuse("invalid", `${what}: the stream assigns offsets; leave offset out`);
+  }
+  if (input.offset !== undefined) record.offset = input.offset;
+  if (config.timestamps === "client") return stamp(record, input, now, what);
+  if (input.timestamp !== undefined) {
+    return refuse("invalid", `${what}: the stream stamps records on arrival; leave timestamp out, or use time`);
+  }
+  return ok(record);
+}
+
+/** Most records are a key and data: they are passed without the schema's cost. */
+function isPlain(value: unknown): value is RecordInput {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  for (const name in value) {
+    if (name === "data") continue;
+    const field: unknown = (value as Record<string, unknown>)[name];
+    const max = plainFields.get(name);
+    // Three bytes a character at most.
+    if (max === undefined || typeof field !== "string" || field.length === 0 || field.length * 3 > max) return false;
+  }
+  return true;
+}
+
+const plainFields = new Map([
+  ["key", limits.keyBytesMax],
+  ["id", limits.attributeBytesMax],
+  ["source", limits.attributeBytesMax],
+  ["type", limits.attributeBytesMax],
+  ["subject", limits.attributeBytesMax],
+]);
+
+function copyFields(record: Rec, input: RecordInput): void {
+  if (input.key !== undefined) record.key = input.key;
+  if (input.id !== undefined) record.id = input.id;
+  if (input.source !== undefined) record.source = input.source;
+  if (input.type !== undefined) record.type = input.type;
+  if (input.subject !== undefined) record.subject = input.subject;
+  if (input.time !== undefined) record.time = input.time;
+  if (input.datacontenttype !== undefined) record.datacontenttype = input.datacontenttype;
+  if (input.dataschema !== undefined) record.dataschema = input.dataschema;
+  if (input.tags !== undefined) record.tags = input.tags;
+  if (input.extensions !== undefined) record.extensions = input.extensions;
+}
+
+/** As CloudEvents' JSON format has it: a string under a content type that is not JSON is that text. */
+function setData(record: Rec, input: RecordInput, raw: Uint8Array | undefined): void {
+  if (input.data_base64 !== undefined) {
+    record.kind = kinds.binary;
+    record.data = Uint8Array.from(atob(input.data_base64), (char) => char.charCodeAt(0));
+  } else if (raw !== undefined) {
+    const type = input.datacontenttype;
+    if (type !== undefined && !isJsonType(type) && typeof input.data === "string") {
+      record.kind = kinds.text;
+      record.data = encodeText(input.data);
+    } else {
+      record.kind = kinds.json;
+      record.data = raw;
+    }
+  }
+}
+
+function stamp(record: Rec, input: RecordInput, now: number, what: string): Result<Rec> {
+  const given = input.timestamp ?? input.time ?? now;
+  const timestamp = typeof given === "number" ? given : Date.parse(given);
+  if (!(timestamp >= 0)) return refuse("invalid", `${what}: timestamp must not be before 1970`);
+  if (timestamp > now + limits.timestampAheadMsMax) {
+    const limit = limits.timestampAheadMsMax;
+    return refuse("invalid", `${what}: timestamp is more than ${limit} ms ahead of the clock`, { limit });
+  }
+  record.timestamp = Math.floor(timestamp);
+  return ok(record);
+}
+
+/** Data that came as a body of its own, by its content type. JSON that is none is refused: an ack means valid. */
+export function bodyData(type: string | undefined, body: Uint8Array): Result<{ kind: Kind; data: Uint8Array }> {
+  if (body.length === 0) return ok({ kind: kinds.none, data: noData });
+  if (type !== undefined && isJsonType(type)) {
+    try {
+      JSON.parse(decodeText(body));
+    } catch (error) {
+      return refuse("bad-json", `the content type is ${type}, but the body is not: ${(error as Error).message}`);
+    }
+    return ok({ kind: kinds.json, data: body });
+  }
+  const text = type !== undefined && /^text\//i.test(type) && !/charset=(?!"?utf-?8)/i.test(type);
+  return ok({ kind: text && isText(body) ? kinds.text : kinds.binary, data: body });
+}

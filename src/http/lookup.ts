@@ -1,0 +1,108 @@
+/**
+ * Streams as this Worker knows them. What is cached may be old: a partition answers `moved` to a caller that routes by
+ * another version than its own, and then the catalog is asked again. No request waits for the catalog otherwise.
+ */
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import type { PartitionRange } from "../../schemas/stream.ts";
+import type { Stream } from "../catalog/catalog.ts";
+import { active } from "../catalog/map.ts";
+import type { Answer, PartitionRpc } from "../objects/rpc.ts";
+import { catalog, type Env, partition } from "../objects/stubs.ts";
+import { thrown } from "./problem.ts";
+
+export interface Route {
+  readonly namespace: string;
+  readonly stream: Stream;
+  /** Partitions that take appends, by their ranges. */
+  readonly ranges: readonly PartitionRange[];
+}
+
+/** A Worker serves few streams; the bound only keeps a flood of names from filling its memory. */
+const cachedMax = 10_000;
+/** Nothing that a partition would not notice is in the cache, except limits that were changed. */
+const cachedMs = 30_000;
+/** Growth seals partitions before the new map is out: for that moment a caller waits. */
+const attemptsMax = 12;
+const pauseMs = 50;
+
+const cache = new Map<string, { route: Route; at: number }>();
+
+export async function lookup(env: Env, namespace: string, name: string, fresh = false): Promise<Result<Route>> {
+  const id = `${namespace}/${name}`;
+  const cached = cache.get(id);
+  if (cached !== undefined && !fresh && Date.now() - cached.at < cachedMs) return ok(cached.route);
+  try {
+    return remember(namespace, name, await catalog(env, namespace).stream(name));
+  } catch (error) {
+    return thrown(error);
+  }
+}
+
+export function forget(namespace: string, name: string): void {
+  cache.delete(`${namespace}/${name}`);
+}
+
+export function remember(namespace: string, name: string, stream: Result<Stream>): Result<Route> {
+  const id = `${namespace}/${name}`;
+  cache.delete(id);
+  if (!stream.ok) return stream;
+  const ranges = active(stream.value.map).sort((a, b) => a.from - b.from);
+  const route = { namespace, stream: stream.value, ranges };
+  if (cache.size >= cachedMax) cache.delete(cache.keys().next().value!);
+  cache.set(id, { route, at: Date.now() });
+  return ok(route);
+}
+
+export const stub = (env: Env, route: Route, number: number): PartitionRpc =>
+  partition(env, route.stream.logId, number, route.stream.config.placement);
+
+/** The caller's route is not the stream's any more: what was asked has to be routed anew. */
+export interface Rerouted {
+  readonly ok: false;
+  readonly rerouted: Route;
+}
+
+/** Asks one partition once. One that does not exist yet is created on the way, one that moved says so. */
+export async function ask<T>(
+  env: Env,
+  route: Route,
+  number: number,
+  call: (partition: PartitionRpc, version: number) => Promise<Answer<T>>,
+): Promise<Result<T> | Rerouted> {
+  const { namespace, stream } = route;
+  let version = stream.version;
+  try {
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const answer = await call(stub(env, route, number), version);
+      if (answer.ok || "refusal" in answer) return answer;
+      if (attempt > 2) await scheduler.wait(pauseMs * attempt);
+      // Behind us, or not there: the catalog brings it up to date. Ahead of us: we are the ones to catch up.
+      const behind = answer.moved < version;
+      const now = behind
+        ? remember(namespace, stream.name, await catalog(env, namespace).open(stream.name, number))
+        : await lookup(env, namespace, stream.name, true);
+      if (!now.ok) return now;
+      if (now.value.stream.logId !== stream.logId) return { ok: false, rerouted: now.value };
+      if (!sameMap(now.value, route)) return { ok: false, rerouted: now.value };
+      version = now.value.stream.version;
+    }
+  } catch (error) {
+    return thrown(error);
+  }
+  return refuse("unavailable", `partition ${number} is being moved; try again in a moment`);
+}
+
+const sameMap = (a: Route, b: Route) => a.stream.map.length === b.stream.map.length;
+
+/** As `ask`, for questions that any version of the stream answers. A deleted and recreated stream is another log. */
+export async function askAny<T>(
+  env: Env,
+  route: Route,
+  number: number,
+  call: (partition: PartitionRpc) => Promise<Answer<T>>,
+): Promise<Result<T>> {
+  const answer = await ask(env, route, number, call);
+  if (!("rerouted" in answer)) return answer;
+  if (answer.rerouted.stream.logId === route.stream.logId) return askAny(env, answer.rerouted, number, call);
+  return refuse("wrong-log", "the stream was deleted and created again meanwhile; read the new one");
+}

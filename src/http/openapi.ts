@@ -1,0 +1,3 @@
+import { json } from "./problem.ts";
+
+export const openApi = (): Response => json({ openapi: "3.1.0" });

@@ -1,0 +1,53 @@
+import type { z } from "zod";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { decodeText } from "../lib/bytes.ts";
+
+/** Checks a value against a schema. Unknown fields are refused by name, everything else with its path. */
+export function check<T extends z.ZodType>(schema: T, value: unknown, what: string): Result<z.output<T>> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return ok(parsed.data);
+  const issue = deepest(parsed.error.issues[0]);
+  const path = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    const place = path === "" ? "" : ` in ${path}`;
+    return refuse("unknown-field", `${what}: ${issue.keys.map((key) => `'${key}'`).join(", ")}${place} is not known`, {
+      fields: issue.keys,
+      path,
+    });
+  }
+  return refuse("invalid", `${what}: ${path === "" ? "" : `${path}: `}${issue.message}`, { path });
+}
+
+/** Of a union, the branch that came furthest says most. */
+function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
+  const best = issue.errors.reduce((a, b) => (b.length < a.length ? b : a));
+  return best.length === 0 ? issue : { ...best[0], path: [...issue.path, ...best[0].path] };
+}
+
+/** The query of a URL as an object. `lists` may be repeated, the others may not. */
+export function query<T extends z.ZodType>(schema: T, url: URL, lists: readonly string[] = []): Result<z.output<T>> {
+  const values: Record<string, unknown> = {};
+  for (const [name, value] of url.searchParams) {
+    if (lists.includes(name)) values[name] = [...((values[name] as string[] | undefined) ?? []), value];
+    else if (Object.hasOwn(values, name)) return refuse("invalid", `query: ${name} is given twice`, { path: name });
+    else values[name] = value;
+  }
+  return check(schema, values, "query");
+}
+
+/** Parses JSON. The refusal says where it stops being valid. */
+export function parseJson(bytes: Uint8Array): Result<unknown> {
+  let text: string;
+  try {
+    text = decodeText(bytes);
+  } catch {
+    return refuse("bad-json", "the body is not UTF-8");
+  }
+  if (text.trim() === "") return refuse("bad-json", "the body is empty; send JSON");
+  try {
+    return ok(JSON.parse(text));
+  } catch (error) {
+    return refuse("bad-json", (error as Error).message);
+  }
+}

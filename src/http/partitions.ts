@@ -1,0 +1,104 @@
+import type { z } from "zod";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { fenceBody, trimBody } from "../../schemas/record.ts";
+import type { Facts } from "../log/log.ts";
+import type { Report } from "../log/verify.ts";
+import type { Answer, PartitionRpc } from "../objects/rpc.ts";
+import type { Env } from "../objects/stubs.ts";
+import { readBody } from "./body.ts";
+import { askAny, lookup, type Route } from "./lookup.ts";
+import { check, parseJson } from "./parse.ts";
+import { answer, json, problem } from "./problem.ts";
+
+const bodyBytesMax = 65_536;
+/** Bytes that one call to a partition verifies: the calls in between let others in. */
+const verifyBytes = 33_554_432;
+
+export async function listPartitions(env: Env, namespace: string, name: string): Promise<Response> {
+  const route = await lookup(env, namespace, name, true);
+  return answer(route, ({ stream }) => ({ mapVersion: stream.version, partitions: stream.map }));
+}
+
+/** Facts, or a change, of one partition. */
+async function ofPartition<T>(
+  env: Env,
+  names: { namespace: string; name: string; partition: string },
+  call: (partition: PartitionRpc) => Promise<Answer<T>>,
+  show: (value: T, number: number, route: Route) => unknown,
+): Promise<Response> {
+  const target = await targetOf(env, names);
+  if (!target.ok) return problem(target.refusal);
+  const { route, number } = target.value;
+  return answer(await askAny(env, route, number, call), (value) => show(value, number, route));
+}
+
+interface Names {
+  readonly namespace: string;
+  readonly name: string;
+  readonly partition: string;
+}
+
+async function targetOf(
+  env: Env,
+  { namespace, name, partition }: Names,
+): Promise<Result<{ route: Route; number: number }>> {
+  const route = await lookup(env, namespace, name);
+  if (!route.ok) return route;
+  const number = /^\d{1,7}$/.test(partition) ? Number(partition) : -1;
+  const known = (route: Route) => number >= 0 && number < route.stream.map.length;
+  if (known(route.value)) return ok({ route: route.value, number });
+  const fresh = await lookup(env, namespace, name, true);
+  if (!fresh.ok || known(fresh.value)) return fresh.ok ? ok({ route: fresh.value, number }) : fresh;
+  const last = fresh.value.stream.map.length - 1;
+  return refuse("partition-not-found", `the stream has no partition '${partition}'; its partitions are 0 to ${last}`);
+}
+
+function shown({ firstTimestamp, lastTimestamp, ...facts }: Facts, partition: number) {
+  const time = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
+  return { partition, ...facts, firstTimestamp: time(firstTimestamp), lastTimestamp: time(lastTimestamp) };
+}
+
+export const partitionFacts = (env: Env, names: Names) => ofPartition(env, names, (stub) => stub.facts(), shown);
+
+export async function trimPartition(request: Request, env: Env, names: Names): Promise<Response> {
+  const body = await bodyOf(request, trimBody);
+  if (!body.ok) return problem(body.refusal);
+  const before =
+    "beforeOffset" in body.value
+      ? { at: "offset" as const, offset: body.value.beforeOffset }
+      : { at: "time" as const, time: Math.ceil(Date.parse(body.value.beforeTime)) };
+  return ofPartition(env, names, (stub) => stub.trim(before), shown);
+}
+
+export async function fencePartition(request: Request, env: Env, names: Names): Promise<Response> {
+  const body = await bodyOf(request, fenceBody);
+  if (!body.ok) return problem(body.refusal);
+  const { token, expected } = body.value;
+  return ofPartition(env, names, (stub) => stub.fence(token, expected), shown);
+}
+
+/** Reads a whole partition, in steps, and adds up what was found. */
+export async function verifyPartition(env: Env, names: Names): Promise<Response> {
+  const target = await targetOf(env, names);
+  if (!target.ok) return problem(target.refusal);
+  const { route, number } = target.value;
+  const total: Report = { chunks: 0, records: 0, bytes: 0, damaged: [] };
+  for (let from: number | undefined = 0; from !== undefined; ) {
+    const start: number = from;
+    const step: Result<Report> = await askAny(env, route, number, (stub) => stub.verify(start, verifyBytes));
+    if (!step.ok) return problem(step.refusal);
+    total.chunks += step.value.chunks;
+    total.records += step.value.records;
+    total.bytes += step.value.bytes;
+    total.damaged.push(...step.value.damaged);
+    from = step.value.next;
+  }
+  return json({ partition: number, intact: total.damaged.length === 0, ...total });
+}
+
+async function bodyOf<T extends z.ZodType>(request: Request, schema: T): Promise<Result<z.output<T>>> {
+  const body = await readBody(request, bodyBytesMax);
+  if (!body.ok) return body;
+  const parsed = parseJson(body.value);
+  return parsed.ok ? check(schema, parsed.value, "body") : parsed;
+}

@@ -1,0 +1,170 @@
+/**
+ * Records as JSON, straight from the bytes they are stored in: a text that needs no escape is copied, JSON data are copied
+ * as they were sent. Building a string for each record, or an object, would cost several times as much.
+ */
+import { ByteReader, decodeText, encodeText, isText } from "../../lib/bytes.ts";
+import { bits, kindShift, kinds, textFields } from "../../log/record.ts";
+
+/** One stored record, with what its place in the log adds. */
+export interface Item {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+  readonly offset: number;
+  readonly timestamp: number;
+  /** Its data are known to be what its kind says. */
+  readonly checked: boolean;
+}
+
+const ascii = (text: string) => encodeText(text);
+const fieldNames = textFields.map((field) => ascii(`,"${field}":`));
+const tagsName = ascii(',"tags":[');
+const extensionsName = ascii(',"extensions":{');
+const dataName = ascii(',"data":');
+const base64Name = ascii(',"data_base64":');
+
+export class JsonWriter {
+  #bytes = new Uint8Array(65_536);
+  #at = 0;
+  #time = -1;
+  #timeText = "";
+
+  get length(): number {
+    return this.#at;
+  }
+
+  text(text: string): this {
+    this.#room(text.length * 3);
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 127) {
+        this.#at += new TextEncoder().encodeInto(text.slice(i), this.#bytes.subarray(this.#at)).written;
+        break;
+      }
+      this.#bytes[this.#at++] = code;
+    }
+    return this;
+  }
+
+  /** What was written, which the caller owns; the writer starts anew. */
+  take(): Uint8Array {
+    const bytes = this.#bytes.slice(0, this.#at);
+    this.#at = 0;
+    return bytes;
+  }
+
+  /** Writes a record as one JSON object. */
+  record(item: Item, partition: number): void {
+    const { bytes, from, to, offset, timestamp } = item;
+    if (timestamp !== this.#time) {
+      this.#time = timestamp;
+      this.#timeText = `,"timestamp":"${new Date(timestamp).toISOString()}"`;
+    }
+    this.#room(to - from + 256);
+    this.text(`{"partition":${partition},"offset":${offset}`).text(this.#timeText);
+    const set = bytes[from] | (bytes[from + 1] << 8);
+    const reader = new ByteReader(bytes, from + 2, to);
+    if (set & bits.offset) reader.varint();
+    if (set & bits.timestamp) reader.varint();
+    for (let i = 0; i < fieldNames.length; i++) {
+      if ((set & (bits.key << i)) === 0) continue;
+      this.#copy(fieldNames[i], 0, fieldNames[i].length);
+      const start = reader.field();
+      this.#string(bytes, start, reader.at);
+    }
+    if (set & bits.tags) this.#tags(reader);
+    if (set & bits.extensions) this.#extensions(reader);
+    this.#data((set >> kindShift) & 3, item, reader.at);
+    this.#bytes[this.#at++] = 125;
+  }
+
+  #tags(reader: ByteReader): void {
+    this.#copy(tagsName, 0, tagsName.length);
+    for (let left = reader.varint(), first = true; left > 0; left--, first = false) {
+      if (!first) this.#byte(44);
+      const start = reader.field();
+      this.#string(reader.bytes, start, reader.at);
+    }
+    this.#byte(93);
+  }
+
+  #extensions(reader: ByteReader): void {
+    this.#copy(extensionsName, 0, extensionsName.length);
+    for (let left = reader.varint(), first = true; left > 0; left--, first = false) {
+      if (!first) this.#byte(44);
+      const name = reader.field();
+      this.#string(reader.bytes, name, reader.at);
+      this.#byte(58);
+      const value = reader.field();
+      this.#copy(reader.bytes, value, reader.at);
+    }
+    this.#byte(125);
+  }
+
+  #data(kind: number, { bytes, to, checked }: Item, at: number): void {
+    if (kind === kinds.none) return;
+    if (kind === kinds.json && (checked || isJson(bytes, at, to))) {
+      this.#copy(dataName, 0, dataName.length);
+      this.#copy(bytes, at, to);
+    } else if (kind === kinds.text && (checked || isText(bytes, at, to))) {
+      this.#copy(dataName, 0, dataName.length);
+      this.#string(bytes, at, to);
+    } else {
+      // Packed by a client that called it JSON or text, and was wrong: it is given back as what it is.
+      this.#copy(base64Name, 0, base64Name.length);
+      let binary = "";
+      for (let i = at; i < to; i += 8_192) binary += String.fromCharCode(...bytes.subarray(i, Math.min(to, i + 8_192)));
+      this.text(`"${btoa(binary)}"`);
+    }
+  }
+
+  #string(bytes: Uint8Array, from: number, to: number): void {
+    this.#room(to - from + 2);
+    const start = this.#at;
+    const target = this.#bytes;
+    let at = start;
+    target[at++] = 34;
+    for (let i = from; i < to; i++) {
+      const byte = bytes[i];
+      if (byte < 32 || byte === 34 || byte === 92) {
+        this.#at = start;
+        this.text(JSON.stringify(decodeText(bytes, from, to)));
+        return;
+      }
+      target[at++] = byte;
+    }
+    target[at++] = 34;
+    this.#at = at;
+  }
+
+  #copy(bytes: Uint8Array, from: number, to: number): void {
+    this.#room(to - from);
+    if (to - from <= 64) for (let i = from; i < to; i++) this.#bytes[this.#at++] = bytes[i];
+    else {
+      this.#bytes.set(bytes.subarray(from, to), this.#at);
+      this.#at += to - from;
+    }
+  }
+
+  #byte(byte: number): void {
+    this.#room(1);
+    this.#bytes[this.#at++] = byte;
+  }
+
+  /** Makes room for `bytes` and the closing of whatever is open. */
+  #room(bytes: number): void {
+    if (this.#at + bytes + 16 <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at + bytes + 16));
+    grown.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes = grown;
+  }
+}
+
+function isJson(bytes: Uint8Array, from: number, to: number): boolean {
+  try {
+    JSON.parse(decodeText(bytes, from, to));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,109 @@
+/** What a read asks for: where from, which partitions, which records, in which format. */
+import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import type { ReadQuery } from "../../../schemas/record.ts";
+import { lineage } from "../../catalog/map.ts";
+import { encodeText } from "../../lib/bytes.ts";
+import { murmur3 } from "../../lib/hash.ts";
+import type { Filter } from "../../log/filter.ts";
+import type { Position } from "../../log/read.ts";
+import { type Cursor, readCursor } from "../cursor.ts";
+import { media } from "../intake/intake.ts";
+import type { Route } from "../lookup.ts";
+
+export type Format = "json" | "ndjson" | "frames";
+
+const formats: readonly [string, Format][] = [
+  [media.json, "json"],
+  [media.ndjson, "ndjson"],
+  ["application/ndjson", "ndjson"],
+  ["application/jsonl", "ndjson"],
+  [media.frames, "frames"],
+  ["application/*", "json"],
+  ["*/*", "json"],
+];
+
+/** The best format that an Accept header names, by its weights. */
+export function formatOf(accept: string | null): Result<Format> {
+  if (accept === null || accept.trim() === "") return ok("json");
+  const wanted = accept
+    .split(",")
+    .map((part) => {
+      const [type, ...parameters] = part.split(";").map((text) => text.trim().toLowerCase());
+      const weight = parameters.find((parameter) => parameter.startsWith("q="));
+      return { type, weight: weight === undefined ? 1 : Number(weight.slice(2)) };
+    })
+    .filter(({ weight }) => weight > 0)
+    .sort((a, b) => b.weight - a.weight);
+  for (const { type } of wanted) {
+    const format = formats.find(([name]) => name === type);
+    if (format !== undefined) return ok(format[1]);
+  }
+  const known = [media.json, media.ndjson, media.frames].join(", ");
+  return refuse("not-acceptable", `none of '${accept}' can be given; accept one of ${known}`);
+}
+
+/** A place in one log, or in each partition of a stream. */
+export type From = { readonly position: Position } | { readonly cursor: Cursor };
+
+export function fromOf(text: string): Result<From> {
+  if (text === "earliest" || text === "latest") return ok({ position: { at: text } });
+  if (/^\d{1,16}$/.test(text)) return ok({ position: { at: "offset", offset: Number(text) } });
+  if (/^-[1-9]\d{0,15}$/.test(text)) return ok({ position: { at: "last", count: -Number(text) } });
+  const cursor = readCursor(text);
+  if (cursor !== undefined) return ok({ cursor });
+  // A plus sign that was not escaped arrives as a space.
+  const time = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text.replace(" ", "+")) : Number.NaN;
+  if (!Number.isNaN(time)) return ok({ position: { at: "time", time: Math.ceil(time) } });
+  return refuse(
+    "invalid",
+    `query: from: '${text.slice(0, 64)}' is no offset, earliest, latest, -n, RFC 3339 time or cursor`,
+    {
+      path: "from",
+    },
+  );
+}
+
+export function filterOf(query: ReadQuery): Result<Filter | undefined> {
+  const { key, type: types, source: sources, tag: tags, match } = query;
+  const several = Math.max(types?.length ?? 0, sources?.length ?? 0, tags?.length ?? 0) > 1;
+  if (several && match === undefined) {
+    return refuse("invalid", "query: match: with several types, sources or tags say match=any or match=all", {
+      path: "match",
+    });
+  }
+  if (match === "all" && Math.max(types?.length ?? 0, sources?.length ?? 0) > 1) {
+    return refuse("invalid", "query: match: a record has one type and one source; match=all is for tags", {
+      path: "match",
+    });
+  }
+  if (key === undefined && types === undefined && sources === undefined && tags === undefined) return ok(undefined);
+  return ok({
+    ...(key === undefined ? {} : { key }),
+    ...(types === undefined ? {} : { types }),
+    ...(sources === undefined ? {} : { sources }),
+    ...(tags === undefined ? {} : { tags, tagsMatch: match ?? "any" }),
+  });
+}
+
+/** The partitions that hold what is asked for: one, a key's partition and those it was split from, or all of them. */
+export function partitionsOf(query: ReadQuery, route: Route): Result<number[]> {
+  const { map } = route.stream;
+  const { partition, key } = query;
+  if (partition !== undefined) {
+    if (partition < map.length) return ok([partition]);
+    return refuse(
+      "partition-not-found",
+      `the stream has no partition ${partition}; its partitions are 0 to ${map.length - 1}`,
+    );
+  }
+  if (key !== undefined) return ok(lineage(map, murmur3(encodeText(key))).map((range) => range.partition));
+  return ok(map.map((range) => range.partition));
+}
+
+/** The place of one partition. One that a cursor does not name came to be after it. */
+export function positionOf(from: From, partition: number, backward: boolean): Position {
+  if ("position" in from) return from.position;
+  const offset = from.cursor.offsets.get(partition);
+  if (offset === undefined) return backward ? { at: "before", offset: 0 } : { at: "earliest" };
+  return { at: backward ? "before" : "offset", offset };
+}

@@ -1,0 +1,109 @@
+import { type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { namespaceName, streamName } from "../../schemas/names.ts";
+import { listQuery, type StreamView, streamConfig } from "../../schemas/stream.ts";
+import type { Stream } from "../catalog/catalog.ts";
+import { catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
+import { readBody } from "./body.ts";
+import { remember } from "./lookup.ts";
+import { check, parseJson, query } from "./parse.ts";
+import { answer, json, problem } from "./problem.ts";
+
+/** Definitions are small. */
+const configBytesMax = 65_536;
+
+const time = (ms: number) => new Date(ms).toISOString();
+
+export const streamView = (namespace: string, stream: Stream): StreamView => ({
+  namespace,
+  stream: stream.name,
+  logId: stream.logId,
+  config: stream.config,
+  mapVersion: stream.version,
+  createdAt: time(stream.created),
+  updatedAt: time(stream.updated),
+});
+
+const namespaceView = (namespace: string, since: number) => ({ namespace, createdAt: time(since) });
+
+/** The names in a path, checked before anything is asked of an object of that name. */
+export function named(namespace: string, stream?: string): Refusal | undefined {
+  const problems = [check(namespaceName, namespace, "namespace")];
+  if (stream !== undefined) problems.push(check(streamName, stream, "stream"));
+  for (const result of problems) if (!result.ok) return result.refusal;
+  return undefined;
+}
+
+export async function listNamespaces(request: Request, env: Env): Promise<Response> {
+  const terms = query(listQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
+  const { items, after } = await namespaceRegistry(env).namespaces(terms.value);
+  return json({
+    namespaces: items.map(({ name, created }) => namespaceView(name, created)),
+    ...(after === undefined ? {} : { after }),
+  });
+}
+
+export async function putNamespace(env: Env, namespace: string): Promise<Response> {
+  const { created, since } = await catalog(env, namespace).create();
+  // Registered last, and again by a retry: a namespace that is listed exists.
+  if (namespace !== "default") await namespaceRegistry(env).register(namespace);
+  return json(namespaceView(namespace, since), created ? 201 : 200);
+}
+
+export async function getNamespace(env: Env, namespace: string): Promise<Response> {
+  return answer(await catalog(env, namespace).describe(), (since) => namespaceView(namespace, since));
+}
+
+export async function deleteNamespace(request: Request, env: Env, namespace: string): Promise<Response> {
+  const force = new URL(request.url).searchParams.get("force");
+  if (force !== null && force !== "true" && force !== "false") {
+    return problem({ code: "invalid", detail: "query: force: must be true or false", facts: { path: "force" } });
+  }
+  const done = await catalog(env, namespace).destroyNamespace(force === "true");
+  if (done.ok || done.refusal.code === "namespace-not-found") await namespaceRegistry(env).unregister(namespace);
+  return done.ok ? new Response(null, { status: 204 }) : problem(done.refusal);
+}
+
+export async function listStreams(request: Request, env: Env, namespace: string): Promise<Response> {
+  const terms = query(listQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
+  const listed = await catalog(env, namespace).streams(terms.value);
+  return answer(listed, ({ items, after }) => ({
+    streams: items.map((stream) => streamView(namespace, stream)),
+    ...(after === undefined ? {} : { after }),
+  }));
+}
+
+export async function putStream(request: Request, env: Env, namespace: string, name: string): Promise<Response> {
+  const change = await configOf(request);
+  if (!change.ok) return problem(change.refusal);
+  const put = await catalog(env, namespace).put(name, change.value);
+  if (!put.ok) return problem(put.refusal);
+  const { stream, created } = put.value;
+  remember(namespace, name, { ok: true, value: stream });
+  return json(streamView(namespace, stream), created ? 201 : 200);
+}
+
+async function configOf(request: Request): Promise<Result<NonNullable<ReturnType<typeof streamConfig.parse>>>> {
+  const body = await readBody(request, configBytesMax);
+  if (!body.ok) return body;
+  if (body.value.length === 0) return { ok: true, value: {} };
+  const type = request.headers.get("content-type");
+  if (type !== null && !/^application\/json\b/i.test(type)) {
+    return refuse("unsupported-media-type", `send the configuration as application/json, not as ${type}`);
+  }
+  const parsed = parseJson(body.value);
+  return parsed.ok ? check(streamConfig, parsed.value, "body") : parsed;
+}
+
+export async function getStream(env: Env, namespace: string, name: string): Promise<Response> {
+  const stream = await catalog(env, namespace).stream(name);
+  remember(namespace, name, stream);
+  return answer(stream, (value) => streamView(namespace, value));
+}
+
+export async function deleteStream(env: Env, namespace: string, name: string): Promise<Response> {
+  const done = await catalog(env, namespace).drop(name);
+  remember(namespace, name, refuse("stream-not-found", ""));
+  return done.ok ? new Response(null, { status: 204 }) : problem(done.refusal);
+}

@@ -1,0 +1,90 @@
+const encoder = new TextEncoder();
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export const encodeText = (text: string): Uint8Array => encoder.encode(text);
+
+/** Decodes UTF-8. Throws a TypeError on bytes that are not UTF-8, so that nothing is silently replaced. */
+export function decodeText(bytes: Uint8Array, from = 0, to = bytes.length): string {
+  // Short ASCII is the common case, and the decoder's call costs more than it saves there.
+  if (to - from <= 24) {
+    let text = "";
+    for (let i = from; i < to; i++) {
+      if (bytes[i] >= 128) return strict.decode(bytes.subarray(from, to));
+      text += String.fromCharCode(bytes[i]);
+    }
+    return text;
+  }
+  return strict.decode(bytes.subarray(from, to));
+}
+
+/** True where `bytes[from, to)` is UTF-8. */
+export function isText(bytes: Uint8Array, from = 0, to = bytes.length): boolean {
+  let high = 0;
+  for (let i = from; i < to; i++) high |= bytes[i];
+  if (high < 128) return true;
+  try {
+    strict.decode(bytes.subarray(from, to));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]; // Without a copy.
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Bytes needed for `value` as a LEB128 variable-length integer. Values up to 2^53 - 1. */
+export function varintBytes(value: number): number {
+  let bytes = 1;
+  for (; value >= 128; value /= 128) bytes++;
+  return bytes;
+}
+
+/** Writes `value` as LEB128 at `at` and returns the place after it. */
+export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
+  for (; value >= 128; value = Math.floor(value / 128)) bytes[at++] = (value % 128) | 128;
+  bytes[at++] = value;
+  return at;
+}
+
+/** Reads LEB128 values from a byte range, and remembers its place. `failed` is set instead of reading past the end. */
+export class ByteReader {
+  failed = false;
+  constructor(
+    readonly bytes: Uint8Array,
+    public at: number,
+    readonly to: number,
+  ) {}
+
+  varint(): number {
+    let value = 0;
+    for (let unit = 1; this.at < this.to && unit <= 2 ** 49; unit *= 128) {
+      const byte = this.bytes[this.at++];
+      value += (byte & 127) * unit;
+      if (byte < 128) {
+        // One number, one encoding; and no number above what JavaScript counts exactly.
+        if ((byte === 0 && unit > 1) || value > Number.MAX_SAFE_INTEGER) break;
+        return value;
+      }
+    }
+    this.failed = true;
+    return 0;
+  }
+
+  /** Passes over a length-prefixed field and returns where it starts; it ends at `at`. */
+  field(): number {
+    const length = this.varint();
+    const from = this.at;
+    if (length > this.to - this.at) this.failed = true;
+    else this.at += length;
+    return from;
+  }
+}

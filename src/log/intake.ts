@@ -1,0 +1,248 @@
+/**
+ * What decides over each record of a batch: the producer's memory, ids seen before, producer-given offsets, the key index.
+ * `place` decides and adds to the commit's chunks; `save` writes what it remembered, in the same transaction as the chunks.
+ */
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { type ChunkBuilder, openChunk } from "./chunk.ts";
+import { Duplicates, eventHash } from "./duplicates.ts";
+import { type Frame, flags, readHeader } from "./frame.ts";
+import { Producers } from "./producers.ts";
+import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "./record.ts";
+import { addRun, admit, type Gate, type Run } from "./sequence.ts";
+import type { Batch, Spec } from "./spec.ts";
+import type { Store } from "./store.ts";
+
+/** A frame that goes into the log, whole or what was picked from it. */
+interface Chosen {
+  readonly frame: Frame;
+  readonly hashes: Uint32Array;
+}
+
+/** What a batch comes to before it is written. */
+interface Choice {
+  readonly chosen: Chosen[];
+  readonly runs: Run[];
+  /** Ids that its records bring, with the offsets they get. */
+  readonly ids: Map<string, number>;
+  next: number;
+}
+
+const eventName = (record: Rec) => `${record.source ?? ""}\0${record.id}`;
+
+export class Intake {
+  readonly #producers: Producers;
+  readonly #duplicates: Duplicates | undefined;
+  /** Ids of this commit, which no chunk holds yet. */
+  readonly #fresh = new Map<string, number>();
+  readonly #keys = new Map<string, number>();
+  readonly #pending = new Set<number>();
+  #opened: { base: number; frames: readonly Frame[] } | undefined;
+  changed = false;
+
+  constructor(
+    readonly store: Store,
+    public spec: Spec,
+    public head: number,
+    tail: number,
+    now: number,
+  ) {
+    this.#producers = new Producers(store);
+    if (spec.deduplicationWindowMs > 0) {
+      this.#duplicates = new Duplicates(spec.deduplicationWindowMs, now);
+      this.#relearn(this.#duplicates, tail, now - spec.deduplicationWindowMs);
+    }
+  }
+
+  /** Answers a batch, and adds what it appends to `chunks`. A refusal has added nothing. */
+  place(batch: Batch, chunks: ChunkBuilder, gate: Omit<Gate, "tail">, now: number): Result<readonly Run[]> {
+    const { terms } = batch;
+    const { producer } = terms;
+    const state = producer && this.#producers.get(producer.id);
+    const admitted = admit({ sealed: gate.sealed, fence: gate.fence, tail: chunks.next }, state, terms);
+    if (!admitted.ok) return admitted;
+    if (admitted.value !== undefined) return ok(admitted.value);
+    if (producer !== undefined && this.#producers.full(producer.id, now)) {
+      return refuse(
+        "too-many",
+        "the partition remembers as many producers as it can; use fewer ids, or wait for idle ones",
+      );
+    }
+    const expected = this.#expectKey(batch);
+    if (expected !== undefined) return expected;
+    const choice = this.#choose(batch, chunks.next, now);
+    if (!choice.ok) return choice;
+    const { chosen, runs, ids } = choice.value;
+    for (const { frame, hashes } of chosen) {
+      const base = chunks.add(frame, hashes);
+      if (this.spec.keyIndex || this.spec.offsets === "producer") this.#learn({ ...frame, base });
+    }
+    for (const [event, offset] of ids) this.#fresh.set(event, offset);
+    if (producer !== undefined) this.#producers.answer(producer, runs);
+    this.changed ||= producer !== undefined;
+    return ok(runs);
+  }
+
+  /** Writes down what the commit changed besides its chunks. */
+  save(now: number): void {
+    this.#producers.save(now);
+    for (const [key, offset] of this.#keys) this.store.setLastOfKey(key, offset);
+    this.#keys.clear();
+    this.#pending.clear();
+    for (const [event, offset] of this.#fresh) this.#duplicates?.add(eventHash(event), offset);
+    this.#fresh.clear();
+    this.#duplicates?.advance(now);
+    this.changed = false;
+  }
+
+  #choose(batch: Batch, next: number, now: number): Result<Choice> {
+    const choice: Choice = { chosen: [], runs: [], ids: new Map(), next };
+    for (const packed of batch.frames) {
+      const opened = readHeader(packed.bytes, 0);
+      if (!opened.ok) return opened;
+      const frame = opened.value;
+      const deduplicate = this.#duplicates !== undefined && (frame.flags & flags.ids) !== 0;
+      if (!deduplicate && this.spec.offsets === "assigned") {
+        choice.chosen.push({ frame, hashes: packed.hashes });
+        addRun(choice.runs, { verdict: "appended", offset: choice.next, count: frame.count });
+        choice.next += frame.count;
+        continue;
+      }
+      if (this.#duplicates?.full) {
+        return refuse(
+          "deduplication-full",
+          "too many ids within the deduplication window; shorten it, or send more slowly",
+        );
+      }
+      this.#pick(frame, packed.hashes, choice, now);
+    }
+    const rejected = choice.runs.find((run) => run.verdict === "rejected");
+    if (batch.terms.atomic && rejected !== undefined) {
+      return refuse("atomic-rejected", `nothing was appended: ${rejected.detail}`, { reason: rejected.reason });
+    }
+    return ok(choice);
+  }
+
+  /** Decides record by record, and repacks the frame where some of it stays out. */
+  #pick(frame: Frame, hashes: Uint32Array, choice: Choice, now: number): void {
+    const keep: [number, number][] = [];
+    const bounds: [number, number][] = [];
+    eachPlaced(frame, (from, to) => bounds.push([from, to]));
+    let index = 0;
+    decodeFrame(frame, (record) => {
+      const bound = bounds[index++];
+      const run = this.#decide(record, choice, now);
+      addRun(choice.runs, run);
+      if (run.verdict !== "appended") return;
+      keep.push(bound);
+      choice.next = run.offset + 1;
+      if (record.id !== undefined) choice.ids.set(eventName(record), run.offset);
+    });
+    if (keep.length === frame.count) choice.chosen.push({ frame, hashes });
+    else if (keep.length > 0) {
+      const writer = new FrameWriter();
+      for (const [from, to] of keep) writer.copy(frame.bytes, from, to);
+      const [bytes] = writer.finish(frame.flags & flags.checked);
+      const repacked = readHeader(bytes, 0);
+      if (repacked.ok) choice.chosen.push({ frame: repacked.value, hashes });
+    }
+  }
+
+  #decide(record: Rec, choice: Choice, now: number): Run {
+    const original = record.id === undefined ? undefined : this.#original(record, choice, now);
+    if (original !== undefined) return { verdict: "duplicate", offset: original, count: 1 };
+    const { offset } = record;
+    if (offset === undefined || offset >= choice.next) {
+      return { verdict: "appended", offset: offset ?? choice.next, count: 1 };
+    }
+    if (this.#holds(offset, choice)) return { verdict: "duplicate", offset, count: 1 };
+    const detail = `offset ${offset} is below the tail ${choice.next} and was never appended; send offsets in order`;
+    return { verdict: "rejected", reason: "offset-regressed", detail, count: 1 };
+  }
+
+  /** The offset of the record that has this record's source and id, within the window. */
+  #original(record: Rec, choice: Choice, now: number): number | undefined {
+    if (this.#duplicates === undefined) return undefined;
+    const event = eventName(record);
+    const fresh = choice.ids.get(event) ?? this.#fresh.get(event);
+    if (fresh !== undefined) return fresh;
+    const offset = this.#duplicates.find(eventHash(event));
+    // A trimmed record cannot confirm the match; 64 bits of hash must do.
+    if (offset === undefined || offset < this.head) return offset;
+    const found = this.#at(offset);
+    if (found === undefined || eventName(found.record) !== event) return undefined;
+    return found.timestamp < now - this.spec.deduplicationWindowMs ? undefined : offset;
+  }
+
+  #holds(offset: number, choice: Choice): boolean {
+    if (offset < this.head) return true;
+    const before = choice.runs.some(
+      (run) => run.verdict === "appended" && offset >= run.offset && offset < run.offset + run.count,
+    );
+    return before || this.#pending.has(offset) || this.#at(offset) !== undefined;
+  }
+
+  #at(wanted: number): { record: Rec; timestamp: number } | undefined {
+    const chunk = this.store.chunkAt(wanted);
+    if (chunk === undefined || chunk.next <= wanted) return undefined;
+    if (this.#opened?.base !== chunk.base) {
+      const frames = openChunk({ ...chunk, body: this.store.body(chunk.base) }, this.spec.offsets === "assigned");
+      if (!frames.ok) return undefined;
+      this.#opened = { base: chunk.base, frames: frames.value };
+    }
+    let found: { record: Rec; timestamp: number } | undefined;
+    for (const frame of this.#opened.frames) {
+      if (frame.base > wanted) break;
+      decodeFrame(frame, (record, offset, timestamp) => {
+        if (offset === wanted) found = { record, timestamp };
+      });
+    }
+    return found;
+  }
+
+  /** Refuses a batch whose key has a newer record than it expects. The Worker has seen to it that there is one key. */
+  #expectKey(batch: Batch): { ok: false; refusal: Refusal } | undefined {
+    const expected = batch.terms.expectedKeyOffset;
+    if (expected === undefined) return undefined;
+    if (!this.spec.keyIndex) {
+      return refuse("key-index-off", "create the stream with keyIndex: true to append with expectedKeyOffset");
+    }
+    const opened = readHeader(batch.frames[0].bytes, 0);
+    if (!opened.ok) return opened;
+    let key: string | undefined;
+    decodeFrame(opened.value, (record) => {
+      key ??= record.key;
+    });
+    if (key === undefined) return refuse("bad-key", "a batch with expectedKeyOffset needs a key");
+    const actual = this.#keys.get(key) ?? this.store.lastOfKey(key);
+    if (expected === "none" ? actual === undefined : actual === undefined || actual <= expected) return undefined;
+    const detail = `the last record of the key is at offset ${actual}; read it and try again`;
+    return refuse("expected-key-offset", detail, { actual });
+  }
+
+  /** Remembers what no row tells yet: the keys' last offsets, and the producer-given offsets of this commit. */
+  #learn(frame: Frame): void {
+    decodeFrame(frame, (record, offset) => {
+      if (this.spec.keyIndex && record.key !== undefined) this.#keys.set(record.key, offset);
+      if (this.spec.offsets === "producer") this.#pending.add(offset);
+    });
+  }
+
+  #relearn(duplicates: Duplicates, tail: number, since: number): void {
+    const bases: number[] = [];
+    for (const chunk of this.store.chunksBack(tail)) {
+      if (chunk.last < since) break;
+      if (chunk.flags & flags.ids) bases.push(chunk.base);
+    }
+    // Oldest first: of two records with one id, the newer is the one to find.
+    for (const base of bases.reverse()) {
+      const chunk = this.store.chunkAt(base)!;
+      const frames = openChunk({ ...chunk, body: this.store.body(base) }, this.spec.offsets === "assigned");
+      if (!frames.ok) continue;
+      for (const frame of frames.value) {
+        decodeFrame(frame, (record, offset) => {
+          if (record.id !== undefined && !duplicates.full) duplicates.add(eventHash(eventName(record)), offset);
+        });
+      }
+    }
+  }
+}

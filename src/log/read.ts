@@ -1,0 +1,238 @@
+/** Finding and reading: positions, pages, and what is said of chunks that cannot be read. Synchronous, no writes. */
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { openChunk } from "./chunk.ts";
+import { chunkMayMatch, type Filter, matches } from "./filter.ts";
+import type { Frame } from "./frame.ts";
+import { decodeFrame, eachPlaced } from "./record.ts";
+import type { ChunkHead, Store } from "./store.ts";
+
+/** Where a read starts. */
+export type Position =
+  | { readonly at: "offset"; readonly offset: number }
+  /** Where a backward read goes on: the first record is the one before the offset. */
+  | { readonly at: "before"; readonly offset: number }
+  | { readonly at: "earliest" | "latest" }
+  | { readonly at: "last"; readonly count: number }
+  | { readonly at: "time"; readonly time: number };
+
+export interface ReadTerms {
+  readonly from: Position;
+  readonly backward?: boolean;
+  readonly limit: number;
+  readonly bytesMax: number;
+  readonly filter?: Filter;
+}
+
+/** The frames of a chunk, or the offsets `[from, to)` of one that is damaged. */
+export type Piece =
+  | { readonly body: Uint8Array }
+  | {
+      readonly damaged: { readonly chunk: number; readonly from: number; readonly to: number; readonly reason: string };
+    };
+
+/**
+ * Chunks that hold the records of `[from, to)`. The first and the last may hold others too, and a filter has only passed
+ * over chunks without a match: whoever shows them picks the records. Backward pages come newest chunk first.
+ */
+export interface Page {
+  readonly from: number;
+  readonly to: number;
+  readonly pieces: readonly Piece[];
+  readonly upToDate: boolean;
+}
+
+export interface Span {
+  readonly head: number;
+  readonly tail: number;
+  readonly dense: boolean;
+}
+
+/** Bytes of chunks that one filtered read walks before it returns with an advanced cursor. */
+const scanBytesMax = 33_554_432;
+const scanChunksMax = 8_192;
+
+/** The offset that a position names: the first record of a forward read, the one after the first of a backward read. */
+export function locate(store: Store, span: Span, from: Position, backward: boolean): Result<number> {
+  const { head, tail } = span;
+  switch (from.at) {
+    case "earliest":
+      return ok(backward ? Math.min(head + 1, tail) : head);
+    case "latest":
+      return ok(tail);
+    case "last":
+      return ok(lastRecords(store, span, from.count));
+    case "time": {
+      const offset = firstAtOrAfter(store, span, from.time);
+      return ok(backward ? Math.min(offset + 1, tail) : offset);
+    }
+    case "before":
+    case "offset": {
+      const { offset } = from;
+      if (offset > tail) {
+        return refuse("past-tail", `offset ${offset} is past the tail ${tail}; read from ${tail} to wait for it`, {
+          head,
+          tail,
+        });
+      }
+      if (offset < head) {
+        return refuse("trimmed", `offset ${offset} has been trimmed; the first readable one is ${head}`, {
+          head,
+          tail,
+        });
+      }
+      return ok(backward && from.at === "offset" ? Math.min(offset + 1, tail) : offset);
+    }
+  }
+}
+
+/** The first offset whose record has a timestamp at or after `time`, or the tail. Binary search over chunk bases. */
+export function firstAtOrAfter(store: Store, span: Span, time: number): number {
+  let low = span.head;
+  let high = span.tail;
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2);
+    const chunk = store.chunkAt(middle);
+    if (chunk === undefined || chunk.next <= low) {
+      // Sparse offsets, or a hole: nothing between the chunk and the middle.
+      low = middle + 1;
+    } else if (chunk.last < time) low = Math.max(middle + 1, chunk.next);
+    else if (chunk.first >= time) high = Math.max(chunk.base, span.head);
+    else return insideChunk(store, span, chunk, time);
+    if (high < low) return high;
+  }
+  return low;
+}
+
+function insideChunk(store: Store, span: Span, chunk: ChunkHead, time: number): number {
+  const frames = openChunk({ ...chunk, body: store.body(chunk.base) }, span.dense);
+  if (!frames.ok) return Math.max(chunk.base, span.head);
+  let found = chunk.next;
+  for (const frame of frames.value) {
+    eachPlaced(frame, (_from, _to, offset, timestamp) => {
+      if (timestamp >= time && offset >= span.head && offset < found) found = offset;
+    });
+  }
+  return found;
+}
+
+function lastRecords(store: Store, span: Span, count: number): number {
+  if (span.dense) return Math.max(span.head, span.tail - count);
+  let left = count;
+  for (const chunk of store.chunksBack(span.tail)) {
+    if (chunk.records < left) {
+      left -= chunk.records;
+      continue;
+    }
+    const frames = openChunk({ ...chunk, body: store.body(chunk.base) }, false);
+    if (!frames.ok) return Math.max(span.head, chunk.base);
+    const offsets: number[] = [];
+    for (const frame of frames.value) eachPlaced(frame, (_from, _to, offset) => offsets.push(offset));
+    return Math.max(span.head, offsets[offsets.length - left]);
+  }
+  return span.head;
+}
+
+/** Reads the chunks from `start` on (backward: those before `start`), up to the terms' bounds. */
+export function readPage(store: Store, span: Span, terms: ReadTerms, start: number): Page {
+  return terms.backward ? readBackward(store, span, terms, start) : readForward(store, span, terms, start);
+}
+
+class Budget {
+  readonly pieces: Piece[] = [];
+  #records = 0;
+  #bytes = 0;
+  #scanned = 0;
+  #chunks = 0;
+
+  constructor(
+    readonly store: Store,
+    readonly span: Span,
+    readonly terms: ReadTerms,
+  ) {}
+
+  get spent(): boolean {
+    return (
+      this.#records >= this.terms.limit ||
+      this.#bytes >= this.terms.bytesMax ||
+      this.#scanned >= scanBytesMax ||
+      this.#chunks >= scanChunksMax
+    );
+  }
+
+  /** True where the chunk would lengthen a page that holds something beyond its bytes. */
+  tooMuch(chunk: ChunkHead): boolean {
+    return this.#bytes > 0 && this.#bytes + chunk.bytes > this.terms.bytesMax;
+  }
+
+  damaged(chunk: number, from: number, to: number, reason: string): void {
+    this.pieces.push({ damaged: { chunk, from, to, reason } });
+    this.#records++;
+  }
+
+  /** Adds a chunk of which the records `[from, to)` are wanted, unless the filter finds nothing in it. */
+  take(chunk: ChunkHead, from: number, to: number): void {
+    this.#chunks++;
+    const { filter } = this.terms;
+    if (filter !== undefined && !chunkMayMatch(filter, chunk.print)) return;
+    const body = this.store.body(chunk.base);
+    this.#scanned += body.length;
+    const frames = openChunk({ ...chunk, body }, this.span.dense);
+    if (!frames.ok) {
+      this.damaged(chunk.base, Math.max(from, chunk.base), Math.min(to, chunk.next), frames.refusal.detail);
+      return;
+    }
+    const whole = from <= chunk.base && to >= chunk.next;
+    const found = filter === undefined && whole ? chunk.records : count(frames.value, filter, from, to);
+    if (found === 0) return;
+    this.#records += found;
+    this.#bytes += body.length;
+    this.pieces.push({ body });
+  }
+}
+
+function count(frames: readonly Frame[], filter: Filter | undefined, from: number, to: number): number {
+  let found = 0;
+  for (const frame of frames) {
+    if (filter === undefined) {
+      eachPlaced(frame, (_from, _to, offset) => {
+        if (offset >= from && offset < to) found++;
+      });
+    } else {
+      decodeFrame(frame, (record, offset) => {
+        if (offset >= from && offset < to && matches(filter, record)) found++;
+      });
+    }
+  }
+  return found;
+}
+
+function readForward(store: Store, span: Span, terms: ReadTerms, start: number): Page {
+  const budget = new Budget(store, span, terms);
+  let to = start;
+  if (start < span.tail) {
+    const first = store.chunkAt(start);
+    for (const chunk of store.chunksFrom(first === undefined || first.next <= start ? start : first.base)) {
+      if (budget.spent || budget.tooMuch(chunk)) return { from: start, to, pieces: budget.pieces, upToDate: false };
+      if (span.dense && chunk.base > to) budget.damaged(to, to, chunk.base, "the chunk is missing");
+      budget.take(chunk, start, chunk.next);
+      to = chunk.next;
+    }
+    // Whatever is missing before the tail is missing for good: the tail itself is kept apart.
+    if (span.dense && to < span.tail) budget.damaged(to, to, span.tail, "the chunk is missing");
+    to = span.tail;
+  }
+  return { from: start, to, pieces: budget.pieces, upToDate: true };
+}
+
+function readBackward(store: Store, span: Span, terms: ReadTerms, start: number): Page {
+  const budget = new Budget(store, span, terms);
+  let from = start;
+  for (const chunk of store.chunksBack(start - 1)) {
+    if (chunk.next <= span.head) break;
+    if (budget.spent || budget.tooMuch(chunk)) return { from, to: start, pieces: budget.pieces, upToDate: false };
+    if (span.dense && chunk.next < from) budget.damaged(chunk.next, chunk.next, from, "the chunk is missing");
+    budget.take(chunk, span.head, start);
+    from = Math.max(chunk.base, span.head);
+  }
+  return { from: span.head, to: start, pieces: budget.pieces, upToDate: true };
+}

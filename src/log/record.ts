@@ -1,0 +1,211 @@
+/**
+ * One record inside a frame: a bitmap that says which fields follow, then the fields in the order of the bits, then the
+ * data up to the record's end. `docs/STORAGE.md` has the bytes.
+ */
+
+import { limits } from "../../schemas/limits.ts";
+import { assert } from "../lib/assert.ts";
+import { ByteReader, decodeText, encodeText, varintBytes, writeVarint } from "../lib/bytes.ts";
+import { type Frame, flags, headerBytes, sealFrame } from "./frame.ts";
+
+export const kinds = { none: 0, json: 1, text: 2, binary: 3 } as const;
+export type Kind = 0 | 1 | 2 | 3;
+
+/** The text fields, in the order of their bits from 2 upwards. */
+export const textFields = ["key", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema"] as const;
+export type TextField = (typeof textFields)[number];
+
+export const bits = { offset: 1, timestamp: 2, key: 4, id: 8, source: 16, type: 32, tags: 1024, extensions: 2048 };
+export const kindShift = 12;
+export const reservedBits = 0xc000;
+
+export type Extension = string | number | boolean;
+
+/** A record as the server works with it. `data` is bytes; `kind` says how to show them. */
+export interface Rec extends Partial<Record<TextField, string>> {
+  offset?: number;
+  timestamp?: number;
+  tags?: string[];
+  extensions?: Record<string, Extension>;
+  kind: Kind;
+  data: Uint8Array;
+}
+
+const none = new Uint8Array(0);
+
+/** Decodes the record in `bytes[from, to)`, which `inspect` (or a checksum over checked bytes) has found well-formed. */
+export function decodeRecord(bytes: Uint8Array, from: number, to: number): Rec {
+  const set = bytes[from] | (bytes[from + 1] << 8);
+  const reader = new ByteReader(bytes, from + 2, to);
+  const text = () => {
+    const start = reader.field();
+    return decodeText(bytes, start, reader.at);
+  };
+  const record: Rec = { kind: ((set >> kindShift) & 3) as Kind, data: none };
+  if (set & bits.offset) record.offset = reader.varint();
+  if (set & bits.timestamp) record.timestamp = reader.varint();
+  for (let i = 0; i < textFields.length; i++) if (set & (bits.key << i)) record[textFields[i]] = text();
+  if (set & bits.tags) record.tags = Array.from({ length: reader.varint() }, text);
+  if (set & bits.extensions) {
+    record.extensions = {};
+    for (let left = reader.varint(); left > 0; left--) {
+      const name = text();
+      record.extensions[name] = JSON.parse(text()) as Extension;
+    }
+  }
+  assert(!reader.failed, "a stored record is well-formed");
+  record.data = bytes.subarray(reader.at, to);
+  return record;
+}
+
+/** Packs records into frames of at most `frameBytesMax`, in the order in which they are added. */
+export class FrameWriter {
+  readonly #frames: Uint8Array[] = [];
+  #bytes = new Uint8Array(512);
+  #at = headerBytes;
+  #count = 0;
+  #flags = 0;
+  count = 0;
+
+  /** Adds a record and returns its encoded length. One above the record limit must have been refused before. */
+  add(record: Rec): number {
+    const parts: Uint8Array[] = [];
+    const set = encodeFields(record, parts);
+    let length = 2 + record.data.length;
+    for (const part of parts) length += part.length;
+    this.#open(length);
+    const bytes = this.#bytes;
+    bytes[this.#at++] = set & 255;
+    bytes[this.#at++] = set >> 8;
+    for (const part of parts) {
+      bytes.set(part, this.#at);
+      this.#at += part.length;
+    }
+    bytes.set(record.data, this.#at);
+    this.#at += record.data.length;
+    this.#close(set);
+    return length;
+  }
+
+  /** Adds a record that is encoded already. */
+  copy(bytes: Uint8Array, from: number, to: number): void {
+    this.#open(to - from);
+    this.#bytes.set(bytes.subarray(from, to), this.#at);
+    this.#at += to - from;
+    this.#close(bytes[from] | (bytes[from + 1] << 8));
+  }
+
+  /** The frames so far. `set` is added to the flags (`ids`, `times` and `offsets` set themselves). */
+  finish(set: number): Uint8Array[] {
+    this.#seal();
+    for (const frame of this.#frames) frame[3] |= set;
+    return this.#frames;
+  }
+
+  #open(length: number): void {
+    const needed = varintBytes(length) + length;
+    if (this.#at + needed > limits.frameBytesMax) this.#seal();
+    if (this.#at + needed > this.#bytes.length) {
+      const grown = new Uint8Array(Math.min(limits.frameBytesMax, Math.max(this.#bytes.length * 2, this.#at + needed)));
+      grown.set(this.#bytes.subarray(0, this.#at));
+      this.#bytes = grown;
+    }
+    assert(this.#at + needed <= this.#bytes.length, "a record fits a frame");
+    this.#at = writeVarint(this.#bytes, this.#at, length);
+  }
+
+  #close(set: number): void {
+    this.#count++;
+    this.count++;
+    if (set & bits.id) this.#flags |= flags.ids;
+    if (set & bits.offset) this.#flags |= flags.offsets;
+    if (set & bits.timestamp) this.#flags |= flags.times;
+  }
+
+  #seal(): void {
+    if (this.#count === 0) return;
+    sealFrame(this.#bytes, 0, this.#at, this.#count, this.#flags);
+    this.#frames.push(this.#bytes.slice(0, this.#at));
+    this.#at = headerBytes;
+    this.#count = 0;
+    this.#flags = 0;
+  }
+}
+
+/** The encoded length of a record, without its length prefix. */
+export function recordBytes(record: Rec): number {
+  const parts: Uint8Array[] = [];
+  encodeFields(record, parts);
+  return parts.reduce((sum, part) => sum + part.length, 2 + record.data.length);
+}
+
+function encodeFields(record: Rec, parts: Uint8Array[]): number {
+  let set = record.kind << kindShift;
+  const number = (value: number) => {
+    const bytes = new Uint8Array(varintBytes(value));
+    writeVarint(bytes, 0, value);
+    parts.push(bytes);
+  };
+  const text = (value: string) => {
+    const bytes = encodeText(value);
+    number(bytes.length);
+    parts.push(bytes);
+  };
+  if (record.offset !== undefined) {
+    set |= bits.offset;
+    number(record.offset);
+  }
+  if (record.timestamp !== undefined) {
+    set |= bits.timestamp;
+    number(record.timestamp);
+  }
+  for (let i = 0; i < textFields.length; i++) {
+    const value = record[textFields[i]];
+    if (value === undefined) continue;
+    set |= bits.key << i;
+    text(value);
+  }
+  if (record.tags !== undefined && record.tags.length > 0) {
+    set |= bits.tags;
+    number(record.tags.length);
+    record.tags.forEach(text);
+  }
+  const extensions = record.extensions === undefined ? [] : Object.entries(record.extensions);
+  if (extensions.length > 0) {
+    set |= bits.extensions;
+    number(extensions.length);
+    for (const [name, value] of extensions) {
+      text(name);
+      text(JSON.stringify(value));
+    }
+  }
+  return set;
+}
+
+/** Calls `visit` with each record of a stored frame, its offset and its timestamp. Data are views into the frame. */
+export function decodeFrame(frame: Frame, visit: (record: Rec, offset: number, timestamp: number) => void): void {
+  eachPlaced(frame, (from, to, offset, timestamp) => visit(decodeRecord(frame.bytes, from, to), offset, timestamp));
+}
+
+/** Calls `visit` with the bounds, the offset and the timestamp of each record of a stored frame. */
+export function eachPlaced(
+  frame: Frame,
+  visit: (from: number, to: number, offset: number, timestamp: number) => void,
+): void {
+  const { bytes } = frame;
+  const own = frame.flags & (flags.offsets | flags.times);
+  const reader = new ByteReader(bytes, frame.from, frame.to);
+  let { base: offset, timestamp } = frame;
+  for (let left = frame.count; left > 0; left--) {
+    const from = reader.field();
+    const to = reader.at;
+    assert(!reader.failed, "a stored frame is well-formed");
+    if (own !== 0) {
+      const fields = new ByteReader(bytes, from + 2, to);
+      if (bytes[from] & bits.offset) offset = fields.varint();
+      if (bytes[from] & bits.timestamp) timestamp = Math.max(timestamp, fields.varint());
+    }
+    visit(from, to, offset, timestamp);
+    offset++;
+  }
+}

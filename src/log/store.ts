@@ -1,0 +1,166 @@
+/** The tables of one partition and every statement over them. `docs/STORAGE.md` describes the rows. */
+import type { Sql } from "../lib/sql.ts";
+
+/** A chunk without its body. Offsets `[base, next)`, timestamps from `first` to `last`. */
+export interface ChunkHead {
+  base: number;
+  next: number;
+  first: number;
+  last: number;
+  records: number;
+  flags: number;
+  bytes: number;
+  print: Uint8Array;
+}
+
+export interface ChunkRow extends ChunkHead {
+  body: Uint8Array;
+}
+
+export interface Totals {
+  chunks: number;
+  records: number;
+  bytes: number;
+  first: number | null;
+}
+
+const head = "base, next, first, last, records, flags, bytes, print";
+
+/** Rows of heads fetched at a time: bounds memory, and what a short read fetches in vain. */
+const headsPerQuery = 64;
+
+export class Store {
+  constructor(readonly sql: Sql) {
+    sql.run(`CREATE TABLE IF NOT EXISTS chunk (
+      base INTEGER PRIMARY KEY, next INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+      records INTEGER NOT NULL, flags INTEGER NOT NULL, bytes INTEGER NOT NULL, print BLOB NOT NULL, body BLOB NOT NULL
+    ) STRICT`);
+    sql.run("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID");
+    sql.run(`CREATE TABLE IF NOT EXISTS producer (
+      id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seen INTEGER NOT NULL, batches TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID`);
+    sql.run(
+      "CREATE TABLE IF NOT EXISTS last_of_key (key TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    );
+  }
+
+  insertChunk(row: ChunkRow): void {
+    this.sql.run(
+      `INSERT INTO chunk (${head}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      row.base,
+      row.next,
+      row.first,
+      row.last,
+      row.records,
+      row.flags,
+      row.bytes,
+      row.print,
+      row.body,
+    );
+  }
+
+  lastChunk(): ChunkHead | undefined {
+    return this.sql.all<ChunkHead>(`SELECT ${head} FROM chunk ORDER BY base DESC LIMIT 1`)[0];
+  }
+
+  /** The chunk that begins at or before an offset, nearest first. */
+  chunkAt(offset: number): ChunkHead | undefined {
+    return this.sql.all<ChunkHead>(`SELECT ${head} FROM chunk WHERE base <= ? ORDER BY base DESC LIMIT 1`, offset)[0];
+  }
+
+  /** Heads of the chunks that begin at or after an offset, in order. */
+  *chunksFrom(offset: number): Generator<ChunkHead> {
+    for (;;) {
+      const heads = this.sql.all<ChunkHead>(
+        `SELECT ${head} FROM chunk WHERE base >= ? ORDER BY base LIMIT ${headsPerQuery}`,
+        offset,
+      );
+      yield* heads;
+      if (heads.length < headsPerQuery) return;
+      offset = heads[heads.length - 1].base + 1;
+    }
+  }
+
+  /** Heads of the chunks that begin at or before an offset, newest first. */
+  *chunksBack(offset: number): Generator<ChunkHead> {
+    for (;;) {
+      const heads = this.sql.all<ChunkHead>(
+        `SELECT ${head} FROM chunk WHERE base <= ? ORDER BY base DESC LIMIT ${headsPerQuery}`,
+        offset,
+      );
+      yield* heads;
+      if (heads.length < headsPerQuery) return;
+      offset = heads[heads.length - 1].base - 1;
+    }
+  }
+
+  body(base: number): Uint8Array {
+    return this.sql.all<{ body: Uint8Array }>("SELECT body FROM chunk WHERE base = ?", base)[0].body;
+  }
+
+  /** Drops the chunks that end at or before an offset. */
+  dropBefore(offset: number): void {
+    this.sql.run("DELETE FROM chunk WHERE next <= ?", offset);
+  }
+
+  totals(): Totals {
+    return this.sql.all<Totals>(
+      `SELECT count(*) AS chunks, coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes,
+        min(first) AS first FROM chunk`,
+    )[0];
+  }
+
+  meta(name: string): string | undefined {
+    return this.sql.all<{ value: string }>("SELECT value FROM meta WHERE name = ?", name)[0]?.value;
+  }
+
+  setMeta(name: string, value: string): void {
+    this.sql.run(
+      "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+      name,
+      value,
+    );
+  }
+
+  producer(id: string): { epoch: number; seen: number; batches: string } | undefined {
+    return this.sql.all<{ epoch: number; seen: number; batches: string }>(
+      "SELECT epoch, seen, batches FROM producer WHERE id = ?",
+      id,
+    )[0];
+  }
+
+  setProducer(id: string, epoch: number, seen: number, batches: string): void {
+    this.sql.run(
+      `INSERT INTO producer (id, epoch, seen, batches) VALUES (?, ?, ?, ?) ON CONFLICT (id)
+        DO UPDATE SET epoch = excluded.epoch, seen = excluded.seen, batches = excluded.batches`,
+      id,
+      epoch,
+      seen,
+      batches,
+    );
+  }
+
+  countProducers(): number {
+    return this.sql.all<{ count: number }>("SELECT count(*) AS count FROM producer")[0].count;
+  }
+
+  dropProducersIdleSince(before: number): void {
+    this.sql.run("DELETE FROM producer WHERE seen < ?", before);
+  }
+
+  lastOfKey(key: string): number | undefined {
+    return this.sql.all<{ offset: number }>("SELECT offset FROM last_of_key WHERE key = ?", key)[0]?.offset;
+  }
+
+  setLastOfKey(key: string, offset: number): void {
+    this.sql.run(
+      "INSERT INTO last_of_key (key, offset) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET offset = excluded.offset",
+      key,
+      offset,
+    );
+  }
+
+  clearKeys(): void {
+    this.sql.run("DELETE FROM last_of_key");
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * Addresses. A fresh stub for each call: after a fault of the platform a stub fails for good. A partition's name holds the
+ * log's id, so that a stream that is deleted and created again never meets its old objects.
+ */
+import type { StreamConfig } from "../../schemas/stream.ts";
+import type { CatalogRpc, PartitionRpc } from "./rpc.ts";
+
+export interface Env {
+  readonly CATALOG: DurableObjectNamespace;
+  readonly PARTITION: DurableObjectNamespace;
+  /** Secret. Without it the Worker refuses to serve. */
+  readonly MILLRACE_ROOT_TOKEN?: string;
+  /** Keeps every object of the deployment inside a jurisdiction: `eu`, `us`, `fedramp`. */
+  readonly JURISDICTION?: string;
+}
+
+/** The object that knows the namespaces. No namespace can have this name. */
+const registry = "$registry";
+
+const within = (env: Env, objects: DurableObjectNamespace) =>
+  env.JURISDICTION ? objects.jurisdiction(env.JURISDICTION as DurableObjectJurisdiction) : objects;
+
+export function catalog(env: Env, namespace: string): CatalogRpc {
+  return within(env, env.CATALOG).getByName(namespace) as unknown as CatalogRpc;
+}
+
+export const namespaceRegistry = (env: Env): CatalogRpc => catalog(env, registry);
+
+/** `placement` counts when the object is first asked for anything; afterwards it stays where it is. */
+export function partition(env: Env, logId: string, number: number, placement: StreamConfig["placement"]): PartitionRpc {
+  const options = placement === undefined ? undefined : { locationHint: placement as DurableObjectLocationHint };
+  return within(env, env.PARTITION).getByName(`${logId}/${number}`, options) as unknown as PartitionRpc;
+}
