@@ -117,8 +117,9 @@ class Append {
 
   async #ask(group: Group): Promise<void> {
     const { partition } = group;
+    const { bytes, hashes } = packed(group.frames);
     const answer = await ask(this.env, this.route, partition, (stub, version) =>
-      stub.append(version, { frames: packed(group.frames), terms: this.#termsOf() }),
+      stub.append(version, bytes, hashes, this.#termsOf()),
     );
     if ("rerouted" in answer) return this.#again(group, answer.rerouted);
     if (answer.ok) this.#place(group, answer.value);
@@ -145,8 +146,9 @@ class Append {
     await this.run(groups.value.map((part) => ({ ...part, slots: part.slots?.map(place) ?? group.slots })));
   }
 
-  #termsOf(): Terms {
+  #termsOf(): Terms | undefined {
     const { expectedOffset, expectedKeyOffset, fence, atomic } = this.terms;
+    if (this.terms === noTerms && this.producer === undefined) return undefined;
     const contiguous = this.terms.partition !== undefined || this.route.ranges.length === 1;
     return {
       ...(this.producer === undefined ? {} : { producer: { ...this.producer, contiguous } }),

@@ -88,10 +88,6 @@ async function configOf(request: Request): Promise<Result<NonNullable<ReturnType
   const body = await readBody(request, configBytesMax);
   if (!body.ok) return body;
   if (body.value.length === 0) return { ok: true, value: {} };
-  const type = request.headers.get("content-type");
-  if (type !== null && !/^application\/json\b/i.test(type)) {
-    return refuse("unsupported-media-type", `send the configuration as application/json, not as ${type}`);
-  }
   const parsed = parseJson(body.value);
   return parsed.ok ? check(streamConfig, parsed.value, "body") : parsed;
 }

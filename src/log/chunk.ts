@@ -7,12 +7,6 @@ import { type Frame, flags, headerBytes, openFrames, sealFrame, stampFrame } fro
 import { eachPlaced } from "./record.ts";
 import type { ChunkRow } from "./store.ts";
 
-/** A frame as the Worker hands it over, with the fingerprint hashes of its records. The header stands at byte 0. */
-export interface PackedFrame {
-  readonly bytes: Uint8Array;
-  readonly hashes: Uint32Array;
-}
-
 /** Frames below this are joined with their neighbours under one header; larger ones are stored without a copy. */
 const joinBelow = 16_384;
 

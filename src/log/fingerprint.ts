@@ -42,7 +42,7 @@ export function fingerprint(parts: readonly Uint32Array[]): Uint8Array {
   for (const part of parts) {
     for (let i = 0; i < part.length; i++) {
       const hash = part[i];
-      const step = Math.imul(hash, 0x9e3779b1) | 1;
+      const step = stepOf(hash);
       for (let probe = 0, bit = hash; probe < probes; probe++, bit = (bit + step) | 0) {
         print[1 + ((bit & mask) >>> 3)] |= 1 << (bit & 7);
       }
@@ -58,9 +58,12 @@ export function mayContain(print: Uint8Array, hash: number): boolean {
     return false;
   }
   const mask = (print.length - 1) * 8 - 1;
-  const step = Math.imul(hash, 0x9e3779b1) | 1;
+  const step = stepOf(hash);
   for (let probe = 0, bit = hash; probe < probes; probe++, bit = (bit + step) | 0) {
     if ((print[1 + ((bit & mask) >>> 3)] & (1 << (bit & 7))) === 0) return false;
   }
   return true;
 }
+
+/** Distance of a hash's probes. From the high bits, because the low ones have already chosen the first probe. */
+const stepOf = (hash: number) => (Math.imul(hash, 0x9e3779b1) >>> 15) | 1;

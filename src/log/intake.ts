@@ -5,7 +5,7 @@
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { type ChunkBuilder, openChunk } from "./chunk.ts";
 import { Duplicates, eventHash } from "./duplicates.ts";
-import { type Frame, flags, readHeader } from "./frame.ts";
+import { type Frame, flags, readHeader, readHeaders } from "./frame.ts";
 import { Producers } from "./producers.ts";
 import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "./record.ts";
 import { addRun, admit, type Gate, type Run } from "./sequence.ts";
@@ -88,21 +88,24 @@ export class Intake {
     for (const [key, offset] of this.#keys) this.store.setLastOfKey(key, offset);
     this.#keys.clear();
     this.#pending.clear();
+    // Old ids go before new ones come: what is added now must outlive the window.
+    this.#duplicates?.advance(now);
     for (const [event, offset] of this.#fresh) this.#duplicates?.add(eventHash(event), offset);
     this.#fresh.clear();
-    this.#duplicates?.advance(now);
     this.changed = false;
   }
 
   #choose(batch: Batch, next: number, now: number): Result<Choice> {
     const choice: Choice = { chosen: [], runs: [], ids: new Map(), next };
-    for (const packed of batch.frames) {
-      const opened = readHeader(packed.bytes, 0);
-      if (!opened.ok) return opened;
-      const frame = opened.value;
+    const frames = readHeaders(batch.bytes);
+    if (!frames.ok) return frames;
+    let at = 0;
+    for (const frame of frames.value) {
+      const hashes = batch.hashes.subarray(at + 1, at + 1 + batch.hashes[at]);
+      at += 1 + hashes.length;
       const deduplicate = this.#duplicates !== undefined && (frame.flags & flags.ids) !== 0;
       if (!deduplicate && this.spec.offsets === "assigned") {
-        choice.chosen.push({ frame, hashes: packed.hashes });
+        choice.chosen.push({ frame, hashes });
         addRun(choice.runs, { verdict: "appended", offset: choice.next, count: frame.count });
         choice.next += frame.count;
         continue;
@@ -113,7 +116,7 @@ export class Intake {
           "too many ids within the deduplication window; shorten it, or send more slowly",
         );
       }
-      this.#pick(frame, packed.hashes, choice, now);
+      this.#pick(frame, hashes, choice, now);
     }
     const rejected = choice.runs.find((run) => run.verdict === "rejected");
     if (batch.terms.atomic && rejected !== undefined) {
@@ -206,7 +209,7 @@ export class Intake {
     if (!this.spec.keyIndex) {
       return refuse("key-index-off", "create the stream with keyIndex: true to append with expectedKeyOffset");
     }
-    const opened = readHeader(batch.frames[0].bytes, 0);
+    const opened = readHeader(batch.bytes, 0);
     if (!opened.ok) return opened;
     let key: string | undefined;
     decodeFrame(opened.value, (record) => {

@@ -4,12 +4,14 @@ import { limits } from "../../schemas/limits.ts";
 import type { Facts } from "../log/log.ts";
 import { Log } from "../log/log.ts";
 import type { Position } from "../log/read.ts";
-import type { Run } from "../log/sequence.ts";
+import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch, Spec } from "../log/spec.ts";
 import { objectSql } from "../platform/sql.ts";
 import { GroupCommit } from "./commit.ts";
 import type { Answer, Moved, PageAnswer, PartitionRpc, ReadCall } from "./rpc.ts";
 import type { Env } from "./stubs.ts";
+
+const noTerms: Terms = {};
 
 /** One partition: the log's shell. It gathers appends, wakes readers, and holds no rule of its own. */
 export class Partition extends DurableObject<Env> implements PartitionRpc {
@@ -27,10 +29,15 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
     else this.#log.configure(spec, Date.now());
   }
 
-  async append(version: number, batch: Batch): Promise<Answer<readonly Run[]>> {
+  async append(
+    version: number,
+    bytes: Uint8Array,
+    hashes: Uint32Array,
+    terms?: Terms,
+  ): Promise<Answer<readonly Run[]>> {
     const log = this.#log;
     if (log === undefined || log.spec.version !== version) return this.#moved();
-    const answer = await this.#commit.append(batch);
+    const answer = await this.#commit.append({ bytes, hashes, terms: terms ?? noTerms });
     return !answer.ok && answer.refusal.code === "sealed" ? this.#moved() : answer;
   }
 

@@ -4,8 +4,8 @@ import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import type { Listed, Stream } from "../catalog/catalog.ts";
 import type { Facts } from "../log/log.ts";
 import type { Page, Position, ReadTerms } from "../log/read.ts";
-import type { Run } from "../log/sequence.ts";
-import type { Batch, Spec } from "../log/spec.ts";
+import type { Run, Terms } from "../log/sequence.ts";
+import type { Spec } from "../log/spec.ts";
 import type { Report } from "../log/verify.ts";
 
 /** The caller's idea of the stream is not the partition's: its version, or 0 where the partition does not exist. */
@@ -33,7 +33,8 @@ export interface PageAnswer extends Page {
 export interface PartitionRpc {
   /** Creates the partition, or brings it up to date. */
   configure(spec: Spec): Promise<void>;
-  append(version: number, batch: Batch): Promise<Answer<readonly Run[]>>;
+  /** The parts of a `Batch`, flat. */
+  append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms?: Terms): Promise<Answer<readonly Run[]>>;
   read(call: ReadCall): Promise<Answer<PageAnswer>>;
   facts(): Promise<Answer<Facts>>;
   /** `before`: an offset, or a time. */

@@ -5,7 +5,7 @@ import { writeCursor } from "../cursor.ts";
 import { media } from "../intake/intake.ts";
 import { problem } from "../problem.ts";
 import type { Merge } from "./merge.ts";
-import type { Reading } from "./read.ts";
+import type { Reading } from "./reading.ts";
 import { JsonWriter } from "./render.ts";
 import type { Damaged, Entry, Source } from "./source.ts";
 

@@ -8,7 +8,7 @@ import { decodeFrame, FrameWriter } from "../../log/record.ts";
 import type { PageAnswer } from "../../objects/rpc.ts";
 import { media } from "../intake/intake.ts";
 import { problem } from "../problem.ts";
-import type { Reading } from "./read.ts";
+import type { Reading } from "./reading.ts";
 
 const streamedPageBytes = 4_194_304;
 
@@ -16,7 +16,7 @@ const streamedPageBytes = 4_194_304;
  * A frame that begins before `from`, or goes beyond the limit, is sent whole: readers skip by offset. Under a filter the
  * matching records are packed anew, each with its offset.
  */
-export async function framesAnswer(reading: Reading, _request: Request): Promise<Response> {
+export async function framesAnswer(reading: Reading): Promise<Response> {
   const { sources, query, toTail } = reading;
   const [source] = sources;
   const { filter } = source.terms;

@@ -1,0 +1,23 @@
+/** `npm run serve`: the self-hosted form, on bare workerd. Options: --host, --port, --data, --inspector. */
+import { parseArgs } from "node:util";
+import { tokenFor, welcome } from "./welcome.ts";
+import { run } from "./workerd.ts";
+
+const { values } = parseArgs({
+  options: {
+    host: { type: "string", default: "127.0.0.1" },
+    port: { type: "string", default: process.env.PORT ?? "8787" },
+    data: { type: "string", default: ".millrace/data" },
+    inspector: { type: "string" },
+  },
+});
+const token = tokenFor(values.host);
+const running = await run({ ...values, port: Number(values.port), token });
+console.log(welcome(running.url, token));
+console.log(`Data: ${values.data}    Ctrl-C stops.`);
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, async () => {
+    await running.stop();
+    process.exit(0);
+  });
+}

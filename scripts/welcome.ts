@@ -1,0 +1,25 @@
+/** What a local service says when it is up: where it is, its token, and what to try, to be copied as it stands. */
+export const developmentToken = "millrace-dev";
+
+export function welcome(url: string, token: string): string {
+  const auth = `-H 'authorization: Bearer ${token}'`;
+  return `
+Millrace is up on ${url}      reference: ${url}/docs
+Token: ${token}
+
+Create a stream, append a record, read it back:
+
+  curl ${auth} -X PUT ${url}/v1/default/streams/orders
+  curl ${auth} ${url}/v1/default/streams/orders/records -H 'content-type: application/json' -d '{"records":[{"key":"customer-1","data":{"total":42}}]}'
+  curl ${auth} '${url}/v1/default/streams/orders/records?key=customer-1'
+`;
+}
+
+/** The token of the environment, or on a loopback address the development one. Elsewhere there is no default. */
+export function tokenFor(host: string): string {
+  const token = process.env.MILLRACE_ROOT_TOKEN;
+  if (token) return token;
+  if (["localhost", "127.0.0.1", "::1"].includes(host)) return developmentToken;
+  console.error(`Refusing to serve on ${host} without a token: set MILLRACE_ROOT_TOKEN.`);
+  process.exit(1);
+}
