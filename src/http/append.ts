@@ -162,14 +162,14 @@ class Append {
   #place(group: Group, runs: readonly Run[]): void {
     const { partition, slots } = group;
     if (slots === undefined) {
-      for (const run of runs) this.#runs.push({ ...run, partition });
+      for (const run of runs) this.#runs.push({ partition, ...run });
       return;
     }
     let at = 0;
     for (const run of runs) {
       for (let index = 0; index < run.count; index++) {
         const offset = run.verdict === "rejected" ? {} : { offset: run.offset + index };
-        this.#slots![slots[at++]] = { ...run, ...offset, count: 1, partition };
+        this.#slots![slots[at++]] = { partition, ...run, ...offset, count: 1 };
       }
     }
   }

@@ -6,6 +6,7 @@ import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { type ChunkBuilder, openChunk } from "./chunk.ts";
 import { Duplicates, eventHash } from "./duplicates.ts";
 import { type Frame, flags, readHeader, readHeaders } from "./frame.ts";
+import { handOnProducers, IdsBuilder, type Inheritance, Inherited } from "./inheritance.ts";
 import { Producers } from "./producers.ts";
 import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "./record.ts";
 import { addRun, admit, type Gate, type Run } from "./sequence.ts";
@@ -37,6 +38,7 @@ export class Intake {
   readonly #keys = new Map<string, number>();
   readonly #pending = new Set<number>();
   #opened: { base: number; frames: readonly Frame[] } | undefined;
+  readonly #inherited: Inherited;
   changed = false;
 
   constructor(
@@ -47,6 +49,8 @@ export class Intake {
     now: number,
   ) {
     this.#producers = new Producers(store);
+    store.dropInherited(now - spec.deduplicationWindowMs);
+    this.#inherited = new Inherited(store.inherited(), spec.deduplicationWindowMs);
     if (spec.deduplicationWindowMs > 0) {
       this.#duplicates = new Duplicates(spec.deduplicationWindowMs, now);
       this.#relearn(this.#duplicates, tail, now - spec.deduplicationWindowMs);
@@ -152,7 +156,7 @@ export class Intake {
 
   #decide(record: Rec, choice: Choice, now: number): Run {
     const original = record.id === undefined ? undefined : this.#original(record, choice, now);
-    if (original !== undefined) return { verdict: "duplicate", offset: original, count: 1 };
+    if (original !== undefined) return { verdict: "duplicate", ...original, count: 1 };
     const { offset } = record;
     if (offset === undefined || offset >= choice.next) {
       return { verdict: "appended", offset: offset ?? choice.next, count: 1 };
@@ -163,17 +167,19 @@ export class Intake {
   }
 
   /** The offset of the record that has this record's source and id, within the window. */
-  #original(record: Rec, choice: Choice, now: number): number | undefined {
+  #original(record: Rec, choice: Choice, now: number): { offset: number; partition?: number } | undefined {
     if (this.#duplicates === undefined) return undefined;
     const event = eventName(record);
     const fresh = choice.ids.get(event) ?? this.#fresh.get(event);
-    if (fresh !== undefined) return fresh;
-    const offset = this.#duplicates.find(eventHash(event));
+    if (fresh !== undefined) return { offset: fresh };
+    const hash = eventHash(event);
+    const offset = this.#duplicates.find(hash);
+    if (offset === undefined) return this.#inherited.find(hash, now);
     // A trimmed record cannot confirm the match; 64 bits of hash must do.
-    if (offset === undefined || offset < this.head) return offset;
+    if (offset < this.head) return { offset };
     const found = this.#at(offset);
     if (found === undefined || eventName(found.record) !== event) return undefined;
-    return found.timestamp < now - this.spec.deduplicationWindowMs ? undefined : offset;
+    return found.timestamp < now - this.spec.deduplicationWindowMs ? undefined : { offset };
   }
 
   #holds(offset: number, choice: Choice): boolean {
@@ -230,20 +236,36 @@ export class Intake {
     });
   }
 
+  /** What the children of this partition take over. */
+  handOn(tail: number, last: number, now: number): Inheritance {
+    const own = new IdsBuilder(this.spec.partition);
+    this.#eachId(tail, now - this.spec.deduplicationWindowMs, (record, offset, timestamp) => {
+      own.add(eventHash(eventName(record)), offset, timestamp);
+    });
+    const ids = this.#duplicates === undefined ? [] : [...this.#inherited.handOn(now), own.finish()];
+    return { last, producers: handOnProducers(this.store.producers(), this.spec.partition), ids };
+  }
+
   #relearn(duplicates: Duplicates, tail: number, since: number): void {
+    this.#eachId(tail, since, (record, offset) => {
+      if (!duplicates.full) duplicates.add(eventHash(eventName(record)), offset);
+    });
+  }
+
+  /** Every stored record since a time that has an id. Oldest first: of two with one id, the newer is the one to find. */
+  #eachId(tail: number, since: number, visit: (record: Rec, offset: number, timestamp: number) => void): void {
     const bases: number[] = [];
     for (const chunk of this.store.chunksBack(tail)) {
       if (chunk.last < since) break;
       if (chunk.flags & flags.ids) bases.push(chunk.base);
     }
-    // Oldest first: of two records with one id, the newer is the one to find.
     for (const base of bases.reverse()) {
       const chunk = this.store.chunkAt(base)!;
       const frames = openChunk({ ...chunk, body: this.store.body(base) }, this.spec.offsets === "assigned");
       if (!frames.ok) continue;
       for (const frame of frames.value) {
-        decodeFrame(frame, (record, offset) => {
-          if (record.id !== undefined && !duplicates.full) duplicates.add(eventHash(eventName(record)), offset);
+        decodeFrame(frame, (record, offset, timestamp) => {
+          if (record.id !== undefined && timestamp >= since) visit(record, offset, timestamp);
         });
       }
     }

@@ -6,6 +6,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { ChunkBuilder } from "./chunk.ts";
+import { type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
 import { firstAtOrAfter, locate, type Page, type ReadTerms, readPage, type Span } from "./read.ts";
 import type { Run } from "./sequence.ts";
@@ -35,6 +36,8 @@ interface Marks {
   fence?: string;
 }
 
+const empty: Marks = { head: 0, tail: 0, last: 0, sealed: false };
+
 export class Log {
   readonly #store: Store;
   #spec: Spec;
@@ -62,11 +65,16 @@ export class Log {
     return spec === undefined ? undefined : new Log(sql, store, JSON.parse(spec), now);
   }
 
-  static create(sql: Sql, spec: Spec, now: number): Log {
+  /** Makes the tables and what is in them at first: nothing, or what a split partition hands over. */
+  static create(sql: Sql, spec: Spec, now: number, inheritance?: Inheritance): Log {
     const store = new Store(sql);
     sql.transaction(() => {
       store.setMeta("format", "1");
       store.setMeta("spec", JSON.stringify(spec));
+      if (inheritance === undefined) return;
+      store.setMeta("marks", JSON.stringify({ ...empty, last: inheritance.last }));
+      for (const { id, epoch, seen, batches } of inheritance.producers) store.setProducer(id, epoch, seen, batches);
+      for (const row of inheritance.ids.flatMap(rowsOf)) store.addInherited(row);
     });
     const log = new Log(sql, store, spec, now);
     if (spec.sealed) log.seal();
@@ -198,6 +206,12 @@ export class Log {
     return this.facts();
   }
 
+  /** What the partitions that continue this one take over. It must be sealed: nothing may come after. */
+  handOn(now: number): Inheritance {
+    assert(this.#marks.sealed, "a partition that is split is sealed");
+    return this.#intake.handOn(this.#marks.tail, this.#marks.last, now);
+  }
+
   /** Reads everything from an offset on, up to a number of bytes, and names what cannot be trusted. */
   verify(from: number, bytesMax: number): Report {
     return verifyChunks(this.#store, this.span, from, bytesMax);
@@ -220,7 +234,7 @@ export class Log {
 
   #load(): Marks {
     const text = this.#store.meta("marks");
-    const marks: Marks = text === undefined ? { head: 0, tail: 0, last: 0, sealed: false } : JSON.parse(text);
+    const marks: Marks = text === undefined ? { ...empty } : JSON.parse(text);
     const last = this.#store.lastChunk();
     if (last !== undefined) {
       marks.tail = Math.max(marks.tail, last.next);

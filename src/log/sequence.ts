@@ -23,7 +23,13 @@ export interface Terms {
 
 /** Verdict of `count` records that follow each other. Offsets of a run are consecutive. */
 export type Run =
-  | { readonly verdict: "appended" | "duplicate"; readonly offset: number; readonly count: number }
+  | {
+      readonly verdict: "appended" | "duplicate";
+      readonly offset: number;
+      readonly count: number;
+      /** The partition that holds the records, where that is one which was split into this one. */
+      readonly partition?: number;
+    }
   | { readonly verdict: "rejected"; readonly reason: string; readonly detail: string; readonly count: number };
 
 /** What a partition remembers of a producer: its epoch, and the answers to its last batches, oldest first. */
@@ -90,6 +96,7 @@ export function addRun(runs: Run[], run: Run): void {
     if (last.verdict === "rejected" && run.verdict === "rejected" && last.detail === run.detail) {
       runs[runs.length - 1] = longer;
     } else runs.push(run);
-  } else if (last.offset + last.count === run.offset) runs[runs.length - 1] = { ...longer, offset: last.offset } as Run;
+  } else if (last.partition === run.partition && last.offset + last.count === run.offset)
+    runs[runs.length - 1] = { ...longer, offset: last.offset } as Run;
   else runs.push(run);
 }

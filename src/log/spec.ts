@@ -12,6 +12,8 @@ export interface Spec {
   readonly keyIndex: boolean;
   /** True for a partition that was split: it takes no appends. */
   readonly sealed: boolean;
+  /** It continues a partition that was split. */
+  readonly continues: boolean;
 }
 
 /**

@@ -24,6 +24,22 @@ export interface Totals {
   first: number | null;
 }
 
+export interface ProducerRow {
+  id: string;
+  epoch: number;
+  seen: number;
+  /** JSON of the answers to its last batches. */
+  batches: string;
+}
+
+/** Ids that a split partition handed over; `last` is the newest of their timestamps. */
+export interface InheritedRow {
+  part: number;
+  origin: number;
+  last: number;
+  body: Uint8Array;
+}
+
 const head = "base, next, first, last, records, flags, bytes, print";
 
 /** Rows of heads fetched at a time: bounds memory, and what a short read fetches in vain. */
@@ -39,6 +55,9 @@ export class Store {
     sql.run(`CREATE TABLE IF NOT EXISTS producer (
       id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seen INTEGER NOT NULL, batches TEXT NOT NULL
     ) STRICT, WITHOUT ROWID`);
+    sql.run(`CREATE TABLE IF NOT EXISTS inherited (
+      part INTEGER PRIMARY KEY, origin INTEGER NOT NULL, last INTEGER NOT NULL, body BLOB NOT NULL
+    ) STRICT`);
     sql.run(
       "CREATE TABLE IF NOT EXISTS last_of_key (key TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     );
@@ -122,11 +141,12 @@ export class Store {
     );
   }
 
-  producer(id: string): { epoch: number; seen: number; batches: string } | undefined {
-    return this.sql.all<{ epoch: number; seen: number; batches: string }>(
-      "SELECT epoch, seen, batches FROM producer WHERE id = ?",
-      id,
-    )[0];
+  producer(id: string): ProducerRow | undefined {
+    return this.sql.all<ProducerRow>("SELECT id, epoch, seen, batches FROM producer WHERE id = ?", id)[0];
+  }
+
+  producers(): ProducerRow[] {
+    return this.sql.all<ProducerRow>("SELECT id, epoch, seen, batches FROM producer");
   }
 
   setProducer(id: string, epoch: number, seen: number, batches: string): void {
@@ -160,7 +180,15 @@ export class Store {
     );
   }
 
-  clearKeys(): void {
-    this.sql.run("DELETE FROM last_of_key");
+  inherited(): InheritedRow[] {
+    return this.sql.all<InheritedRow>("SELECT part, origin, last, body FROM inherited");
+  }
+
+  addInherited(row: Omit<InheritedRow, "part">): void {
+    this.sql.run("INSERT INTO inherited (origin, last, body) VALUES (?, ?, ?)", row.origin, row.last, row.body);
+  }
+
+  dropInherited(before: number): void {
+    this.sql.run("DELETE FROM inherited WHERE last < ?", before);
   }
 }

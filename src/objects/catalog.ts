@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core, type Stream } from "../catalog/catalog.ts";
+import type { Inheritance } from "../log/inheritance.ts";
 import { objectSql } from "../platform/sql.ts";
 import type { CatalogRpc } from "./rpc.ts";
 import { type Env, partition } from "./stubs.ts";
@@ -108,8 +109,9 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
 
   async #tell(stream: Stream, number: number): Promise<void> {
     const { deduplicationWindowMs, timestamps, offsets, keyIndex } = stream.config;
-    const { logId, version } = stream;
-    await this.#partition(stream, number).configure({
+    const { logId, version, map } = stream;
+    const { sealed, parent } = map[number];
+    const spec = {
       logId,
       partition: number,
       version,
@@ -117,8 +119,24 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
       timestamps,
       offsets,
       keyIndex,
-      sealed: stream.map[number].sealed,
-    });
+      sealed,
+      continues: parent !== undefined,
+    };
+    if (await this.#partition(stream, number).configure(spec)) return;
+    await this.#partition(stream, number).configure(spec, await this.#inheritance(stream, number));
+  }
+
+  /** From the nearest ancestor that ever held anything: it has its own inheritance to hand on. */
+  async #inheritance(stream: Stream, number: number): Promise<Inheritance | null> {
+    const opened = this.#core.opened(stream.logId);
+    let ancestor = stream.map[number].parent;
+    while (ancestor !== undefined && !opened.includes(ancestor)) ancestor = stream.map[ancestor].parent;
+    if (ancestor === undefined) return null;
+    const answer = await this.#partition(stream, ancestor).handOn();
+    if (answer.ok) return answer.value;
+    // It was noted as opened, and the call that should have created it never came through.
+    if ("moved" in answer && answer.moved === 0) return null;
+    throw new Error(`partition ${ancestor} does not hand on what partition ${number} inherits`);
   }
 
   #partition(stream: Stream, number: number) {

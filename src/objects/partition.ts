@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import type { Inheritance } from "../log/inheritance.ts";
 import type { Facts } from "../log/log.ts";
 import { Log } from "../log/log.ts";
 import type { Position } from "../log/read.ts";
@@ -24,9 +25,15 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
     this.#log = Log.open(objectSql(ctx.storage), Date.now());
   }
 
-  async configure(spec: Spec): Promise<void> {
-    if (this.#log === undefined) this.#log = Log.create(objectSql(this.ctx.storage), spec, Date.now());
-    else this.#log.configure(spec, Date.now());
+  async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean> {
+    if (this.#log !== undefined) this.#log.configure(spec, Date.now());
+    else if (spec.continues && inheritance === undefined) return false;
+    else this.#log = Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
+    return true;
+  }
+
+  async handOn(): Promise<Answer<Inheritance>> {
+    return this.#with((log) => ok(log.handOn(Date.now())));
   }
 
   async append(

@@ -2,6 +2,7 @@
 import type { Result } from "../../schemas/errors.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import type { Listed, Stream } from "../catalog/catalog.ts";
+import type { Inheritance } from "../log/inheritance.ts";
 import type { Facts } from "../log/log.ts";
 import type { Page, Position, ReadTerms } from "../log/read.ts";
 import type { Run, Terms } from "../log/sequence.ts";
@@ -31,8 +32,13 @@ export interface PageAnswer extends Page {
 }
 
 export interface PartitionRpc {
-  /** Creates the partition, or brings it up to date. */
-  configure(spec: Spec): Promise<void>;
+  /**
+   * Creates the partition, or brings it up to date. False where it is yet to be created and must first inherit: call again
+   * with what its parent hands over, or with null where that never held anything.
+   */
+  configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean>;
+  /** What the children of a sealed partition take over. */
+  handOn(): Promise<Answer<Inheritance>>;
   /** The parts of a `Batch`, flat. */
   append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms?: Terms): Promise<Answer<readonly Run[]>>;
   read(call: ReadCall): Promise<Answer<PageAnswer>>;

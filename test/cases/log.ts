@@ -22,6 +22,7 @@ export const spec: Spec = {
   offsets: "assigned",
   keyIndex: false,
   sealed: false,
+  continues: false,
 };
 
 /** Packs records as the Worker does. */

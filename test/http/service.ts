@@ -49,6 +49,7 @@ export async function call(
   });
   const text = await response.text();
   const isJson =
+    text !== "" &&
     /json/.test(response.headers.get("content-type") ?? "") &&
     !/ndjson/.test(response.headers.get("content-type") ?? "");
   return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
