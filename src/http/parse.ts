@@ -6,7 +6,9 @@ import { decodeText } from "../lib/bytes.ts";
 export function check<T extends z.ZodType>(schema: T, value: unknown, what: string): Result<z.output<T>> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return ok(parsed.data);
-  const issue = deepest(parsed.error.issues[0]);
+  // A field that is misspelt is also one that is missing: the spelling says more.
+  const { issues } = parsed.error;
+  const issue = deepest(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]);
   const path = issue.path.join(".");
   if (issue.code === "unrecognized_keys") {
     const place = path === "" ? "" : ` in ${path}`;
@@ -48,6 +50,39 @@ export function parseJson(bytes: Uint8Array): Result<unknown> {
   try {
     return ok(JSON.parse(text));
   } catch (error) {
-    return refuse("bad-json", (error as Error).message);
+    const at = faultOf(text);
+    const line = text.slice(0, at).split("\n").length;
+    const column = at - text.lastIndexOf("\n", at - 1);
+    const said = (error as Error).message.replace(
+      /,? ?("?\.\.\.)?"[\s\S]*" is not valid JSON$| in JSON at position .*$/,
+      "",
+    );
+    return refuse("bad-json", `${said} at line ${line}, column ${column}`, { line, column });
+  }
+}
+
+/**
+ * Where a text that is not JSON stops being its beginning. The parser does not always say; but every beginning before the
+ * fault is merely incomplete, and none after it is, so that the place is found by halving.
+ */
+function faultOf(text: string): number {
+  let fine = 0;
+  let broken = text.length + 1;
+  while (broken - fine > 1) {
+    const middle = (fine + broken) >>> 1;
+    if (middle > text.length || !isIncomplete(text.slice(0, middle))) broken = middle;
+    else fine = middle;
+  }
+  return Math.min(fine, text.length);
+}
+
+function isIncomplete(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch (error) {
+    const { message } = error as Error;
+    const at = /at position (\d+)/.exec(message)?.[1];
+    return at === undefined ? message.includes("end of JSON") : Number(at) >= text.length;
   }
 }

@@ -50,7 +50,7 @@ export function ndjsonRecords(body: Uint8Array, config: StreamConfig, now: numbe
     at = end + 1;
     if (bytes.every((byte) => byte === 32 || byte === 13 || byte === 9)) continue;
     const parsed = parseJson(bytes);
-    if (!parsed.ok) return refuse("bad-json", `line ${line}: ${parsed.refusal.detail}`, { line });
+    if (!parsed.ok) return refuse("bad-json", `record on line ${line}: ${parsed.refusal.detail}`, { line });
     if (records.length === limits.batchRecordsMax) return tooMany(records.length + 1);
     const record = toRecord(parsed.value, dataSpan(new RawJson(bytes)), config, now, `line ${line}`);
     if (!record.ok) return record;

@@ -1,0 +1,246 @@
+/** What the reference says of each route: one entry a method, under the path as the router has it. */
+import { z } from "zod";
+import type { ErrorCode } from "../../schemas/errors.ts";
+import { appendBody, appendQuery, fenceBody, readQuery, trimBody, verdict } from "../../schemas/record.ts";
+import {
+  listQuery,
+  namespaceView,
+  partitionFacts,
+  partitionRange,
+  streamConfig,
+  streamView,
+} from "../../schemas/stream.ts";
+
+export interface Operation {
+  readonly summary: string;
+  readonly detail?: string;
+  readonly query?: z.ZodType;
+  readonly body?: z.ZodType;
+  /** Media types of the body besides JSON. */
+  readonly bodyTypes?: readonly string[];
+  /** Headers of the request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Status and body of the good answers. */
+  readonly answers: Readonly<
+    Record<number, { readonly says: string; readonly body?: z.ZodType; readonly types?: readonly string[] }>
+  >;
+  readonly refusals: readonly ErrorCode[];
+}
+
+const always: readonly ErrorCode[] = ["unauthorized", "invalid", "unknown-field", "not-configured"];
+const ofNamespace: readonly ErrorCode[] = [...always, "namespace-not-found"];
+const ofStream: readonly ErrorCode[] = [...ofNamespace, "stream-not-found", "unavailable", "overloaded"];
+const ofPartition: readonly ErrorCode[] = [...ofStream, "partition-not-found"];
+const withBody: readonly ErrorCode[] = ["bad-json", "body-too-large", "bad-gzip"];
+
+const listed = (name: string, item: z.ZodType) =>
+  z.object({ [name]: z.array(item), after: z.string().optional().describe("Pass as `after` for the next page.") });
+const damaged = z.object({ chunk: z.number(), from: z.number(), to: z.number(), reason: z.string() });
+const shownRecord = z
+  .object({ partition: z.number().int(), offset: z.number().int(), timestamp: z.string() })
+  .catchall(z.unknown())
+  .describe(
+    "The fields of the append, with the record's place. `data_base64` for data that are neither JSON nor text.",
+  );
+const page = z.object({
+  records: z.array(shownRecord),
+  partition: z.number().int().optional(),
+  head: z.number().int().optional(),
+  tail: z.number().int().optional(),
+  next: z.union([z.number(), z.string(), z.null()]).describe("Pass as `from` to go on: an offset, or a cursor."),
+  prev: z.union([z.number(), z.string(), z.null()]).describe("Pass as `from` with direction=backward to go back."),
+  cursor: z.string().describe("As `next`, bound to this creation of the stream."),
+  upToDate: z.boolean().describe("Nothing newer existed when this was answered."),
+  damaged: z.array(damaged).optional(),
+});
+const report = z.object({
+  partition: z.number().int(),
+  intact: z.boolean(),
+  chunks: z.number().int(),
+  records: z.number().int(),
+  bytes: z.number().int(),
+  damaged: z.array(damaged),
+});
+
+const recordTypes = [
+  "application/x-ndjson",
+  "application/cloudevents+json",
+  "application/cloudevents-batch+json",
+  "application/vnd.millrace.frames",
+  "*/*",
+];
+
+const partition = "/v1/:ns/streams/:stream/partitions/:partition";
+
+export const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
+  "/healthz": { GET: { summary: "Is the service up?", answers: { 200: { says: "It is." } }, refusals: [] } },
+  "/v1": {
+    GET: {
+      summary: "List namespaces",
+      query: listQuery,
+      answers: { 200: { says: "A page of names in order.", body: listed("namespaces", namespaceView) } },
+      refusals: always,
+    },
+  },
+  "/v1/config": {
+    GET: {
+      summary: "Limits, defaults and version",
+      answers: {
+        200: {
+          says: "Every limit by name.",
+          body: z.object({
+            version: z.string(),
+            limits: z.record(z.string(), z.number()),
+            defaults: z.record(z.string(), z.number()),
+          }),
+        },
+      },
+      refusals: always,
+    },
+  },
+  "/v1/:ns": {
+    GET: {
+      summary: "A namespace",
+      answers: { 200: { says: "It exists.", body: namespaceView } },
+      refusals: ofNamespace,
+    },
+    PUT: {
+      summary: "Create a namespace",
+      answers: { 201: { says: "Created.", body: namespaceView }, 200: { says: "It was there.", body: namespaceView } },
+      refusals: always,
+    },
+    DELETE: {
+      summary: "Delete a namespace",
+      query: z.strictObject({ force: z.enum(["true", "false"]).describe("Delete its streams too.").optional() }),
+      answers: { 204: { says: "Deleted. Storage is freed in the background." } },
+      refusals: [...ofNamespace, "conflict"],
+    },
+  },
+  "/v1/:ns/streams": {
+    GET: {
+      summary: "List streams",
+      query: listQuery,
+      answers: { 200: { says: "A page of streams by name.", body: listed("streams", streamView) } },
+      refusals: ofNamespace,
+    },
+  },
+  "/v1/:ns/streams/:stream": {
+    GET: {
+      summary: "A stream",
+      answers: { 200: { says: "Its configuration.", body: streamView } },
+      refusals: ofStream,
+    },
+    PUT: {
+      summary: "Create or update a stream",
+      detail: "Idempotent. Fields that are left out keep their value. More partitions split the widest ranges.",
+      body: streamConfig,
+      answers: {
+        201: { says: "Created.", body: streamView },
+        200: { says: "Updated, or the same.", body: streamView },
+      },
+      refusals: [...ofNamespace, ...withBody, "conflict", "too-many"],
+    },
+    DELETE: {
+      summary: "Delete a stream and its records",
+      answers: { 204: { says: "Deleted. Storage is freed in the background." } },
+      refusals: ofStream,
+    },
+  },
+  "/v1/:ns/streams/:stream/records": {
+    POST: {
+      summary: "Append records",
+      detail:
+        "JSON, NDJSON, CloudEvents (binary, structured, batched), packed frames, or any other body as one record. Gzip is accepted. The answer has a verdict for each record, in order.",
+      query: appendQuery,
+      body: appendBody,
+      bodyTypes: recordTypes,
+      headers: {
+        "Producer-Id": "Name of an idempotent producer; its retries never duplicate.",
+        "Producer-Epoch": "Grows when another instance takes over; older ones are fenced.",
+        "Producer-Seq": "Number of the batch: 0, 1, 2 …",
+      },
+      answers: {
+        201: { says: "At least one record was appended.", body: z.object({ verdicts: z.array(verdict) }) },
+        200: { says: "Nothing new: duplicates.", body: z.object({ verdicts: z.array(verdict) }) },
+        202: { says: "ack=none: taken, not yet written.", body: z.object({ accepted: z.number().int() }) },
+      },
+      refusals: [
+        ...ofPartition,
+        ...withBody,
+        "bad-frame",
+        "bad-event",
+        "bad-key",
+        "unsupported-media-type",
+        "record-too-large",
+        "batch-too-large",
+        "atomic-spans-partitions",
+        "atomic-rejected",
+        "expected-offset",
+        "expected-key-offset",
+        "key-index-off",
+        "fenced",
+        "sequence-gap",
+        "sequence-stale",
+        "sealed",
+        "wrong-partition",
+        "offset-regressed",
+        "deduplication-full",
+        "too-many",
+      ],
+    },
+    GET: {
+      summary: "Read records",
+      detail:
+        "Of one partition, of one key, or of the whole stream in one merged order. Choose JSON, NDJSON or packed frames by Accept. `maxBytes=all` streams everything up to the tail.",
+      query: readQuery,
+      answers: {
+        200: { says: "A page.", body: page, types: ["application/x-ndjson", "application/vnd.millrace.frames"] },
+        304: { says: "The sealed page that you have is the one there is." },
+      },
+      refusals: [...ofPartition, "trimmed", "past-tail", "wrong-log", "not-acceptable", "too-many"],
+    },
+  },
+  "/v1/:ns/streams/:stream/partitions": {
+    GET: {
+      summary: "The partition map",
+      answers: {
+        200: {
+          says: "Ranges of key hashes.",
+          body: z.object({ mapVersion: z.number().int(), partitions: z.array(partitionRange) }),
+        },
+      },
+      refusals: ofStream,
+    },
+  },
+  [partition]: {
+    GET: {
+      summary: "Facts of a partition",
+      answers: { 200: { says: "Head, tail, sizes.", body: partitionFacts } },
+      refusals: ofPartition,
+    },
+  },
+  [`${partition}/trim`]: {
+    POST: {
+      summary: "Drop old records",
+      body: trimBody,
+      answers: { 200: { says: "The facts afterwards.", body: partitionFacts } },
+      refusals: [...ofPartition, ...withBody, "past-tail"],
+    },
+  },
+  [`${partition}/fence`]: {
+    PUT: {
+      summary: "Set the fencing token",
+      body: fenceBody,
+      answers: { 200: { says: "The facts afterwards.", body: partitionFacts } },
+      refusals: [...ofPartition, ...withBody, "fenced"],
+    },
+  },
+  [`${partition}/verify`]: {
+    POST: {
+      summary: "Read everything and check it",
+      detail: "Checksums, continuity of offsets, order of timestamps.",
+      answers: { 200: { says: "What was found.", body: report } },
+      refusals: ofPartition,
+    },
+  },
+};
