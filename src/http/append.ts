@@ -22,8 +22,7 @@ export async function append(
   name: string,
   later: (work: Promise<unknown>) => void,
 ): Promise<Response> {
-  const url = new URL(request.url);
-  const terms = url.search === "" ? ok(noTerms) : query(appendQuery, url, ["tag"]);
+  const terms = request.url.includes("?") ? query(appendQuery, new URL(request.url), ["tag"]) : ok(noTerms);
   if (!terms.ok) return problem(terms.refusal);
   const producer = producerOf(request.headers);
   if (!producer.ok) return problem(producer.refusal);
@@ -118,16 +117,18 @@ class Append {
   async #ask(group: Group): Promise<void> {
     const { partition } = group;
     const { bytes, hashes } = packed(group.frames);
-    const answer = await ask(this.env, this.route, partition, (stub, version) =>
-      stub.append(version, bytes, hashes, this.#termsOf()),
-    );
+    const answer = await ask(this.env, this.route, partition, async (stub, version) => {
+      const said = await stub.append(version, bytes, hashes, this.#termsOf());
+      return typeof said === "number"
+        ? ok([{ verdict: "appended", offset: said, count: countOf(group) } as const])
+        : said;
+    });
     if ("rerouted" in answer) return this.#again(group, answer.rerouted);
     if (answer.ok) this.#place(group, answer.value);
     else {
       this.#refused ??= answer.refusal;
       const { code, detail } = answer.refusal;
-      const count = group.frames.reduce((sum, { frame }) => sum + frame.count, 0);
-      this.#place(group, [{ verdict: "rejected", reason: code, detail, count }]);
+      this.#place(group, [{ verdict: "rejected", reason: code, detail, count: countOf(group) }]);
     }
   }
 
@@ -138,8 +139,7 @@ class Append {
     if (!groups.ok) {
       this.#refused ??= groups.refusal;
       const { code, detail } = groups.refusal;
-      const count = group.frames.reduce((sum, { frame }) => sum + frame.count, 0);
-      return this.#place(group, [{ verdict: "rejected", reason: code, detail, count }]);
+      return this.#place(group, [{ verdict: "rejected", reason: code, detail, count: countOf(group) }]);
     }
     // Places within the group become places within the request.
     const place = (slot: number) => group.slots?.[slot] ?? slot;
@@ -183,6 +183,8 @@ class Append {
     return new Response(`{"verdicts":[${runs.map(each).join(",")}]}\n`, { status, headers: jsonHeaders });
   }
 }
+
+const countOf = (group: Group) => group.frames.reduce((sum, { frame }) => sum + frame.count, 0);
 
 const jsonHeaders = { "content-type": media.json };
 

@@ -2,9 +2,7 @@
  * Who asks. For now one root token, which may do everything; scoped tokens will be looked up here, and what they may do
  * will be in the principal.
  */
-import { timingSafeEqual } from "node:crypto";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { encodeText } from "../lib/bytes.ts";
 import type { Env } from "../objects/stubs.ts";
 
 export interface Principal {
@@ -23,8 +21,7 @@ export function authenticate(request: Request, env: Env): Result<Principal> {
   }
   const header = request.headers.get("authorization");
   if (header === null) return refuse("unauthorized", "send the header 'Authorization: Bearer <token>'");
-  const [scheme, token] = header.split(" ", 2);
-  if (scheme.toLowerCase() !== "bearer" || token === undefined || !same(token, expected)) {
+  if (!/^bearer /i.test(header) || !same(header.slice("bearer ".length), expected)) {
     return refuse("unauthorized", "the token is not valid");
   }
   return ok(root);
@@ -32,7 +29,7 @@ export function authenticate(request: Request, env: Env): Result<Principal> {
 
 /** Compares in a time that tells nothing of where the two differ. */
 function same(token: string, expected: string): boolean {
-  const a = encodeText(token);
-  const b = encodeText(expected);
-  return a.length === b.length && timingSafeEqual(a, b);
+  let difference = token.length ^ expected.length;
+  for (let i = 0; i < expected.length; i++) difference |= token.charCodeAt(i) ^ expected.charCodeAt(i);
+  return difference === 0;
 }

@@ -30,6 +30,23 @@ export function isText(bytes: Uint8Array, from = 0, to = bytes.length): boolean 
   }
 }
 
+/** Bytes of a text in UTF-8. */
+export function textBytes(text: string): number {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return encoder.encode(text).length;
+  return text.length;
+}
+
+/** Writes a text as UTF-8 at `at` and returns the place after it. There must be room. */
+export function writeText(bytes: Uint8Array, at: number, text: string): number {
+  // Most texts are short ASCII: one loop is cheaper than a call out of JavaScript.
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return at + i + encoder.encodeInto(text.slice(i), bytes.subarray(at + i)).written;
+    bytes[at + i] = code;
+  }
+  return at + text.length;
+}
+
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1) return parts[0]; // Without a copy.
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));

@@ -5,7 +5,7 @@
 
 import { limits } from "../../schemas/limits.ts";
 import { assert } from "../lib/assert.ts";
-import { ByteReader, decodeText, encodeText, varintBytes, writeVarint } from "../lib/bytes.ts";
+import { ByteReader, decodeText, textBytes, varintBytes, writeText, writeVarint } from "../lib/bytes.ts";
 import { type Frame, flags, headerBytes, sealFrame } from "./frame.ts";
 
 export const kinds = { none: 0, json: 1, text: 2, binary: 3 } as const;
@@ -67,22 +67,13 @@ export class FrameWriter {
   #flags = 0;
   count = 0;
 
-  /** Adds a record and returns its encoded length. One above the record limit must have been refused before. */
-  add(record: Rec): number {
-    const parts: Uint8Array[] = [];
-    const set = encodeFields(record, parts);
-    let length = 2 + record.data.length;
-    for (const part of parts) length += part.length;
+  /** Adds a record, unless it has more than `bytesMax`; returns its encoded length. */
+  add(record: Rec, bytesMax: number = limits.recordBytesMax): number {
+    const length = recordBytes(record);
+    if (length > bytesMax) return length;
     this.#open(length);
-    const bytes = this.#bytes;
-    bytes[this.#at++] = set & 255;
-    bytes[this.#at++] = set >> 8;
-    for (const part of parts) {
-      bytes.set(part, this.#at);
-      this.#at += part.length;
-    }
-    bytes.set(record.data, this.#at);
-    this.#at += record.data.length;
+    const set = bitsOf(record);
+    this.#at = writeRecord(this.#bytes, this.#at, record, set);
     this.#close(set);
     return length;
   }
@@ -132,54 +123,74 @@ export class FrameWriter {
   }
 }
 
-/** The encoded length of a record, without its length prefix. */
-export function recordBytes(record: Rec): number {
-  const parts: Uint8Array[] = [];
-  encodeFields(record, parts);
-  return parts.reduce((sum, part) => sum + part.length, 2 + record.data.length);
+const fieldBytes = (text: string): number => {
+  const bytes = textBytes(text);
+  return varintBytes(bytes) + bytes;
+};
+
+const hasExtensions = (record: Rec): boolean => {
+  for (const _ in record.extensions) return true;
+  return false;
+};
+
+function bitsOf(record: Rec): number {
+  let set = record.kind << kindShift;
+  if (record.offset !== undefined) set |= bits.offset;
+  if (record.timestamp !== undefined) set |= bits.timestamp;
+  for (let i = 0; i < textFields.length; i++) if (record[textFields[i]] !== undefined) set |= bits.key << i;
+  if (record.tags !== undefined && record.tags.length > 0) set |= bits.tags;
+  if (hasExtensions(record)) set |= bits.extensions;
+  return set;
 }
 
-function encodeFields(record: Rec, parts: Uint8Array[]): number {
-  let set = record.kind << kindShift;
-  const number = (value: number) => {
-    const bytes = new Uint8Array(varintBytes(value));
-    writeVarint(bytes, 0, value);
-    parts.push(bytes);
-  };
-  const text = (value: string) => {
-    const bytes = encodeText(value);
-    number(bytes.length);
-    parts.push(bytes);
-  };
-  if (record.offset !== undefined) {
-    set |= bits.offset;
-    number(record.offset);
-  }
-  if (record.timestamp !== undefined) {
-    set |= bits.timestamp;
-    number(record.timestamp);
-  }
-  for (let i = 0; i < textFields.length; i++) {
-    const value = record[textFields[i]];
-    if (value === undefined) continue;
-    set |= bits.key << i;
-    text(value);
+/** The encoded length of a record, without its length prefix. */
+export function recordBytes(record: Rec): number {
+  let length = 2 + record.data.length;
+  if (record.offset !== undefined) length += varintBytes(record.offset);
+  if (record.timestamp !== undefined) length += varintBytes(record.timestamp);
+  for (const field of textFields) {
+    const value = record[field];
+    if (value !== undefined) length += fieldBytes(value);
   }
   if (record.tags !== undefined && record.tags.length > 0) {
-    set |= bits.tags;
-    number(record.tags.length);
-    record.tags.forEach(text);
+    length += varintBytes(record.tags.length);
+    for (const tag of record.tags) length += fieldBytes(tag);
   }
-  const extensions = record.extensions === undefined ? [] : Object.entries(record.extensions);
-  if (extensions.length > 0) {
-    set |= bits.extensions;
-    number(extensions.length);
+  if (hasExtensions(record)) {
+    const extensions = Object.entries(record.extensions!);
+    length += varintBytes(extensions.length);
+    for (const [name, value] of extensions) length += fieldBytes(name) + fieldBytes(JSON.stringify(value));
+  }
+  return length;
+}
+
+/** Writes a record's fields and data, in the order of the bits, and returns the place after them. */
+function writeRecord(bytes: Uint8Array, at: number, record: Rec, set: number): number {
+  const text = (value: string) => {
+    at = writeText(bytes, writeVarint(bytes, at, textBytes(value)), value);
+  };
+  bytes[at++] = set & 255;
+  bytes[at++] = set >> 8;
+  if (record.offset !== undefined) at = writeVarint(bytes, at, record.offset);
+  if (record.timestamp !== undefined) at = writeVarint(bytes, at, record.timestamp);
+  for (const field of textFields) {
+    const value = record[field];
+    if (value !== undefined) text(value);
+  }
+  if (set & bits.tags) {
+    at = writeVarint(bytes, at, record.tags!.length);
+    record.tags!.forEach(text);
+  }
+  if (set & bits.extensions) {
+    const extensions = Object.entries(record.extensions!);
+    at = writeVarint(bytes, at, extensions.length);
     for (const [name, value] of extensions) {
       text(name);
       text(JSON.stringify(value));
     }
   }
-  return set;
+  bytes.set(record.data, at);
+  return at + record.data.length;
 }
 
 /** Calls `visit` with each record of a stored frame, its offset and its timestamp. Data are views into the frame. */

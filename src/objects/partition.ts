@@ -41,11 +41,13 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
     bytes: Uint8Array,
     hashes: Uint32Array,
     terms?: Terms,
-  ): Promise<Answer<readonly Run[]>> {
+  ): Promise<Answer<readonly Run[]> | number> {
     const log = this.#log;
     if (log === undefined || log.spec.version !== version) return this.#moved();
     const answer = await this.#commit.append({ bytes, hashes, terms: terms ?? noTerms });
-    return !answer.ok && answer.refusal.code === "sealed" ? this.#moved() : answer;
+    if (!answer.ok) return answer.refusal.code === "sealed" ? this.#moved() : answer;
+    const [run, ...others] = answer.value;
+    return others.length === 0 && run.verdict === "appended" ? run.offset : answer;
   }
 
   async read(call: ReadCall): Promise<Answer<PageAnswer>> {

@@ -39,8 +39,16 @@ export interface PartitionRpc {
   configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean>;
   /** What the children of a sealed partition take over. */
   handOn(): Promise<Answer<Inheritance>>;
-  /** The parts of a `Batch`, flat. */
-  append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms?: Terms): Promise<Answer<readonly Run[]>>;
+  /**
+   * Appends a `Batch`, whose parts travel flat. A number says the common answer, and costs a fraction of an object on its way: every
+   * record was appended, the first at that offset, the others after it.
+   */
+  append(
+    version: number,
+    bytes: Uint8Array,
+    hashes: Uint32Array,
+    terms?: Terms,
+  ): Promise<Answer<readonly Run[]> | number>;
   read(call: ReadCall): Promise<Answer<PageAnswer>>;
   facts(): Promise<Answer<Facts>>;
   /** `before`: an offset, or a time. */

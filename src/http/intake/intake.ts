@@ -5,7 +5,7 @@ import type { AppendQuery } from "../../../schemas/record.ts";
 import type { StreamConfig } from "../../../schemas/stream.ts";
 import { type Frame, flags, readHeader, receiveFrames, stampFrame } from "../../log/frame.ts";
 import { type Inspected, inspect, type Rules } from "../../log/inspect.ts";
-import { FrameWriter, type Rec, recordBytes } from "../../log/record.ts";
+import { FrameWriter, type Rec } from "../../log/record.ts";
 import { binaryEvent, eventBatch, structuredEvent } from "./cloudevents.ts";
 import { jsonRecords, ndjsonRecords, tooMany } from "./json.ts";
 import { bodyData, noData } from "./record.ts";
@@ -49,14 +49,12 @@ export function takeIn(
   if (!records.ok) return records;
   const writer = new FrameWriter();
   for (let index = 0; index < records.value.length; index++) {
-    const record = records.value[index];
-    const size = recordBytes(record);
+    const size = writer.add(records.value[index], config.recordBytesMax);
     if (size > config.recordBytesMax) {
       const limit = config.recordBytesMax;
       const detail = `record ${index} has ${size} bytes; at most ${limit} are allowed`;
       return refuse("record-too-large", detail, { record: index, limit });
     }
-    writer.add(record);
   }
   const frames = writer.finish(flags.checked).map((bytes) => readHeader(bytes, 0));
   return inspectAll(
