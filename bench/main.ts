@@ -1,0 +1,76 @@
+/**
+ * `npm run bench`: the product on `workerd serve`, against baselines in the same run.
+ *
+ *     --quick      ends within 40 s; the numbers are rougher
+ *     --json       for machines
+ *     --only a,b   the cases of these names, or whose names begin with them
+ */
+import { parseArgs } from "node:util";
+import { appendCases } from "./cases/append.ts";
+import type { Bench, Case } from "./cases/case.ts";
+import { longPollCase } from "./cases/longpoll.ts";
+import { memoryCase } from "./cases/memory.ts";
+import { readCases } from "./cases/read.ts";
+import type { Result, Settings } from "./compare.ts";
+import { asJson, asTable } from "./report.ts";
+import { startBaseline, startProduct, stopAll } from "./service.ts";
+
+const cases: readonly Case[] = [...appendCases, ...readCases, longPollCase, memoryCase];
+
+const full: Settings = {
+  quick: false,
+  rounds: 3,
+  roundMs: 2_000,
+  warmMs: 1_000,
+  readBytes: 256_000_000,
+  memoryBytes: 1_000_000_000,
+  longPolls: 500,
+};
+const quick: Settings = {
+  quick: true,
+  rounds: 3,
+  roundMs: 250,
+  warmMs: 150,
+  readBytes: 24_000_000,
+  memoryBytes: 64_000_000,
+  longPolls: 50,
+};
+/** Nothing may hang: a run that takes longer has failed. */
+const [quickMsMax, fullMsMax] = [90_000, 900_000];
+
+const { values: args } = parseArgs({
+  options: { quick: { type: "boolean" }, json: { type: "boolean" }, only: { type: "string" } },
+});
+const wanted = args.only?.split(",").map((name) => name.trim());
+const isWanted = (name: string) => wanted?.some((want) => name === want || name.startsWith(`${want}.`)) ?? true;
+
+async function measureAll(settings: Settings): Promise<Result[]> {
+  const chosen = cases.filter(({ names }) => names.some(isWanted));
+  if (chosen.length === 0) throw new Error(`no such case; there are ${cases.flatMap(({ names }) => names).join(", ")}`);
+  const bench: Bench = { product: await startProduct(), baseline: await startBaseline(), settings };
+  const results: Result[] = [];
+  for (const { names, run } of chosen) {
+    process.stderr.write(`${names[0]} …\n`);
+    results.push(...(await run(bench)).filter(({ name }) => isWanted(name)));
+  }
+  return results;
+}
+
+const settings = args.quick ? quick : full;
+const watchdog = setTimeout(() => fail(new Error("the run takes too long")), args.quick ? quickMsMax : fullMsMax);
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => fail(new Error(signal)));
+
+async function fail(error: unknown): Promise<void> {
+  console.error(error);
+  await stopAll();
+  process.exit(1);
+}
+
+try {
+  const results = await measureAll(settings);
+  clearTimeout(watchdog);
+  await stopAll();
+  console.log(args.json ? asJson(results) : asTable(results));
+} catch (error) {
+  await fail(error);
+}

@@ -1,0 +1,94 @@
+/** The product and the baselines, each in a `workerd serve` of its own, and what the cases ask of the product. */
+import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { type Running, run } from "../scripts/workerd.ts";
+import type { Payload } from "./payloads.ts";
+import { request } from "./wire.ts";
+
+const root = resolve(import.meta.dirname, "..");
+// Inside the project, not in the system's folder for temporary files: that may be memory, where an fsync is free.
+const data = join(root, ".millrace", `bench-${process.pid}`);
+const token = randomUUID();
+const running: Promise<Running>[] = [];
+
+export async function startProduct(): Promise<Service> {
+  return start("product", {});
+}
+
+export async function startBaseline(): Promise<Service> {
+  return start("baseline", { main: join(root, "bench/baseline.ts") });
+}
+
+async function start(name: string, options: { main?: string }): Promise<Service> {
+  const starting = run({ ...options, data: join(data, `${name}-${running.length}`), token });
+  running.push(starting);
+  return new Service(await starting);
+}
+
+let stopped: Promise<void> | undefined;
+
+/** Those that are just starting too. May be asked for twice: by a signal, and by the failure that it causes. */
+export function stopAll(): Promise<void> {
+  stopped ??= (async () => {
+    for (const service of await Promise.allSettled(running)) {
+      if (service.status === "fulfilled") await service.value.stop("SIGKILL");
+    }
+    rmSync(data, { recursive: true, force: true });
+  })();
+  return stopped;
+}
+
+/** What `GET …/partitions/0` tells that the cases need. */
+export interface Facts {
+  readonly rowsWritten: number;
+  readonly records: number;
+  readonly tail: number;
+  readonly bytes: number;
+}
+
+export class Service {
+  readonly port: number;
+  readonly pid: number;
+  readonly #url: string;
+
+  constructor({ url, pid }: Running) {
+    this.#url = url;
+    this.port = Number(new URL(url).port);
+    this.pid = pid;
+  }
+
+  post(path: string, payload: Payload): Uint8Array {
+    const headers = { authorization: `Bearer ${token}`, "content-type": payload.type };
+    return request("POST", path, headers, payload.body);
+  }
+
+  get(path: string, accept = "application/json"): Uint8Array {
+    return request("GET", path, { authorization: `Bearer ${token}`, accept });
+  }
+
+  /** Creates a stream of one partition, and returns its path. */
+  async stream(name: string): Promise<string> {
+    const path = `/v1/default/streams/${name}`;
+    await this.#call("PUT", path, { partitions: 1 });
+    return path;
+  }
+
+  async facts(stream: string): Promise<Facts> {
+    return (await this.#call("GET", `${stream}/partitions/0`)) as Facts;
+  }
+
+  /** The most records that one page may have. */
+  async pageRecordsMax(): Promise<number> {
+    const { limits } = (await this.#call("GET", "/v1/config")) as { limits: { pageRecordsMax: number } };
+    return limits.pageRecordsMax;
+  }
+
+  async #call(method: string, path: string, body?: object): Promise<unknown> {
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const init = { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(10_000) };
+    const response = await fetch(this.#url + path, init);
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+}
