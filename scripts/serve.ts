@@ -12,12 +12,19 @@ const { values } = parseArgs({
   },
 });
 const token = tokenFor(values.host);
-const running = await run({ ...values, port: Number(values.port), token });
+const running = await run({ ...values, port: Number(values.port), token }).catch((error: Error) => {
+  console.error(error.message);
+  process.exit(1);
+});
 console.log(welcome(running.url, token));
 console.log(`Data: ${values.data}    Ctrl-C stops.`);
+let stopping = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, async () => {
-    await running.stop();
-    process.exit(0);
+  process.once(signal, () => {
+    stopping = true;
+    running.stop();
   });
 }
+await running.ended;
+if (!stopping) console.error("workerd ended by itself.");
+process.exit(stopping ? 0 : 1);

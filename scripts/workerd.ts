@@ -4,9 +4,9 @@
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join, resolve } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { buildSync } from "esbuild";
 import { parse } from "smol-toml";
 
@@ -17,7 +17,7 @@ const fields = [
   "compatibility_flags",
   "vars",
   "durable_objects",
-  "migrations",
+  "exports",
   "triggers",
   "queues",
 ];
@@ -40,6 +40,8 @@ export interface Running {
   readonly url: string;
   /** workerd's own. */
   readonly pid: number;
+  /** Settles when workerd is gone, however it came to that. */
+  readonly ended: Promise<void>;
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -48,39 +50,63 @@ export async function run(options: Options): Promise<Running> {
   const folder = resolve(options.data);
   mkdirSync(folder, { recursive: true });
   build(options.main ?? join(root, "src/worker.ts"), join(folder, "worker.js"));
-  writeFileSync(join(folder, "wrangler.json"), JSON.stringify(configuration(options.token), null, 2));
-  const host = options.host ?? "127.0.0.1";
-  const port = options.port || (await freePort());
+  // It holds the token: for the eyes of its owner.
+  writeFileSync(join(folder, "wrangler.json"), JSON.stringify(configuration(options.token), null, 2), { mode: 0o600 });
+  const host = bracketed(options.host ?? "127.0.0.1");
   const flags = options.inspector === undefined ? [] : [`--inspector-addr=${options.inspector}`];
-  const workerd = join(root, "node_modules/.bin/workerd");
-  const child = spawn(workerd, ["serve", "--experimental", "wrangler.json", "-s", `http=${host}:${port}`, ...flags], {
-    cwd: folder,
-    stdio: ["ignore", "inherit", "pipe"],
-  });
+  const socket = `http=${host}:${options.port ?? 0}`;
+  const child = spawn(
+    join(root, "node_modules/.bin/workerd"),
+    ["serve", "--experimental", "wrangler.json", "-s", socket, "--control-fd=3", ...flags],
+    { cwd: folder, stdio: ["ignore", "inherit", "pipe", "pipe"] },
+  );
+  const ended = new Promise<void>((done) => child.once("close", () => done()));
+  // Until it is up, what it says goes into the error.
   let said = "";
-  child.stderr.on("data", (data) => {
-    said += data;
-    if (said.length < 10_000) process.stderr.write(data);
+  let up = false;
+  child.stderr?.on("data", (data) => {
+    if (up) process.stderr.write(data);
+    else said += data;
   });
-  const ended = new Promise<void>((done) => child.once("exit", () => done()));
-  const url = `http://${host === "0.0.0.0" ? "127.0.0.1" : host}:${port}`;
-  for (const until = Date.now() + startMsMax; ; await pause(20)) {
-    if (child.exitCode !== null) throw new Error(`workerd ended with code ${child.exitCode}\n${said}`);
-    if (await answers(`${url}/healthz`)) break;
-    if (Date.now() > until) {
-      child.kill("SIGKILL");
-      throw new Error(`workerd does not answer on ${url}`);
-    }
+  const timer = setTimeout(() => child.kill("SIGKILL"), startMsMax);
+  try {
+    const url = `http://${reachable(host)}:${await portOf(child.stdio[3] as Readable)}`;
+    await (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(startMsMax) })).arrayBuffer();
+    up = true;
+    process.stderr.write(said);
+    return {
+      url,
+      pid: child.pid as number,
+      ended,
+      async stop(signal = "SIGTERM") {
+        child.kill(signal);
+        await ended;
+      },
+    };
+  } catch (cause) {
+    child.kill("SIGKILL");
+    await ended;
+    throw new Error(`workerd did not start on ${socket.slice("http=".length)}\n${said}`.trimEnd(), { cause });
+  } finally {
+    clearTimeout(timer);
   }
-  return {
-    url,
-    pid: child.pid as number,
-    async stop(signal = "SIGTERM") {
-      child.kill(signal);
-      await ended;
-    },
-  };
 }
+
+/**
+ * The port that workerd listens on, from workerd itself: a service of somebody else's that holds the port would answer too.
+ */
+async function portOf(control: Readable): Promise<number> {
+  for await (const line of createInterface({ input: control })) {
+    const { event, socket, port } = JSON.parse(line);
+    if (event === "listen" && socket === "http") return port;
+  }
+  throw new Error("workerd ended before it listened");
+}
+
+const bracketed = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
+/** An address that stands for all of them cannot be called. */
+const reachable = (host: string): string => ({ "0.0.0.0": "127.0.0.1", "[::]": "[::1]" })[host] ?? host;
 
 function build(main: string, outfile: string): void {
   buildSync({
@@ -102,24 +128,4 @@ function configuration(token: string | undefined): object {
     ...config,
     vars: { ...(config.vars as object), ...(token === undefined ? {} : { MILLRACE_ROOT_TOKEN: token }) },
   };
-}
-
-async function answers(url: string): Promise<boolean> {
-  try {
-    await (await fetch(url, { signal: AbortSignal.timeout(1_000) })).arrayBuffer();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
-    const server = createServer();
-    server.once("error", failed);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    });
-  });
 }
