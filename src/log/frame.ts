@@ -51,6 +51,13 @@ export interface Frame {
 }
 
 const view = (bytes: Uint8Array, at: number) => new DataView(bytes.buffer, bytes.byteOffset + at, headerBytes);
+
+/** 64-bit numbers in halves: a BigInt is an allocation, and headers are read for every small append. */
+const readNumber = (view: DataView, at: number) => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+const writeNumber = (view: DataView, at: number, value: number) => {
+  view.setUint32(at, value >>> 0, true);
+  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+};
 const bad = (detail: string, at: number) => refuse("bad-frame", `${detail} (frame at byte ${at})`, { at });
 
 /** Reads the header at `at` and checks what it says against the bytes, and the checksum over them. */
@@ -84,8 +91,8 @@ export function readHeader(bytes: Uint8Array, at: number): Result<Frame> {
     count: header.getUint32(8, true),
     from,
     to: from + length,
-    base: Number(header.getBigUint64(16, true)),
-    timestamp: Number(header.getBigUint64(24, true)),
+    base: readNumber(header, 16),
+    timestamp: readNumber(header, 24),
   });
 }
 
@@ -133,8 +140,8 @@ export function eachRecord(frame: Frame, visit: (from: number, to: number, index
 export function stampFrame(bytes: Uint8Array, at: number, set: number, base: number, timestamp: number): void {
   const header = view(bytes, at);
   header.setUint8(3, set);
-  header.setBigUint64(16, BigInt(base), true);
-  header.setBigUint64(24, BigInt(timestamp), true);
+  writeNumber(header, 16, base);
+  writeNumber(header, 24, timestamp);
 }
 
 /** Writes the header before records that already stand in `bytes[at + 32, to)`. */
@@ -146,14 +153,14 @@ export function sealFrame(bytes: Uint8Array, at: number, to: number, count: numb
   header.setUint32(4, to - at - headerBytes, true);
   header.setUint32(8, count, true);
   header.setUint32(12, crc32c(bytes, at + headerBytes, to), true);
-  header.setBigUint64(16, 0n, true);
-  header.setBigUint64(24, 0n, true);
+  writeNumber(header, 16, 0);
+  writeNumber(header, 24, 0);
 }
 
 /** A frame that says: the records `[base, to)` are damaged and left out. */
 export function damagedFrame(base: number, to: number): Uint8Array {
   const bytes = new Uint8Array(headerBytes + 8);
-  new DataView(bytes.buffer).setBigUint64(headerBytes, BigInt(to), true);
+  writeNumber(new DataView(bytes.buffer), headerBytes, to);
   sealFrame(bytes, 0, bytes.length, 0, flags.damaged);
   stampFrame(bytes, 0, flags.damaged, base, 0);
   return bytes;

@@ -24,7 +24,7 @@ interface Choice {
   readonly chosen: Chosen[];
   readonly runs: Run[];
   /** Ids that its records bring, with the offsets they get. */
-  readonly ids: Map<string, number>;
+  ids: Map<string, number> | undefined;
   next: number;
 }
 
@@ -80,7 +80,7 @@ export class Intake {
       const base = chunks.add(frame, hashes);
       if (this.spec.keyIndex || this.spec.offsets === "producer") this.#learn({ ...frame, base });
     }
-    for (const [event, offset] of ids) this.#fresh.set(event, offset);
+    if (ids !== undefined) for (const [event, offset] of ids) this.#fresh.set(event, offset);
     if (producer !== undefined) this.#producers.answer(producer, runs);
     this.changed ||= producer !== undefined;
     return ok(runs);
@@ -100,7 +100,7 @@ export class Intake {
   }
 
   #choose(batch: Batch, next: number, now: number): Result<Choice> {
-    const choice: Choice = { chosen: [], runs: [], ids: new Map(), next };
+    const choice: Choice = { chosen: [], runs: [], ids: undefined, next };
     const frames = readHeaders(batch.bytes);
     if (!frames.ok) return frames;
     let at = 0;
@@ -142,7 +142,9 @@ export class Intake {
       if (run.verdict !== "appended") return;
       keep.push(bound);
       choice.next = run.offset + 1;
-      if (record.id !== undefined) choice.ids.set(eventName(record), run.offset);
+      if (record.id === undefined) return;
+      choice.ids ??= new Map();
+      choice.ids.set(eventName(record), run.offset);
     });
     if (keep.length === frame.count) choice.chosen.push({ frame, hashes });
     else if (keep.length > 0) {
@@ -170,7 +172,7 @@ export class Intake {
   #original(record: Rec, choice: Choice, now: number): { offset: number; partition?: number } | undefined {
     if (this.#duplicates === undefined) return undefined;
     const event = eventName(record);
-    const fresh = choice.ids.get(event) ?? this.#fresh.get(event);
+    const fresh = choice.ids?.get(event) ?? this.#fresh.get(event);
     if (fresh !== undefined) return { offset: fresh };
     const hash = eventHash(event);
     const offset = this.#duplicates.find(hash);

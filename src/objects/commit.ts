@@ -1,11 +1,16 @@
 /**
- * Group commit: appends that arrive together become one transaction, one row, one fsync. The platform does not do this:
- * it commits each request by itself.
+ * Group commit: appends that arrive together become one transaction, one row, one fsync. The platform does not do this: it
+ * commits each request by itself.
  *
- * The first caller opens a gathering, and a timer of zero lets the event loop bring in what has arrived meanwhile. A
- * microtask would not: requests arrive by I/O. How many are to be expected is known from the commits before: callers that
- * were answered together come back together. A gathering that has as many goes ahead at once, because a turn of the loop
- * in which nothing arrives costs a millisecond of standing still; one that has fewer waits as long as it grows.
+ * The question is when a gathering is complete. Callers that were answered together come back together, so that a
+ * gathering goes ahead as soon as it has as many as the last one had:
+ *
+ *     commit of 64 ──▶ 64 answers ──▶ 64 callers come back over some milliseconds ──▶ the 64th completes the gathering
+ *
+ * One with fewer waits while it grows, a tick at a time; a tick is a timer of zero, about a millisecond in which the event
+ * loop brings in what has arrived (a microtask would bring in nothing: requests arrive by I/O). Groups of callers that
+ * alternate would never find together by this, so that every now and then a gathering waits for a tick in which nobody
+ * comes. A caller on its own waits for nothing.
  */
 import { type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -14,19 +19,27 @@ import type { Batch } from "../log/spec.ts";
 
 type Answers = readonly Result<readonly Run[]>[];
 
-/** Turns of the event loop that a growing gathering waits at most. */
-const turnsMax = 8;
-/** How fast the expectation follows a crowd that has gone: a few commits, each a turn too long. */
-const fading = 0.75;
+/** Ticks that a gathering waits at most, however it grows. */
+const ticksMax = 12;
+/** Commits between those that wait to see whether more would come. */
+const probeEvery = 16;
 
 export class GroupCommit {
   #pending: Batch[] = [];
   #bytes = 0;
   #answers: Promise<Answers> | undefined;
   #expected = 1;
+  #commits = 0;
+  #complete: (() => void) | undefined;
 
-  /** `commit` runs synchronously, and answers each batch. */
-  constructor(readonly commit: (batches: readonly Batch[]) => Answers) {}
+  /**
+   * `commit` runs synchronously, and answers each batch. `settled` resolves when what was written before is durable: the
+   * turn that a lone caller leaves to others.
+   */
+  constructor(
+    readonly commit: (batches: readonly Batch[]) => Answers,
+    readonly settled: () => Promise<void>,
+  ) {}
 
   async append(batch: Batch): Promise<Result<readonly Run[]>> {
     const bytes = batch.bytes.length;
@@ -35,21 +48,35 @@ export class GroupCommit {
     }
     this.#bytes += bytes;
     const place = this.#pending.push(batch) - 1;
+    if (this.#pending.length >= this.#expected) this.#complete?.();
     this.#answers ??= this.#gather();
     return (await this.#answers)[place];
   }
 
   async #gather(): Promise<Answers> {
-    for (let turn = 0, seen = 0; turn < turnsMax && seen < this.#pending.length; turn++) {
-      seen = this.#pending.length;
-      await scheduler.wait(0);
-      if (this.#pending.length >= this.#expected) break;
-    }
-    this.#expected = Math.max(this.#pending.length, Math.floor(this.#expected * fading));
+    const probe = ++this.#commits % probeEvery === 0;
+    if (this.#expected <= 1 && !probe) await this.settled();
+    else await this.#grow(probe);
     const batches = this.#pending;
     this.#pending = [];
     this.#bytes = 0;
     this.#answers = undefined;
+    this.#complete = undefined;
+    const missing = this.#expected - batches.length;
+    // A crowd that has gone is forgotten by quarters: one that was only late is not.
+    this.#expected = missing > 0 ? this.#expected - Math.ceil(missing / 4) : batches.length;
     return this.commit(batches);
+  }
+
+  /** Waits while the gathering grows, and, unless it is a probe, until it is as large as expected. */
+  async #grow(probe: boolean): Promise<void> {
+    const complete = new Promise<void>((resolve) => {
+      if (!probe) this.#complete = resolve;
+    });
+    for (let tick = 0, seen = 0; tick < ticksMax && seen < this.#pending.length; tick++) {
+      if (!probe && this.#pending.length >= this.#expected) return;
+      seen = this.#pending.length;
+      await Promise.race([scheduler.wait(0), complete]);
+    }
   }
 }

@@ -17,7 +17,10 @@ const noTerms: Terms = {};
 /** One partition: the log's shell. It gathers appends, wakes readers, and holds no rule of its own. */
 export class Partition extends DurableObject<Env> implements PartitionRpc {
   #log: Log | undefined;
-  readonly #commit = new GroupCommit((batches) => this.#append(batches));
+  readonly #commit = new GroupCommit(
+    (batches) => this.#append(batches),
+    () => this.ctx.storage.sync(),
+  );
   readonly #waiting = new Set<() => void>();
 
   constructor(ctx: DurableObjectState, env: Env) {

@@ -2,6 +2,8 @@
  * Where the values of a JSON text stand, in bytes. Data are stored as they were sent: parsing and printing again would
  * change large numbers, key order and escapes. Works on text that `JSON.parse` has accepted, so that it checks nothing.
  */
+import { decodeText } from "../../lib/bytes.ts";
+
 const quote = 34;
 const backslash = 92;
 
@@ -55,7 +57,8 @@ export class RawJson {
   #string(): string {
     const from = this.at;
     this.#skipString();
-    return JSON.parse(new TextDecoder().decode(this.bytes.subarray(from, this.at))) as string;
+    const text = decodeText(this.bytes, from + 1, this.at - 1);
+    return text.includes("\\") ? (JSON.parse(`"${text}"`) as string) : text;
   }
 
   #skipString(): void {
