@@ -49,6 +49,44 @@ export const limits = {
   waitersMax: 10_000,
   listMax: 1_000,
   filterValuesMax: 32,
+
+  /** Groups of one stream: every append wakes each of them. */
+  groupsMax: 64,
+  /** Records under lease at a time, for one group and partition: what is in flight is in memory. */
+  inFlightMax: 10_000,
+  /** Long work extends its lease rather than asking for a day. */
+  ackTimeoutMsMin: 100,
+  ackTimeoutMsMax: 43_200_000,
+  deliveriesMax: 1_000,
+  /** Longest pause before another attempt. */
+  delayMsMax: 604_800_000,
+  backoffStepsMax: 32,
+  /** Records of one receive, push or message. */
+  deliverMax: 1_000,
+  deliverBytesMax: 4_194_304,
+  batchWaitMsMax: 30_000,
+  /** Receipts of one ack, nack or extend. */
+  ackMax: 10_000,
+  memberBytesMax: 128,
+  reasonBytesMax: 1_024,
+  secretsMax: 4,
+  pushHeadersMax: 16,
+  pushTimeoutMsMax: 60_000,
+  /** The platform opens six connections at most for one request. */
+  pushConcurrencyMax: 6,
+  pauseAfterMsMax: 2_592_000_000,
+  heartbeatMsMin: 1_000,
+  heartbeatMsMax: 300_000,
+  /** Keys that incident mode lets through. */
+  onlyKeysMax: 1_000,
+  /** Lanes that wait apart because a record of theirs failed, for one group and partition; then reading stops. */
+  lanesMax: 10_000,
+  /** Credits that a socket may hold. */
+  creditsMax: 10_000,
+  /** Sockets of one group and partition. The platform allows more; a member needs one. */
+  socketsMax: 1_000,
+  /** A message from a member. */
+  messageBytesMax: 1_048_576,
 } as const;
 
 /** What a request or a stream gets that says nothing. */
@@ -58,6 +96,16 @@ export const defaults = {
   pageRecords: 1_000,
   pageBytes: 1_048_576,
   list: 100,
+  inFlight: 1_000,
+  ackTimeoutMs: 30_000,
+  deliveries: 5,
+  receiveRecords: 100,
+  batchRecords: 100,
+  batchBytes: 1_048_576,
+  pushTimeoutMs: 15_000,
+  pushConcurrency: 4,
+  pauseAfterMs: 86_400_000,
+  heartbeatMs: 30_000,
 } as const;
 
 export const version = "0.1.0";

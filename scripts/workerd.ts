@@ -1,6 +1,6 @@
 /**
  * Runs a Worker on bare `workerd serve`, with data on the local disk. The configuration is derived from wrangler.toml at
- * each start, so that the two cannot drift; of its fields workerd takes only some, and refuses the others.
+ * each start, so that the two cannot drift.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -11,16 +11,6 @@ import { buildSync } from "esbuild";
 import { parse } from "smol-toml";
 
 const root = resolve(import.meta.dirname, "..");
-const fields = [
-  "name",
-  "compatibility_date",
-  "compatibility_flags",
-  "vars",
-  "durable_objects",
-  "exports",
-  "triggers",
-  "queues",
-];
 const startMsMax = 15_000;
 
 export interface Options {
@@ -30,6 +20,8 @@ export interface Options {
   /** Folder of the data; made if need be. */
   data: string;
   token?: string;
+  /** Lets the Worker call private and loopback addresses: webhooks to receivers on this machine. */
+  privateNetwork?: boolean;
   /** Entry of another Worker, and its classes, for baselines. */
   main?: string;
   /** Address for the inspector, to profile. */
@@ -45,19 +37,19 @@ export interface Running {
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Resolves when the Worker answers. workerd keeps its state in `.wrangler/state` below the configuration's folder. */
+/** Resolves when the Worker answers. Objects are kept in `objects` below the folder of the data. */
 export async function run(options: Options): Promise<Running> {
   const folder = resolve(options.data);
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(join(folder, "objects"), { recursive: true });
   build(options.main ?? join(root, "src/worker.ts"), join(folder, "worker.js"));
   // It holds the token: for the eyes of its owner.
-  writeFileSync(join(folder, "wrangler.json"), JSON.stringify(configuration(options.token), null, 2), { mode: 0o600 });
+  writeFileSync(join(folder, "workerd.capnp"), configuration(options), { mode: 0o600 });
   const host = bracketed(options.host ?? "127.0.0.1");
   const flags = options.inspector === undefined ? [] : [`--inspector-addr=${options.inspector}`];
   const socket = `http=${host}:${options.port ?? 0}`;
   const child = spawn(
     join(root, "node_modules/.bin/workerd"),
-    ["serve", "--experimental", "wrangler.json", "-s", socket, "--control-fd=3", ...flags],
+    ["serve", "--experimental", "workerd.capnp", "-s", socket, "--control-fd=3", ...flags],
     { cwd: folder, stdio: ["ignore", "inherit", "pipe", "pipe"] },
   );
   const ended = new Promise<void>((done) => child.once("close", () => done()));
@@ -120,12 +112,48 @@ function build(main: string, outfile: string): void {
   });
 }
 
-function configuration(token: string | undefined): object {
-  const toml = parse(readFileSync(join(root, "wrangler.toml"), "utf8")) as Record<string, unknown>;
-  const config: Record<string, unknown> = { main: "worker.js", no_bundle: true };
-  for (const field of fields) if (toml[field] !== undefined) config[field] = toml[field];
-  return {
-    ...config,
-    vars: { ...(config.vars as object), ...(token === undefined ? {} : { MILLRACE_ROOT_TOKEN: token }) },
+interface Wrangler {
+  readonly compatibility_date: string;
+  readonly durable_objects: { readonly bindings: readonly { readonly name: string; readonly class_name: string }[] };
+  readonly vars?: Readonly<Record<string, string>>;
+}
+
+function configuration({ token, privateNetwork }: Options): string {
+  const toml = parse(readFileSync(join(root, "wrangler.toml"), "utf8")) as unknown as Wrangler;
+  const vars = {
+    ...toml.vars,
+    ...(token === undefined ? {} : { MILLRACE_ROOT_TOKEN: token }),
+    ...(privateNetwork ? { MILLRACE_PUSH_PRIVATE: "1" } : {}),
   };
+  const text = JSON.stringify;
+  const { bindings } = toml.durable_objects;
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "millrace", worker = .millrace),
+    (name = "objects", disk = (path = "objects", writable = true)),
+    (name = "internet", network = (
+      allow = ["public"${privateNetwork ? ', "private"' : ""}],
+      tlsOptions = (trustBrowserCas = true),
+    )),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", service = "millrace")],
+);
+
+const millrace :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "worker.js")],
+  compatibilityDate = ${text(toml.compatibility_date)},
+  durableObjectStorage = (localDisk = "objects"),
+  durableObjectNamespaces = [
+${bindings.map(({ class_name }) => `    (className = ${text(class_name)}, uniqueKey = ${text(`millrace-${class_name}`)}, enableSql = true),`).join("\n")}
+  ],
+  bindings = [
+${bindings.map(({ name, class_name }) => `    (name = ${text(name)}, durableObjectNamespace = ${text(class_name)}),`).join("\n")}
+${Object.entries(vars)
+  .map(([name, value]) => `    (name = ${text(name)}, text = ${text(value)}),`)
+  .join("\n")}
+  ],
+);
+`;
 }

@@ -58,6 +58,17 @@ export function decodeRecord(bytes: Uint8Array, from: number, to: number): Rec {
   return record;
 }
 
+/** The key of the record in `bytes[from, to)`, without decoding the rest. */
+export function keyOf(bytes: Uint8Array, from: number, to: number): string | undefined {
+  const set = bytes[from] | (bytes[from + 1] << 8);
+  if ((set & bits.key) === 0) return undefined;
+  const reader = new ByteReader(bytes, from + 2, to);
+  if (set & bits.offset) reader.varint();
+  if (set & bits.timestamp) reader.varint();
+  const start = reader.field();
+  return decodeText(bytes, start, reader.at);
+}
+
 /** Packs records into frames of at most `frameBytesMax`, in the order in which they are added. */
 export class FrameWriter {
   readonly #frames: Uint8Array[] = [];

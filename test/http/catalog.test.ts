@@ -132,7 +132,7 @@ describe("streams", () => {
 
   test("deletion frees the partitions' storage", async () => {
     const files = () =>
-      readdirSync(join(millrace.data, ".wrangler/state/workerd"), { recursive: true, withFileTypes: true })
+      readdirSync(join(millrace.data, "objects"), { recursive: true, withFileTypes: true })
         .filter(
           (entry) => entry.isFile() && entry.parentPath.endsWith("-Partition") && !entry.name.startsWith("metadata"),
         )

@@ -1,0 +1,265 @@
+import { z } from "zod";
+import { defaults, limits } from "./limits.ts";
+import { streamName } from "./names.ts";
+
+const bytes = (text: string): number => new TextEncoder().encode(text).length;
+const text = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .refine((value) => bytes(value) <= max, { message: `must have at most ${max} bytes` });
+const count = (max: number) => z.number().int().min(1).max(max);
+const ms = (min: number, max: number) => z.number().int().min(min).max(max);
+const several = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(limits.filterValuesMax);
+
+/** Which records a group wants. Fields are combined by and; the values of one field by or, or, for tags, as `match` says. */
+export const groupFilter = z
+  .strictObject({
+    key: text(limits.keyBytesMax).optional(),
+    types: several(text(limits.attributeBytesMax)).optional(),
+    sources: several(text(limits.attributeBytesMax)).optional(),
+    tags: several(text(limits.tagBytesMax)).optional(),
+    match: z.enum(["any", "all"]).describe("For several tags.").optional(),
+  })
+  .refine(({ tags, match }) => (tags?.length ?? 0) <= 1 || match !== undefined, {
+    message: "with several tags say match: any or all",
+    path: ["match"],
+  });
+
+/** Waiting times between the attempts at one record, in ms: a list (the last one repeats), or a growing one with a cap. */
+export const backoff = z.union([
+  z.array(ms(0, limits.delayMsMax)).min(1).max(limits.backoffStepsMax),
+  z.strictObject({
+    initialMs: ms(1, limits.delayMsMax),
+    factor: z.number().min(1).max(10).default(2),
+    maxMs: ms(1, limits.delayMsMax),
+  }),
+]);
+export type Backoff = z.infer<typeof backoff>;
+
+/** A secret of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64. */
+export const webhookSecret = z.string().regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, {
+  message: "must be whsec_ and 24 to 64 random bytes in base64: make one with `openssl rand -base64 32`",
+});
+
+export const pushTarget = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/ })
+    .max(2_048)
+    .describe("Receiver. https, unless the deployment allows otherwise."),
+  format: z
+    .enum(["binary", "structured", "batch"])
+    .default("binary")
+    .describe("CloudEvents mode. `batch` sends up to `batch.records` at a time; the others one by one."),
+  secrets: z
+    .array(webhookSecret)
+    .max(limits.secretsMax)
+    .default([])
+    .describe("Standard Webhooks secrets; every one signs, so that a new one can be added before the old one goes."),
+  headers: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
+      z
+        .string()
+        .max(1_024)
+        .regex(/^[\x20-\x7e]*$/),
+    )
+    .refine((value) => Object.keys(value).length <= limits.pushHeadersMax, `at most ${limits.pushHeadersMax} headers`)
+    .refine((value) => !Object.keys(value).some((name) => /^(host|content-|ce-|webhook-|transfer-)/i.test(name)), {
+      message: "host, content-*, ce-*, webhook-* and transfer-* are set by the sender",
+    })
+    .default({})
+    .describe("Sent with every request; for an authorization of the receiver's."),
+  timeoutMs: ms(100, limits.pushTimeoutMsMax).default(defaults.pushTimeoutMs),
+  concurrency: count(limits.pushConcurrencyMax)
+    .default(defaults.pushConcurrency)
+    .describe("Requests at a time and partition."),
+  validate: z
+    .boolean()
+    .default(false)
+    .describe("Ask the receiver first, by the handshake of CloudEvents' web hooks; push only where it agrees."),
+  pauseAfterMs: ms(1_000, limits.pauseAfterMsMax)
+    .default(defaults.pauseAfterMs)
+    .describe("Pause the group after failures only for so long."),
+});
+export type PushTarget = z.infer<typeof pushTarget>;
+
+const position = z
+  .number()
+  .int()
+  .min(0)
+  .max(Number.MAX_SAFE_INTEGER - 1);
+const startAt = z
+  .union([position, z.string().min(1).max(16_384)])
+  .describe("earliest, latest, an RFC 3339 time, a cursor, or, where the stream has one partition, an offset.");
+
+/** What a user may set of a group. Fields left out of a PUT keep their value, or take the default on creation. */
+export const groupConfig = z.strictObject({
+  start: startAt.describe("Where a new group begins. Afterwards: seek.").optional(),
+  filter: groupFilter.nullable().optional(),
+  order: z
+    .enum(["key", "partition", "none"])
+    .describe(
+      "`key`: in order per key, parallel across keys. `partition`: in order. `none`: any order. Set at creation.",
+    )
+    .optional(),
+  maxInFlight: count(limits.inFlightMax).describe("Records under lease at a time, in each partition.").optional(),
+  memberMaxInFlight: count(limits.inFlightMax).nullable().describe("The same for each member.").optional(),
+  ackTimeoutMs: ms(limits.ackTimeoutMsMin, limits.ackTimeoutMsMax)
+    .describe("How long a lease lasts; then the record goes to another member.")
+    .optional(),
+  maxDeliveries: count(limits.deliveriesMax).describe("Attempts before `onFailure` is applied.").optional(),
+  backoff: backoff
+    .describe("Pauses between attempts: [ms, …], or {initialMs, factor, maxMs}; up to 25 % are added.")
+    .optional(),
+  onFailure: z
+    .enum(["block", "park", "skip"])
+    .describe(
+      "`block`: go on trying. `park`: a dead letter, and the key's later records wait. `skip`: a dead letter, and on.",
+    )
+    .optional(),
+  batch: z
+    .strictObject({
+      records: count(limits.deliverMax).default(defaults.batchRecords),
+      bytes: count(limits.deliverBytesMax).default(defaults.batchBytes),
+      waitMs: ms(0, limits.batchWaitMsMax).default(0).describe("How long an incomplete batch waits for more."),
+    })
+    .describe("What one push, or one message on a socket, holds at most.")
+    .optional(),
+  rate: z
+    .strictObject({
+      perSecond: z.number().min(0.01).max(1_000_000).describe("Records, for the group; partitions share it evenly."),
+      burst: count(1_000_000).default(1),
+    })
+    .nullable()
+    .optional(),
+  deadLetterStream: streamName.nullable().describe("Dead letters are appended here too.").optional(),
+  push: pushTarget.nullable().optional(),
+  durable: z
+    .boolean()
+    .describe("false: the place is kept in memory only, and the group goes with its last member. Set at creation.")
+    .optional(),
+  heartbeatMs: ms(limits.heartbeatMsMin, limits.heartbeatMsMax)
+    .describe("A socket that is silent for this long is closed, and its leases return.")
+    .optional(),
+  only: z
+    .array(text(limits.keyBytesMax))
+    .min(1)
+    .max(limits.onlyKeysMax)
+    .nullable()
+    .describe("Incident mode: deliver these keys only, in order; the others wait, in order. null ends it.")
+    .optional(),
+});
+
+/** A group's configuration with every default filled in. */
+export interface GroupConfig {
+  start: string | number;
+  filter: z.infer<typeof groupFilter> | null;
+  order: "key" | "partition" | "none";
+  maxInFlight: number;
+  memberMaxInFlight: number | null;
+  ackTimeoutMs: number;
+  maxDeliveries: number;
+  backoff: Backoff;
+  onFailure: "block" | "park" | "skip";
+  batch: { records: number; bytes: number; waitMs: number };
+  rate: { perSecond: number; burst: number } | null;
+  deadLetterStream: string | null;
+  push: PushTarget | null;
+  durable: boolean;
+  heartbeatMs: number;
+  only: string[] | null;
+}
+
+export const groupDefaults: GroupConfig = {
+  start: "earliest",
+  filter: null,
+  order: "key",
+  maxInFlight: defaults.inFlight,
+  memberMaxInFlight: null,
+  ackTimeoutMs: defaults.ackTimeoutMs,
+  maxDeliveries: defaults.deliveries,
+  backoff: { initialMs: 1_000, factor: 2, maxMs: 300_000 },
+  onFailure: "block",
+  batch: { records: defaults.batchRecords, bytes: defaults.batchBytes, waitMs: 0 },
+  rate: null,
+  deadLetterStream: null,
+  push: null,
+  durable: true,
+  heartbeatMs: defaults.heartbeatMs,
+  only: null,
+};
+
+export const groupView = z.object({
+  namespace: z.string(),
+  stream: z.string(),
+  group: z.string(),
+  groupId: z.string().describe("Identity of this creation of the group."),
+  config: groupConfig.describe("Secrets are shown by their first characters."),
+  paused: z.boolean(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+});
+
+const member = text(limits.memberBytesMax).describe("Name of the member, for `memberMaxInFlight` and the status.");
+const receipt = z.string().min(1).max(128).describe("From the delivery.");
+const receipts = z.array(receipt).min(1).max(limits.ackMax);
+const reason = text(limits.reasonBytesMax);
+
+export const receiveBody = z.strictObject({
+  max: count(limits.deliverMax).default(defaults.receiveRecords).describe("Records at most."),
+  maxBytes: count(limits.deliverBytesMax).default(defaults.batchBytes),
+  waitSeconds: z.number().min(0).max(limits.waitSecondsMax).default(0).describe("Long-poll."),
+  member: member.default("pull"),
+  ack: z.array(receipt).max(limits.ackMax).default([]).describe("Acknowledged before anything is received."),
+  partition: z.number().int().min(0).optional(),
+});
+export type ReceiveBody = z.infer<typeof receiveBody>;
+
+export const ackBody = z.strictObject({ receipts });
+export const nackBody = z.strictObject({
+  receipts,
+  delayMs: ms(0, limits.delayMsMax).describe("Instead of the group's backoff.").optional(),
+  reason: reason.optional(),
+});
+export const extendBody = z.strictObject({
+  receipts,
+  ackTimeoutMs: ms(limits.ackTimeoutMsMin, limits.ackTimeoutMsMax)
+    .describe("From now; by default the group's.")
+    .optional(),
+});
+export const pauseBody = z.strictObject({ reason: reason.optional() });
+export const seekBody = z.strictObject({ to: startAt, partition: z.number().int().min(0).optional() });
+
+const letterId = z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.offset, as listed");
+export const lettersQuery = z.strictObject({
+  partition: z.coerce.number().int().min(0).optional(),
+  after: letterId.optional(),
+  limit: z.coerce.number().int().min(1).max(limits.listMax).default(defaults.list),
+});
+export const lettersBody = z.union([
+  z.strictObject({ all: z.literal(true) }),
+  z.strictObject({ letters: z.array(letterId).min(1).max(limits.listMax) }),
+]);
+export const redriveBody = z.union([
+  ...lettersBody.options,
+  z.strictObject({
+    letter: letterId,
+    data: z.unknown().describe("Delivered instead of the record's data. Any JSON value."),
+  }),
+]);
+export const laneBody = z.strictObject({
+  lane: z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.lane, as listed"),
+});
+
+/** A delivery as members get it: the record's fields, and these. */
+export const delivery = z
+  .object({
+    partition: z.number().int(),
+    offset: z.number().int(),
+    timestamp: z.string(),
+    receipt: z.string().describe("Names the lease, in ack, nack and extend."),
+    attempt: z.number().int().describe("1 for the first."),
+    deliveryId: z.string().describe("The same at every attempt: for the receiver's deduplication."),
+  })
+  .catchall(z.unknown());

@@ -1,0 +1,357 @@
+/**
+ * One group on one partition: who gets which record, and what follows. Every method is one synchronous run; the clock and
+ * chance are arguments. The shell reads what `reader` wishes, and calls `save` before it answers.
+ */
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { assert } from "../lib/assert.ts";
+import type { Sql } from "../lib/sql.ts";
+import { planAfter } from "./attempts.ts";
+import type { Item } from "./item.ts";
+import type { Lane } from "./lanes.ts";
+import type { Lease } from "./leases.ts";
+import { Reader } from "./reader.ts";
+import { type Receipt, readReceipt, writeReceipt } from "./receipt.ts";
+import type { DeliverySpec } from "./spec.ts";
+import { State } from "./state.ts";
+import { Store } from "./store.ts";
+
+/** A record under lease. */
+export interface Leased {
+  readonly item: Item;
+  readonly receipt: string;
+  readonly attempt: number;
+}
+
+export interface Ask {
+  readonly max: number;
+  readonly bytesMax: number;
+  readonly member: string;
+}
+
+export class Delivery {
+  readonly state: State;
+  readonly reader: Reader;
+  #generation: number;
+
+  private constructor(state: State, lanesMax: number, generation: number) {
+    this.state = state;
+    this.reader = new Reader(state, lanesMax, (now) => this.admitOnly(now));
+    this.#generation = generation;
+  }
+
+  /** The delivery that the database holds, or undefined. `generation` must be above those of before: the clock is. */
+  static open(sql: Sql, lanesMax: number, now: number): Delivery | undefined {
+    const spec = Store.open(sql)?.meta("spec");
+    if (spec === undefined) return undefined;
+    const delivery = new Delivery(new State(sql, new Store(sql), JSON.parse(spec)), lanesMax, now);
+    for (const lane of delivery.state.lanes.byId.values()) delivery.#reload(lane);
+    delivery.admitOnly(now);
+    delivery.state.lanes.scheduleAll(now);
+    return delivery;
+  }
+
+  /** Makes the tables and the place: `offset` is the first record that it delivers. */
+  static create(sql: Sql, spec: DeliverySpec, offset: number, lanesMax: number, now: number): Delivery {
+    const store = new Store(sql);
+    sql.transaction(() => {
+      store.setMeta("format", "1");
+      store.setMeta("spec", JSON.stringify(spec));
+      store.setProgress({ floor: offset, era: 0, done: new Uint8Array(0) });
+    });
+    return Delivery.open(sql, lanesMax, now) as Delivery;
+  }
+
+  configure(spec: DeliverySpec, now: number): void {
+    const { state } = this;
+    assert(spec.groupId === state.spec.groupId, "a delivery keeps its group");
+    if (spec.version <= state.spec.version) return;
+    state.store.setMeta("spec", JSON.stringify(spec));
+    state.configure(spec);
+    this.admitOnly(now);
+    for (const lane of [...state.lanes.byId.values()]) this.reader.settle(lane, now);
+    state.save();
+  }
+
+  /** In incident mode, every key that is let through has a lane, which goes its way without the others. */
+  admitOnly(now: number): void {
+    const { lanes, window, cursor, horizon } = this.state;
+    // What the window has finished of a key, a new lane would not know: first it comes back to where it was.
+    if (cursor < horizon) return;
+    for (const key of lanes.only ?? []) {
+      if (lanes.ofKey(key) !== undefined) continue;
+      const first = window.lineOf(key);
+      const lane = first === undefined ? lanes.create("key", key, cursor) : this.state.detach(first);
+      lanes.schedule(lane, now);
+    }
+    this.state.save();
+  }
+
+  /** Leases records whose turn it is. */
+  lease(ask: Ask, now: number): Leased[] {
+    const { state } = this;
+    this.expire(now);
+    if (state.paused !== undefined) return [];
+    const { memberMaxInFlight, maxInFlight, ackTimeoutMs } = state.spec.config;
+    let room = Math.min(ask.max, maxInFlight - state.leases.size);
+    if (memberMaxInFlight !== null) room = Math.min(room, memberMaxInFlight - state.leases.of(ask.member));
+    if (state.rate !== undefined) room = Math.min(room, state.rate.available(now));
+    const leased: Leased[] = [];
+    for (let bytes = 0; leased.length < room; ) {
+      const item = this.#next(now);
+      if (item === undefined) break;
+      bytes += item.to - item.from;
+      if (leased.length > 0 && bytes > ask.bytesMax) {
+        this.#giveBack(item, now);
+        break;
+      }
+      item.state = "leased";
+      item.attempt++;
+      if (item.attempt > 1) state.redeliveries++;
+      const generation = ++this.#generation;
+      state.leases.grant(item, ask.member, generation, now, now + ackTimeoutMs);
+      const receipt = writeReceipt(state.spec.partition, item.offset, state.era, generation);
+      leased.push({ item, receipt, attempt: item.attempt });
+    }
+    state.rate?.take(leased.length);
+    return leased;
+  }
+
+  /** Finishes records. Twice is as once; the lease of another is not the caller's to finish. */
+  ack(receipts: readonly string[]): Result<undefined>[] {
+    return receipts.map((text) => {
+      const receipt = this.#understand(text);
+      if (!receipt.ok) return receipt;
+      const item = this.#holder(receipt.value);
+      if (!item.ok) return item;
+      if (item.value !== undefined) this.finish(item.value);
+      else this.#early(receipt.value.offset);
+      return ok(undefined);
+    });
+  }
+
+  /** Gives records back as failed. One that is finished, or somebody else's, is not touched. */
+  nack(
+    receipts: readonly string[],
+    delayMs: number | undefined,
+    reason: string,
+    now: number,
+    chance: number,
+  ): Result<undefined>[] {
+    return receipts.map((text) => {
+      const receipt = this.#understand(text);
+      if (!receipt.ok) return receipt;
+      const item = this.#holder(receipt.value);
+      if (!item.ok) return item;
+      if (item.value?.state === "leased") this.fail(item.value, delayMs, reason, now, chance);
+      return ok(undefined);
+    });
+  }
+
+  extend(receipts: readonly string[], ackTimeoutMs: number, now: number): Result<undefined>[] {
+    return receipts.map((text) => {
+      const receipt = this.#understand(text);
+      if (!receipt.ok) return receipt;
+      const lease = this.state.leases.get(receipt.value.offset);
+      if (lease?.generation !== receipt.value.generation) return stale(receipt.value);
+      this.state.leases.extend(lease, now + ackTimeoutMs);
+      return ok(undefined);
+    });
+  }
+
+  /** Leases that have run out fail, each with its member's name. Answers how many there were. */
+  expire(now: number, chance = 0.5): number {
+    const expired = this.state.leases.expired(now);
+    for (const { item, member } of expired) {
+      if (item.state === "leased") this.fail(item, undefined, `no ack from '${member}' in time`, now, chance);
+    }
+    if (expired.length > 0) this.state.save();
+    return expired.length;
+  }
+
+  /** A member has gone: its leases return at once, and count as attempts. */
+  leave(member: string, reason: string, now: number): void {
+    const left = [...this.state.leases.all()].filter((lease) => lease.member === member);
+    for (const { item } of left.reverse()) this.release(item, now, reason);
+    this.state.save();
+  }
+
+  /** Takes a lease back without calling it a failure of the record. Its attempt stays counted. */
+  release(item: Item, now: number, _reason = ""): void {
+    if (this.state.leases.end(item) !== undefined) this.#giveBack(item, now);
+  }
+
+  /** The records of leases that are still valid. */
+  held(receipts: readonly string[]): Lease[] {
+    return receipts.flatMap((text) => {
+      const receipt = readReceipt(text);
+      const lease = receipt === undefined ? undefined : this.state.leases.get(receipt.offset);
+      return lease !== undefined && lease.generation === receipt?.generation ? [lease] : [];
+    });
+  }
+
+  finish(item: Item, now = 0): void {
+    const { state } = this;
+    const { lane } = item;
+    state.leases.end(item);
+    state.unsaved++;
+    state.finishedTo = Math.max(state.finishedTo, item.offset + 1);
+    item.state = "done";
+    if (lane === undefined || lane.kind === "whole") state.window.finish(item);
+    if (lane === undefined) return;
+    if (lane.redriven) {
+      if (state.letters.get(item.offset)?.state === "redriven") state.letters.drop(item.offset);
+      lane.redriven = false;
+    }
+    if (lane.kind === "key") {
+      lane.queue.shift();
+      this.#open(lane, now);
+    } else state.lanes.remove(lane);
+  }
+
+  /** A lane's first record is finished, or left to the dead letters: the next one comes forward. */
+  #open(lane: Lane, now: number): void {
+    lane.state = "open";
+    lane.attempts = 0;
+    lane.tries = [];
+    lane.from = lane.queue[0]?.offset ?? lane.read;
+    lane.dirty = true;
+    this.reader.settle(lane, now);
+  }
+
+  /** An attempt failed. What follows is the group's to say: again later, or a dead letter. */
+  fail(item: Item, asked: number | undefined, reason: string, now: number, chance: number): void {
+    const { state } = this;
+    const lease = state.leases.end(item);
+    const lane = item.lane ?? state.detach(item);
+    item.state = "waiting";
+    state.lanes.note(lane, { attempt: item.attempt, at: now, member: lease?.member ?? "", reason });
+    if (lane.kind === "whole") this.#withdraw(item);
+    const plan = planAfter(state.spec.config, item.attempt, asked, chance);
+    if (plan.next === "retry") {
+      lane.state = "retry";
+      lane.due = now + plan.delayMs;
+      state.lanes.schedule(lane, now);
+    } else this.bury(item, lane, plan.next, reason, now);
+  }
+
+  /** Makes a dead letter of a lane's first record. `park` holds what comes after it; a record without a key holds nothing. */
+  bury(item: Item, lane: Lane, then: "park" | "skip", reason: string, now: number): void {
+    const { state } = this;
+    state.letters.bury(item, lane, reason, now, state.spec.config.deadLetterStream !== null);
+    lane.redriven = false;
+    if (then === "park" && lane.kind !== "single") {
+      lane.state = "parked";
+      lane.dirty = true;
+      state.lanes.schedule(lane, now);
+    } else this.finish(item, now);
+  }
+
+  /** When there is something to do without being asked, in ms since 1970. */
+  nextAt(): number {
+    return Math.min(this.state.leases.soonest, this.state.lanes.nextDue);
+  }
+
+  /** In order: those after a failed record go again, after it. */
+  #withdraw(failed: Item): void {
+    for (const { item } of [...this.state.leases.all()]) {
+      if (item.offset < failed.offset) continue;
+      this.state.leases.end(item);
+      item.state = "ready";
+    }
+  }
+
+  /** What is being redriven comes from the dead letters, where it may have been edited. */
+  #reload(lane: Lane): void {
+    const { letters, byKey } = this.state;
+    const letter = lane.redriven && lane.kind !== "whole" ? letters.get(lane.from) : undefined;
+    if (letter === undefined) return;
+    const item = letters.item(letter, byKey);
+    item.lane = lane;
+    item.attempt = lane.attempts;
+    lane.queue = [item];
+    lane.read = lane.from + 1;
+  }
+
+  #next(now: number): Item | undefined {
+    const { state } = this;
+    const item = state.lanes.take(now);
+    if (item !== undefined) return item;
+    if (state.window.ordered) return this.#nextInOrder(now);
+    return state.lanes.only === undefined ? state.window.take() : undefined;
+  }
+
+  #nextInOrder(now: number): Item | undefined {
+    for (const item of this.state.window.items.values()) {
+      if (item.state === "leased") continue;
+      const { lane } = item;
+      if (lane !== undefined && (lane.state === "parked" || (lane.state === "retry" && lane.due > now)))
+        return undefined;
+      return item;
+    }
+    return undefined;
+  }
+
+  #giveBack(item: Item, now: number): void {
+    if (item.lane === undefined || item.lane.kind === "whole") this.state.window.putBack(item);
+    else {
+      item.state = "waiting";
+      this.state.lanes.schedule(item.lane, now);
+    }
+  }
+
+  #understand(text: string): Result<Receipt> {
+    const receipt = readReceipt(text);
+    const { partition } = this.state.spec;
+    if (receipt === undefined || receipt.partition !== partition) {
+      return refuse("invalid", `'${text}' is no receipt of partition ${partition}; send it as the delivery has it`);
+    }
+    if (receipt.era !== this.state.era) return stale(receipt);
+    return ok(receipt);
+  }
+
+  /** The unfinished record of a receipt; undefined where it is not in memory. Refuses where another has it. */
+  #holder({ offset, generation, ...rest }: Receipt): Result<Item | undefined> {
+    const lease = this.state.leases.get(offset);
+    const restored = this.state.leases.restored.get(offset);
+    const holder = lease?.generation ?? restored?.[1];
+    if (holder !== undefined && holder !== generation) return stale({ offset, generation, ...rest });
+    return ok(lease?.item ?? this.state.live(offset));
+  }
+
+  /** Acked before it was read again after a restart, or long ago. */
+  #early(offset: number): void {
+    const { state } = this;
+    state.leases.restored.delete(offset);
+    let found = false;
+    // Several may stand there: the one whose record it is, and others that only have got so far, and lose nothing by it.
+    for (const lane of [...state.lanes.byId.values()]) {
+      if (lane.from !== offset || lane.queue.length > 0) continue;
+      found = true;
+      state.finishedTo = Math.max(state.finishedTo, offset + 1);
+      if (lane.kind !== "key") {
+        state.lanes.remove(lane);
+        if (offset >= state.cursor) state.done.add(offset);
+      } else {
+        lane.read = offset + 1;
+        this.#open(lane, 0);
+      }
+      state.unsaved++;
+    }
+    if (found) return;
+    const belongs = offset >= state.cursor && offset < (state.known ?? Number.MAX_SAFE_INTEGER);
+    if (!belongs || state.done.has(offset) || state.done.size >= earlyMax) return;
+    state.done.add(offset);
+    state.finishedTo = Math.max(state.finishedTo, offset + 1);
+    state.horizon = Math.max(state.horizon, offset + 1);
+    state.unsaved++;
+  }
+}
+
+/** Acks that are remembered for records that are yet to be read again. */
+const earlyMax = 20_000;
+
+const stale = ({ offset }: Receipt) =>
+  refuse(
+    "stale-lease",
+    `the lease of the record at offset ${offset} has passed on; leave the record to whoever has it`,
+  );

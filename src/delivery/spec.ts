@@ -1,0 +1,26 @@
+import type { GroupConfig } from "../../schemas/group.ts";
+import type { Position } from "../log/read.ts";
+
+/** What the catalog tells a delivery about itself. */
+export interface DeliverySpec {
+  readonly namespace: string;
+  readonly stream: string;
+  readonly group: string;
+  readonly logId: string;
+  readonly groupId: string;
+  readonly partition: number;
+  /** Grows with every change of the group. */
+  readonly version: number;
+  readonly config: GroupConfig;
+  /** Where it begins, when it comes to be. */
+  readonly start: Position;
+  /** The partition that this one continues, where the group has to finish that one's records first. */
+  readonly parent?: number;
+  /** Part of the group's rate that this partition may use. */
+  readonly share: number;
+  /** Pushing is allowed to private and loopback addresses, and without TLS. */
+  readonly privateTargets: boolean;
+}
+
+/** Name of the catalog's entry for a group's deliveries, and the beginning of their objects' names. */
+export const deliveriesOf = (logId: string, groupId: string): string => `${logId}/${groupId}`;

@@ -1,0 +1,154 @@
+/** A delivery on a log, without the shells between them, and a model that says what it may do. */
+import { expect } from "vitest";
+import type { Result } from "../../schemas/errors.ts";
+import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
+import { Admin } from "../../src/delivery/admin.ts";
+import { Delivery, type Leased } from "../../src/delivery/delivery.ts";
+import type { DeliverySpec } from "../../src/delivery/spec.ts";
+import type { Sql } from "../../src/lib/sql.ts";
+import { Log } from "../../src/log/log.ts";
+import { decodeRecord } from "../../src/log/record.ts";
+import { batch, spec as logSpec } from "./log.ts";
+
+export const lanesMax = 10_000;
+
+export const specOf = (config: Partial<GroupConfig> = {}, version = 1): DeliverySpec => ({
+  namespace: "default",
+  stream: "s",
+  group: "g",
+  logId: logSpec.logId,
+  groupId: "g1",
+  partition: 0,
+  version,
+  config: { ...groupDefaults, ...config },
+  start: { at: "earliest" },
+  share: 1,
+  privateTargets: true,
+});
+
+export const value = <T>(result: Result<T>): T => {
+  if (!result.ok) throw new Error(`${result.refusal.code}: ${result.refusal.detail}`);
+  return result.value;
+};
+
+/** What a member got. */
+export interface Got {
+  readonly offset: number;
+  readonly key: string | undefined;
+  readonly data: string;
+  readonly attempt: number;
+  readonly receipt: string;
+}
+
+export class Rig {
+  readonly log: Log;
+  delivery: Delivery;
+  version = 1;
+  now = 1_000_000;
+
+  constructor(
+    readonly logSql: Sql,
+    readonly sql: Sql,
+    public config: Partial<GroupConfig> = {},
+    start = 0,
+  ) {
+    this.log = Log.create(logSql, logSpec, this.now);
+    this.delivery = Delivery.create(sql, specOf(config), start, lanesMax, this.now);
+  }
+
+  get admin(): Admin {
+    return new Admin(this.delivery);
+  }
+
+  readonly #keys: (string | undefined)[] = [];
+
+  keyAt(offset: number): string | undefined {
+    return this.#keys[offset];
+  }
+
+  /** Appends a record a key, whose data are its number. */
+  append(keys: readonly (string | undefined)[]): void {
+    this.#keys.push(...keys);
+    const { tail } = this.log.span;
+    const records = keys.map((key, index) => ({
+      ...(key === undefined ? {} : { key }),
+      kind: 1 as const,
+      data: new TextEncoder().encode(String(tail + index)),
+    }));
+    if (records.length === 0) return;
+    value(this.log.append([batch(records)], this.now)[0]);
+    this.delivery.state.known = this.log.span.tail;
+  }
+
+  /** Reads what the delivery wishes, until it wishes nothing. */
+  fill(): void {
+    const { reader } = this.delivery;
+    for (let round = 0; round < 1_000; round++) {
+      const wishes = reader.wishes(this.now);
+      if (wishes.length === 0) return;
+      for (const wish of wishes) {
+        const page = this.log.read(wish);
+        if (page.ok) {
+          const { from, to, pieces } = page.value;
+          reader.take(wish, { from, to, pieces, tail: this.log.span.tail, sealed: this.log.sealed }, this.now);
+        } else {
+          expect(page.refusal.code).toBe("trimmed");
+          reader.trimmed(wish, this.log.span.head, this.now);
+        }
+      }
+    }
+    throw new Error("the delivery never has enough");
+  }
+
+  receive(max = 10, member = "m"): Got[] {
+    this.delivery.expire(this.now, 0);
+    this.fill();
+    const leased = this.delivery.lease({ max, bytesMax: 1e9, member }, this.now);
+    return leased.map(gotOf);
+  }
+
+  ack(...got: readonly Got[]): void {
+    for (const result of this.delivery.ack(got.map(({ receipt }) => receipt))) value(result);
+    this.delivery.state.save();
+  }
+
+  nack(got: readonly Got[], delayMs?: number, reason = "failed"): void {
+    const receipts = got.map(({ receipt }) => receipt);
+    for (const result of this.delivery.nack(receipts, delayMs, reason, this.now, 0)) value(result);
+    this.delivery.state.save();
+  }
+
+  configure(change: Partial<GroupConfig>): void {
+    this.config = { ...this.config, ...change };
+    this.delivery.configure(specOf(this.config, ++this.version), this.now);
+  }
+
+  /** The object dies, and comes back from its rows. */
+  crash(): void {
+    this.now++;
+    this.delivery = Delivery.open(this.sql, lanesMax, this.now) as Delivery;
+    expect(this.delivery).toBeDefined();
+  }
+
+  /** Receives and acks until nothing comes; waits for what is to be tried again. */
+  drain(refuse: (got: Got) => boolean = () => false, rounds = 200): number[] {
+    const acked: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const got = this.receive(1_000);
+      const good = got.filter((one) => !refuse(one));
+      this.ack(...good);
+      this.nack(got.filter(refuse));
+      acked.push(...good.map(({ offset }) => offset));
+      if (got.length > 0) continue;
+      const next = this.delivery.nextAt();
+      if (!Number.isFinite(next)) break;
+      this.now = Math.max(this.now + 1, next);
+    }
+    return acked;
+  }
+}
+
+function gotOf({ item, receipt, attempt }: Leased): Got {
+  const { key, data } = decodeRecord(item.bytes, item.from, item.to);
+  return { offset: item.offset, key, data: new TextDecoder().decode(data), attempt, receipt };
+}
