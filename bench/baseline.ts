@@ -95,5 +95,5 @@ async function answer(request: Request, env: Env): Promise<Response> {
   return new Response(joined(rows), { headers: { "next-byte": String(next) } });
 }
 
-export { Bare as Partition, Empty as Catalog };
+export { Bare as Partition, Empty as Catalog, Empty as Delivery };
 export default { fetch: answer } satisfies ExportedHandler<Env>;

@@ -2,6 +2,7 @@ import { app } from "./http/app.ts";
 import type { Env } from "./objects/stubs.ts";
 
 export { Catalog } from "./objects/catalog.ts";
+export { Delivery } from "./objects/delivery.ts";
 export { Partition } from "./objects/partition.ts";
 
 export default { fetch: app.fetch } satisfies ExportedHandler<Env>;

@@ -3,25 +3,10 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type ListQuery, type PartitionRange, type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
+import { Groups } from "./groups.ts";
 import { firstMap, grow } from "./map.ts";
 import { type Job, Store, type StreamRow } from "./store.ts";
-
-/** A stream as callers route by it. Times are ms since 1970. */
-export interface Stream {
-  readonly name: string;
-  readonly logId: string;
-  readonly version: number;
-  readonly config: StreamConfig;
-  readonly map: readonly PartitionRange[];
-  readonly created: number;
-  readonly updated: number;
-}
-
-export interface Listed<T> {
-  readonly items: T[];
-  /** The name to go on after; absent on the last page. */
-  readonly after?: string;
-}
+import type { Listed, Stream } from "./stream.ts";
 
 /** A namespace that exists without being created, and stays. */
 const always = "default";
@@ -31,12 +16,20 @@ const purgesAtOnce = 64;
 
 export class Catalog {
   readonly #store: Store;
+  readonly groups: Groups;
 
   constructor(
     readonly sql: Sql,
     readonly namespace: string,
   ) {
-    this.#store = new Store(sql);
+    const store = new Store(sql);
+    this.#store = store;
+    this.groups = new Groups(
+      sql,
+      (id) => store.opened(id),
+      (id, partition) => store.setOpened(id, partition),
+      (id, now) => store.purgeAll(id, now),
+    );
   }
 
   /** When the namespace was created, in ms; undefined where it does not exist. */
@@ -122,7 +115,7 @@ export class Catalog {
   }
 
   /** Notes that a partition is about to hold data, so that deletion finds it. Refuses one that is being sealed. */
-  open(name: string, partition: number): Result<Stream> {
+  open(name: string, partition: number, now: number): Result<Stream> {
     const stream = this.stream(name);
     if (!stream.ok) return stream;
     const row = this.#store.stream(name)!;
@@ -134,7 +127,10 @@ export class Catalog {
     if (!this.#store.opened(stream.value.logId).includes(partition)) {
       const sealing = range.sealed && !stream.value.map[partition].sealed;
       if (sealing) return refuse("unavailable", `partition ${partition} is being split; try again in a moment`);
-      this.#store.setOpened(stream.value.logId, partition);
+      this.sql.transaction(() => {
+        this.#store.setOpened(stream.value.logId, partition);
+        this.groups.partitionOpened(stream.value.logId, partition, now);
+      });
     }
     return stream;
   }
@@ -160,9 +156,10 @@ export class Catalog {
     const row = this.#store.stream(name);
     if (row?.id !== logId || row.growing === null) return;
     this.#store.setStream({ ...row, map: row.growing, growing: null, version: row.version + 1, updated: now });
+    this.groups.mapChanged(logId, now);
   }
 
-  /** Partitions whose storage is to be freed. */
+  /** Partitions, and deliveries, whose storage is to be freed. */
   due(now: number): Job[] {
     return this.#store.purges(now, purgesAtOnce);
   }
@@ -174,7 +171,14 @@ export class Catalog {
 
   /** When there is something to do next, in ms since 1970. */
   wakeAt(now: number): number | undefined {
-    return this.#store.streamsGrowing().length > 0 ? now + 1_000 : this.#store.nextPurge();
+    if (this.#store.streamsGrowing().length > 0) return now + 1_000;
+    const [purge, telling] = [this.#store.nextPurge(), this.groups.wakeAt()];
+    return purge === undefined || telling === undefined ? (purge ?? telling) : Math.min(purge, telling);
+  }
+
+  streamOfLog(logId: string): Stream | undefined {
+    const row = this.#store.streamOfLog(logId);
+    return row === undefined ? undefined : view(row);
   }
 
   /** The registry's side: the names of all namespaces but the one that always exists. */
@@ -219,6 +223,7 @@ export class Catalog {
   }
 
   #drop(row: StreamRow, now: number): void {
+    this.groups.dropAll(row.id, now);
     this.#store.purgeAll(row.id, now);
     this.#store.dropStream(row.name);
   }

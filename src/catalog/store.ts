@@ -46,6 +46,10 @@ export class Store {
     return this.sql.all<StreamRow>(`SELECT ${columns} FROM stream WHERE name = ?`, name)[0];
   }
 
+  streamOfLog(id: string): StreamRow | undefined {
+    return this.sql.all<StreamRow>(`SELECT ${columns} FROM stream WHERE id = ?`, id)[0];
+  }
+
   streams(prefix: string, after: string, limit: number): StreamRow[] {
     return this.sql.all<StreamRow>(
       `SELECT ${columns} FROM stream WHERE name > ? AND name >= ? AND substr(name, 1, length(?)) = ? ORDER BY name LIMIT ?`,

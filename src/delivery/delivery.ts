@@ -8,7 +8,6 @@ import type { Sql } from "../lib/sql.ts";
 import { planAfter } from "./attempts.ts";
 import type { Item } from "./item.ts";
 import type { Lane } from "./lanes.ts";
-import type { Lease } from "./leases.ts";
 import { Reader } from "./reader.ts";
 import { type Receipt, readReceipt, writeReceipt } from "./receipt.ts";
 import type { DeliverySpec } from "./spec.ts";
@@ -18,7 +17,7 @@ import { Store } from "./store.ts";
 /** A record under lease. */
 export interface Leased {
   readonly item: Item;
-  readonly receipt: string;
+  readonly generation: number;
   readonly attempt: number;
 }
 
@@ -26,6 +25,8 @@ export interface Ask {
   readonly max: number;
   readonly bytesMax: number;
   readonly member: string;
+  /** How long, where it is not the group's time. */
+  readonly leaseMs?: number;
 }
 
 export class Delivery {
@@ -108,9 +109,8 @@ export class Delivery {
       item.attempt++;
       if (item.attempt > 1) state.redeliveries++;
       const generation = ++this.#generation;
-      state.leases.grant(item, ask.member, generation, now, now + ackTimeoutMs);
-      const receipt = writeReceipt(state.spec.partition, item.offset, state.era, generation);
-      leased.push({ item, receipt, attempt: item.attempt });
+      state.leases.grant(item, ask.member, generation, now, now + (ask.leaseMs ?? ackTimeoutMs));
+      leased.push({ item, generation, attempt: item.attempt });
     }
     state.rate?.take(leased.length);
     return leased;
@@ -180,13 +180,14 @@ export class Delivery {
     if (this.state.leases.end(item) !== undefined) this.#giveBack(item, now);
   }
 
-  /** The records of leases that are still valid. */
-  held(receipts: readonly string[]): Lease[] {
-    return receipts.flatMap((text) => {
-      const receipt = readReceipt(text);
-      const lease = receipt === undefined ? undefined : this.state.leases.get(receipt.offset);
-      return lease !== undefined && lease.generation === receipt?.generation ? [lease] : [];
-    });
+  receipt({ item, generation }: Leased): string {
+    return writeReceipt(this.state.spec.partition, item.offset, this.state.era, generation);
+  }
+
+  /** Those of leases that are still valid. */
+  held(leased: readonly Leased[]): Item[] {
+    const valid = ({ item, generation }: Leased) => this.state.leases.get(item.offset)?.generation === generation;
+    return leased.filter(valid).map(({ item }) => item);
   }
 
   finish(item: Item, now = 0): void {
@@ -244,6 +245,16 @@ export class Delivery {
       lane.dirty = true;
       state.lanes.schedule(lane, now);
     } else this.finish(item, now);
+  }
+
+  /** True where a record could be leased now, as far as the group's limits let it. */
+  anyReady(now: number): boolean {
+    const { paused, leases, window, lanes, spec } = this.state;
+    if (paused !== undefined || leases.size >= spec.config.maxInFlight) return false;
+    if (now >= lanes.nextDue) lanes.scheduleAll(now);
+    if (lanes.anyReady) return true;
+    if (window.ordered) return this.#nextInOrder(now) !== undefined;
+    return lanes.only === undefined && window.readyCount > 0;
   }
 
   /** When there is something to do without being asked, in ms since 1970. */

@@ -22,8 +22,11 @@ export interface Letter {
 export class Letters {
   #count: number;
   #forward: number;
+  /** How many are to be sent to the dead-letter stream. */
+  forwarding: number;
 
   constructor(readonly store: Store) {
+    this.forwarding = store.countLettersToForward();
     this.#count = store.countLetters();
     this.#forward = Number(store.meta("forwarded") ?? 0);
   }
@@ -48,7 +51,10 @@ export class Letters {
     const tries = [...before, ...lane.tries].slice(-20);
     const number = known !== undefined ? known.forward : forward ? ++this.#forward : null;
     // The number must not be used again, even if the letter is gone before anything else dies.
-    if (number === this.#forward && known === undefined) this.store.setMeta("forwarded", String(number));
+    if (known === undefined && number !== null) {
+      this.store.setMeta("forwarded", String(number));
+      this.forwarding++;
+    }
     this.store.setLetter({
       offset: item.offset,
       timestamp: item.timestamp,
@@ -74,11 +80,13 @@ export class Letters {
     if (this.#count === 0) return;
     this.store.dropLettersFrom(offset);
     this.#count = this.store.countLetters();
+    this.forwarding = this.store.countLettersToForward();
   }
 
   drop(offset: number): void {
     this.store.dropLetter(offset);
     this.#count--;
+    if (this.forwarding > 0) this.forwarding = this.store.countLettersToForward();
   }
 
   /** The record of a letter, to be delivered. */
@@ -101,7 +109,9 @@ export class Letters {
 
   forwarded(offset: number): void {
     const row = this.store.letter(offset);
-    if (row !== undefined) this.store.setLetter({ ...row, forward: null });
+    if (row === undefined || row.forward === null) return;
+    this.store.setLetter({ ...row, forward: null });
+    this.forwarding--;
   }
 }
 

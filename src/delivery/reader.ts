@@ -44,7 +44,8 @@ export class Reader {
 
   /** True where the window takes more: there is more, and there is room. */
   get wantsMore(): boolean {
-    const { window, cursor, known, lanes, paused, horizon } = this.state;
+    const { window, cursor, known, lanes, paused, horizon, inherits } = this.state;
+    if (inherits) return false;
     const room = window.size < windowMax && window.bytes < windowBytesMax && lanes.size < this.lanesMax;
     return (
       room &&
@@ -56,8 +57,8 @@ export class Reader {
 
   /** Reads to be done now, lanes first. */
   wishes(now: number): Wish[] {
-    const { lanes, cursor, paused } = this.state;
-    if (paused !== undefined) return [];
+    const { lanes, cursor, paused, inherits } = this.state;
+    if (paused !== undefined || inherits) return [];
     if (now >= lanes.nextDue) lanes.scheduleAll(now);
     const wishes: Wish[] = [];
     for (const lane of lanes.hungry) {

@@ -21,6 +21,3 @@ export interface DeliverySpec {
   /** Pushing is allowed to private and loopback addresses, and without TLS. */
   readonly privateTargets: boolean;
 }
-
-/** Name of the catalog's entry for a group's deliveries, and the beginning of their objects' names. */
-export const deliveriesOf = (logId: string, groupId: string): string => `${logId}/${groupId}`;

@@ -42,6 +42,8 @@ export class State {
   /** Not yet told to a member. */
   lost: Lost[] = [];
   sealed = false;
+  /** The partition that this one continues has the first word. */
+  inherits = false;
   /** Finished since progress was saved. */
   unsaved = 0;
   /** Something was finished, or given up, up to here. */
@@ -52,6 +54,8 @@ export class State {
    * no lane ends before the window is back where it was.
    */
   horizon = 0;
+
+  #savedFloor: number;
 
   constructor(
     readonly sql: Sql,
@@ -65,6 +69,7 @@ export class State {
     assert(progress !== undefined, "a delivery has a place");
     this.cursor = progress.floor;
     this.finishedTo = progress.floor;
+    this.#savedFloor = progress.floor;
     this.era = progress.era;
     this.done = Ranges.decode(progress.done, progress.floor);
     for (const [, to] of this.done) this.finishedTo = this.horizon = to;
@@ -120,8 +125,14 @@ export class State {
     gone.length = 0;
   }
 
+  /** Writes down how far it has come over records that nobody wanted, so that they are not read again. */
+  settleFloor(): void {
+    if (this.floor > this.#savedFloor) this.saveProgress();
+  }
+
   saveProgress(): void {
     const { floor, era } = this;
+    this.#savedFloor = floor;
     this.store.setProgress({ floor, era, done: this.#finished(floor).encode(floor) });
     this.unsaved = 0;
   }

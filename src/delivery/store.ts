@@ -138,6 +138,10 @@ export class Store {
     return this.sql.all<{ count: number }>("SELECT count(*) AS count FROM letter")[0].count;
   }
 
+  countLettersToForward(): number {
+    return this.sql.all<{ count: number }>("SELECT count(*) AS count FROM letter WHERE forward IS NOT NULL")[0].count;
+  }
+
   lettersToForward(limit: number): LetterRow[] {
     return this.sql.all<LetterRow>(
       `SELECT ${letterColumns} FROM letter WHERE forward IS NOT NULL ORDER BY forward LIMIT ?`,

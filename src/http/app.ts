@@ -6,6 +6,10 @@ import type { Env } from "../objects/stubs.ts";
 import { append } from "./append.ts";
 import { authenticate } from "./auth.ts";
 import { docsPage } from "./docs.ts";
+import * as groups from "./groups/groups.ts";
+import * as letters from "./groups/letters.ts";
+import { live } from "./groups/live.ts";
+import { ack, extend, nack, receive } from "./groups/receive.ts";
 import { openApi } from "./openapi.ts";
 import { fencePartition, listPartitions, partitionFacts, trimPartition, verifyPartition } from "./partitions.ts";
 import { json, problem, thrown } from "./problem.ts";
@@ -22,7 +26,10 @@ const partitionOf = (c: C) => ({
   name: streamOf(c),
   partition: c.req.param("partition") as string,
 });
+const groupOf = (c: C) => ({ namespace: namespaceOf(c), stream: streamOf(c), group: c.req.param("group") as string });
 const later = (c: C) => (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+
+const group = "/v1/:ns/streams/:stream/groups/:group";
 
 /** Every route below `/v1`, with the handlers of its methods. */
 export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
@@ -52,6 +59,28 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
     PUT: (c) => fencePartition(c.req.raw, c.env, partitionOf(c)),
   },
   "/v1/:ns/streams/:stream/partitions/:partition/verify": { POST: (c) => verifyPartition(c.env, partitionOf(c)) },
+  "/v1/:ns/streams/:stream/groups": { GET: (c) => groups.listGroups(c.req.raw, c.env, namespaceOf(c), streamOf(c)) },
+  [group]: {
+    GET: (c) => groups.getGroup(c.env, groupOf(c)),
+    PUT: (c) => groups.putGroup(c.req.raw, c.env, groupOf(c)),
+    DELETE: (c) => groups.deleteGroup(c.env, groupOf(c)),
+  },
+  [`${group}/status`]: { GET: (c) => groups.groupStatus(c.env, groupOf(c)) },
+  [`${group}/receive`]: { POST: (c) => receive(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/ack`]: { POST: (c) => ack(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/nack`]: { POST: (c) => nack(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/extend`]: { POST: (c) => extend(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/live`]: { GET: (c) => live(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/pause`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), true) },
+  [`${group}/resume`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), false) },
+  [`${group}/seek`]: { POST: (c) => groups.seekGroup(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/lanes`]: { GET: (c) => letters.listLanes(c.env, groupOf(c)) },
+  [`${group}/lanes/resume`]: { POST: (c) => letters.orderLane(c.req.raw, c.env, groupOf(c), "resume") },
+  [`${group}/lanes/skip`]: { POST: (c) => letters.orderLane(c.req.raw, c.env, groupOf(c), "skip") },
+  [`${group}/dead-letters`]: { GET: (c) => letters.listLetters(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/dead-letters/redrive`]: { POST: (c) => letters.redrive(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/dead-letters/discard`]: { POST: (c) => letters.discard(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/attempts`]: { GET: (c) => letters.listAttempts(c.env, groupOf(c)) },
 };
 
 export const app = new Hono<{ Bindings: Env }>();

@@ -4,8 +4,8 @@
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { PartitionRange } from "../../schemas/stream.ts";
-import type { Stream } from "../catalog/catalog.ts";
 import { active } from "../catalog/map.ts";
+import type { Stream } from "../catalog/stream.ts";
 import type { Answer, PartitionRpc } from "../objects/rpc.ts";
 import { catalog, type Env, partition } from "../objects/stubs.ts";
 import { thrown } from "./problem.ts";

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { decodeText } from "../lib/bytes.ts";
+import { readBody } from "./body.ts";
 
 /** Checks a value against a schema. Unknown fields are refused by name, everything else with its path. */
 export function check<T extends z.ZodType>(schema: T, value: unknown, what: string): Result<z.output<T>> {
@@ -36,6 +37,18 @@ export function query<T extends z.ZodType>(schema: T, url: URL, lists: readonly 
     else values[name] = value;
   }
   return check(schema, values, "query");
+}
+
+/** What a definition, or an order, may have: far more than any needs. */
+const jsonBytesMax = 1_048_576;
+
+/** A JSON body against its schema; an empty one is `{}`. */
+export async function readJson<T extends z.ZodType>(request: Request, schema: T): Promise<Result<z.output<T>>> {
+  const body = await readBody(request, jsonBytesMax);
+  if (!body.ok) return body;
+  if (body.value.length === 0) return check(schema, {}, "body");
+  const parsed = parseJson(body.value);
+  return parsed.ok ? check(schema, parsed.value, "body") : parsed;
 }
 
 /** Parses JSON. The refusal says where it stops being valid. */

@@ -1,16 +1,13 @@
-import type { z } from "zod";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { fenceBody, trimBody } from "../../schemas/record.ts";
 import type { Facts } from "../log/log.ts";
 import type { Report } from "../log/verify.ts";
 import type { Answer, PartitionRpc } from "../objects/rpc.ts";
 import type { Env } from "../objects/stubs.ts";
-import { readBody } from "./body.ts";
 import { askAny, lookup, type Route } from "./lookup.ts";
-import { check, parseJson } from "./parse.ts";
+import { readJson } from "./parse.ts";
 import { answer, json, problem } from "./problem.ts";
 
-const bodyBytesMax = 65_536;
 /** Bytes that one call to a partition verifies: the calls in between let others in. */
 const verifyBytes = 33_554_432;
 
@@ -61,7 +58,7 @@ function shown({ firstTimestamp, lastTimestamp, ...facts }: Facts, partition: nu
 export const partitionFacts = (env: Env, names: Names) => ofPartition(env, names, (stub) => stub.facts(), shown);
 
 export async function trimPartition(request: Request, env: Env, names: Names): Promise<Response> {
-  const body = await bodyOf(request, trimBody);
+  const body = await readJson(request, trimBody);
   if (!body.ok) return problem(body.refusal);
   const before =
     "beforeOffset" in body.value
@@ -71,7 +68,7 @@ export async function trimPartition(request: Request, env: Env, names: Names): P
 }
 
 export async function fencePartition(request: Request, env: Env, names: Names): Promise<Response> {
-  const body = await bodyOf(request, fenceBody);
+  const body = await readJson(request, fenceBody);
   if (!body.ok) return problem(body.refusal);
   const { token, expected } = body.value;
   return ofPartition(env, names, (stub) => stub.fence(token, expected), shown);
@@ -94,11 +91,4 @@ export async function verifyPartition(env: Env, names: Names): Promise<Response>
     from = step.value.next;
   }
   return json({ partition: number, intact: total.damaged.length === 0, ...total });
-}
-
-async function bodyOf<T extends z.ZodType>(request: Request, schema: T): Promise<Result<z.output<T>>> {
-  const body = await readBody(request, bodyBytesMax);
-  if (!body.ok) return body;
-  const parsed = parseJson(body.value);
-  return parsed.ok ? check(schema, parsed.value, "body") : parsed;
 }

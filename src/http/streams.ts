@@ -1,15 +1,11 @@
-import { type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { type Refusal, refuse } from "../../schemas/errors.ts";
 import { namespaceName, streamName } from "../../schemas/names.ts";
 import { listQuery, type StreamView, streamConfig } from "../../schemas/stream.ts";
-import type { Stream } from "../catalog/catalog.ts";
+import type { Stream } from "../catalog/stream.ts";
 import { catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
-import { readBody } from "./body.ts";
 import { remember } from "./lookup.ts";
-import { check, parseJson, query } from "./parse.ts";
+import { check, query, readJson } from "./parse.ts";
 import { answer, json, problem } from "./problem.ts";
-
-/** Definitions are small. */
-const configBytesMax = 65_536;
 
 const time = (ms: number) => new Date(ms).toISOString();
 
@@ -75,21 +71,13 @@ export async function listStreams(request: Request, env: Env, namespace: string)
 }
 
 export async function putStream(request: Request, env: Env, namespace: string, name: string): Promise<Response> {
-  const change = await configOf(request);
+  const change = await readJson(request, streamConfig);
   if (!change.ok) return problem(change.refusal);
   const put = await catalog(env, namespace).put(name, change.value);
   if (!put.ok) return problem(put.refusal);
   const { stream, created } = put.value;
   remember(namespace, name, { ok: true, value: stream });
   return json(streamView(namespace, stream), created ? 201 : 200);
-}
-
-async function configOf(request: Request): Promise<Result<NonNullable<ReturnType<typeof streamConfig.parse>>>> {
-  const body = await readBody(request, configBytesMax);
-  if (!body.ok) return body;
-  if (body.value.length === 0) return { ok: true, value: {} };
-  const parsed = parseJson(body.value);
-  return parsed.ok ? check(streamConfig, parsed.value, "body") : parsed;
 }
 
 export async function getStream(env: Env, namespace: string, name: string): Promise<Response> {

@@ -8,7 +8,7 @@ import type { Sql } from "../lib/sql.ts";
 import { ChunkBuilder } from "./chunk.ts";
 import { type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
-import { firstAtOrAfter, locate, type Page, type ReadTerms, readPage, type Span } from "./read.ts";
+import { firstAtOrAfter, locate, type Page, type Position, type ReadTerms, readPage, type Span } from "./read.ts";
 import type { Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import { Store } from "./store.ts";
@@ -198,6 +198,31 @@ export class Log {
     }
     if (token !== current) this.#mark({ fence: token });
     return ok(this.facts());
+  }
+
+  /** Those that are to be told of appends. */
+  followers(): readonly string[] {
+    return this.#store.followers().map(({ id }) => id);
+  }
+
+  /** Notes a follower, and answers the offset that it begins at: the same one however often it asks. */
+  follow(id: string, start: Position): Result<number> {
+    const known = this.#store.followers().find((follower) => follower.id === id);
+    if (known !== undefined) return ok(known.start);
+    const offset = this.locate(start);
+    if (offset.ok) this.#store.addFollower(id, offset.value);
+    return offset;
+  }
+
+  unfollow(id: string): void {
+    this.#store.dropFollower(id);
+  }
+
+  /** The offset that a position names; one that was trimmed, the first one that was not. */
+  locate(position: Position): Result<number> {
+    const { head } = this.#marks;
+    if (position.at === "offset" && position.offset < head) return ok(head);
+    return locate(this.#store, this.span, position, false);
   }
 
   /** Takes no more appends. */

@@ -32,6 +32,12 @@ export interface ProducerRow {
   batches: string;
 }
 
+/** A group's delivery, and where it began. */
+export interface FollowerRow {
+  id: string;
+  start: number;
+}
+
 /** Ids that a split partition handed over; `last` is the newest of their timestamps. */
 export interface InheritedRow {
   part: number;
@@ -61,6 +67,7 @@ export class Store {
     sql.run(
       "CREATE TABLE IF NOT EXISTS last_of_key (key TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     );
+    sql.run("CREATE TABLE IF NOT EXISTS follower (id TEXT PRIMARY KEY, start INTEGER NOT NULL) STRICT, WITHOUT ROWID");
   }
 
   insertChunk(row: ChunkRow): void {
@@ -178,6 +185,18 @@ export class Store {
       key,
       offset,
     );
+  }
+
+  followers(): FollowerRow[] {
+    return this.sql.all<FollowerRow>("SELECT id, start FROM follower");
+  }
+
+  addFollower(id: string, start: number): void {
+    this.sql.run("INSERT OR IGNORE INTO follower (id, start) VALUES (?, ?)", id, start);
+  }
+
+  dropFollower(id: string): void {
+    this.sql.run("DELETE FROM follower WHERE id = ?", id);
   }
 
   inherited(): InheritedRow[] {

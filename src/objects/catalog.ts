@@ -1,20 +1,25 @@
 import { DurableObject } from "cloudflare:workers";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
-import { Catalog as Core, type Stream } from "../catalog/catalog.ts";
-import type { Inheritance } from "../log/inheritance.ts";
+import { Catalog as Core } from "../catalog/catalog.ts";
+import type { TellRow } from "../catalog/group-store.ts";
+import type { Stream } from "../catalog/stream.ts";
 import { objectSql } from "../platform/sql.ts";
 import type { CatalogRpc } from "./rpc.ts";
-import { type Env, partition } from "./stubs.ts";
+import { delivery, type Env, partition } from "./stubs.ts";
+import { Telling } from "./telling.ts";
 import { arm, runDue } from "./worker-loop.ts";
 
 /** One namespace: definitions. It is asked when a Worker's cache has nothing, never on the path of a record. */
 export class Catalog extends DurableObject<Env> implements CatalogRpc {
   readonly #core: Core;
+  readonly telling: Telling;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#core = new Core(objectSql(ctx.storage), ctx.id.name ?? "");
+    this.telling = new Telling(env, this.#core);
   }
 
   async describe(): Promise<Result<number>> {
@@ -59,14 +64,44 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async open(name: string, number: number) {
-    const opened = this.#core.open(name, number);
+    const opened = this.#core.open(name, number, Date.now());
     if (!opened.ok) return opened;
     const stream = opened.value;
-    await this.#tell(stream, number);
+    await this.telling.partition(stream, number);
+    await this.#work();
     const after = this.#core.stream(name);
     // Deleted meanwhile: what was just created would be found by nobody.
-    if (!after.ok || after.value.logId !== stream.logId) await this.#partition(stream, number).destroy(stream.logId);
+    if (!after.ok || after.value.logId !== stream.logId) await this.telling.stub(stream, number).destroy(stream.logId);
     return after;
+  }
+
+  async group(stream: string, name: string) {
+    return this.#ofStream(stream, (of) => this.#core.groups.get(of, name));
+  }
+
+  async groups(stream: string, query: ListQuery) {
+    return this.#ofStream(stream, (of) => ok(this.#core.groups.list(of, query)));
+  }
+
+  async putGroup(stream: string, name: string, change: Partial<GroupConfig>) {
+    const put = this.#ofStream(stream, (of) => this.#core.groups.put(of, name, change, newId(), Date.now()));
+    if (put.ok) await this.#work();
+    return put;
+  }
+
+  async setPaused(stream: string, name: string, paused: boolean) {
+    return this.#ofStream(stream, (of) => this.#core.groups.setPaused(of, name, paused, Date.now()));
+  }
+
+  async dropGroup(stream: string, name: string) {
+    const done = this.#ofStream(stream, (of) => this.#core.groups.drop(of, name, Date.now()));
+    if (done.ok) await this.#work();
+    return done;
+  }
+
+  #ofStream<T>(name: string, ask: (stream: Stream) => Result<T>): Result<T> {
+    const stream = this.#core.stream(name);
+    return stream.ok ? ask(stream.value) : stream;
   }
 
   async register(name: string) {
@@ -89,8 +124,17 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   /** Frees what is to be freed. What fails now is tried again by the alarm. */
   async #work(): Promise<void> {
     await runDue(this.ctx.storage, this.#core, async (job) => {
-      await partition(this.env, job.id, job.partition, undefined).destroy(job.id);
+      const [logId, groupId] = job.id.split("/");
+      if (groupId === undefined) return partition(this.env, logId, job.partition, undefined).destroy(logId);
+      await delivery(this.env, job.id, job.partition).destroy(groupId);
+      await partition(this.env, logId, job.partition, undefined).unfollow(job.id);
     });
+    const telling = {
+      due: (now: number) => this.#core.groups.due(now),
+      settle: (job: TellRow, done: boolean, now: number) => this.#core.groups.settle(job, done, now),
+      wakeAt: (now: number) => this.#core.wakeAt(now),
+    };
+    await runDue(this.ctx.storage, telling, (job) => this.telling.delivery(job));
   }
 
   /** Seals the parents of every stream that grows, and puts the new map into effect. */
@@ -104,43 +148,8 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
 
   /** Brings a stream's partitions up to date. One that cannot be reached is told by the next append that it gets. */
   async #tellAll(stream: Stream): Promise<void> {
-    await Promise.allSettled(this.#core.opened(stream.logId).map((number) => this.#tell(stream, number)));
-  }
-
-  async #tell(stream: Stream, number: number): Promise<void> {
-    const { deduplicationWindowMs, timestamps, offsets, keyIndex } = stream.config;
-    const { logId, version, map } = stream;
-    const { sealed, parent } = map[number];
-    const spec = {
-      logId,
-      partition: number,
-      version,
-      deduplicationWindowMs,
-      timestamps,
-      offsets,
-      keyIndex,
-      sealed,
-      continues: parent !== undefined,
-    };
-    if (await this.#partition(stream, number).configure(spec)) return;
-    await this.#partition(stream, number).configure(spec, await this.#inheritance(stream, number));
-  }
-
-  /** From the nearest ancestor that ever held anything: it has its own inheritance to hand on. */
-  async #inheritance(stream: Stream, number: number): Promise<Inheritance | null> {
-    const opened = this.#core.opened(stream.logId);
-    let ancestor = stream.map[number].parent;
-    while (ancestor !== undefined && !opened.includes(ancestor)) ancestor = stream.map[ancestor].parent;
-    if (ancestor === undefined) return null;
-    const answer = await this.#partition(stream, ancestor).handOn();
-    if (answer.ok) return answer.value;
-    // It was noted as opened, and the call that should have created it never came through.
-    if ("moved" in answer && answer.moved === 0) return null;
-    throw new Error(`partition ${ancestor} does not hand on what partition ${number} inherits`);
-  }
-
-  #partition(stream: Stream, number: number) {
-    return partition(this.env, stream.logId, number, stream.config.placement);
+    const { telling } = this;
+    await Promise.allSettled(this.#core.opened(stream.logId).map((number) => telling.partition(stream, number)));
   }
 }
 

@@ -14,58 +14,55 @@
  */
 import { type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Run } from "../log/sequence.ts";
-import type { Batch } from "../log/spec.ts";
-
-type Answers = readonly Result<readonly Run[]>[];
 
 /** Ticks that a gathering waits at most, however it grows. */
 const ticksMax = 12;
 /** Commits between those that wait to see whether more would come. */
 const probeEvery = 16;
 
-export class GroupCommit {
-  #pending: Batch[] = [];
+export class GroupCommit<Ask, Answer> {
+  #pending: Ask[] = [];
   #bytes = 0;
-  #answers: Promise<Answers> | undefined;
+  #answers: Promise<readonly Result<Answer>[]> | undefined;
   #expected = 1;
   #commits = 0;
   #complete: (() => void) | undefined;
 
   /**
-   * `commit` runs synchronously, and answers each batch. `settled` resolves when what was written before is durable: the
+   * `commit` runs synchronously, and answers each ask; `bytesOf` an ask bounds what waits. `settled` resolves when what was written before is durable: the
    * turn that a lone caller leaves to others.
    */
   constructor(
-    readonly commit: (batches: readonly Batch[]) => Answers,
+    readonly commit: (asks: readonly Ask[]) => readonly Result<Answer>[],
     readonly settled: () => Promise<void>,
+    readonly bytesOf: (ask: Ask) => number,
   ) {}
 
-  async append(batch: Batch): Promise<Result<readonly Run[]>> {
-    const bytes = batch.bytes.length;
+  async add(ask: Ask): Promise<Result<Answer>> {
+    const bytes = this.bytesOf(ask);
     if (this.#bytes > 0 && this.#bytes + bytes > limits.pendingBytesMax) {
       return refuse("overloaded", "more is waiting to be written than the partition may hold; try again in a moment");
     }
     this.#bytes += bytes;
-    const place = this.#pending.push(batch) - 1;
+    const place = this.#pending.push(ask) - 1;
     if (this.#pending.length >= this.#expected) this.#complete?.();
     this.#answers ??= this.#gather();
     return (await this.#answers)[place];
   }
 
-  async #gather(): Promise<Answers> {
+  async #gather(): Promise<readonly Result<Answer>[]> {
     const probe = ++this.#commits % probeEvery === 0;
     if (this.#expected <= 1 && !probe) await this.settled();
     else await this.#grow(probe);
-    const batches = this.#pending;
+    const asks = this.#pending;
     this.#pending = [];
     this.#bytes = 0;
     this.#answers = undefined;
     this.#complete = undefined;
-    const missing = this.#expected - batches.length;
+    const missing = this.#expected - asks.length;
     // A crowd that has gone is forgotten by quarters: one that was only late is not.
-    this.#expected = missing > 0 ? this.#expected - Math.ceil(missing / 4) : batches.length;
-    return this.commit(batches);
+    this.#expected = missing > 0 ? this.#expected - Math.ceil(missing / 4) : asks.length;
+    return this.commit(asks);
   }
 
   /** Waits while the gathering grows, and, unless it is a probe, until it is as large as expected. */

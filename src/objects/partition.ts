@@ -9,8 +9,10 @@ import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch, Spec } from "../log/spec.ts";
 import { objectSql } from "../platform/sql.ts";
 import { GroupCommit } from "./commit.ts";
+import { Followers } from "./followers.ts";
 import type { Answer, Moved, PageAnswer, PartitionRpc, ReadCall } from "./rpc.ts";
-import type { Env } from "./stubs.ts";
+import { delivery, type Env } from "./stubs.ts";
+import { Waiters } from "./waiters.ts";
 
 const noTerms: Terms = {};
 
@@ -18,14 +20,21 @@ const noTerms: Terms = {};
 export class Partition extends DurableObject<Env> implements PartitionRpc {
   #log: Log | undefined;
   readonly #commit = new GroupCommit(
-    (batches) => this.#append(batches),
+    (batches: readonly Batch[]) => this.#append(batches),
     () => this.ctx.storage.sync(),
+    ({ bytes }) => bytes.length,
   );
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
+  readonly #followers: Followers;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#log = Log.open(objectSql(ctx.storage), Date.now());
+    this.#followers = new Followers(
+      ctx.storage,
+      () => this.#log,
+      (id) => delivery(env, id, this.#log?.spec.partition as number),
+    );
   }
 
   async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean> {
@@ -47,7 +56,7 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
   ): Promise<Answer<readonly Run[]> | number> {
     const log = this.#log;
     if (log === undefined || log.spec.version !== version) return this.#moved();
-    const answer = await this.#commit.append({ bytes, hashes, terms: terms ?? noTerms });
+    const answer = await this.#commit.add({ bytes, hashes, terms: terms ?? noTerms });
     if (!answer.ok) return answer.refusal.code === "sealed" ? this.#moved() : answer;
     const [run, ...others] = answer.value;
     return others.length === 0 && run.verdict === "appended" ? run.offset : answer;
@@ -65,18 +74,38 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
       const left = until - Date.now();
       if (page.value.pieces.length > 0 || !page.value.upToDate || left <= 0 || log.sealed) {
         const { head, tail } = log.span;
+        if (call.follower !== undefined) this.#followers.read(call.follower, page.value.to, page.value.upToDate);
         return ok({ ...page.value, head, tail, sealed: log.sealed, promise });
       }
-      if (this.#waiting.size >= limits.waitersMax) {
+      if (this.#waiters.size >= limits.waitersMax) {
         return refuse("too-many", `the partition holds ${limits.waitersMax} waiting readers; read without wait`);
       }
       terms = { ...terms, from: { at: "offset", offset: page.value.to } };
-      await this.#arrival(left);
+      await this.#waiters.wait(left);
     }
   }
 
   async facts(): Promise<Answer<Facts>> {
     return this.#with((log) => ok(log.facts()));
+  }
+
+  async locate(position: Position): Promise<Answer<number>> {
+    return this.#with((log) => log.locate(position));
+  }
+
+  async follow(id: string, start: Position): Promise<Answer<number>> {
+    const started = this.#with((log) => log.follow(id, start));
+    if (started.ok) this.#followers.add(id);
+    return started;
+  }
+
+  async unfollow(id: string): Promise<void> {
+    this.#log?.unfollow(id);
+    this.#followers.remove(id);
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#followers.repeat();
   }
 
   async trim(before: Extract<Position, { at: "offset" | "time" }>): Promise<Answer<Facts>> {
@@ -89,7 +118,8 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
 
   async seal(): Promise<Answer<Facts>> {
     const facts = this.#with((log) => ok(log.seal()));
-    this.#wake();
+    this.#waiters.wake();
+    this.#followers.appended();
     return facts;
   }
 
@@ -100,7 +130,7 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
   async destroy(logId: string): Promise<void> {
     if (this.#log !== undefined && this.#log.spec.logId !== logId) return;
     this.#log = undefined;
-    this.#wake();
+    this.#waiters.wake();
     await this.ctx.storage.deleteAll();
   }
 
@@ -108,7 +138,8 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
     const log = this.#log;
     if (log === undefined) return batches.map(() => refuse("stream-not-found", "the stream was deleted"));
     const answers = log.append(batches, Date.now());
-    this.#wake();
+    this.#waiters.wake();
+    this.#followers.appended();
     return answers;
   }
 
@@ -120,25 +151,5 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
   #moved(): Moved {
     const log = this.#log;
     return { ok: false, moved: log === undefined ? 0 : log.spec.version + (log.sealed ? 1 : 0) };
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting) wake();
-    this.#waiting.clear();
-  }
-
-  /** Resolves at the next commit, or after a time. The timer is cleared: a pending one keeps the object awake. */
-  #arrival(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        this.#waiting.delete(wake);
-        resolve();
-      }, ms);
-      this.#waiting.add(wake);
-    });
   }
 }

@@ -1,7 +1,14 @@
 /** What objects, and the Worker, may ask of each other. Interfaces only. */
-import type { Result } from "../../schemas/errors.ts";
+import type { Refusal, Result } from "../../schemas/errors.ts";
+import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
-import type { Listed, Stream } from "../catalog/catalog.ts";
+import type { Group } from "../catalog/groups.ts";
+import type { Listed, Stream } from "../catalog/stream.ts";
+import type { LaneView, Status, Which } from "../delivery/admin.ts";
+import type { Unfinished } from "../delivery/heritage.ts";
+import type { Letter } from "../delivery/letters.ts";
+import type { DeliverySpec } from "../delivery/spec.ts";
+import type { Lost } from "../delivery/state.ts";
 import type { Inheritance } from "../log/inheritance.ts";
 import type { Facts } from "../log/log.ts";
 import type { Page, Position, ReadTerms } from "../log/read.ts";
@@ -18,6 +25,8 @@ export interface Moved {
 export type Answer<T> = Result<T> | Moved;
 
 export interface ReadCall extends ReadTerms {
+  /** The delivery that reads, so that it is told of what comes after. */
+  readonly follower?: string;
   readonly waitMs: number;
   /** Ask that later records be stamped no earlier than this, in ms; see `Log.promise`. */
   readonly promise?: number;
@@ -51,6 +60,11 @@ export interface PartitionRpc {
   ): Promise<Answer<readonly Run[]> | number>;
   read(call: ReadCall): Promise<Answer<PageAnswer>>;
   facts(): Promise<Answer<Facts>>;
+  /** The offset that a position names. */
+  locate(position: Position): Promise<Answer<number>>;
+  /** Notes a delivery that is to be told of appends; answers where it begins, the same however often it is asked. */
+  follow(id: string, start: Position): Promise<Answer<number>>;
+  unfollow(id: string): Promise<void>;
   /** `before`: an offset, or a time. */
   trim(before: Extract<Position, { at: "offset" | "time" }>): Promise<Answer<Facts>>;
   fence(token: string | null, expected?: string | null): Promise<Answer<Facts>>;
@@ -58,6 +72,81 @@ export interface PartitionRpc {
   verify(from: number, bytesMax: number): Promise<Answer<Report>>;
   /** Frees all storage. */
   destroy(logId: string): Promise<void>;
+}
+
+/** Records under lease, flat: a call between objects pays for every object in its answer. */
+export interface Leases {
+  readonly partition: number;
+  readonly era: number;
+  /** The records' bytes, one after another; `ends` says where each ends. */
+  readonly bytes: Uint8Array;
+  readonly ends: Uint32Array;
+  readonly offsets: Float64Array;
+  readonly timestamps: Float64Array;
+  readonly generations: Float64Array;
+  readonly attempts: Uint32Array;
+  /** 1 where the data are known to be what their kind says. */
+  readonly checked: Uint8Array;
+  /** What the group has lost since it was last told. */
+  readonly lost: readonly Lost[];
+  /** Refusals of the acks that came with the call, by their place. */
+  readonly refused: readonly Refused[];
+}
+
+/** A receipt that could not be honoured. */
+export interface Refused {
+  readonly place: number;
+  readonly refusal: Refusal;
+}
+
+export interface ReceiveCall {
+  readonly max: number;
+  readonly bytesMax: number;
+  readonly waitMs: number;
+  readonly member: string;
+  readonly ack: readonly string[];
+}
+
+/** One request of a push, as the attempts log keeps it. */
+export interface Attempt {
+  readonly at: number;
+  readonly deliveryId: string;
+  readonly records: number;
+  readonly attempt: number;
+  readonly status: number | undefined;
+  readonly error: string | undefined;
+  readonly durationMs: number;
+  /** The first bytes of the answer. */
+  readonly answer: string;
+}
+
+/** A group on one partition. Named by the catalog's name for the group's deliveries, and the partition. */
+export interface DeliveryRpc {
+  /** Creates it, or brings it up to date. */
+  configure(spec: DeliverySpec): Promise<Answer<undefined>>;
+  /**
+   * Records `[from, to)` were appended, or, with -1, something was. Answers where it stands and waits to be told more, or
+   * -1: it reads on by itself.
+   */
+  wake(from: number, to: number, tail: number, sealed: boolean, bodies: readonly Uint8Array[]): Promise<number>;
+  receive(call: ReceiveCall): Promise<Answer<Leases>>;
+  /** Resolves when something may be received, or after a time. */
+  ready(waitMs: number): Promise<Answer<boolean>>;
+  ack(receipts: readonly string[]): Promise<Answer<readonly Refused[]>>;
+  nack(receipts: readonly string[], delayMs?: number, reason?: string): Promise<Answer<readonly Refused[]>>;
+  extend(receipts: readonly string[], ackTimeoutMs?: number): Promise<Answer<readonly Refused[]>>;
+  status(): Promise<Answer<Status>>;
+  /** With a reason, stands still; with null, goes on. */
+  pause(reason: string | null): Promise<Answer<undefined>>;
+  seek(position: Position): Promise<Answer<number>>;
+  lanes(): Promise<Answer<readonly LaneView[]>>;
+  lane(id: number, order: "resume" | "skip"): Promise<Answer<undefined>>;
+  letters(after: number, limit: number): Promise<Answer<readonly Letter[]>>;
+  redrive(which: Which, body?: Uint8Array): Promise<Answer<undefined>>;
+  discard(which: Which): Promise<Answer<undefined>>;
+  attempts(): Promise<Answer<readonly Attempt[]>>;
+  unfinished(): Promise<Answer<Unfinished>>;
+  destroy(groupId: string): Promise<void>;
 }
 
 /** The catalog object of one namespace; the object named `registry` knows the namespaces. */
@@ -72,6 +161,15 @@ export interface CatalogRpc {
   drop(name: string): Promise<Result<undefined>>;
   /** Makes sure that a partition exists and knows the newest version, and answers the stream. */
   open(name: string, partition: number): Promise<Result<Stream>>;
+  group(stream: string, name: string): Promise<Result<Group>>;
+  groups(stream: string, query: ListQuery): Promise<Result<Listed<Group>>>;
+  putGroup(
+    stream: string,
+    name: string,
+    change: Partial<GroupConfig>,
+  ): Promise<Result<{ group: Group; created: boolean }>>;
+  setPaused(stream: string, name: string, paused: boolean): Promise<Result<Group>>;
+  dropGroup(stream: string, name: string): Promise<Result<undefined>>;
   register(name: string): Promise<void>;
   unregister(name: string): Promise<void>;
   namespaces(query: ListQuery): Promise<Listed<{ name: string; created: number }>>;

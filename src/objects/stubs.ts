@@ -3,15 +3,18 @@
  * log's id, so that a stream that is deleted and created again never meets its old objects.
  */
 import type { StreamConfig } from "../../schemas/stream.ts";
-import type { CatalogRpc, PartitionRpc } from "./rpc.ts";
+import type { CatalogRpc, DeliveryRpc, PartitionRpc } from "./rpc.ts";
 
 export interface Env {
   readonly CATALOG: DurableObjectNamespace;
   readonly PARTITION: DurableObjectNamespace;
+  readonly DELIVERY: DurableObjectNamespace;
   /** Secret. Without it the Worker refuses to serve. */
   readonly MILLRACE_ROOT_TOKEN?: string;
   /** Keeps every object of the deployment inside a jurisdiction: `eu`, `us`, `fedramp`. */
   readonly JURISDICTION?: string;
+  /** Set where groups may push to private and loopback addresses, and without TLS: local development. */
+  readonly MILLRACE_PUSH_PRIVATE?: string;
 }
 
 /** The object that knows the namespaces. No namespace can have this name. */
@@ -30,4 +33,14 @@ export const namespaceRegistry = (env: Env): CatalogRpc => catalog(env, registry
 export function partition(env: Env, logId: string, number: number, placement: StreamConfig["placement"]): PartitionRpc {
   const options = placement === undefined ? undefined : { locationHint: placement as DurableObjectLocationHint };
   return within(env, env.PARTITION).getByName(`${logId}/${number}`, options) as unknown as PartitionRpc;
+}
+
+/** The delivery of a group on one partition; `id` is the catalog's name for the group's deliveries. */
+export function delivery(env: Env, id: string, number: number): DeliveryRpc {
+  return deliveryObject(env, id, number) as unknown as DeliveryRpc;
+}
+
+/** The same, to be asked by `fetch`: for a socket. */
+export function deliveryObject(env: Env, id: string, number: number): DurableObjectStub {
+  return within(env, env.DELIVERY).getByName(`${id}/${number}`);
 }

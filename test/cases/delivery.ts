@@ -104,7 +104,7 @@ export class Rig {
     this.delivery.expire(this.now, 0);
     this.fill();
     const leased = this.delivery.lease({ max, bytesMax: 1e9, member }, this.now);
-    return leased.map(gotOf);
+    return leased.map((one) => gotOf(one, this.delivery.receipt(one)));
   }
 
   ack(...got: readonly Got[]): void {
@@ -148,7 +148,7 @@ export class Rig {
   }
 }
 
-function gotOf({ item, receipt, attempt }: Leased): Got {
+function gotOf({ item, attempt }: Leased, receipt: string): Got {
   const { key, data } = decodeRecord(item.bytes, item.from, item.to);
   return { offset: item.offset, key, data: new TextDecoder().decode(data), attempt, receipt };
 }

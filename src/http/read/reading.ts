@@ -2,12 +2,13 @@
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { type ReadQuery, readQuery } from "../../../schemas/record.ts";
+import { type From, positionOf } from "../../log/position.ts";
 import type { ReadCall } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { askAny, lookup, type Route } from "../lookup.ts";
 import { query } from "../parse.ts";
 import { Source } from "./source.ts";
-import { type Format, type From, filterOf, formatOf, fromOf, partitionsOf, positionOf } from "./terms.ts";
+import { type Format, filterOf, formatOf, fromOf, partitionsOf } from "./terms.ts";
 
 /** Bytes fetched at a time by a read without an end. Two of them are in memory: one being sent, one being made. */
 const streamedPageBytes = 1_048_576;

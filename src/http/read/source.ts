@@ -3,10 +3,10 @@ import type { Result } from "../../../schemas/errors.ts";
 import { ok } from "../../../schemas/errors.ts";
 import { type Filter, matches } from "../../log/filter.ts";
 import { flags, readHeaders } from "../../log/frame.ts";
+import type { Item } from "../../log/json.ts";
 import type { Position } from "../../log/read.ts";
 import { decodeRecord, eachPlaced } from "../../log/record.ts";
 import type { PageAnswer, ReadCall } from "../../objects/rpc.ts";
-import type { Item } from "./render.ts";
 
 export interface Damaged {
   readonly chunk: number;

@@ -5,8 +5,7 @@ import { lineage } from "../../catalog/map.ts";
 import { encodeText } from "../../lib/bytes.ts";
 import { murmur3 } from "../../lib/hash.ts";
 import type { Filter } from "../../log/filter.ts";
-import type { Position } from "../../log/read.ts";
-import { type Cursor, readCursor } from "../cursor.ts";
+import { type From, readFrom } from "../../log/position.ts";
 import { media } from "../intake/intake.ts";
 import type { Route } from "../lookup.ts";
 
@@ -42,18 +41,9 @@ export function formatOf(accept: string | null): Result<Format> {
   return refuse("not-acceptable", `none of '${accept}' can be given; accept one of ${known}`);
 }
 
-/** A place in one log, or in each partition of a stream. */
-export type From = { readonly position: Position } | { readonly cursor: Cursor };
-
 export function fromOf(text: string): Result<From> {
-  if (text === "earliest" || text === "latest") return ok({ position: { at: text } });
-  if (/^\d{1,16}$/.test(text)) return ok({ position: { at: "offset", offset: Number(text) } });
-  if (/^-[1-9]\d{0,15}$/.test(text)) return ok({ position: { at: "last", count: -Number(text) } });
-  const cursor = readCursor(text);
-  if (cursor !== undefined) return ok({ cursor });
-  // A plus sign that was not escaped arrives as a space.
-  const time = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text.replace(" ", "+")) : Number.NaN;
-  if (!Number.isNaN(time)) return ok({ position: { at: "time", time: Math.ceil(time) } });
+  const from = readFrom(text);
+  if (from !== undefined) return ok(from);
   return refuse(
     "invalid",
     `query: from: '${text.slice(0, 64)}' is no offset, earliest, latest, -n, RFC 3339 time or cursor`,
@@ -98,12 +88,4 @@ export function partitionsOf(query: ReadQuery, route: Route): Result<number[]> {
   }
   if (key !== undefined) return ok(lineage(map, murmur3(encodeText(key))).map((range) => range.partition));
   return ok(map.map((range) => range.partition));
-}
-
-/** The place of one partition. One that a cursor does not name came to be after it. */
-export function positionOf(from: From, partition: number, backward: boolean): Position {
-  if ("position" in from) return from.position;
-  const offset = from.cursor.offsets.get(partition);
-  if (offset === undefined) return backward ? { at: "before", offset: 0 } : { at: "earliest" };
-  return { at: backward ? "before" : "offset", offset };
 }

@@ -2,8 +2,8 @@
  * Records as JSON, straight from the bytes they are stored in: a text that needs no escape is copied, JSON data are copied
  * as they were sent. Building a string for each record, or an object, would cost several times as much.
  */
-import { ByteReader, decodeText, encodeText, isText } from "../../lib/bytes.ts";
-import { bits, kindShift, kinds, textFields } from "../../log/record.ts";
+import { ByteReader, decodeText, encodeText, isText } from "../lib/bytes.ts";
+import { bits, kindShift, kinds, textFields } from "./record.ts";
 
 /** One stored record, with what its place in the log adds. */
 export interface Item {
@@ -53,8 +53,8 @@ export class JsonWriter {
     return bytes;
   }
 
-  /** Writes a record as one JSON object. */
-  record(item: Item, partition: number): void {
+  /** Writes a record as one JSON object. `more` is text of further members, each behind a comma. */
+  record(item: Item, partition: number, more = ""): void {
     const { bytes, from, to, offset, timestamp } = item;
     if (timestamp !== this.#time) {
       this.#time = timestamp;
@@ -62,6 +62,7 @@ export class JsonWriter {
     }
     this.#room(to - from + 256);
     this.text(`{"partition":${partition},"offset":${offset}`).text(this.#timeText);
+    if (more !== "") this.text(more);
     const set = bytes[from] | (bytes[from + 1] << 8);
     const reader = new ByteReader(bytes, from + 2, to);
     if (set & bits.offset) reader.varint();

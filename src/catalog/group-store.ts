@@ -1,0 +1,111 @@
+/** The tables of a namespace's groups, and every statement over them. */
+import type { Sql } from "../lib/sql.ts";
+
+export interface GroupRow {
+  /** Identity of the stream's log. */
+  log: string;
+  name: string;
+  id: string;
+  /** JSON of `GroupConfig`. */
+  config: string;
+  version: number;
+  paused: number;
+  /** Partitions that the stream had when the group came to be: in later ones it begins at the beginning. */
+  partitions: number;
+  created: number;
+  updated: number;
+}
+
+/** A delivery that is to be told its group's newest version. */
+export interface TellRow {
+  id: string;
+  partition: number;
+  attempts: number;
+  due: number;
+}
+
+const columns = "log, name, id, config, version, paused, partitions, created, updated";
+
+export class GroupStore {
+  constructor(readonly sql: Sql) {
+    sql.run(`CREATE TABLE IF NOT EXISTS consumer (
+      log TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, config TEXT NOT NULL, version INTEGER NOT NULL,
+      paused INTEGER NOT NULL, partitions INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,
+      PRIMARY KEY (log, name)
+    ) STRICT, WITHOUT ROWID`);
+    sql.run(`CREATE TABLE IF NOT EXISTS telling (
+      id TEXT NOT NULL, partition INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL,
+      PRIMARY KEY (id, partition)
+    ) STRICT, WITHOUT ROWID`);
+  }
+
+  group(log: string, name: string): GroupRow | undefined {
+    return this.sql.all<GroupRow>(`SELECT ${columns} FROM consumer WHERE log = ? AND name = ?`, log, name)[0];
+  }
+
+  groupOf(log: string, id: string): GroupRow | undefined {
+    return this.sql.all<GroupRow>(`SELECT ${columns} FROM consumer WHERE log = ? AND id = ?`, log, id)[0];
+  }
+
+  groups(log: string, prefix: string, after: string, limit: number): GroupRow[] {
+    return this.sql.all<GroupRow>(
+      `SELECT ${columns} FROM consumer WHERE log = ? AND name > ? AND substr(name, 1, length(?)) = ?
+        ORDER BY name LIMIT ?`,
+      log,
+      after,
+      prefix,
+      prefix,
+      limit,
+    );
+  }
+
+  countGroups(log: string): number {
+    return this.sql.all<{ count: number }>("SELECT count(*) AS count FROM consumer WHERE log = ?", log)[0].count;
+  }
+
+  setGroup(row: GroupRow): void {
+    this.sql.run(
+      `INSERT OR REPLACE INTO consumer (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      row.log,
+      row.name,
+      row.id,
+      row.config,
+      row.version,
+      row.paused,
+      row.partitions,
+      row.created,
+      row.updated,
+    );
+  }
+
+  dropGroup(log: string, name: string): void {
+    this.sql.run("DELETE FROM consumer WHERE log = ? AND name = ?", log, name);
+  }
+
+  tell(id: string, partition: number, attempts: number, due: number): void {
+    this.sql.run(
+      `INSERT INTO telling (id, partition, attempts, due) VALUES (?, ?, ?, ?) ON CONFLICT (id, partition)
+        DO UPDATE SET attempts = excluded.attempts, due = excluded.due`,
+      id,
+      partition,
+      attempts,
+      due,
+    );
+  }
+
+  told(id: string, partition: number): void {
+    this.sql.run("DELETE FROM telling WHERE id = ? AND partition = ?", id, partition);
+  }
+
+  dropTelling(id: string): void {
+    this.sql.run("DELETE FROM telling WHERE id = ?", id);
+  }
+
+  telling(due: number, limit: number): TellRow[] {
+    return this.sql.all<TellRow>("SELECT id, partition, attempts, due FROM telling WHERE due <= ? LIMIT ?", due, limit);
+  }
+
+  nextTelling(): number | undefined {
+    return this.sql.all<{ due: number | null }>("SELECT min(due) AS due FROM telling")[0].due ?? undefined;
+  }
+}

@@ -1,0 +1,199 @@
+/** The consumer groups of a namespace's streams, and which of their deliveries are yet to be told. Synchronous. */
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { ListQuery } from "../../schemas/stream.ts";
+import type { Sql } from "../lib/sql.ts";
+import { type GroupRow, GroupStore, type TellRow } from "./group-store.ts";
+import { active } from "./map.ts";
+import type { Listed, Stream } from "./stream.ts";
+
+/** A group as callers route by it. Times are ms since 1970. */
+export interface Group {
+  readonly name: string;
+  readonly id: string;
+  readonly version: number;
+  readonly config: GroupConfig;
+  readonly paused: boolean;
+  /** Partitions that the stream had when the group came to be. */
+  readonly partitions: number;
+  readonly created: number;
+  readonly updated: number;
+}
+
+/** The catalog's name for a group's deliveries, and the beginning of their objects' names. */
+export const deliveriesOf = (log: string, id: string): string => `${log}/${id}`;
+
+const retryMs = (attempts: number) => Math.min(60_000, 250 * 2 ** attempts);
+const toldAtOnce = 64;
+
+export class Groups {
+  readonly #store: GroupStore;
+
+  /** `opened`: the partitions, or deliveries, of an id that exist; `open` notes one. */
+  constructor(
+    sql: Sql,
+    readonly opened: (id: string) => number[],
+    readonly open: (id: string, partition: number) => void,
+    readonly purge: (id: string, now: number) => void,
+  ) {
+    this.#store = new GroupStore(sql);
+  }
+
+  get(stream: Stream, name: string): Result<Group> {
+    const row = this.#store.group(stream.logId, name);
+    if (row === undefined) return missing(name);
+    return ok(view(row));
+  }
+
+  list(stream: Stream, query: ListQuery): Listed<Group> {
+    const rows = this.#store.groups(stream.logId, query.prefix ?? "", query.after ?? "", query.limit + 1);
+    const items = rows.slice(0, query.limit).map(view);
+    return rows.length > query.limit ? { items, after: items[items.length - 1].name } : { items };
+  }
+
+  /** Creates a group, or changes the fields that `change` names. The same call twice is the same as once. */
+  put(
+    stream: Stream,
+    name: string,
+    change: Partial<GroupConfig>,
+    id: string,
+    now: number,
+  ): Result<{ group: Group; created: boolean }> {
+    const row = this.#store.group(stream.logId, name);
+    const before: GroupConfig = row === undefined ? groupDefaults : JSON.parse(row.config);
+    const after: GroupConfig = { ...before, ...change };
+    const problem = contradiction(after, stream) ?? (row === undefined ? undefined : conflict(before, after));
+    if (problem !== undefined) return problem;
+    if (row === undefined && this.#store.countGroups(stream.logId) >= limits.groupsMax) {
+      return refuse("too-many", `a stream has at most ${limits.groupsMax} groups`, { limit: limits.groupsMax });
+    }
+    if (row !== undefined && JSON.stringify(after) === row.config) return ok({ group: view(row), created: false });
+    const config = JSON.stringify(after);
+    const next: GroupRow =
+      row === undefined
+        ? {
+            log: stream.logId,
+            name,
+            id,
+            config,
+            version: 1,
+            paused: 0,
+            partitions: stream.map.length,
+            created: now,
+            updated: now,
+          }
+        : { ...row, config, version: row.version + 1, updated: now };
+    this.#store.setGroup(next);
+    this.#tellAll(next, now);
+    return ok({ group: view(next), created: row === undefined });
+  }
+
+  setPaused(stream: Stream, name: string, paused: boolean, now: number): Result<Group> {
+    const row = this.#store.group(stream.logId, name);
+    if (row === undefined) return missing(name);
+    const next = { ...row, paused: paused ? 1 : 0, updated: now };
+    this.#store.setGroup(next);
+    return ok(view(next));
+  }
+
+  drop(stream: Stream, name: string, now: number): Result<undefined> {
+    const row = this.#store.group(stream.logId, name);
+    if (row === undefined) return missing(name);
+    this.#drop(row, now);
+    return ok(undefined);
+  }
+
+  /** All groups of a stream that is deleted. */
+  dropAll(log: string, now: number): void {
+    for (const row of this.#all(log)) this.#drop(row, now);
+  }
+
+  /** A partition was opened: its groups' deliveries come to be with it. */
+  partitionOpened(log: string, partition: number, now: number): void {
+    for (const row of this.#all(log)) {
+      this.open(deliveriesOf(log, row.id), partition);
+      this.#store.tell(deliveriesOf(log, row.id), partition, 0, now);
+    }
+  }
+
+  /** The map has changed, and with it the share of each partition. */
+  mapChanged(log: string, now: number): void {
+    for (const row of this.#all(log)) {
+      const next = { ...row, version: row.version + 1 };
+      this.#store.setGroup(next);
+      this.#tellAll(next, now);
+    }
+  }
+
+  /** Deliveries that are to be told. */
+  due(now: number): TellRow[] {
+    return this.#store.telling(now, toldAtOnce);
+  }
+
+  settle(job: TellRow, told: boolean, now: number): void {
+    if (told) this.#store.told(job.id, job.partition);
+    else this.#store.tell(job.id, job.partition, job.attempts + 1, now + retryMs(job.attempts));
+  }
+
+  wakeAt(): number | undefined {
+    return this.#store.nextTelling();
+  }
+
+  /** The group of a delivery that is to be told; undefined where it was deleted meanwhile. */
+  groupOf(id: string): { log: string; group: Group } | undefined {
+    const [log, groupId] = id.split("/");
+    const row = this.#store.groupOf(log, groupId);
+    return row === undefined ? undefined : { log, group: view(row) };
+  }
+
+  #tellAll(row: GroupRow, now: number): void {
+    const id = deliveriesOf(row.log, row.id);
+    for (const partition of this.opened(row.log)) {
+      this.open(id, partition);
+      this.#store.tell(id, partition, 0, now);
+    }
+  }
+
+  #drop(row: GroupRow, now: number): void {
+    const id = deliveriesOf(row.log, row.id);
+    this.#store.dropTelling(id);
+    this.purge(id, now);
+    this.#store.dropGroup(row.log, row.name);
+  }
+
+  #all(log: string): GroupRow[] {
+    return this.#store.groups(log, "", "", limits.groupsMax);
+  }
+}
+
+const view = ({ log: _, config, paused, ...row }: GroupRow): Group => ({
+  ...row,
+  config: JSON.parse(config),
+  paused: paused === 1,
+});
+
+const missing = (name: string) => refuse("group-not-found", `the group '${name}' does not exist; create it with PUT`);
+
+/** What of a configuration cannot be, whatever was before. */
+function contradiction(config: GroupConfig, stream: Stream) {
+  if (typeof config.start === "number" && (active(stream.map).length > 1 || stream.map.length > 1)) {
+    return refuse("invalid", "body: start: an offset belongs to one partition, and the stream has several; seek each", {
+      path: "start",
+    });
+  }
+  if (config.only !== null && config.order !== "key") {
+    return refuse("invalid", "body: only: incident mode is for groups in order by key", { path: "only" });
+  }
+  return undefined;
+}
+
+/** What of a change cannot be done, and why. */
+function conflict(before: GroupConfig, after: GroupConfig) {
+  if (after.order !== before.order) return refuse("conflict", "order is set at creation; create another group");
+  if (after.durable !== before.durable) return refuse("conflict", "durable is set at creation; create another group");
+  if (after.start !== before.start) {
+    return refuse("conflict", "start is where a new group begins; move this one with …/seek");
+  }
+  return undefined;
+}

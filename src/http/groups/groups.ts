@@ -1,0 +1,179 @@
+/** `…/groups[/{group}]`: definitions, status, and what an operator may do. */
+import type { z } from "zod";
+import { ok, refuse } from "../../../schemas/errors.ts";
+import { type GroupConfig, groupConfig, groupFilter, pauseBody, seekBody } from "../../../schemas/group.ts";
+import { streamName } from "../../../schemas/names.ts";
+import { listQuery } from "../../../schemas/stream.ts";
+import type { Group } from "../../catalog/groups.ts";
+import type { Status } from "../../delivery/admin.ts";
+import { targetProblem } from "../../delivery/push.ts";
+import { positionOf, readFrom } from "../../log/position.ts";
+import { catalog, type Env } from "../../objects/stubs.ts";
+import { lookup } from "../lookup.ts";
+import { check, query, readJson } from "../parse.ts";
+import { answer, json, problem } from "../problem.ts";
+import { askAll, groupRoute, rememberGroup } from "./route.ts";
+
+/** A group in a path. */
+export interface Names {
+  readonly namespace: string;
+  readonly stream: string;
+  readonly group: string;
+}
+
+const time = (ms: number) => new Date(ms).toISOString();
+
+const view = (names: Omit<Names, "group">, { name, id, config, paused, created, updated }: Group) => ({
+  namespace: names.namespace,
+  stream: names.stream,
+  group: name,
+  groupId: id,
+  config: shown(config),
+  paused,
+  createdAt: time(created),
+  updatedAt: time(updated),
+});
+
+/** Secrets are for the receiver's eyes. */
+const shown = (config: GroupConfig): GroupConfig =>
+  config.push === null
+    ? config
+    : { ...config, push: { ...config.push, secrets: config.push.secrets.map((one) => `${one.slice(0, 10)}…`) } };
+
+export async function listGroups(request: Request, env: Env, namespace: string, stream: string): Promise<Response> {
+  const terms = query(listQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
+  const listed = await catalog(env, namespace).groups(stream, terms.value);
+  return answer(listed, ({ items, after }) => ({
+    groups: items.map((group) => view({ namespace, stream }, group)),
+    ...(after === undefined ? {} : { after }),
+  }));
+}
+
+export async function getGroup(env: Env, names: Names): Promise<Response> {
+  const group = await catalog(env, names.namespace).group(names.stream, names.group);
+  return answer(group, (value) => view(names, value));
+}
+
+export async function putGroup(request: Request, env: Env, names: Names): Promise<Response> {
+  const name = check(streamName, names.group, "group");
+  if (!name.ok) return problem(name.refusal);
+  const change = await readJson(request, groupConfig);
+  if (!change.ok) return problem(change.refusal);
+  const problems = problemOf(change.value, env);
+  if (problems !== undefined) return problem(problems.refusal);
+  const put = await catalog(env, names.namespace).putGroup(
+    names.stream,
+    names.group,
+    change.value as Partial<GroupConfig>,
+  );
+  if (!put.ok) return problem(put.refusal);
+  const route = await lookup(env, names.namespace, names.stream);
+  if (route.ok)
+    rememberGroup(names.namespace, names.stream, names.group, route.value.stream.logId, ok(put.value.group));
+  return json(view(names, put.value.group), put.value.created ? 201 : 200);
+}
+
+function problemOf(change: z.output<typeof groupConfig>, env: Env) {
+  const { start, push, filter } = change;
+  if (start !== undefined && readFrom(String(start)) === undefined) {
+    return refuse("invalid", `body: start: '${start}' is no offset, earliest, latest, RFC 3339 time or cursor`, {
+      path: "start",
+    });
+  }
+  if (push) {
+    const why = targetProblem(push.url, Boolean(env.MILLRACE_PUSH_PRIVATE));
+    if (why !== undefined) return refuse("bad-target", `body: push.url: ${why}`, { path: "push.url" });
+  }
+  if (filter && Object.keys(groupFilter.parse(filter)).length === 0) {
+    return refuse("invalid", "body: filter: names nothing; set it to null to want every record", { path: "filter" });
+  }
+  return undefined;
+}
+
+export async function deleteGroup(env: Env, names: Names): Promise<Response> {
+  const done = await catalog(env, names.namespace).dropGroup(names.stream, names.group);
+  rememberGroup(names.namespace, names.stream, names.group, "", refuse("group-not-found", ""));
+  return done.ok ? new Response(null, { status: 204 }) : problem(done.refusal);
+}
+
+export async function groupStatus(env: Env, names: Names): Promise<Response> {
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
+  if (!target.ok) return problem(target.refusal);
+  const statuses = await askAll(env, target.value, (delivery) => delivery.status());
+  if (!statuses.ok) return problem(statuses.refusal);
+  const all = statuses.value.map(({ value }) => value);
+  const now = Date.now();
+  const sum = (of: (status: Status) => number) => all.reduce((total, status) => total + of(status), 0);
+  const oldest = Math.min(...all.map(({ oldestUnacked }) => oldestUnacked ?? Number.POSITIVE_INFINITY));
+  return json({
+    group: names.group,
+    paused: target.value.group.paused || all.some(({ paused }) => paused !== undefined),
+    lag: sum(({ lag }) => lag),
+    lagSeconds: Number.isFinite(oldest) ? Math.max(0, (now - oldest) / 1_000) : 0,
+    inFlight: sum(({ inFlight }) => inFlight),
+    redeliveries: sum(({ redeliveries }) => redeliveries),
+    deadLetters: sum(({ deadLetters }) => deadLetters),
+    lanes: {
+      retrying: sum(({ lanes }) => lanes.retrying),
+      parked: sum(({ lanes }) => lanes.parked),
+      others: sum(({ lanes }) => lanes.others),
+    },
+    members: membersOf(all),
+    partitions: all.map(({ oldestUnacked, paused, ...status }) => ({
+      ...status,
+      lagSeconds: oldestUnacked === undefined ? 0 : Math.max(0, (now - oldestUnacked) / 1_000),
+      ...(paused === undefined ? {} : { paused: { reason: paused.reason, at: time(paused.at) } }),
+    })),
+  });
+}
+
+function membersOf(all: readonly Status[]): { member: string; inFlight: number }[] {
+  const members = new Map<string, number>();
+  for (const status of all) {
+    for (const { member, inFlight } of status.members) members.set(member, (members.get(member) ?? 0) + inFlight);
+  }
+  return [...members].map(([member, inFlight]) => ({ member, inFlight }));
+}
+
+/** Stops every delivery, or lets them go on. */
+export async function pauseGroup(request: Request, env: Env, names: Names, paused: boolean): Promise<Response> {
+  const body = await readJson(request, pauseBody);
+  if (!body.ok) return problem(body.refusal);
+  const set = await catalog(env, names.namespace).setPaused(names.stream, names.group, paused);
+  if (!set.ok) return problem(set.refusal);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
+  if (!target.ok) return problem(target.refusal);
+  const reason = paused ? (body.value.reason ?? "paused by an operator") : null;
+  const done = await askAll(env, target.value, (delivery) => delivery.pause(reason));
+  return answer(done, () => view(names, set.value));
+}
+
+/** Moves the group's place, on one partition or on all. */
+export async function seekGroup(request: Request, env: Env, names: Names): Promise<Response> {
+  const body = await readJson(request, seekBody);
+  if (!body.ok) return problem(body.refusal);
+  const { to, partition } = body.value;
+  const from = readFrom(String(to));
+  if (from === undefined) {
+    const detail = `body: to: '${to}' is no offset, earliest, latest, RFC 3339 time or cursor`;
+    return problem({ code: "invalid", detail, facts: { path: "to" } });
+  }
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
+  if (!target.ok) return problem(target.refusal);
+  const { partitions } = target.value;
+  if ("position" in from && from.position.at === "offset" && partition === undefined && partitions.length > 1) {
+    const detail = "body: to: an offset belongs to one partition; name it with partition";
+    return problem({ code: "invalid", detail, facts: { path: "to" } });
+  }
+  if ("cursor" in from && from.cursor.logId !== target.value.route.stream.logId) {
+    return problem({ code: "wrong-log", detail: "the cursor belongs to a stream that was deleted" });
+  }
+  const places: { partition: number; offset: number }[] = [];
+  for (const number of partition === undefined ? partitions : [partition]) {
+    const moved = await askAll(env, target.value, (one) => one.seek(positionOf(from, number, false)), number);
+    if (!moved.ok) return problem(moved.refusal);
+    places.push(...moved.value.map(({ partition, value }) => ({ partition, offset: value })));
+  }
+  return json({ partitions: places });
+}

@@ -1,0 +1,195 @@
+/** Dead letters, lanes and the attempts log: what an operator looks at, and sets going again. */
+import type { z } from "zod";
+import { ok, type Result } from "../../../schemas/errors.ts";
+import { laneBody, lettersBody, lettersQuery, redriveBody } from "../../../schemas/group.ts";
+import type { LaneView } from "../../delivery/admin.ts";
+import type { Letter } from "../../delivery/letters.ts";
+import { concat, encodeText } from "../../lib/bytes.ts";
+import { eachRecord, readHeader } from "../../log/frame.ts";
+import { JsonWriter } from "../../log/json.ts";
+import { decodeRecord, FrameWriter, kinds } from "../../log/record.ts";
+import type { Env } from "../../objects/stubs.ts";
+import { query, readJson } from "../parse.ts";
+import { answer, json, problem } from "../problem.ts";
+import type { Names } from "./groups.ts";
+import { askAll, askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";
+
+const time = (ms: number) => new Date(ms).toISOString();
+
+/** `partition.offset`, or `partition.lane`. */
+function idOf(text: string): { partition: number; number: number } {
+  const [partition, number] = text.split(".").map(Number);
+  return { partition, number };
+}
+
+export async function listLetters(request: Request, env: Env, names: Names): Promise<Response> {
+  const terms = query(lettersQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  if (!target.ok) return problem(target.refusal);
+  const { partition: only, after, limit } = terms.value;
+  if (only !== undefined && !target.value.partitions.includes(only)) return problem(noPartition(only).refusal);
+  const from = after === undefined ? { partition: 0, number: -1 } : idOf(after);
+  const partitions = only === undefined ? target.value.partitions.filter((one) => one >= from.partition) : [only];
+  const found: { partition: number; letter: Letter }[] = [];
+  for (const partition of partitions) {
+    if (found.length > limit) break;
+    const start = partition === from.partition ? from.number : -1;
+    const some = await askDelivery(env, target.value, partition, (one) => one.letters(start, limit + 1 - found.length));
+    if (some === undefined) continue;
+    if (!some.ok) return problem(some.refusal);
+    found.push(...some.value.map((letter) => ({ partition, letter })));
+  }
+  const shown = found.slice(0, limit);
+  const writer = new JsonWriter();
+  writer.text('{"letters":[');
+  shown.forEach(({ partition, letter }, index) => {
+    if (index > 0) writer.text(",");
+    showLetter(writer, partition, letter);
+  });
+  const last = shown[shown.length - 1];
+  const more = found.length > limit ? `,"after":"${last.partition}.${last.letter.offset}"` : "";
+  writer.text(`]${more}}\n`);
+  return new Response(writer.take(), { headers: { "content-type": "application/json" } });
+}
+
+/** The record with its fields, and what became of it. */
+function showLetter(writer: JsonWriter, partition: number, letter: Letter): void {
+  const { body, offset, timestamp, checked, died, attempts, reason, tries, state } = letter;
+  const more = {
+    letter: `${partition}.${offset}`,
+    state,
+    reason,
+    attempts,
+    diedAt: time(died),
+    tries: tries.map(({ at, ...rest }) => ({ ...rest, at: time(at) })),
+  };
+  const item = { bytes: body, from: 0, to: body.length, offset, timestamp, checked };
+  writer.record(item, partition, `,${JSON.stringify(more).slice(1, -1)}`);
+}
+
+export async function redrive(request: Request, env: Env, names: Names): Promise<Response> {
+  const body = await readJson(request, redriveBody);
+  if (!body.ok) return problem(body.refusal);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  if (!target.ok) return problem(target.refusal);
+  const { value } = body;
+  if (!("letter" in value)) return eachLetter(env, target.value, value, "redrive");
+  const { partition, number } = idOf(value.letter);
+  if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
+  const found = await askDelivery(env, target.value, partition, (one) => one.letters(number - 1, 1));
+  const letter = found?.ok ? found.value.find(({ offset }) => offset === number) : undefined;
+  if (letter === undefined) return problem(noLetter(value.letter));
+  const edited = "data" in value ? edit(letter, value.data) : undefined;
+  const done = await askDelivery(env, target.value, partition, (one) => one.redrive([number], edited));
+  return answer(done ?? { ok: false, refusal: noLetter(value.letter) }, () => ({ redriven: 1 }));
+}
+
+const noLetter = (id: string) =>
+  ({ code: "letter-not-found", detail: `there is no dead letter ${id}; list them anew` }) as const;
+
+/** The letter's record with other data. */
+function edit({ body }: Letter, data: unknown): Uint8Array {
+  const record = decodeRecord(body, 0, body.length);
+  const writer = new FrameWriter();
+  const { datacontenttype: _, ...rest } = record;
+  writer.add({ ...rest, kind: kinds.json, data: encodeText(JSON.stringify(data)) });
+  const frame = readHeader(concat(writer.finish(0)), 0);
+  let packed = body;
+  if (frame.ok)
+    eachRecord(frame.value, (from, to) => {
+      packed = frame.value.bytes.slice(from, to);
+    });
+  return packed;
+}
+
+export async function discard(request: Request, env: Env, names: Names): Promise<Response> {
+  const body = await readJson(request, lettersBody);
+  if (!body.ok) return problem(body.refusal);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  if (!target.ok) return problem(target.refusal);
+  return eachLetter(env, target.value, body.value, "discard");
+}
+
+const past = { redrive: "redriven", discard: "discarded" } as const;
+
+async function eachLetter(
+  env: Env,
+  target: GroupRoute,
+  which: z.output<typeof lettersBody>,
+  order: "redrive" | "discard",
+): Promise<Response> {
+  if ("all" in which) {
+    const counted = await askAll(env, target, async (one) => {
+      const status = await one.status();
+      if (!status.ok) return status;
+      const done = await one[order]("all");
+      return done.ok ? ok(status.value.deadLetters) : done;
+    });
+    return answer(counted, (list) => ({ [past[order]]: list.reduce((sum, { value }) => sum + value, 0) }));
+  }
+  const byPartition = Map.groupBy(which.letters.map(idOf), ({ partition }) => partition);
+  for (const [partition, ids] of byPartition) {
+    if (!target.partitions.includes(partition)) return problem(noPartition(partition).refusal);
+    const done = await askDelivery(env, target, partition, (one) => one[order](ids.map(({ number }) => number)));
+    if (done === undefined) return problem(noLetter(`${partition}.${ids[0].number}`));
+    if (!done.ok) return problem(done.refusal);
+  }
+  return json({ [past[order]]: which.letters.length });
+}
+
+export async function listLanes(env: Env, names: Names): Promise<Response> {
+  return overAll(env, names, "lanes", (one) => one.lanes(), showLane);
+}
+
+const showLane = ({ lane, due, tries, ...rest }: LaneView, partition: number) => ({
+  lane: `${partition}.${lane}`,
+  partition,
+  ...rest,
+  ...(due === undefined ? {} : { dueAt: time(due) }),
+  tries: tries.map(({ at, ...one }) => ({ ...one, at: time(at) })),
+});
+
+export async function listAttempts(env: Env, names: Names): Promise<Response> {
+  return overAll(
+    env,
+    names,
+    "attempts",
+    (one) => one.attempts(),
+    ({ at, ...rest }, partition) => ({
+      partition,
+      at: time(at),
+      ...rest,
+    }),
+  );
+}
+
+async function overAll<T>(
+  env: Env,
+  names: Names,
+  name: string,
+  ask: Parameters<typeof askAll<readonly T[]>>[2],
+  show: (one: T, partition: number) => object,
+): Promise<Response> {
+  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  if (!target.ok) return problem(target.refusal);
+  const all = await askAll<readonly T[]>(env, target.value, ask);
+  return answer(all, (list) => ({
+    [name]: list.flatMap(({ partition, value }) => value.map((one) => show(one, partition))),
+  }));
+}
+
+export async function orderLane(request: Request, env: Env, names: Names, order: "resume" | "skip"): Promise<Response> {
+  const body = await readJson(request, laneBody);
+  if (!body.ok) return problem(body.refusal);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  if (!target.ok) return problem(target.refusal);
+  const { partition, number } = idOf(body.value.lane);
+  if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
+  const done = await askDelivery(env, target.value, partition, (one) => one.lane(number, order));
+  const result: Result<undefined> = done ?? {
+    ok: false,
+    refusal: { code: "lane-not-found", detail: `there is no lane ${body.value.lane}` },
+  };
+  return answer(result, () => ({ lane: body.value.lane, order }));
+}

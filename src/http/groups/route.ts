@@ -1,0 +1,104 @@
+/** Groups as this Worker knows them, and asking their deliveries. What is cached may be old: a delivery that is gone says so. */
+import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import { deliveriesOf, type Group } from "../../catalog/groups.ts";
+import type { Answer, DeliveryRpc } from "../../objects/rpc.ts";
+import { catalog, delivery, type Env } from "../../objects/stubs.ts";
+import { lookup, type Route } from "../lookup.ts";
+import { thrown } from "../problem.ts";
+
+export interface GroupRoute {
+  readonly route: Route;
+  readonly group: Group;
+  /** Partitions that the group reads: all of them, sealed ones too. */
+  readonly partitions: readonly number[];
+}
+
+const cachedMax = 10_000;
+const cachedMs = 30_000;
+const cache = new Map<string, { group: Group; logId: string; at: number }>();
+
+const idOf = (namespace: string, stream: string, name: string) => `${namespace}/${stream}/${name}`;
+
+export async function groupRoute(
+  env: Env,
+  namespace: string,
+  stream: string,
+  name: string,
+  fresh = false,
+): Promise<Result<GroupRoute>> {
+  const route = await lookup(env, namespace, stream, fresh);
+  if (!route.ok) return route;
+  const cached = cache.get(idOf(namespace, stream, name));
+  const usable = cached !== undefined && !fresh && Date.now() - cached.at < cachedMs;
+  if (usable && cached.logId === route.value.stream.logId) return ok(routed(route.value, cached.group));
+  try {
+    const group = await catalog(env, namespace).group(stream, name);
+    rememberGroup(namespace, stream, name, route.value.stream.logId, group);
+    return group.ok ? ok(routed(route.value, group.value)) : group;
+  } catch (error) {
+    return thrown(error);
+  }
+}
+
+export function rememberGroup(
+  namespace: string,
+  stream: string,
+  name: string,
+  logId: string,
+  group: Result<Group>,
+): void {
+  const id = idOf(namespace, stream, name);
+  cache.delete(id);
+  if (!group.ok) return;
+  if (cache.size >= cachedMax) cache.delete(cache.keys().next().value!);
+  cache.set(id, { group: group.value, logId, at: Date.now() });
+}
+
+const routed = (route: Route, group: Group): GroupRoute => ({
+  route,
+  group,
+  partitions: route.stream.map.map(({ partition }) => partition),
+});
+
+/** Asks one delivery. Undefined where the partition holds nothing yet, so that nobody was told to begin there. */
+export async function askDelivery<T>(
+  env: Env,
+  target: GroupRoute,
+  partition: number,
+  call: (delivery: DeliveryRpc) => Promise<Answer<T>>,
+): Promise<Result<T> | undefined> {
+  try {
+    const id = deliveriesOf(target.route.stream.logId, target.group.id);
+    const answer = await call(delivery(env, id, partition));
+    return answer.ok || "refusal" in answer ? answer : undefined;
+  } catch (error) {
+    return thrown(error);
+  }
+}
+
+/** Asks every delivery of a group; those that are not there yet are left out. The first refusal is the answer. */
+export async function askAll<T>(
+  env: Env,
+  target: GroupRoute,
+  call: (delivery: DeliveryRpc) => Promise<Answer<T>>,
+  only?: number,
+): Promise<Result<{ partition: number; value: T }[]>> {
+  const partitions = only === undefined ? target.partitions : [only];
+  if (only !== undefined && !target.partitions.includes(only)) return noPartition(only);
+  const found: { partition: number; value: T }[] = [];
+  for (let at = 0; at < partitions.length; at += atOnce) {
+    const some = partitions.slice(at, at + atOnce);
+    const answers = await Promise.all(some.map((partition) => askDelivery(env, target, partition, call)));
+    for (const [index, answer] of answers.entries()) {
+      if (answer === undefined) continue;
+      if (!answer.ok) return answer;
+      found.push({ partition: some[index], value: answer.value });
+    }
+  }
+  return ok(found);
+}
+
+const atOnce = 64;
+
+export const noPartition = (partition: number) =>
+  refuse("partition-not-found", `the stream has no partition ${partition}; read …/partitions for those there are`);

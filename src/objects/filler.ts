@@ -1,0 +1,67 @@
+/** Reads from the partition what a delivery wishes. One run at a time; whoever comes meanwhile waits for it. */
+import type { Delivery } from "../delivery/delivery.ts";
+import type { Heritage } from "../delivery/heritage.ts";
+import type { Wish } from "../delivery/reader.ts";
+import { delivery, type Env, partition } from "./stubs.ts";
+
+/** Reads in one run, so that a delivery that is never satisfied lets others in. */
+const roundsMax = 64;
+
+export class Filler {
+  #running: Promise<void> | undefined;
+
+  constructor(
+    readonly env: Env,
+    /** The catalog's name for the group's deliveries. */
+    readonly id: string,
+    readonly core: Delivery,
+    readonly heritage: Heritage,
+  ) {}
+
+  get busy(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Reads until nothing is wished, or there is `enough`. */
+  async fill(enough: () => boolean): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+    if (enough() || (!this.heritage.pending && this.core.reader.wishes(Date.now()).length === 0)) return;
+    this.#running = this.#run(enough);
+    try {
+      await this.#running;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #run(enough: () => boolean): Promise<void> {
+    if (this.heritage.pending) await this.#inherit();
+    for (let round = 0; round < roundsMax && !enough(); round++) {
+      const wishes = this.core.reader.wishes(Date.now());
+      if (wishes.length === 0) return;
+      await Promise.all(wishes.map((wish) => this.#read(wish)));
+    }
+  }
+
+  async #inherit(): Promise<void> {
+    const { parent } = this.core.state.spec;
+    if (parent === undefined) this.heritage.take(undefined, Date.now());
+    else {
+      // One that is not there yet will be: the catalog knows that the partition holds something.
+      const answer = await delivery(this.env, this.id, parent).unfinished();
+      if (answer.ok) this.heritage.take(answer.value, Date.now());
+    }
+  }
+
+  async #read(wish: Wish): Promise<void> {
+    const { state, reader } = this.core;
+    const { logId, partition: number } = state.spec;
+    const follower = wish.lane === undefined ? { follower: this.id } : {};
+    const answer = await partition(this.env, logId, number, undefined).read({ ...wish, ...follower, waitMs: 0 });
+    if (answer.ok) reader.take(wish, answer.value, Date.now());
+    else if ("moved" in answer) state.known = state.cursor;
+    else if (answer.refusal.code === "trimmed") reader.trimmed(wish, Number(answer.refusal.facts?.head), Date.now());
+    else if (answer.refusal.code === "past-tail") state.known = state.cursor;
+    else throw new Error(answer.refusal.detail);
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The groups' deliveries that follow a partition, and how each is told of what was appended. A delivery that has read to
+ * the tail waits there and is woken, with the fresh records where they are small; one that lags reads on by itself and is
+ * left alone until it has caught up.
+ *
+ *     at = 17          waits at offset 17
+ *     at = "reading"   reads by itself
+ *     at = undefined   not known, because this object has just come back: it is asked
+ *
+ * A wake may be lost in a crash. Leaving rest, an append arms the alarm in its own transaction; the alarm asks everybody
+ * who has not answered, and is armed again only while somebody has not.
+ */
+import type { Log } from "../log/log.ts";
+import type { Piece } from "../log/read.ts";
+import type { DeliveryRpc } from "./rpc.ts";
+
+/** How long after an append a lost wake is repeated. */
+const repeatMs = 10_000;
+/** Fresh records travel with the wake up to this size; beyond it a delivery reads them. */
+const wakeBytesMax = 524_288;
+const wakeRecordsMax = 4_000;
+
+interface Follower {
+  readonly id: string;
+  at: number | "reading" | undefined;
+  telling: boolean;
+}
+
+export class Followers {
+  readonly #followers = new Map<string, Follower>();
+  #armed = false;
+
+  constructor(
+    readonly storage: DurableObjectStorage,
+    readonly log: () => Log | undefined,
+    readonly stub: (id: string) => DeliveryRpc,
+  ) {
+    for (const id of log()?.followers() ?? []) this.add(id);
+  }
+
+  add(id: string): void {
+    if (!this.#followers.has(id)) this.#followers.set(id, { id, at: undefined, telling: false });
+  }
+
+  remove(id: string): void {
+    this.#followers.delete(id);
+  }
+
+  /** A follower has read up to here, and to the tail where `caughtUp`: from then on it waits to be told. */
+  read(id: string, to: number, caughtUp: boolean): void {
+    const follower = this.#followers.get(id);
+    if (follower !== undefined) follower.at = caughtUp ? to : "reading";
+  }
+
+  /** Something was appended, or the partition was sealed. Called in the run that wrote it, so that the alarm is one with it. */
+  appended(): void {
+    if (this.#followers.size === 0) return;
+    let waiting = false;
+    for (const follower of this.#followers.values()) {
+      if (follower.at === "reading") continue;
+      waiting = true;
+      this.#tell(follower);
+    }
+    if (waiting) this.#arm();
+  }
+
+  /** The alarm: whoever has not answered is asked again. */
+  async repeat(): Promise<void> {
+    this.#armed = false;
+    const tail = this.log()?.span.tail ?? 0;
+    const owed = [...this.#followers.values()].filter(({ at }) => at === undefined || (at !== "reading" && at < tail));
+    await Promise.all(owed.map((follower) => this.#tell(follower)));
+    if (owed.some(({ at }) => at === undefined)) this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.storage.setAlarm(Date.now() + repeatMs);
+  }
+
+  /** Tells one follower until it has everything, or says that it reads by itself. One call at a time gathers the rest. */
+  async #tell(follower: Follower): Promise<void> {
+    if (follower.telling) return;
+    follower.telling = true;
+    try {
+      for (let log = this.log(); log !== undefined; log = this.log()) {
+        const { at } = follower;
+        const { tail } = log.span;
+        if (at === "reading" || (at !== undefined && at >= tail && !log.sealed)) return;
+        const answer = await this.#wake(follower.id, log, at, tail);
+        // It may have read, and said so, while it was being told.
+        if (follower.at === at) follower.at = answer < 0 || (answer === at && answer < tail) ? "reading" : answer;
+        if (log.sealed && follower.at === tail) return;
+      }
+    } catch {
+      follower.at = undefined;
+      this.#arm();
+    } finally {
+      follower.telling = false;
+    }
+  }
+
+  #wake(id: string, log: Log, at: number | undefined, tail: number): Promise<number> {
+    const fresh = at === undefined || at >= tail ? undefined : freshBodies(log, at);
+    if (fresh === undefined) return this.stub(id).wake(-1, -1, tail, log.sealed, []);
+    return this.stub(id).wake(at as number, fresh.to, tail, log.sealed, fresh.bodies);
+  }
+}
+
+/** What was appended from an offset on, where it is small and sound. */
+function freshBodies(log: Log, from: number): { to: number; bodies: Uint8Array[] } | undefined {
+  const page = log.read({ from: { at: "offset", offset: from }, limit: wakeRecordsMax, bytesMax: wakeBytesMax });
+  if (!page.ok) return undefined;
+  const bodies = page.value.pieces.map((piece: Piece) => ("body" in piece ? piece.body : undefined));
+  const sound = bodies.every((body) => body !== undefined);
+  const bytes = sound ? bodies.reduce((sum, body) => sum + body.length, 0) : Number.POSITIVE_INFINITY;
+  return sound && bytes <= wakeBytesMax ? { to: page.value.to, bodies } : undefined;
+}

@@ -1,0 +1,204 @@
+/** What keeps a delivery going: reading, pushing, sockets, saving, and the alarm for what must happen without being asked. */
+import type { Delivery } from "../delivery/delivery.ts";
+import { Heritage } from "../delivery/heritage.ts";
+import { lastingMs } from "../delivery/leases.ts";
+import type { Read } from "../delivery/reader.ts";
+import { Filler } from "./filler.ts";
+import { Forwarder } from "./forwarder.ts";
+import { Pusher } from "./pusher.ts";
+import { Sockets } from "./sockets.ts";
+import type { Env } from "./stubs.ts";
+import type { Waiters } from "./waiters.ts";
+
+/** Acks of pushes and sockets are written down together, by number or after a moment: a crash in between repeats them. */
+const unsavedMax = 256;
+const saveMs = 50;
+/** How often the partition that this one continues is asked for the keys that it has unfinished. */
+const heritageMs = 250;
+/** A push that lags is looked after at least so often, whatever was lost. */
+const watchMs = 10_000;
+
+export class Keeper {
+  readonly heritage: Heritage;
+  readonly filler: Filler;
+  readonly pusher: Pusher;
+  readonly sockets: Sockets;
+  readonly #forwarder: Forwarder;
+  #saving: ReturnType<typeof setTimeout> | undefined;
+  #armed = Number.POSITIVE_INFINITY;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timed = Number.POSITIVE_INFINITY;
+  #running = false;
+
+  constructor(
+    readonly ctx: DurableObjectState,
+    env: Env,
+    id: string,
+    readonly core: Delivery,
+    readonly waiters: Waiters,
+  ) {
+    this.heritage = new Heritage(core);
+    this.filler = new Filler(env, id, core, this.heritage);
+    this.pusher = new Pusher(this);
+    this.sockets = new Sockets(ctx, this);
+    this.#forwarder = new Forwarder(env, core);
+  }
+
+  /** True where a member could get something now. */
+  get ready(): boolean {
+    return this.core.anyReady(Date.now());
+  }
+
+  /** Somebody is there to take records. */
+  get wanted(): boolean {
+    return this.waiters.size > 0 || this.pusher.hungry || this.sockets.hungry;
+  }
+
+  /** Records were appended: taken as they come, where there is somebody for them and nothing between. */
+  wake(read: Read): number {
+    const { state, reader } = this.core;
+    state.known = Math.max(state.known ?? 0, read.tail);
+    if (read.sealed) state.sealed = true;
+    const caughtUp = state.cursor >= state.known;
+    if (read.from !== -1 && read.to <= state.cursor) return state.cursor;
+    const fits = read.from === state.cursor && this.wanted && reader.wantsMore && !this.filler.busy;
+    if (fits && reader.take({}, read, Date.now())) {
+      this.kick();
+      return state.cursor;
+    }
+    this.kick();
+    return caughtUp ? state.cursor : -1;
+  }
+
+  /** How long somebody who waits may wait before looking again. */
+  patienceMs(): number {
+    const now = Date.now();
+    const { rate } = this.core.state;
+    const at = Math.min(
+      this.core.nextAt(),
+      rate === undefined ? Number.POSITIVE_INFINITY : rateAt(rate.readyAt(now), now),
+    );
+    return Math.max(1, Math.min(at - now, this.heritage.pending ? heritageMs : 60_000));
+  }
+
+  /** Goes on with whatever can go on. */
+  kick(): void {
+    this.waiters.wake();
+    if (!this.#running) void this.#run();
+  }
+
+  /** After a change: saves soon, and goes on. */
+  settled(): void {
+    if (this.core.state.unsaved >= unsavedMax) this.core.state.save();
+    else {
+      this.#saving ??= setTimeout(() => {
+        this.#saving = undefined;
+        this.core.state.save();
+        this.arm();
+      }, saveMs);
+    }
+    this.kick();
+  }
+
+  pause(reason: string): void {
+    this.core.state.pause({ reason, at: Date.now() });
+  }
+
+  async alarm(): Promise<void> {
+    this.#armed = Number.POSITIVE_INFINITY;
+    await this.#tick();
+  }
+
+  stop(reason: string): void {
+    clearTimeout(this.#saving);
+    clearTimeout(this.#timer);
+    this.sockets.closeAll(reason);
+    this.waiters.wake();
+  }
+
+  /**
+   * Sees to the next thing that must happen though nobody asks: by a timer where it is soon, which costs nothing, and by the
+   * alarm, which costs a row, where it is not, or where a crash would take the timer with it.
+   */
+  arm(): void {
+    const now = Date.now();
+    const at = this.#wakeAt(now);
+    if (!Number.isFinite(at)) return;
+    const soon = at - now < lastingMs;
+    if (soon && at < this.#timed) {
+      clearTimeout(this.#timer);
+      this.#timed = at;
+      this.#timer = setTimeout(
+        () => {
+          this.#timed = Number.POSITIVE_INFINITY;
+          void this.#tick();
+        },
+        Math.max(1, at - now),
+      );
+    }
+    const alarmAt = soon ? now + watchMs : at;
+    if (alarmAt >= this.#armed) return;
+    this.#armed = alarmAt;
+    this.ctx.storage.setAlarm(alarmAt);
+  }
+
+  async #tick(): Promise<void> {
+    const now = Date.now();
+    this.core.expire(now, Math.random());
+    this.sockets.beat(now);
+    this.core.state.saveLeases(now);
+    this.core.state.settleFloor();
+    await this.#forwarder.run();
+    this.kick();
+    this.arm();
+  }
+
+  #wakeAt(now: number): number {
+    const { core, pusher, sockets } = this;
+    const { state } = core;
+    const times: number[] = [];
+    if (state.leases.size > 0) times.push(now + lastingMs);
+    if (state.letters.forwarding > 0) times.push(this.#forwarder.notBefore);
+    if (sockets.size > 0) times.push(now + state.spec.config.heartbeatMs / 2);
+    const pushes = pusher.target !== null && state.paused === undefined;
+    if (pushes || sockets.size > 0) {
+      times.push(core.nextAt());
+      if (this.heritage.pending) times.push(now + heritageMs);
+      if (state.rate !== undefined && this.ready) times.push(state.rate.readyAt(now));
+    }
+    if (pushes) {
+      if (pusher.notBefore > now) times.push(pusher.notBefore);
+      if (!this.#idle) times.push(now + watchMs);
+    }
+    return Math.max(now + 1, Math.min(Number.POSITIVE_INFINITY, ...times));
+  }
+
+  get #idle(): boolean {
+    const { window, known, cursor, lanes } = this.core.state;
+    return window.size === 0 && lanes.size === 0 && known !== undefined && cursor >= known;
+  }
+
+  /** Reads, and hands out, as long as there are takers. */
+  async #run(): Promise<void> {
+    this.#running = true;
+    try {
+      for (;;) {
+        const given = this.pusher.run() + this.sockets.run();
+        if (!this.pusher.hungry && !this.sockets.hungry) break;
+        // There is something that may not go yet: a limit, or a batch that waits for more.
+        if (given === 0 && this.ready) break;
+        await this.filler.fill(() => this.ready);
+        if (!this.ready && this.core.reader.wishes(Date.now()).length === 0) break;
+      }
+    } catch (error) {
+      // The partition cannot be reached: it is tried again later.
+      console.error("delivery:", (error as Error).message);
+      this.pusher.notBefore = Math.max(this.pusher.notBefore, Date.now() + 1_000);
+    } finally {
+      this.#running = false;
+      this.arm();
+    }
+  }
+}
+
+const rateAt = (at: number, now: number) => (at <= now ? Number.POSITIVE_INFINITY : at);

@@ -1,0 +1,180 @@
+/**
+ * Members that hold a socket. A member gives credits, and gets as many deliveries; a socket that is lost, or silent for
+ * longer than the group's heartbeat, returns its leases at once. Sockets hibernate with the object: what a member is
+ * stands in its socket's attachment.
+ */
+import type { ErrorCode } from "../../schemas/errors.ts";
+import { type GroupMessage, type MemberMessage, memberMessage } from "../../schemas/frames.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { Delivery } from "../delivery/delivery.ts";
+import { showDelivery } from "../delivery/show.ts";
+import { JsonWriter } from "../log/json.ts";
+
+interface Member {
+  readonly id: string;
+  credits: number;
+  /** When it last said anything, in ms since 1970. */
+  seen: number;
+}
+
+/** What the sockets need of the object around them. */
+export interface SocketHost {
+  readonly core: Delivery;
+  /** Something was finished, or failed, or is wanted. */
+  settled(): void;
+}
+
+export class Sockets {
+  readonly #members = new Map<WebSocket, Member>();
+
+  constructor(
+    readonly ctx: DurableObjectState,
+    readonly host: SocketHost,
+  ) {
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    for (const socket of ctx.getWebSockets()) this.#members.set(socket, socket.deserializeAttachment() as Member);
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** True where a member has credits. */
+  get hungry(): boolean {
+    for (const { credits } of this.#members.values()) if (credits > 0) return true;
+    return false;
+  }
+
+  accept(name: string): Response {
+    const { 0: client, 1: server } = new WebSocketPair();
+    const member: Member = { id: `${name}#${crypto.randomUUID().slice(0, 8)}`, credits: 0, seen: Date.now() };
+    this.ctx.acceptWebSocket(server);
+    this.#members.set(server, member);
+    server.serializeAttachment(member);
+    const { heartbeatMs } = this.host.core.state.spec.config;
+    send(server, { type: "ready", member: member.id, heartbeatMs });
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  message(socket: WebSocket, text: string | ArrayBuffer): void {
+    const member = this.#members.get(socket);
+    if (member === undefined) return;
+    member.seen = Date.now();
+    const message =
+      typeof text === "string" && text.length <= limits.messageBytesMax ? understand(text) : "not JSON text";
+    if (typeof message === "string") {
+      this.#refuse(socket, "invalid", message);
+      return;
+    }
+    if (message.type === "credit") {
+      member.credits = Math.min(limits.creditsMax, member.credits + message.credits);
+      socket.serializeAttachment(member);
+    } else this.#answer(socket, message);
+    this.host.settled();
+  }
+
+  /** Gives the members what they have credits for, in turn; answers how many records went. */
+  run(): number {
+    const { core } = this.host;
+    let sum = 0;
+    const { batch } = core.state.spec.config;
+    for (let given = true; given; ) {
+      given = false;
+      for (const [socket, member] of this.#members) {
+        if (member.credits <= 0) continue;
+        const max = Math.min(member.credits, batch.records);
+        const leased = core.lease({ max, bytesMax: batch.bytes, member: member.id }, Date.now());
+        if (leased.length === 0) continue;
+        given = true;
+        sum += leased.length;
+        member.credits -= leased.length;
+        socket.serializeAttachment(member);
+        const writer = new JsonWriter();
+        writer.text('{"type":"deliveries","deliveries":[');
+        leased.forEach((one, index) => {
+          if (index > 0) writer.text(",");
+          showDelivery(writer, one.item, core.state.spec, core.receipt(one), one.attempt);
+        });
+        writer.text("]}");
+        socket.send(new TextDecoder().decode(writer.take()));
+      }
+    }
+    this.#tellLost();
+    return sum;
+  }
+
+  closed(socket: WebSocket, reason: string): void {
+    const member = this.#members.get(socket);
+    if (member === undefined) return;
+    this.#members.delete(socket);
+    this.host.core.leave(member.id, reason, Date.now());
+    this.host.settled();
+  }
+
+  /** Closes sockets that have been silent for too long. Answers when the next one might be, in ms since 1970. */
+  beat(now: number): number {
+    const { heartbeatMs } = this.host.core.state.spec.config;
+    let next = Number.POSITIVE_INFINITY;
+    for (const [socket, member] of [...this.#members]) {
+      const pinged = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
+      const silentAt = Math.max(member.seen, pinged) + heartbeatMs;
+      if (silentAt > now) next = Math.min(next, silentAt);
+      else {
+        socket.close(4000, `silent for ${heartbeatMs} ms; send 'ping' now and then`);
+        this.closed(socket, "its socket fell silent");
+      }
+    }
+    return next;
+  }
+
+  closeAll(reason: string): void {
+    for (const socket of this.#members.keys()) socket.close(4001, reason);
+    this.#members.clear();
+  }
+
+  #answer(socket: WebSocket, message: Exclude<MemberMessage, { type: "credit" }>): void {
+    const { core } = this.host;
+    const now = Date.now();
+    const { receipts } = message;
+    const results =
+      message.type === "ack"
+        ? core.ack(receipts)
+        : message.type === "nack"
+          ? core.nack(receipts, message.delayMs, message.reason ?? "nack", now, Math.random())
+          : core.extend(receipts, message.ackTimeoutMs ?? core.state.spec.config.ackTimeoutMs, now);
+    const refused = results.flatMap((result, index) =>
+      result.ok ? [] : [{ receipt: receipts[index], code: result.refusal.code, detail: result.refusal.detail }],
+    );
+    if (refused.length > 0) send(socket, { type: "refused", refused });
+  }
+
+  /** A member that does not keep to the protocol is told why, and closed; the others notice nothing. */
+  #refuse(socket: WebSocket, code: ErrorCode, detail: string): void {
+    send(socket, { type: "error", code, detail, fatal: true });
+    socket.close(1008, detail.slice(0, 120));
+    this.closed(socket, "it broke the protocol");
+  }
+
+  #tellLost(): void {
+    const { state } = this.host.core;
+    const [first] = this.#members.keys();
+    if (first === undefined || state.lost.length === 0) return;
+    const { partition } = state.spec;
+    send(first, { type: "lost", lost: state.lost.splice(0).map((lost) => ({ partition, ...lost })) });
+  }
+}
+
+const send = (socket: WebSocket, message: GroupMessage) => socket.send(JSON.stringify(message));
+
+function understand(text: string): MemberMessage | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  const parsed = memberMessage.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  return `${issue.path.join(".")}: ${issue.message}`;
+}

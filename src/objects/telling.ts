@@ -1,0 +1,90 @@
+/** How the catalog's decisions reach partitions and deliveries. */
+import type { Catalog } from "../catalog/catalog.ts";
+import type { TellRow } from "../catalog/group-store.ts";
+import { active } from "../catalog/map.ts";
+import type { Stream } from "../catalog/stream.ts";
+import type { DeliverySpec } from "../delivery/spec.ts";
+import type { Inheritance } from "../log/inheritance.ts";
+import { positionOf, readFrom } from "../log/position.ts";
+import type { Position } from "../log/read.ts";
+import { delivery, type Env, partition } from "./stubs.ts";
+
+export class Telling {
+  constructor(
+    readonly env: Env,
+    readonly core: Catalog,
+  ) {}
+
+  /** Brings a partition up to date, and creates it where it is not there. */
+  async partition(stream: Stream, number: number): Promise<void> {
+    const { deduplicationWindowMs, timestamps, offsets, keyIndex } = stream.config;
+    const { logId, version, map } = stream;
+    const { sealed, parent } = map[number];
+    const spec = {
+      logId,
+      partition: number,
+      version,
+      deduplicationWindowMs,
+      timestamps,
+      offsets,
+      keyIndex,
+      sealed,
+      continues: parent !== undefined,
+    };
+    if (await this.stub(stream, number).configure(spec)) return;
+    await this.stub(stream, number).configure(spec, await this.#inheritance(stream, number));
+  }
+
+  /** Brings a delivery up to date. One whose group, or stream, is gone has nothing to be told. */
+  async delivery({ id, partition: number }: TellRow): Promise<void> {
+    const found = this.core.groups.groupOf(id);
+    const stream = found === undefined ? undefined : this.core.streamOfLog(found.log);
+    if (found === undefined || stream === undefined) return;
+    const { group } = found;
+    const parent = this.#ancestor(stream, number);
+    const spec: DeliverySpec = {
+      namespace: this.core.namespace,
+      stream: stream.name,
+      group: group.name,
+      logId: stream.logId,
+      groupId: group.id,
+      partition: number,
+      version: group.version,
+      config: group.config,
+      start: number < group.partitions ? startOf(group.config.start, number) : { at: "earliest" },
+      ...(parent === undefined ? {} : { parent }),
+      share: 1 / active(stream.map).length,
+      privateTargets: Boolean(this.env.MILLRACE_PUSH_PRIVATE),
+    };
+    const answer = await delivery(this.env, id, number).configure(spec);
+    if (!answer.ok) throw new Error(`the delivery ${id}/${number} cannot begin: ${JSON.stringify(answer)}`);
+  }
+
+  stub(stream: Stream, number: number) {
+    return partition(this.env, stream.logId, number, stream.config.placement);
+  }
+
+  /** The nearest ancestor that ever held anything: it has its own inheritance to hand on. */
+  #ancestor(stream: Stream, number: number): number | undefined {
+    const opened = this.core.opened(stream.logId);
+    let ancestor = stream.map[number].parent;
+    while (ancestor !== undefined && !opened.includes(ancestor)) ancestor = stream.map[ancestor].parent;
+    return ancestor;
+  }
+
+  async #inheritance(stream: Stream, number: number): Promise<Inheritance | null> {
+    const ancestor = this.#ancestor(stream, number);
+    if (ancestor === undefined) return null;
+    const answer = await this.stub(stream, ancestor).handOn();
+    if (answer.ok) return answer.value;
+    // It was noted as opened, and the call that should have created it never came through.
+    if ("moved" in answer && answer.moved === 0) return null;
+    throw new Error(`partition ${ancestor} does not hand on what partition ${number} inherits`);
+  }
+}
+
+/** Where a group begins on a partition; the HTTP layer has checked the text. */
+function startOf(start: string | number, number: number): Position {
+  const from = readFrom(String(start));
+  return from === undefined ? { at: "earliest" } : positionOf(from, number, false);
+}
