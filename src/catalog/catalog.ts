@@ -3,6 +3,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type ListQuery, type PartitionRange, type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
+import type { TellRow } from "./group-store.ts";
 import { Groups } from "./groups.ts";
 import { firstMap, grow } from "./map.ts";
 import { type Job, Store, type StreamRow } from "./store.ts";
@@ -168,6 +169,13 @@ export class Catalog {
     if (freed) this.#store.dropPurge(job.id, job.partition);
     else this.#store.setPurge({ ...job, attempts: job.attempts + 1, due: now + retryMs(job.attempts) });
   }
+
+  /** Deliveries that are to be told of their groups: background work as the partitions to be freed are. */
+  readonly telling = {
+    due: (now: number) => this.groups.due(now),
+    settle: (job: TellRow, told: boolean, now: number) => this.groups.settle(job, told, now),
+    wakeAt: (now: number) => this.wakeAt(now),
+  };
 
   /** When there is something to do next, in ms since 1970. */
   wakeAt(now: number): number | undefined {

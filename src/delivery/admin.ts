@@ -1,8 +1,7 @@
 /** What an operator sees of a delivery, and may do to it. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Delivery } from "./delivery.ts";
-import type { Item } from "./item.ts";
-import type { Lane, Try } from "./lanes.ts";
+import type { Item, Lane, Try } from "./item.ts";
 import type { Letter } from "./letters.ts";
 import type { Lost, Paused } from "./state.ts";
 
@@ -41,16 +40,34 @@ export interface LaneView {
 /** Which dead letters: all, or those at these offsets. */
 export type Which = "all" | readonly number[];
 
+/** The orders, by name; each takes the time last. */
+export type OrderName =
+  | "status"
+  | "pause"
+  | "resume"
+  | "lanes"
+  | "resumeLane"
+  | "skipLane"
+  | "letters"
+  | "redrive"
+  | "discard";
+
+/** What an order takes, without the time. */
+export type OrderArgs<N extends OrderName> = Parameters<Admin[N]> extends [...infer Args, number] ? Args : never;
+
+/** What a fulfilled order answers. */
+export type OrderValue<N extends OrderName> = Extract<ReturnType<Admin[N]>, { ok: true }>["value"];
+
 export class Admin {
   constructor(readonly delivery: Delivery) {}
 
-  status(): Status {
+  status(_now: number): Result<Status> {
     const { state } = this.delivery;
     const lanes = [...state.lanes.byId.values()];
     const count = (of: Lane["state"]) => lanes.filter((lane) => lane.state === of).length;
     const tail = state.known ?? state.cursor;
     const apart = lanes.filter((lane) => lane.kind !== "whole").length;
-    return {
+    return ok({
       partition: state.spec.partition,
       head: state.head,
       cursor: state.cursor,
@@ -69,7 +86,17 @@ export class Admin {
       paused: state.paused,
       lost: state.lost,
       rowsWritten: state.sql.rowsWritten(),
-    };
+    });
+  }
+
+  pause(reason: string, now: number): Result<undefined> {
+    this.delivery.state.pause({ reason, at: now });
+    return ok(undefined);
+  }
+
+  resume(_now: number): Result<undefined> {
+    this.delivery.state.pause(undefined);
+    return ok(undefined);
   }
 
   /** Starts anew at an offset: what lies before is finished, what lies after is not, whatever was acked. */
@@ -78,8 +105,9 @@ export class Admin {
     this.delivery.admitOnly(now);
   }
 
-  lanes(): LaneView[] {
-    return [...this.delivery.state.lanes.byId.values()].map(({ id, key, from, state, attempts, due, tries }) => ({
+  lanes(_now: number): Result<LaneView[]> {
+    const lanes = [...this.delivery.state.lanes.byId.values()];
+    const shown = lanes.map(({ id, key, from, state, attempts, due, tries }) => ({
       lane: id,
       key,
       offset: from,
@@ -88,6 +116,7 @@ export class Admin {
       due: state === "retry" ? due : undefined,
       tries,
     }));
+    return ok(shown);
   }
 
   /** Tries a lane's first record again, now. */
@@ -95,7 +124,7 @@ export class Admin {
     const lane = this.delivery.state.lanes.byId.get(id);
     if (lane === undefined || lane.state === "held") return noLane(id);
     const letter = this.delivery.state.letters.get(lane.from);
-    if (letter !== undefined) return this.redrive([lane.from], now);
+    if (letter !== undefined) return this.redrive([lane.from], undefined, now);
     lane.due = now;
     lane.dirty = true;
     this.delivery.state.lanes.schedule(lane, now);
@@ -121,12 +150,12 @@ export class Admin {
     return ok(undefined);
   }
 
-  letters(after: number, limit: number): Letter[] {
-    return this.delivery.state.letters.list(after, limit);
+  letters(after: number, limit: number, _now: number): Result<Letter[]> {
+    return ok(this.delivery.state.letters.list(after, limit));
   }
 
   /** Delivers dead letters again, as new; `body` instead of the record, where it was edited. */
-  redrive(which: Which, now: number, body?: Uint8Array): Result<undefined> {
+  redrive(which: Which, body: Uint8Array | undefined, now: number): Result<undefined> {
     const { state } = this.delivery;
     for (const offset of this.#each(which)) {
       const row = state.letters.get(offset);

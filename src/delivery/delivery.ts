@@ -2,14 +2,14 @@
  * One group on one partition: who gets which record, and what follows. Every method is one synchronous run; the clock and
  * chance are arguments. The shell reads what `reader` wishes, and calls `save` before it answers.
  */
-import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Result } from "../../schemas/errors.ts";
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { planAfter } from "./attempts.ts";
-import type { Item } from "./item.ts";
-import type { Lane } from "./lanes.ts";
+import type { Item, Lane } from "./item.ts";
 import { Reader } from "./reader.ts";
-import { type Receipt, readReceipt, writeReceipt } from "./receipt.ts";
+import { type Receipt, writeReceipt } from "./receipt.ts";
+import { Receipts, stale } from "./receipts.ts";
 import type { DeliverySpec } from "./spec.ts";
 import { State } from "./state.ts";
 import { Store } from "./store.ts";
@@ -32,11 +32,13 @@ export interface Ask {
 export class Delivery {
   readonly state: State;
   readonly reader: Reader;
+  readonly #receipts: Receipts;
   #generation: number;
 
   private constructor(state: State, lanesMax: number, generation: number) {
     this.state = state;
     this.reader = new Reader(state, lanesMax, (now) => this.admitOnly(now));
+    this.#receipts = new Receipts(state, this.reader);
     this.#generation = generation;
   }
 
@@ -45,7 +47,7 @@ export class Delivery {
     const spec = Store.open(sql)?.meta("spec");
     if (spec === undefined) return undefined;
     const delivery = new Delivery(new State(sql, new Store(sql), JSON.parse(spec)), lanesMax, now);
-    for (const lane of delivery.state.lanes.byId.values()) delivery.#reload(lane);
+    for (const lane of delivery.state.lanes.byId.values()) delivery.reader.reload(lane);
     delivery.admitOnly(now);
     delivery.state.lanes.scheduleAll(now);
     return delivery;
@@ -118,13 +120,11 @@ export class Delivery {
 
   /** Finishes records. Twice is as once; the lease of another is not the caller's to finish. */
   ack(receipts: readonly string[]): Result<undefined>[] {
-    return receipts.map((text) => {
-      const receipt = this.#understand(text);
-      if (!receipt.ok) return receipt;
-      const item = this.#holder(receipt.value);
+    return this.#each(receipts, (receipt) => {
+      const item = this.#receipts.holder(receipt);
       if (!item.ok) return item;
       if (item.value !== undefined) this.finish(item.value);
-      else this.#early(receipt.value.offset);
+      else this.#receipts.early(receipt.offset);
       return ok(undefined);
     });
   }
@@ -137,10 +137,8 @@ export class Delivery {
     now: number,
     chance: number,
   ): Result<undefined>[] {
-    return receipts.map((text) => {
-      const receipt = this.#understand(text);
-      if (!receipt.ok) return receipt;
-      const item = this.#holder(receipt.value);
+    return this.#each(receipts, (receipt) => {
+      const item = this.#receipts.holder(receipt);
       if (!item.ok) return item;
       if (item.value?.state === "leased") this.fail(item.value, delayMs, reason, now, chance);
       return ok(undefined);
@@ -148,11 +146,9 @@ export class Delivery {
   }
 
   extend(receipts: readonly string[], ackTimeoutMs: number, now: number): Result<undefined>[] {
-    return receipts.map((text) => {
-      const receipt = this.#understand(text);
-      if (!receipt.ok) return receipt;
-      const lease = this.state.leases.get(receipt.value.offset);
-      if (lease?.generation !== receipt.value.generation) return stale(receipt.value);
+    return this.#each(receipts, ({ offset, generation }) => {
+      const lease = this.state.leases.get(offset);
+      if (lease?.generation !== generation) return stale(offset);
       this.state.leases.extend(lease, now + ackTimeoutMs);
       return ok(undefined);
     });
@@ -205,18 +201,8 @@ export class Delivery {
     }
     if (lane.kind === "key") {
       lane.queue.shift();
-      this.#open(lane, now);
+      this.reader.advance(lane, now);
     } else state.lanes.remove(lane);
-  }
-
-  /** A lane's first record is finished, or left to the dead letters: the next one comes forward. */
-  #open(lane: Lane, now: number): void {
-    lane.state = "open";
-    lane.attempts = 0;
-    lane.tries = [];
-    lane.from = lane.queue[0]?.offset ?? lane.read;
-    lane.dirty = true;
-    this.reader.settle(lane, now);
   }
 
   /** An attempt failed. What follows is the group's to say: again later, or a dead letter. */
@@ -262,6 +248,13 @@ export class Delivery {
     return Math.min(this.state.leases.soonest, this.state.lanes.nextDue);
   }
 
+  #each(receipts: readonly string[], settle: (receipt: Receipt) => Result<undefined>): Result<undefined>[] {
+    return receipts.map((text) => {
+      const receipt = this.#receipts.understand(text);
+      return receipt.ok ? settle(receipt.value) : receipt;
+    });
+  }
+
   /** In order: those after a failed record go again, after it. */
   #withdraw(failed: Item): void {
     for (const { item } of [...this.state.leases.all()]) {
@@ -269,18 +262,6 @@ export class Delivery {
       this.state.leases.end(item);
       item.state = "ready";
     }
-  }
-
-  /** What is being redriven comes from the dead letters, where it may have been edited. */
-  #reload(lane: Lane): void {
-    const { letters, byKey } = this.state;
-    const letter = lane.redriven && lane.kind !== "whole" ? letters.get(lane.from) : undefined;
-    if (letter === undefined) return;
-    const item = letters.item(letter, byKey);
-    item.lane = lane;
-    item.attempt = lane.attempts;
-    lane.queue = [item];
-    lane.read = lane.from + 1;
   }
 
   #next(now: number): Item | undefined {
@@ -309,60 +290,4 @@ export class Delivery {
       this.state.lanes.schedule(item.lane, now);
     }
   }
-
-  #understand(text: string): Result<Receipt> {
-    const receipt = readReceipt(text);
-    const { partition } = this.state.spec;
-    if (receipt === undefined || receipt.partition !== partition) {
-      return refuse("invalid", `'${text}' is no receipt of partition ${partition}; send it as the delivery has it`);
-    }
-    if (receipt.era !== this.state.era) return stale(receipt);
-    return ok(receipt);
-  }
-
-  /** The unfinished record of a receipt; undefined where it is not in memory. Refuses where another has it. */
-  #holder({ offset, generation, ...rest }: Receipt): Result<Item | undefined> {
-    const lease = this.state.leases.get(offset);
-    const restored = this.state.leases.restored.get(offset);
-    const holder = lease?.generation ?? restored?.[1];
-    if (holder !== undefined && holder !== generation) return stale({ offset, generation, ...rest });
-    return ok(lease?.item ?? this.state.live(offset));
-  }
-
-  /** Acked before it was read again after a restart, or long ago. */
-  #early(offset: number): void {
-    const { state } = this;
-    state.leases.restored.delete(offset);
-    let found = false;
-    // Several may stand there: the one whose record it is, and others that only have got so far, and lose nothing by it.
-    for (const lane of [...state.lanes.byId.values()]) {
-      if (lane.from !== offset || lane.queue.length > 0) continue;
-      found = true;
-      state.finishedTo = Math.max(state.finishedTo, offset + 1);
-      if (lane.kind !== "key") {
-        state.lanes.remove(lane);
-        if (offset >= state.cursor) state.done.add(offset);
-      } else {
-        lane.read = offset + 1;
-        this.#open(lane, 0);
-      }
-      state.unsaved++;
-    }
-    if (found) return;
-    const belongs = offset >= state.cursor && offset < (state.known ?? Number.MAX_SAFE_INTEGER);
-    if (!belongs || state.done.has(offset) || state.done.size >= earlyMax) return;
-    state.done.add(offset);
-    state.finishedTo = Math.max(state.finishedTo, offset + 1);
-    state.horizon = Math.max(state.horizon, offset + 1);
-    state.unsaved++;
-  }
 }
-
-/** Acks that are remembered for records that are yet to be read again. */
-const earlyMax = 20_000;
-
-const stale = ({ offset }: Receipt) =>
-  refuse(
-    "stale-lease",
-    `the lease of the record at offset ${offset} has passed on; leave the record to whoever has it`,
-  );

@@ -1,10 +1,4 @@
 /** A record on its way to a member. */
-import type { Filter } from "../log/filter.ts";
-import { matches } from "../log/filter.ts";
-import { flags, readHeaders } from "../log/frame.ts";
-import type { Piece } from "../log/read.ts";
-import { decodeRecord, eachPlaced, keyOf } from "../log/record.ts";
-import type { Lane } from "./lanes.ts";
 
 /** A chunk's bytes in memory, for as long as `items` of the window lie in them. */
 export interface Holding {
@@ -32,45 +26,34 @@ export interface Item {
   holding: Holding | undefined;
 }
 
-/** What a page of the log holds for a group: its records, and what could not be read. */
-export interface Page {
-  readonly items: Item[];
-  readonly bytes: number;
-  /** Offsets `[from, to)` that are damaged, and passed over. */
-  readonly damaged: readonly { readonly from: number; readonly to: number }[];
+/** One attempt that failed. Times are ms since 1970. */
+export interface Try {
+  readonly attempt: number;
+  readonly at: number;
+  readonly member: string;
+  readonly reason: string;
 }
 
-/** The records `[from, to)` of pieces that a partition handed out, and whose checksums it has checked. */
-export function itemsOf(
-  pieces: readonly Piece[],
-  from: number,
-  to: number,
-  filter: Filter | undefined,
-  byKey: boolean,
-): Page {
-  const items: Item[] = [];
-  const damaged: { from: number; to: number }[] = [];
-  let bytes = 0;
-  for (const piece of pieces) {
-    if ("damaged" in piece) {
-      damaged.push({ from: piece.damaged.from, to: piece.damaged.to });
-      continue;
-    }
-    const frames = readHeaders(piece.body);
-    if (!frames.ok) continue;
-    const holding: Holding = { bytes: piece.body.length, items: 0 };
-    bytes += piece.body.length;
-    for (const frame of frames.value) {
-      const checked = (frame.flags & flags.checked) !== 0;
-      eachPlaced(frame, (at, end, offset, timestamp) => {
-        if (offset < from || offset >= to) return;
-        if (filter !== undefined && !matches(filter, decodeRecord(frame.bytes, at, end))) return;
-        const key = byKey ? keyOf(frame.bytes, at, end) : undefined;
-        items.push(newItem({ offset, timestamp, key, bytes: frame.bytes, from: at, to: end, checked }, holding));
-      });
-    }
-  }
-  return { items, bytes, damaged };
+export interface Lane {
+  readonly id: number;
+  /** `key`: all records of a key. `single`: one record. `whole`: one record of a partition in order, which stays in the window. */
+  readonly kind: "key" | "single" | "whole";
+  readonly key: string | undefined;
+  /** Its first unfinished record. Of a key's records, those before it are finished. */
+  from: number;
+  /** Where reading its records goes on. */
+  read: number;
+  /** `open`: goes on. `retry`: tries again at `due`. `parked`: until somebody resumes it. `held`: until the partition that was split has finished the key. */
+  state: "open" | "retry" | "parked" | "held";
+  attempts: number;
+  due: number;
+  tries: Try[];
+  /** The record at `from` is being redriven from the dead letters. */
+  redriven: boolean;
+  /** Records of it at hand, in order. */
+  queue: Item[];
+  dirty: boolean;
+  stored: boolean;
 }
 
 export type Content = Pick<Item, "offset" | "timestamp" | "key" | "bytes" | "from" | "to" | "checked">;

@@ -9,37 +9,7 @@
  * So a key that fails for ever costs one row and a few hundred bytes, however many records wait behind it.
  */
 import { assert } from "../lib/assert.ts";
-import type { Item } from "./item.ts";
-
-/** One attempt that failed. Times are ms since 1970. */
-export interface Try {
-  readonly attempt: number;
-  readonly at: number;
-  readonly member: string;
-  readonly reason: string;
-}
-
-export interface Lane {
-  readonly id: number;
-  /** `key`: all records of a key. `single`: one record. `whole`: one record of a partition in order, which stays in the window. */
-  readonly kind: "key" | "single" | "whole";
-  readonly key: string | undefined;
-  /** Its first unfinished record. Of a key's records, those before it are finished. */
-  from: number;
-  /** Where reading its records goes on. */
-  read: number;
-  /** `open`: goes on. `retry`: tries again at `due`. `parked`: until somebody resumes it. `held`: until the partition that was split has finished the key. */
-  state: "open" | "retry" | "parked" | "held";
-  attempts: number;
-  due: number;
-  tries: Try[];
-  /** The record at `from` is being redriven from the dead letters. */
-  redriven: boolean;
-  /** Records of it at hand, in order. */
-  queue: Item[];
-  dirty: boolean;
-  stored: boolean;
-}
+import type { Item, Lane, Try } from "./item.ts";
 
 const triesMax = 10;
 

@@ -1,7 +1,6 @@
 /** Dead letters: records that the group gave up on, kept whole, so that retention cannot take them. */
-import type { Item } from "./item.ts";
+import type { Item, Lane, Try } from "./item.ts";
 import { newItem } from "./item.ts";
-import type { Lane, Try } from "./lanes.ts";
 import type { LetterRow, Store } from "./store.ts";
 
 /** A dead letter as it is shown. Times are ms since 1970. */

@@ -1,8 +1,8 @@
 /** What is to be read from the log, and what becomes of it: the window's records in order, and those of hungry lanes. */
 import type { Filter } from "../log/filter.ts";
 import type { Piece, Position } from "../log/read.ts";
-import { type Item, itemsOf, ownBytes } from "./item.ts";
-import type { Lane } from "./lanes.ts";
+import { type Item, type Lane, ownBytes } from "./item.ts";
+import { itemsOf } from "./page.ts";
 import type { State } from "./state.ts";
 
 /** A read that the delivery wants done. Without a lane it is the window's. */
@@ -132,6 +132,28 @@ export class Reader {
       }
     }
     state.lanes.schedule(lane, now);
+  }
+
+  /** What is being redriven comes from the dead letters, where it may have been edited. */
+  reload(lane: Lane): void {
+    const { letters, byKey } = this.state;
+    const letter = lane.redriven && lane.kind !== "whole" ? letters.get(lane.from) : undefined;
+    if (letter === undefined) return;
+    const item = letters.item(letter, byKey);
+    item.lane = lane;
+    item.attempt = lane.attempts;
+    lane.queue = [item];
+    lane.read = lane.from + 1;
+  }
+
+  /** A lane's first record is finished, or left to the dead letters: the next one comes forward. */
+  advance(lane: Lane, now: number): void {
+    lane.state = "open";
+    lane.attempts = 0;
+    lane.tries = [];
+    lane.from = lane.queue[0]?.offset ?? lane.read;
+    lane.dirty = true;
+    this.settle(lane, now);
   }
 
   #filter(): Filter | undefined {

@@ -1,8 +1,8 @@
 /** What one group knows of one partition: in memory, and in the rows from which it is found again. */
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
-import type { Item } from "./item.ts";
-import { type Lane, Lanes } from "./lanes.ts";
+import type { Item, Lane } from "./item.ts";
+import { Lanes } from "./lanes.ts";
 import { Leases, type SavedLease } from "./leases.ts";
 import { Letters } from "./letters.ts";
 import { Ranges } from "./ranges.ts";

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import { version } from "../../schemas/limits.ts";
-import { type Operation, operations } from "./operations.ts";
+import type { Operation } from "./operation.ts";
+import { operations } from "./operations.ts";
 
 interface Schema {
   readonly [name: string]: unknown;

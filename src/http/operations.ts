@@ -10,22 +10,8 @@ import {
   streamConfig,
   streamView,
 } from "../../schemas/stream.ts";
-
-export interface Operation {
-  readonly summary: string;
-  readonly detail?: string;
-  readonly query?: z.ZodType;
-  readonly body?: z.ZodType;
-  /** Media types of the body besides JSON. */
-  readonly bodyTypes?: readonly string[];
-  /** Headers of the request. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Status and body of the good answers. */
-  readonly answers: Readonly<
-    Record<number, { readonly says: string; readonly body?: z.ZodType; readonly types?: readonly string[] }>
-  >;
-  readonly refusals: readonly ErrorCode[];
-}
+import { groupOperations } from "./groups/operations.ts";
+import type { Operation } from "./operation.ts";
 
 const always: readonly ErrorCode[] = ["unauthorized", "invalid", "unknown-field", "not-configured"];
 const ofNamespace: readonly ErrorCode[] = [...always, "namespace-not-found"];
@@ -243,4 +229,5 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
       refusals: ofPartition,
     },
   },
+  ...groupOperations,
 };

@@ -3,12 +3,11 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core } from "../catalog/catalog.ts";
-import type { TellRow } from "../catalog/group-store.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { objectSql } from "../platform/sql.ts";
 import type { CatalogRpc } from "./rpc.ts";
 import { delivery, type Env, partition } from "./stubs.ts";
-import { Telling } from "./telling.ts";
+import { newId, Telling } from "./telling.ts";
 import { arm, runDue } from "./worker-loop.ts";
 
 /** One namespace: definitions. It is asked when a Worker's cache has nothing, never on the path of a record. */
@@ -99,6 +98,12 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     return done;
   }
 
+  async leaveGroup(stream: string, name: string, groupId: string) {
+    const group = this.#ofStream(stream, (of) => this.#core.groups.get(of, name));
+    if (!group.ok || group.value.id !== groupId || group.value.config.durable) return;
+    if (await this.telling.idle(stream, groupId)) await this.dropGroup(stream, name);
+  }
+
   #ofStream<T>(name: string, ask: (stream: Stream) => Result<T>): Result<T> {
     const stream = this.#core.stream(name);
     return stream.ok ? ask(stream.value) : stream;
@@ -129,12 +134,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
       await delivery(this.env, job.id, job.partition).destroy(groupId);
       await partition(this.env, logId, job.partition, undefined).unfollow(job.id);
     });
-    const telling = {
-      due: (now: number) => this.#core.groups.due(now),
-      settle: (job: TellRow, done: boolean, now: number) => this.#core.groups.settle(job, done, now),
-      wakeAt: (now: number) => this.#core.wakeAt(now),
-    };
-    await runDue(this.ctx.storage, telling, (job) => this.telling.delivery(job));
+    await runDue(this.ctx.storage, this.#core.telling, (job) => this.telling.delivery(job));
   }
 
   /** Seals the parents of every stream that grows, and puts the new map into effect. */
@@ -151,9 +151,4 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     const { telling } = this;
     await Promise.allSettled(this.#core.opened(stream.logId).map((number) => telling.partition(stream, number)));
   }
-}
-
-/** 80 random bits: a log's identity, unique over all deployments. */
-function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,13 +1,17 @@
 /** What keeps a delivery going: reading, pushing, sockets, saving, and the alarm for what must happen without being asked. */
+import { Admin } from "../delivery/admin.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { Heritage } from "../delivery/heritage.ts";
 import { lastingMs } from "../delivery/leases.ts";
 import type { Read } from "../delivery/reader.ts";
+import type { Position } from "../log/read.ts";
+import { Changes } from "./changes.ts";
 import { Filler } from "./filler.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Pusher } from "./pusher.ts";
+import type { Answer } from "./rpc.ts";
 import { Sockets } from "./sockets.ts";
-import type { Env } from "./stubs.ts";
+import { catalog, type Env, partition } from "./stubs.ts";
 import type { Waiters } from "./waiters.ts";
 
 /** Acks of pushes and sockets are written down together, by number or after a moment: a crash in between repeats them. */
@@ -15,6 +19,8 @@ const unsavedMax = 256;
 const saveMs = 50;
 /** How often the partition that this one continues is asked for the keys that it has unfinished. */
 const heritageMs = 250;
+/** Heartbeats after which a group that is not durable has lost its last member. */
+const idleBeats = 2;
 /** A push that lags is looked after at least so often, whatever was lost. */
 const watchMs = 10_000;
 
@@ -23,16 +29,21 @@ export class Keeper {
   readonly filler: Filler;
   readonly pusher: Pusher;
   readonly sockets: Sockets;
+  readonly changes: Changes;
   readonly #forwarder: Forwarder;
+  /** The group is gone. */
+  stopped = false;
   #saving: ReturnType<typeof setTimeout> | undefined;
   #armed = Number.POSITIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timed = Number.POSITIVE_INFINITY;
   #running = false;
+  /** When a member was last here, in ms since 1970. */
+  #usedAt = Date.now();
 
   constructor(
     readonly ctx: DurableObjectState,
-    env: Env,
+    readonly env: Env,
     id: string,
     readonly core: Delivery,
     readonly waiters: Waiters,
@@ -41,7 +52,20 @@ export class Keeper {
     this.filler = new Filler(env, id, core, this.heritage);
     this.pusher = new Pusher(this);
     this.sockets = new Sockets(ctx, this);
+    this.changes = new Changes(this, ctx.storage);
     this.#forwarder = new Forwarder(env, core);
+  }
+
+  /** A member is here. */
+  used(): void {
+    this.#usedAt = Date.now();
+  }
+
+  /** No member has been here for some time. */
+  get idle(): boolean {
+    const { push, heartbeatMs } = this.core.state.spec.config;
+    const taken = this.sockets.size > 0 || this.waiters.size > 0 || push !== null;
+    return !taken && Date.now() - this.#usedAt >= idleBeats * heartbeatMs;
   }
 
   /** True where a member could get something now. */
@@ -90,7 +114,7 @@ export class Keeper {
   /** After a change: saves soon, and goes on. */
   settled(): void {
     if (this.core.state.unsaved >= unsavedMax) this.core.state.save();
-    else {
+    else if (this.core.state.spec.config.durable) {
       this.#saving ??= setTimeout(() => {
         this.#saving = undefined;
         this.core.state.save();
@@ -98,6 +122,16 @@ export class Keeper {
       }, saveMs);
     }
     this.kick();
+  }
+
+  /** Moves the place, where the log has it. */
+  async seek(position: Position): Promise<Answer<number>> {
+    const { logId, partition: number } = this.core.state.spec;
+    const offset = await partition(this.env, logId, number, undefined).locate(position);
+    if (!offset.ok) return offset;
+    new Admin(this.core).seek(offset.value, Date.now());
+    this.kick();
+    return offset;
   }
 
   pause(reason: string): void {
@@ -110,6 +144,7 @@ export class Keeper {
   }
 
   stop(reason: string): void {
+    this.stopped = true;
     clearTimeout(this.#saving);
     clearTimeout(this.#timer);
     this.sockets.closeAll(reason);
@@ -146,6 +181,8 @@ export class Keeper {
     const now = Date.now();
     this.core.expire(now, Math.random());
     this.sockets.beat(now);
+    const { durable } = this.core.state.spec.config;
+    if (!durable && this.idle) return this.#leave();
     this.core.state.saveLeases(now);
     this.core.state.settleFloor();
     await this.#forwarder.run();
@@ -153,13 +190,23 @@ export class Keeper {
     this.arm();
   }
 
+  /** The catalog decides: other partitions may have members. */
+  async #leave(): Promise<void> {
+    const { namespace, stream, group, groupId } = this.core.state.spec;
+    this.used();
+    this.arm();
+    await catalog(this.env, namespace).leaveGroup(stream, group, groupId);
+  }
+
   #wakeAt(now: number): number {
     const { core, pusher, sockets } = this;
     const { state } = core;
     const times: number[] = [];
+    const { durable, heartbeatMs } = state.spec.config;
+    if (!durable) times.push(now + idleBeats * heartbeatMs);
     if (state.leases.size > 0) times.push(now + lastingMs);
     if (state.letters.forwarding > 0) times.push(this.#forwarder.notBefore);
-    if (sockets.size > 0) times.push(now + state.spec.config.heartbeatMs / 2);
+    if (sockets.size > 0) times.push(now + heartbeatMs / 2);
     const pushes = pusher.target !== null && state.paused === undefined;
     if (pushes || sockets.size > 0) {
       times.push(core.nextAt());

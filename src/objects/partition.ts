@@ -10,7 +10,7 @@ import type { Batch, Spec } from "../log/spec.ts";
 import { objectSql } from "../platform/sql.ts";
 import { GroupCommit } from "./commit.ts";
 import { Followers } from "./followers.ts";
-import type { Answer, Moved, PageAnswer, PartitionRpc, ReadCall } from "./rpc.ts";
+import type { Answer, Appended, Moved, PageAnswer, PartitionRpc, ReadCall } from "./rpc.ts";
 import { delivery, type Env } from "./stubs.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -48,12 +48,7 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
     return this.#with((log) => ok(log.handOn(Date.now())));
   }
 
-  async append(
-    version: number,
-    bytes: Uint8Array,
-    hashes: Uint32Array,
-    terms?: Terms,
-  ): Promise<Answer<readonly Run[]> | number> {
+  async append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms?: Terms): Promise<Appended> {
     const log = this.#log;
     if (log === undefined || log.spec.version !== version) return this.#moved();
     const answer = await this.#commit.add({ bytes, hashes, terms: terms ?? noTerms });

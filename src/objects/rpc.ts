@@ -4,9 +4,8 @@ import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import type { Group } from "../catalog/groups.ts";
 import type { Listed, Stream } from "../catalog/stream.ts";
-import type { LaneView, Status, Which } from "../delivery/admin.ts";
+import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
-import type { Letter } from "../delivery/letters.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/state.ts";
 import type { Inheritance } from "../log/inheritance.ts";
@@ -23,6 +22,9 @@ export interface Moved {
 }
 
 export type Answer<T> = Result<T> | Moved;
+
+/** Verdicts, or the offset of the first record where all were appended one after another. */
+export type Appended = Answer<readonly Run[]> | number;
 
 export interface ReadCall extends ReadTerms {
   /** The delivery that reads, so that it is told of what comes after. */
@@ -52,12 +54,7 @@ export interface PartitionRpc {
    * Appends a `Batch`, whose parts travel flat. A number says the common answer, and costs a fraction of an object on its way: every
    * record was appended, the first at that offset, the others after it.
    */
-  append(
-    version: number,
-    bytes: Uint8Array,
-    hashes: Uint32Array,
-    terms?: Terms,
-  ): Promise<Answer<readonly Run[]> | number>;
+  append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms?: Terms): Promise<Appended>;
   read(call: ReadCall): Promise<Answer<PageAnswer>>;
   facts(): Promise<Answer<Facts>>;
   /** The offset that a position names. */
@@ -135,17 +132,14 @@ export interface DeliveryRpc {
   ack(receipts: readonly string[]): Promise<Answer<readonly Refused[]>>;
   nack(receipts: readonly string[], delayMs?: number, reason?: string): Promise<Answer<readonly Refused[]>>;
   extend(receipts: readonly string[], ackTimeoutMs?: number): Promise<Answer<readonly Refused[]>>;
-  status(): Promise<Answer<Status>>;
-  /** With a reason, stands still; with null, goes on. */
-  pause(reason: string | null): Promise<Answer<undefined>>;
+  /** What an operator asks; see `Admin`. */
+  admin<N extends OrderName>(order: N, ...args: OrderArgs<N>): Promise<Answer<OrderValue<N>>>;
+  /** Moves its place, and answers the offset. */
   seek(position: Position): Promise<Answer<number>>;
-  lanes(): Promise<Answer<readonly LaneView[]>>;
-  lane(id: number, order: "resume" | "skip"): Promise<Answer<undefined>>;
-  letters(after: number, limit: number): Promise<Answer<readonly Letter[]>>;
-  redrive(which: Which, body?: Uint8Array): Promise<Answer<undefined>>;
-  discard(which: Which): Promise<Answer<undefined>>;
   attempts(): Promise<Answer<readonly Attempt[]>>;
   unfinished(): Promise<Answer<Unfinished>>;
+  /** True where no member has been here for some time. */
+  idle(): Promise<boolean>;
   destroy(groupId: string): Promise<void>;
 }
 
@@ -170,6 +164,8 @@ export interface CatalogRpc {
   ): Promise<Result<{ group: Group; created: boolean }>>;
   setPaused(stream: string, name: string, paused: boolean): Promise<Result<Group>>;
   dropGroup(stream: string, name: string): Promise<Result<undefined>>;
+  /** A group that is not durable has no member left on a partition: it goes, if that is so on all of them. */
+  leaveGroup(stream: string, name: string, groupId: string): Promise<void>;
   register(name: string): Promise<void>;
   unregister(name: string): Promise<void>;
   namespaces(query: ListQuery): Promise<Listed<{ name: string; created: number }>>;

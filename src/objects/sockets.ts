@@ -45,7 +45,9 @@ export class Sockets {
     return false;
   }
 
-  accept(name: string): Response {
+  accept(request: Request): Response {
+    if (this.#members.size >= limits.socketsMax) return new Response(null, { status: 429 });
+    const name = new URL(request.url).searchParams.get("member") ?? "socket";
     const { 0: client, 1: server } = new WebSocketPair();
     const member: Member = { id: `${name}#${crypto.randomUUID().slice(0, 8)}`, credits: 0, seen: Date.now() };
     this.ctx.acceptWebSocket(server);

@@ -1,6 +1,7 @@
 /** How the catalog's decisions reach partitions and deliveries. */
 import type { Catalog } from "../catalog/catalog.ts";
 import type { TellRow } from "../catalog/group-store.ts";
+import { deliveriesOf } from "../catalog/groups.ts";
 import { active } from "../catalog/map.ts";
 import type { Stream } from "../catalog/stream.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
@@ -60,6 +61,15 @@ export class Telling {
     if (!answer.ok) throw new Error(`the delivery ${id}/${number} cannot begin: ${JSON.stringify(answer)}`);
   }
 
+  /** Whether no partition has a member of the group. */
+  async idle(name: string, groupId: string): Promise<boolean> {
+    const stream = this.core.stream(name);
+    if (!stream.ok) return true;
+    const id = deliveriesOf(stream.value.logId, groupId);
+    const idle = await Promise.all(this.core.opened(id).map((number) => delivery(this.env, id, number).idle()));
+    return idle.every((one) => one);
+  }
+
   stub(stream: Stream, number: number) {
     return partition(this.env, stream.logId, number, stream.config.placement);
   }
@@ -87,4 +97,9 @@ export class Telling {
 function startOf(start: string | number, number: number): Position {
   const from = readFrom(String(start));
   return from === undefined ? { at: "earliest" } : positionOf(from, number, false);
+}
+
+/** 80 random bits: the identity of a log, or a group, unique over all deployments. */
+export function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -88,12 +88,12 @@ class Model {
 
   /** What no longer stands in the way: dead letters do, where their lane is parked. */
   settle(): void {
-    const { admin, delivery } = this.rig;
+    const { delivery } = this.rig;
     const open = new Set(
       [...delivery.state.lanes.byId.values()].filter((lane) => lane.redriven).map(({ from }) => from),
     );
-    for (const letter of admin.letters(-1, 1_000)) {
-      const parked = admin.lanes().some((lane) => lane.offset === letter.offset && lane.state === "parked");
+    for (const letter of this.rig.letters()) {
+      const parked = this.rig.lanes().some((lane) => lane.offset === letter.offset && lane.state === "parked");
       if (!parked && !open.has(letter.offset)) {
         this.finished.add(letter.offset);
         this.passed.add(letter.offset);
@@ -227,11 +227,11 @@ function run(model: Model, step: Step): void {
       break;
     case "redrive":
       model.settle();
-      value(rig.admin.redrive("all", rig.now));
+      value(rig.admin.redrive("all", undefined, rig.now));
       break;
     case "discard":
       model.settle();
-      for (const { offset } of rig.admin.letters(-1, 1_000)) {
+      for (const { offset } of rig.letters()) {
         model.finished.add(offset);
         model.leases.delete(offset);
       }
@@ -251,7 +251,7 @@ function run(model: Model, step: Step): void {
       if (model.order === "key") rig.configure({ only: step.keys });
       break;
     case "skip": {
-      const lanes = rig.admin.lanes();
+      const lanes = rig.lanes();
       if (lanes.length === 0) break;
       const lane = lanes[step.pick % lanes.length];
       if (rig.admin.skipLane(lane.lane, rig.now).ok) {
@@ -305,7 +305,7 @@ function finish(model: Model): void {
   rig.crash();
   model.leases.clear();
   model.settle();
-  value(rig.admin.redrive("all", rig.now));
+  value(rig.admin.redrive("all", undefined, rig.now));
   for (let round = 0; round < 400; round++) {
     model.expire();
     const redriven = redrivenIn(rig);
@@ -324,5 +324,5 @@ function finish(model: Model): void {
     }
   }
   expect([...model.keys.keys()].filter((offset) => !model.finished.has(offset))).toEqual([]);
-  expect(rig.admin.status()).toMatchObject({ lag: 0, inFlight: 0, head: model.keys.length, deadLetters: 0 });
+  expect(rig.status()).toMatchObject({ lag: 0, inFlight: 0, head: model.keys.length, deadLetters: 0 });
 }

@@ -60,6 +60,18 @@ export class Rig {
     return new Admin(this.delivery);
   }
 
+  status() {
+    return value(this.admin.status(this.now));
+  }
+
+  lanes() {
+    return value(this.admin.lanes(this.now));
+  }
+
+  letters() {
+    return value(this.admin.letters(-1, 1_000, this.now));
+  }
+
   readonly #keys: (string | undefined)[] = [];
 
   keyAt(offset: number): string | undefined {

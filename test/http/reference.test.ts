@@ -29,7 +29,11 @@ test("the document names every route, and each of them answers", async () => {
   );
   for (const route of known) {
     const [method, template] = route.split(" ");
-    const path = template.replace("{ns}", "default").replace("{stream}", "none").replace("{partition}", "0");
+    const path = template
+      .replace("{ns}", "default")
+      .replace("{stream}", "none")
+      .replace("{partition}", "0")
+      .replace("{group}", "none");
     const { json } = await millrace.call(method, path, method === "PUT" || method === "POST" ? "{" : undefined);
     expect(json?.code, route).not.toBe("unknown-route");
     expect(json?.code, route).not.toBe("method-not-allowed");

@@ -43,13 +43,13 @@ describe("order by key", () => {
     r.append(Array.from({ length: 5_000 }, (_, i) => `k${i % 50}`));
     const acked = r.drain(({ key }) => key === "k7");
     expect(acked.length).toBe(4_900);
-    expect(r.admin.status()).toMatchObject({ deadLetters: 1, lanes: { parked: 1 } });
+    expect(r.status()).toMatchObject({ deadLetters: 1, lanes: { parked: 1 } });
     r.delivery.state.check();
     r.crash();
     expect(r.drain()).toEqual([]);
-    r.admin.redrive("all", r.now);
+    r.admin.redrive("all", undefined, r.now);
     expect(r.drain().length).toBe(100);
-    expect(r.admin.status()).toMatchObject({ deadLetters: 0, lag: 0, head: 5_000, lanes: { parked: 0 } });
+    expect(r.status()).toMatchObject({ deadLetters: 0, lag: 0, head: 5_000, lanes: { parked: 0 } });
   });
 });
 

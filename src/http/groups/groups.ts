@@ -100,7 +100,7 @@ export async function deleteGroup(env: Env, names: Names): Promise<Response> {
 export async function groupStatus(env: Env, names: Names): Promise<Response> {
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
-  const statuses = await askAll(env, target.value, (delivery) => delivery.status());
+  const statuses = await askAll(env, target.value, (delivery) => delivery.admin("status"));
   if (!statuses.ok) return problem(statuses.refusal);
   const all = statuses.value.map(({ value }) => value);
   const now = Date.now();
@@ -144,8 +144,8 @@ export async function pauseGroup(request: Request, env: Env, names: Names, pause
   if (!set.ok) return problem(set.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
-  const reason = paused ? (body.value.reason ?? "paused by an operator") : null;
-  const done = await askAll(env, target.value, (delivery) => delivery.pause(reason));
+  const reason = body.value.reason ?? "paused by an operator";
+  const done = await askAll(env, target.value, (one) => (paused ? one.admin("pause", reason) : one.admin("resume")));
   return answer(done, () => view(names, set.value));
 }
 

@@ -2,12 +2,13 @@
 import type { z } from "zod";
 import { ok, type Result } from "../../../schemas/errors.ts";
 import { laneBody, lettersBody, lettersQuery, redriveBody } from "../../../schemas/group.ts";
-import type { LaneView } from "../../delivery/admin.ts";
+import type { LaneView, Which } from "../../delivery/admin.ts";
 import type { Letter } from "../../delivery/letters.ts";
 import { concat, encodeText } from "../../lib/bytes.ts";
 import { eachRecord, readHeader } from "../../log/frame.ts";
 import { JsonWriter } from "../../log/json.ts";
 import { decodeRecord, FrameWriter, kinds } from "../../log/record.ts";
+import type { DeliveryRpc } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { query, readJson } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
@@ -35,7 +36,9 @@ export async function listLetters(request: Request, env: Env, names: Names): Pro
   for (const partition of partitions) {
     if (found.length > limit) break;
     const start = partition === from.partition ? from.number : -1;
-    const some = await askDelivery(env, target.value, partition, (one) => one.letters(start, limit + 1 - found.length));
+    const some = await askDelivery(env, target.value, partition, (one) =>
+      one.admin("letters", start, limit + 1 - found.length),
+    );
     if (some === undefined) continue;
     if (!some.ok) return problem(some.refusal);
     found.push(...some.value.map((letter) => ({ partition, letter })));
@@ -77,11 +80,11 @@ export async function redrive(request: Request, env: Env, names: Names): Promise
   if (!("letter" in value)) return eachLetter(env, target.value, value, "redrive");
   const { partition, number } = idOf(value.letter);
   if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
-  const found = await askDelivery(env, target.value, partition, (one) => one.letters(number - 1, 1));
+  const found = await askDelivery(env, target.value, partition, (one) => one.admin("letters", number - 1, 1));
   const letter = found?.ok ? found.value.find(({ offset }) => offset === number) : undefined;
   if (letter === undefined) return problem(noLetter(value.letter));
   const edited = "data" in value ? edit(letter, value.data) : undefined;
-  const done = await askDelivery(env, target.value, partition, (one) => one.redrive([number], edited));
+  const done = await askDelivery(env, target.value, partition, (one) => one.admin("redrive", [number], edited));
   return answer(done ?? { ok: false, refusal: noLetter(value.letter) }, () => ({ redriven: 1 }));
 }
 
@@ -111,6 +114,9 @@ export async function discard(request: Request, env: Env, names: Names): Promise
   return eachLetter(env, target.value, body.value, "discard");
 }
 
+const give = (one: DeliveryRpc, order: "redrive" | "discard", which: Which) =>
+  order === "redrive" ? one.admin("redrive", which, undefined) : one.admin("discard", which);
+
 const past = { redrive: "redriven", discard: "discarded" } as const;
 
 async function eachLetter(
@@ -121,9 +127,9 @@ async function eachLetter(
 ): Promise<Response> {
   if ("all" in which) {
     const counted = await askAll(env, target, async (one) => {
-      const status = await one.status();
+      const status = await one.admin("status");
       if (!status.ok) return status;
-      const done = await one[order]("all");
+      const done = await give(one, order, "all");
       return done.ok ? ok(status.value.deadLetters) : done;
     });
     return answer(counted, (list) => ({ [past[order]]: list.reduce((sum, { value }) => sum + value, 0) }));
@@ -131,7 +137,13 @@ async function eachLetter(
   const byPartition = Map.groupBy(which.letters.map(idOf), ({ partition }) => partition);
   for (const [partition, ids] of byPartition) {
     if (!target.partitions.includes(partition)) return problem(noPartition(partition).refusal);
-    const done = await askDelivery(env, target, partition, (one) => one[order](ids.map(({ number }) => number)));
+    const done = await askDelivery(env, target, partition, (one) =>
+      give(
+        one,
+        order,
+        ids.map(({ number }) => number),
+      ),
+    );
     if (done === undefined) return problem(noLetter(`${partition}.${ids[0].number}`));
     if (!done.ok) return problem(done.refusal);
   }
@@ -139,7 +151,7 @@ async function eachLetter(
 }
 
 export async function listLanes(env: Env, names: Names): Promise<Response> {
-  return overAll(env, names, "lanes", (one) => one.lanes(), showLane);
+  return overAll(env, names, "lanes", (one) => one.admin("lanes"), showLane);
 }
 
 const showLane = ({ lane, due, tries, ...rest }: LaneView, partition: number) => ({
@@ -186,7 +198,9 @@ export async function orderLane(request: Request, env: Env, names: Names, order:
   if (!target.ok) return problem(target.refusal);
   const { partition, number } = idOf(body.value.lane);
   if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
-  const done = await askDelivery(env, target.value, partition, (one) => one.lane(number, order));
+  const done = await askDelivery(env, target.value, partition, (one) =>
+    order === "resume" ? one.admin("resumeLane", number) : one.admin("skipLane", number),
+  );
   const result: Result<undefined> = done ?? {
     ok: false,
     refusal: { code: "lane-not-found", detail: `there is no lane ${body.value.lane}` },

@@ -1,0 +1,19 @@
+import type { z } from "zod";
+import type { ErrorCode } from "../../schemas/errors.ts";
+
+/** What the reference says of one method of a route. */
+export interface Operation {
+  readonly summary: string;
+  readonly detail?: string;
+  readonly query?: z.ZodType;
+  readonly body?: z.ZodType;
+  /** Media types of the body besides JSON. */
+  readonly bodyTypes?: readonly string[];
+  /** Headers of the request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Status and body of the good answers. */
+  readonly answers: Readonly<
+    Record<number, { readonly says: string; readonly body?: z.ZodType; readonly types?: readonly string[] }>
+  >;
+  readonly refusals: readonly ErrorCode[];
+}
