@@ -38,6 +38,10 @@ export class Catalog {
     return this.#store.namespace(this.namespace) ?? (this.namespace === always ? 0 : undefined);
   }
 
+  describe(): Result<number> {
+    return this.created === undefined ? this.#missing() : ok(this.created);
+  }
+
   create(now: number): { created: boolean; since: number } {
     const since = this.created;
     if (since !== undefined) return { created: false, since };

@@ -22,9 +22,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async describe(): Promise<Result<number>> {
-    const since = this.#core.created;
-    if (since !== undefined) return ok(since);
-    return refuse("namespace-not-found", `the namespace '${this.ctx.id.name}' does not exist; create it with PUT`);
+    return this.#core.describe();
   }
 
   async create() {
@@ -99,9 +97,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async leaveGroup(stream: string, name: string, groupId: string) {
-    const group = this.#ofStream(stream, (of) => this.#core.groups.get(of, name));
-    if (!group.ok || group.value.id !== groupId || group.value.config.durable) return;
-    if (await this.telling.idle(stream, groupId)) await this.dropGroup(stream, name);
+    if (await this.telling.deserted(stream, name, groupId)) await this.dropGroup(stream, name);
   }
 
   #ofStream<T>(name: string, ask: (stream: Stream) => Result<T>): Result<T> {

@@ -193,7 +193,6 @@ export class Keeper {
   /** The catalog decides: other partitions may have members. */
   async #leave(): Promise<void> {
     const { namespace, stream, group, groupId } = this.core.state.spec;
-    this.used();
     this.arm();
     await catalog(this.env, namespace).leaveGroup(stream, group, groupId);
   }

@@ -61,10 +61,11 @@ export class Telling {
     if (!answer.ok) throw new Error(`the delivery ${id}/${number} cannot begin: ${JSON.stringify(answer)}`);
   }
 
-  /** Whether no partition has a member of the group. */
-  async idle(name: string, groupId: string): Promise<boolean> {
+  /** Whether a group is one that goes with its last member, and no partition has a member of it. */
+  async deserted(name: string, group: string, groupId: string): Promise<boolean> {
     const stream = this.core.stream(name);
-    if (!stream.ok) return true;
+    const found = stream.ok ? this.core.groups.get(stream.value, group) : stream;
+    if (!stream.ok || !found.ok || found.value.id !== groupId || found.value.config.durable) return false;
     const id = deliveriesOf(stream.value.logId, groupId);
     const idle = await Promise.all(this.core.opened(id).map((number) => delivery(this.env, id, number).idle()));
     return idle.every((one) => one);

@@ -10,7 +10,7 @@ import { readReceipt } from "../../delivery/receipt.ts";
 import { deliveryObject, type Env } from "../../objects/stubs.ts";
 import { problem } from "../problem.ts";
 import type { Names } from "./groups.ts";
-import { type GroupRoute, groupRoute, noPartition } from "./route.ts";
+import { type GroupRoute, groupRoute, noPartition, openPartition } from "./route.ts";
 
 /** How often a relay looks for partitions that have come to be. */
 const lookMs = 5_000;
@@ -42,14 +42,20 @@ export async function live(request: Request, env: Env, names: Names): Promise<Re
   return new Response(null, { status: 101, webSocket: client });
 }
 
-/** A delivery's own socket. Unavailable where the partition holds nothing yet. */
+/** A delivery's own socket. */
 async function open(env: Env, target: GroupRoute, partition: number, member: string): Promise<Result<Response>> {
   const id = deliveriesOf(target.route.stream.logId, target.group.id);
   const url = `http://delivery/?member=${encodeURIComponent(member)}`;
-  const response = await deliveryObject(env, id, partition).fetch(url, { headers: { upgrade: "websocket" } });
+  const call = () => deliveryObject(env, id, partition).fetch(url, { headers: { upgrade: "websocket" } });
+  let response = await call();
+  if (response.status === 404) {
+    const opened = await openPartition(env, target, partition);
+    if (!opened.ok) return opened;
+    response = await call();
+  }
   if (response.status === 101) return ok(response);
   if (response.status === 429) return refuse("too-many", `the group has ${limits.socketsMax} sockets on the partition`);
-  return refuse("unavailable", "nothing was appended to the partition yet");
+  return refuse("unavailable", "the partition is not there yet");
 }
 
 interface Upstream {

@@ -9,7 +9,7 @@ import type { Env } from "../../objects/stubs.ts";
 import { readJson } from "../parse.ts";
 import { json, problem } from "../problem.ts";
 import type { Names } from "./groups.ts";
-import { askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";
+import { askDelivery, type GroupRoute, groupRoute, noPartition, openPartition } from "./route.ts";
 
 /** Several partitions are waited for in slices: those that are not answered are left waiting, which must not last. */
 const sliceMs = 2_000;
@@ -40,6 +40,7 @@ interface Got {
 
 class Receiving {
   readonly #until: number;
+  #opened = false;
 
   constructor(
     readonly env: Env,
@@ -118,7 +119,13 @@ class Receiving {
     if (!fresh.ok) return fresh;
     this.target = fresh.value;
     const left = this.#until - Date.now();
-    if (left > 0) await scheduler.wait(Math.min(left, emptyPauseMs));
+    if (left <= 0) return ok(undefined);
+    // Somebody waits for what is to come: it will come to a partition that is there.
+    const opened = await Promise.all(this.#partitions().map((one) => openPartition(this.env, this.target, one)));
+    const refused = opened.find((one) => !one.ok);
+    if (refused !== undefined) return refused;
+    if (this.#opened) await scheduler.wait(Math.min(left, emptyPauseMs));
+    this.#opened = true;
     return ok(undefined);
   }
 
@@ -127,7 +134,11 @@ class Receiving {
     const waitMs = Math.min(sliceMs, Math.max(0, this.#until - Date.now()));
     const asked = this.#partitions().map(async (partition) => {
       const answer = await askDelivery(this.env, this.target, partition, (one) => one.ready(waitMs));
-      if (answer === undefined) await scheduler.wait(waitMs);
+      if (answer === undefined) {
+        const opened = await openPartition(this.env, this.target, partition);
+        if (!opened.ok) return opened;
+        await scheduler.wait(emptyPauseMs);
+      }
       return answer;
     });
     const first = await Promise.race(asked);

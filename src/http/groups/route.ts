@@ -76,6 +76,19 @@ export async function askDelivery<T>(
   }
 }
 
+/** Sees to it that a partition, and the group's delivery on it, is there: somebody waits for what will be appended. */
+export async function openPartition(env: Env, target: GroupRoute, partition: number): Promise<Result<undefined>> {
+  const { namespace, stream } = target.route;
+  // A partition that was split before it held anything never will.
+  if (stream.map[partition]?.sealed) return ok(undefined);
+  try {
+    const opened = await catalog(env, namespace).open(stream.name, partition);
+    return opened.ok ? ok(undefined) : opened;
+  } catch (error) {
+    return thrown(error);
+  }
+}
+
 /** Asks every delivery of a group; those that are not there yet are left out. The first refusal is the answer. */
 export async function askAll<T>(
   env: Env,

@@ -1,0 +1,270 @@
+/** Members that hold a socket: credits, acks, lost and silent sockets, broken protocol, several partitions. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Service, service, token } from "./service.ts";
+
+let millrace: Service;
+beforeAll(async () => {
+  millrace = await service();
+});
+afterAll(() => millrace.end());
+
+interface Delivered {
+  partition: number;
+  offset: number;
+  key?: string;
+  data: unknown;
+  receipt: string;
+  attempt: number;
+}
+
+interface Message {
+  type: string;
+  deliveries?: Delivered[];
+  code?: string;
+  refused?: { code: string }[];
+  member?: string;
+}
+
+/** A member, and what it was sent. */
+class Member {
+  readonly messages: Message[] = [];
+  readonly deliveries: Delivered[] = [];
+  closed: { code: number; reason: string } | undefined;
+
+  private constructor(readonly socket: WebSocket) {
+    socket.addEventListener("message", ({ data }) => {
+      if (data === "pong") return void this.messages.push({ type: "pong" });
+      const message = JSON.parse(String(data)) as Message;
+      this.messages.push(message);
+      this.deliveries.push(...(message.deliveries ?? []));
+    });
+    socket.addEventListener("close", ({ code, reason }) => {
+      this.closed = { code, reason };
+    });
+  }
+
+  static async open(path: string): Promise<Member> {
+    const url = `${millrace.url.replace("http", "ws")}${path}/live`;
+    // Node's WebSocket takes headers, which the type of browsers does not know.
+    const socket = new WebSocket(url, { headers: { authorization: `Bearer ${token}` } } as unknown as string[]);
+    const member = new Member(socket);
+    await new Promise((resolve, reject) => {
+      socket.addEventListener("open", resolve);
+      socket.addEventListener("error", () => reject(new Error("the socket did not open")));
+    });
+    return member;
+  }
+
+  send(message: object): void {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  async until(count: number): Promise<Delivered[]> {
+    await expect.poll(() => this.deliveries.length, { timeout: 10_000, interval: 5 }).toBeGreaterThanOrEqual(count);
+    return this.deliveries;
+  }
+
+  ack(...deliveries: Delivered[]): void {
+    this.send({ type: "ack", receipts: deliveries.map(({ receipt }) => receipt) });
+  }
+}
+
+let count = 0;
+/** A stream with a group; its paths. */
+async function fresh(config: object = {}, partitions = 1) {
+  const stream = `/v1/default/streams/sockets-${count++}`;
+  await millrace.call("PUT", stream, { partitions });
+  const group = `${stream}/groups/g`;
+  expect((await millrace.call("PUT", group, config)).status).toBe(201);
+  const append = (...keys: string[]) =>
+    millrace.call("POST", `${stream}/records`, { records: keys.map((key, index) => ({ key, data: index })) });
+  const status = async () => (await millrace.call("GET", `${group}/status`)).json;
+  return { stream, group, append, status };
+}
+
+describe("a member", () => {
+  test("gets as many deliveries as it has credits for, and more when it gives more", async () => {
+    const { group, append } = await fresh();
+    await append("a", "b", "c", "d", "e");
+    const member = await Member.open(group);
+    member.send({ type: "credit", credits: 2 });
+    expect((await member.until(2)).map(({ offset }) => offset)).toEqual([0, 1]);
+    member.ack(...member.deliveries);
+    member.send({ type: "credit", credits: 2 });
+    await member.until(4);
+    expect(member.deliveries).toHaveLength(4);
+    member.socket.close();
+  });
+
+  test("that waits gets what is appended, and its acks free the next of the key", async () => {
+    const { group, append, status } = await fresh();
+    const member = await Member.open(group);
+    member.send({ type: "credit", credits: 100 });
+    await append("a", "a", "b");
+    const got = await member.until(2);
+    expect(got.map(({ key, data }) => [key, data])).toEqual([
+      ["a", 0],
+      ["b", 2],
+    ]);
+    member.ack(...got);
+    await member.until(3);
+    expect(member.deliveries[2]).toMatchObject({ key: "a", data: 1, attempt: 1 });
+    member.ack(member.deliveries[2]);
+    await expect.poll(async () => (await status()).lag).toBe(0);
+    member.socket.close();
+  });
+
+  test("that nacks gets the record again after the delay, with the attempt counted", async () => {
+    const { group, append } = await fresh();
+    await append("a");
+    const member = await Member.open(group);
+    member.send({ type: "credit", credits: 10 });
+    const [first] = await member.until(1);
+    member.send({ type: "nack", receipts: [first.receipt], delayMs: 50, reason: "not yet" });
+    const [, again] = await member.until(2);
+    expect(again).toMatchObject({ offset: 0, attempt: 2 });
+    member.socket.close();
+  });
+
+  test("shares with the others, and leaves them its records when its socket closes", async () => {
+    const { group, append, status } = await fresh({ ackTimeoutMs: 60_000 });
+    await append("a", "b", "c", "d");
+    const [one, other] = [await Member.open(group), await Member.open(group)];
+    one.send({ type: "credit", credits: 2 });
+    await one.until(2);
+    other.send({ type: "credit", credits: 10 });
+    await other.until(2);
+    const together = [...one.deliveries, ...other.deliveries].map(({ offset }) => offset);
+    expect(together.sort()).toEqual([0, 1, 2, 3]);
+    expect((await status()).members).toHaveLength(2);
+    one.socket.close();
+    // At once: not when the lease runs out.
+    await other.until(4);
+    expect(
+      other.deliveries
+        .slice(2)
+        .map(({ offset }) => offset)
+        .sort(),
+    ).toEqual(one.deliveries.map(({ offset }) => offset));
+    other.socket.close();
+  });
+
+  test("that falls silent is closed, and its leases return; one that says ping is not", async () => {
+    const { group, append } = await fresh({ heartbeatMs: 1_000, ackTimeoutMs: 60_000 });
+    await append("a");
+    const silent = await Member.open(group);
+    silent.send({ type: "credit", credits: 1 });
+    await silent.until(1);
+    const alive = await Member.open(group);
+    alive.send({ type: "credit", credits: 1 });
+    const beat = setInterval(() => alive.socket.send("ping"), 200);
+    const [again] = await alive.until(1);
+    expect(again.offset).toBe(0);
+    await expect.poll(() => silent.closed?.code, { timeout: 5_000 }).toBe(4000);
+    expect(alive.closed).toBeUndefined();
+    expect(alive.messages.some(({ type }) => type === "pong")).toBe(true);
+    clearInterval(beat);
+    alive.socket.close();
+  });
+
+  test("is told of receipts that are somebody else's by now", async () => {
+    const { group, append } = await fresh({ ackTimeoutMs: 100, backoff: [0] });
+    await append("a");
+    const member = await Member.open(group);
+    member.send({ type: "credit", credits: 10 });
+    const [first] = await member.until(1);
+    await member.until(2);
+    member.ack(first);
+    await expect
+      .poll(() => member.messages.find(({ type }) => type === "refused")?.refused?.[0].code)
+      .toBe("stale-lease");
+    member.socket.close();
+  });
+});
+
+describe("the protocol", () => {
+  test.each([
+    ["no JSON", "{"],
+    ["an unknown type", '{"type":"subscribe"}'],
+    ["an unknown field", '{"type":"credit","credits":1,"more":1}'],
+    ["no credits", '{"type":"credit","credits":0}'],
+    ["too many credits", '{"type":"credit","credits":10001}'],
+    ["no receipts", '{"type":"ack","receipts":[]}'],
+  ])("is broken by %s: the socket is closed with a reason, and the others go on", async (_what, text) => {
+    const { group, append } = await fresh();
+    const [broken, other] = [await Member.open(group), await Member.open(group)];
+    broken.socket.send(text);
+    await expect.poll(() => broken.closed?.code).toBe(1008);
+    expect(broken.messages.find(({ type }) => type === "error")?.code).toBe("invalid");
+    other.send({ type: "credit", credits: 1 });
+    await append("a");
+    await other.until(1);
+    other.socket.close();
+  });
+
+  test("is a WebSocket's: a plain GET is told so, and one without a token learns nothing", async () => {
+    const { group } = await fresh();
+    expect(await millrace.call("GET", `${group}/live`)).toMatchObject({
+      status: 426,
+      json: { code: "upgrade-required" },
+    });
+    expect((await fetch(`${millrace.url}${group}/live`)).status).toBe(401);
+  });
+
+  test("ends when the group is deleted", async () => {
+    const { group, append } = await fresh();
+    await append("a");
+    const member = await Member.open(group);
+    member.send({ type: "credit", credits: 1 });
+    await member.until(1);
+    await millrace.call("DELETE", group);
+    await expect.poll(() => member.closed !== undefined).toBe(true);
+    expect(member.closed?.reason).toContain("deleted");
+  });
+});
+
+describe("several partitions on one socket", () => {
+  test("deliver everything once, in order per key, and acks find their partition", async () => {
+    const { group, append, status } = await fresh({}, 4);
+    const keys = Array.from({ length: 200 }, (_, index) => `k${index % 20}`);
+    const member = await Member.open(group);
+    member.send({ type: "credit", credits: 16 });
+    member.socket.addEventListener("message", ({ data }) => {
+      const { deliveries } = JSON.parse(String(data)) as Message;
+      if (deliveries === undefined) return;
+      member.ack(...deliveries);
+      member.send({ type: "credit", credits: deliveries.length });
+    });
+    await append(...keys);
+    await member.until(200);
+    const seen = new Map<string, unknown[]>();
+    for (const { key, data } of member.deliveries) seen.set(key!, [...(seen.get(key!) ?? []), data]);
+    for (const data of seen.values()) expect(data).toEqual([...data].sort((a, b) => Number(a) - Number(b)));
+    await expect.poll(async () => (await status()).lag).toBe(0);
+    expect(member.deliveries).toHaveLength(200);
+    expect(new Set(member.deliveries.map(({ partition }) => partition)).size).toBe(4);
+    member.socket.close();
+  });
+
+  test("come to be while the socket is open", async () => {
+    const { stream, group, append } = await fresh({}, 1);
+    const member = await Member.open(group);
+    member.send({ type: "credit", credits: 100 });
+    await append("a");
+    await member.until(1);
+    expect(member.deliveries[0].data).toBe(0);
+    expect((await millrace.call("GET", stream)).status).toBe(200);
+    member.socket.close();
+  });
+});
+
+test("a group that is not durable goes with its last member", async () => {
+  const { group, append } = await fresh({ durable: false, heartbeatMs: 1_000, start: "latest" });
+  const member = await Member.open(group);
+  member.send({ type: "credit", credits: 1 });
+  await append("a");
+  await member.until(1);
+  expect((await millrace.call("GET", group)).status).toBe(200);
+  member.socket.close();
+  await expect.poll(async () => (await millrace.call("GET", group)).status, { timeout: 10_000 }).toBe(404);
+});
