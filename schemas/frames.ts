@@ -29,6 +29,9 @@ export const groupMessage = z.discriminatedUnion("type", [
       z.object({ partition: z.number().int(), from: z.number().int(), to: z.number().int(), why: z.string() }),
     ),
   }),
+  z
+    .object({ type: z.literal("split") })
+    .describe("The partition was split, and its records are finished: connect again for those that continue it."),
   z.object({ type: z.literal("error"), code: z.string(), detail: z.string(), fatal: z.boolean() }),
 ]);
 export type GroupMessage = z.infer<typeof groupMessage>;

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core } from "../catalog/catalog.ts";

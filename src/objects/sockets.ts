@@ -12,6 +12,8 @@ import { JsonWriter } from "../log/json.ts";
 
 interface Member {
   readonly id: string;
+  /** It is a Worker's, which looks after the other partitions itself. */
+  readonly relayed: boolean;
   credits: number;
   /** When it last said anything, in ms since 1970. */
   seen: number;
@@ -26,6 +28,7 @@ export interface SocketHost {
 
 export class Sockets {
   readonly #members = new Map<WebSocket, Member>();
+  readonly #told = new WeakSet<WebSocket>();
 
   constructor(
     readonly ctx: DurableObjectState,
@@ -47,9 +50,11 @@ export class Sockets {
 
   accept(request: Request): Response {
     if (this.#members.size >= limits.socketsMax) return new Response(null, { status: 429 });
-    const name = new URL(request.url).searchParams.get("member") ?? "socket";
+    const { searchParams } = new URL(request.url);
+    const name = searchParams.get("member") ?? "socket";
     const { 0: client, 1: server } = new WebSocketPair();
-    const member: Member = { id: `${name}#${crypto.randomUUID().slice(0, 8)}`, credits: 0, seen: Date.now() };
+    const id = `${name}#${crypto.randomUUID().slice(0, 8)}`;
+    const member: Member = { id, relayed: searchParams.has("relayed"), credits: 0, seen: Date.now() };
     this.ctx.acceptWebSocket(server);
     this.#members.set(server, member);
     server.serializeAttachment(member);
@@ -102,6 +107,7 @@ export class Sockets {
       }
     }
     this.#tellLost();
+    this.#tellSplit();
     return sum;
   }
 
@@ -155,6 +161,20 @@ export class Sockets {
     send(socket, { type: "error", code, detail, fatal: true });
     socket.close(1008, detail.slice(0, 120));
     this.closed(socket, "it broke the protocol");
+  }
+
+  /** The partition was split, and is finished: its members are wanted elsewhere. */
+  #tellSplit(): void {
+    const { state } = this.host.core;
+    const over = state.sealed && state.known !== undefined && state.cursor >= state.known;
+    if (!over || state.window.size > 0 || state.lanes.size > 0) return;
+    for (const [socket, member] of [...this.#members]) {
+      if (!this.#told.has(socket)) send(socket, { type: "split" });
+      this.#told.add(socket);
+      if (member.relayed) continue;
+      socket.close(4002, "the partition was split; connect again");
+      this.closed(socket, "the partition was split");
+    }
   }
 
   #tellLost(): void {

@@ -247,14 +247,39 @@ describe("several partitions on one socket", () => {
   });
 
   test("come to be while the socket is open", async () => {
+    const { stream, group, append, status } = await fresh({}, 2);
+    const member = await Member.open(group);
+    const keys = Array.from({ length: 60 }, (_, index) => `k${index % 12}`);
+    member.socket.addEventListener("message", ({ data }) => {
+      const { deliveries } = JSON.parse(String(data)) as Message;
+      if (deliveries !== undefined) member.ack(...deliveries);
+    });
+    member.send({ type: "credit", credits: 1_000 });
+    await append(...keys);
+    await member.until(60);
+    expect((await millrace.call("PUT", stream, { partitions: 8 })).status).toBe(200);
+    await append(...keys);
+    await member.until(120);
+    const partitions = new Set(member.deliveries.slice(60).map(({ partition }) => partition));
+    expect(Math.min(...partitions)).toBeGreaterThan(1);
+    for (const key of new Set(keys)) {
+      const data = member.deliveries.filter((one) => one.key === key).map((one) => Number(one.data));
+      const each = keys.flatMap((one, index) => (one === key ? [index] : []));
+      expect(data).toEqual([...each, ...each]);
+    }
+    await expect.poll(async () => (await status()).lag).toBe(0);
+    member.socket.close();
+  });
+
+  test("of a stream that had one are announced: the member is told to connect again", async () => {
     const { stream, group, append } = await fresh({}, 1);
     const member = await Member.open(group);
-    member.send({ type: "credit", credits: 100 });
+    member.send({ type: "credit", credits: 10 });
     await append("a");
-    await member.until(1);
-    expect(member.deliveries[0].data).toBe(0);
-    expect((await millrace.call("GET", stream)).status).toBe(200);
-    member.socket.close();
+    member.ack(...(await member.until(1)));
+    await millrace.call("PUT", stream, { partitions: 2 });
+    await expect.poll(() => member.closed?.code, { timeout: 5_000 }).toBe(4002);
+    expect(member.messages.at(-1)?.type).toBe("split");
   });
 });
 

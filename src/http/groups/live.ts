@@ -43,9 +43,15 @@ export async function live(request: Request, env: Env, names: Names): Promise<Re
 }
 
 /** A delivery's own socket. */
-async function open(env: Env, target: GroupRoute, partition: number, member: string): Promise<Result<Response>> {
+async function open(
+  env: Env,
+  target: GroupRoute,
+  partition: number,
+  member: string,
+  relayed = false,
+): Promise<Result<Response>> {
   const id = deliveriesOf(target.route.stream.logId, target.group.id);
-  const url = `http://delivery/?member=${encodeURIComponent(member)}`;
+  const url = `http://delivery/?member=${encodeURIComponent(member)}${relayed ? "&relayed" : ""}`;
   const call = () => deliveryObject(env, id, partition).fetch(url, { headers: { upgrade: "websocket" } });
   let response = await call();
   if (response.status === 404) {
@@ -113,7 +119,7 @@ class Relay {
   async #open(target: GroupRoute, partition: number): Promise<void> {
     this.#opening.add(partition);
     try {
-      const opened = await open(this.env, target, partition, this.member);
+      const opened = await open(this.env, target, partition, this.member, true);
       if (!opened.ok || opened.value.webSocket === null) return;
       const socket = opened.value.webSocket;
       if (this.#closed) return void socket.close(1000, "the member has gone");
@@ -163,6 +169,10 @@ class Relay {
     if (typeof data !== "string" || data === "pong") return;
     const message = JSON.parse(data) as { type: string; deliveries?: unknown[] };
     if (message.type === "ready") return;
+    if (message.type === "split") {
+      if (this.only === undefined) void this.#look();
+      return;
+    }
     if (message.type !== "deliveries") {
       this.client.send(data);
       return;
