@@ -15,7 +15,8 @@ import { Waiters } from "./waiters.ts";
 
 /** A group on one partition: the delivery's shell. `Keeper` reads, pushes and arms the alarm; rules are the core's. */
 export class Delivery extends DurableObject<Env> implements DeliveryRpc {
-  #keeper: Keeper | undefined;
+  /** What keeps it going; undefined where the group never was, or is gone. */
+  keeper: Keeper | undefined;
   readonly #waiters = new Waiters();
   /** The catalog's name for the group's deliveries. */
   readonly #id = (this.ctx.id.name ?? "").replace(/\/\d+$/, "");
@@ -23,57 +24,57 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const core = Core.open(objectSql(ctx.storage), limits.lanesMax, Date.now());
-    if (core !== undefined) this.#keeper = this.#keep(core);
+    if (core !== undefined) this.keeper = this.#keep(core);
   }
 
   async configure(spec: DeliverySpec): Promise<Answer<undefined>> {
-    if (this.#keeper === undefined) {
+    if (this.keeper === undefined) {
       const start = await partition(this.env, spec.logId, spec.partition, undefined).follow(this.#id, spec.start);
       if (!start.ok) return start;
       const sql = objectSql(this.ctx.storage);
-      this.#keeper ??= this.#keep(Core.create(sql, spec, start.value, limits.lanesMax, Date.now()));
-    } else this.#keeper.core.configure(spec, Date.now());
-    this.#keeper.kick();
-    this.#keeper.arm();
+      this.keeper ??= this.#keep(Core.create(sql, spec, start.value, limits.lanesMax, Date.now()));
+    } else this.keeper.core.configure(spec, Date.now());
+    this.keeper.kick();
+    this.keeper.arm();
     return ok(undefined);
   }
 
   async wake(from: number, to: number, tail: number, sealed: boolean, bodies: readonly Uint8Array[]): Promise<number> {
-    return this.#keeper?.wake({ from, to, tail, sealed, pieces: bodies.map((body) => ({ body })) }) ?? -1;
+    return this.keeper?.wake({ from, to, tail, sealed, pieces: bodies.map((body) => ({ body })) }) ?? -1;
   }
 
   async receive(call: ReceiveCall): Promise<Answer<Leases>> {
-    if (this.#keeper === undefined) return gone;
+    if (this.keeper === undefined) return gone;
     const acked = call.ack.length === 0 ? ok<Refused[]>([]) : await this.ack(call.ack);
     if (!acked.ok) return acked;
-    return this.#keeper === undefined ? gone : receive(this.#keeper, call, acked.value);
+    return this.keeper === undefined ? gone : receive(this.keeper, call, acked.value);
   }
 
   async ready(waitMs: number): Promise<Answer<boolean>> {
-    return this.#keeper === undefined ? gone : ready(this.#keeper, waitMs);
+    return this.keeper === undefined ? gone : ready(this.keeper, waitMs);
   }
 
   async ack(receipts: readonly string[]): Promise<Answer<Refused[]>> {
-    return this.#keeper?.changes.settle((core) => core.ack(receipts)) ?? gone;
+    return this.keeper?.changes.settle((core) => core.ack(receipts)) ?? gone;
   }
 
   async nack(receipts: readonly string[], delayMs?: number, reason = "nack"): Promise<Answer<Refused[]>> {
     const change: Change = (core) => core.nack(receipts, delayMs, reason, Date.now(), Math.random());
-    return this.#keeper?.changes.settle(change) ?? gone;
+    return this.keeper?.changes.settle(change) ?? gone;
   }
 
   async extend(receipts: readonly string[], ackTimeoutMs?: number): Promise<Answer<Refused[]>> {
     const ms = (core: Core) => ackTimeoutMs ?? core.state.spec.config.ackTimeoutMs;
-    return this.#keeper?.changes.settle((core) => core.extend(receipts, ms(core), Date.now())) ?? gone;
+    return this.keeper?.changes.settle((core) => core.extend(receipts, ms(core), Date.now())) ?? gone;
   }
 
   async seek(position: Position): Promise<Answer<number>> {
-    return this.#keeper === undefined ? gone : this.#keeper.seek(position);
+    return this.keeper === undefined ? gone : this.keeper.seek(position);
   }
 
   /** What an operator asks. It may set something going. */
   async admin<N extends OrderName>(order: N, ...args: OrderArgs<N>): Promise<Answer<OrderValue<N>>> {
-    const keeper = this.#keeper;
+    const keeper = this.keeper;
     if (keeper === undefined) return gone;
     const fulfil = new Admin(keeper.core)[order] as (...args: unknown[]) => Result<OrderValue<N>>;
     const answer = fulfil.call(new Admin(keeper.core), ...args, Date.now());
@@ -83,46 +84,46 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
   }
 
   async attempts() {
-    return this.#keeper === undefined ? gone : ok(this.#keeper.pusher.attempts);
+    return this.keeper === undefined ? gone : ok(this.keeper.pusher.attempts);
   }
 
   async unfinished() {
-    const keeper = this.#keeper;
+    const keeper = this.keeper;
     if (keeper === undefined) return gone;
     await keeper.filler.fill(() => keeper.ready);
     return ok(keeper.heritage.unfinished());
   }
 
   async idle(): Promise<boolean> {
-    return this.#keeper?.idle ?? true;
+    return this.keeper?.idle ?? true;
   }
 
   async destroy(groupId: string): Promise<void> {
-    if (this.#keeper !== undefined && this.#keeper.core.state.spec.groupId !== groupId) return;
-    this.#keeper?.stop("the group was deleted");
-    this.#keeper = undefined;
+    if (this.keeper !== undefined && this.keeper.core.state.spec.groupId !== groupId) return;
+    this.keeper?.stop("the group was deleted");
+    this.keeper = undefined;
     await this.ctx.storage.deleteAll();
   }
 
   /** A member's socket. */
   override async fetch(request: Request): Promise<Response> {
-    return this.#keeper?.sockets.accept(request) ?? new Response(null, { status: 404 });
+    return this.keeper?.sockets.accept(request) ?? new Response(null, { status: 404 });
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
-    this.#keeper?.sockets.message(socket, message);
+    this.keeper?.sockets.message(socket, message);
   }
 
   override async webSocketClose(socket: WebSocket): Promise<void> {
-    this.#keeper?.sockets.closed(socket, "its socket was closed");
+    this.keeper?.sockets.closed(socket, "its socket was closed");
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    this.#keeper?.sockets.closed(socket, "its socket broke");
+    this.keeper?.sockets.closed(socket, "its socket broke");
   }
 
   override async alarm(): Promise<void> {
-    await this.#keeper?.alarm();
+    await this.keeper?.alarm();
   }
 
   #keep(core: Core): Keeper {
