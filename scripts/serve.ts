@@ -1,6 +1,9 @@
-/** `npm run serve`: the self-hosted form, on bare workerd. Options: --host, --port, --data, --inspector. */
+/**
+ * `npm run serve`: the self-hosted form, on bare workerd. Options: --host, --port, --data, --inspector, and
+ * --push-private, which lets groups push to private addresses where the service is not on loopback (there they may).
+ */
 import { parseArgs } from "node:util";
-import { tokenFor, welcome } from "./welcome.ts";
+import { isLoopback, tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
 
 const { values } = parseArgs({
@@ -9,10 +12,12 @@ const { values } = parseArgs({
     port: { type: "string", default: process.env.PORT ?? "8787" },
     data: { type: "string", default: ".millrace/data" },
     inspector: { type: "string" },
+    "push-private": { type: "boolean", default: false },
   },
 });
 const token = tokenFor(values.host);
-const running = await run({ ...values, port: Number(values.port), token }).catch((error: Error) => {
+const privateNetwork = values["push-private"] || isLoopback(values.host);
+const running = await run({ ...values, port: Number(values.port), token, privateNetwork }).catch((error: Error) => {
   console.error(error.message);
   process.exit(1);
 });

@@ -31,6 +31,9 @@ const child = spawn(
     "--show-interactive-dev-session=false",
     "--var",
     `MILLRACE_ROOT_TOKEN:${token}`,
+    // Receivers of pushes are on this machine.
+    "--var",
+    "MILLRACE_PUSH_PRIVATE:1",
   ],
   { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
 );

@@ -15,11 +15,14 @@ Create a stream, append a record, read it back:
 `;
 }
 
+/** Addresses that only this machine can reach. */
+export const isLoopback = (host: string): boolean => ["localhost", "127.0.0.1", "::1"].includes(host);
+
 /** The token of the environment, or on a loopback address the development one. Elsewhere there is no default. */
 export function tokenFor(host: string): string {
   const token = process.env.MILLRACE_ROOT_TOKEN;
   if (token) return token;
-  if (["localhost", "127.0.0.1", "::1"].includes(host)) return developmentToken;
+  if (isLoopback(host)) return developmentToken;
   console.error(`Refusing to serve on ${host} without a token: set MILLRACE_ROOT_TOKEN.`);
   process.exit(1);
 }
