@@ -13,7 +13,7 @@ export interface Status {
   /** Next record to be read. */
   readonly cursor: number;
   readonly tail: number;
-  /** Records that are not finished; those behind a lane's first one are not counted. */
+  /** Records that are not finished. After a restart, those behind a lane's first one count as they are seen again. */
   readonly lag: number;
   readonly oldestUnacked: number | undefined;
   readonly inFlight: number;
@@ -66,7 +66,7 @@ export class Admin {
     const lanes = [...state.lanes.byId.values()];
     const count = (of: Lane["state"]) => lanes.filter((lane) => lane.state === of).length;
     const tail = state.known ?? state.cursor;
-    const apart = lanes.filter((lane) => lane.kind !== "whole").length;
+    const apart = lanes.reduce((sum, lane) => sum + behind(lane), 0);
     return ok({
       partition: state.spec.partition,
       head: state.head,
@@ -266,3 +266,10 @@ export class Admin {
 const noLane = (id: number) => refuse("lane-not-found", `there is no lane ${id}; it may have gone on by itself`);
 const noLetter = (offset: number) =>
   refuse("letter-not-found", `there is no dead letter of offset ${offset}; it may have been redriven or discarded`);
+
+/** Records of a lane that are not finished, besides those that stay in the window. */
+function behind({ kind, queue, held, state }: Lane): number {
+  if (kind === "whole") return 0;
+  const unread = queue.length === 0 && (state === "retry" || state === "parked") ? 1 : 0;
+  return queue.length + held + unread;
+}

@@ -52,6 +52,8 @@ export interface Lane {
   redriven: boolean;
   /** Records of it at hand, in order. */
   queue: Item[];
+  /** Records behind those that the window has passed over, as far as it has been seen since the object woke. */
+  held: number;
   dirty: boolean;
   stored: boolean;
 }

@@ -58,6 +58,7 @@ export class Lanes {
       tries: [],
       redriven: false,
       queue: [],
+      held: 0,
       dirty: true,
       stored: false,
     };

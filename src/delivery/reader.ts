@@ -187,7 +187,11 @@ export class Reader {
     const { state } = this;
     const { lanes } = state;
     if (state.done.has(item.offset) || lanes.ofOffset(item.offset) !== undefined) return;
-    if (lanes.ofKey(item.key) !== undefined) return;
+    const lane = lanes.ofKey(item.key);
+    if (lane !== undefined) {
+      if (item.offset >= lane.read) lane.held++;
+      return;
+    }
     const inPlace = lanes.inPlace(item.offset);
     if (inPlace !== undefined) {
       item.lane = inPlace;
@@ -225,6 +229,7 @@ export class Reader {
     }
     lane.queue = some;
     lane.read = some.length < wanted.length ? wanted[some.length].offset : Math.max(to, lane.read);
+    lane.held = lane.read >= state.cursor ? 0 : Math.max(0, lane.held - some.length);
     const [first] = some;
     if (first !== undefined && first.offset === lane.from) first.attempt = lane.attempts;
     else if (first !== undefined) {

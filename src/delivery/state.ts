@@ -181,6 +181,7 @@ export class State {
       if (one.state === "ready") one.state = "waiting";
     }
     lane.queue = kept;
+    lane.held = items.length - kept.length;
     lane.read = items.length > keptMax ? items[keptMax].offset : this.cursor;
     this.finishedTo = Math.max(this.finishedTo, items[items.length - 1].offset + 1);
     this.unsaved++;
@@ -244,6 +245,7 @@ const laneOf = (row: LaneRow): Lane => ({
   tries: JSON.parse(row.tries),
   redriven: row.redriven === 1,
   queue: [],
+  held: 0,
   dirty: false,
   stored: true,
 });

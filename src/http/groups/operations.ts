@@ -48,7 +48,7 @@ const members = z.array(z.object({ member: z.string(), inFlight: count }));
 const status = z.object({
   group: z.string(),
   paused: z.boolean(),
-  lag: count.describe("Records that are not finished; behind a waiting lane's first one they are not counted."),
+  lag: count.describe("Records that are not finished."),
   lagSeconds: z.number().describe("Age of the oldest record that was read and is not finished."),
   inFlight: count,
   redeliveries: count.describe("Since the objects woke."),
