@@ -1,3 +1,4 @@
+/** A delivery, without its shells: order, failures, place, and what others got wrong. */
 import { describe, expect, test } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
 import { Rig } from "../cases/delivery.ts";
@@ -38,7 +39,7 @@ describe("order by key", () => {
     r.ack(...r.receive());
     expect(offsets(r.receive())).toEqual([1]);
   });
-  test("drains", () => {
+  test("a parked lane waits for its redrive, and then goes on where it stood", () => {
     const r = rig({ backoff: [1_000], onFailure: "park", maxDeliveries: 2 });
     r.append(Array.from({ length: 5_000 }, (_, i) => `k${i % 50}`));
     const acked = r.drain(({ key }) => key === "k7");
@@ -55,3 +56,141 @@ describe("order by key", () => {
 
 test("a delivery keeps its promises, whatever happens in which order", () =>
   deliveryAgainstModel(() => nodeSql(), 3_000));
+
+describe("known failures of others", () => {
+  test("one unacked record does not keep a new member from the rest (Pulsar #21579)", () => {
+    const r = rig();
+    r.append(["a", "a", "b", "c"]);
+    const [first] = r.receive(1, "old");
+    expect(first.offset).toBe(0);
+    expect(offsets(r.receive(10, "new"))).toEqual([2, 3]);
+    r.append(["d"]);
+    expect(offsets(r.receive(10, "newer"))).toEqual([4]);
+  });
+
+  test("a delayed record does not hold up the others (Pulsar #20233)", () => {
+    const r = rig();
+    r.append(["a", "b"]);
+    const [a, b] = r.receive();
+    r.nack([a], 3_600_000);
+    r.ack(b);
+    r.append(Array.from({ length: 50_000 }, (_, index) => (index % 2 === 0 ? "a" : `k${index}`)));
+    let acked = 0;
+    for (let got = r.receive(1_000); got.length > 0; got = r.receive(1_000)) {
+      r.ack(...got);
+      acked += got.length;
+    }
+    expect(acked).toBe(25_000);
+    expect(r.status()).toMatchObject({ lag: 25_001, lanes: { retrying: 1 } });
+  });
+
+  test("a record that is always given back is not given out in a loop (Pulsar #21656)", () => {
+    const r = rig({ backoff: [1_000], onFailure: "skip", maxDeliveries: 3 });
+    r.append(["a"]);
+    let attempts = 0;
+    for (let ms = 0; ms < 20_000; ms += 100, r.now += 100) {
+      const got = r.receive();
+      attempts += got.length;
+      r.nack(got);
+    }
+    expect(attempts).toBe(3);
+    expect(r.letters()).toMatchObject([{ offset: 0, attempts: 3, reason: "failed" }]);
+  });
+
+  test("what comes again comes in order (Pulsar #23870)", () => {
+    const r = rig({ backoff: [10], ackTimeoutMs: 100 });
+    r.append(["a", "a", "a", "b", "b"]);
+    const seen: number[] = [];
+    for (let round = 0; round < 30; round++) {
+      const got = r.receive(2);
+      seen.push(...got.filter(({ key }) => key === "a").map(({ offset }) => offset));
+      // Every second time nobody answers, and every fourth the object dies.
+      if (round % 2 === 0) r.ack(...got);
+      else r.now += 150;
+      if (round % 4 === 3) r.crash();
+    }
+    expect(seen).toEqual([...seen].sort((x, y) => x - y));
+    expect(new Set(seen)).toEqual(new Set([0, 1, 2]));
+  });
+});
+
+describe("much, and long", () => {
+  test("ten keys of a thousand that always fail cost the others nothing, and a row each", () => {
+    const r = rig({ backoff: [1_000] });
+    r.append(Array.from({ length: 60_000 }, (_, index) => `k${index % 1_000}`));
+    const bad = (key: string | undefined) => /^k\d$/.test(key ?? "");
+    let acked = 0;
+    let given = 0;
+    for (let round = 0; round < 200 && acked < 59_400; round++) {
+      const got = r.receive(500);
+      given += got.length;
+      r.nack(got.filter(({ key }) => bad(key)));
+      const good = got.filter(({ key }) => !bad(key));
+      r.ack(...good);
+      acked += good.length;
+    }
+    expect(acked).toBe(59_400);
+    // The clock stood still: each of the ten was tried once.
+    expect(given).toBe(59_410);
+    expect(r.sql.rowsWritten()).toBeLessThan(300);
+    expect(r.status()).toMatchObject({ lag: 600, lanes: { retrying: 10 } });
+  });
+
+  test("a key that is held for long does not fill the window", () => {
+    const r = rig();
+    r.append(["a"]);
+    const [held] = r.receive();
+    for (let i = 0; i < 6; i++) r.append(Array.from({ length: 10_000 }, () => "a"));
+    r.append(["b"]);
+    expect(offsets(r.receive())).toEqual([60_001]);
+    expect(r.delivery.state.window.size).toBeLessThan(1_000);
+    r.ack(held);
+    expect(offsets(r.receive(1))).toEqual([1]);
+  });
+
+  test("a hundred slow keys with long lines do not fill it either", () => {
+    const r = rig();
+    const keys = Array.from({ length: 100 }, (_, index) => `slow${index}`);
+    r.append(keys);
+    expect(r.receive(1_000)).toHaveLength(100);
+    for (let i = 0; i < 250; i++) r.append(keys);
+    r.append(["quick"]);
+    expect(r.receive().map(({ key }) => key)).toEqual(["quick"]);
+  });
+
+  test("chunks are let go when their records are finished", () => {
+    const r = rig();
+    for (let i = 0; i < 20; i++) r.append(Array.from({ length: 500 }, (_, index) => `k${index}`));
+    r.drain();
+    expect(r.delivery.state.window.bytes).toBe(0);
+    expect(r.delivery.state.window.size).toBe(0);
+  });
+});
+
+describe("a place", () => {
+  test("survives a restart to the record, with whatever was acked out of order", () => {
+    const r = rig();
+    r.append(Array.from({ length: 1_000 }, (_, index) => `k${index}`));
+    const got = r.receive(1_000);
+    r.ack(...got.filter((_, index) => index % 3 === 0));
+    r.crash();
+    expect(offsets(r.receive(1_000))).toEqual(offsets(got).filter((_, index) => index % 3 !== 0));
+  });
+
+  test("is kept over records that nobody wants", () => {
+    const r = rig({ filter: { key: "z" } });
+    r.append(Array.from({ length: 100 }, () => "a"));
+    r.append(["z"]);
+    expect(offsets(r.receive())).toEqual([100]);
+    r.crash();
+    expect(offsets(r.receive())).toEqual([100]);
+  });
+
+  test("behind what was trimmed says what was lost", () => {
+    const r = rig();
+    r.append(["a", "b", "c", "d"]);
+    r.log.trim(2);
+    expect(offsets(r.receive())).toEqual([2, 3]);
+    expect(r.delivery.state.lost).toEqual([{ from: 0, to: 2, why: "trimmed" }]);
+  });
+});
