@@ -164,16 +164,22 @@ export class Delivery {
     return expired.length;
   }
 
-  /** A member has gone: its leases return at once, and count as attempts. */
+  /** A member has gone: its leases return at once. The attempts count: a record may be what its members die of. */
   leave(member: string, reason: string, now: number): void {
+    const { onFailure, maxDeliveries } = this.state.spec.config;
     const left = [...this.state.leases.all()].filter((lease) => lease.member === member);
-    for (const { item } of left.reverse()) this.release(item, now, reason);
+    for (const { item } of left.reverse()) {
+      if (onFailure !== "block" && item.attempt >= maxDeliveries) this.fail(item, undefined, reason, now, 0);
+      else if (this.state.leases.end(item) !== undefined) this.#giveBack(item, now);
+    }
     this.state.save();
   }
 
-  /** Takes a lease back without calling it a failure of the record. Its attempt stays counted. */
-  release(item: Item, now: number, _reason = ""): void {
-    if (this.state.leases.end(item) !== undefined) this.#giveBack(item, now);
+  /** Takes a lease back as if it had never been: the record is not to blame for what happened. */
+  release(item: Item, now: number): void {
+    if (this.state.leases.end(item) === undefined) return;
+    item.attempt--;
+    this.#giveBack(item, now);
   }
 
   receipt({ item, generation }: Leased): string {

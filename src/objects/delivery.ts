@@ -33,7 +33,10 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
       if (!start.ok) return start;
       const sql = objectSql(this.ctx.storage);
       this.keeper ??= this.#keep(Core.create(sql, spec, start.value, limits.lanesMax, Date.now()));
-    } else this.keeper.core.configure(spec, Date.now());
+    } else {
+      this.keeper.core.configure(spec, Date.now());
+      this.keeper.pusher.reset();
+    }
     this.keeper.kick();
     this.keeper.arm();
     return ok(undefined);
@@ -78,6 +81,7 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
     if (keeper === undefined) return gone;
     const fulfil = new Admin(keeper.core)[order] as (...args: unknown[]) => Result<OrderValue<N>>;
     const answer = fulfil.call(new Admin(keeper.core), ...args, Date.now());
+    if (order === "resume") keeper.pusher.reset();
     keeper.kick();
     keeper.arm();
     return answer;

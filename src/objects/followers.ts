@@ -67,7 +67,8 @@ export class Followers {
   /** The alarm: whoever has not answered is asked again. */
   async repeat(): Promise<void> {
     this.#armed = false;
-    const tail = this.log()?.span.tail ?? 0;
+    const tail = this.log()?.span.tail;
+    if (tail === undefined) return;
     const owed = [...this.#followers.values()].filter(({ at }) => at === undefined || (at !== "reading" && at < tail));
     await Promise.all(owed.map((follower) => this.#tell(follower)));
     if (owed.some(({ at }) => at === undefined)) this.#arm();

@@ -108,11 +108,12 @@ export class Keeper {
   /** Goes on with whatever can go on. */
   kick(): void {
     this.waiters.wake();
-    if (!this.#running) void this.#run();
+    if (!this.#running && !this.stopped) void this.#run();
   }
 
   /** After a change: saves soon, and goes on. */
   settled(): void {
+    if (this.stopped) return;
     if (this.core.state.unsaved >= unsavedMax) this.core.state.save();
     else if (this.core.state.spec.config.durable) {
       this.#saving ??= setTimeout(() => {

@@ -22,6 +22,8 @@ const graceMs = 5_000;
 /** What the pusher needs of the object around it. */
 export interface PushHost {
   readonly core: Delivery;
+  /** The group is gone. */
+  readonly stopped: boolean;
   /** Something was finished, or failed: save it soon, read on, arm the alarm. */
   settled(): void;
   pause(reason: string): void;
@@ -54,6 +56,14 @@ export class Pusher {
     const { target } = this;
     if (target === null || this.host.core.state.paused !== undefined || Date.now() < this.notBefore) return false;
     return this.#active < this.#lanes(target.concurrency);
+  }
+
+  /** The group was changed, or resumed by hand: whatever was held against the receiver is forgotten. */
+  reset(): void {
+    this.#batch = Number.POSITIVE_INFINITY;
+    this.#failures = 0;
+    this.#failingSince = undefined;
+    this.notBefore = 0;
   }
 
   /** Sends what may be sent now. Does not wait for the answers; answers how many records went. */
@@ -132,6 +142,7 @@ export class Pusher {
       answer,
     });
     if (this.attempts.length > attemptsKept) this.attempts.shift();
+    if (this.host.stopped) return;
     this.#settle(leased, outcome, Date.now());
   }
 
