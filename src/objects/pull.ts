@@ -10,7 +10,8 @@ export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly
   const { core, filler, waiters } = keeper;
   keeper.used();
   for (const until = Date.now() + call.waitMs; ; ) {
-    await filler.fill(() => core.state.window.readyCount >= call.max);
+    const filled = await fill(() => filler.fill(() => core.state.window.readyCount >= call.max));
+    if (!filled.ok) return filled;
     const { state } = core;
     const leased = core.lease(call, Date.now());
     const left = until - Date.now();
@@ -25,10 +26,22 @@ export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly
   }
 }
 
+/** A partition that cannot be reached is nobody's mistake: the member tries again. */
+async function fill(read: () => Promise<void>): Promise<Result<undefined>> {
+  try {
+    await read();
+    return ok(undefined);
+  } catch (error) {
+    console.error("delivery:", (error as Error).message);
+    return refuse("unavailable", "the partition could not be read; try again");
+  }
+}
+
 /** Resolves when something may be leased, or after a time. */
 export async function ready(keeper: Keeper, waitMs: number): Promise<Result<boolean>> {
   for (const until = Date.now() + waitMs; ; ) {
-    await keeper.filler.fill(() => keeper.ready);
+    const filled = await fill(() => keeper.filler.fill(() => keeper.ready));
+    if (!filled.ok) return filled;
     const left = until - Date.now();
     if (keeper.ready || left <= 0 || keeper.stopped) return ok(keeper.ready);
     await keeper.waiters.wait(Math.min(left, keeper.patienceMs()));
