@@ -245,7 +245,7 @@ export const redriveBody = z.union([
   ...lettersBody.options,
   z.strictObject({
     letter: letterId,
-    data: z.unknown().describe("Delivered instead of the record's data. Any JSON value."),
+    data: z.unknown().describe("Delivered instead of the record's data. Any JSON value.").optional(),
   }),
 ]);
 export const laneBody = z.strictObject({

@@ -4,8 +4,8 @@ import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { ListQuery } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
+import { readFrom } from "../log/position.ts";
 import { type GroupRow, GroupStore, type TellRow } from "./group-store.ts";
-import { active } from "./map.ts";
 import type { Listed, Stream } from "./stream.ts";
 
 /** A group as callers route by it. Times are ms since 1970. */
@@ -63,7 +63,7 @@ export class Groups {
     const row = this.#store.group(stream.logId, name);
     const before: GroupConfig = row === undefined ? groupDefaults : JSON.parse(row.config);
     const after: GroupConfig = { ...before, ...change };
-    const problem = contradiction(after, stream) ?? (row === undefined ? undefined : conflict(before, after));
+    const problem = contradiction(after, stream, row) ?? (row === undefined ? undefined : conflict(before, after));
     if (problem !== undefined) return problem;
     if (row === undefined && this.#store.countGroups(stream.logId) >= limits.groupsMax) {
       return refuse("too-many", `a stream has at most ${limits.groupsMax} groups`, { limit: limits.groupsMax });
@@ -92,8 +92,10 @@ export class Groups {
   setPaused(stream: Stream, name: string, paused: boolean, now: number): Result<Group> {
     const row = this.#store.group(stream.logId, name);
     if (row === undefined) return missing(name);
-    const next = { ...row, paused: paused ? 1 : 0, updated: now };
+    if ((row.paused === 1) === paused) return ok(view(row));
+    const next = { ...row, paused: paused ? 1 : 0, version: row.version + 1, updated: now };
     this.#store.setGroup(next);
+    this.#tellAll(next, now);
     return ok(view(next));
   }
 
@@ -176,8 +178,15 @@ const view = ({ log: _, config, paused, ...row }: GroupRow): Group => ({
 const missing = (name: string) => refuse("group-not-found", `the group '${name}' does not exist; create it with PUT`);
 
 /** What of a configuration cannot be, whatever was before. */
-function contradiction(config: GroupConfig, stream: Stream) {
-  if (typeof config.start === "number" && (active(stream.map).length > 1 || stream.map.length > 1)) {
+function contradiction(config: GroupConfig, stream: Stream, row: GroupRow | undefined) {
+  const from = readFrom(String(config.start));
+  if (from !== undefined && "cursor" in from && from.cursor.logId !== stream.logId) {
+    return refuse("wrong-log", "body: start: the cursor belongs to another stream, or to one that was deleted", {
+      path: "start",
+    });
+  }
+  const offset = from !== undefined && "position" in from && from.position.at === "offset";
+  if (offset && stream.map.length > 1 && row === undefined) {
     return refuse("invalid", "body: start: an offset belongs to one partition, and the stream has several; seek each", {
       path: "start",
     });

@@ -49,6 +49,7 @@ export type OrderName =
   | "resumeLane"
   | "skipLane"
   | "letters"
+  | "known"
   | "redrive"
   | "discard";
 
@@ -157,9 +158,11 @@ export class Admin {
   /** Delivers dead letters again, as new; `body` instead of the record, where it was edited. */
   redrive(which: Which, body: Uint8Array | undefined, now: number): Result<undefined> {
     const { state } = this.delivery;
+    const missing = this.#missing(which);
+    if (missing !== undefined) return missing;
     for (const offset of this.#each(which)) {
       const row = state.letters.get(offset);
-      if (row === undefined) return noLetter(offset);
+      if (row === undefined) continue;
       if (row.state === "redriven" && body === undefined) continue;
       state.letters.redrive(row, body);
       const item = state.letters.item({ ...row, body: body ?? row.body }, state.byKey);
@@ -172,14 +175,27 @@ export class Admin {
   /** Forgets dead letters. A lane that is parked at one goes on behind it. */
   discard(which: Which, now: number): Result<undefined> {
     const { state } = this.delivery;
+    const missing = this.#missing(which);
+    if (missing !== undefined) return missing;
     for (const offset of this.#each(which)) {
-      if (state.letters.get(offset) === undefined) return noLetter(offset);
       const lane = this.#laneAt(offset);
       if (lane !== undefined) this.#pass(lane, now);
       state.letters.drop(offset);
     }
     state.save();
     return ok(undefined);
+  }
+
+  /** All, or none: what names a letter that is not there changes nothing. */
+  #missing(which: Which) {
+    const offset =
+      which === "all" ? undefined : which.find((one) => this.delivery.state.letters.get(one) === undefined);
+    return offset === undefined ? undefined : noLetter(offset);
+  }
+
+  /** Whether all of some letters are there. */
+  known(which: Which, _now: number): Result<undefined> {
+    return this.#missing(which) ?? ok(undefined);
   }
 
   *#each(which: Which): Generator<number> {
@@ -253,8 +269,8 @@ export class Admin {
   }
 
   #oldest(): number | undefined {
-    const { window, lanes } = this.delivery.state;
-    let oldest = window.first()?.timestamp;
+    const { window, lanes, unread } = this.delivery.state;
+    let oldest = window.first()?.timestamp ?? unread;
     for (const lane of lanes.byId.values()) {
       const first = lane.queue[0]?.timestamp;
       if (first !== undefined && (oldest === undefined || first < oldest)) oldest = first;

@@ -4,6 +4,8 @@
  */
 import { ok, type Result } from "../../schemas/errors.ts";
 import { assert } from "../lib/assert.ts";
+import { encodeText } from "../lib/bytes.ts";
+import { murmur3 } from "../lib/hash.ts";
 import type { Sql } from "../lib/sql.ts";
 import { planAfter } from "./attempts.ts";
 import type { Item, Lane } from "./item.ts";
@@ -59,7 +61,10 @@ export class Delivery {
     sql.transaction(() => {
       store.setMeta("format", "1");
       store.setMeta("spec", JSON.stringify(spec));
-      store.setProgress({ floor: offset, era: 0, done: new Uint8Array(0) });
+      // Receipts of another group, or of one of the same name before, must not be honoured here.
+      const era = murmur3(encodeText(spec.groupId));
+      store.setProgress({ floor: offset, era, done: new Uint8Array(0) });
+      if (spec.paused) store.setMeta("paused", JSON.stringify({ reason: "paused by an operator", at: now }));
     });
     return Delivery.open(sql, lanesMax, now) as Delivery;
   }
@@ -68,8 +73,7 @@ export class Delivery {
     const { state } = this;
     assert(spec.groupId === state.spec.groupId, "a delivery keeps its group");
     if (spec.version <= state.spec.version) return;
-    state.store.setMeta("spec", JSON.stringify(spec));
-    state.configure(spec);
+    state.change(spec, now);
     this.admitOnly(now);
     for (const lane of [...state.lanes.byId.values()]) this.reader.settle(lane, now);
     state.save();

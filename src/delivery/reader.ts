@@ -69,11 +69,11 @@ export class Reader {
         from: { at: "offset", offset: lane.read },
         limit: lane.kind === "key" ? lanePage : 1,
         bytesMax: pageBytes,
-        ...(lane.kind === "key" ? { filter: { ...this.#filter(), key: lane.key } } : {}),
+        ...(lane.kind === "key" ? { filter: { ...this.filter(), key: lane.key } } : {}),
       });
     }
     if (this.wantsMore) {
-      const filter = this.#filter();
+      const filter = this.filter();
       wishes.push({
         from: { at: "offset", offset: cursor },
         limit: pageRecords,
@@ -125,7 +125,8 @@ export class Reader {
     const { state } = this;
     if (lane.kind === "key" && lane.queue.length === 0 && lane.state === "open") {
       lane.from = lane.read;
-      if (lane.read === state.cursor && state.cursor >= state.horizon) {
+      const stays = state.lanes.only?.has(lane.key as string) ?? false;
+      if (lane.read === state.cursor && state.cursor >= state.horizon && !stays) {
         state.lanes.remove(lane);
         state.unsaved++;
         return;
@@ -156,7 +157,8 @@ export class Reader {
     this.settle(lane, now);
   }
 
-  #filter(): Filter | undefined {
+  /** The group's filter, as the log understands it. */
+  filter(): Filter | undefined {
     const { filter } = this.state.spec.config;
     if (filter === null) return undefined;
     const { match, ...rest } = filter;
@@ -172,13 +174,13 @@ export class Reader {
     const { state } = this;
     const { only } = state.lanes;
     if (read.from !== state.cursor || (only !== undefined && state.cursor >= state.horizon)) return false;
-    const page = itemsOf(read.pieces, read.from, read.to, this.#filter(), state.byKey);
+    const page = itemsOf(read.pieces, read.from, read.to, this.filter(), state.byKey);
     for (const { from, to } of page.damaged) state.lost.push({ from, to, why: "damaged" });
     for (const item of page.items) this.#place(item, now);
     state.cursor = read.to;
     state.done.dropBefore(read.to);
     for (const lane of [...state.lanes.hungry]) this.settle(lane, now);
-    this.#relieve();
+    this.#relieve(now);
     if (only !== undefined && state.cursor >= state.horizon) this.back(now);
     return true;
   }
@@ -200,23 +202,28 @@ export class Reader {
       if (letter !== undefined) Object.assign(item, { bytes: letter.body, from: 0, to: letter.body.length });
     }
     this.#restore(item, now);
-    if (state.window.add(item) > lineMax) state.detach(state.window.lineOf(item.key as string)!);
+    if (state.window.add(item) > lineMax) this.#part(state.window.lineOf(item.key as string) as Item, now);
+  }
+
+  /** Gives a line a lane of its own, which goes on by itself. */
+  #part(first: Item, now: number): void {
+    this.state.lanes.schedule(this.state.detach(first), now);
   }
 
   /** Where the window is full and nothing in it can go on, lines that wait in it become lanes. */
-  #relieve(): void {
+  #relieve(now: number): void {
     const { window, lanes } = this.state;
     if (window.ordered || window.readyCount > 0 || window.size < windowMax / 2) return;
     for (const item of window.longest(2)) {
       if (window.size < windowMax / 4 || lanes.size >= this.lanesMax) return;
-      this.state.detach(item);
+      this.#part(item, now);
     }
   }
 
   #takeLane(lane: Lane, read: Read, now: number): void {
     const { state } = this;
     const to = Math.min(read.to, this.#target());
-    const filter = { ...this.#filter(), key: lane.key };
+    const filter = { ...this.filter(), key: lane.key };
     const { items, damaged } = itemsOf(read.pieces, read.from, to, filter, true);
     for (const { from, to } of damaged) state.lost.push({ from, to, why: "damaged" });
     // What the window knows as finished does not count here: it counts what it left to a lane as finished too.

@@ -16,6 +16,8 @@ export interface DeliverySpec {
   readonly start: Position;
   /** The partition that this one continues, where the group has to finish that one's records first. */
   readonly parent?: number;
+  /** An operator has paused the group. */
+  readonly paused: boolean;
   /** Part of the group's rate that this partition may use. */
   readonly share: number;
   /** Pushing is allowed to private and loopback addresses, and without TLS. */

@@ -42,6 +42,8 @@ export class State {
   /** Not yet told to a member. */
   lost: Lost[] = [];
   sealed = false;
+  /** Timestamp of the first record that is yet to be read, where somebody asked for it. */
+  unread: number | undefined;
   /** The partition that this one continues has the first word. */
   inherits = false;
   /** Finished since progress was saved. */
@@ -78,6 +80,15 @@ export class State {
     for (const row of store.lanes()) this.lanes.add(laneOf(row));
     const saved: SavedLease[] = JSON.parse(store.meta("leases") ?? "[]");
     for (const lease of saved) this.leases.restored.set(lease[0], lease);
+    this.configure(spec);
+  }
+
+  /** Takes a newer version of what the catalog says. */
+  change(spec: DeliverySpec, now: number): void {
+    const { paused } = this.spec;
+    this.store.setMeta("spec", JSON.stringify(spec));
+    if (paused && !spec.paused) this.pause(undefined);
+    if (!paused && spec.paused && this.paused === undefined) this.pause({ reason: "paused by an operator", at: now });
     this.configure(spec);
   }
 

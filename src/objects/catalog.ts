@@ -87,7 +87,9 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async setPaused(stream: string, name: string, paused: boolean) {
-    return this.#ofStream(stream, (of) => this.#core.groups.setPaused(of, name, paused, Date.now()));
+    const set = this.#ofStream(stream, (of) => this.#core.groups.setPaused(of, name, paused, Date.now()));
+    if (set.ok) await this.#work();
+    return set;
   }
 
   async dropGroup(stream: string, name: string) {

@@ -79,6 +79,7 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
   async admin<N extends OrderName>(order: N, ...args: OrderArgs<N>): Promise<Answer<OrderValue<N>>> {
     const keeper = this.keeper;
     if (keeper === undefined) return gone;
+    if (order === "status") await keeper.look();
     const fulfil = new Admin(keeper.core)[order] as (...args: unknown[]) => Result<OrderValue<N>>;
     const answer = fulfil.call(new Admin(keeper.core), ...args, Date.now());
     if (order === "resume") keeper.pusher.reset();

@@ -56,7 +56,9 @@ export class Filler {
   async #read(wish: Wish): Promise<void> {
     const { state, reader } = this.core;
     const { logId, partition: number } = state.spec;
-    const follower = wish.lane === undefined ? { follower: this.id } : {};
+    // In an incident the window stands still, and the lanes are the ones that come to the tail.
+    const follows = wish.lane === undefined || state.lanes.only !== undefined;
+    const follower = follows ? { follower: this.id } : {};
     const answer = await partition(this.env, logId, number, undefined).read({ ...wish, ...follower, waitMs: 0 });
     if (answer.ok) reader.take(wish, answer.value, Date.now());
     else if ("moved" in answer) state.known = state.cursor;

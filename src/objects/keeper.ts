@@ -3,6 +3,7 @@ import { Admin } from "../delivery/admin.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { Heritage } from "../delivery/heritage.ts";
 import { lastingMs } from "../delivery/leases.ts";
+import { itemsOf } from "../delivery/page.ts";
 import type { Read } from "../delivery/reader.ts";
 import type { Position } from "../log/read.ts";
 import { Changes } from "./changes.ts";
@@ -133,6 +134,20 @@ export class Keeper {
     new Admin(this.core).seek(offset.value, Date.now());
     this.kick();
     return offset;
+  }
+
+  /** Learns where the log has come to, and how old the first record is that was not read: for the status. */
+  async look(): Promise<void> {
+    const { state } = this.core;
+    const { logId, partition: number } = state.spec;
+    state.unread = undefined;
+    const from = { at: "offset", offset: state.cursor } as const;
+    const stub = partition(this.env, logId, number, undefined);
+    const answer = await stub.read({ from, limit: 1, bytesMax: 1, waitMs: 0, filter: this.core.reader.filter() });
+    if (!answer.ok) return;
+    const { pieces, to, tail } = answer.value;
+    state.known = Math.max(state.known ?? 0, tail);
+    state.unread = itemsOf(pieces, from.offset, to, this.core.reader.filter(), false).items[0]?.timestamp;
   }
 
   pause(reason: string): void {

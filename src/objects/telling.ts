@@ -54,6 +54,7 @@ export class Telling {
       config: group.config,
       start: number < group.partitions ? startOf(group.config.start, number) : { at: "earliest" },
       ...(parent === undefined ? {} : { parent }),
+      paused: group.paused,
       share: 1 / active(stream.map).length,
       privateTargets: Boolean(this.env.MILLRACE_PUSH_PRIVATE),
     };

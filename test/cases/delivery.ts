@@ -22,6 +22,7 @@ export const specOf = (config: Partial<GroupConfig> = {}, version = 1): Delivery
   version,
   config: { ...groupDefaults, ...config },
   start: { at: "earliest" },
+  paused: false,
   share: 1,
   privateTargets: true,
 });

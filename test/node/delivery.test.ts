@@ -194,3 +194,14 @@ describe("a place", () => {
     expect(r.delivery.state.lost).toEqual([{ from: 0, to: 2, why: "trimmed" }]);
   });
 });
+
+test("a line that became too long goes on by itself", () => {
+  const r = rig();
+  r.append(Array.from({ length: 400 }, () => "a"));
+  for (let offset = 0; offset < 400; offset++) {
+    const got = r.receive();
+    expect(offsets(got)).toEqual([offset]);
+    r.ack(...got);
+  }
+  expect(r.status()).toMatchObject({ lag: 0, lanes: { others: 0 } });
+});

@@ -1,6 +1,6 @@
 /** `…/groups[/{group}]`: definitions, status, and what an operator may do. */
 import type { z } from "zod";
-import { ok, refuse } from "../../../schemas/errors.ts";
+import { ok, type Refusal, refuse } from "../../../schemas/errors.ts";
 import { type GroupConfig, groupConfig, groupFilter, pauseBody, seekBody } from "../../../schemas/group.ts";
 import { streamName } from "../../../schemas/names.ts";
 import { listQuery } from "../../../schemas/stream.ts";
@@ -9,7 +9,7 @@ import type { Status } from "../../delivery/admin.ts";
 import { targetProblem } from "../../delivery/push.ts";
 import { positionOf, readFrom } from "../../log/position.ts";
 import { catalog, type Env } from "../../objects/stubs.ts";
-import { lookup } from "../lookup.ts";
+import { askAny, lookup } from "../lookup.ts";
 import { check, query, readJson } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
 import { askAll, groupRoute, rememberGroup } from "./route.ts";
@@ -62,6 +62,8 @@ export async function putGroup(request: Request, env: Env, names: Names): Promis
   if (!change.ok) return problem(change.refusal);
   const problems = problemOf(change.value, env);
   if (problems !== undefined) return problem(problems.refusal);
+  const beyond = await beyondTail(env, names, change.value.start);
+  if (beyond !== undefined) return problem(beyond);
   const put = await catalog(env, names.namespace).putGroup(
     names.stream,
     names.group,
@@ -72,6 +74,24 @@ export async function putGroup(request: Request, env: Env, names: Names): Promis
   if (route.ok)
     rememberGroup(names.namespace, names.stream, names.group, route.value.stream.logId, ok(put.value.group));
   return json(view(names, put.value.group), put.value.created ? 201 : 200);
+}
+
+/** Of a group that is yet to be: why it cannot begin where it is to, because the log has not come that far. */
+async function beyondTail(env: Env, names: Names, start: string | number | undefined): Promise<Refusal | undefined> {
+  const from = readFrom(String(start));
+  if (start === undefined || from === undefined) return undefined;
+  if ("position" in from && from.position.at !== "offset") return undefined;
+  const known = await catalog(env, names.namespace).group(names.stream, names.group);
+  const route = await lookup(env, names.namespace, names.stream, true);
+  if (known.ok || !route.ok) return undefined;
+  const { map } = route.value.stream;
+  // That it is another stream's place, or one of several partitions, the catalog says.
+  if ("position" in from ? map.length > 1 : from.cursor.logId !== route.value.stream.logId) return undefined;
+  for (const { partition } of map) {
+    const offset = await askAny(env, route.value, partition, (one) => one.locate(positionOf(from, partition, false)));
+    if (!offset.ok) return offset.refusal;
+  }
+  return undefined;
 }
 
 function problemOf(change: z.output<typeof groupConfig>, env: Env) {

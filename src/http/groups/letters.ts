@@ -135,17 +135,17 @@ async function eachLetter(
     return answer(counted, (list) => ({ [past[order]]: list.reduce((sum, { value }) => sum + value, 0) }));
   }
   const byPartition = Map.groupBy(which.letters.map(idOf), ({ partition }) => partition);
-  for (const [partition, ids] of byPartition) {
-    if (!target.partitions.includes(partition)) return problem(noPartition(partition).refusal);
-    const done = await askDelivery(env, target, partition, (one) =>
-      give(
-        one,
-        order,
-        ids.map(({ number }) => number),
-      ),
-    );
-    if (done === undefined) return problem(noLetter(`${partition}.${ids[0].number}`));
-    if (!done.ok) return problem(done.refusal);
+  // First whether all of them are there: a refusal changes nothing.
+  for (const step of ["known", order] as const) {
+    for (const [partition, ids] of byPartition) {
+      if (!target.partitions.includes(partition)) return problem(noPartition(partition).refusal);
+      const numbers = ids.map(({ number }) => number);
+      const done = await askDelivery(env, target, partition, (one) =>
+        step === "known" ? one.admin("known", numbers) : give(one, step, numbers),
+      );
+      if (done === undefined) return problem(noLetter(`${partition}.${numbers[0]}`));
+      if (!done.ok) return problem(done.refusal);
+    }
   }
   return json({ [past[order]]: which.letters.length });
 }

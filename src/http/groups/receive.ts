@@ -53,7 +53,12 @@ class Receiving {
 
   async run(): Promise<Result<Got>> {
     const partitions = this.#partitions();
-    if (partitions.length === 1) return this.#one(partitions[0]);
+    if (partitions.length === 1) {
+      const rubbish = this.body.ack.find(
+        (text) => !this.target.partitions.includes(readReceipt(text)?.partition ?? -1),
+      );
+      return rubbish === undefined ? this.#one(partitions[0]) : noReceipt(rubbish);
+    }
     const refused = await settle(this.env, this.target, this.body.ack, (one, receipts) => one.ack(receipts));
     if (!refused.ok) return refused;
     for (;;) {
@@ -209,6 +214,9 @@ async function settled(env: Env, names: Names, receipts: readonly string[], call
   return json({ settled: receipts.length - value.length, ...(value.length === 0 ? {} : { refused: value }) });
 }
 
+const noReceipt = (text: string) =>
+  refuse("invalid", `body: '${text}' is no receipt of this group; send it as the delivery has it`);
+
 /** Sends each receipt to its partition. */
 async function settle(
   env: Env,
@@ -220,7 +228,7 @@ async function settle(
   for (const receipt of receipts) {
     const partition = readReceipt(receipt)?.partition;
     if (partition === undefined || !target.partitions.includes(partition)) {
-      return refuse("invalid", `body: '${receipt}' is no receipt of this group; send it as the delivery has it`);
+      return noReceipt(receipt);
     }
     const group = groups.get(partition);
     if (group === undefined) groups.set(partition, [receipt]);

@@ -1,0 +1,293 @@
+/** What becomes of a record that a group gives up on, and what an operator does to dead letters. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { dataOf, type Group, newGroup, one } from "./group.ts";
+import { type Service, service } from "./service.ts";
+
+let millrace: Service;
+beforeAll(async () => {
+  millrace = await service();
+});
+afterAll(() => millrace.end());
+
+const park = { maxDeliveries: 1, onFailure: "park", backoff: [0] };
+const skip = { ...park, onFailure: "skip" };
+
+/** Fails everything that comes, and whose data is named, until it comes no more. */
+async function fail(group: Group, ...which: string[]): Promise<void> {
+  for (let some = await group.receive(); some.length > 0; some = await group.receive()) {
+    for (const got of some) {
+      if (which.includes(got.data as string)) await group.nack(got, { reason: `no ${got.data}` });
+      else await group.ack(got);
+    }
+  }
+}
+
+describe("when the last attempt has failed", () => {
+  test("park: a dead letter, the key's later records wait, other keys go on", async () => {
+    const group = await newGroup(millrace, { ...park, maxDeliveries: 2 });
+    await group.append("a1", "a2", "b1");
+    const [first, b1] = await group.receive({ member: "m1" });
+    await group.nack(first, { reason: "bad" });
+    expect(await group.letters()).toEqual([]);
+    const second = one(await group.next({ member: "m2" }));
+    expect([second.data, second.attempt]).toEqual(["a1", 2]);
+    await group.nack(second, { reason: "worse" });
+    await group.ack(b1);
+    await group.append("a3", "b2");
+    expect(await group.drain()).toEqual(["b2"]);
+    expect(await group.letters()).toMatchObject([
+      {
+        letter: "0.0",
+        partition: 0,
+        offset: 0,
+        key: "a",
+        data: "a1",
+        state: "dead",
+        reason: "worse",
+        attempts: 2,
+        tries: [
+          { attempt: 1, member: "m1", reason: "bad" },
+          { attempt: 2, member: "m2", reason: "worse" },
+        ],
+      },
+    ]);
+    expect(await group.lanes()).toMatchObject([{ key: "a", state: "parked", offset: 0 }]);
+    expect(await group.status()).toMatchObject({ deadLetters: 1, lanes: { parked: 1, retrying: 0 }, inFlight: 0 });
+  });
+
+  test("park: a record without a key holds nothing back", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("-1", "-2");
+    await fail(group, "-1");
+    expect(dataOf(await group.letters())).toEqual(["-1"]);
+    expect(await group.lanes()).toEqual([]);
+    expect((await group.status()).lag).toBe(0);
+  });
+
+  test("park: in order by partition, all later records wait", async () => {
+    const group = await newGroup(millrace, { ...park, order: "partition" });
+    await group.append("a1", "b2", "c3");
+    await group.nack(one(await group.receive({ max: 1 })));
+    expect(await group.receive()).toEqual([]);
+    expect(dataOf(await group.letters())).toEqual(["a1"]);
+    expect(await group.post("dead-letters/redrive", { letters: ["0.0"] })).toMatchObject({ json: { redriven: 1 } });
+    expect(await group.drain()).toEqual(["a1", "b2", "c3"]);
+    expect(await group.letters()).toEqual([]);
+  });
+
+  test("skip: a dead letter, and the key goes on", async () => {
+    const group = await newGroup(millrace, skip);
+    await group.append("a1", "a2");
+    await group.nack(one(await group.receive()));
+    expect(await group.drain()).toEqual(["a2"]);
+    expect(dataOf(await group.letters())).toEqual(["a1"]);
+    expect(await group.status()).toMatchObject({
+      lag: 0,
+      deadLetters: 1,
+      lanes: { parked: 0, retrying: 0, others: 0 },
+    });
+  });
+
+  test("skip: in order by partition, the next one goes on", async () => {
+    const group = await newGroup(millrace, { ...skip, order: "partition" });
+    await group.append("a1", "b2", "c3");
+    await group.nack((await group.receive())[0]);
+    expect(await group.drain()).toEqual(["b2", "c3"]);
+    expect(dataOf(await group.letters())).toEqual(["a1"]);
+    expect((await group.status()).lag).toBe(0);
+  });
+
+  test("block: it is tried again for ever", async () => {
+    const group = await newGroup(millrace, { ...park, onFailure: "block" });
+    await group.append("a1", "a2");
+    for (const attempt of [1, 2, 3]) {
+      const got = one(await group.next());
+      expect([got.data, got.attempt]).toEqual(["a1", attempt]);
+      await group.nack(got);
+    }
+    expect(await group.letters()).toEqual([]);
+    expect((await group.status()).deadLetters).toBe(0);
+  });
+
+  test("a lease that ran out is a failed attempt, even if nobody asks any more", { timeout: 15_000 }, async () => {
+    const group = await newGroup(millrace, { ...park, ackTimeoutMs: 100 });
+    await group.append("a1");
+    await group.receive({ member: "m1" });
+    await expect
+      .poll(() => group.letters(), { timeout: 10_000 })
+      .toMatchObject([{ data: "a1", tries: [{ member: "m1" }] }]);
+  });
+});
+
+describe("dead letters", () => {
+  test("are listed by page, over partitions", async () => {
+    const group = await newGroup(millrace, skip, { partitions: 2 });
+    const names = Array.from({ length: 7 }, (_, i) => `${String.fromCharCode(97 + i)}1`);
+    await group.append(...names);
+    await fail(group, ...names);
+    const all = await group.letters();
+    expect(dataOf(all).sort()).toEqual(names);
+    const paged: unknown[] = [];
+    let pages = 0;
+    for (let query = "?limit=2"; query !== ""; pages++) {
+      const { letters, after } = (await group.get(`/dead-letters${query}`)).json;
+      paged.push(...letters);
+      query = after === undefined ? "" : `?limit=2&after=${after}`;
+    }
+    expect(paged).toEqual(all);
+    expect(pages).toBe(4);
+    for (const partition of [0, 1]) {
+      const some = all.filter((one: { partition: number }) => one.partition === partition);
+      expect(some.length).toBeGreaterThan(0);
+      expect(await group.letters(`?partition=${partition}`)).toEqual(some);
+      const after = `?partition=${partition}&after=${some[0].letter}`;
+      expect(await group.letters(after)).toEqual(some.slice(1));
+    }
+    expect((await group.get("/dead-letters?partition=2")).json.code).toBe("partition-not-found");
+  });
+
+  test("a redriven one is delivered as new, and its key's later ones after it", async () => {
+    const group = await newGroup(millrace, { ...park, maxDeliveries: 2 });
+    await group.append("a1", "a2");
+    for (const _ of [1, 2]) await group.nack(one(await group.next()));
+    expect((await group.post("dead-letters/redrive", { letters: ["0.0"] })).json).toEqual({ redriven: 1 });
+    const again = one(await group.next());
+    expect([again.data, again.attempt]).toEqual(["a1", 1]);
+    expect(await group.letters()).toMatchObject([{ letter: "0.0", state: "redriven" }]);
+    await group.ack(again);
+    expect(await group.letters()).toEqual([]);
+    expect(await group.drain()).toEqual(["a2"]);
+  });
+
+  test("one that was skipped is delivered again while its key goes on", async () => {
+    const group = await newGroup(millrace, skip);
+    await group.append("a1", "a2");
+    await fail(group, "a1");
+    await group.post("dead-letters/redrive", { letters: ["0.0"] });
+    await group.append("a3");
+    expect((await group.drain()).sort()).toEqual(["a1", "a3"]);
+    expect(await group.letters()).toEqual([]);
+    expect(await group.status()).toMatchObject({ lag: 0, deadLetters: 0 });
+  });
+
+  test("one that fails again is one dead letter, with all its tries", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "a2");
+    await fail(group, "a1");
+    await group.post("dead-letters/redrive", { letters: ["0.0"] });
+    await fail(group, "a1");
+    expect(await group.letters()).toMatchObject([{ letter: "0.0", state: "dead", attempts: 2, tries: [{}, {}] }]);
+    expect(await group.lanes()).toMatchObject([{ state: "parked" }]);
+    expect((await group.status()).deadLetters).toBe(1);
+  });
+
+  test("all are redriven at once", async () => {
+    const group = await newGroup(millrace, park, { partitions: 2 });
+    await group.append("a1", "b1", "c1", "d1", "a2");
+    await fail(group, "a1", "b1", "c1", "d1");
+    expect((await group.post("dead-letters/redrive", { all: true })).json).toEqual({ redriven: 4 });
+    expect((await group.drain()).sort()).toEqual(["a1", "a2", "b1", "c1", "d1"]);
+    expect((await group.post("dead-letters/redrive", { all: true })).json).toEqual({ redriven: 0 });
+  });
+
+  test("what is redriven twice comes once", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1");
+    await fail(group, "a1");
+    for (const _ of [1, 2]) await group.post("dead-letters/redrive", { letters: ["0.0"] });
+    expect(await group.drain()).toEqual(["a1"]);
+  });
+
+  test("one is redriven with other data, and its other fields", async () => {
+    const group = await newGroup(millrace, park);
+    await group.appendRecords([
+      { key: "a", type: "order", source: "/s", id: "7", tags: ["red"], data: { total: "4 2" } },
+    ]);
+    await group.nack(one(await group.receive()));
+    const data = { total: 42, note: "é" };
+    expect((await group.post("dead-letters/redrive", { letter: "0.0", data })).json).toEqual({ redriven: 1 });
+    const again = one(await group.next());
+    expect(again).toMatchObject({ key: "a", type: "order", source: "/s", id: "7", tags: ["red"], data, offset: 0 });
+    await group.nack(again);
+    expect(await group.letters()).toMatchObject([{ data }]);
+    const { records } = (await millrace.call("GET", `${group.stream}/records`)).json;
+    expect(records).toMatchObject([{ data: { total: "4 2" } }]);
+  });
+
+  test("one that may be edited to null, false or nothing", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1");
+    await group.nack(one(await group.receive()));
+    for (const data of [null, false, "", 0]) {
+      await group.post("dead-letters/redrive", { letter: "0.0", data });
+      const again = one(await group.next());
+      expect(again.data).toBe(data);
+      await group.nack(again);
+    }
+  });
+
+  test("a discarded one is gone, and its key goes on", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "a2", "b1");
+    await fail(group, "a1", "b1");
+    expect((await group.post("dead-letters/discard", { letters: ["0.0"] })).json).toEqual({ discarded: 1 });
+    expect(await group.drain()).toEqual(["a2"]);
+    expect(dataOf(await group.letters())).toEqual(["b1"]);
+    expect((await group.post("dead-letters/discard", { all: true })).json).toEqual({ discarded: 1 });
+    expect(await group.status()).toMatchObject({ lag: 0, deadLetters: 0, lanes: { parked: 0 } });
+  });
+
+  test("one that is not there is refused", async () => {
+    const group = await newGroup(millrace, park, { partitions: 2 });
+    const gone = { status: 404, json: { code: "letter-not-found" } };
+    expect(await group.post("dead-letters/redrive", { letters: ["0.0"] })).toMatchObject(gone);
+    await group.append("a1", "b1", "c1", "d1");
+    expect(await group.post("dead-letters/redrive", { letters: ["0.0"] })).toMatchObject(gone);
+    expect(await group.post("dead-letters/redrive", { letter: "0.0", data: 1 })).toMatchObject(gone);
+    expect(await group.post("dead-letters/discard", { letters: ["1.0"] })).toMatchObject(gone);
+    expect((await group.post("dead-letters/discard", { letters: ["7.0"] })).json.code).toBe("partition-not-found");
+    for (const body of [{}, { all: false }, { letters: [] }, { letters: ["x"] }, { letters: ["0.0"], all: true }]) {
+      expect((await group.post("dead-letters/discard", body)).status, JSON.stringify(body)).toBe(400);
+    }
+  });
+
+  test("of several ids one is not there: the others are as they were", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "b1");
+    await fail(group, "a1", "b1");
+    expect((await group.post("dead-letters/discard", { letters: ["0.0", "0.9"] })).status).toBe(404);
+    expect(dataOf(await group.letters())).toEqual(["a1", "b1"]);
+  });
+
+  test("outlive the trimming of their records", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "a2");
+    await fail(group, "a1");
+    await millrace.call("POST", `${group.stream}/partitions/0/trim`, { beforeOffset: 2 });
+    await group.post("dead-letters/redrive", { all: true });
+    const [first] = await group.next();
+    expect(first.data).toBe("a1");
+    await group.ack(first);
+    expect(await group.letters()).toEqual([]);
+  });
+
+  test("from where a group seeks on are delivered from the log instead", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "b2", "c3");
+    await fail(group, "a1", "c3");
+    await group.post("seek", { to: 1 });
+    expect(dataOf(await group.letters())).toEqual(["a1"]);
+    expect(await group.drain()).toEqual(["b2", "c3"]);
+  });
+
+  test("are redriven in an incident too, whatever their key", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "a2", "b1");
+    await fail(group, "a1");
+    await group.put({ only: ["b"] });
+    await group.post("dead-letters/redrive", { all: true });
+    expect(await group.drain()).toEqual(["a1"]);
+    await group.put({ only: null });
+    expect(await group.drain()).toEqual(["a2"]);
+  });
+});

@@ -1,0 +1,153 @@
+/** Lanes that wait apart, the dead-letter stream, and what deletion frees, over HTTP. */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { dataOf, type Group, newGroup, newStream, one } from "./group.ts";
+import { type Service, service } from "./service.ts";
+
+let millrace: Service;
+beforeAll(async () => {
+  millrace = await service();
+});
+afterAll(() => millrace.end());
+
+const park = { maxDeliveries: 1, onFailure: "park", backoff: [0] };
+const skip = { ...park, onFailure: "skip" };
+
+/** Fails everything that comes, and whose data is named, until it comes no more. */
+async function fail(group: Group, ...which: string[]): Promise<void> {
+  for (let some = await group.receive(); some.length > 0; some = await group.receive()) {
+    for (const got of some) {
+      if (which.includes(got.data as string)) await group.nack(got, { reason: `no ${got.data}` });
+      else await group.ack(got);
+    }
+  }
+}
+
+describe("a lane", () => {
+  test("that is parked is resumed with its dead letter", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "a2");
+    await fail(group, "a1");
+    const [{ lane }] = await group.lanes();
+    expect(await group.post("lanes/resume", { lane })).toMatchObject({ status: 200, json: { lane } });
+    expect(await group.drain()).toEqual(["a1", "a2"]);
+    expect(await group.letters()).toEqual([]);
+    expect(await group.lanes()).toEqual([]);
+  });
+
+  test("that is parked is skipped: the dead letter stays, the key goes on", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "a2");
+    await fail(group, "a1");
+    const [{ lane }] = await group.lanes();
+    expect((await group.post("lanes/skip", { lane })).status).toBe(200);
+    expect(await group.drain()).toEqual(["a2"]);
+    expect(await group.letters()).toMatchObject([{ data: "a1", state: "dead" }]);
+  });
+
+  test("that waits for another attempt is skipped: its record becomes a dead letter", async () => {
+    const group = await newGroup(millrace);
+    await group.append("a1", "a2");
+    await group.nack(one(await group.receive()), { delayMs: 60_000, reason: "stuck" });
+    const [{ lane }] = await group.lanes();
+    expect((await group.post("lanes/skip", { lane })).status).toBe(200);
+    expect(await group.drain()).toEqual(["a2"]);
+    expect(await group.letters()).toMatchObject([{ data: "a1", tries: [{ reason: "stuck" }] }]);
+  });
+
+  test("wakes who waits when it is resumed", { timeout: 10_000 }, async () => {
+    const group = await newGroup(millrace, {}, { partitions: 2 });
+    await group.append("a1");
+    await group.nack(one(await group.receive()), { delayMs: 60_000 });
+    const [{ lane }] = await group.lanes();
+    const waiting = group.receive({ waitSeconds: 30 });
+    await group.post("lanes/resume", { lane });
+    expect(await waiting).toMatchObject([{ data: "a1", attempt: 2 }]);
+  });
+
+  test("that is not there is refused", async () => {
+    const group = await newGroup(millrace);
+    for (const order of ["lanes/resume", "lanes/skip"]) {
+      expect(await group.post(order, { lane: "0.1" })).toMatchObject({ status: 404, json: { code: "lane-not-found" } });
+      expect((await group.post(order, { lane: "9.1" })).json.code).toBe("partition-not-found");
+      expect((await group.post(order, { lane: "x" })).json.code).toBe("invalid");
+    }
+  });
+
+  test("a key that waits behind a dead letter keeps its order however long its line is", async () => {
+    const group = await newGroup(millrace, park);
+    const line = Array.from({ length: 400 }, (_, i) => `a${i + 1}`);
+    await group.append(...line);
+    await group.nack(one(await group.receive()));
+    await group.append("a401", "b1");
+    expect(await group.drain()).toEqual(["b1"]);
+    await group.post("dead-letters/discard", { all: true });
+    expect(await group.drain()).toEqual([...line.slice(1), "a401"]);
+  });
+});
+
+describe("the dead-letter stream", () => {
+  test("gets each record once, with where it came from and why", async () => {
+    const dead = await newStream(millrace);
+    const group = await newGroup(millrace, { ...park, deadLetterStream: dead.split("/").at(-1) });
+    const extensions = { traceparent: "00-1" };
+    await group.appendRecords([{ key: "b" }, { key: "a", type: "order", extensions, data: { total: 1 } }]);
+    for (const got of await group.receive()) {
+      if (got.offset === 1) await group.nack(got, { reason: "no money" });
+      else await group.ack(got);
+    }
+    const read = async () => (await millrace.call("GET", `${dead}/records`)).json.records;
+    await expect.poll(read, { timeout: 10_000 }).toHaveLength(1);
+    expect(await read()).toMatchObject([
+      {
+        key: "a",
+        type: "order",
+        data: { total: 1 },
+        extensions: {
+          ...extensions,
+          deadletterstream: group.stream.split("/").at(-1),
+          deadlettergroup: group.name,
+          deadletterpartition: 0,
+          deadletteroffset: "1",
+          deadletterreason: "no money",
+          deadletterattempts: 1,
+        },
+      },
+    ]);
+    await group.post("dead-letters/redrive", { all: true });
+    await group.nack(one(await group.next()), { reason: "again" });
+    await group.appendRecords([{ key: "c", data: 2 }]);
+    await group.nack(one(await group.next()), { reason: "new" });
+    await expect
+      .poll(async () => (await read()).map((one: { key: string }) => one.key), { timeout: 10_000 })
+      .toEqual(["a", "c"]);
+  });
+
+  test("may come to be later, and lose nothing", { timeout: 40_000 }, async () => {
+    const name = `later-${process.pid}`;
+    const group = await newGroup(millrace, { ...skip, deadLetterStream: name });
+    await group.append("a1", "b1");
+    await fail(group, "a1", "b1");
+    await millrace.call("PUT", `/v1/default/streams/${name}`, { partitions: 2 });
+    const read = async () =>
+      dataOf((await millrace.call("GET", `/v1/default/streams/${name}/records`)).json.records).sort();
+    await expect.poll(read, { timeout: 30_000 }).toEqual(["a1", "b1"]);
+  });
+});
+
+test("deleting a group frees what its dead letters held", { timeout: 40_000 }, async () => {
+  const files = () =>
+    readdirSync(join(millrace.data, "objects"), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && /-Delivery$/.test(entry.parentPath) && !entry.name.startsWith("metadata"))
+      .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+  const before = files();
+  const group = await newGroup(millrace, skip);
+  for (let i = 0; i < 10; i++) await group.appendRecords([{ data: "x".repeat(500_000) }]);
+  for (let some = await group.receive(); some.length > 0; some = await group.receive()) {
+    for (const got of some) await group.nack(got);
+  }
+  expect(files()).toBeGreaterThan(before + 4_000_000);
+  await millrace.call("DELETE", group.path);
+  await expect.poll(files, { timeout: 20_000 }).toBeLessThan(before + 500_000);
+});
