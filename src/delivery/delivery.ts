@@ -4,8 +4,6 @@
  */
 import { ok, type Result } from "../../schemas/errors.ts";
 import { assert } from "../lib/assert.ts";
-import { encodeText } from "../lib/bytes.ts";
-import { murmur3 } from "../lib/hash.ts";
 import type { Sql } from "../lib/sql.ts";
 import { planAfter } from "./attempts.ts";
 import type { Item, Lane } from "./item.ts";
@@ -57,15 +55,7 @@ export class Delivery {
 
   /** Makes the tables and the place: `offset` is the first record that it delivers. */
   static create(sql: Sql, spec: DeliverySpec, offset: number, lanesMax: number, now: number): Delivery {
-    const store = new Store(sql);
-    sql.transaction(() => {
-      store.setMeta("format", "1");
-      store.setMeta("spec", JSON.stringify(spec));
-      // Receipts of another group, or of one of the same name before, must not be honoured here.
-      const era = murmur3(encodeText(spec.groupId));
-      store.setProgress({ floor: offset, era, done: new Uint8Array(0) });
-      if (spec.paused) store.setMeta("paused", JSON.stringify({ reason: "paused by an operator", at: now }));
-    });
+    State.create(sql, spec, offset, now);
     return Delivery.open(sql, lanesMax, now) as Delivery;
   }
 

@@ -1,5 +1,7 @@
 /** What one group knows of one partition: in memory, and in the rows from which it is found again. */
 import { assert } from "../lib/assert.ts";
+import { encodeText } from "../lib/bytes.ts";
+import { murmur3 } from "../lib/hash.ts";
 import type { Sql } from "../lib/sql.ts";
 import type { Item, Lane } from "./item.ts";
 import { Lanes } from "./lanes.ts";
@@ -8,7 +10,7 @@ import { Letters } from "./letters.ts";
 import { Ranges } from "./ranges.ts";
 import { Rate } from "./rate.ts";
 import type { DeliverySpec } from "./spec.ts";
-import type { LaneRow, Store } from "./store.ts";
+import { type LaneRow, Store } from "./store.ts";
 import { Window } from "./window.ts";
 
 /** Why a delivery stands still. Times are ms since 1970. */
@@ -58,6 +60,19 @@ export class State {
   horizon = 0;
 
   #savedFloor: number;
+
+  /** Makes the tables, and the place before the first record. */
+  static create(sql: Sql, spec: DeliverySpec, offset: number, now: number): void {
+    const store = new Store(sql);
+    sql.transaction(() => {
+      store.setMeta("format", "1");
+      store.setMeta("spec", JSON.stringify(spec));
+      // Receipts of another group, or of one of the same name before, must not be honoured here.
+      const era = murmur3(encodeText(spec.groupId));
+      store.setProgress({ floor: offset, era, done: new Uint8Array(0) });
+      if (spec.paused) store.setMeta("paused", JSON.stringify({ reason: "paused by an operator", at: now }));
+    });
+  }
 
   constructor(
     readonly sql: Sql,

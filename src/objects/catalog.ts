@@ -30,9 +30,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async destroyNamespace(force: boolean) {
-    const done = this.#core.destroy(force, Date.now());
-    if (done.ok) await this.#work();
-    return done;
+    return this.#worked(this.#core.destroy(force, Date.now()));
   }
 
   async stream(name: string) {
@@ -55,9 +53,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async drop(name: string) {
-    const done = this.#core.drop(name, Date.now());
-    if (done.ok) await this.#work();
-    return done;
+    return this.#worked(this.#core.drop(name, Date.now()));
   }
 
   async open(name: string, number: number) {
@@ -81,25 +77,27 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async putGroup(stream: string, name: string, change: Partial<GroupConfig>) {
-    const put = this.#ofStream(stream, (of) => this.#core.groups.put(of, name, change, newId(), Date.now()));
-    if (put.ok) await this.#work();
-    return put;
+    const put = (of: Stream) => this.#core.groups.put(of, name, change, newId(), Date.now());
+    return this.#worked(this.#ofStream(stream, put));
   }
 
   async setPaused(stream: string, name: string, paused: boolean) {
-    const set = this.#ofStream(stream, (of) => this.#core.groups.setPaused(of, name, paused, Date.now()));
-    if (set.ok) await this.#work();
-    return set;
+    const set = (of: Stream) => this.#core.groups.setPaused(of, name, paused, Date.now());
+    return this.#worked(this.#ofStream(stream, set));
   }
 
   async dropGroup(stream: string, name: string) {
-    const done = this.#ofStream(stream, (of) => this.#core.groups.drop(of, name, Date.now()));
-    if (done.ok) await this.#work();
-    return done;
+    return this.#worked(this.#ofStream(stream, (of) => this.#core.groups.drop(of, name, Date.now())));
   }
 
   async leaveGroup(stream: string, name: string, groupId: string) {
     if (await this.telling.deserted(stream, name, groupId)) await this.dropGroup(stream, name);
+  }
+
+  /** What was decided is put into effect before it is answered. */
+  async #worked<T>(done: Result<T>): Promise<Result<T>> {
+    if (done.ok) await this.#work();
+    return done;
   }
 
   #ofStream<T>(name: string, ask: (stream: Stream) => Result<T>): Result<T> {
