@@ -9,6 +9,10 @@ export interface Settings {
   readonly readBytes: number;
   readonly memoryBytes: number;
   readonly longPolls: number;
+  /** Records that a group delivers in one round, and how often it does. */
+  readonly groupRecords: number;
+  readonly groupRounds: number;
+  readonly webhooks: number;
 }
 
 export interface Result {

@@ -1,13 +1,15 @@
 /**
  * `npm run bench`: the product on `workerd serve`, against baselines in the same run.
  *
- *     --quick      ends within 40 s; the numbers are rougher
+ *     --quick      ends within 60 s; the numbers are rougher
  *     --json       for machines
  *     --only a,b   the cases of these names, or whose names begin with them
  */
 import { parseArgs } from "node:util";
 import { appendCases } from "./cases/append.ts";
+import { attachedCases } from "./cases/attached.ts";
 import type { Bench, Case } from "./cases/case.ts";
+import { groupCases } from "./cases/groups.ts";
 import { longPollCase } from "./cases/longpoll.ts";
 import { memoryCase } from "./cases/memory.ts";
 import { readCases } from "./cases/read.ts";
@@ -15,7 +17,14 @@ import type { Result, Settings } from "./compare.ts";
 import { asJson, asTable } from "./report.ts";
 import { startBaseline, startProduct, stopAll } from "./service.ts";
 
-const cases: readonly Case[] = [...appendCases, ...readCases, longPollCase, memoryCase];
+const cases: readonly Case[] = [
+  ...appendCases,
+  ...readCases,
+  longPollCase,
+  ...groupCases,
+  ...attachedCases,
+  memoryCase,
+];
 
 const full: Settings = {
   quick: false,
@@ -25,6 +34,9 @@ const full: Settings = {
   readBytes: 256_000_000,
   memoryBytes: 1_000_000_000,
   longPolls: 500,
+  groupRecords: 600_000,
+  groupRounds: 3,
+  webhooks: 300,
 };
 const quick: Settings = {
   quick: true,
@@ -34,6 +46,9 @@ const quick: Settings = {
   readBytes: 24_000_000,
   memoryBytes: 64_000_000,
   longPolls: 50,
+  groupRecords: 60_000,
+  groupRounds: 2,
+  webhooks: 50,
 };
 /** Nothing may hang: a run that takes longer has failed. */
 const [quickMsMax, fullMsMax] = [90_000, 900_000];

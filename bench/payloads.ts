@@ -30,10 +30,11 @@ export const ndjsonPayload = (records: number): Payload => ({
 
 export const framesType = "application/vnd.millrace.frames";
 
-export function framesPayload(records: number): Payload {
+/** Each record has a key of its own, or the one that is said. */
+export function framesPayload(records: number, key = (index: number) => `k${index}`): Payload {
   const writer = new FrameWriter();
   for (let index = 0; index < records; index++) {
-    writer.add({ kind: kinds.json, data: encodeText(data(index)), key: `k${index}` });
+    writer.add({ kind: kinds.json, data: encodeText(data(index)), key: key(index) });
   }
   return { type: framesType, body: concat(writer.finish(0)), records };
 }

@@ -4,6 +4,7 @@ import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Running, run } from "../scripts/workerd.ts";
 import type { Payload } from "./payloads.ts";
+import { Socket } from "./socket.ts";
 import { request } from "./wire.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -13,14 +14,15 @@ const token = randomUUID();
 const running: Promise<Running>[] = [];
 
 export async function startProduct(): Promise<Service> {
-  return start("product", {});
+  // Webhooks go to receivers in this process.
+  return start("product", { privateNetwork: true });
 }
 
 export async function startBaseline(): Promise<Service> {
   return start("baseline", { main: join(root, "bench/baseline.ts") });
 }
 
-async function start(name: string, options: { main?: string }): Promise<Service> {
+async function start(name: string, options: { main?: string; privateNetwork?: boolean }): Promise<Service> {
   const starting = run({ ...options, data: join(data, `${name}-${running.length}`), token });
   running.push(starting);
   return new Service(await starting);
@@ -47,6 +49,14 @@ export interface Facts {
   readonly bytes: number;
 }
 
+/** What a group's status tells that the cases need. */
+export interface GroupFacts {
+  readonly lag: number;
+  readonly inFlight: number;
+  readonly redeliveries: number;
+  readonly partitions: readonly { readonly rowsWritten: number }[];
+}
+
 export class Service {
   readonly port: number;
   readonly pid: number;
@@ -61,6 +71,10 @@ export class Service {
   post(path: string, payload: Payload): Uint8Array {
     const headers = { authorization: `Bearer ${token}`, "content-type": payload.type };
     return request("POST", path, headers, payload.body);
+  }
+
+  postJson(path: string, body: object): Uint8Array {
+    return this.post(path, { type: "application/json", body: Buffer.from(JSON.stringify(body)), records: 0 });
   }
 
   get(path: string, accept = "application/json"): Uint8Array {
@@ -78,6 +92,26 @@ export class Service {
     return (await this.#call("GET", `${stream}/partitions/0`)) as Facts;
   }
 
+  /** Creates a group, and returns its path. */
+  async group(stream: string, name: string, config: object): Promise<string> {
+    const path = `${stream}/groups/${name}`;
+    await this.#call("PUT", path, config);
+    return path;
+  }
+
+  async groupFacts(group: string): Promise<GroupFacts> {
+    return (await this.#call("GET", `${group}/status`)) as GroupFacts;
+  }
+
+  async drop(path: string): Promise<void> {
+    await this.#call("DELETE", path);
+  }
+
+  /** Opens a member's socket. */
+  live(group: string): Promise<Socket> {
+    return Socket.open(this.port, `${group}/live`, { authorization: `Bearer ${token}` });
+  }
+
   /** The most records that one page may have. */
   async pageRecordsMax(): Promise<number> {
     const { limits } = (await this.#call("GET", "/v1/config")) as { limits: { pageRecordsMax: number } };
@@ -89,6 +123,6 @@ export class Service {
     const init = { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(10_000) };
     const response = await fetch(this.#url + path, init);
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-    return response.json();
+    return response.status === 204 ? undefined : response.json();
   }
 }

@@ -1,7 +1,7 @@
 /**
  * One keep-alive HTTP/1.1 connection that spends as little of the processor as it can: the client shares it with the
  * server that is measured. Requests are bytes made beforehand; of an answer the status and the head are kept, and the
- * body is counted.
+ * body is counted, and kept where it is asked for.
  */
 import net from "node:net";
 
@@ -12,6 +12,8 @@ export interface Answer {
   readonly bytes: number;
   /** The beginning of the body, where the status is 400 or above. */
   readonly text: string;
+  /** The body, where it was to be kept. */
+  readonly body: Buffer | undefined;
 }
 
 const headBytesMax = 16_384;
@@ -31,6 +33,7 @@ export class Connection {
   #head = "";
   #bytes = 0;
   #text = "";
+  #kept: Buffer[] | undefined;
   #resolve: ((answer: Answer) => void) | undefined;
   #reject: ((error: Error) => void) | undefined;
   #broken: Error | undefined;
@@ -58,9 +61,10 @@ export class Connection {
   }
 
   /** Sends a request and resolves with its answer. One at a time. */
-  ask(request: Uint8Array): Promise<Answer> {
+  ask(request: Uint8Array, keep = false): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#broken !== undefined) return reject(this.#broken);
+      this.#kept = keep ? [] : undefined;
       this.#resolve = resolve;
       this.#reject = reject;
       this.#socket.write(request);
@@ -103,6 +107,9 @@ export class Connection {
     if (this.#status >= 400 && this.#text.length < 500)
       this.#text += buffer.toString("latin1", at, Math.min(to, at + 500));
     this.#left -= to - at;
+    // Not the line end that was counted in after a chunk.
+    const end = this.#chunked ? to - Math.max(0, 2 - this.#left) : to;
+    if (end > at) this.#kept?.push(Buffer.from(buffer.subarray(at, end)));
     if (this.#left === 0) {
       if (this.#chunked) this.#state = "size";
       else this.#done();
@@ -142,7 +149,8 @@ export class Connection {
     this.#state = "head";
     const resolve = this.#resolve;
     this.#resolve = this.#reject = undefined;
-    resolve?.({ status: this.#status, head: this.#head, bytes: this.#bytes, text: this.#text });
+    const body = this.#kept === undefined ? undefined : Buffer.concat(this.#kept);
+    resolve?.({ status: this.#status, head: this.#head, bytes: this.#bytes, text: this.#text, body });
   }
 }
 
