@@ -1,6 +1,8 @@
 /** A delivery, without its shells: order, failures, place, and what others got wrong. */
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
+import { readReceipt, writeReceipt } from "../../src/delivery/receipt.ts";
 import { Rig } from "../cases/delivery.ts";
 import { deliveryAgainstModel } from "../cases/delivery-model.ts";
 import { nodeSql } from "./sqlite.ts";
@@ -204,4 +206,29 @@ test("a line that became too long goes on by itself", () => {
     r.ack(...got);
   }
   expect(r.status()).toMatchObject({ lag: 0, lanes: { others: 0 } });
+});
+
+test("a receipt is read as it was written, and nothing else is one", () => {
+  const number = fc.maxSafeNat();
+  fc.assert(
+    fc.property(number, number, number, number, (partition, offset, era, generation) => {
+      const text = writeReceipt(partition, offset, era, generation);
+      expect(readReceipt(text)).toEqual({ partition, offset, era, generation });
+      expect(readReceipt(`${text}.0`)).toBeUndefined();
+      expect(readReceipt(text.slice(text.indexOf(".")))).toBeUndefined();
+    }),
+  );
+  for (const text of [
+    "",
+    "0",
+    "0.0.0",
+    "0..0.0",
+    "0.0.0.",
+    "A.0.0.0",
+    "0.0.0.-1",
+    "0.0.0.zzzzzzzzzzzz",
+    "0.0.0.0".padEnd(60, "0"),
+  ]) {
+    expect(readReceipt(text), text).toBeUndefined();
+  }
 });
