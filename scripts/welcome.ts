@@ -12,6 +12,11 @@ Create a stream, append a record, read it back:
   curl ${auth} -X PUT ${url}/v1/default/streams/orders
   curl ${auth} ${url}/v1/default/streams/orders/records -H 'content-type: application/json' -d '{"records":[{"key":"customer-1","data":{"total":42}}]}'
   curl ${auth} '${url}/v1/default/streams/orders/records?key=customer-1'
+
+Consume as a group, in order per key, again until it is acknowledged:
+
+  curl ${auth} -X PUT ${url}/v1/default/streams/orders/groups/billing
+  curl ${auth} ${url}/v1/default/streams/orders/groups/billing/receive -H 'content-type: application/json' -d '{"waitSeconds":5}'
 `;
 }
 

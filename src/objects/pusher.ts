@@ -4,7 +4,7 @@
  * that fails again and again is left alone for longer and longer.
  */
 import type { Delivery, Leased } from "../delivery/delivery.ts";
-import { type Outcome, outcomeOf, pushRequest, targetProblem } from "../delivery/push.ts";
+import { type Outcome, outcomeOf, type PushRequest, pushRequest, targetProblem } from "../delivery/push.ts";
 import { signed } from "../platform/signing.ts";
 import type { Attempt } from "./rpc.ts";
 
@@ -18,6 +18,13 @@ const patience = 10;
 const restMsMax = 30_000;
 /** A lease outlives its request. */
 const graceMs = 5_000;
+
+/** What came back, with the first bytes of the body. */
+interface Exchange {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly answer: string;
+}
 
 /** What the pusher needs of the object around it. */
 export interface PushHost {
@@ -124,9 +131,8 @@ export class Pusher {
     try {
       const problem = targetProblem(spec.config.push!.url, spec.privateTargets) ?? (await this.#refusal());
       if (problem !== undefined) throw new Error(problem);
-      const response = await this.#post(request.id, request.headers, request.body);
-      status = response.status;
-      answer = await beginning(response);
+      const response = await this.#post(request);
+      ({ status, answer } = response);
       outcome = outcomeOf(status, response.headers.get("retry-after"), Date.now());
     } catch (error) {
       outcome = { is: "failed", reason: reasonOf(error) };
@@ -146,31 +152,34 @@ export class Pusher {
     this.#settle(leased, outcome, Date.now());
   }
 
-  async #post(id: string, headers: Record<string, string>, body: Uint8Array): Promise<Response> {
-    const { url, secrets, timeoutMs } = this.target!;
+  async #post({ id, headers, body }: PushRequest): Promise<Exchange> {
+    const { url, secrets } = this.target!;
     const signature = await signed(secrets, id, Math.floor(Date.now() / 1_000), body);
-    return fetch(url, {
-      method: "POST",
-      headers: { ...headers, ...signature },
-      body,
-      redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
-    });
+    return this.#exchange(url, { method: "POST", headers: { ...headers, ...signature }, body });
+  }
+
+  /** A request and the beginning of its answer, in the time that the target has for both. */
+  async #exchange(url: string, init: RequestInit): Promise<Exchange> {
+    const controller = new AbortController();
+    // Cleared as soon as there is an answer: `AbortSignal.timeout` would keep every request in memory for its whole time.
+    const timer = setTimeout(() => controller.abort(new Error("no answer in time")), this.target!.timeoutMs);
+    try {
+      const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
+      return { status: response.status, headers: response.headers, answer: await beginning(response) };
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** CloudEvents' handshake, once for each url. Why the receiver must not be pushed to, if so. */
   async #refusal(): Promise<string | undefined> {
-    const { url, validate, timeoutMs } = this.target!;
+    const { url, validate } = this.target!;
     if (!validate || this.#validated === url) return undefined;
-    const response = await fetch(url, {
-      method: "OPTIONS",
-      headers: { "webhook-request-origin": "millrace" },
-      redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    await response.body?.cancel();
+    const headers = { "webhook-request-origin": "millrace" };
+    const response = await this.#exchange(url, { method: "OPTIONS", headers });
     const allowed = response.headers.get("webhook-allowed-origin");
-    if (!response.ok || (allowed !== "*" && allowed !== "millrace")) {
+    const agreed = response.status >= 200 && response.status < 300 && (allowed === "*" || allowed === "millrace");
+    if (!agreed) {
       return `the receiver did not agree to be pushed to (OPTIONS: ${response.status}, WebHook-Allowed-Origin: ${allowed})`;
     }
     this.#validated = url;
@@ -229,8 +238,7 @@ async function beginning(response: Response): Promise<string> {
 }
 
 function reasonOf(error: unknown): string {
-  const { name, message } = error as Error;
-  if (name === "TimeoutError") return "no answer in time";
+  const { message } = error as Error;
   // Of its own failures workerd tells a reference and nothing else.
   return /^internal error/.test(message) ? "the receiver could not be reached" : message;
 }
