@@ -32,11 +32,11 @@ export function pushRequest(spec: DeliverySpec, leased: readonly Leased[]): Push
   };
   if (target.format === "batch") {
     const body = encodeText(`[${leased.map((one) => JSON.stringify(eventOf(spec, one))).join(",")}]`);
-    const headers = { ...common, "content-type": "application/cloudevents-batch+json; charset=UTF-8" };
+    const headers = { ...common, "content-type": "application/cloudevents-batch+json" };
     return { id: first === last ? id : `${id}-${last.item.offset}`, headers, body };
   }
   if (target.format === "structured") {
-    const headers = { ...common, "content-type": "application/cloudevents+json; charset=UTF-8" };
+    const headers = { ...common, "content-type": "application/cloudevents+json" };
     return { id, headers, body: encodeText(JSON.stringify(eventOf(spec, first))) };
   }
   const record = recordOf(first);

@@ -21,8 +21,11 @@ export interface Answer {
   json: any;
 }
 
-export async function service(data = mkdtempSync(join(tmpdir(), "millrace-"))): Promise<Service> {
-  const running = await run({ data, token });
+export async function service(
+  data = mkdtempSync(join(tmpdir(), "millrace-")),
+  options: { privateNetwork?: boolean } = {},
+): Promise<Service> {
+  const running = await run({ data, token, ...options });
   return {
     ...running,
     data,
