@@ -73,6 +73,8 @@ class Model {
   readonly passed = new Set<number>();
   /** Valid leases: offset → receipt, and when they run out. */
   readonly leases = new Map<number, { got: Got; expires: number }>();
+  /** Records that were given back for some time. */
+  readonly notBefore = new Map<number, number>();
   /** Receipts that were given out since the last seek, valid or not. */
   readonly given: Got[] = [];
 
@@ -109,6 +111,8 @@ class Model {
       expect(one.key).toBe(this.keys[one.offset]);
       if (redriven.has(one.offset)) this.finished.delete(one.offset);
       expect(this.finished.has(one.offset), `${one.offset} again`).toBe(false);
+      if (redriven.has(one.offset)) this.notBefore.delete(one.offset);
+      expect(this.notBefore.get(one.offset) ?? 0, `${one.offset} too early`).toBeLessThanOrEqual(this.rig.now);
       if (!redriven.has(one.offset)) this.inOrder(one, got);
       this.leases.set(one.offset, { got: one, expires: this.rig.now + (this.rig.config.ackTimeoutMs as number) });
       this.given.push(one);
@@ -179,7 +183,10 @@ function run(model: Model, step: Step): void {
     case "nack": {
       const some = chosen(valid, step.pick);
       rig.nack(some, step.delayMs);
-      for (const { offset } of some) model.leases.delete(offset);
+      for (const { offset } of some) {
+        model.leases.delete(offset);
+        if (step.delayMs !== undefined) model.notBefore.set(offset, rig.now + step.delayMs);
+      }
       if (model.order === "partition") drop(model, Math.min(...some.map(({ offset }) => offset)));
       break;
     }
@@ -244,6 +251,7 @@ function run(model: Model, step: Step): void {
       model.given.length = 0;
       model.finished.clear();
       model.passed.clear();
+      model.notBefore.clear();
       for (let offset = 0; offset < to; offset++) model.finished.add(offset);
       break;
     }

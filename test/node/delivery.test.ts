@@ -179,6 +179,16 @@ describe("a place", () => {
     expect(offsets(r.receive(1_000))).toEqual(offsets(got).filter((_, index) => index % 3 !== 0));
   });
 
+  test("after a restart keeps what a late ack leaves in its lane", () => {
+    const r = rig({ backoff: [0] });
+    r.append(["a", "d", "a"]);
+    const [first] = r.receive(1);
+    r.nack([first]);
+    r.crash();
+    r.ack(first);
+    expect(r.drain().sort()).toEqual([1, 2]);
+  });
+
   test("is kept over records that nobody wants", () => {
     const r = rig({ filter: { key: "z" } });
     r.append(Array.from({ length: 100 }, () => "a"));
