@@ -1,6 +1,6 @@
 /** What becomes of a record that a group gives up on, and what an operator does to dead letters. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { dataOf, type Group, newGroup, one } from "./group.ts";
+import { dataOf, fail, newGroup, one, park, skip } from "./group.ts";
 import { type Service, service } from "./service.ts";
 
 let millrace: Service;
@@ -8,19 +8,6 @@ beforeAll(async () => {
   millrace = await service();
 });
 afterAll(() => millrace.end());
-
-const park = { maxDeliveries: 1, onFailure: "park", backoff: [0] };
-const skip = { ...park, onFailure: "skip" };
-
-/** Fails everything that comes, and whose data is named, until it comes no more. */
-async function fail(group: Group, ...which: string[]): Promise<void> {
-  for (let some = await group.receive(); some.length > 0; some = await group.receive()) {
-    for (const got of some) {
-      if (which.includes(got.data as string)) await group.nack(got, { reason: `no ${got.data}` });
-      else await group.ack(got);
-    }
-  }
-}
 
 describe("when the last attempt has failed", () => {
   test("park: a dead letter, the key's later records wait, other keys go on", async () => {

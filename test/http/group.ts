@@ -114,3 +114,17 @@ export const one = (some: readonly Got[]): Got => {
   expect(some).toHaveLength(1);
   return some[0];
 };
+
+/** The first failure is the last: a dead letter, behind which the key waits, or goes on. */
+export const park = { maxDeliveries: 1, onFailure: "park", backoff: [0] };
+export const skip = { ...park, onFailure: "skip" };
+
+/** Fails everything that comes, and whose data is named, until it comes no more. */
+export async function fail(group: Group, ...which: string[]): Promise<void> {
+  for (let some = await group.receive(); some.length > 0; some = await group.receive()) {
+    for (const got of some) {
+      if (which.includes(got.data as string)) await group.nack(got, { reason: `no ${got.data}` });
+      else await group.ack(got);
+    }
+  }
+}

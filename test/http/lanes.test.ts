@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { dataOf, type Group, newGroup, newStream, one } from "./group.ts";
+import { dataOf, fail, newGroup, newStream, one, park, skip } from "./group.ts";
 import { type Service, service } from "./service.ts";
 
 let millrace: Service;
@@ -10,19 +10,6 @@ beforeAll(async () => {
   millrace = await service();
 });
 afterAll(() => millrace.end());
-
-const park = { maxDeliveries: 1, onFailure: "park", backoff: [0] };
-const skip = { ...park, onFailure: "skip" };
-
-/** Fails everything that comes, and whose data is named, until it comes no more. */
-async function fail(group: Group, ...which: string[]): Promise<void> {
-  for (let some = await group.receive(); some.length > 0; some = await group.receive()) {
-    for (const got of some) {
-      if (which.includes(got.data as string)) await group.nack(got, { reason: `no ${got.data}` });
-      else await group.ack(got);
-    }
-  }
-}
 
 describe("a lane", () => {
   test("that is parked is resumed with its dead letter", async () => {

@@ -1,23 +1,14 @@
 /** The catalog's background work: what a crash, or a partition that cannot be reached, leaves is done by the alarm. */
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { env, exports } from "cloudflare:workers";
+import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { Catalog as Core } from "../../src/catalog/catalog.ts";
 import { catalog, type Env, partition } from "../../src/objects/stubs.ts";
 import { objectSql } from "../../src/platform/sql.ts";
+import { call } from "./call.ts";
 
 const bindings = env as unknown as Env;
-const call = async (method: string, path: string, body?: object) => {
-  const response = await (exports as unknown as { default: Fetcher }).default.fetch(`http://millrace${path}`, {
-    method,
-    headers: { authorization: "Bearer test-token", "content-type": "application/json" },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the service answers.
-  return { status: response.status, json: (text === "" ? undefined : JSON.parse(text)) as any };
-};
 const object = (namespace: string) => bindings.CATALOG.getByName(namespace);
 
 describe("the alarm", () => {

@@ -1,28 +1,18 @@
 /** A group's delivery inside workerd: its properties over real SQLite, alarms, eviction in mid-delivery, lost wakes. */
 
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { env, exports } from "cloudflare:workers";
+import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { DeliveryRpc, Leases } from "../../src/objects/rpc.ts";
 import { catalog, delivery, type Env } from "../../src/objects/stubs.ts";
 import { objectSql } from "../../src/platform/sql.ts";
 import { deliveryAgainstModel } from "../cases/delivery-model.ts";
+import { call } from "./call.ts";
 
 const bindings = env as unknown as Env;
 const tables = ["chunk", "meta", "producer", "inherited", "last_of_key", "follower", "progress", "lane", "letter"];
 let count = 0;
-
-const call = async (method: string, path: string, body?: object) => {
-  const response = await (exports as unknown as { default: Fetcher }).default.fetch(`http://millrace${path}`, {
-    method,
-    headers: { authorization: "Bearer test-token", "content-type": "application/json" },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the service answers.
-  return { status: response.status, json: (text === "" ? undefined : JSON.parse(text)) as any };
-};
 
 /** A stream of one partition that holds a record a key, and a group on it. */
 async function fresh(config: Partial<GroupConfig> = {}, ...keys: string[]) {
