@@ -39,6 +39,11 @@ async function fresh(config: Partial<GroupConfig> = {}, ...keys: string[]) {
   return { path, append, stub, partition, rpc, receive };
 }
 
+const statusOf = async (object: unknown) => {
+  const answer = await (object as DeliveryRpc).admin("status");
+  return answer.ok ? answer.value : answer;
+};
+
 const receiptsOf = ({ partition, era, offsets, generations }: Leases) =>
   Array.from(offsets, (offset, index) =>
     [partition, offset, era, generations[index]].map((number) => number.toString(36)).join("."),
@@ -110,6 +115,34 @@ describe("an object that goes away in mid-delivery", () => {
       value: [{ key: "a", state: "retry", attempts: 1, tries: [{ reason: "later" }] }],
     });
   });
+});
+
+test("a socket sleeps with its object, and goes on with the credits that it had", async () => {
+  const { append, stub } = await fresh({ ackTimeoutMs: 60_000 }, "a", "b");
+  const response = await stub().fetch("http://delivery/?member=m", { headers: { upgrade: "websocket" } });
+  const socket = response.webSocket as WebSocket;
+  const offsets: number[] = [];
+  const receipts: string[] = [];
+  socket.addEventListener("message", ({ data }) => {
+    const message = JSON.parse(String(data)) as { deliveries?: { offset: number; receipt: string }[] };
+    for (const one of message.deliveries ?? []) {
+      offsets.push(one.offset);
+      receipts.push(one.receipt);
+    }
+  });
+  socket.accept();
+  socket.send(JSON.stringify({ type: "credit", credits: 3 }));
+  await expect.poll(() => offsets.length).toBe(2);
+  socket.send(JSON.stringify({ type: "ack", receipts }));
+  await expect.poll(() => runInDurableObject(stub(), statusOf)).toMatchObject({ lag: 0, inFlight: 0 });
+  await evictDurableObject(stub(), { webSockets: "hibernate" });
+  // The append wakes the object, which finds the member by its socket; one credit was left.
+  await append("c", "d");
+  await expect.poll(() => offsets).toEqual([0, 1, 2]);
+  socket.send(JSON.stringify({ type: "credit", credits: 1 }));
+  await expect.poll(() => offsets).toEqual([0, 1, 2, 3]);
+  socket.close();
+  await expect.poll(() => runInDurableObject(stub(), statusOf)).toMatchObject({ inFlight: 0, members: [] });
 });
 
 describe("alarms", () => {
