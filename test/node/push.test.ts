@@ -1,0 +1,249 @@
+/** What a push sends, to whom, and what answers mean; when an attempt follows another, and how fast. */
+import { type CloudEvent, HTTP } from "cloudevents";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { pushTarget } from "../../schemas/group.ts";
+import { pause, planAfter } from "../../src/delivery/attempts.ts";
+import { newItem } from "../../src/delivery/item.ts";
+import { outcomeOf, pushRequest, targetProblem } from "../../src/delivery/push.ts";
+import { Ranges } from "../../src/delivery/ranges.ts";
+import { Rate } from "../../src/delivery/rate.ts";
+import { eachRecord, readHeader } from "../../src/log/frame.ts";
+import { FrameWriter, type Rec } from "../../src/log/record.ts";
+import { specOf } from "../cases/delivery.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** A record under lease, as it comes from a page. */
+function leased(record: Rec, offset = 3, attempt = 1) {
+  const writer = new FrameWriter();
+  writer.add(record);
+  const [frame] = writer.finish(0);
+  const header = readHeader(frame, 0);
+  if (!header.ok) throw new Error(header.refusal.detail);
+  let bounds = [0, 0];
+  eachRecord(header.value, (from, to) => {
+    bounds = [from, to];
+  });
+  const [from, to] = bounds;
+  const content = { offset, timestamp: 1_700_000_000_000, key: record.key, bytes: frame, from, to, checked: true };
+  return { item: newItem(content), generation: 1, attempt };
+}
+
+const request = (format: string, records: Rec[], attempt = 1) =>
+  pushRequest(
+    specOf({ push: pushTarget.parse({ url: "https://example.com/", format }) }),
+    records.map((record, index) => leased(record, 3 + index, attempt)),
+  );
+
+const json: Rec = { kind: 1, data: bytes('{"n":1}'), id: "e1", source: "/s", type: "t", subject: "a", key: "k" };
+const text: Rec = { ...json, kind: 2, data: bytes("grüße") };
+const binary: Rec = { ...json, kind: 3, data: Uint8Array.of(0, 255, 10) };
+const none: Rec = { ...json, kind: 0, data: new Uint8Array(0) };
+
+describe("a request", () => {
+  test.each(["structured", "batch"])("in %s mode is the event, whatever its data are", (format) => {
+    for (const [record, data] of [
+      [json, { n: 1 }],
+      [text, "grüße"],
+      [none, undefined],
+    ] as const) {
+      const { headers, body } = request(format, [record]);
+      const read = HTTP.toEvent({ headers, body: new TextDecoder().decode(body) });
+      const event = (Array.isArray(read) ? read[0] : read) as CloudEvent<unknown>;
+      expect(event).toMatchObject({ id: "e1", source: "/s", type: "t", subject: "a", partitionkey: "k" });
+      expect(event.data).toEqual(data);
+      expect(event.time).toBe("2023-11-14T22:13:20.000Z");
+    }
+    const { body } = request(format, [binary]);
+    expect(new TextDecoder().decode(body)).toContain('"data_base64":"AP8K"');
+  });
+
+  test("in binary mode has the data as they are, and their type", () => {
+    const types = [json, text, binary, none].map((record) => request("binary", [record]).headers["content-type"]);
+    expect(types).toEqual(["application/json", "text/plain; charset=UTF-8", "application/octet-stream", undefined]);
+    expect(request("binary", [binary]).body).toEqual(binary.data);
+    const typed = request("binary", [{ ...text, datacontenttype: "text/csv" }]);
+    expect(typed.headers).toMatchObject({ "content-type": "text/csv", "ce-type": "t", "ce-partitionkey": "k" });
+    expect(typed.headers["ce-datacontenttype"]).toBeUndefined();
+  });
+
+  test("has an id that no attempt changes, and a batch one that says from where to where", () => {
+    expect(request("binary", [json], 1).id).toBe(request("binary", [json], 7).id);
+    expect(request("binary", [json], 7).headers["millrace-attempt"]).toBe("7");
+    expect(request("batch", [json, text]).id).toBe(`${request("batch", [json]).id}-4`);
+  });
+
+  test("makes up what a record lacks, the same every time", () => {
+    const { headers } = request("binary", [{ kind: 1, data: bytes("1") }]);
+    expect(headers).toMatchObject({
+      "ce-specversion": "1.0",
+      "ce-source": "/v1/default/streams/s",
+      "ce-type": "dev.millrace.record",
+      "ce-millraceoffset": "3",
+    });
+    expect(headers["ce-id"]).toMatch(/\.0\.3$/);
+  });
+
+  test("claims no JSON for data that are none", () => {
+    const { body } = request("structured", [{ ...json, data: bytes("{") }]);
+    expect(JSON.parse(new TextDecoder().decode(body))).toMatchObject({ data_base64: "ew==" });
+  });
+});
+
+describe("an answer", () => {
+  const now = Date.parse("2026-11-20T10:00:00Z");
+  test.each([
+    [200, null, "done"],
+    [204, null, "done"],
+    [302, null, "failed"],
+    [400, null, "failed"],
+    [410, null, "gone"],
+    [429, null, "busy"],
+    [500, "7", "failed"],
+    [503, null, "failed"],
+    [503, "7", "busy"],
+  ])("of %s with Retry-After %s means %s", (status, retryAfter, meaning) => {
+    expect(outcomeOf(status, retryAfter, now).is).toBe(meaning);
+  });
+
+  test.each([
+    ["7", 7_000],
+    ["Fri, 20 Nov 2026 10:00:09 GMT", 9_000],
+    ["Fri, 20 Nov 2026 09:00:00 GMT", 0],
+    ["999999999", 3_600_000],
+    ["soon", 1_000],
+    [null, 1_000],
+  ])("of 429 with Retry-After %s asks for %s ms", (retryAfter, afterMs) => {
+    expect(outcomeOf(429, retryAfter, now)).toMatchObject({ is: "busy", afterMs });
+  });
+});
+
+describe("a target", () => {
+  test.each([
+    "https://example.com/hook",
+    "https://example.com:8443/",
+    "https://8.8.8.8/",
+    "https://[2606:4700::1111]/",
+  ])("%s is allowed", (url) => {
+    expect(targetProblem(url, false)).toBeUndefined();
+  });
+
+  test.each([
+    "http://example.com/",
+    "https://localhost/",
+    "https://a.localhost/",
+    "https://printer.local/",
+    "https://db.internal/",
+    "https://intranet/",
+    "https://localhost./",
+    "https://127.0.0.1/",
+    "https://0x7f.1/",
+    "https://2130706433/",
+    "https://0.0.0.0/",
+    "https://[::1]/",
+    "https://[::ffff:10.0.0.1]/",
+    "https://[fc00::1]/",
+    "https://[fe80::1]/",
+    "https://10.1.2.3/",
+    "https://172.16.0.1/",
+    "https://192.168.1.1/",
+    "https://169.254.169.254/latest/meta-data",
+    "https://100.64.0.1/",
+  ])("%s is refused, and let through where the deployment allows it", (url) => {
+    expect(targetProblem(url, false)).toBeTruthy();
+    expect(targetProblem(url, true)).toBeUndefined();
+  });
+
+  test("with credentials in it is refused everywhere", () => {
+    expect(targetProblem("https://user:secret@example.com/", true)).toContain("credentials");
+  });
+});
+
+describe("after a failure", () => {
+  const config = { onFailure: "park", maxDeliveries: 3, backoff: [100, 500] } as const;
+
+  test("a list of pauses is gone through, and its last repeats", () => {
+    expect([1, 2, 3, 9].map((attempts) => pause([100, 500], attempts))).toEqual([100, 500, 500, 500]);
+  });
+
+  test("a growing pause stops at its cap", () => {
+    const growing = { initialMs: 100, factor: 3, maxMs: 1_000 };
+    expect([1, 2, 3, 4, 500].map((attempts) => pause(growing, attempts))).toEqual([100, 300, 900, 1_000, 1_000]);
+  });
+
+  test("up to a quarter is added by chance, and nothing to a pause that was asked for", () => {
+    const plan = (chance: number, asked?: number) => planAfter({ ...config, backoff: [100, 500] }, 1, asked, chance);
+    expect(plan(0)).toEqual({ next: "retry", delayMs: 100 });
+    expect(plan(0.999)).toEqual({ next: "retry", delayMs: 125 });
+    expect(plan(0.999, 7)).toEqual({ next: "retry", delayMs: 7 });
+  });
+
+  test("the policy comes at the last attempt, not before, and block has no last one", () => {
+    const next = (onFailure: "block" | "park" | "skip", attempts: number) =>
+      planAfter({ ...config, backoff: [0], onFailure }, attempts, undefined, 0).next;
+    expect([next("park", 2), next("park", 3), next("skip", 3), next("block", 1_000)]).toEqual([
+      "retry",
+      "park",
+      "skip",
+      "retry",
+    ]);
+  });
+});
+
+test("ranges agree with a set of numbers", () => {
+  const step = fc.oneof(
+    fc.record({ add: fc.nat(60), length: fc.integer({ min: 1, max: 9 }) }),
+    fc.record({ dropBefore: fc.nat(60) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      const ranges = new Ranges();
+      let set = new Set<number>();
+      for (const one of steps) {
+        if ("add" in one) {
+          ranges.add(one.add, one.add + one.length);
+          for (let number = one.add; number < one.add + one.length; number++) set.add(number);
+        } else {
+          ranges.dropBefore(one.dropBefore);
+          set = new Set([...set].filter((number) => number >= one.dropBefore));
+        }
+      }
+      const numbers = [...ranges].flatMap(([from, to]) =>
+        Array.from({ length: to - from }, (_, index) => from + index),
+      );
+      expect(numbers).toEqual([...set].sort((a, b) => a - b));
+      for (let number = 0; number < 75; number++) expect(ranges.has(number)).toBe(set.has(number));
+      // Neighbours are one range, and bytes bring all of them back.
+      const bounds = [...ranges];
+      expect(bounds.slice(1).every(([from], index) => from > bounds[index][1])).toBe(true);
+      expect([...Ranges.decode(ranges.encode(0), 0)]).toEqual(bounds);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a rate is never exceeded, and is ready when it says so", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 50 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(fc.nat(2_000), { minLength: 1, maxLength: 40 }),
+      (perSecond, burst, waits) => {
+        const rate = new Rate(perSecond, burst);
+        let now = 1_000_000;
+        const start = now;
+        let taken = 0;
+        for (const wait of waits) {
+          now += wait;
+          const some = rate.available(now);
+          rate.take(some);
+          taken += some;
+          expect(taken).toBeLessThanOrEqual(burst + (perSecond * (now - start)) / 1_000 + 1e-6);
+          now = rate.readyAt(now);
+          expect(rate.available(now)).toBeGreaterThanOrEqual(1);
+        }
+      },
+    ),
+  );
+});
