@@ -59,14 +59,16 @@ export class Delivery {
     return Delivery.open(sql, lanesMax, now) as Delivery;
   }
 
-  configure(spec: DeliverySpec, now: number): void {
+  /** Takes a newer version of its configuration, and says whether it was one. */
+  configure(spec: DeliverySpec, now: number): boolean {
     const { state } = this;
     assert(spec.groupId === state.spec.groupId, "a delivery keeps its group");
-    if (spec.version <= state.spec.version) return;
+    if (spec.version <= state.spec.version) return false;
     state.change(spec, now);
     this.admitOnly(now);
     for (const lane of [...state.lanes.byId.values()]) this.reader.settle(lane, now);
     state.save();
+    return true;
   }
 
   /** In incident mode, every key that is let through has a lane, which goes its way without the others. */

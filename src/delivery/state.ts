@@ -127,6 +127,12 @@ export class State {
     return this.window.first()?.offset ?? this.cursor;
   }
 
+  /** The partition was split, and the group has finished what it held. */
+  get over(): boolean {
+    const read = this.sealed && this.known !== undefined && this.cursor >= this.known;
+    return read && this.window.size === 0 && this.lanes.size === 0;
+  }
+
   /** The first record that is not finished, wherever it waits; the cursor where all are. */
   get head(): number {
     let head = this.floor;

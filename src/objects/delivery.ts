@@ -33,10 +33,9 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
       if (!start.ok) return start;
       const sql = objectSql(this.ctx.storage);
       this.keeper ??= this.#keep(Core.create(sql, spec, start.value, limits.lanesMax, Date.now()));
-    } else {
-      this.keeper.core.configure(spec, Date.now());
-      this.keeper.pusher.reset();
     }
+    // Another call may have created it meanwhile, by an older version.
+    if (this.keeper.core.configure(spec, Date.now())) this.keeper.pusher.reset();
     this.keeper.kick();
     this.keeper.arm();
     return ok(undefined);
@@ -95,6 +94,7 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
   async unfinished() {
     const keeper = this.keeper;
     if (keeper === undefined) return gone;
+    if (keeper.core.state.known === undefined) await keeper.look();
     await keeper.filler.fill(() => keeper.ready);
     return ok(keeper.heritage.unfinished());
   }

@@ -145,8 +145,9 @@ export class Keeper {
     const stub = partition(this.env, logId, number, undefined);
     const answer = await stub.read({ from, limit: 1, bytesMax: 1, waitMs: 0, filter: this.core.reader.filter() });
     if (!answer.ok) return;
-    const { pieces, to, tail } = answer.value;
+    const { pieces, to, tail, sealed } = answer.value;
     state.known = Math.max(state.known ?? 0, tail);
+    state.sealed ||= sealed;
     state.unread = itemsOf(pieces, from.offset, to, this.core.reader.filter(), false).items[0]?.timestamp;
   }
 

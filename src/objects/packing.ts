@@ -1,12 +1,11 @@
 import type { Leased } from "../delivery/delivery.ts";
-import type { Lost } from "../delivery/state.ts";
+import type { Lost, State } from "../delivery/state.ts";
 import type { Leases, Refused } from "./rpc.ts";
 
 /** Records under lease, as they travel to the Worker. */
 export function packLeases(
   leased: readonly Leased[],
-  partition: number,
-  era: number,
+  { spec: { partition }, era, over }: State,
   lost: readonly Lost[],
   refused: readonly Refused[],
 ): Leases {
@@ -15,6 +14,7 @@ export function packLeases(
   const packed = {
     partition,
     era,
+    over,
     bytes,
     ends: new Uint32Array(length),
     offsets: new Float64Array(length),

@@ -15,9 +15,9 @@ export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly
     const { state } = core;
     const leased = core.lease(call, Date.now());
     const left = until - Date.now();
-    if (leased.length > 0 || state.lost.length > 0 || left <= 0 || keeper.stopped) {
+    if (leased.length > 0 || state.lost.length > 0 || left <= 0 || state.over || keeper.stopped) {
       keeper.arm();
-      return ok(packLeases(leased, state.spec.partition, state.era, state.lost.splice(0), acked));
+      return ok(packLeases(leased, state, state.lost.splice(0), acked));
     }
     if (waiters.size >= limits.waitersMax) {
       return refuse("too-many", `${limits.waitersMax} members wait already; receive without waitSeconds`);

@@ -84,6 +84,8 @@ export interface Leases {
   readonly attempts: Uint32Array;
   /** 1 where the data are known to be what their kind says. */
   readonly checked: Uint8Array;
+  /** The partition was split, and the group has finished it. */
+  readonly over: boolean;
   /** What the group has lost since it was last told. */
   readonly lost: readonly Lost[];
   /** Refusals of the acks that came with the call, by their place. */

@@ -165,9 +165,7 @@ export class Sockets {
 
   /** The partition was split, and is finished: its members are wanted elsewhere. */
   #tellSplit(): void {
-    const { state } = this.host.core;
-    const over = state.sealed && state.known !== undefined && state.cursor >= state.known;
-    if (!over || state.window.size > 0 || state.lanes.size > 0) return;
+    if (!this.host.core.state.over) return;
     for (const [socket, member] of [...this.#members]) {
       if (!this.#told.has(socket)) send(socket, { type: "split" });
       this.#told.add(socket);

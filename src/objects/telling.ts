@@ -60,6 +60,10 @@ export class Telling {
     };
     const answer = await delivery(this.env, id, number).configure(spec);
     if (!answer.ok) throw new Error(`the delivery ${id}/${number} cannot begin: ${JSON.stringify(answer)}`);
+    if (this.core.groups.groupOf(id) !== undefined) return;
+    // Deleted meanwhile: what was just created would be found by nobody.
+    await delivery(this.env, id, number).destroy(group.id);
+    await this.stub(stream, number).unfollow(id);
   }
 
   /** Whether a group is one that goes with its last member, and no partition has a member of it. */

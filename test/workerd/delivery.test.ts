@@ -4,6 +4,7 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runI
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
+import { remember } from "../../src/http/lookup.ts";
 import type { DeliveryRpc, Leases } from "../../src/objects/rpc.ts";
 import { catalog, delivery, type Env } from "../../src/objects/stubs.ts";
 import { objectSql } from "../../src/platform/sql.ts";
@@ -186,6 +187,23 @@ describe("alarms", () => {
     const again = await receive(10, 5_000);
     expect(Array.from(again.attempts)).toEqual([2]);
   });
+});
+
+test("a Worker with an old map finds the partitions that a split brought", async () => {
+  const { path, append, rpc, receive } = await fresh({}, "a", "b");
+  await rpc().ack(receiptsOf(await receive()));
+  const name = path.split("/").at(-1) as string;
+  const old = await catalog(bindings, "default").stream(name);
+  await call("PUT", path, { partitions: 2 });
+  await append("a", "b", "c", "d", "e", "f");
+  const offsets: string[] = [];
+  for (let round = 0; round < 4 && offsets.length < 6; round++) {
+    remember("default", name, old);
+    const { json } = await call("POST", `${path}/groups/g/receive`, { waitSeconds: 5 });
+    for (const { partition, offset } of json.deliveries) offsets.push(`${partition}.${offset}`);
+  }
+  expect(new Set(offsets).size).toBe(6);
+  expect(offsets.every((one) => !one.startsWith("0."))).toBe(true);
 });
 
 test("a delivery that is destroyed leaves nothing, and its partition forgets it", async () => {

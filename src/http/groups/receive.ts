@@ -41,6 +41,8 @@ interface Got {
 class Receiving {
   readonly #until: number;
   #opened = false;
+  /** Partitions that were split, and are finished. */
+  readonly #over = new Set<number>();
 
   constructor(
     readonly env: Env,
@@ -52,27 +54,45 @@ class Receiving {
   }
 
   async run(): Promise<Result<Got>> {
-    const partitions = this.#partitions();
-    if (partitions.length === 1) {
+    const [only, ...others] = this.#partitions();
+    if (others.length === 0) {
       const rubbish = this.body.ack.find(
         (text) => !this.target.partitions.includes(readReceipt(text)?.partition ?? -1),
       );
-      return rubbish === undefined ? this.#one(partitions[0]) : noReceipt(rubbish);
+      if (rubbish !== undefined) return noReceipt(rubbish);
+      const got = await this.#one(only);
+      if (!got.ok || got.value.leases.some(({ ends }) => ends.length > 0) || Date.now() >= this.#until) return got;
+      // There is more of the stream by now than one partition: it is waited for there.
+      if (this.body.partition !== undefined || this.target.partitions.length === 1) return got;
+      return this.#several(got.value.refused);
     }
     const refused = await settle(this.env, this.target, this.body.ack, (one, receipts) => one.ack(receipts));
-    if (!refused.ok) return refused;
+    return refused.ok ? this.#several(refused.value) : refused;
+  }
+
+  async #several(refused: readonly Shown[]): Promise<Result<Got>> {
     for (;;) {
       const leases = await this.#round(this.#partitions());
       if (!leases.ok) return leases;
-      if (leases.value.length > 0 || Date.now() >= this.#until)
-        return ok({ leases: leases.value, refused: refused.value });
+      if (leases.value.length > 0 || Date.now() >= this.#until) return ok({ leases: leases.value, refused });
       const waited = await this.#wait();
       if (!waited.ok) return waited;
     }
   }
 
+  /** A partition is finished. If this Worker thinks that it takes appends, the map is a newer one. */
+  async #noteOver({ over, partition }: Leases): Promise<void> {
+    if (over) this.#over.add(partition);
+    if (!over || this.target.route.stream.map[partition].sealed) return;
+    const { namespace, stream, group } = this.names;
+    const fresh = await groupRoute(this.env, namespace, stream, group, true);
+    if (fresh.ok) this.target = fresh.value;
+  }
+
   #partitions(): readonly number[] {
-    return this.body.partition === undefined ? this.target.partitions : [this.body.partition];
+    if (this.body.partition !== undefined) return [this.body.partition];
+    const { partitions } = this.target;
+    return this.#over.size === 0 ? partitions : partitions.filter((one) => !this.#over.has(one));
   }
 
   /** One partition: acks and receives in one call. */
@@ -82,6 +102,7 @@ class Receiving {
       const answer = await this.#ask(partition, this.body.max, this.body.maxBytes, waitMs, this.body.ack);
       if (answer !== undefined) {
         if (!answer.ok) return answer;
+        await this.#noteOver(answer.value);
         return ok({ leases: [answer.value], refused: shownRefused(this.body.ack, answer.value.refused) });
       }
       if (Date.now() >= this.#until) return ok({ leases: [], refused: [] });
@@ -103,6 +124,7 @@ class Receiving {
       there++;
       // What is leased already goes out; the others will be asked by the next receive.
       if (!answer.ok) return leases.length > 0 ? ok(leases) : answer;
+      await this.#noteOver(answer.value);
       if (answer.value.ends.length > 0 || answer.value.lost.length > 0) leases.push(answer.value);
       left -= answer.value.ends.length;
       bytesLeft -= answer.value.bytes.length;
@@ -146,7 +168,9 @@ class Receiving {
       }
       return answer;
     });
-    const first = await Promise.race(asked);
+    // Where all are finished, and the newer map is yet to be had.
+    if (asked.length === 0) await scheduler.wait(emptyPauseMs);
+    const first = asked.length === 0 ? undefined : await Promise.race(asked);
     return first === undefined || first.ok ? ok(undefined) : first;
   }
 }
