@@ -120,6 +120,8 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
   }
 
   override async webSocketClose(socket: WebSocket): Promise<void> {
+    // The other half of the handshake: without it the member would wait for its close.
+    socket.close();
     this.keeper?.sockets.closed(socket, "its socket was closed");
   }
 

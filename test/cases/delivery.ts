@@ -2,6 +2,7 @@
 import { expect } from "vitest";
 import type { Result } from "../../schemas/errors.ts";
 import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
+import { limits } from "../../schemas/limits.ts";
 import { Admin } from "../../src/delivery/admin.ts";
 import { Delivery, type Leased } from "../../src/delivery/delivery.ts";
 import type { DeliverySpec } from "../../src/delivery/spec.ts";
@@ -9,8 +10,6 @@ import type { Sql } from "../../src/lib/sql.ts";
 import { Log } from "../../src/log/log.ts";
 import { decodeRecord } from "../../src/log/record.ts";
 import { batch, spec as logSpec } from "./log.ts";
-
-export const lanesMax = 10_000;
 
 export const specOf = (config: Partial<GroupConfig> = {}, version = 1): DeliverySpec => ({
   namespace: "default",
@@ -52,9 +51,10 @@ export class Rig {
     readonly sql: Sql,
     public config: Partial<GroupConfig> = {},
     start = 0,
+    readonly lanesMax: number = limits.lanesMax,
   ) {
     this.log = Log.create(logSql, logSpec, this.now);
-    this.delivery = Delivery.create(sql, specOf(config), start, lanesMax, this.now);
+    this.delivery = Delivery.create(sql, specOf(config), start, this.lanesMax, this.now);
   }
 
   get admin(): Admin {
@@ -139,7 +139,7 @@ export class Rig {
   /** The object dies, and comes back from its rows. */
   crash(): void {
     this.now++;
-    this.delivery = Delivery.open(this.sql, lanesMax, this.now) as Delivery;
+    this.delivery = Delivery.open(this.sql, this.lanesMax, this.now) as Delivery;
     expect(this.delivery).toBeDefined();
   }
 

@@ -1,5 +1,6 @@
 /** Members that hold a socket: credits, acks, lost and silent sockets, broken protocol, several partitions. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { limits } from "../../schemas/limits.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -112,6 +113,7 @@ describe("a member", () => {
     member.ack(member.deliveries[2]);
     await expect.poll(async () => (await status()).lag).toBe(0);
     member.socket.close();
+    await expect.poll(() => member.closed).toBeDefined();
   });
 
   test("that nacks gets the record again after the delay, with the attempt counted", async () => {
@@ -200,6 +202,37 @@ describe("the protocol", () => {
     await append("a");
     await other.until(1);
     other.socket.close();
+  });
+
+  test("takes messages and credits up to their limits, and no further", async () => {
+    const { group, append } = await fresh();
+    await append("a");
+    const credit = (credits: number) => JSON.stringify({ type: "credit", credits });
+    const [full, beyond] = [await Member.open(group), await Member.open(group)];
+    beyond.socket.send(credit(1).padEnd(limits.messageBytesMax + 1));
+    await expect.poll(() => beyond.closed?.code).toBe(1008);
+    full.socket.send(credit(limits.creditsMax).padEnd(limits.messageBytesMax));
+    await full.until(1);
+    expect(full.closed).toBeUndefined();
+    full.socket.close();
+  });
+
+  test("allows so many sockets to a group and partition, and refuses the next", async () => {
+    const { group, append } = await fresh();
+    await append("a");
+    const members: Member[] = [];
+    for (let i = 0; i < limits.socketsMax; i += 50) {
+      members.push(...(await Promise.all(Array.from({ length: 50 }, () => Member.open(group)))));
+    }
+    expect(members).toHaveLength(limits.socketsMax);
+    await expect(Member.open(group)).rejects.toThrow();
+    const leaving = members.pop() as Member;
+    leaving.send({ type: "credit", credits: 1 });
+    await leaving.until(1);
+    leaving.socket.close();
+    await expect.poll(() => leaving.closed !== undefined).toBe(true);
+    const next = await Member.open(group);
+    for (const member of [...members, next]) member.socket.close();
   });
 
   test("is a WebSocket's: a plain GET is told so, and one without a token learns nothing", async () => {

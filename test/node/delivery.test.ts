@@ -160,6 +160,23 @@ describe("much, and long", () => {
     expect(r.receive().map(({ key }) => key)).toEqual(["quick"]);
   });
 
+  test("as many lanes as there may be stop the reading, and one less lets it go on", () => {
+    const r = new Rig(nodeSql(), nodeSql(), { backoff: [1_000] }, 0, 10);
+    r.append(Array.from({ length: 10 }, (_, index) => `k${index}`));
+    r.nack(r.receive(9));
+    r.append(["read"]);
+    const [tenth, read] = r.receive();
+    expect([tenth.offset, read.offset]).toEqual([9, 10]);
+    r.nack([tenth]);
+    r.append(["late"]);
+    expect(r.receive()).toEqual([]);
+    expect(r.status()).toMatchObject({ cursor: 11, tail: 12, lanes: { retrying: 10 } });
+    r.now += 1_000;
+    const [again] = r.receive(1);
+    r.ack(again);
+    expect(offsets(r.receive(20))).toContain(11);
+  });
+
   test("chunks are let go when their records are finished", () => {
     const r = rig();
     for (let i = 0; i < 20; i++) r.append(Array.from({ length: 500 }, (_, index) => `k${index}`));
