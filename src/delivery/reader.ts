@@ -25,7 +25,9 @@ export interface Read {
 
 /** Unfinished records, and bytes, that a delivery keeps in memory. */
 const windowMax = 20_000;
-const windowBytesMax = 16_777_216;
+const windowBytesMax = 8_388_608;
+/** Fewer than so many ready records in a full window: it is full of what is worked on, and of what is finished beside it. */
+const compactBelow = 100;
 const pageBytes = 1_048_576;
 const pageRecords = 10_000;
 /** Records of one key that may wait in the window before they become a lane of their own. */
@@ -46,6 +48,7 @@ export class Reader {
   get wantsMore(): boolean {
     const { window, cursor, known, lanes, paused, horizon, inherits } = this.state;
     if (inherits) return false;
+    if (window.bytes >= windowBytesMax && window.readyCount < compactBelow) window.compact();
     const room = window.size < windowMax && window.bytes < windowBytesMax && lanes.size < this.lanesMax;
     return (
       room &&

@@ -7,7 +7,7 @@
  *               └───┴───────┴── ready
  */
 import { assert } from "../lib/assert.ts";
-import type { Item } from "./item.ts";
+import { type Item, ownBytes } from "./item.ts";
 
 interface Line {
   first: Item;
@@ -161,6 +161,20 @@ export class Window {
         length++;
       }
       assert(length === line.length, "a line knows its length");
+    }
+  }
+
+  /**
+   * Gives every record bytes of its own. A few that are worked on for long would otherwise keep a chunk each in memory, and
+   * the window would be full of what is finished.
+   */
+  compact(): void {
+    for (const item of this.items.values()) {
+      if (item.holding === undefined || item.holding.bytes === item.to - item.from) continue;
+      this.unhold(item);
+      ownBytes(item);
+      item.holding = { bytes: item.to, items: 1 };
+      this.bytes += item.to;
     }
   }
 

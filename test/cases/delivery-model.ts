@@ -284,8 +284,9 @@ const known = (rig: Rig, offset: number) =>
 const isHeldBy = (rig: Rig, key: string | undefined, offset: number, from: number) =>
   offset >= from && rig.keyAt(offset) === key;
 
-/** In order, what follows a failed record is withdrawn. */
+/** In order, what follows a failed record is withdrawn, and with it the wait that was asked for it. */
 function drop(model: Model, from: number): void {
+  for (const offset of model.notBefore.keys()) if (offset > from) model.notBefore.delete(offset);
   for (const offset of model.leases.keys()) if (offset >= from) model.leases.delete(offset);
 }
 

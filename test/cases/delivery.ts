@@ -79,14 +79,14 @@ export class Rig {
     return this.#keys[offset];
   }
 
-  /** Appends a record a key, whose data are its number. */
-  append(keys: readonly (string | undefined)[]): void {
+  /** Appends a record a key, whose data are its number, with spaces before it where they are to be larger. */
+  append(keys: readonly (string | undefined)[], dataBytes = 0): void {
     this.#keys.push(...keys);
     const { tail } = this.log.span;
     const records = keys.map((key, index) => ({
       ...(key === undefined ? {} : { key }),
       kind: 1 as const,
-      data: new TextEncoder().encode(String(tail + index)),
+      data: new TextEncoder().encode(String(tail + index).padStart(dataBytes)),
     }));
     if (records.length === 0) return;
     value(this.log.append([batch(records)], this.now)[0]);

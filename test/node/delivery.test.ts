@@ -177,6 +177,20 @@ describe("much, and long", () => {
     expect(offsets(r.receive(20))).toContain(11);
   });
 
+  test("records that are worked on for long do not keep their chunks, and the reading goes on", () => {
+    const r = rig({ ackTimeoutMs: 3_600_000 });
+    for (let i = 0; i < 40; i++)
+      r.append([`slow${i}`, ...Array.from({ length: 9 }, (_, j) => `fast${i}.${j}`)], 100_000);
+    let slow = 0;
+    for (let got = r.receive(20); got.length > 0; got = r.receive(20)) {
+      slow += got.filter(({ key }) => key?.startsWith("slow")).length;
+      r.ack(...got.filter(({ key }) => !key?.startsWith("slow")));
+    }
+    expect(slow).toBe(40);
+    r.delivery.reader.wishes(r.now);
+    expect(r.delivery.state.window.bytes).toBeLessThan(9_000_000);
+  });
+
   test("chunks are let go when their records are finished", () => {
     const r = rig();
     for (let i = 0; i < 20; i++) r.append(Array.from({ length: 500 }, (_, index) => `k${index}`));
