@@ -1,12 +1,13 @@
 /** `POST …/records`: parse, split by partition, ask each once, and put the verdicts back in the order of the records. */
 import { type ErrorCode, errors, ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { type AppendQuery, appendQuery, producerHeaders } from "../../schemas/record.ts";
+import { type Checked, media, rulesOf, takeIn } from "../intake/intake.ts";
+import { check } from "../lib/check.ts";
 import { addRun, type Run, type Terms } from "../log/sequence.ts";
 import type { Env } from "../objects/stubs.ts";
 import { readBody } from "./body.ts";
-import { type Checked, media, rulesOf, takeIn } from "./intake/intake.ts";
 import { ask, lookup, type Route } from "./lookup.ts";
-import { check, query } from "./parse.ts";
+import { query } from "./parse.ts";
 import { json, problem } from "./problem.ts";
 import { type Group, packed, split } from "./split.ts";
 
@@ -30,7 +31,7 @@ export async function append(
   if (!route.ok) return problem(route.refusal);
   const body = await readBody(request, route.value.stream.config.batchBytesMax);
   if (!body.ok) return problem(body.refusal);
-  const checked = takeIn(request, body.value, terms.value, route.value.stream.config);
+  const checked = takeIn(request.headers, body.value, terms.value, route.value.stream.config, Date.now());
   if (!checked.ok) return problem(checked.refusal);
   const job = new Append(env, route.value, checked.value, terms.value, producer.value);
   const groups = job.split(route.value, checked.value);

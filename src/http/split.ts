@@ -2,12 +2,12 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { PartitionRange } from "../../schemas/stream.ts";
 import { routeHash } from "../catalog/map.ts";
+import type { Checked } from "../intake/intake.ts";
 import { concat } from "../lib/bytes.ts";
 import { eachRecord, flags, readHeader } from "../log/frame.ts";
 import { inspect, type Rules } from "../log/inspect.ts";
 import { FrameWriter } from "../log/record.ts";
 import type { Batch } from "../log/spec.ts";
-import type { Checked } from "./intake/intake.ts";
 
 /** The records of a request that go to one partition, in order. */
 export interface Group {

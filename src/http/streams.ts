@@ -2,9 +2,10 @@ import { type Refusal, refuse } from "../../schemas/errors.ts";
 import { namespaceName, streamName } from "../../schemas/names.ts";
 import { listQuery, type StreamView, streamConfig } from "../../schemas/stream.ts";
 import type { Stream } from "../catalog/stream.ts";
+import { check } from "../lib/check.ts";
 import { catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
 import { remember } from "./lookup.ts";
-import { check, query, readJson } from "./parse.ts";
+import { query, readJson } from "./parse.ts";
 import { answer, json, problem } from "./problem.ts";
 
 const time = (ms: number) => new Date(ms).toISOString();

@@ -15,14 +15,23 @@ const floors: string[][] = [
   ["schemas"],
   ["src/lib"],
   ["src/log"],
-  ["src/archive", "src/delivery", "src/pipeline", "src/catalog"],
+  ["src/archive", "src/delivery", "src/pipeline", "src/catalog", "src/intake"],
   ["src/platform"],
   ["src/objects"],
   ["src/http", "src/queue.ts"],
   ["src/worker.ts"],
 ];
 /** The cores: they never wait, read a clock, or name the platform. */
-const cores = ["schemas", "src/lib", "src/log", "src/archive", "src/delivery", "src/pipeline", "src/catalog"];
+const cores = [
+  "schemas",
+  "src/lib",
+  "src/log",
+  "src/archive",
+  "src/delivery",
+  "src/pipeline",
+  "src/catalog",
+  "src/intake",
+];
 
 const inside = (file: string, folder: string) => file === folder || file.startsWith(`${folder}/`);
 const floorOf = (file: string) => floors.findIndex((folders) => folders.some((folder) => inside(file, folder)));

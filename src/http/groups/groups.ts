@@ -7,10 +7,11 @@ import { listQuery } from "../../../schemas/stream.ts";
 import type { Group } from "../../catalog/groups.ts";
 import type { Status } from "../../delivery/admin.ts";
 import { targetProblem } from "../../delivery/push.ts";
+import { check } from "../../lib/check.ts";
 import { positionOf, readFrom } from "../../log/position.ts";
 import { catalog, type Env } from "../../objects/stubs.ts";
 import { askAny, lookup } from "../lookup.ts";
-import { check, query, readJson } from "../parse.ts";
+import { query, readJson } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
 import { askAll, groupRoute, rememberGroup } from "./route.ts";
 

@@ -1,9 +1,10 @@
 /** A read's answer as JSON or NDJSON: a page that is made before it is sent, or a stream that is made while it is. */
+
+import { media } from "../../intake/intake.ts";
 import { encodeText } from "../../lib/bytes.ts";
 import { murmur3 } from "../../lib/hash.ts";
 import { writeCursor } from "../../log/cursor.ts";
 import { JsonWriter } from "../../log/json.ts";
-import { media } from "../intake/intake.ts";
 import { problem } from "../problem.ts";
 import type { Merge } from "./merge.ts";
 import type { Reading } from "./reading.ts";

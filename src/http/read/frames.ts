@@ -1,12 +1,12 @@
 /** A read's answer as packed frames: the chunks' bytes as they are stored. */
 import type { Result } from "../../../schemas/errors.ts";
+import { media } from "../../intake/intake.ts";
 import { concat } from "../../lib/bytes.ts";
 import { type Filter, matches } from "../../log/filter.ts";
 import { damagedFrame, flags, readHeaders, stampFrame } from "../../log/frame.ts";
 import type { Piece } from "../../log/read.ts";
 import { decodeFrame, FrameWriter } from "../../log/record.ts";
 import type { PageAnswer } from "../../objects/rpc.ts";
-import { media } from "../intake/intake.ts";
 import { problem } from "../problem.ts";
 import type { Reading } from "./reading.ts";
 

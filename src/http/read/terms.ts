@@ -2,11 +2,11 @@
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import type { ReadQuery } from "../../../schemas/record.ts";
 import { lineage } from "../../catalog/map.ts";
+import { media } from "../../intake/intake.ts";
 import { encodeText } from "../../lib/bytes.ts";
 import { murmur3 } from "../../lib/hash.ts";
 import type { Filter } from "../../log/filter.ts";
 import { type From, readFrom } from "../../log/position.ts";
-import { media } from "../intake/intake.ts";
 import type { Route } from "../lookup.ts";
 
 export type Format = "json" | "ndjson" | "frames";

@@ -1,14 +1,13 @@
 /** From a request's body to frames that may be stored: whatever the format, the records end up packed and inspected. */
-import { ok, type Result, refuse } from "../../../schemas/errors.ts";
-import { limits } from "../../../schemas/limits.ts";
-import type { AppendQuery } from "../../../schemas/record.ts";
-import type { StreamConfig } from "../../../schemas/stream.ts";
-import { type Frame, flags, readHeader, receiveFrames, stampFrame } from "../../log/frame.ts";
-import { type Inspected, inspect, type Rules } from "../../log/inspect.ts";
-import { FrameWriter, type Rec } from "../../log/record.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { AppendQuery } from "../../schemas/record.ts";
+import { type Frame, flags, readHeader, receiveFrames, stampFrame } from "../log/frame.ts";
+import { type Inspected, inspect, type Rules } from "../log/inspect.ts";
+import { FrameWriter, type Rec } from "../log/record.ts";
 import { binaryEvent, eventBatch, structuredEvent } from "./cloudevents.ts";
 import { jsonRecords, ndjsonRecords, tooMany } from "./json.ts";
-import { bodyData, noData } from "./record.ts";
+import { bodyData, type IntakeConfig, noData } from "./record.ts";
 
 export const media = {
   json: "application/json",
@@ -23,7 +22,7 @@ export interface Checked extends Inspected {
   readonly frame: Frame;
 }
 
-export function rulesOf(config: StreamConfig, now: number): Rules {
+export function rulesOf(config: IntakeConfig, now: number): Rules {
   return {
     recordBytesMax: config.recordBytesMax,
     ownOffsets: config.offsets === "producer",
@@ -34,18 +33,18 @@ export function rulesOf(config: StreamConfig, now: number): Rules {
 
 /** Reads the records of a body. Refused as a whole where one of them is not valid: nothing is half-taken. */
 export function takeIn(
-  request: Request,
+  headers: Headers,
   body: Uint8Array,
   terms: AppendQuery,
-  config: StreamConfig,
+  config: IntakeConfig,
+  now: number,
 ): Result<Checked[]> {
-  const now = Date.now();
-  const type = request.headers.get("content-type")?.split(";")[0].trim().toLowerCase();
+  const type = headers.get("content-type")?.split(";")[0].trim().toLowerCase();
   if (type === media.frames && !terms.raw) {
     const frames = receiveFrames(body);
     return frames.ok ? inspectAll(frames.value, 0, config, now) : frames;
   }
-  const records = parseRecords(type, request, body, terms, config, now);
+  const records = parseRecords(type, headers, body, terms, config, now);
   if (!records.ok) return records;
   const writer = new FrameWriter();
   for (let index = 0; index < records.value.length; index++) {
@@ -67,13 +66,12 @@ export function takeIn(
 
 function parseRecords(
   type: string | undefined,
-  request: Request,
+  headers: Headers,
   body: Uint8Array,
   terms: AppendQuery,
-  config: StreamConfig,
+  config: IntakeConfig,
   now: number,
 ): Result<Rec[]> {
-  const { headers } = request;
   if (terms.raw) return rawRecord(headers, body, terms, config, now);
   const raw = (["key", "type", "tag"] as const).find((name) => terms[name] !== undefined);
   const structured = [media.json, media.ndjson, media.event, media.events].some((one) => one === type);
@@ -111,7 +109,7 @@ function rawRecord(
   headers: Headers,
   body: Uint8Array,
   terms: AppendQuery,
-  config: StreamConfig,
+  config: IntakeConfig,
   now: number,
 ): Result<Rec[]> {
   if (config.offsets === "producer") return refuse("invalid", "a raw body has no offset; send JSON with an offset");
@@ -130,7 +128,7 @@ function rawRecord(
   return ok([record]);
 }
 
-function inspectAll(frames: readonly Frame[], checked: number, config: StreamConfig, now: number): Result<Checked[]> {
+function inspectAll(frames: readonly Frame[], checked: number, config: IntakeConfig, now: number): Result<Checked[]> {
   const rules = rulesOf(config, now);
   const all: Checked[] = [];
   let count = 0;

@@ -1,19 +1,18 @@
 /** Intake of `application/json` (`{"records": […]}`) and of NDJSON (a record a line). */
-import { ok, type Result, refuse } from "../../../schemas/errors.ts";
-import { limits } from "../../../schemas/limits.ts";
-import { appendBody } from "../../../schemas/record.ts";
-import type { StreamConfig } from "../../../schemas/stream.ts";
-import type { Rec } from "../../log/record.ts";
-import { check, parseJson } from "../parse.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
+import { appendBody } from "../../schemas/record.ts";
+import { check, parseJson } from "../lib/check.ts";
+import type { Rec } from "../log/record.ts";
 import { RawJson } from "./raw-json.ts";
-import { toRecord } from "./record.ts";
+import { type IntakeConfig, toRecord } from "./record.ts";
 
 export const tooMany = (count: number) =>
   refuse("batch-too-large", `the batch has ${count} records; send at most ${limits.batchRecordsMax}`, {
     limit: limits.batchRecordsMax,
   });
 
-export function jsonRecords(body: Uint8Array, config: StreamConfig, now: number): Result<Rec[]> {
+export function jsonRecords(body: Uint8Array, config: IntakeConfig, now: number): Result<Rec[]> {
   const parsed = parseJson(body);
   if (!parsed.ok) return parsed;
   const value = parsed.value as { records?: unknown };
@@ -41,7 +40,7 @@ export function jsonRecords(body: Uint8Array, config: StreamConfig, now: number)
   return ok(records);
 }
 
-export function ndjsonRecords(body: Uint8Array, config: StreamConfig, now: number): Result<Rec[]> {
+export function ndjsonRecords(body: Uint8Array, config: IntakeConfig, now: number): Result<Rec[]> {
   const records: Rec[] = [];
   for (let at = 0, line = 1; at < body.length; line++) {
     const newline = body.indexOf(10, at);

@@ -1,20 +1,19 @@
 /** Intake of CloudEvents 1.0: binary, structured and batched mode of the HTTP binding. `partitionkey` is the key. */
-import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
-import { limits } from "../../../schemas/limits.ts";
-import type { RecordInput } from "../../../schemas/record.ts";
-import type { StreamConfig } from "../../../schemas/stream.ts";
-import type { Rec } from "../../log/record.ts";
-import { parseJson } from "../parse.ts";
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { RecordInput } from "../../schemas/record.ts";
+import { parseJson } from "../lib/check.ts";
+import type { Rec } from "../log/record.ts";
 import { tooMany } from "./json.ts";
 import { RawJson } from "./raw-json.ts";
-import { bodyData, toRecord } from "./record.ts";
+import { bodyData, type IntakeConfig, toRecord } from "./record.ts";
 
 const attributes = ["id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
 const extensionName = /^[a-z0-9]{1,64}$/;
 
 type Event = Record<string, unknown>;
 
-export function structuredEvent(body: Uint8Array, config: StreamConfig, now: number): Result<Rec[]> {
+export function structuredEvent(body: Uint8Array, config: IntakeConfig, now: number): Result<Rec[]> {
   const parsed = parseJson(body);
   if (!parsed.ok) return parsed;
   if (!isObject(parsed.value)) return refuse("bad-event", "the body must be one JSON object");
@@ -22,7 +21,7 @@ export function structuredEvent(body: Uint8Array, config: StreamConfig, now: num
   return record.ok ? ok([record.value]) : record;
 }
 
-export function eventBatch(body: Uint8Array, config: StreamConfig, now: number): Result<Rec[]> {
+export function eventBatch(body: Uint8Array, config: IntakeConfig, now: number): Result<Rec[]> {
   const parsed = parseJson(body);
   if (!parsed.ok) return parsed;
   const list = parsed.value;
@@ -42,7 +41,7 @@ export function eventBatch(body: Uint8Array, config: StreamConfig, now: number):
 }
 
 /** Binary mode: attributes are `ce-` headers, percent-encoded; the body is the data. */
-export function binaryEvent(headers: Headers, body: Uint8Array, config: StreamConfig, now: number): Result<Rec[]> {
+export function binaryEvent(headers: Headers, body: Uint8Array, config: IntakeConfig, now: number): Result<Rec[]> {
   const attributesSent: Event = {};
   for (const [name, value] of headers) {
     if (!name.startsWith("ce-")) continue;
@@ -63,7 +62,7 @@ export function binaryEvent(headers: Headers, body: Uint8Array, config: StreamCo
 function event(
   event: Event,
   raw: Uint8Array | undefined,
-  config: StreamConfig,
+  config: IntakeConfig,
   now: number,
   what: string,
 ): Result<Rec> {

@@ -1,11 +1,14 @@
 /** One record of a JSON body: checked, and turned into what is stored. */
-import { ok, type Result, refuse } from "../../../schemas/errors.ts";
-import { limits } from "../../../schemas/limits.ts";
-import { type RecordInput, recordInput } from "../../../schemas/record.ts";
-import type { StreamConfig } from "../../../schemas/stream.ts";
-import { decodeText, encodeText, isText } from "../../lib/bytes.ts";
-import { type Kind, kinds, type Rec } from "../../log/record.ts";
-import { check } from "../parse.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
+import { type RecordInput, recordInput } from "../../schemas/record.ts";
+import type { StreamConfig } from "../../schemas/stream.ts";
+import { decodeText, encodeText, isText } from "../lib/bytes.ts";
+import { check } from "../lib/check.ts";
+import { type Kind, kinds, type Rec } from "../log/record.ts";
+
+/** What a stream's configuration says of its records. */
+export type IntakeConfig = Pick<StreamConfig, "offsets" | "timestamps" | "recordBytesMax">;
 
 export const noData = new Uint8Array(0);
 
@@ -19,7 +22,7 @@ export const isJsonType = (type: string): boolean => /^[^;]*[/+]json\s*(;|$)/i.t
 export function toRecord(
   value: unknown,
   raw: Uint8Array | undefined,
-  config: StreamConfig,
+  config: IntakeConfig,
   now: number,
   what: string,
 ): Result<Rec> {

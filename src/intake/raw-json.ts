@@ -2,7 +2,7 @@
  * Where the values of a JSON text stand, in bytes. Data are stored as they were sent: parsing and printing again would
  * change large numbers, key order and escapes. Works on text that `JSON.parse` has accepted, so that it checks nothing.
  */
-import { decodeText } from "../../lib/bytes.ts";
+import { decodeText } from "../lib/bytes.ts";
 
 const quote = 34;
 const backslash = 92;
