@@ -1,0 +1,78 @@
+/** Checking what came from outside: values against schemas, and text that should be JSON. */
+import type { z } from "zod";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { decodeText } from "./bytes.ts";
+
+/** Checks a value against a schema. Unknown fields are refused by name, everything else with its path. */
+export function check<T extends z.ZodType>(schema: T, value: unknown, what: string): Result<z.output<T>> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return ok(parsed.data);
+  // A field that is misspelt is also one that is missing: the spelling says more.
+  const { issues } = parsed.error;
+  const issue = deepest(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]);
+  const path = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    const place = path === "" ? "" : ` in ${path}`;
+    return refuse("unknown-field", `${what}: ${issue.keys.map((key) => `'${key}'`).join(", ")}${place} is not known`, {
+      fields: issue.keys,
+      path,
+    });
+  }
+  return refuse("invalid", `${what}: ${path === "" ? "" : `${path}: `}${issue.message}`, { path });
+}
+
+/** Of a union, the branch that came furthest says most. */
+function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
+  const best = issue.errors.reduce((a, b) => (b.length < a.length ? b : a));
+  return best.length === 0 ? issue : { ...best[0], path: [...issue.path, ...best[0].path] };
+}
+
+/** Parses JSON. The refusal says where it stops being valid. */
+export function parseJson(bytes: Uint8Array): Result<unknown> {
+  let text: string;
+  try {
+    text = decodeText(bytes);
+  } catch {
+    return refuse("bad-json", "the body is not UTF-8");
+  }
+  if (text.trim() === "") return refuse("bad-json", "the body is empty; send JSON");
+  try {
+    return ok(JSON.parse(text));
+  } catch (error) {
+    const at = faultOf(text);
+    const line = text.slice(0, at).split("\n").length;
+    const column = at - text.lastIndexOf("\n", at - 1);
+    const said = (error as Error).message.replace(
+      /,? ?("?\.\.\.)?"[\s\S]*" is not valid JSON$| in JSON at position .*$/,
+      "",
+    );
+    return refuse("bad-json", `${said} at line ${line}, column ${column}`, { line, column });
+  }
+}
+
+/**
+ * Where a text that is not JSON stops being its beginning. The parser does not always say; but every beginning before the
+ * fault is merely incomplete, and none after it is, so that the place is found by halving.
+ */
+function faultOf(text: string): number {
+  let fine = 0;
+  let broken = text.length + 1;
+  while (broken - fine > 1) {
+    const middle = (fine + broken) >>> 1;
+    if (middle > text.length || !isIncomplete(text.slice(0, middle))) broken = middle;
+    else fine = middle;
+  }
+  return Math.min(fine, text.length);
+}
+
+function isIncomplete(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch (error) {
+    const { message } = error as Error;
+    const at = /at position (\d+)/.exec(message)?.[1];
+    return at === undefined ? message.includes("end of JSON") : Number(at) >= text.length;
+  }
+}
