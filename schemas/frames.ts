@@ -1,9 +1,13 @@
-/** Messages on a group's socket, in JSON, each way. Besides them a member may send the text `ping`, answered with `pong`. */
+/**
+ * Messages on sockets, in JSON, each way: a group's, and a stream's. Besides them either may be sent the text `ping`,
+ * which is answered with `pong`. What a stream's socket sends in binary is in docs/PROTOCOL.md.
+ */
 import { z } from "zod";
-import { ackBody, delivery, extendBody, nackBody } from "./group.ts";
+import { ackBody, delivery, extendBody, groupFilter, nackBody } from "./group.ts";
 import { limits } from "./limits.ts";
+import { expectedKeyOffset, fenceToken, producerTerms } from "./record.ts";
 
-/** From a member. */
+/** From a member of a group. */
 export const memberMessage = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("credit"),
@@ -15,7 +19,7 @@ export const memberMessage = z.discriminatedUnion("type", [
 ]);
 export type MemberMessage = z.infer<typeof memberMessage>;
 
-/** To a member. */
+/** To a member of a group. */
 export const groupMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready"), member: z.string(), heartbeatMs: z.number().int() }),
   z.object({ type: z.literal("deliveries"), deliveries: z.array(delivery) }),
@@ -35,3 +39,96 @@ export const groupMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("error"), code: z.string(), detail: z.string(), fatal: z.boolean() }),
 ]);
 export type GroupMessage = z.infer<typeof groupMessage>;
+
+/** Of a subscription, or of an append; the answers carry it. Each new one on a socket is higher than the last. */
+const messageId = z.number().int().min(0).max(0xffffffff);
+const credits = z
+  .number()
+  .int()
+  .min(1)
+  .max(limits.creditsMax)
+  .describe("What the reader takes more: a record costs one credit, a large one a credit for each begun KiB.");
+const offset = z
+  .number()
+  .int()
+  .min(0)
+  .max(Number.MAX_SAFE_INTEGER - 1);
+
+/** What an append on a socket asks for besides its records. */
+export const appendTerms = {
+  producer: producerTerms.optional(),
+  partition: offset.optional(),
+  atomic: z.boolean().optional(),
+  expectedOffset: offset.optional(),
+  expectedKeyOffset: expectedKeyOffset.optional(),
+  fence: fenceToken.optional(),
+};
+/** The terms before the frames of a binary append. */
+export const binaryTerms = z.strictObject(appendTerms);
+
+/** From a client of a stream. */
+export const clientMessage = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("subscribe"),
+    id: messageId,
+    partition: offset.describe("Left out: the whole stream, or the partition of the filter's key.").optional(),
+    from: z
+      .union([z.string().max(16_384), offset])
+      .default("latest")
+      .describe("As in a read: an offset, `earliest`, `latest`, `-n`, an RFC 3339 time, or a cursor."),
+    filter: groupFilter.optional(),
+    credits,
+  }),
+  z.strictObject({ type: z.literal("credit"), id: messageId, credits }),
+  z.strictObject({ type: z.literal("unsubscribe"), id: messageId }),
+  z.strictObject({
+    type: z.literal("append"),
+    id: messageId,
+    records: z.array(z.unknown()).min(1).max(limits.batchRecordsMax).describe("As in the body of an append."),
+    ...appendTerms,
+  }),
+]);
+export type ClientMessage = z.infer<typeof clientMessage>;
+export type Subscribe = Extract<ClientMessage, { type: "subscribe" }>;
+
+const range = z.object({
+  partition: z.number().int(),
+  from: z.number().int(),
+  to: z.number().int(),
+  why: z.string().describe("`trimmed`, or what is damaged."),
+});
+
+/** To a client of a stream. */
+export const streamMessage = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("ready"), logId: z.string() }),
+  z.object({
+    type: z.literal("records"),
+    id: messageId,
+    cost: z.number().int().describe("Credits that the records have cost: what to give back when they are done."),
+    cursor: z.string().describe("Where to go on, after these records."),
+    upToDate: z.boolean(),
+    records: z.array(z.unknown()),
+  }),
+  z
+    .object({ type: z.literal("heartbeat"), id: messageId, cursor: z.string(), upToDate: z.boolean() })
+    .describe("Nothing to show, but the place has moved: past records that the filter left out, or to the tail."),
+  z.object({ type: z.literal("lost"), id: messageId, lost: z.array(range) }),
+  z
+    .object({ type: z.literal("end"), id: messageId, cursor: z.string() })
+    .describe("The partition was split, and is read."),
+  z.object({
+    type: z.literal("verdicts"),
+    answers: z.array(z.object({ id: messageId, runs: z.array(z.unknown()) })).describe("Of appends, in their order."),
+  }),
+  z.object({ type: z.literal("split") }).describe("The stream has grown: connect again, and go on from the cursors."),
+  z.object({
+    type: z.literal("error"),
+    id: messageId.optional(),
+    code: z.string(),
+    detail: z.string(),
+    retryable: z.boolean(),
+    clean: z.boolean(),
+    fatal: z.boolean().describe("The socket is closed."),
+  }),
+]);
+export type StreamMessage = z.infer<typeof streamMessage>;

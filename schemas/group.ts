@@ -26,6 +26,8 @@ export const groupFilter = z
     path: ["match"],
   });
 
+export type GroupFilter = z.infer<typeof groupFilter>;
+
 /** Waiting times between the attempts at one record, in ms: a list (the last one repeats), or a growing one with a cap. */
 export const backoff = z.union([
   z.array(ms(0, limits.delayMsMax)).min(1).max(limits.backoffStepsMax),

@@ -85,8 +85,15 @@ export const limits = {
   creditsMax: 10_000,
   /** Sockets of one group and partition. The platform allows more; a member needs one. */
   socketsMax: 1_000,
-  /** A message from a member. */
+  /** A message from a member of a group. */
   messageBytesMax: 1_048_576,
+  /** A ticket can be taken from a log or a screen: it must not be worth much for long. */
+  ticketSecondsMax: 3_600,
+  /** Sockets of a stream that one partition holds. The platform allows 32 768. */
+  streamSocketsMax: 20_000,
+  subscriptionsMax: 16,
+  /** Subscriptions of one socket as JSON: they lie in its attachment while the object sleeps, which has 16 KiB. */
+  subscriptionBytesMax: 12_288,
 } as const;
 
 /** What a request or a stream gets that says nothing. */
@@ -106,6 +113,7 @@ export const defaults = {
   pushConcurrency: 4,
   pauseAfterMs: 86_400_000,
   heartbeatMs: 30_000,
+  ticketSeconds: 60,
 } as const;
 
 export const version = "0.1.0";

@@ -54,14 +54,17 @@ const whole = z.coerce
   .max(Number.MAX_SAFE_INTEGER - 1);
 const several = <T extends z.ZodType>(schema: T) => z.array(schema).max(limits.filterValuesMax).optional();
 
+export const expectedKeyOffset = z.union([z.literal("none"), whole]);
+export const fenceToken = text(limits.fenceBytesMax);
+
 /** Query of an append. `key`, `type` and `tag` apply to a raw body. */
 export const appendQuery = z.strictObject({
   partition: whole.optional(),
   ack: z.enum(["durable", "none"]).default("durable"),
   atomic: flag.default(false),
   expectedOffset: whole.optional(),
-  expectedKeyOffset: z.union([z.literal("none"), whole]).optional(),
-  fence: text(limits.fenceBytesMax).optional(),
+  expectedKeyOffset: expectedKeyOffset.optional(),
+  fence: fenceToken.optional(),
   verdicts: z.enum(["each", "runs"]).optional(),
   raw: flag.default(false),
   key: text(limits.keyBytesMax).optional(),
@@ -70,8 +73,8 @@ export const appendQuery = z.strictObject({
 });
 export type AppendQuery = z.infer<typeof appendQuery>;
 
-/** Headers `Producer-Id`, `Producer-Epoch`, `Producer-Seq` of an idempotent producer; all three or none. */
-export const producerHeaders = z.strictObject({
+/** An idempotent producer's number for a batch. As headers: `Producer-Id`, `Producer-Epoch`, `Producer-Seq`, all or none. */
+export const producerTerms = z.strictObject({
   id: text(limits.producerIdBytesMax),
   epoch: whole,
   sequence: whole,

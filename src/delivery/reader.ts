@@ -1,5 +1,5 @@
 /** What is to be read from the log, and what becomes of it: the window's records in order, and those of hungry lanes. */
-import type { Filter } from "../log/filter.ts";
+import { type Filter, filterOf } from "../log/filter.ts";
 import type { Piece, Position } from "../log/read.ts";
 import { type Item, type Lane, ownBytes } from "./item.ts";
 import { itemsOf } from "./page.ts";
@@ -163,9 +163,7 @@ export class Reader {
   /** The group's filter, as the log understands it. */
   filter(): Filter | undefined {
     const { filter } = this.state.spec.config;
-    if (filter === null) return undefined;
-    const { match, ...rest } = filter;
-    return match === undefined ? rest : { ...rest, tagsMatch: match };
+    return filter === null ? undefined : filterOf(filter);
   }
 
   /** Up to where lanes read: to the window's cursor, and in incident mode, where the window stands still, to the tail. */

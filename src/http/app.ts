@@ -1,15 +1,18 @@
 /** The routes. A handler parses, calls, answers; what no route knows is answered here too. */
 import { type Context, Hono } from "hono";
-import type { Refusal } from "../../schemas/errors.ts";
+import type { Refusal, Result } from "../../schemas/errors.ts";
 import { defaults, limits, version } from "../../schemas/limits.ts";
+import type { Right } from "../../schemas/ticket.ts";
 import type { Env } from "../objects/stubs.ts";
 import { append } from "./append.ts";
-import { authenticate } from "./auth.ts";
+import { authenticate, denial, type Principal } from "./auth.ts";
 import { docsPage } from "./docs.ts";
 import * as groups from "./groups/groups.ts";
 import * as letters from "./groups/letters.ts";
-import { live } from "./groups/live.ts";
+import { live as groupLive } from "./groups/live.ts";
 import { ack, extend, nack, receive } from "./groups/receive.ts";
+import { live } from "./live/connect.ts";
+import { createTicket } from "./live/tickets.ts";
 import { openApi } from "./openapi.ts";
 import { fencePartition, listPartitions, partitionFacts, trimPartition, verifyPartition } from "./partitions.ts";
 import { json, problem, thrown } from "./problem.ts";
@@ -17,7 +20,7 @@ import { read } from "./read/read.ts";
 import * as streams from "./streams.ts";
 
 type C = Context<{ Bindings: Env }>;
-type Handler = (c: C) => Promise<Response> | Response;
+type Handler = (c: C, who: Principal) => Promise<Response> | Response;
 
 const namespaceOf = (c: C) => c.req.param("ns") as string;
 const streamOf = (c: C) => c.req.param("stream") as string;
@@ -50,6 +53,10 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
     GET: (c) => read(c.req.raw, c.env, namespaceOf(c), streamOf(c)),
     POST: (c) => append(c.req.raw, c.env, namespaceOf(c), streamOf(c), later(c)),
   },
+  "/v1/:ns/streams/:stream/live": { GET: (c, who) => live(c.req.raw, c.env, who, namespaceOf(c), streamOf(c)) },
+  "/v1/:ns/streams/:stream/tickets": {
+    POST: (c, who) => createTicket(c.req.raw, c.env, who, namespaceOf(c), streamOf(c)),
+  },
   "/v1/:ns/streams/:stream/partitions": { GET: (c) => listPartitions(c.env, namespaceOf(c), streamOf(c)) },
   "/v1/:ns/streams/:stream/partitions/:partition": { GET: (c) => partitionFacts(c.env, partitionOf(c)) },
   "/v1/:ns/streams/:stream/partitions/:partition/trim": {
@@ -70,7 +77,7 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   [`${group}/ack`]: { POST: (c) => ack(c.req.raw, c.env, groupOf(c)) },
   [`${group}/nack`]: { POST: (c) => nack(c.req.raw, c.env, groupOf(c)) },
   [`${group}/extend`]: { POST: (c) => extend(c.req.raw, c.env, groupOf(c)) },
-  [`${group}/live`]: { GET: (c) => live(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/live`]: { GET: (c) => groupLive(c.req.raw, c.env, groupOf(c)) },
   [`${group}/pause`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), true) },
   [`${group}/resume`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), false) },
   [`${group}/seek`]: { POST: (c) => groups.seekGroup(c.req.raw, c.env, groupOf(c)) },
@@ -93,7 +100,7 @@ for (const [path, methods] of Object.entries(routes)) {
   // One entry a path: with one a method, and another for the rest, the router falls back to its slowest form.
   app.all(path, (c) => {
     const method = c.req.method === "HEAD" ? "GET" : c.req.method;
-    if (Object.hasOwn(methods, method)) return guarded(c, methods[method]);
+    if (Object.hasOwn(methods, method)) return guarded(c, methods[method], needOf(path, method));
     const detail = `${c.req.path} knows ${allow}, not ${c.req.method}`;
     return problem({ code: "method-not-allowed", detail, facts: { allow } }, { allow });
   });
@@ -107,11 +114,26 @@ app.notFound((c) =>
 app.onError((error) => problem(thrown(error).refusal));
 
 /** Token first, then the names in the path: nobody without a token learns what exists. */
-function guarded(c: C, handler: Handler): Promise<Response> | Response {
+function guarded(c: C, handler: Handler, need: readonly Right[]): Promise<Response> | Response {
   const who = authenticate(c.req.raw, c.env);
+  return who instanceof Promise ? who.then((who) => admitted(c, handler, need, who)) : admitted(c, handler, need, who);
+}
+
+function admitted(c: C, handler: Handler, need: readonly Right[], who: Result<Principal>) {
   if (!who.ok) return problem(who.refusal);
   const namespace = c.req.param("ns");
-  const problemOfNames: Refusal | undefined =
-    namespace === undefined ? undefined : streams.named(namespace, c.req.param("stream"));
-  return problemOfNames === undefined ? handler(c) : problem(problemOfNames);
+  const stream = c.req.param("stream");
+  const denied = denial(who.value, need, namespace, stream);
+  if (denied !== undefined) return problem(denied.refusal);
+  const problemOfNames: Refusal | undefined = namespace === undefined ? undefined : streams.named(namespace, stream);
+  return problemOfNames === undefined ? handler(c, who.value) : problem(problemOfNames);
+}
+
+/** Any of the rights that a route takes. */
+function needOf(path: string, method: string): readonly Right[] {
+  if (path.endsWith("/streams/:stream/live")) return ["read", "append"];
+  if (path.endsWith("/tickets")) return ["read", "append", "consume"];
+  if (path.endsWith("/records")) return [method === "GET" ? "read" : "append"];
+  if (path.startsWith(group) && /\/(receive|ack|nack|extend|live)$/.test(path)) return ["consume"];
+  return [method === "GET" ? "read" : "admin"];
 }

@@ -1,7 +1,7 @@
 /** `POST …/records`: parse, split by partition, ask each once, and put the verdicts back in the order of the records. */
 import { type ErrorCode, errors, ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
-import { type AppendQuery, appendQuery, producerHeaders } from "../../schemas/record.ts";
-import { type Checked, media, rulesOf, takeIn } from "../intake/intake.ts";
+import { type AppendQuery, appendQuery, producerTerms } from "../../schemas/record.ts";
+import { batchOf, type Checked, media, rulesOf, takeIn } from "../intake/intake.ts";
 import { check } from "../lib/check.ts";
 import { addRun, type Run, type Terms } from "../log/sequence.ts";
 import type { Env } from "../objects/stubs.ts";
@@ -9,7 +9,7 @@ import { readBody } from "./body.ts";
 import { ask, lookup, type Route } from "./lookup.ts";
 import { query } from "./parse.ts";
 import { json, problem } from "./problem.ts";
-import { type Group, packed, split } from "./split.ts";
+import { type Group, split } from "./split.ts";
 
 /** A run with the partition that gave it. */
 type Placed = Run & { partition: number };
@@ -55,7 +55,7 @@ function producerOf(headers: Headers): Result<Producer | undefined> {
   if (id === null || epoch === null || sequence === null) {
     return refuse("invalid", "headers: Producer-Id, Producer-Epoch and Producer-Seq go together; send all three");
   }
-  return check(producerHeaders, { id, epoch, sequence }, "headers: Producer");
+  return check(producerTerms, { id, epoch, sequence }, "headers: Producer");
 }
 
 class Append {
@@ -117,7 +117,7 @@ class Append {
 
   async #ask(group: Group): Promise<void> {
     const { partition } = group;
-    const { bytes, hashes } = packed(group.frames);
+    const { bytes, hashes } = batchOf(group.frames);
     const answer = await ask(this.env, this.route, partition, async (stub, version) => {
       const said = await stub.append(version, bytes, hashes, this.#termsOf());
       return typeof said === "number"

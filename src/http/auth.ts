@@ -1,17 +1,28 @@
 /**
- * Who asks. For now one root token, which may do everything; scoped tokens will be looked up here, and what they may do
- * will be in the principal.
+ * Who asks, and what they may do. The root token may do everything; a ticket is for one stream and a short time, for
+ * those who should not hold a token: browsers. A WebSocket from a browser has no headers of its own, so that either may
+ * come as a subprotocol; only a ticket may stand in a URL, which ends up in logs.
  */
+import { jwtVerify, SignJWT } from "jose";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import type { Right } from "../../schemas/ticket.ts";
+import { encodeText } from "../lib/bytes.ts";
 import type { Env } from "../objects/stubs.ts";
 
 export interface Principal {
-  readonly rights: "root";
+  readonly rights: readonly Right[];
+  /** Undefined: every one. */
+  readonly namespace?: string;
+  readonly stream?: string;
 }
 
-const root: Principal = { rights: "root" };
+const root: Principal = { rights: ["read", "append", "consume", "admin"] };
 
-export function authenticate(request: Request, env: Env): Result<Principal> {
+const tokenProtocol = "millrace.token.";
+const ticketProtocol = "millrace.ticket.";
+
+/** At once for a token; a ticket's signature takes a moment. */
+export function authenticate(request: Request, env: Env): Result<Principal> | Promise<Result<Principal>> {
   const expected = env.MILLRACE_ROOT_TOKEN;
   if (!expected) {
     return refuse(
@@ -19,17 +30,79 @@ export function authenticate(request: Request, env: Env): Result<Principal> {
       "set the secret MILLRACE_ROOT_TOKEN (wrangler secret put MILLRACE_ROOT_TOKEN) to serve",
     );
   }
-  const header = request.headers.get("authorization");
-  if (header === null) return refuse("unauthorized", "send the header 'Authorization: Bearer <token>'");
-  if (!/^bearer /i.test(header) || !same(header.slice("bearer ".length), expected)) {
+  const { headers } = request;
+  const header = headers.get("authorization");
+  if (header !== null) {
+    if (/^bearer /i.test(header) && same(header.slice("bearer ".length), expected)) return ok(root);
     return refuse("unauthorized", "the token is not valid");
   }
-  return ok(root);
+  const protocols = protocolsOf(headers);
+  const token = protocols.find((one) => one.startsWith(tokenProtocol));
+  if (token !== undefined) {
+    if (same(fromBase64Url(token.slice(tokenProtocol.length)), expected)) return ok(root);
+    return refuse("unauthorized", "the token in the subprotocol is not valid");
+  }
+  const offered = protocols.find((one) => one.startsWith(ticketProtocol))?.slice(ticketProtocol.length);
+  const ticket = offered ?? (request.url.includes("ticket=") ? new URL(request.url).searchParams.get("ticket") : null);
+  if (ticket !== null) return readTicket(ticket, expected);
+  return refuse("unauthorized", "send the header 'Authorization: Bearer <token>'");
 }
+
+/** The subprotocols that a WebSocket's client offers. */
+export const protocolsOf = (headers: Headers): string[] =>
+  (headers.get("sec-websocket-protocol") ?? "").split(",").map((one) => one.trim());
 
 /** Compares in a time that tells nothing of where the two differ. */
 function same(token: string, expected: string): boolean {
   let difference = token.length ^ expected.length;
   for (let i = 0; i < expected.length; i++) difference |= token.charCodeAt(i) ^ expected.charCodeAt(i);
   return difference === 0;
+}
+
+function fromBase64Url(text: string): string {
+  try {
+    const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    return new TextDecoder().decode(Uint8Array.from(binary, (char) => char.charCodeAt(0)));
+  } catch {
+    return "";
+  }
+}
+
+/** Tickets are signed by a key that is made of the root token: a new token voids them. */
+async function keyOf(token: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", encodeText(`millrace ticket ${token}`)));
+}
+
+const issuer = "millrace";
+
+export async function writeTicket(
+  env: Env,
+  { rights, namespace, stream }: Principal,
+  expires: number,
+): Promise<string> {
+  return new SignJWT({ rights, namespace, stream })
+    .setProtectedHeader({ alg: "HS256" })
+    .setIssuer(issuer)
+    .setExpirationTime(Math.ceil(expires / 1_000))
+    .sign(await keyOf(env.MILLRACE_ROOT_TOKEN as string));
+}
+
+async function readTicket(ticket: string, token: string): Promise<Result<Principal>> {
+  try {
+    const { payload } = await jwtVerify<Principal>(ticket, await keyOf(token), { issuer, algorithms: ["HS256"] });
+    const { rights, namespace, stream } = payload;
+    return ok({ rights, namespace, stream });
+  } catch (error) {
+    const expired = (error as { code?: string }).code === "ERR_JWT_EXPIRED";
+    return refuse("unauthorized", expired ? "the ticket has expired; ask for a new one" : "the ticket is not valid");
+  }
+}
+
+/** Why somebody may not do what a route does, if so. */
+export function denial(who: Principal, need: readonly Right[], namespace?: string, stream?: string) {
+  const elsewhere =
+    (who.namespace !== undefined && who.namespace !== namespace) || (who.stream !== undefined && who.stream !== stream);
+  if (elsewhere) return refuse("forbidden", `it is for ${who.stream ?? "every stream"} of ${who.namespace} only`);
+  if (need.some((right) => who.rights.includes(right))) return undefined;
+  return refuse("forbidden", `it allows to ${who.rights.join(", ")}, and this takes ${need.join(" or ")}`, { need });
 }

@@ -11,6 +11,7 @@ import {
   streamView,
 } from "../../schemas/stream.ts";
 import { groupOperations } from "./groups/operations.ts";
+import { liveOperations } from "./live/operations.ts";
 import type { Operation } from "./operation.ts";
 
 const always: readonly ErrorCode[] = ["unauthorized", "invalid", "unknown-field", "not-configured"];
@@ -229,5 +230,6 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
       refusals: ofPartition,
     },
   },
+  ...liveOperations,
   ...groupOperations,
 };

@@ -7,6 +7,8 @@ import { readBody } from "./body.ts";
 export function query<T extends z.ZodType>(schema: T, url: URL, lists: readonly string[] = []): Result<z.output<T>> {
   const values: Record<string, unknown> = {};
   for (const [name, value] of url.searchParams) {
+    // Who asks has been settled.
+    if (name === "ticket") continue;
     if (lists.includes(name)) values[name] = [...((values[name] as string[] | undefined) ?? []), value];
     else if (Object.hasOwn(values, name)) return refuse("invalid", `query: ${name} is given twice`, { path: name });
     else values[name] = value;

@@ -3,11 +3,9 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { PartitionRange } from "../../schemas/stream.ts";
 import { routeHash } from "../catalog/map.ts";
 import type { Checked } from "../intake/intake.ts";
-import { concat } from "../lib/bytes.ts";
 import { eachRecord, flags, readHeader } from "../log/frame.ts";
 import { inspect, type Rules } from "../log/inspect.ts";
 import { FrameWriter } from "../log/record.ts";
-import type { Batch } from "../log/spec.ts";
 
 /** The records of a request that go to one partition, in order. */
 export interface Group {
@@ -74,24 +72,4 @@ function repack(frames: readonly Checked[], targets: readonly number[], rules: R
       return frame.ok && inspected.ok ? [{ ...inspected.value, frame: frame.value }] : [];
     }),
   }));
-}
-
-/** The frames as they travel to the partition. What came in as one body goes on as it is. */
-export function packed(frames: readonly Checked[]): Omit<Batch, "terms"> {
-  const [first] = frames;
-  const whole = frames.every(
-    ({ frame }, index) =>
-      frame.bytes === first.frame.bytes && frame.at === (index === 0 ? 0 : frames[index - 1].frame.to),
-  );
-  const covers = frames[frames.length - 1].frame.to === first.frame.bytes.length;
-  const bytes =
-    whole && covers ? first.frame.bytes : concat(frames.map(({ frame }) => frame.bytes.subarray(frame.at, frame.to)));
-  const hashes = new Uint32Array(frames.reduce((sum, frame) => sum + 1 + frame.hashes.length, 0));
-  let at = 0;
-  for (const frame of frames) {
-    hashes[at] = frame.hashes.length;
-    hashes.set(frame.hashes, at + 1);
-    at += 1 + frame.hashes.length;
-  }
-  return { bytes, hashes };
 }

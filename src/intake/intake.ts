@@ -1,10 +1,12 @@
 /** From a request's body to frames that may be stored: whatever the format, the records end up packed and inspected. */
-import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { AppendQuery } from "../../schemas/record.ts";
+import { concat } from "../lib/bytes.ts";
 import { type Frame, flags, readHeader, receiveFrames, stampFrame } from "../log/frame.ts";
 import { type Inspected, inspect, type Rules } from "../log/inspect.ts";
 import { FrameWriter, type Rec } from "../log/record.ts";
+import type { Batch } from "../log/spec.ts";
 import { binaryEvent, eventBatch, structuredEvent } from "./cloudevents.ts";
 import { jsonRecords, ndjsonRecords, tooMany } from "./json.ts";
 import { bodyData, type IntakeConfig, noData } from "./record.ts";
@@ -41,20 +43,35 @@ export function takeIn(
 ): Result<Checked[]> {
   const type = headers.get("content-type")?.split(";")[0].trim().toLowerCase();
   if (type === media.frames && !terms.raw) {
-    const frames = receiveFrames(body);
-    return frames.ok ? inspectAll(frames.value, 0, config, now) : frames;
+    return takeFrames(body, config, now);
   }
   const records = parseRecords(type, headers, body, terms, config, now);
   if (!records.ok) return records;
   const writer = new FrameWriter();
-  for (let index = 0; index < records.value.length; index++) {
-    const size = writer.add(records.value[index], config.recordBytesMax);
-    if (size > config.recordBytesMax) {
-      const limit = config.recordBytesMax;
-      const detail = `record ${index} has ${size} bytes; at most ${limit} are allowed`;
-      return refuse("record-too-large", detail, { record: index, limit });
-    }
+  const refused = addAll(writer, records.value, config);
+  return refused ?? checkedOf(writer, config, now);
+}
+
+/** Adds records to a writer, until one of them is too large. */
+export function addAll(
+  writer: FrameWriter,
+  records: readonly Rec[],
+  { recordBytesMax: limit }: IntakeConfig,
+): { ok: false; refusal: Refusal } | undefined {
+  for (let index = 0; index < records.length; index++) {
+    const size = writer.add(records[index], limit);
+    if (size > limit) return tooLarge(index, size, limit);
   }
+  return undefined;
+}
+
+export function tooLarge(record: number, size: number, limit: number) {
+  const detail = `record ${record} has ${size} bytes; at most ${limit} are allowed`;
+  return refuse("record-too-large", detail, { record, limit });
+}
+
+/** What was packed here, with what its storing wants to know. */
+export function checkedOf(writer: FrameWriter, config: IntakeConfig, now: number): Result<Checked[]> {
   const frames = writer.finish(flags.checked).map((bytes) => readHeader(bytes, 0));
   return inspectAll(
     frames.flatMap((frame) => (frame.ok ? [frame.value] : [])),
@@ -62,6 +79,12 @@ export function takeIn(
     config,
     now,
   );
+}
+
+/** Frames that a client packed. */
+export function takeFrames(body: Uint8Array, config: IntakeConfig, now: number): Result<Checked[]> {
+  const frames = receiveFrames(body);
+  return frames.ok ? inspectAll(frames.value, 0, config, now) : frames;
 }
 
 function parseRecords(
@@ -143,4 +166,24 @@ function inspectAll(frames: readonly Frame[], checked: number, config: IntakeCon
     all.push({ ...inspected.value, frame: { ...frame, flags: set } });
   }
   return ok(all);
+}
+
+/** The frames as they travel to the partition. What came in as one body goes on as it is. */
+export function batchOf(frames: readonly Checked[]): Omit<Batch, "terms"> {
+  const [first] = frames;
+  const whole = frames.every(
+    ({ frame }, index) =>
+      frame.bytes === first.frame.bytes && frame.at === (index === 0 ? 0 : frames[index - 1].frame.to),
+  );
+  const covers = frames[frames.length - 1].frame.to === first.frame.bytes.length;
+  const bytes =
+    whole && covers ? first.frame.bytes : concat(frames.map(({ frame }) => frame.bytes.subarray(frame.at, frame.to)));
+  const hashes = new Uint32Array(frames.reduce((sum, frame) => sum + 1 + frame.hashes.length, 0));
+  let at = 0;
+  for (const frame of frames) {
+    hashes[at] = frame.hashes.length;
+    hashes.set(frame.hashes, at + 1);
+    at += 1 + frame.hashes.length;
+  }
+  return { bytes, hashes };
 }

@@ -22,6 +22,16 @@ export function jsonRecords(body: Uint8Array, config: IntakeConfig, now: number)
     return checked.ok ? refuse("invalid", 'body: must be {"records": [ … ]}') : checked;
   }
   if (list.length > limits.batchRecordsMax) return tooMany(list.length);
+  return recordList(list, body, config, now);
+}
+
+/** The records of a parsed list, which is the member `records` of the object in `body`. */
+export function recordList(
+  list: readonly unknown[],
+  body: Uint8Array,
+  config: IntakeConfig,
+  now: number,
+): Result<Rec[]> {
   const raw = new RawJson(body);
   const data: (Uint8Array | undefined)[] = [];
   let found: number | undefined;

@@ -1,3 +1,4 @@
+import type { GroupFilter } from "../../schemas/group.ts";
 import { hashText, mayContain, seeds } from "./fingerprint.ts";
 import type { Rec } from "./record.ts";
 
@@ -8,6 +9,12 @@ export interface Filter {
   sources?: string[];
   tags?: string[];
   tagsMatch?: "any" | "all";
+}
+
+/** A filter as users write it. */
+export function filterOf(filter: GroupFilter): Filter {
+  const { match, ...rest } = filter;
+  return match === undefined ? rest : { ...rest, tagsMatch: match };
 }
 
 /** True where a chunk with this fingerprint may hold a match. */

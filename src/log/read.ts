@@ -69,10 +69,14 @@ export function locate(store: Store, span: Span, from: Position, backward: boole
     case "offset": {
       const { offset } = from;
       if (offset > tail) {
-        return refuse("past-tail", `offset ${offset} is past the tail ${tail}; read from ${tail} to wait for it`, {
-          head,
-          tail,
-        });
+        return refuse(
+          "past-tail",
+          `offset ${offset} is past the tail; valid are ${head} to ${tail}, and ${tail} waits for what comes`,
+          {
+            head,
+            tail,
+          },
+        );
       }
       if (offset < head) {
         return refuse("trimmed", `offset ${offset} has been trimmed; the first readable one is ${head}`, {

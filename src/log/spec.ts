@@ -10,6 +10,9 @@ export interface Spec {
   readonly timestamps: "arrival" | "client";
   readonly offsets: "assigned" | "producer";
   readonly keyIndex: boolean;
+  /** What an append on a socket may have. Absent in the database of a partition from before there were sockets. */
+  readonly recordBytesMax?: number;
+  readonly batchBytesMax?: number;
   /** True for a partition that was split: it takes no appends. */
   readonly sealed: boolean;
   /** It continues a partition that was split. */

@@ -1,4 +1,3 @@
-import { DurableObject } from "cloudflare:workers";
 import { ok, type Result } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { Admin, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
@@ -7,6 +6,7 @@ import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Position } from "../log/read.ts";
 import { objectSql } from "../platform/sql.ts";
 import type { Change } from "./changes.ts";
+import { Hibernating } from "./hibernating.ts";
 import { Keeper } from "./keeper.ts";
 import { ready, receive } from "./pull.ts";
 import type { Answer, DeliveryRpc, Leases, ReceiveCall, Refused } from "./rpc.ts";
@@ -14,7 +14,7 @@ import { type Env, partition } from "./stubs.ts";
 import { Waiters } from "./waiters.ts";
 
 /** A group on one partition: the delivery's shell. `Keeper` reads, pushes and arms the alarm; rules are the core's. */
-export class Delivery extends DurableObject<Env> implements DeliveryRpc {
+export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   /** What keeps it going; undefined where the group never was, or is gone. */
   keeper: Keeper | undefined;
   readonly #waiters = new Waiters();
@@ -25,6 +25,10 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
     super(ctx, env);
     const core = Core.open(objectSql(ctx.storage), limits.lanesMax, Date.now());
     if (core !== undefined) this.keeper = this.#keep(core);
+  }
+
+  override get doorman() {
+    return this.keeper?.sockets;
   }
 
   async configure(spec: DeliverySpec): Promise<Answer<undefined>> {
@@ -108,25 +112,6 @@ export class Delivery extends DurableObject<Env> implements DeliveryRpc {
     this.keeper?.stop("the group was deleted");
     this.keeper = undefined;
     await this.ctx.storage.deleteAll();
-  }
-
-  /** A member's socket. */
-  override async fetch(request: Request): Promise<Response> {
-    return this.keeper?.sockets.accept(request) ?? new Response(null, { status: 404 });
-  }
-
-  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
-    this.keeper?.sockets.message(socket, message);
-  }
-
-  override async webSocketClose(socket: WebSocket): Promise<void> {
-    // The other half of the handshake: without it the member would wait for its close.
-    socket.close();
-    this.keeper?.sockets.closed(socket, "its socket was closed");
-  }
-
-  override async webSocketError(socket: WebSocket): Promise<void> {
-    this.keeper?.sockets.closed(socket, "its socket broke");
   }
 
   override async alarm(): Promise<void> {

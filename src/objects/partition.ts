@@ -1,6 +1,4 @@
-import { DurableObject } from "cloudflare:workers";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { limits } from "../../schemas/limits.ts";
 import type { Inheritance } from "../log/inheritance.ts";
 import type { Facts } from "../log/log.ts";
 import { Log } from "../log/log.ts";
@@ -10,37 +8,44 @@ import type { Batch, Spec } from "../log/spec.ts";
 import { objectSql } from "../platform/sql.ts";
 import { GroupCommit } from "./commit.ts";
 import { Followers } from "./followers.ts";
+import { Hibernating } from "./hibernating.ts";
+import { Live } from "./live.ts";
+import { readWaiting } from "./reading.ts";
 import type { Answer, Appended, Moved, PageAnswer, PartitionRpc, ReadCall } from "./rpc.ts";
 import { delivery, type Env } from "./stubs.ts";
 import { Waiters } from "./waiters.ts";
 
+/** A batch, or one that is made when it is committed. */
+type Ask = Batch | { readonly batch: () => Batch };
+
 const noTerms: Terms = {};
 
 /** One partition: the log's shell. It gathers appends, wakes readers, and holds no rule of its own. */
-export class Partition extends DurableObject<Env> implements PartitionRpc {
-  #log: Log | undefined;
-  readonly #commit = new GroupCommit(
-    (batches: readonly Batch[]) => this.#append(batches),
+export class Partition extends Hibernating<Env> implements PartitionRpc {
+  log: Log | undefined;
+  readonly commit = new GroupCommit(
+    (asks: readonly Ask[]) => this.#append(asks),
     () => this.ctx.storage.sync(),
-    ({ bytes }) => bytes.length,
+    (ask) => ("bytes" in ask ? ask.bytes.length : 0),
   );
   readonly #waiters = new Waiters();
   readonly #followers: Followers;
+  override readonly doorman = new Live(this.ctx, this);
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#log = Log.open(objectSql(ctx.storage), Date.now());
+    this.log = Log.open(objectSql(ctx.storage), Date.now());
     this.#followers = new Followers(
       ctx.storage,
-      () => this.#log,
-      (id) => delivery(env, id, this.#log?.spec.partition as number),
+      () => this.log,
+      (id) => delivery(env, id, this.log?.spec.partition as number),
     );
   }
 
   async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean> {
-    if (this.#log !== undefined) this.#log.configure(spec, Date.now());
+    if (this.log !== undefined) this.log.configure(spec, Date.now());
     else if (spec.continues && inheritance === undefined) return false;
-    else this.#log = Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
+    else this.log = Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
     return true;
   }
 
@@ -49,35 +54,21 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
   }
 
   async append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms?: Terms): Promise<Appended> {
-    const log = this.#log;
+    const log = this.log;
     if (log === undefined || log.spec.version !== version) return this.#moved();
-    const answer = await this.#commit.add({ bytes, hashes, terms: terms ?? noTerms });
+    const answer = await this.commit.add({ bytes, hashes, terms: terms ?? noTerms });
     if (!answer.ok) return answer.refusal.code === "sealed" ? this.#moved() : answer;
     const [run, ...others] = answer.value;
     return others.length === 0 && run.verdict === "appended" ? run.offset : answer;
   }
 
   async read(call: ReadCall): Promise<Answer<PageAnswer>> {
-    const until = Date.now() + call.waitMs;
-    let terms = call;
-    for (;;) {
-      const log = this.#log;
-      if (log === undefined) return this.#moved();
-      const promise = call.promise === undefined ? 0 : log.promise(call.promise);
-      const page = log.read(terms);
-      if (!page.ok) return page;
-      const left = until - Date.now();
-      if (page.value.pieces.length > 0 || !page.value.upToDate || left <= 0 || log.sealed) {
-        const { head, tail } = log.span;
-        if (call.follower !== undefined) this.#followers.read(call.follower, page.value.to, page.value.upToDate);
-        return ok({ ...page.value, head, tail, sealed: log.sealed, promise });
-      }
-      if (this.#waiters.size >= limits.waitersMax) {
-        return refuse("too-many", `the partition holds ${limits.waitersMax} waiting readers; read without wait`);
-      }
-      terms = { ...terms, from: { at: "offset", offset: page.value.to } };
-      await this.#waiters.wait(left);
+    const page = await readWaiting(() => this.log, call, this.#waiters);
+    if (page === undefined) return this.#moved();
+    if (page.ok && call.follower !== undefined) {
+      this.#followers.read(call.follower, page.value.to, page.value.upToDate);
     }
+    return page;
   }
 
   async facts(): Promise<Answer<Facts>> {
@@ -95,7 +86,7 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
   }
 
   async unfollow(id: string): Promise<void> {
-    this.#log?.unfollow(id);
+    this.log?.unfollow(id);
     this.#followers.remove(id);
   }
 
@@ -113,8 +104,7 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
 
   async seal(): Promise<Answer<Facts>> {
     const facts = this.#with((log) => ok(log.seal()));
-    this.#waiters.wake();
-    this.#followers.appended();
+    this.#changed();
     return facts;
   }
 
@@ -123,28 +113,38 @@ export class Partition extends DurableObject<Env> implements PartitionRpc {
   }
 
   async destroy(logId: string): Promise<void> {
-    if (this.#log !== undefined && this.#log.spec.logId !== logId) return;
-    this.#log = undefined;
+    if (this.log !== undefined && this.log.spec.logId !== logId) return;
+    this.log = undefined;
     this.#waiters.wake();
+    this.doorman.closeAll("the stream was deleted");
     await this.ctx.storage.deleteAll();
   }
 
-  #append(batches: readonly Batch[]): Result<readonly Run[]>[] {
-    const log = this.#log;
-    if (log === undefined) return batches.map(() => refuse("stream-not-found", "the stream was deleted"));
-    const answers = log.append(batches, Date.now());
-    this.#waiters.wake();
-    this.#followers.appended();
+  #append(asks: readonly Ask[]): Result<readonly Run[]>[] {
+    const { log } = this;
+    if (log === undefined) return asks.map(() => refuse("stream-not-found", "the stream was deleted"));
+    const answers = log.append(
+      asks.map((ask) => ("batch" in ask ? ask.batch() : ask)),
+      Date.now(),
+    );
+    this.#changed();
     return answers;
   }
 
+  /** There is more to read, or there will be none. */
+  #changed(): void {
+    this.#waiters.wake();
+    this.#followers.appended();
+    this.doorman.appended();
+  }
+
   #with<T>(ask: (log: Log) => Result<T>): Answer<T> {
-    return this.#log === undefined ? this.#moved() : ask(this.#log);
+    return this.log === undefined ? this.#moved() : ask(this.log);
   }
 
   /** A sealed log points past its version: what replaces it is in the next map. */
   #moved(): Moved {
-    const log = this.#log;
+    const log = this.log;
     return { ok: false, moved: log === undefined ? 0 : log.spec.version + (log.sealed ? 1 : 0) };
   }
 }

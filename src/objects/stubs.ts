@@ -31,8 +31,18 @@ export const namespaceRegistry = (env: Env): CatalogRpc => catalog(env, registry
 
 /** `placement` counts when the object is first asked for anything; afterwards it stays where it is. */
 export function partition(env: Env, logId: string, number: number, placement: StreamConfig["placement"]): PartitionRpc {
+  return partitionObject(env, logId, number, placement) as unknown as PartitionRpc;
+}
+
+/** The same, to be asked by `fetch`: for a socket. */
+export function partitionObject(
+  env: Env,
+  logId: string,
+  number: number,
+  placement: StreamConfig["placement"],
+): DurableObjectStub {
   const options = placement === undefined ? undefined : { locationHint: placement as DurableObjectLocationHint };
-  return within(env, env.PARTITION).getByName(`${logId}/${number}`, options) as unknown as PartitionRpc;
+  return within(env, env.PARTITION).getByName(`${logId}/${number}`, options);
 }
 
 /** The delivery of a group on one partition; `id` is the catalog's name for the group's deliveries. */

@@ -18,7 +18,7 @@ export class Telling {
 
   /** Brings a partition up to date, and creates it where it is not there. */
   async partition(stream: Stream, number: number): Promise<void> {
-    const { deduplicationWindowMs, timestamps, offsets, keyIndex } = stream.config;
+    const { deduplicationWindowMs, timestamps, offsets, keyIndex, recordBytesMax, batchBytesMax } = stream.config;
     const { logId, version, map } = stream;
     const { sealed, parent } = map[number];
     const spec = {
@@ -29,6 +29,8 @@ export class Telling {
       timestamps,
       offsets,
       keyIndex,
+      recordBytesMax,
+      batchBytesMax,
       sealed,
       continues: parent !== undefined,
     };

@@ -1,0 +1,41 @@
+/** What the reference says of sockets and tickets. */
+import { z } from "zod";
+import type { ErrorCode } from "../../../schemas/errors.ts";
+import { ticketBody, ticketView } from "../../../schemas/ticket.ts";
+import type { Operation } from "../operation.ts";
+
+const ofStream: readonly ErrorCode[] = [
+  "unauthorized",
+  "forbidden",
+  "invalid",
+  "unknown-field",
+  "not-configured",
+  "namespace-not-found",
+  "stream-not-found",
+  "unavailable",
+];
+
+export const liveOperations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
+  "/v1/:ns/streams/:stream/live": {
+    GET: {
+      summary: "Follow and append by WebSocket",
+      detail:
+        "Subprotocols millrace.v1 (JSON) and millrace.v1.binary (packed frames). Messages are in docs/PROTOCOL.md: subscribe, credit, unsubscribe, append; records, heartbeat, lost, end, verdicts, error. A browser offers millrace.ticket.<ticket> beside it.",
+      query: z.strictObject({
+        partition: z.coerce.number().int().describe("Only this partition, straight to its object.").optional(),
+        ticket: z.string().describe("Instead of a token.").optional(),
+      }),
+      answers: { 101: { says: "The socket." } },
+      refusals: [...ofStream, "upgrade-required", "partition-not-found", "too-many"],
+    },
+  },
+  "/v1/:ns/streams/:stream/tickets": {
+    POST: {
+      summary: "Make a ticket for a browser",
+      detail: "For this stream, for a short time, with no more rights than the token that asks for it.",
+      body: ticketBody,
+      answers: { 201: { says: "The ticket.", body: ticketView } },
+      refusals: [...ofStream, "bad-json", "body-too-large", "bad-gzip"],
+    },
+  },
+};

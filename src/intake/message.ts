@@ -1,0 +1,101 @@
+/** What a client of a stream sends on its socket: understood, and its records taken in. */
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { binaryTerms, type ClientMessage, clientMessage } from "../../schemas/frames.ts";
+import { decodeText, encodeText } from "../lib/bytes.ts";
+import { check } from "../lib/check.ts";
+import type { Rec } from "../log/record.ts";
+import { type Checked, takeFrames } from "./intake.ts";
+import { recordList } from "./json.ts";
+import type { IntakeConfig } from "./record.ts";
+
+type AppendMessage = Extract<ClientMessage, { type: "append" }>;
+export type MessageTerms = Omit<AppendMessage, "type" | "id" | "records">;
+
+/** Records in the form in which they came. `terms` are undefined where it has none. */
+export type MessageAppend = {
+  readonly type: "append";
+  readonly id: number;
+  readonly terms: MessageTerms | undefined;
+} & ({ readonly records: readonly Rec[] } | { readonly frames: readonly Checked[] });
+
+export type Message = Exclude<ClientMessage, AppendMessage> | MessageAppend;
+
+/** Why a message cannot be taken. With an id it is the append that is refused; without one it is no message at all. */
+export interface Unfit {
+  readonly ok: false;
+  readonly refusal: Refusal;
+  readonly id?: number;
+}
+
+const binaryAppend = 1;
+const binaryHeaderBytes = 8;
+
+export function readMessage(
+  message: string | ArrayBuffer,
+  config: IntakeConfig & { readonly batchBytesMax: number },
+  now: number,
+): Result<Message> | Unfit {
+  const limit = config.batchBytesMax;
+  const length = typeof message === "string" ? message.length : message.byteLength;
+  if (length > limit) return refuse("body-too-large", `a message has at most ${limit} bytes; send less at a time`);
+  return typeof message === "string"
+    ? readText(message, config, now)
+    : readBinary(new Uint8Array(message), config, now);
+}
+
+function readText(text: string, config: IntakeConfig, now: number): Result<Message> | Unfit {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return refuse("bad-json", `the message is not JSON: ${(error as Error).message}`);
+  }
+  const plain = isPlainAppend(value);
+  const checked = plain ? ok(value as ClientMessage) : check(clientMessage, value, "message");
+  if (!checked.ok) return checked;
+  if (checked.value.type !== "append") return checked as Result<Message>;
+  const { type, id, records: list, ...terms } = checked.value;
+  const records = recordList(list, encodeText(text), config, now);
+  if (!records.ok) return { ...records, id };
+  return ok({ type, id, records: records.value, terms: plain ? undefined : terms });
+}
+
+/** An append that asks for nothing besides is passed without the schema's cost. */
+function isPlainAppend(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { type, id, records } = value as Partial<AppendMessage>;
+  if (type !== "append" || !Array.isArray(records) || records.length !== 1) return false;
+  if (typeof id !== "number" || !(id >= 0 && id <= 0xffffffff) || !Number.isInteger(id)) return false;
+  return Object.keys(value).length === 3;
+}
+
+/**
+ *     0  1  kind (1: an append)        4  4  id, little-endian
+ *     1  1  zero                       8     the terms as JSON, then frames
+ *     2  2  length of the terms
+ */
+function readBinary(bytes: Uint8Array, config: IntakeConfig, now: number): Result<Message> | Unfit {
+  if (bytes.length < binaryHeaderBytes || bytes[0] !== binaryAppend || bytes[1] !== 0) {
+    return refuse("bad-frame", "a binary message begins with its kind: 1 is an append, and there is no other");
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const id = view.getUint32(4, true);
+  const from = binaryHeaderBytes + view.getUint16(2, true);
+  if (from > bytes.length) return refuse("bad-frame", "the terms of the append are cut off");
+  const terms = readTerms(bytes.subarray(binaryHeaderBytes, from));
+  if (!terms.ok) return terms;
+  const frames = takeFrames(bytes.subarray(from), config, now);
+  if (!frames.ok) return { ...frames, id };
+  return ok({ type: "append", id, frames: frames.value, terms: terms.value });
+}
+
+function readTerms(bytes: Uint8Array): Result<MessageTerms | undefined> {
+  if (bytes.length === 0) return ok(undefined);
+  let value: unknown;
+  try {
+    value = JSON.parse(decodeText(bytes));
+  } catch (error) {
+    return refuse("bad-json", `the terms of the append are not JSON: ${(error as Error).message}`);
+  }
+  return check(binaryTerms, value, "terms");
+}

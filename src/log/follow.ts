@@ -1,0 +1,131 @@
+/**
+ * Following a log. A follower is a cursor with credits: catching up and following the tail are one path, a portion after
+ * another, so that there is no gap and no repetition where the one becomes the other.
+ *
+ *     next ──▶ portion: what lies there, as far as the credits go ──▶ next
+ *
+ * A record costs a credit, a large one a credit for each begun KiB: what is on its way to a slow reader is bounded in
+ * bytes.
+ */
+import type { Result } from "../../schemas/errors.ts";
+import { type Filter, matches } from "./filter.ts";
+import { flags, readHeaders, stampFrame } from "./frame.ts";
+import type { Item } from "./json.ts";
+import type { Page, Position, ReadTerms } from "./read.ts";
+import { bits, decodeRecord, eachPlaced, FrameWriter } from "./record.ts";
+
+/** What a follower needs of a log. */
+export interface Followable {
+  readonly span: { readonly head: number; readonly tail: number };
+  read(terms: ReadTerms): Result<Page>;
+}
+
+/** Where a follower stands. Plain, because it lies in a socket's attachment while the object sleeps. */
+export interface Following {
+  readonly id: number;
+  next: number;
+  /** The next that it was last told. */
+  said: number;
+  credits: number;
+  /** It was told that it is up to date. */
+  current: boolean;
+  readonly filter?: Filter;
+}
+
+export interface Hole {
+  readonly from: number;
+  readonly to: number;
+  readonly why: string;
+}
+
+export interface Portion {
+  readonly from: number;
+  readonly next: number;
+  readonly cost: number;
+  readonly items: readonly Item[];
+  readonly holes: readonly Hole[];
+  /** Nothing was behind it when it was read. */
+  readonly upToDate: boolean;
+}
+
+const portionBytes = 262_144;
+const portionRecords = 4_000;
+const creditBytes = 1_024;
+/** Offsets that a filter passes over before the follower is told where it stands. */
+const sayEvery = 10_000;
+
+/** What lies before a follower, as far as its credits go; a record that costs more than are left goes with the last one. */
+export function portionOf(log: Followable, next: number, credits: number, filter: Filter | undefined): Portion {
+  const { head } = log.span;
+  const holes: Hole[] = next < head ? [{ from: next, to: head, why: "trimmed" }] : [];
+  const from: Position = { at: "offset", offset: Math.max(next, head) };
+  const limit = Math.min(credits, portionRecords);
+  const page = log.read({ from, limit, bytesMax: portionBytes, ...(filter === undefined ? {} : { filter }) });
+  // It is neither before the head nor past the tail.
+  if (!page.ok) throw new Error(page.refusal.detail);
+  return portion(page.value, next, credits, filter, holes);
+}
+
+function portion(page: Page, from: number, credits: number, filter: Filter | undefined, holes: Hole[]): Portion {
+  const items: Item[] = [];
+  let cost = 0;
+  let stop: number | undefined;
+  for (const piece of page.pieces) {
+    if (stop !== undefined) break;
+    if ("damaged" in piece) {
+      const { from, to, reason } = piece.damaged;
+      holes.push({ from, to, why: reason });
+      continue;
+    }
+    // The log has checked what it hands out.
+    const frames = readHeaders(piece.body);
+    for (const frame of frames.ok ? frames.value : []) {
+      const checked = (frame.flags & flags.checked) !== 0;
+      eachPlaced(frame, (start, end, offset, timestamp) => {
+        if (stop !== undefined || offset < page.from || offset >= page.to) return;
+        if (filter !== undefined && !matches(filter, decodeRecord(frame.bytes, start, end))) return;
+        const one = Math.max(1, Math.ceil((end - start) / creditBytes));
+        if (cost > 0 && cost + one > credits) {
+          stop = offset;
+          return;
+        }
+        cost += one;
+        items.push({ bytes: frame.bytes, from: start, to: end, offset, timestamp, checked });
+      });
+    }
+  }
+  const next = stop ?? page.to;
+  return { from, next, cost, items, holes, upToDate: stop === undefined && page.upToDate };
+}
+
+/** True where a follower is to be told its place though there is nothing to show. */
+export function mustSay(follower: Following, upToDate: boolean): boolean {
+  return (upToDate && !follower.current) || follower.next - follower.said >= sayEvery;
+}
+
+/** A portion's records as frames, without decoding: a frame for each run of records that follow each other. */
+export function framesOf(items: readonly Item[]): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at < items.length; ) {
+    const first = items[at];
+    let to = at + 1;
+    while (to < items.length && follows(items[to - 1], items[to])) to++;
+    const set = first.checked ? flags.checked : 0;
+    const writer = new FrameWriter();
+    for (const item of items.slice(at, to)) writer.copy(item.bytes, item.from, item.to);
+    let { offset } = first;
+    for (const bytes of writer.finish(set)) {
+      stampFrame(bytes, 0, bytes[3], offset, first.timestamp);
+      offset += new DataView(bytes.buffer, bytes.byteOffset).getUint32(8, true);
+      frames.push(bytes);
+    }
+    at = to;
+  }
+  return frames;
+}
+
+/** In one frame offsets count up, and the timestamp is the first record's, unless a record brings its own. */
+function follows(a: Item, b: Item): boolean {
+  const ownTime = (b.bytes[b.from] & bits.timestamp) !== 0;
+  return b.offset === a.offset + 1 && b.checked === a.checked && (ownTime || b.timestamp === a.timestamp);
+}

@@ -1,0 +1,167 @@
+/** Appends that come by socket: small ones are gathered into the commit that is next, and answered together. */
+import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
+import { Gathering, sizeOf } from "../intake/gathering.ts";
+import { addAll, batchOf, type Checked, checkedOf } from "../intake/intake.ts";
+import type { MessageAppend, MessageTerms } from "../intake/message.ts";
+import type { IntakeConfig } from "../intake/record.ts";
+import { encodeText } from "../lib/bytes.ts";
+import { murmur3 } from "../lib/hash.ts";
+import type { Log } from "../log/log.ts";
+import { FrameWriter, type Rec } from "../log/record.ts";
+import type { Run, Terms } from "../log/sequence.ts";
+import type { Batch } from "../log/spec.ts";
+import { type Client, sayError } from "./clients.ts";
+
+/** What the sockets need of the partition around them. */
+export interface LiveHost {
+  readonly log: Log | undefined;
+  /** Commits with what else is to be committed; a batch may be made when its time has come. */
+  readonly commit: { add(ask: Batch | { readonly batch: () => Batch }): Promise<Result<readonly Run[]>> };
+}
+
+export class Appends {
+  /** The gathering that still takes appends: the commit has not taken it. */
+  #open: Gathering<WebSocket> | undefined;
+  /** Bytes of records that no commit has taken yet. */
+  #pending = 0;
+
+  constructor(readonly host: LiveHost) {}
+
+  /** Answers later, or says at once why it does not take the append. */
+  take(socket: WebSocket, client: Client, message: MessageAppend, log: Log): Refusal | undefined {
+    const { id, terms } = message;
+    const config = { recordBytesMax: limits.recordBytesMax, ...log.spec };
+    if ("records" in message && terms === undefined) {
+      return strayOf(client, message.records, log) ?? this.#gather(socket, id, message.records, config);
+    }
+    const packed = "frames" in message ? ok(message.frames) : pack(message.records, config);
+    if (!packed.ok) return packed.refusal;
+    const frames = packed.value;
+    const hashes = frames.flatMap(({ keys }) => [...keys]);
+    const refusal = strayHash(client, hashes, log) ?? contradiction(frames, terms, log);
+    if (refusal !== undefined) return refusal;
+    // What comes after it must be committed after it.
+    this.#open = undefined;
+    void this.#answer(
+      this.host.commit.add({ ...batchOf(frames), terms: termsOf(terms) }),
+      (runs) => answers(socket, [runText(id, runs, log)]),
+      (refusal) => sayError(socket, refusal, id),
+    );
+    return undefined;
+  }
+
+  #gather(socket: WebSocket, id: number, records: readonly Rec[], config: IntakeConfig): Refusal | undefined {
+    const bytes = sizeOf(records, config);
+    if (!bytes.ok) return bytes.refusal;
+    if (this.#pending > 0 && this.#pending + bytes.value > limits.pendingBytesMax) {
+      const detail = "more is waiting to be written than the partition may hold; try again in a moment";
+      return { code: "overloaded", detail };
+    }
+    const room = limits.batchRecordsMax - records.length;
+    // One that is begun has something in it.
+    const gathering = this.#open !== undefined && this.#open.count <= room ? this.#open : this.#begin(config);
+    gathering.add(socket, id, records, bytes.value);
+    this.#pending += bytes.value;
+    return undefined;
+  }
+
+  #begin(config: IntakeConfig): Gathering<WebSocket> {
+    const gathering = new Gathering<WebSocket>(config);
+    this.#open = gathering;
+    const batch = () => {
+      if (this.#open === gathering) this.#open = undefined;
+      this.#pending -= gathering.bytes;
+      return gathering.batch(Date.now());
+    };
+    void this.#answer(
+      this.host.commit.add({ batch }),
+      (runs) => {
+        const { log } = this.host;
+        const bySocket = new Map<WebSocket, string[]>();
+        gathering.answer(runs, (socket, id, own) => {
+          const text = runText(id, own, log as Log);
+          const texts = bySocket.get(socket);
+          if (texts === undefined) bySocket.set(socket, [text]);
+          else texts.push(text);
+        });
+        for (const [socket, texts] of bySocket) answers(socket, texts);
+      },
+      (refusal) => gathering.each((socket, id) => sayError(socket, refusal, id)),
+    );
+    return gathering;
+  }
+
+  async #answer(
+    added: Promise<Result<readonly Run[]>>,
+    good: (runs: readonly Run[]) => void,
+    bad: (refusal: Refusal) => void,
+  ): Promise<void> {
+    try {
+      const answer = await added;
+      if (answer.ok) good(answer.value);
+      else bad(answer.refusal);
+    } catch (error) {
+      console.error("append:", (error as Error).message);
+      bad({ code: "internal", detail: "the append failed for a reason that is ours; it may have been done" });
+    }
+  }
+}
+
+/** Why a key does not belong here, if one does not. */
+function strayOf(client: Client, records: readonly Rec[], log: Log): Refusal | undefined {
+  if (ownsAll(client)) return undefined;
+  const hashes = records.map(({ key }) => (key === undefined ? -1 : murmur3(encodeText(key))));
+  return strayHash(client, hashes, log);
+}
+
+const ownsAll = ({ hello }: Client) => hello.from === 0 && hello.to === 2 ** 32;
+
+function strayHash(client: Client, hashes: readonly number[], log: Log): Refusal | undefined {
+  if (ownsAll(client)) return undefined;
+  const { from, to } = client.hello;
+  const record = hashes.findIndex((hash) => hash >= 0 && (hash < from || hash >= to));
+  if (record < 0) return undefined;
+  const detail = `record ${record} has a key of another partition than ${log.spec.partition}; connect without partition`;
+  return { code: "wrong-partition", detail, facts: { record } };
+}
+
+function pack(records: readonly Rec[], config: IntakeConfig): Result<readonly Checked[]> {
+  const writer = new FrameWriter();
+  return addAll(writer, records, config) ?? checkedOf(writer, config, Date.now());
+}
+
+function contradiction(
+  frames: readonly Checked[],
+  terms: MessageTerms | undefined,
+  { spec }: Log,
+): Refusal | undefined {
+  if (terms?.partition !== undefined && terms.partition !== spec.partition) {
+    return { code: "partition-not-found", detail: `the socket is one of partition ${spec.partition}` };
+  }
+  if (terms?.expectedKeyOffset === undefined) return undefined;
+  const [first] = frames[0].keys;
+  const one = first >= 0 && frames.every(({ keys }) => keys.every((key) => key === first));
+  return one
+    ? undefined
+    : { code: "bad-key", detail: "expectedKeyOffset is about one key: send records of that key only" };
+}
+
+function termsOf(terms: MessageTerms = {}): Terms {
+  const { partition: _, producer, ...rest } = terms;
+  // Every record comes here, so that a number that is missing was lost.
+  return producer === undefined ? rest : { ...rest, producer: { ...producer, contiguous: true } };
+}
+
+function runText(id: number, runs: readonly Run[], { spec }: Log): string {
+  const shown = runs.map((run) =>
+    run.verdict === "rejected"
+      ? JSON.stringify({ partition: spec.partition, ...run })
+      : `{"verdict":"${run.verdict}","partition":${run.partition ?? spec.partition},"offset":${run.offset},"count":${run.count}}`,
+  );
+  return `{"id":${id},"runs":[${shown.join(",")}]}`;
+}
+
+function answers(socket: WebSocket, texts: readonly string[]): void {
+  socket.send(`{"type":"verdicts","answers":[${texts.join(",")}]}`);
+}

@@ -1,0 +1,33 @@
+import { DurableObject } from "cloudflare:workers";
+
+/** What an object does with sockets. */
+export interface Doorman {
+  accept(request: Request): Response;
+  message(socket: WebSocket, message: string | ArrayBuffer): void;
+  closed(socket: WebSocket, reason: string): void;
+}
+
+/** An object whose sockets sleep with it. */
+export abstract class Hibernating<Env> extends DurableObject<Env> {
+  /** Undefined where there is nothing to connect to. */
+  abstract get doorman(): Doorman | undefined;
+
+  override async fetch(request: Request): Promise<Response> {
+    return this.doorman?.accept(request) ?? new Response(null, { status: 404 });
+  }
+
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    this.doorman?.message(socket, message);
+  }
+
+  override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
+    // The other half of the handshake: without it the other side would wait for its close.
+    if (code === 1005 || code === 1006) socket.close();
+    else socket.close(code, reason);
+    this.doorman?.closed(socket, "its socket was closed");
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    this.doorman?.closed(socket, "its socket broke");
+  }
+}

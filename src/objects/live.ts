@@ -1,0 +1,250 @@
+/**
+ * Clients that hold a socket of the partition: they follow it, and append. Sockets hibernate with the object: what a
+ * client is, and where its subscriptions stand, is in its socket's attachment.
+ */
+import type { Refusal } from "../../schemas/errors.ts";
+import type { StreamMessage, Subscribe } from "../../schemas/frames.ts";
+import { limits } from "../../schemas/limits.ts";
+import { type Message, readMessage } from "../intake/message.ts";
+import { writeCursor } from "../log/cursor.ts";
+import { mustSay, portionOf } from "../log/follow.ts";
+import type { Log } from "../log/log.ts";
+import { positionOf, readFrom } from "../log/position.ts";
+import { Appends, type LiveHost } from "./appends.ts";
+import { type Client, clientOf, type Hello, type Subscription, say, sayError } from "./clients.ts";
+import { Shown } from "./shown.ts";
+
+/** Bytes that are sent, and subscriptions that are served, before others have a turn. */
+const turnBytes = 4_194_304;
+const turnServed = 256;
+/** With more clients than these an append is answered before they are served. */
+const fewClients = 32;
+
+export class Live {
+  /** Undefined until it is needed: an object that wakes for an append alone does not read its sockets' attachments. */
+  #clients: Map<WebSocket, Client> | undefined;
+  readonly #appends: Appends;
+  #running = false;
+  #again = false;
+
+  constructor(
+    readonly ctx: DurableObjectState,
+    readonly host: LiveHost,
+  ) {
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    this.#appends = new Appends(host);
+  }
+
+  /** Takes the socket of a client that the Worker has let in; see `Hello`. */
+  accept(request: Request): Response {
+    const { log } = this.host;
+    if (log === undefined) return new Response(null, { status: 404 });
+    const hello = JSON.parse(new URL(request.url).searchParams.get("hello") ?? "") as Hello;
+    // What continues the partition is elsewhere.
+    if (log.sealed && !hello.pinned) return new Response(null, { status: 409 });
+    const clients = this.clients;
+    if (clients.size >= limits.streamSocketsMax) return new Response(null, { status: 429 });
+    const { 0: theirs, 1: ours } = new WebSocketPair();
+    this.ctx.acceptWebSocket(ours);
+    const client = clientOf({ hello, subs: [] });
+    clients.set(ours, client);
+    client.keep(ours);
+    say(ours, { type: "ready", logId: log.spec.logId });
+    return new Response(null, { status: 101, webSocket: theirs });
+  }
+
+  get clients(): Map<WebSocket, Client> {
+    this.#clients ??= new Map(
+      this.ctx.getWebSockets().map((socket) => [socket, clientOf(socket.deserializeAttachment())] as const),
+    );
+    return this.#clients;
+  }
+
+  message(socket: WebSocket, text: string | ArrayBuffer): void {
+    const client = this.clients.get(socket);
+    const { log } = this.host;
+    if (client === undefined || log === undefined) return;
+    const { recordBytesMax = limits.recordBytesMax, batchBytesMax = limits.batchBytesMax, ...spec } = log.spec;
+    const read = readMessage(text, { ...spec, recordBytesMax, batchBytesMax }, Date.now());
+    if (!read.ok) {
+      if ("id" in read) sayError(socket, read.refusal, read.id);
+      else this.#expel(socket, read.refusal);
+      return;
+    }
+    const fault = faultOf(client, read.value);
+    if (fault !== undefined) return void this.#expel(socket, { code: "invalid", detail: fault });
+    const refusal = this.#obey(socket, client, read.value, log);
+    if (refusal !== undefined) sayError(socket, refusal, read.value.id);
+  }
+
+  /** Something was appended, or the partition was sealed. */
+  appended(): void {
+    if (this.#running) {
+      this.#again = true;
+      return;
+    }
+    if (this.clients.size > 0) void this.#run();
+  }
+
+  closed(socket: WebSocket): void {
+    this.clients.delete(socket);
+  }
+
+  closeAll(reason: string): void {
+    for (const socket of this.clients.keys()) socket.close(4001, reason);
+    this.clients.clear();
+  }
+
+  #obey(socket: WebSocket, client: Client, message: Message, log: Log): Refusal | undefined {
+    const { type, id } = message;
+    if (type === "subscribe" || type === "append") {
+      client.top = id;
+      if (!client.hello.rights.includes(type === "append" ? "append" : "read")) {
+        return { code: "forbidden", detail: `the ticket does not allow to ${type}` };
+      }
+    }
+    if (type === "append") return this.#appends.take(socket, client, message, log);
+    const sub = client.subs.get(id);
+    if (type === "subscribe") {
+      const refusal = subscribe(client, message, log);
+      if (refusal !== undefined) return refusal;
+    } else if (sub === undefined) return undefined;
+    else if (type === "unsubscribe") client.subs.delete(id);
+    else sub.credits = Math.min(limits.creditsMax, sub.credits + message.credits);
+    client.keep(socket);
+    this.appended();
+    return undefined;
+  }
+
+  /** A client that does not keep to the protocol is told why, and closed; the others notice nothing. */
+  #expel(socket: WebSocket, refusal: Refusal): void {
+    sayError(socket, refusal, undefined, true);
+    socket.close(refusal.code === "body-too-large" ? 1009 : 1008, refusal.detail.slice(0, 100));
+    this.closed(socket);
+  }
+
+  /** Serves subscriptions in turn until none has anything to come. */
+  async #run(): Promise<void> {
+    this.#running = true;
+    try {
+      if (this.clients.size > fewClients) await scheduler.wait(0);
+      do {
+        this.#again = false;
+        if (await this.#round()) this.#again = true;
+      } while (this.#again);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** Gives each subscription its next portion. True where one may have more. */
+  async #round(): Promise<boolean> {
+    let moved = false;
+    const shown = new Shown();
+    let [bytes, served] = [0, 0];
+    for (const [socket, client] of [...this.clients]) {
+      for (const sub of [...client.subs.values()]) {
+        const { log } = this.host;
+        if (log === undefined || !this.clients.has(socket)) break;
+        const sent = this.#tryServe(socket, client, sub, log, shown);
+        if (sent < 0) continue;
+        moved = true;
+        bytes += sent;
+        if (++served < turnServed && bytes < turnBytes) continue;
+        [bytes, served] = [0, 0];
+        shown.clear();
+        await scheduler.wait(0);
+      }
+      if (this.host.log?.sealed) this.#leave(socket, client);
+    }
+    return moved;
+  }
+
+  /** A socket that breaks while it is written to takes nobody with it. */
+  #tryServe(socket: WebSocket, client: Client, sub: Subscription, log: Log, shown: Shown): number {
+    try {
+      return this.#serve(socket, client, sub, log, shown);
+    } catch (error) {
+      console.error("a follower's socket:", (error as Error).message);
+      this.closed(socket);
+      return -1;
+    }
+  }
+
+  /** Bytes sent, or -1 where there was nothing to do. */
+  #serve(socket: WebSocket, client: Client, sub: Subscription, log: Log, shown: Shown): number {
+    const { id } = sub;
+    const { tail } = log.span;
+    const { partition, logId } = log.spec;
+    const cursor = () => writeCursor({ logId, offsets: new Map([[partition, sub.next]]) });
+    if (sub.next < tail && sub.credits > 0) {
+      const filter = client.filterOf(sub);
+      const portion = shown.portion(sub, () => portionOf(log, sub.next, sub.credits, filter));
+      sub.next = portion.next;
+      sub.credits -= portion.cost;
+      if (portion.holes.length > 0) {
+        say(socket, { type: "lost", id, lost: portion.holes.map((hole) => ({ partition, ...hole })) });
+      }
+      if (portion.items.length > 0) {
+        sub.current = portion.upToDate;
+        sub.said = sub.next;
+        const sent = shown.send(socket, client, id, portion, cursor(), partition);
+        client.keep(socket);
+        return sent;
+      }
+    } else if (sub.next < tail || (sub.current && !log.sealed)) return -1;
+    const current = sub.next >= tail;
+    if (mustSay(sub, current)) {
+      sub.current = current;
+      sub.said = sub.next;
+      say(socket, { type: "heartbeat", id, cursor: cursor(), upToDate: current });
+      client.keep(socket);
+    }
+    if (current && log.sealed) {
+      client.subs.delete(id);
+      say(socket, { type: "end", id, cursor: cursor() });
+      client.keep(socket);
+    }
+    return 0;
+  }
+
+  /** The partition was split: a client that is here because there was no other is wanted elsewhere, once it has read it. */
+  #leave(socket: WebSocket, client: Client): void {
+    if (client.hello.pinned || client.subs.size > 0) return;
+    say(socket, { type: "split" } satisfies StreamMessage);
+    socket.close(4002, "the stream has grown; connect again");
+    this.closed(socket);
+  }
+}
+
+/** Why a message has no place where it came, if it has none. */
+function faultOf(client: Client, { type, id }: Message): string | undefined {
+  const opens = type === "subscribe" || type === "append";
+  if (opens && id <= client.top) return `id ${id} is not above ${client.top}: each ${type} has a higher one`;
+  // One that has ended meanwhile is no fault; one that never was is.
+  return !opens && id > client.top ? `there is no subscription ${id}` : undefined;
+}
+
+function subscribe(client: Client, message: Subscribe, log: Log): Refusal | undefined {
+  const { id, credits, partition = log.spec.partition, filter } = message;
+  if (partition !== log.spec.partition) {
+    return { code: "partition-not-found", detail: `the socket is one of partition ${log.spec.partition}` };
+  }
+  if (client.subs.size >= limits.subscriptionsMax) {
+    return { code: "too-many", detail: `a socket has at most ${limits.subscriptionsMax} subscriptions` };
+  }
+  const from = readFrom(String(message.from));
+  if (from === undefined) return { code: "invalid", detail: `from: '${message.from}' is no place in a stream` };
+  if ("cursor" in from && from.cursor.logId !== log.spec.logId) {
+    return {
+      code: "wrong-log",
+      detail: "the cursor belongs to a stream that was deleted; read this one from earliest",
+    };
+  }
+  const start = log.locate(positionOf(from, partition, false));
+  if (!start.ok) return start.refusal;
+  const place = { next: start.value, said: start.value, credits, current: false };
+  if (client.add({ id, ...place, ...(filter === undefined ? {} : { filter }) })) return undefined;
+  const detail = `the subscriptions of a socket have at most ${limits.subscriptionBytesMax} bytes of filters`;
+  return { code: "too-many", detail };
+}

@@ -1,0 +1,203 @@
+/** A partition's sockets inside workerd: sleep, reconnection and credits in any order, and how many there may be. */
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { StreamMessage } from "../../schemas/frames.ts";
+import { limits } from "../../schemas/limits.ts";
+import { openFrames } from "../../src/log/frame.ts";
+import { decodeFrame } from "../../src/log/record.ts";
+import type { PartitionRpc } from "../../src/objects/rpc.ts";
+import type { Env } from "../../src/objects/stubs.ts";
+import { objectSql } from "../../src/platform/sql.ts";
+import { followingAgainstLog } from "../cases/follow.ts";
+import { batch, spec } from "../cases/log.ts";
+
+const { PARTITION } = env as unknown as Env;
+let count = 0;
+const fresh = async () => {
+  const stub = PARTITION.getByName(`live/${count++}`);
+  const rpc = stub as unknown as PartitionRpc;
+  await rpc.configure(spec);
+  return { stub, rpc };
+};
+type Fresh = Awaited<ReturnType<typeof fresh>>;
+
+async function append({ rpc }: Fresh, keys: readonly string[]): Promise<void> {
+  const { bytes, hashes } = batch(keys.map((key) => ({ key, kind: 0 as const, data: new Uint8Array(0) })));
+  const answer = await rpc.append(1, bytes, hashes);
+  if (typeof answer !== "number") throw new Error(JSON.stringify(answer));
+}
+
+const hello = { rights: ["read", "append"], pinned: true, from: 0, to: 2 ** 32 };
+const connect = ({ stub }: Fresh, binary: boolean) =>
+  stub.fetch(`http://partition/?hello=${encodeURIComponent(JSON.stringify({ ...hello, binary }))}`, {
+    headers: { upgrade: "websocket" },
+  });
+
+/** A reader as a client of the protocol: it gives back what records cost, and knows only what it was sent. */
+class Follower {
+  readonly offsets: number[] = [];
+  next = 0;
+  /** Its place is the tail, as far as it was told. */
+  current = false;
+  #socket: WebSocket | undefined;
+  #id = 0;
+
+  constructor(
+    readonly target: Fresh,
+    readonly binary: boolean,
+    readonly key: string | undefined,
+  ) {}
+
+  /** Goes on from `next`, on a new socket or on the one that it has. */
+  async subscribe(credits: number, anew: boolean): Promise<void> {
+    if (anew || this.#socket === undefined) await this.#connect();
+    else this.send({ type: "unsubscribe", id: this.#id });
+    this.#id++;
+    this.current = false;
+    const filter = this.key === undefined ? {} : { filter: { key: this.key } };
+    this.send({ type: "subscribe", id: this.#id, from: this.next, credits, ...filter });
+  }
+
+  async #connect(): Promise<void> {
+    this.#socket?.close();
+    const socket = (await connect(this.target, this.binary)).webSocket as WebSocket;
+    this.#socket = socket;
+    this.#id = 0;
+    socket.addEventListener("message", ({ data }) => {
+      if (socket === this.#socket) this.#take(data);
+    });
+    socket.binaryType = "arraybuffer";
+    socket.accept();
+  }
+
+  send(message: object): void {
+    this.#socket?.send(JSON.stringify(message));
+  }
+
+  credit(credits: number): void {
+    this.send({ type: "credit", id: this.#id, credits });
+  }
+
+  #take(data: unknown): void {
+    if (data instanceof ArrayBuffer) {
+      const view = new DataView(data);
+      if (view.getUint32(4, true) !== this.#id) return;
+      const frames = openFrames(new Uint8Array(data, 24));
+      if (!frames.ok) throw new Error(frames.refusal.detail);
+      for (const frame of frames.value) decodeFrame(frame, (_, offset) => this.offsets.push(offset));
+      this.next = view.getFloat64(16, true);
+      this.current = (view.getUint8(1) & 1) === 1;
+      return;
+    }
+    const message = JSON.parse(String(data)) as StreamMessage;
+    if (message.type === "error") throw new Error(message.detail);
+    if (!("id" in message) || message.id !== this.#id || !("cursor" in message)) return;
+    if (message.type === "records") {
+      this.offsets.push(...(message.records as { offset: number }[]).map(({ offset }) => offset));
+    }
+    this.next = Number.parseInt(message.cursor.split(".")[1], 36);
+    this.current = "upToDate" in message && message.upToDate;
+  }
+
+  close(): void {
+    this.#socket?.close();
+  }
+}
+
+type Step =
+  | { do: "append"; keys: string[] }
+  | { do: "credit"; credits: number }
+  | { do: "evict" }
+  | { do: "reconnect"; credits: number }
+  | { do: "again"; credits: number }
+  | { do: "seek"; to: number; credits: number }
+  | { do: "breathe" };
+
+const credits = fc.integer({ min: 1, max: 12 });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    do: fc.constant("append" as const),
+    keys: fc.array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 15 }),
+  }),
+  fc.record({ do: fc.constant("credit" as const), credits }),
+  fc.record({ do: fc.constant("evict" as const) }),
+  fc.record({ do: fc.constant("reconnect" as const), credits }),
+  fc.record({ do: fc.constant("again" as const), credits }),
+  fc.record({ do: fc.constant("seek" as const), to: fc.double({ min: 0, max: 1, noNaN: true }), credits }),
+  fc.record({ do: fc.constant("breathe" as const) }),
+);
+
+test("whatever is appended, evicted, reconnected, credited and sought: a reader gets the log from its place, in order", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 1, maxLength: 25 }),
+      fc.boolean(),
+      fc.constantFrom(undefined, "a"),
+      async (steps, binary, key) => {
+        const target = await fresh();
+        const log: string[] = [];
+        const follower = new Follower(target, binary, key);
+        let began = 0;
+        const settle = () => new Promise((resolve) => setTimeout(resolve, 3));
+        const wanted = () =>
+          log.flatMap((one, offset) => (offset >= began && (key === undefined || one === key) ? [offset] : []));
+        await follower.subscribe(1, true);
+        for (const one of steps) {
+          if (one.do === "append") {
+            await append(target, one.keys);
+            log.push(...one.keys);
+          } else if (one.do === "credit") follower.credit(one.credits);
+          else if (one.do === "evict") {
+            // One that sleeps cannot be evicted again.
+            await target.rpc.facts();
+            await evictDurableObject(target.stub, { webSockets: "hibernate" });
+          } else if (one.do === "reconnect" || one.do === "again") {
+            await follower.subscribe(one.credits, one.do === "reconnect");
+          } else if (one.do === "breathe") await settle();
+          else {
+            began = Math.floor(one.to * log.length);
+            follower.next = began;
+            follower.offsets.length = 0;
+            await follower.subscribe(one.credits, false);
+          }
+          expect(follower.offsets).toEqual(wanted().slice(0, follower.offsets.length));
+        }
+        for (let left = 400; left > 0 && !(follower.current && follower.next === log.length); left--) {
+          follower.credit(20);
+          await settle();
+        }
+        expect(follower.offsets).toEqual(wanted());
+        follower.close();
+      },
+    ),
+    { numRuns: 80 },
+  );
+});
+
+test("a follower gets the log from where it began, over the object's own SQLite", async () => {
+  const { stub } = await fresh();
+  await runInDurableObject(stub, (_object, state) => {
+    followingAgainstLog(() => {
+      for (const table of ["chunk", "meta", "producer", "inherited", "last_of_key"]) {
+        state.storage.sql.exec(`DROP TABLE IF EXISTS ${table}`);
+      }
+      return objectSql(state.storage);
+    }, 40);
+  });
+});
+
+test("a partition holds so many sockets, and another when one has gone", async () => {
+  const target = await fresh();
+  const sockets: WebSocket[] = [];
+  for (let index = 0; index < limits.streamSocketsMax; index++) {
+    const { webSocket } = await connect(target, false);
+    webSocket?.accept();
+    sockets.push(webSocket as WebSocket);
+  }
+  expect((await connect(target, false)).status).toBe(429);
+  sockets[7].close();
+  await expect.poll(async () => (await connect(target, false)).status).toBe(101);
+  for (const socket of sockets) socket.close();
+});
