@@ -12,9 +12,9 @@ import { json, problem } from "./problem.ts";
 import { type Group, split } from "./split.ts";
 
 /** A run with the partition that gave it. */
-type Placed = Run & { partition: number };
+export type Placed = Run & { partition: number };
 
-const noTerms: AppendQuery = { ack: "durable", atomic: false, raw: false };
+export const noTerms: AppendQuery = { ack: "durable", atomic: false, raw: false };
 
 export async function append(
   request: Request,
@@ -58,7 +58,8 @@ function producerOf(headers: Headers): Result<Producer | undefined> {
   return check(producerTerms, { id, epoch, sequence }, "headers: Producer");
 }
 
-class Append {
+/** Records on their way to their partitions. */
+export class Append {
   readonly count: number;
   readonly #runs: Placed[] = [];
   /** Verdicts by place, where more than one partition has a say. */
@@ -173,6 +174,13 @@ class Append {
         this.#slots![slots[at++]] = { partition, ...run, ...offset, count: 1 };
       }
     }
+  }
+
+  /** Verdicts in the order of the records; refused where no record was taken, and a partition said why. */
+  outcome(): Result<readonly Placed[]> {
+    const runs = this.#slots ?? this.#runs;
+    if (this.#refused === undefined || runs.some(({ verdict }) => verdict !== "rejected")) return ok(joined(runs));
+    return { ok: false, refusal: this.#refused };
   }
 
   answer(form: "each" | "runs"): Response {

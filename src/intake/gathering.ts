@@ -7,7 +7,7 @@ import { assert } from "../lib/assert.ts";
 import { FrameWriter, type Rec, recordBytes } from "../log/record.ts";
 import { addRun, type Run } from "../log/sequence.ts";
 import type { Batch } from "../log/spec.ts";
-import { batchOf, checkedOf, tooLarge } from "./intake.ts";
+import { batchOf, type Checked, checkedOf, tooLarge } from "./intake.ts";
 import type { IntakeConfig } from "./record.ts";
 
 /** The bytes of records, none of which may be too large. */
@@ -37,11 +37,16 @@ export class Gathering<Sender> {
     this.count += records.length;
   }
 
-  /** What is to be committed. */
-  batch(now: number): Batch {
+  /** What has been gathered; it takes no more. */
+  frames(now: number): Checked[] {
     const checked = checkedOf(this.#writer, this.config, now);
     assert(checked.ok, "what was packed here is well-formed");
-    return { ...batchOf(checked.value), terms: {} };
+    return checked.value;
+  }
+
+  /** The same, to be committed. */
+  batch(now: number): Batch {
+    return { ...batchOf(this.frames(now)), terms: {} };
   }
 
   /** Calls `visit` with the verdicts of each append. */

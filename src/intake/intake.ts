@@ -40,20 +40,18 @@ export function takeIn(
   terms: AppendQuery,
   config: IntakeConfig,
   now: number,
-): Result<Checked[]> {
+): Result<readonly Checked[]> {
   const type = headers.get("content-type")?.split(";")[0].trim().toLowerCase();
   if (type === media.frames && !terms.raw) {
     return takeFrames(body, config, now);
   }
   const records = parseRecords(type, headers, body, terms, config, now);
   if (!records.ok) return records;
-  const writer = new FrameWriter();
-  const refused = addAll(writer, records.value, config);
-  return refused ?? checkedOf(writer, config, now);
+  return pack(records.value, config, now);
 }
 
 /** Adds records to a writer, until one of them is too large. */
-export function addAll(
+function addAll(
   writer: FrameWriter,
   records: readonly Rec[],
   { recordBytesMax: limit }: IntakeConfig,
@@ -79,6 +77,12 @@ export function checkedOf(writer: FrameWriter, config: IntakeConfig, now: number
     config,
     now,
   );
+}
+
+/** Records, packed. */
+export function pack(records: readonly Rec[], config: IntakeConfig, now: number): Result<readonly Checked[]> {
+  const writer = new FrameWriter();
+  return addAll(writer, records, config) ?? checkedOf(writer, config, now);
 }
 
 /** Frames that a client packed. */

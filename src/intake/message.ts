@@ -3,6 +3,7 @@ import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { binaryTerms, type ClientMessage, clientMessage } from "../../schemas/frames.ts";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import { check } from "../lib/check.ts";
+import { appendHeaderBytes, kinds } from "../log/message.ts";
 import type { Rec } from "../log/record.ts";
 import { type Checked, takeFrames } from "./intake.ts";
 import { recordList } from "./json.ts";
@@ -26,9 +27,6 @@ export interface Unfit {
   readonly refusal: Refusal;
   readonly id?: number;
 }
-
-const binaryAppend = 1;
-const binaryHeaderBytes = 8;
 
 export function readMessage(
   message: string | ArrayBuffer,
@@ -69,20 +67,15 @@ function isPlainAppend(value: unknown): boolean {
   return Object.keys(value).length === 3;
 }
 
-/**
- *     0  1  kind (1: an append)        4  4  id, little-endian
- *     1  1  zero                       8     the terms as JSON, then frames
- *     2  2  length of the terms
- */
 function readBinary(bytes: Uint8Array, config: IntakeConfig, now: number): Result<Message> | Unfit {
-  if (bytes.length < binaryHeaderBytes || bytes[0] !== binaryAppend || bytes[1] !== 0) {
+  if (bytes.length < appendHeaderBytes || bytes[0] !== kinds.append || bytes[1] !== 0) {
     return refuse("bad-frame", "a binary message begins with its kind: 1 is an append, and there is no other");
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const id = view.getUint32(4, true);
-  const from = binaryHeaderBytes + view.getUint16(2, true);
+  const from = appendHeaderBytes + view.getUint16(2, true);
   if (from > bytes.length) return refuse("bad-frame", "the terms of the append are cut off");
-  const terms = readTerms(bytes.subarray(binaryHeaderBytes, from));
+  const terms = readTerms(bytes.subarray(appendHeaderBytes, from));
   if (!terms.ok) return terms;
   const frames = takeFrames(bytes.subarray(from), config, now);
   if (!frames.ok) return { ...frames, id };

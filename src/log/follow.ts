@@ -124,6 +124,19 @@ export function framesOf(items: readonly Item[]): Uint8Array[] {
   return frames;
 }
 
+/** The records of frames that this house has made. */
+export function itemsOf(body: Uint8Array): Item[] {
+  const items: Item[] = [];
+  const frames = readHeaders(body);
+  for (const frame of frames.ok ? frames.value : []) {
+    const checked = (frame.flags & flags.checked) !== 0;
+    eachPlaced(frame, (from, to, offset, timestamp) => {
+      items.push({ bytes: frame.bytes, from, to, offset, timestamp, checked });
+    });
+  }
+  return items;
+}
+
 /** In one frame offsets count up, and the timestamp is the first record's, unless a record brings its own. */
 function follows(a: Item, b: Item): boolean {
   const ownTime = (b.bytes[b.from] & bits.timestamp) !== 0;

@@ -2,13 +2,13 @@
 import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { Gathering, sizeOf } from "../intake/gathering.ts";
-import { addAll, batchOf, type Checked, checkedOf } from "../intake/intake.ts";
+import { batchOf, type Checked, pack } from "../intake/intake.ts";
 import type { MessageAppend, MessageTerms } from "../intake/message.ts";
 import type { IntakeConfig } from "../intake/record.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
 import type { Log } from "../log/log.ts";
-import { FrameWriter, type Rec } from "../log/record.ts";
+import type { Rec } from "../log/record.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch } from "../log/spec.ts";
 import { type Client, sayError } from "./clients.ts";
@@ -35,7 +35,7 @@ export class Appends {
     if ("records" in message && terms === undefined) {
       return strayOf(client, message.records, log) ?? this.#gather(socket, id, message.records, config);
     }
-    const packed = "frames" in message ? ok(message.frames) : pack(message.records, config);
+    const packed = "frames" in message ? ok(message.frames) : pack(message.records, config, Date.now());
     if (!packed.ok) return packed.refusal;
     const frames = packed.value;
     const hashes = frames.flatMap(({ keys }) => [...keys]);
@@ -124,11 +124,6 @@ function strayHash(client: Client, hashes: readonly number[], log: Log): Refusal
   if (record < 0) return undefined;
   const detail = `record ${record} has a key of another partition than ${log.spec.partition}; connect without partition`;
   return { code: "wrong-partition", detail, facts: { record } };
-}
-
-function pack(records: readonly Rec[], config: IntakeConfig): Result<readonly Checked[]> {
-  const writer = new FrameWriter();
-  return addAll(writer, records, config) ?? checkedOf(writer, config, Date.now());
 }
 
 function contradiction(

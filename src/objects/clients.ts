@@ -3,6 +3,7 @@ import { errors, type Refusal } from "../../schemas/errors.ts";
 import type { StreamMessage } from "../../schemas/frames.ts";
 import type { GroupFilter } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
+import type { Message } from "../intake/message.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { type Filter, filterOf } from "../log/filter.ts";
 import type { Following } from "../log/follow.ts";
@@ -36,13 +37,18 @@ export class Client {
 
   constructor(readonly hello: Hello) {}
 
-  /** False where it would not fit the attachment. */
-  add(sub: Subscription): boolean {
-    // Characters that are not ASCII take up to three bytes each.
-    if (encodeText(JSON.stringify([...this.subs.values(), sub])).length > limits.subscriptionBytesMax) return false;
+  /** Refused where it would not fit the attachment. */
+  add(sub: Subscription): Refusal | undefined {
+    if (this.subs.size >= limits.subscriptionsMax) {
+      return { code: "too-many", detail: `a socket has at most ${limits.subscriptionsMax} subscriptions` };
+    }
+    if (encodeText(JSON.stringify([...this.subs.values(), sub])).length > limits.subscriptionBytesMax) {
+      const detail = `the subscriptions of a socket have at most ${limits.subscriptionBytesMax} bytes of filters`;
+      return { code: "too-many", detail };
+    }
     this.subs.set(sub.id, sub);
     this.top = Math.max(this.top, sub.id);
-    return true;
+    return undefined;
   }
 
   filterOf({ id, filter }: Subscription): Filter | undefined {
@@ -65,6 +71,35 @@ export function clientOf({ hello, subs }: Kept): Client {
   const client = new Client(hello);
   for (const sub of subs) client.add(sub);
   return client;
+}
+
+/** Why a message has no place where it came, if it has none: the client has lost count, and is closed. */
+export function faultOf(client: Client, { type, id }: Message): Refusal | undefined {
+  const opens = type === "subscribe" || type === "append";
+  if (opens && id <= client.top) {
+    return { code: "invalid", detail: `id ${id} is not above ${client.top}: each ${type} has a higher one` };
+  }
+  if (opens) client.top = id;
+  // One that has ended meanwhile is no fault; one that never was is.
+  return opens || id <= client.top ? undefined : { code: "invalid", detail: `there is no subscription ${id}` };
+}
+
+/** Why a client may not do what it asks, if so. */
+export function denialOf({ hello }: Client, { type }: Message): Refusal | undefined {
+  if (type === "credit" || type === "unsubscribe") return undefined;
+  if (hello.rights.includes(type === "append" ? "append" : "read")) return undefined;
+  return { code: "forbidden", detail: `the ticket does not allow to ${type}` };
+}
+
+export const wrongLog: Refusal = {
+  code: "wrong-log",
+  detail: "the cursor belongs to a stream that was deleted; read this one from earliest",
+};
+
+/** Tells a client that does not keep to the protocol why, and closes it. */
+export function expel(socket: WebSocket, refusal: Refusal): void {
+  sayError(socket, refusal, undefined, true);
+  socket.close(refusal.code === "body-too-large" ? 1009 : 1008, refusal.detail.slice(0, 100));
 }
 
 export const say = (socket: WebSocket, message: StreamMessage) => socket.send(JSON.stringify(message));

@@ -11,7 +11,18 @@ import { mustSay, portionOf } from "../log/follow.ts";
 import type { Log } from "../log/log.ts";
 import { positionOf, readFrom } from "../log/position.ts";
 import { Appends, type LiveHost } from "./appends.ts";
-import { type Client, clientOf, type Hello, type Subscription, say, sayError } from "./clients.ts";
+import {
+  type Client,
+  clientOf,
+  denialOf,
+  expel,
+  faultOf,
+  type Hello,
+  type Subscription,
+  say,
+  sayError,
+  wrongLog,
+} from "./clients.ts";
 import { Shown } from "./shown.ts";
 
 /** Bytes that are sent, and subscriptions that are served, before others have a turn. */
@@ -72,8 +83,8 @@ export class Live {
       return;
     }
     const fault = faultOf(client, read.value);
-    if (fault !== undefined) return void this.#expel(socket, { code: "invalid", detail: fault });
-    const refusal = this.#obey(socket, client, read.value, log);
+    if (fault !== undefined) return void this.#expel(socket, fault);
+    const refusal = denialOf(client, read.value) ?? this.#obey(socket, client, read.value, log);
     if (refusal !== undefined) sayError(socket, refusal, read.value.id);
   }
 
@@ -97,12 +108,6 @@ export class Live {
 
   #obey(socket: WebSocket, client: Client, message: Message, log: Log): Refusal | undefined {
     const { type, id } = message;
-    if (type === "subscribe" || type === "append") {
-      client.top = id;
-      if (!client.hello.rights.includes(type === "append" ? "append" : "read")) {
-        return { code: "forbidden", detail: `the ticket does not allow to ${type}` };
-      }
-    }
     if (type === "append") return this.#appends.take(socket, client, message, log);
     const sub = client.subs.get(id);
     if (type === "subscribe") {
@@ -118,8 +123,7 @@ export class Live {
 
   /** A client that does not keep to the protocol is told why, and closed; the others notice nothing. */
   #expel(socket: WebSocket, refusal: Refusal): void {
-    sayError(socket, refusal, undefined, true);
-    socket.close(refusal.code === "body-too-large" ? 1009 : 1008, refusal.detail.slice(0, 100));
+    expel(socket, refusal);
     this.closed(socket);
   }
 
@@ -217,34 +221,16 @@ export class Live {
   }
 }
 
-/** Why a message has no place where it came, if it has none. */
-function faultOf(client: Client, { type, id }: Message): string | undefined {
-  const opens = type === "subscribe" || type === "append";
-  if (opens && id <= client.top) return `id ${id} is not above ${client.top}: each ${type} has a higher one`;
-  // One that has ended meanwhile is no fault; one that never was is.
-  return !opens && id > client.top ? `there is no subscription ${id}` : undefined;
-}
-
 function subscribe(client: Client, message: Subscribe, log: Log): Refusal | undefined {
   const { id, credits, partition = log.spec.partition, filter } = message;
   if (partition !== log.spec.partition) {
     return { code: "partition-not-found", detail: `the socket is one of partition ${log.spec.partition}` };
   }
-  if (client.subs.size >= limits.subscriptionsMax) {
-    return { code: "too-many", detail: `a socket has at most ${limits.subscriptionsMax} subscriptions` };
-  }
   const from = readFrom(String(message.from));
   if (from === undefined) return { code: "invalid", detail: `from: '${message.from}' is no place in a stream` };
-  if ("cursor" in from && from.cursor.logId !== log.spec.logId) {
-    return {
-      code: "wrong-log",
-      detail: "the cursor belongs to a stream that was deleted; read this one from earliest",
-    };
-  }
+  if ("cursor" in from && from.cursor.logId !== log.spec.logId) return wrongLog;
   const start = log.locate(positionOf(from, partition, false));
   if (!start.ok) return start.refusal;
   const place = { next: start.value, said: start.value, credits, current: false };
-  if (client.add({ id, ...place, ...(filter === undefined ? {} : { filter }) })) return undefined;
-  const detail = `the subscriptions of a socket have at most ${limits.subscriptionBytesMax} bytes of filters`;
-  return { code: "too-many", detail };
+  return client.add({ id, ...place, ...(filter === undefined ? {} : { filter }) });
 }

@@ -2,11 +2,8 @@
 import type { Following, Portion } from "../log/follow.ts";
 import { framesOf } from "../log/follow.ts";
 import { JsonWriter } from "../log/json.ts";
+import { addressTo, recordsMessage } from "../log/message.ts";
 import type { Client, Subscription } from "./clients.ts";
-
-/** Header of a binary message of records; docs/PROTOCOL.md has the bytes. */
-const headerBytes = 24;
-const binaryRecords = 2;
 
 interface Made {
   readonly portion: Portion;
@@ -36,13 +33,13 @@ export class Shown {
   send(socket: WebSocket, client: Client, id: Following["id"], portion: Portion, cursor: string, partition: number) {
     const made = this.#last as Made;
     if (client.hello.binary) {
-      made.frames ??= binaryOf(portion, partition);
+      made.frames ??= recordsMessage({ ...portion, partition }, framesOf(portion.items));
       const message = made.frames.slice();
-      new DataView(message.buffer).setUint32(4, id, true);
+      addressTo(message, id);
       socket.send(message);
       return message.length;
     }
-    made.json ??= this.#json(portion, cursor, partition);
+    made.json ??= recordsText(this.#writer, portion, cursor, partition);
     socket.send(`{"type":"records","id":${id},${made.json}`);
     return made.json.length;
   }
@@ -50,32 +47,20 @@ export class Shown {
   clear(): void {
     this.#made.clear();
   }
-
-  #json({ items, cost, upToDate }: Portion, cursor: string, partition: number): string {
-    const writer = this.#writer;
-    writer.text(`"cost":${cost},"cursor":"${cursor}","upToDate":${upToDate},"records":[`);
-    items.forEach((item, index) => {
-      if (index > 0) writer.text(",");
-      writer.record(item, partition);
-    });
-    writer.text("]}");
-    return new TextDecoder().decode(writer.take());
-  }
 }
 
-function binaryOf({ items, cost, next, upToDate }: Portion, partition: number): Uint8Array {
-  const frames = framesOf(items);
-  const message = new Uint8Array(headerBytes + frames.reduce((sum, frame) => sum + frame.length, 0));
-  const view = new DataView(message.buffer);
-  message[0] = binaryRecords;
-  message[1] = upToDate ? 1 : 0;
-  view.setUint32(8, cost, true);
-  view.setUint32(12, partition, true);
-  view.setFloat64(16, next, true);
-  let at = headerBytes;
-  for (const frame of frames) {
-    message.set(frame, at);
-    at += frame.length;
-  }
-  return message;
+/** A message of records as text, from behind its id. */
+export function recordsText(
+  writer: JsonWriter,
+  { items, cost, upToDate }: Pick<Portion, "items" | "cost" | "upToDate">,
+  cursor: string,
+  partition: number,
+): string {
+  writer.text(`"cost":${cost},"cursor":"${cursor}","upToDate":${upToDate},"records":[`);
+  items.forEach((item, index) => {
+    if (index > 0) writer.text(",");
+    writer.record(item, partition);
+  });
+  writer.text("]}");
+  return new TextDecoder().decode(writer.take());
 }

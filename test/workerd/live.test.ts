@@ -1,6 +1,6 @@
 /** A partition's sockets inside workerd: sleep, reconnection and credits in any order, and how many there may be. */
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { env } from "cloudflare:workers";
+import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env, exports } from "cloudflare:workers";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { StreamMessage } from "../../schemas/frames.ts";
@@ -12,6 +12,7 @@ import type { Env } from "../../src/objects/stubs.ts";
 import { objectSql } from "../../src/platform/sql.ts";
 import { followingAgainstLog } from "../cases/follow.ts";
 import { batch, spec } from "../cases/log.ts";
+import { call } from "./call.ts";
 
 const { PARTITION } = env as unknown as Env;
 let count = 0;
@@ -186,6 +187,34 @@ test("a follower gets the log from where it began, over the object's own SQLite"
       return objectSql(state.storage);
     }, 40);
   });
+});
+
+test("a relay connects again to partitions that it has lost, and goes on where it was", async () => {
+  const stream = "/v1/default/streams/relayed";
+  await call("PUT", stream, { partitions: 3 });
+  const appendKeys = (from: number) =>
+    call("POST", `${stream}/records`, {
+      records: Array.from({ length: 30 }, (_, index) => ({ key: `k${index % 7}`, data: from + index })),
+    });
+  await appendKeys(0);
+  const response = await (exports as unknown as { default: Fetcher }).default.fetch(`http://millrace${stream}/live`, {
+    headers: { authorization: "Bearer test-token", upgrade: "websocket" },
+  });
+  const socket = response.webSocket as WebSocket;
+  const data: number[] = [];
+  socket.addEventListener("message", (event) => {
+    const message = JSON.parse(String(event.data)) as StreamMessage;
+    if (message.type === "error") throw new Error(message.detail);
+    if (message.type === "records") data.push(...(message.records as { data: number }[]).map((one) => one.data));
+  });
+  socket.accept();
+  socket.send(JSON.stringify({ type: "subscribe", id: 1, from: "earliest", credits: 1_000 }));
+  await expect.poll(() => data.length).toBe(30);
+  await abortAllDurableObjects();
+  await appendKeys(30);
+  await expect.poll(() => data.length, { timeout: 10_000 }).toBe(60);
+  expect([...data].sort((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, index) => index));
+  socket.close();
 });
 
 test("a partition holds so many sockets, and another when one has gone", async () => {

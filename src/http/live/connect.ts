@@ -3,13 +3,14 @@
  * sleeps while nothing happens; on the whole of a stream of several, this Worker holds it and relays, and stays awake for it.
  */
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
-import { limits } from "../../../schemas/limits.ts";
-import type { PartitionRange } from "../../../schemas/stream.ts";
+import { hashSpace } from "../../catalog/map.ts";
 import type { Hello } from "../../objects/clients.ts";
-import { catalog, type Env, partitionObject } from "../../objects/stubs.ts";
+import type { Env } from "../../objects/stubs.ts";
 import { type Principal, protocolsOf } from "../auth.ts";
-import { lookup, type Route, remember } from "../lookup.ts";
+import { lookup } from "../lookup.ts";
 import { problem } from "../problem.ts";
+import { Relay } from "./relay.ts";
+import { open } from "./upstream.ts";
 
 const protocols = ["millrace.v1", "millrace.v1.binary"] as const;
 
@@ -59,32 +60,15 @@ async function connect(
       `the stream has no partition ${only}; its partitions are 0 to ${map.length - 1}`,
     );
   }
-  return open(env, route.value, map[0], { ...hello, pinned: false });
-}
-
-/** A socket of one partition, which is created on the way where it is not there yet. */
-export async function open(
-  env: Env,
-  { namespace, stream }: Route,
-  range: PartitionRange,
-  hello: Omit<Hello, "from" | "to">,
-): Promise<Result<WebSocket>> {
-  const { partition, from, to } = range;
-  const url = `http://partition/?hello=${encodeURIComponent(JSON.stringify({ ...hello, from, to }))}`;
-  const call = () =>
-    partitionObject(env, stream.logId, partition, stream.config.placement).fetch(url, {
-      headers: { upgrade: "websocket" },
-    });
-  let response = await call();
-  if (response.status === 404) {
-    const opened = remember(namespace, stream.name, await catalog(env, namespace).open(stream.name, partition));
-    if (!opened.ok) return opened;
-    response = await call();
+  const [first, ...others] = map;
+  if (others.length === 0) {
+    const opened = await open(env, route.value, first, { ...hello, pinned: false });
+    if (opened.ok || opened.refusal.code !== "sealed") return opened;
+    // It has grown since we looked.
+    route = await lookup(env, namespace, name, true);
+    if (!route.ok) return route;
   }
-  if (response.webSocket !== null) return ok(response.webSocket);
-  if (response.status === 429) {
-    return refuse("too-many", `the partition has ${limits.streamSocketsMax} sockets; close some, or read by HTTP`);
-  }
-  if (response.status === 409) return refuse("sealed", "the partition was split");
-  return refuse("unavailable", "the partition is not there yet; try again in a moment");
+  const { 0: theirs, 1: ours } = new WebSocketPair();
+  new Relay(env, route.value, ours, { ...hello, pinned: false, from: 0, to: hashSpace }).start();
+  return ok(theirs);
 }

@@ -1,0 +1,134 @@
+/**
+ * Appends of a socket whose stream has several partitions: one batch at a time, so that the client's records keep their
+ * order; small ones are gathered meanwhile.
+ */
+import { ok, type Refusal, type Result } from "../../../schemas/errors.ts";
+import { limits } from "../../../schemas/limits.ts";
+import { Gathering, sizeOf } from "../../intake/gathering.ts";
+import { type Checked, pack } from "../../intake/intake.ts";
+import type { MessageAppend, MessageTerms } from "../../intake/message.ts";
+import type { Run } from "../../log/sequence.ts";
+import type { Env } from "../../objects/stubs.ts";
+import { Append, noTerms, type Placed } from "../append.ts";
+import { lookup } from "../lookup.ts";
+import { thrown } from "../problem.ts";
+
+/** A gathering goes no larger: the batch behind it should not wait for long. */
+const gatheredBytesMax = 1_048_576;
+
+interface Work {
+  readonly bytes: number;
+  readonly terms: MessageTerms | undefined;
+  frames(): readonly Checked[];
+  answer(outcome: Result<readonly Placed[]>): void;
+}
+
+export interface Verdicts {
+  readonly id: number;
+  readonly runs: readonly Run[];
+}
+
+export class Appending {
+  readonly #waiting: Work[] = [];
+  #open: Gathering<undefined> | undefined;
+  #bytes = 0;
+  #running = false;
+
+  constructor(
+    readonly env: Env,
+    readonly namespace: string,
+    readonly stream: string,
+    readonly answered: (answers: readonly Verdicts[]) => void,
+    readonly refused: (id: number, refusal: Refusal) => void,
+  ) {}
+
+  /** Answers later, or says at once why it does not take the append. */
+  take(message: MessageAppend, config: Gathering<undefined>["config"]): Refusal | undefined {
+    if (this.#bytes > limits.pendingBytesMax) {
+      return {
+        code: "overloaded",
+        detail: "more is waiting to be written than a socket may have; send it again later",
+      };
+    }
+    const { id, terms } = message;
+    if ("records" in message && terms === undefined) {
+      const bytes = sizeOf(message.records, config);
+      if (!bytes.ok) return bytes.refusal;
+      const open = this.#open;
+      const room = open !== undefined && open.count + message.records.length <= limits.batchRecordsMax;
+      const gathering = room && open.bytes < gatheredBytesMax ? open : this.#gather(config);
+      gathering.add(undefined, id, message.records, bytes.value);
+      this.#bytes += bytes.value;
+    } else {
+      const packed = "frames" in message ? ok(message.frames) : pack(message.records, config, Date.now());
+      if (!packed.ok) return packed.refusal;
+      this.#open = undefined;
+      const bytes = packed.value.reduce((sum, { frame }) => sum + frame.to - frame.at, 0);
+      this.#bytes += bytes;
+      this.#waiting.push({
+        bytes,
+        terms,
+        frames: () => packed.value,
+        answer: (outcome) => {
+          if (outcome.ok) this.answered([{ id, runs: outcome.value }]);
+          else this.refused(id, outcome.refusal);
+        },
+      });
+    }
+    if (!this.#running) void this.#run();
+    return undefined;
+  }
+
+  #gather(config: Gathering<undefined>["config"]): Gathering<undefined> {
+    const gathering = new Gathering<undefined>(config);
+    this.#open = gathering;
+    this.#waiting.push({
+      get bytes() {
+        return gathering.bytes;
+      },
+      terms: undefined,
+      frames: () => {
+        if (this.#open === gathering) this.#open = undefined;
+        return gathering.frames(Date.now());
+      },
+      answer: (outcome) => {
+        if (!outcome.ok) {
+          const { refusal } = outcome;
+          return gathering.each((_, id) => this.refused(id, refusal));
+        }
+        const answers: Verdicts[] = [];
+        gathering.answer(outcome.value, (_, id, runs) => answers.push({ id, runs }));
+        this.answered(answers);
+      },
+    });
+    return gathering;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    // What has arrived together goes together.
+    await scheduler.wait(0);
+    for (let work = this.#waiting.shift(); work !== undefined; work = this.#waiting.shift()) {
+      const frames = work.frames();
+      work.answer(await this.#append(frames, work.terms));
+      this.#bytes -= work.bytes;
+    }
+    this.#running = false;
+  }
+
+  async #append(frames: readonly Checked[], terms: MessageTerms | undefined): Promise<Result<readonly Placed[]>> {
+    try {
+      const route = await lookup(this.env, this.namespace, this.stream);
+      if (!route.ok) return route;
+      const { producer, ...rest } = terms ?? {};
+      const asked = terms === undefined ? noTerms : { ...noTerms, ...rest };
+      const append = new Append(this.env, route.value, frames, asked, producer);
+      const groups = append.split(route.value, frames);
+      if (!groups.ok) return groups;
+      await append.run(groups.value);
+      return append.outcome();
+    } catch (error) {
+      return thrown(error);
+    }
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * Subscriptions over several partitions, fanned in by this Worker: a socket to each partition that a subscription takes,
+ * which carries packed frames. While nothing happens the partitions sleep; the Worker does not.
+ */
+import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
+import type { StreamMessage, Subscribe } from "../../../schemas/frames.ts";
+import type { PartitionRange } from "../../../schemas/stream.ts";
+import { lineage } from "../../catalog/map.ts";
+import { encodeText } from "../../lib/bytes.ts";
+import { murmur3 } from "../../lib/hash.ts";
+import { readCursor } from "../../log/cursor.ts";
+import { readRecordsHeader } from "../../log/message.ts";
+import { type From, positionOf, readFrom } from "../../log/position.ts";
+import { wrongLog } from "../../objects/clients.ts";
+import type { Env } from "../../objects/stubs.ts";
+import { askAny, lookup, type Route } from "../lookup.ts";
+import { type Leg, Spread } from "./spread.ts";
+import { attemptsMax, pauseMs, tell, type Upstream, Upstreams } from "./upstream.ts";
+
+/** Records of a subscription, as the partition has sent them: a binary message. */
+export interface Part {
+  readonly message: Uint8Array;
+  readonly partition: number;
+  readonly cost: number;
+  readonly upToDate: boolean;
+  /** Where to go on after them. */
+  readonly cursor: string;
+}
+
+type Lost = Extract<StreamMessage, { type: "lost" }>["lost"];
+
+/** Where it all goes. */
+export interface Sink {
+  records(id: number, part: Part): void;
+  heartbeat(id: number, cursor: string, upToDate: boolean): void;
+  lost(id: number, lost: Lost): void;
+  /** The partition that was asked for was split, and is read. */
+  end(id: number, cursor: string): void;
+  /** The subscription is over. */
+  refused(id: number, refusal: Refusal): void;
+  /** Everything is over. */
+  failed(refusal: Refusal): void;
+}
+
+const deletedCode = 4001;
+
+export class Fan {
+  readonly #spreads = new Map<number, Spread>();
+  readonly #upstreams: Upstreams;
+  /** Credits and ends of subscriptions that are about to begin. */
+  readonly #beginning = new Map<number, number>();
+  readonly #failures = new Map<number, number>();
+  #closed = false;
+
+  constructor(
+    readonly env: Env,
+    readonly namespace: string,
+    readonly stream: string,
+    readonly sink: Sink,
+  ) {
+    const route = (fresh: boolean) => lookup(env, namespace, stream, fresh);
+    this.#upstreams = new Upstreams(env, route, {
+      message: (upstream, data) => this.#take(upstream, data),
+      lost: (upstream, code) => void this.#lost(upstream, code),
+    });
+  }
+
+  async subscribe(message: Subscribe): Promise<void> {
+    const { id } = message;
+    this.#beginning.set(id, message.credits);
+    const spread = await this.#spread(message);
+    const credits = this.#beginning.get(id);
+    this.#beginning.delete(id);
+    // It was ended before it began.
+    if (credits === undefined || this.#closed) return;
+    if (!spread.ok) return this.sink.refused(id, spread.refusal);
+    spread.value.spread.credits = credits;
+    this.#spreads.set(id, spread.value.spread);
+    await this.#beginLegs(spread.value.spread, spread.value.map);
+  }
+
+  credit(id: number, credits: number): void {
+    const waiting = this.#beginning.get(id);
+    if (waiting !== undefined) this.#beginning.set(id, waiting + credits);
+    const spread = this.#spreads.get(id);
+    if (spread === undefined) return;
+    spread.credit(credits);
+    this.#lend(spread);
+  }
+
+  unsubscribe(id: number): void {
+    this.#beginning.delete(id);
+    const spread = this.#spreads.get(id);
+    if (spread === undefined) return;
+    this.#spreads.delete(id);
+    for (const leg of spread.legs.values()) void this.#upstreams.drop(leg);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#upstreams.close();
+  }
+
+  /** Where a subscription begins on each of its partitions. */
+  async #spread(message: Subscribe): Promise<Result<{ spread: Spread; map: readonly PartitionRange[] }>> {
+    const from = readFrom(String(message.from));
+    if (from === undefined) return refuse("invalid", `from: '${message.from}' is no place in a stream`);
+    const route = await lookup(this.env, this.namespace, this.stream, true);
+    if (!route.ok) return route;
+    const { logId, map } = route.value.stream;
+    if ("cursor" in from && from.cursor.logId !== logId) return { ok: false, refusal: wrongLog };
+    const { id, credits, filter, partition } = message;
+    const spread = new Spread(id, logId, credits, filter, partition);
+    const scope = inScope(spread, map);
+    if (scope.length === 0) {
+      return refuse("partition-not-found", `the partitions of the stream are 0 to ${map.length - 1}`);
+    }
+    if (scope.length > 1 && "position" in from && from.position.at === "offset") {
+      return refuse("invalid", "from: an offset belongs to one partition; name it, or go on from a cursor");
+    }
+    const places = await Promise.all(scope.map((range) => this.#locate(route.value, range, from)));
+    for (const [index, range] of scope.entries()) {
+      const place = places[index];
+      if (!place.ok) return place;
+      const leg = spread.add(range.partition, place.value);
+      // Nothing will come after its end.
+      leg.ended = range.sealed && partition === undefined && "position" in from && from.position.at === "latest";
+    }
+    return ok({ spread, map });
+  }
+
+  #locate(route: Route, { partition }: PartitionRange, from: From): Promise<Result<number>> {
+    return askAny(this.env, route, partition, (stub) => stub.locate(positionOf(from, partition, false)));
+  }
+
+  /** Begins the legs whose time has come, with an even share for each. */
+  async #beginLegs(spread: Spread, map: readonly PartitionRange[]): Promise<void> {
+    const ready = [...spread.legs.values()].filter((leg) => {
+      const { parent } = map[leg.partition];
+      const before = parent === undefined ? undefined : spread.legs.get(parent);
+      return leg.id === undefined && !leg.ended && (before === undefined || before.ended);
+    });
+    const upstreams = await Promise.all(ready.map(({ partition }) => this.#upstreams.get(partition)));
+    if (this.#spreads.get(spread.id) !== spread) return;
+    const refused = upstreams.find((one) => !one.ok);
+    if (refused !== undefined && !refused.ok) return this.#fail(refused.refusal);
+    const begun = ready.flatMap((leg, index) => {
+      const upstream = upstreams[index];
+      if (!upstream.ok || leg.id !== undefined) return [];
+      leg.id = upstream.value.nextId++;
+      upstream.value.legs.set(leg.id, { spread, leg });
+      return [{ leg, upstream: upstream.value }];
+    });
+    for (const { leg, upstream } of begun) {
+      leg.lent = 0;
+      const credits = Math.max(1, spread.loan(leg));
+      leg.lent = credits;
+      const filter = spread.filter === undefined ? {} : { filter: spread.filter };
+      tell(upstream, { type: "subscribe", id: leg.id as number, from: leg.arrived || "earliest", credits, ...filter });
+    }
+  }
+
+  #take(upstream: Upstream, data: unknown): void {
+    if (data instanceof ArrayBuffer) {
+      const message = new Uint8Array(data);
+      const header = readRecordsHeader(message);
+      const found = upstream.legs.get(header?.id ?? -1);
+      if (header === undefined || found === undefined) return;
+      const { spread, leg } = found;
+      const { cost, next, upToDate } = header;
+      this.#failures.delete(upstream.partition);
+      const hand = () => {
+        spread.told = spread.upToDate;
+        const { cursor, told } = spread;
+        this.sink.records(spread.id, { message, partition: leg.partition, cost, upToDate: told, cursor });
+      };
+      spread.take({ leg, cost, next, current: upToDate, hand });
+      this.#lend(spread);
+      return;
+    }
+    const message = JSON.parse(String(data)) as StreamMessage;
+    const found = "id" in message && message.id !== undefined ? upstream.legs.get(message.id) : undefined;
+    if (found !== undefined) this.#hear(found.spread, found.leg, message);
+  }
+
+  #hear(spread: Spread, leg: Leg, message: StreamMessage): void {
+    const { id } = spread;
+    const about = { leg, cost: 0, next: leg.arrived, current: leg.current };
+    if (message.type === "heartbeat" || message.type === "end") {
+      const next = readCursor(message.cursor)?.offsets.get(leg.partition) ?? leg.arrived;
+      const ends = message.type === "end";
+      const current = ends || message.upToDate;
+      spread.take({ ...about, next, current, hand: () => (ends ? this.#ended(spread, leg) : this.#beat(spread, leg)) });
+    } else if (message.type === "lost") {
+      spread.take({ ...about, hand: () => this.sink.lost(id, message.lost) });
+    } else if (message.type === "error") {
+      this.unsubscribe(id);
+      this.sink.refused(id, { code: message.code as Refusal["code"], detail: message.detail });
+    }
+  }
+
+  /** A partition has nothing to show, but its place has moved. */
+  #beat(spread: Spread, leg: Leg): void {
+    const { upToDate } = spread;
+    // Partitions that come to their tails one after another are one piece of news.
+    if (upToDate ? spread.told : leg.current) return;
+    spread.told = upToDate;
+    this.sink.heartbeat(spread.id, spread.cursor, upToDate);
+  }
+
+  #ended(spread: Spread, leg: Leg): void {
+    leg.ended = true;
+    void this.#upstreams.drop(leg);
+    if (spread.only !== undefined) {
+      this.#spreads.delete(spread.id);
+      this.sink.end(spread.id, spread.cursor);
+    } else void this.#goOn(spread, leg.partition);
+  }
+
+  /** Follows those that a partition was split into. */
+  async #goOn(spread: Spread, parent: number): Promise<void> {
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const route = await lookup(this.env, this.namespace, this.stream, attempt > 0);
+      if (!route.ok) return this.#fail(route.refusal);
+      if (route.value.stream.logId !== spread.logId) return this.#fail(gone);
+      const children = inScope(spread, route.value.stream.map).filter((range) => range.parent === parent);
+      // Partitions are sealed before the new map is out.
+      if (children.length === 0) {
+        await scheduler.wait(pauseMs * 2 ** attempt);
+        continue;
+      }
+      for (const { partition } of children) if (!spread.legs.has(partition)) spread.add(partition, 0);
+      return this.#beginLegs(spread, route.value.stream.map);
+    }
+    this.#fail({ code: "unavailable", detail: "the stream is growing; connect again in a moment" });
+  }
+
+  #lend(spread: Spread): void {
+    for (const leg of spread.legs.values()) {
+      if (leg.id === undefined || leg.ended) continue;
+      const credits = spread.loan(leg);
+      if (credits <= 0) continue;
+      leg.lent += credits;
+      const { id } = leg;
+      void this.#upstreams
+        .get(leg.partition)
+        ?.then((one) => one.ok && tell(one.value, { type: "credit", id, credits }));
+    }
+  }
+
+  /** The partition was moved, or deleted. */
+  async #lost(upstream: Upstream, code: number): Promise<void> {
+    const { partition, legs } = upstream;
+    if (this.#closed || legs.size === 0) return;
+    if (code === deletedCode) return this.#fail(gone);
+    const failures = (this.#failures.get(partition) ?? 0) + 1;
+    this.#failures.set(partition, failures);
+    if (failures > attemptsMax)
+      return this.#fail({ code: "unavailable", detail: "a partition was lost; connect again" });
+    await scheduler.wait(pauseMs * 2 ** failures);
+    const route = await lookup(this.env, this.namespace, this.stream, true);
+    if (!route.ok) return this.#fail(route.refusal);
+    const spreads = new Set<Spread>();
+    for (const { spread, leg } of legs.values()) {
+      leg.id = undefined;
+      leg.current = false;
+      spreads.add(spread);
+    }
+    for (const spread of spreads) await this.#beginLegs(spread, route.value.stream.map);
+  }
+
+  #fail(refusal: Refusal): void {
+    if (this.#closed) return;
+    this.close();
+    this.sink.failed(refusal);
+  }
+}
+
+const gone: Refusal = { code: "stream-not-found", detail: "the stream was deleted" };
+
+/** The partitions that a subscription takes. */
+function inScope(
+  { only, filter }: Pick<Spread, "only" | "filter">,
+  map: readonly PartitionRange[],
+): readonly PartitionRange[] {
+  if (only !== undefined) return map.filter(({ partition }) => partition === only);
+  return filter?.key === undefined ? map : lineage(map, murmur3(encodeText(filter.key)));
+}

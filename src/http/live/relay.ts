@@ -1,0 +1,154 @@
+/**
+ * A client's socket on a stream of several partitions: this Worker holds it, fans its subscriptions in and sends its
+ * appends where their keys belong. It looks as a partition's own socket does.
+ */
+import type { Refusal } from "../../../schemas/errors.ts";
+import type { Subscribe } from "../../../schemas/frames.ts";
+import { type Message, readMessage } from "../../intake/message.ts";
+import { itemsOf } from "../../log/follow.ts";
+import { JsonWriter } from "../../log/json.ts";
+import { addressTo, recordsHeaderBytes, setUpToDate } from "../../log/message.ts";
+import { Client, denialOf, expel, faultOf, type Hello, say, sayError } from "../../objects/clients.ts";
+import { recordsText } from "../../objects/shown.ts";
+import type { Env } from "../../objects/stubs.ts";
+import type { Route } from "../lookup.ts";
+import { Appending } from "./appending.ts";
+import { Fan, type Part, type Sink } from "./fan.ts";
+
+/** Where a client is told that what it followed is gone, and where it is to connect again. */
+const [deleted, again] = [4001, 4002];
+
+export class Relay implements Sink {
+  readonly #fan: Fan;
+  readonly #appending: Appending;
+  readonly #client: Client;
+  readonly #writer = new JsonWriter();
+  #closed = false;
+
+  constructor(
+    env: Env,
+    readonly route: Route,
+    readonly socket: WebSocket,
+    readonly hello: Hello,
+  ) {
+    const { namespace, stream } = route;
+    this.#client = new Client(hello);
+    this.#fan = new Fan(env, namespace, stream.name, this);
+    this.#appending = new Appending(
+      env,
+      namespace,
+      stream.name,
+      (answers) => {
+        if (!this.#closed) socket.send(JSON.stringify({ type: "verdicts", answers }));
+      },
+      (id, refusal) => this.#refuse(id, refusal),
+    );
+  }
+
+  start(): void {
+    const { socket } = this;
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("message", ({ data }) => this.#take(data as string | ArrayBuffer));
+    socket.addEventListener("close", ({ code, reason }) => {
+      this.#end();
+      if (code === 1005 || code === 1006) socket.close();
+      else socket.close(code, reason);
+    });
+    socket.addEventListener("error", () => this.#end());
+    socket.accept();
+    say(socket, { type: "ready", logId: this.route.stream.logId });
+  }
+
+  #take(data: string | ArrayBuffer): void {
+    if (this.#closed) return;
+    if (data === "ping") {
+      this.socket.send("pong");
+      return;
+    }
+    const { config } = this.route.stream;
+    const read = readMessage(data, config, Date.now());
+    if (!read.ok) {
+      if ("id" in read) sayError(this.socket, read.refusal, read.id);
+      else this.#expel(read.refusal);
+      return;
+    }
+    const fault = faultOf(this.#client, read.value);
+    if (fault !== undefined) {
+      this.#expel(fault);
+      return;
+    }
+    const refusal = denialOf(this.#client, read.value) ?? this.#obey(read.value);
+    if (refusal !== undefined) sayError(this.socket, refusal, read.value.id);
+  }
+
+  #obey(message: Message): Refusal | undefined {
+    if (message.type === "append") return this.#appending.take(message, this.route.stream.config);
+    if (message.type === "subscribe") return this.#subscribe(message);
+    if (message.type === "credit") this.#fan.credit(message.id, message.credits);
+    else {
+      this.#client.subs.delete(message.id);
+      this.#fan.unsubscribe(message.id);
+    }
+    return undefined;
+  }
+
+  #subscribe(message: Subscribe): Refusal | undefined {
+    const { id, credits, filter } = message;
+    const place = { next: 0, said: 0, credits, current: false };
+    const refusal = this.#client.add({ id, ...place, ...(filter === undefined ? {} : { filter }) });
+    if (refusal === undefined) void this.#fan.subscribe(message);
+    return refusal;
+  }
+
+  records(id: number, { message, partition, cost, upToDate, cursor }: Part): void {
+    if (this.#closed) return;
+    if (this.hello.binary) {
+      addressTo(message, id);
+      setUpToDate(message, upToDate);
+      this.socket.send(message);
+    } else {
+      const items = itemsOf(message.subarray(recordsHeaderBytes));
+      const text = recordsText(this.#writer, { items, cost, upToDate }, cursor, partition);
+      this.socket.send(`{"type":"records","id":${id},${text}`);
+    }
+  }
+
+  heartbeat(id: number, cursor: string, upToDate: boolean): void {
+    if (!this.#closed) say(this.socket, { type: "heartbeat", id, cursor, upToDate });
+  }
+
+  lost(id: number, lost: Parameters<Sink["lost"]>[1]): void {
+    if (!this.#closed) say(this.socket, { type: "lost", id, lost });
+  }
+
+  end(id: number, cursor: string): void {
+    this.#client.subs.delete(id);
+    if (!this.#closed) say(this.socket, { type: "end", id, cursor });
+  }
+
+  refused(id: number, refusal: Refusal): void {
+    this.#client.subs.delete(id);
+    this.#refuse(id, refusal);
+  }
+
+  failed(refusal: Refusal): void {
+    if (this.#closed) return;
+    this.#end();
+    sayError(this.socket, refusal, undefined, true);
+    this.socket.close(refusal.code === "stream-not-found" ? deleted : again, refusal.detail.slice(0, 100));
+  }
+
+  #refuse(id: number, refusal: Refusal): void {
+    if (!this.#closed) sayError(this.socket, refusal, id);
+  }
+
+  #expel(refusal: Refusal): void {
+    this.#end();
+    expel(this.socket, refusal);
+  }
+
+  #end(): void {
+    this.#closed = true;
+    this.#fan.close();
+  }
+}

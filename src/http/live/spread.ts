@@ -1,0 +1,95 @@
+/**
+ * One subscription over the partitions that it takes: a leg on each, begun when the partition that it was split from has
+ * been read. Records of a key keep their order; between partitions there is none.
+ */
+import type { GroupFilter } from "../../../schemas/group.ts";
+import { limits } from "../../../schemas/limits.ts";
+import { writeCursor } from "../../log/cursor.ts";
+
+export interface Leg {
+  readonly partition: number;
+  /** Where it goes on, after what was handed on; and after what has arrived. */
+  next: number;
+  arrived: number;
+  /** Its number on the partition's socket; undefined where it waits for its turn. */
+  id: number | undefined;
+  /** Credits that the partition may still use. */
+  lent: number;
+  current: boolean;
+  ended: boolean;
+}
+
+/** What has come from a partition: records, or, with a cost of zero, what is said about them. */
+export interface Arrival {
+  readonly leg: Leg;
+  readonly cost: number;
+  readonly next: number;
+  /** The partition had nothing more. */
+  readonly current: boolean;
+  hand(): void;
+}
+
+export class Spread {
+  readonly legs = new Map<number, Leg>();
+  /** What there are no credits for: every partition holds one at least, however few there are. */
+  readonly #held: Arrival[] = [];
+  /** The client was told that it is up to date. */
+  told = false;
+
+  constructor(
+    readonly id: number,
+    readonly logId: string,
+    public credits: number,
+    readonly filter: GroupFilter | undefined,
+    /** The one partition that was asked for. */
+    readonly only: number | undefined,
+  ) {}
+
+  add(partition: number, next: number): Leg {
+    const leg = { partition, next, arrived: next, id: undefined, lent: 0, current: false, ended: false };
+    this.legs.set(partition, leg);
+    return leg;
+  }
+
+  get cursor(): string {
+    const offsets = new Map([...this.legs.values()].map(({ partition, next }) => [partition, next]));
+    return writeCursor({ logId: this.logId, offsets });
+  }
+
+  get upToDate(): boolean {
+    for (const { current, ended } of this.legs.values()) if (!current && !ended) return false;
+    return this.#held.length === 0;
+  }
+
+  credit(credits: number): void {
+    this.credits = Math.min(limits.creditsMax, this.credits + credits);
+    this.#flush();
+  }
+
+  take(arrival: Arrival): void {
+    arrival.leg.lent -= arrival.cost;
+    arrival.leg.arrived = arrival.next;
+    this.#held.push(arrival);
+    this.#flush();
+  }
+
+  #flush(): void {
+    for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
+      if (first.cost > 0 && this.credits <= 0) return;
+      this.#held.shift();
+      this.credits -= first.cost;
+      first.leg.next = first.next;
+      first.leg.current = first.current;
+      first.hand();
+    }
+  }
+
+  /** What a leg is to be lent now: an even share of the credits, and one at least; 0 while it has half of that. */
+  loan(leg: Leg): number {
+    if (leg.id !== undefined && (this.credits <= 0 || this.#held.length > 0)) return 0;
+    let active = 0;
+    for (const { id, ended } of this.legs.values()) if (id !== undefined && !ended) active++;
+    const share = Math.max(1, Math.floor(this.credits / Math.max(1, active)));
+    return leg.lent > share / 2 ? 0 : share - leg.lent;
+  }
+}
