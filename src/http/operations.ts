@@ -11,6 +11,7 @@ import {
   streamView,
 } from "../../schemas/stream.ts";
 import { groupOperations } from "./groups/operations.ts";
+import { eventStream } from "./live/events.ts";
 import { liveOperations } from "./live/operations.ts";
 import type { Operation } from "./operation.ts";
 
@@ -178,10 +179,14 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
     GET: {
       summary: "Read records",
       detail:
-        "Of one partition, of one key, or of the whole stream in one merged order. Choose JSON, NDJSON or packed frames by Accept. `maxBytes=all` streams everything up to the tail.",
+        "Of one partition, of one key, or of the whole stream in one merged order. Choose JSON, NDJSON or packed frames by Accept. `maxBytes=all` streams everything up to the tail. `text/event-stream` goes on with what comes: an event a record, its id the cursor; Last-Event-ID resumes.",
       query: readQuery,
       answers: {
-        200: { says: "A page.", body: page, types: ["application/x-ndjson", "application/vnd.millrace.frames"] },
+        200: {
+          says: "A page.",
+          body: page,
+          types: ["application/x-ndjson", "application/vnd.millrace.frames", eventStream],
+        },
         304: { says: "The sealed page that you have is the one there is." },
       },
       refusals: [...ofPartition, "trimmed", "past-tail", "wrong-log", "not-acceptable", "too-many"],

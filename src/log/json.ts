@@ -29,6 +29,9 @@ export class JsonWriter {
   #time = -1;
   #timeText = "";
 
+  /** `lines`: a record takes one line, whatever white space its data have. */
+  constructor(readonly lines = false) {}
+
   get length(): number {
     return this.#at;
   }
@@ -106,7 +109,9 @@ export class JsonWriter {
     if (kind === kinds.none) return;
     if (kind === kinds.json && (checked || isJson(bytes, at, to))) {
       this.#copy(dataName, 0, dataName.length);
+      const start = this.#at;
       this.#copy(bytes, at, to);
+      if (this.lines) this.#straighten(start);
     } else if (kind === kinds.text && (checked || isText(bytes, at, to))) {
       this.#copy(dataName, 0, dataName.length);
       this.#string(bytes, at, to);
@@ -116,6 +121,14 @@ export class JsonWriter {
       let binary = "";
       for (let i = at; i < to; i += 8_192) binary += String.fromCharCode(...bytes.subarray(i, Math.min(to, i + 8_192)));
       this.text(`"${btoa(binary)}"`);
+    }
+  }
+
+  /** JSON has line ends only between its tokens. */
+  #straighten(from: number): void {
+    const written = this.#bytes.subarray(from, this.#at);
+    for (const end of [10, 13]) {
+      for (let at = written.indexOf(end); at >= 0; at = written.indexOf(end, at)) written[at] = 32;
     }
   }
 

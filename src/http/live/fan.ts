@@ -23,8 +23,9 @@ export interface Part {
   readonly partition: number;
   readonly cost: number;
   readonly upToDate: boolean;
-  /** Where to go on after them. */
+  /** Where to go on after them; and after those before an offset. */
   readonly cursor: string;
+  cursorAt(offset: number): string;
 }
 
 type Lost = Extract<StreamMessage, { type: "lost" }>["lost"];
@@ -172,7 +173,14 @@ export class Fan {
       const hand = () => {
         spread.told = spread.upToDate;
         const { cursor, told } = spread;
-        this.sink.records(spread.id, { message, partition: leg.partition, cost, upToDate: told, cursor });
+        this.sink.records(spread.id, {
+          message,
+          partition: leg.partition,
+          cost,
+          upToDate: told,
+          cursor,
+          cursorAt: spread.cursorsOf(leg),
+        });
       };
       spread.take({ leg, cost, next, current: upToDate, hand });
       this.#lend(spread);

@@ -56,6 +56,19 @@ export class Spread {
     return writeCursor({ logId: this.logId, offsets });
   }
 
+  /** Cursors that differ in one leg's place only: cheap for many of them. */
+  cursorsOf(leg: Leg): (next: number) => string {
+    const legs = [...this.legs.values()];
+    const text = (some: readonly Leg[]) =>
+      writeCursor({ logId: "", offsets: new Map(some.map(({ partition, next }) => [partition, next])) });
+    const at = legs.indexOf(leg);
+    const [before, after] = [text(legs.slice(0, at)), text(legs.slice(at + 1))];
+    return (next) => {
+      const own = writeCursor({ logId: "", offsets: new Map([[leg.partition, next]]) });
+      return `${this.logId}${before}${own}${after}`;
+    };
+  }
+
   get upToDate(): boolean {
     for (const { current, ended } of this.legs.values()) if (!current && !ended) return false;
     return this.#held.length === 0;

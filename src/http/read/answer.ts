@@ -33,8 +33,8 @@ interface Ends {
 
 export async function pageAnswer(reading: Reading, merge: Merge, request: Request): Promise<Response> {
   const { format, query } = reading;
-  const writer = new JsonWriter();
   const lines = format === "ndjson";
+  const writer = new JsonWriter(lines);
   const damaged: (Damaged & { partition: number })[] = [];
   let count = 0;
   if (!lines) writer.text('{"records":[');
@@ -69,7 +69,7 @@ export async function pageAnswer(reading: Reading, merge: Merge, request: Reques
 /** Everything up to the tail as it stood. The records are in memory a piece at a time. */
 export function streamAnswer(reading: Reading, merge: Merge): Response {
   const lines = reading.format === "ndjson";
-  const writer = new JsonWriter();
+  const writer = new JsonWriter(lines);
   const damaged: (Damaged & { partition: number })[] = [];
   let begun = lines;
   let first = true;

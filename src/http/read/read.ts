@@ -1,6 +1,7 @@
 /** `GET …/records`: one partition, one key, or the whole stream; a page, or everything up to the tail. */
 import type { Result } from "../../../schemas/errors.ts";
 import type { Env } from "../../objects/stubs.ts";
+import { eventsAnswer } from "../live/events.ts";
 import { problem } from "../problem.ts";
 import { pageAnswer, streamAnswer } from "./answer.ts";
 import { framesAnswer } from "./frames.ts";
@@ -14,6 +15,7 @@ export async function read(request: Request, env: Env, namespace: string, name: 
   const reading = await understand(request, env, namespace, name);
   if (!reading.ok) return problem(reading.refusal);
   const { format, sources } = reading.value;
+  if (format === "events") return eventsAnswer(env, namespace, name, reading.value.query, reading.value.start);
   if (format === "frames") return framesAnswer(reading.value);
   const merge = new Merge(sources, reading.value.backward);
   const fetched = await firstFetch(merge, reading.value.query.wait * 1_000);

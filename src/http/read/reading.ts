@@ -17,6 +17,8 @@ const shareBytesMin = 65_536;
 /** A read that has been understood. */
 export interface Reading {
   readonly url: URL;
+  /** `from` as it was written. */
+  readonly start: string;
   readonly route: Route;
   readonly query: ReadQuery;
   readonly format: Format;
@@ -39,7 +41,9 @@ export async function understand(
   const terms = parsed.value;
   const format = formatOf(request.headers.get("accept"));
   if (!format.ok) return format;
-  const from = fromOf(terms.from);
+  // A browser that lost its connection says where it was.
+  const last = format.value === "events" ? request.headers.get("last-event-id") : null;
+  const from = fromOf(last ?? terms.from);
   if (!from.ok) return from;
   const filter = filterOf(terms);
   if (!filter.ok) return filter;
@@ -50,6 +54,10 @@ export async function understand(
   const problem = contradiction(terms, format.value, from.value, partitions.value.length);
   if (problem !== undefined) return { ok: false, refusal: problem };
   const backward = terms.direction === "backward";
+  const page = ["limit", "maxBytes", "wait"].find((name) => url.searchParams.has(name));
+  if (format.value === "events" && page !== undefined) {
+    return refuse("invalid", `query: ${page}: is for pages; events go on until they are closed`, { path: page });
+  }
   const toTail = terms.maxBytes === "all";
   const share = Math.floor((terms.maxBytes === "all" ? streamedPageBytes : terms.maxBytes) / partitions.value.length);
   const sources = partitions.value.map((partition) => {
@@ -65,6 +73,7 @@ export async function understand(
   });
   return ok({
     url,
+    start: last ?? terms.from,
     route: route.value,
     query: terms,
     format: format.value,
@@ -107,6 +116,9 @@ function contradiction(terms: ReadQuery, format: Format, from: From, partitions:
   }
   if (format === "frames" && terms.direction === "backward") {
     return { code: "not-acceptable", detail: "frames are read forward; accept application/json to read backward" };
+  }
+  if (format === "events" && terms.direction === "backward") {
+    return { code: "not-acceptable", detail: "events go forward; accept application/json to read backward" };
   }
   if (terms.maxBytes === "all" && terms.direction === "backward") {
     return invalid("maxBytes", "'all' is read forward");

@@ -7,9 +7,10 @@ import { encodeText } from "../../lib/bytes.ts";
 import { murmur3 } from "../../lib/hash.ts";
 import type { Filter } from "../../log/filter.ts";
 import { type From, readFrom } from "../../log/position.ts";
+import { eventStream } from "../live/events.ts";
 import type { Route } from "../lookup.ts";
 
-export type Format = "json" | "ndjson" | "frames";
+export type Format = "json" | "ndjson" | "frames" | "events";
 
 const formats: readonly [string, Format][] = [
   [media.json, "json"],
@@ -17,6 +18,7 @@ const formats: readonly [string, Format][] = [
   ["application/ndjson", "ndjson"],
   ["application/jsonl", "ndjson"],
   [media.frames, "frames"],
+  [eventStream, "events"],
   ["application/*", "json"],
   ["*/*", "json"],
 ];
@@ -37,7 +39,7 @@ export function formatOf(accept: string | null): Result<Format> {
     const format = formats.find(([name]) => name === type);
     if (format !== undefined) return ok(format[1]);
   }
-  const known = [media.json, media.ndjson, media.frames].join(", ");
+  const known = [media.json, media.ndjson, media.frames, eventStream].join(", ");
   return refuse("not-acceptable", `none of '${accept}' can be given; accept one of ${known}`);
 }
 

@@ -1,0 +1,138 @@
+/**
+ * Server-sent events on the read route: the same subscription as a socket's, held by this Worker over sockets of its own, so
+ * that a reader who waits does not keep a partition awake. What the reader has not taken is not asked for.
+ */
+import type { Refusal } from "../../../schemas/errors.ts";
+import type { Subscribe } from "../../../schemas/frames.ts";
+import { limits } from "../../../schemas/limits.ts";
+import type { ReadQuery } from "../../../schemas/record.ts";
+import { encodeText } from "../../lib/bytes.ts";
+import { itemsOf } from "../../log/follow.ts";
+import { JsonWriter } from "../../log/json.ts";
+import { recordsHeaderBytes } from "../../log/message.ts";
+import type { Env } from "../../objects/stubs.ts";
+import { problem } from "../problem.ts";
+import { Fan, type Part, type Sink } from "./fan.ts";
+
+export const eventStream = "text/event-stream";
+
+/** Records on their way to a reader who takes none. */
+const credits = 4_000;
+/** Proxies close what is silent for longer. */
+const beatMs = 15_000;
+/** When a browser tries again after the connection was lost. */
+const retryMs = 1_000;
+
+export async function eventsAnswer(
+  env: Env,
+  namespace: string,
+  name: string,
+  query: ReadQuery,
+  from: string,
+): Promise<Response> {
+  const events = new Events(env, namespace, name);
+  const refusal = await events.begin({ type: "subscribe", id: 0, from, credits, ...scopeOf(query) });
+  if (refusal !== undefined) return problem(refusal);
+  return new Response(events.body, {
+    headers: {
+      "content-type": eventStream,
+      "cache-control": "no-store",
+      // Asks nginx not to gather it.
+      "x-accel-buffering": "no",
+    },
+  });
+}
+
+function scopeOf({ partition, key, type: types, source: sources, tag: tags, match }: ReadQuery): Partial<Subscribe> {
+  const filter = {
+    ...(key === undefined ? {} : { key }),
+    ...(types === undefined ? {} : { types }),
+    ...(sources === undefined ? {} : { sources }),
+    ...(tags === undefined ? {} : { tags, match }),
+  };
+  return {
+    ...(partition === undefined ? {} : { partition }),
+    ...(Object.keys(filter).length === 0 ? {} : { filter }),
+  };
+}
+
+class Events implements Sink {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly #writable: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #fan: Fan;
+  readonly #writer = new JsonWriter(true);
+  #refusal: Refusal | undefined;
+  /** The reader was told that it is up to date. */
+  #current = false;
+  #beat: ReturnType<typeof setInterval> | undefined;
+
+  constructor(env: Env, namespace: string, name: string) {
+    const { readable, writable } = new IdentityTransformStream();
+    this.body = readable;
+    this.#writable = writable.getWriter();
+    this.#fan = new Fan(env, namespace, name, this);
+  }
+
+  /** Refused where it cannot begin. */
+  async begin(message: Subscribe): Promise<Refusal | undefined> {
+    this.#write(`retry: ${retryMs}\n\n`);
+    this.#beat = setInterval(() => this.#write(":\n\n"), beatMs);
+    await this.#fan.subscribe(message);
+    if (this.#refusal !== undefined) this.#close();
+    return this.#refusal;
+  }
+
+  records(id: number, { message, partition, cost, upToDate, cursor, cursorAt }: Part): void {
+    for (const item of itemsOf(message.subarray(recordsHeaderBytes))) {
+      this.#writer.text(`id: ${cursorAt(item.offset + 1)}\ndata: `);
+      this.#writer.record(item, partition);
+      this.#writer.text("\n\n");
+    }
+    this.#send(this.#writer.take(), () => this.#fan.credit(id, Math.min(cost, limits.creditsMax)));
+    if (upToDate && !this.#current) this.heartbeat(id, cursor, true);
+    this.#current = upToDate;
+  }
+
+  heartbeat(_id: number, cursor: string, upToDate: boolean): void {
+    this.#current = upToDate;
+    this.#write(`event: heartbeat\nid: ${cursor}\ndata: ${JSON.stringify({ upToDate })}\n\n`);
+  }
+
+  lost(_id: number, lost: Parameters<Sink["lost"]>[1]): void {
+    this.#write(`event: lost\ndata: ${JSON.stringify({ lost })}\n\n`);
+  }
+
+  end(_id: number, cursor: string): void {
+    this.#write(`event: end\nid: ${cursor}\ndata: {}\n\n`);
+    this.#close();
+  }
+
+  refused(_id: number, refusal: Refusal): void {
+    this.failed(refusal);
+  }
+
+  failed(refusal: Refusal): void {
+    this.#refusal = refusal;
+    this.#write(`event: problem\ndata: ${JSON.stringify(refusal)}\n\n`);
+    this.#close();
+  }
+
+  #write(text: string): void {
+    this.#send(encodeText(text), () => {});
+  }
+
+  /** `taken` is called when the reader has it. */
+  #send(bytes: Uint8Array, taken: () => void): void {
+    this.#writable.write(bytes).then(taken, () => this.#end());
+  }
+
+  #close(): void {
+    this.#end();
+    this.#writable.close().catch(() => {});
+  }
+
+  #end(): void {
+    clearInterval(this.#beat);
+    this.#fan.close();
+  }
+}
