@@ -8,6 +8,7 @@ import { limits } from "../../../schemas/limits.ts";
 import { deliveriesOf } from "../../catalog/groups.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
 import { deliveryObject, type Env } from "../../objects/stubs.ts";
+import { protocolOf, upgraded } from "../live/protocol.ts";
 import { problem } from "../problem.ts";
 import type { Names } from "./groups.ts";
 import { type GroupRoute, groupRoute, noPartition, openPartition } from "./route.ts";
@@ -19,6 +20,8 @@ export async function live(request: Request, env: Env, names: Names): Promise<Re
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     return problem({ code: "upgrade-required", detail: "open this route with a WebSocket" }, { upgrade: "websocket" });
   }
+  const protocol = protocolOf(request.headers, ["millrace.v1"]);
+  if (!protocol.ok) return problem(protocol.refusal);
   const url = new URL(request.url);
   const member = url.searchParams.get("member") ?? "socket";
   if (new TextEncoder().encode(member).length > limits.memberBytesMax || member === "") {
@@ -32,14 +35,14 @@ export async function live(request: Request, env: Env, names: Names): Promise<Re
   if (only !== undefined && !partitions.includes(only)) return problem(noPartition(only).refusal);
   if (only !== undefined || partitions.length === 1) {
     const opened = await open(env, target.value, only ?? partitions[0], member);
-    if (opened.ok) return opened.value;
+    if (opened.ok) return upgraded(opened.value.webSocket as WebSocket, protocol.value);
     // Nothing was ever appended: a relay waits for the partition to come to be.
     if (opened.refusal.code !== "unavailable") return problem(opened.refusal);
   }
   const { 0: client, 1: server } = new WebSocketPair();
   server.accept();
   new Relay(env, names, server, member, only).start(target.value);
-  return new Response(null, { status: 101, webSocket: client });
+  return upgraded(client, protocol.value);
 }
 
 /** A delivery's own socket. */

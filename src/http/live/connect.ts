@@ -6,9 +6,10 @@ import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { hashSpace } from "../../catalog/map.ts";
 import type { Hello } from "../../objects/clients.ts";
 import type { Env } from "../../objects/stubs.ts";
-import { type Principal, protocolsOf } from "../auth.ts";
+import type { Principal } from "../auth.ts";
 import { lookup } from "../lookup.ts";
 import { problem } from "../problem.ts";
+import { protocolOf, upgraded } from "./protocol.ts";
 import { Relay } from "./relay.ts";
 import { open } from "./upstream.ts";
 
@@ -18,27 +19,17 @@ export async function live(request: Request, env: Env, who: Principal, namespace
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     return problem({ code: "upgrade-required", detail: "open this route with a WebSocket" }, { upgrade: "websocket" });
   }
-  const protocol = protocolOf(request.headers);
+  const protocol = protocolOf(request.headers, protocols);
   if (!protocol.ok) return problem(protocol.refusal);
   const asked = new URL(request.url).searchParams.get("partition");
   const only = asked === null ? undefined : /^\d{1,7}$/.test(asked) ? Number(asked) : -1;
   const binary = protocol.value === "millrace.v1.binary";
   const opened = await connect(env, namespace, name, only, { rights: who.rights.filter(isLive), binary });
   if (!opened.ok) return problem(opened.refusal);
-  const headers = protocol.value === undefined ? undefined : { "sec-websocket-protocol": protocol.value };
-  return new Response(null, { status: 101, webSocket: opened.value, headers });
+  return upgraded(opened.value, protocol.value);
 }
 
 const isLive = (right: string) => right === "read" || right === "append";
-
-/** The first of our protocols that the client offers; undefined where it offers none at all. */
-function protocolOf(headers: Headers): Result<(typeof protocols)[number] | undefined> {
-  if (!headers.has("sec-websocket-protocol")) return ok(undefined);
-  const offered = protocolsOf(headers);
-  const known = offered.find((one) => protocols.some((protocol) => protocol === one));
-  if (known !== undefined) return ok(known as (typeof protocols)[number]);
-  return refuse("invalid", `none of the subprotocols is known; offer ${protocols.join(" or ")}`);
-}
 
 async function connect(
   env: Env,

@@ -1,0 +1,179 @@
+import type { StreamMessage } from "../../schemas/frames.ts";
+import { known, MillraceError } from "./error.ts";
+import type { Http } from "./http.ts";
+import { type Ended, Link } from "./link.ts";
+import { type Page, Progress, queryOf } from "./reader.ts";
+import { Backoff } from "./retry.ts";
+import type { Filter, From, StoredRecord } from "./types.ts";
+
+/** A range of offsets that could not be had. */
+export interface Lost {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+  /** `trimmed`, or what is damaged. */
+  readonly why: string;
+}
+
+/** What to follow. */
+export interface FollowOptions {
+  /** Default `latest`. */
+  from?: From;
+  partition?: number;
+  filter?: Filter;
+  /** Ends it: the iteration throws the signal's reason. */
+  signal?: AbortSignal;
+  /** Credits: records on their way to a reader who is busy. A large record counts once for each KiB. Default 1 000. */
+  window?: number;
+  /** Told of records that were trimmed before they were read. By default they are passed over. */
+  onLost?: (lost: readonly Lost[]) => void;
+  /** `http` asks by long-poll. Default: a socket where there is one. */
+  transport?: "socket" | "http";
+}
+
+interface Batch<Data> {
+  readonly records: StoredRecord<Data>[];
+  readonly cursor: string;
+  readonly upToDate: boolean;
+}
+
+const subscription = 1;
+const waitSeconds = 25;
+
+/** Records as they come, for ever: iterate over it. It connects again by itself, and goes on where it was. */
+export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data>> {
+  /** Nothing was behind the last record when it was sent. */
+  upToDate = false;
+  readonly #progress = new Progress();
+  /** Where to connect again: behind all that has arrived. */
+  #next: From;
+  readonly #backoff: Backoff;
+
+  constructor(
+    readonly http: Http,
+    readonly path: string,
+    readonly options: FollowOptions,
+  ) {
+    this.#next = options.from ?? "latest";
+    this.#backoff = new Backoff({ attempts: Number.POSITIVE_INFINITY, ...http.options.retry });
+  }
+
+  /** Goes on after the record that was given last: store it, and give it to `from`. Undefined while nothing has come. */
+  get cursor(): string | undefined {
+    return this.#progress.cursor;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<StoredRecord<Data>, void, undefined> {
+    for await (const records of this.batches()) {
+      for (const record of records) {
+        this.#progress.given();
+        yield record;
+      }
+    }
+  }
+
+  /** The same, as many at a time as came together. */
+  async *batches(): AsyncGenerator<StoredRecord<Data>[], void, undefined> {
+    const { signal } = this.options;
+    for (;;) {
+      signal?.throwIfAborted();
+      try {
+        for await (const { records, cursor, upToDate } of this.#connection()) {
+          this.#backoff.reset();
+          this.#progress.begin(cursor, records);
+          this.upToDate = upToDate;
+          if (records.length > 0) yield records;
+        }
+        return;
+      } catch (error) {
+        signal?.throwIfAborted();
+        await this.#backoff.pause(error, signal, ({ retryable }) => retryable);
+      }
+    }
+  }
+
+  async *#connection(): AsyncGenerator<Batch<Data>, void, undefined> {
+    if (this.options.transport === "http") return yield* this.#byHttp();
+    const inbox: StreamMessage[] = [];
+    let wake = () => {};
+    const { partition, filter, signal, window = 1_000 } = this.options;
+    const path = `${this.path}/live${partition === undefined ? "" : `?partition=${partition}`}`;
+    const link = await Link.open(
+      this.http,
+      path,
+      ["millrace.v1"],
+      () => this.#probe(),
+      (message) => {
+        inbox.push(message);
+        wake();
+      },
+    );
+    if (link === undefined) return yield* this.#byHttp();
+    let ended: Ended | undefined;
+    void link.ended.then((end) => {
+      ended = end;
+      wake();
+    });
+    const stop = () => wake();
+    signal?.addEventListener("abort", stop);
+    const terms = { from: this.#next, credits: window, ...(filter && { filter }) };
+    link.send({ type: "subscribe", id: subscription, ...terms });
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const message = inbox.shift();
+        if (message === undefined) {
+          if (ended !== undefined) throw endOf(ended);
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        } else if (message.type === "end" && partition !== undefined) return;
+        else yield* this.#obey(message, link);
+      }
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      link.close();
+    }
+  }
+
+  *#obey(message: StreamMessage, link: Link): Generator<Batch<Data>, void, undefined> {
+    if (message.type === "records") {
+      this.#next = message.cursor;
+      yield message as Batch<Data>;
+      link.send({ type: "credit", id: subscription, credits: Math.min(message.cost, 10_000) });
+    } else if (message.type === "heartbeat") {
+      this.#next = message.cursor;
+      yield { records: [], cursor: message.cursor, upToDate: message.upToDate };
+    } else if (message.type === "end") this.#next = message.cursor;
+    else if (message.type === "lost") this.options.onLost?.(message.lost);
+    else if (message.type === "error") {
+      const { code, detail, type: _, id: __, ...facts } = message;
+      throw known(code, detail, facts);
+    }
+  }
+
+  /** Why a socket did not open. */
+  #probe(): Promise<unknown> {
+    return this.http.once("GET", `${this.path}/records`, { query: { limit: 1, partition: this.options.partition } });
+  }
+
+  async *#byHttp(): AsyncGenerator<Batch<Data>, void, undefined> {
+    const { partition, filter, signal } = this.options;
+    for (let wait = 0; ; ) {
+      const query = { from: this.#next, wait, partition, ...queryOf(filter) };
+      const page = await this.http.json<Page<Data>>("GET", `${this.path}/records`, {
+        query,
+        ...(signal && { signal }),
+      });
+      this.#next = page.cursor;
+      yield page;
+      wait = page.upToDate ? waitSeconds : 0;
+    }
+  }
+}
+
+/** Why a socket that ended is to be followed by another, or not. */
+function endOf({ code, reason }: Ended): MillraceError {
+  if (code === 4001) return known("stream-not-found", reason || "the stream was deleted");
+  return new MillraceError("network", `the socket was closed: ${reason || code}`, 0, true, true);
+}

@@ -1,0 +1,100 @@
+import { MillraceError } from "./error.ts";
+import type { Http, SocketLike } from "./http.ts";
+
+/** A socket that says nothing is asked, and given up for lost when it does not answer. */
+const [pingMs, lostMs] = [20_000, 10_000];
+const openMsMax = 15_000;
+
+/** Why a socket ended. */
+export interface Ended {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** An open socket: messages in, messages out, and one end. */
+export class Link {
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #heard = Date.now();
+  #asked = false;
+  #ended = false;
+  readonly ended: Promise<Ended>;
+  #end: (ended: Ended) => void = () => {};
+
+  private constructor(
+    readonly socket: SocketLike,
+    // biome-ignore lint/suspicious/noExplicitAny: each kind of socket has messages of its own.
+    readonly heard: (message: any) => void,
+  ) {
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  /**
+   * Opens it. A browser does not say why a socket did not open: `probe` asks by HTTP, and throws the reason. Undefined
+   * where this place has no sockets.
+   */
+  static async open(
+    http: Http,
+    path: string,
+    protocols: readonly string[],
+    probe: () => Promise<unknown>,
+    // biome-ignore lint/suspicious/noExplicitAny: as above.
+    heard: (message: any) => void,
+  ): Promise<Link | undefined> {
+    const socket = await http.socket(path, protocols);
+    if (socket === undefined) return undefined;
+    const link = new Link(socket, heard);
+    const opened = await new Promise<boolean>((resolve) => {
+      const timer = setTimeout(() => resolve(false), openMsMax);
+      const settle = (opened: boolean) => {
+        clearTimeout(timer);
+        resolve(opened);
+      };
+      socket.addEventListener("open", () => settle(true));
+      socket.addEventListener("error", () => settle(false));
+      socket.addEventListener("close", (event: Ended) => {
+        settle(false);
+        link.close(event);
+      });
+      socket.addEventListener("message", ({ data }: { data: string }) => link.#take(data));
+    });
+    if (opened) {
+      link.#timer = setInterval(() => link.#watch(), lostMs);
+      return link;
+    }
+    link.close({ code: 1006, reason: "it did not open" });
+    await probe();
+    throw new MillraceError("network", "the socket did not open", 0, true, true);
+  }
+
+  send(message: object): void {
+    if (!this.#ended && this.socket.readyState === 1) this.socket.send(JSON.stringify(message));
+  }
+
+  close(ended: Ended = { code: 1000, reason: "" }): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearInterval(this.#timer);
+    this.#end(ended);
+    try {
+      this.socket.close();
+    } catch {
+      // It was never open.
+    }
+  }
+
+  #take(data: string): void {
+    this.#heard = Date.now();
+    this.#asked = false;
+    if (!this.#ended && data !== "pong") this.heard(JSON.parse(data));
+  }
+
+  #watch(): void {
+    const silent = Date.now() - this.#heard;
+    if (this.#asked && silent > pingMs + lostMs) this.close({ code: 1006, reason: "it fell silent" });
+    if (silent < pingMs || this.socket.readyState !== 1) return;
+    this.#asked = true;
+    this.socket.send("ping");
+  }
+}

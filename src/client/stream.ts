@@ -1,0 +1,155 @@
+import { known, MillraceError } from "./error.ts";
+import { Follower, type FollowOptions } from "./follower.ts";
+import { Group } from "./group.ts";
+import type { Http } from "./http.ts";
+import { Producer, type ProducerOptions } from "./producer.ts";
+import { Reader, type ReadOptions } from "./reader.ts";
+import type { NewRecord, Placed, Right, StreamConfig, StreamInfo, Verdict } from "./types.ts";
+
+/** What an append asks for besides its records. */
+export interface AppendOptions {
+  partition?: number;
+  /** All or nothing; the records must belong to one partition. */
+  atomic?: boolean;
+  /** The tail must be there. */
+  expectedOffset?: number;
+  /** The last record of the key must be there; `none`: the key must be new. The stream keeps a key index. */
+  expectedKeyOffset?: number | "none";
+  fence?: string;
+  signal?: AbortSignal;
+}
+
+/** A stream: an ordered, durable log of records. */
+export class Stream<Data = unknown> {
+  readonly path: string;
+
+  constructor(
+    readonly http: Http,
+    readonly name: string,
+  ) {
+    this.path = `/streams/${encodeURIComponent(name)}`;
+  }
+
+  /**
+   * Appends one record, or several together; resolves when they are durable. One is answered with its place, and throws
+   * where it was rejected; several with a verdict for each. It is sent again after a failure where nothing was written for
+   * certain, or where every record has an `id`: the service answers those as duplicates.
+   *
+   * @example
+   * const orders = millrace.stream("orders");
+   * const { offset } = await orders.append({ key: "customer-7", data: { total: 12.5 } });
+   * const verdicts = await orders.append([{ key: "a" }, { key: "b" }], { atomic: true });
+   * console.log(offset, verdicts[1].verdict);
+   */
+  append(record: NewRecord<Data>, options?: AppendOptions): Promise<Placed>;
+  append(records: readonly NewRecord<Data>[], options?: AppendOptions): Promise<Verdict[]>;
+  async append(
+    given: NewRecord<Data> | readonly NewRecord<Data>[],
+    { signal, ...query }: AppendOptions = {},
+  ): Promise<Placed | Verdict[]> {
+    const several = Array.isArray(given);
+    const records = (several ? given : [given]) as readonly NewRecord<Data>[];
+    const safe = records.every(({ id }) => id !== undefined);
+    const call = { body: { records }, query: { ...query }, safe, ...(signal && { signal }) };
+    const { verdicts } = await this.http.json<{ verdicts: Verdict[] }>("POST", `${this.path}/records`, call);
+    if (several) return verdicts;
+    const [verdict] = verdicts;
+    if (verdict.verdict === "rejected") throw known(verdict.reason, verdict.detail);
+    return verdict;
+  }
+
+  /**
+   * Records up to the tail as it is now.
+   *
+   * @example
+   * for await (const record of millrace.stream("orders").read({ from: "earliest", filter: { key: "customer-7" } })) {
+   *   console.log(record.offset, record.data);
+   * }
+   */
+  read(options: ReadOptions = {}): Reader<Data> {
+    return new Reader(this.http, `${this.path}/records`, options);
+  }
+
+  /**
+   * Records as they come. Connects again by itself, and goes on where it was: no gap, no repetition.
+   *
+   * @example
+   * const follower = millrace.stream("orders").follow({ from: "earliest" });
+   * for await (const record of follower) {
+   *   console.log(record.key, record.data, follower.cursor);
+   *   if (follower.upToDate) break;
+   * }
+   */
+  follow(options: FollowOptions = {}): Follower<Data> {
+    return new Follower(this.http, this.path, options);
+  }
+
+  /**
+   * For many records: batches, retries that never duplicate, back-pressure.
+   *
+   * @example
+   * const producer = millrace.stream("orders").producer({ id: "importer" });
+   * await producer.push({ key: "a", data: 1 });
+   * await producer.close();
+   */
+  producer(options: ProducerOptions = {}): Producer {
+    return new Producer(this.http, this.path, options);
+  }
+
+  /**
+   * A group of the stream.
+   *
+   * @example
+   * const billing = millrace.stream("orders").group("billing");
+   * await billing.put();
+   */
+  group(name: string): Group<Data> {
+    return new Group(this.http, this.path, name);
+  }
+
+  /**
+   * Creates the stream, or changes what is named.
+   *
+   * @example
+   * await millrace.stream("orders").put({ partitions: 4 });
+   */
+  put(config: StreamConfig = {}): Promise<StreamInfo> {
+    return this.http.json("PUT", this.path, { body: config });
+  }
+
+  /**
+   * What the stream is.
+   *
+   * @example
+   * console.log((await millrace.stream("orders").info()).config.partitions);
+   */
+  info(): Promise<StreamInfo> {
+    return this.http.json("GET", this.path);
+  }
+
+  /**
+   * Deletes the stream and its records. That it is not there is no error.
+   *
+   * @example
+   * await millrace.stream("orders").delete();
+   */
+  async delete(): Promise<void> {
+    await this.http.send("DELETE", this.path).catch((error) => {
+      if (!(error instanceof MillraceError) || error.code !== "stream-not-found") throw error;
+    });
+  }
+
+  /**
+   * A ticket for a browser: for this stream, a short time, and no more than these rights.
+   *
+   * @example
+   * const { ticket } = await millrace.stream("orders").ticket(["read"], { expiresInSeconds: 60 });
+   * console.log(ticket);
+   */
+  ticket(
+    rights: readonly Right[] = ["read"],
+    options: { expiresInSeconds?: number } = {},
+  ): Promise<{ ticket: string; expiresAt: string }> {
+    return this.http.json("POST", `${this.path}/tickets`, { body: { rights, ...options }, safe: true });
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * What goes in and comes out, as plain types: they are the schemas' own, checked against them by a test, so that whoever
+ * uses this library needs no schema library for its types.
+ */
+
+/** Any value that JSON can carry. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json | undefined };
+
+/** A record to append. Everything is optional; a `key` keeps records in order. */
+export interface NewRecord<Data = unknown> {
+  /** Records of one key keep their order. At most 1 KiB. */
+  key?: string;
+  /** Any JSON value. */
+  data?: Data;
+  /** Binary data in base64, instead of `data`. */
+  data_base64?: string;
+  datacontenttype?: string;
+  /** With `source`, what deduplication compares. */
+  id?: string;
+  source?: string;
+  type?: string;
+  subject?: string;
+  /** RFC 3339. */
+  time?: string;
+  dataschema?: string;
+  tags?: string[];
+  /** CloudEvents extension attributes. */
+  extensions?: Record<string, string | number | boolean>;
+  /** Only for streams with `timestamps: client`: ms since 1970, or RFC 3339. */
+  timestamp?: number | string;
+  /** Only for streams with `offsets: producer`. */
+  offset?: number;
+}
+
+/** A record as it lies in the log. */
+export interface StoredRecord<Data = unknown> extends Omit<NewRecord<Data>, "offset" | "timestamp" | "data"> {
+  readonly partition: number;
+  readonly offset: number;
+  /** When it was appended, RFC 3339. */
+  readonly timestamp: string;
+  readonly data: Data;
+}
+
+/** What became of a record. `duplicate`: it was there, at that place. */
+export type Verdict =
+  | { readonly verdict: "appended" | "duplicate"; readonly partition: number; readonly offset: number }
+  | { readonly verdict: "rejected"; readonly partition?: number; readonly reason: string; readonly detail: string };
+
+/** Where a record lies. */
+export type Placed = Extract<Verdict, { offset: number }>;
+
+/** Which records are wanted: fields by and, the values of one by or, or, for tags, as `match` says. */
+export interface Filter {
+  key?: string;
+  types?: string[];
+  sources?: string[];
+  tags?: string[];
+  /** For several tags. */
+  match?: "any" | "all";
+}
+
+/** An offset, `earliest`, `latest`, `-n`, an RFC 3339 time, or a cursor. */
+export type From = number | string;
+
+export interface StreamConfig {
+  /** Partitions that take appends; may only grow. */
+  partitions?: number;
+  deduplicationWindowMs?: number;
+  timestamps?: "arrival" | "client";
+  offsets?: "assigned" | "producer";
+  keyIndex?: boolean;
+  recordBytesMax?: number;
+  batchBytesMax?: number;
+  placement?: "wnam" | "enam" | "sam" | "weur" | "eeur" | "apac" | "apac-ne" | "apac-se" | "oc" | "afr" | "me";
+}
+
+export interface StreamInfo {
+  readonly namespace: string;
+  readonly stream: string;
+  readonly logId: string;
+  readonly config: StreamConfig;
+  readonly mapVersion: number;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface GroupConfig {
+  start?: From;
+  filter?: Filter | null;
+  order?: "key" | "partition" | "none";
+  maxInFlight?: number;
+  memberMaxInFlight?: number | null;
+  ackTimeoutMs?: number;
+  maxDeliveries?: number;
+  backoff?: number[] | { initialMs: number; factor?: number; maxMs: number };
+  onFailure?: "block" | "park" | "skip";
+  batch?: { records?: number; bytes?: number; waitMs?: number };
+  rate?: { perSecond: number; burst?: number } | null;
+  deadLetterStream?: string | null;
+  push?: {
+    url: string;
+    format?: "binary" | "structured" | "batch";
+    secrets?: string[];
+    headers?: Record<string, string>;
+    timeoutMs?: number;
+    concurrency?: number;
+    validate?: boolean;
+    pauseAfterMs?: number;
+  } | null;
+  durable?: boolean;
+  heartbeatMs?: number;
+  only?: string[] | null;
+}
+
+export interface GroupInfo {
+  readonly namespace: string;
+  readonly stream: string;
+  readonly group: string;
+  readonly groupId: string;
+  readonly config: GroupConfig;
+  readonly paused: boolean;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+/** A record as a member of a group gets it. */
+export interface Delivery<Data = unknown> extends StoredRecord<Data> {
+  /** Names the lease. */
+  readonly receipt: string;
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** The same at every attempt: for deduplication. */
+  readonly deliveryId: string;
+}
+
+export type Right = "read" | "append" | "consume";
