@@ -1,8 +1,11 @@
 /** `POST …/records`: parse, split by partition, ask each once, and put the verdicts back in the order of the records. */
 import { type ErrorCode, errors, ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { type AppendQuery, appendQuery, producerTerms } from "../../schemas/record.ts";
+import { routeHash } from "../catalog/map.ts";
 import { batchOf, type Checked, media, rulesOf, takeIn } from "../intake/intake.ts";
+import { encodeText } from "../lib/bytes.ts";
 import { check } from "../lib/check.ts";
+import { murmur3 } from "../lib/hash.ts";
 import { addRun, type Run, type Terms } from "../log/sequence.ts";
 import type { Env } from "../objects/stubs.ts";
 import { readBody } from "./body.ts";
@@ -84,7 +87,10 @@ export class Append {
       return refuse("partition-not-found", `the stream has no partition ${wanted}`, { partitions: ranges.length });
     }
     if (only?.sealed) return refuse("sealed", `partition ${wanted} was split; leave partition out, or read the map`);
-    const keyless = ranges[Math.floor(Math.random() * ranges.length)];
+    // A producer's retry must come to the partition that knows its number.
+    const chance = Math.floor(Math.random() * ranges.length);
+    const keyless =
+      this.producer === undefined ? ranges[chance] : routeHash(ranges, murmur3(encodeText(this.producer.id)));
     const groups = split(frames, ranges, keyless, only, rulesOf(stream.config, Date.now()));
     if (!groups.ok) return groups;
     if (groups.value.length > 1) {

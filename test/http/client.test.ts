@@ -247,7 +247,10 @@ describe("a producer", () => {
     expect((await take(stream.read(), 9)).map(({ data }) => data)).toEqual([1, 2]);
   });
 
-  test("never duplicates over a line that loses answers", async () => {
+  test.each([
+    ["with keys", (data: number) => ({ key: `k${data % 5}`, data })],
+    ["without", (data: number) => ({ data })],
+  ])("never duplicates over a line that loses answers, %s", async (_, record) => {
     const stream = await fresh(2);
     let calls = 0;
     // The request arrives, and every third answer does not.
@@ -260,7 +263,7 @@ describe("a producer", () => {
     const producer = connect({ fetch: lossy, retry: { initialMs: 1 } })
       .stream<number>(stream.name)
       .producer({ batchRecords: 20 });
-    const places = await Promise.all(numbers(600).map((data) => producer.append({ key: `k${data % 5}`, data })));
+    const places = await Promise.all(numbers(600).map((data) => producer.append(record(data))));
     expect(new Set(places.map(({ partition, offset }) => `${partition}.${offset}`)).size).toBe(600);
     expect(places.some(({ verdict }) => verdict === "duplicate")).toBe(true);
     const records = await take(stream.read(), 2_000);
