@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Presets, SingleBar } from "cli-progress";
-import { developmentToken } from "./welcome.ts";
+import { developmentToken } from "../src/cli/defaults.ts";
 import { run } from "./workerd.ts";
 
 interface Flight {

@@ -1,5 +1,5 @@
 /** What a local service says when it is up: where it is, its token, and what to try, to be copied as it stands. */
-export const developmentToken = "millrace-dev";
+import { developmentToken } from "../src/cli/defaults.ts";
 
 export function welcome(url: string, token: string): string {
   const auth = `-H 'authorization: Bearer ${token}'`;

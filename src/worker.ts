@@ -4,5 +4,6 @@ import type { Env } from "./objects/stubs.ts";
 export { Catalog } from "./objects/catalog.ts";
 export { Delivery } from "./objects/delivery.ts";
 export { Partition } from "./objects/partition.ts";
+export { MillraceApi } from "./worker-api.ts";
 
 export default { fetch: app.fetch } satisfies ExportedHandler<Env>;

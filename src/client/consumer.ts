@@ -60,7 +60,7 @@ export class Consumer<Data = unknown> {
     readonly handler: Handler<Data>,
     readonly options: ConsumeOptions = {},
   ) {
-    this.#backoff = new Backoff({ attempts: Number.POSITIVE_INFINITY, ...http.options.retry });
+    this.#backoff = new Backoff({ ...http.options.retry, attempts: Number.POSITIVE_INFINITY });
     this.#concurrency = options.concurrency ?? 1;
     const stop = () => void this.stop();
     options.signal?.addEventListener("abort", stop, { once: true });

@@ -40,7 +40,10 @@ interface Batch<Data> {
 const subscription = 1;
 const waitSeconds = 25;
 
-/** Records as they come, for ever: iterate over it. It connects again by itself, and goes on where it was. */
+/**
+ * Records as they come, for ever: iterate over it. It connects again by itself, as often as it takes, and goes on where it
+ * was.
+ */
 export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data>> {
   /** Nothing was behind the last record when it was sent. */
   upToDate = false;
@@ -55,7 +58,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     readonly options: FollowOptions,
   ) {
     this.#next = options.from ?? "latest";
-    this.#backoff = new Backoff({ attempts: Number.POSITIVE_INFINITY, ...http.options.retry });
+    this.#backoff = new Backoff({ ...http.options.retry, attempts: Number.POSITIVE_INFINITY });
   }
 
   /** Goes on after the record that was given last: store it, and give it to `from`. Undefined while nothing has come. */

@@ -1,12 +1,26 @@
-import { kinds, type Rec } from "../log/record.ts";
+import { kinds, type Rec, textFields } from "../log/record.ts";
+import { known } from "./error.ts";
 import type { NewRecord } from "./types.ts";
 
 const encoder = new TextEncoder();
 const nothing = new Uint8Array(0);
 
-/** A record as it is packed. */
+const kindsOfField: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(textFields.map((field) => [field, "string"])),
+  tags: "object",
+  extensions: "object",
+  offset: "number",
+};
+
+/** A record as it is packed. What would not be, or not as it was meant, is an error here: the service would not see it. */
 export function packable(record: NewRecord): Rec {
   const { data, data_base64, timestamp, ...rest } = record;
+  for (const name in rest) {
+    const kind = kindsOfField[name];
+    const value = rest[name as keyof typeof rest];
+    if (kind === undefined) throw known("unknown-field", `a record has no field '${name}'`);
+    if (value !== undefined && typeof value !== kind) throw known("invalid", `${name}: must be a ${kind}`);
+  }
   const packed: Rec = { ...rest, kind: kinds.none, data: nothing };
   if (timestamp !== undefined) packed.timestamp = typeof timestamp === "number" ? timestamp : Date.parse(timestamp);
   if (data_base64 !== undefined) {

@@ -14,6 +14,7 @@ import { ack, extend, nack, receive } from "./groups/receive.ts";
 import { live } from "./live/connect.ts";
 import { createTicket } from "./live/tickets.ts";
 import { openApi } from "./openapi.ts";
+import { page, pageFiles } from "./page.ts";
 import { fencePartition, listPartitions, partitionFacts, trimPartition, verifyPartition } from "./partitions.ts";
 import { json, problem, thrown } from "./problem.ts";
 import { read } from "./read/read.ts";
@@ -93,6 +94,7 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
 export const app = new Hono<{ Bindings: Env }>();
 
 app.get("/healthz", () => json({ status: "ok", version }));
+for (const path of Object.keys(pageFiles)) app.get(path, (c) => page(c.env, path));
 app.get("/openapi.json", () => openApi());
 app.get("/docs", () => docsPage());
 for (const [path, methods] of Object.entries(routes)) {

@@ -21,8 +21,18 @@ const root: Principal = { rights: ["read", "append", "consume", "admin"] };
 const tokenProtocol = "millrace.token.";
 const ticketProtocol = "millrace.ticket.";
 
+const vouched = new WeakMap<Request, Principal>();
+
+/** Lets a request in that comes from inside: its sender is known by other means than a token. */
+export function vouch(request: Request, principal: Principal): Request {
+  vouched.set(request, principal);
+  return request;
+}
+
 /** At once for a token; a ticket's signature takes a moment. */
 export function authenticate(request: Request, env: Env): Result<Principal> | Promise<Result<Principal>> {
+  const known = vouched.get(request);
+  if (known !== undefined) return ok(known);
   const expected = env.MILLRACE_ROOT_TOKEN;
   if (!expected) {
     return refuse(

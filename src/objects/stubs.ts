@@ -13,6 +13,8 @@ export interface Env {
   readonly MILLRACE_ROOT_TOKEN?: string;
   /** Keeps every object of the deployment inside a jurisdiction: `eu`, `us`, `fedramp`. */
   readonly JURISDICTION?: string;
+  /** The page's files. On the platform they are served before the Worker is asked. */
+  readonly ASSETS?: Fetcher;
   /** Set where groups may push to private and loopback addresses, and without TLS: local development. */
   readonly MILLRACE_PUSH_PRIVATE?: string;
 }

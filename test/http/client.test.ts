@@ -235,6 +235,15 @@ describe("a producer", () => {
     await producer.close();
   });
 
+  test("does not send what it would not send as it was meant", async () => {
+    const producer = (await fresh()).producer();
+    expect(() => producer.push({ data: 1, colour: "red" } as never)).toThrow("colour");
+    expect(() => producer.push({ key: 5 } as never)).toThrow("key: must be a string");
+    expect(() => producer.push({ data: () => 1 })).toThrow("JSON");
+    expect(() => producer.push({ data: 1n } as never)).toThrow(TypeError);
+    await producer.close();
+  });
+
   test("is fenced when another takes its name, and says so to all that waits", async () => {
     const stream = await fresh();
     const old = stream.producer({ id: "p", epoch: 1 });

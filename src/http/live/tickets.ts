@@ -25,6 +25,9 @@ async function made(
   const missing = rights.filter((right) => !who.rights.includes(right));
   if (missing.length > 0) return refuse("forbidden", `you may not ${missing.join(", ")} yourself`, { missing });
   if (who.stream !== undefined) return refuse("forbidden", "a ticket cannot make tickets; use a token");
+  // Tickets are signed with what the root token makes.
+  if (!env.MILLRACE_ROOT_TOKEN)
+    return refuse("not-configured", "the deployment has no root token; it can sign no ticket");
   const route = await lookup(env, namespace, stream);
   if (!route.ok) return route;
   const expires = Date.now() + expiresInSeconds * 1_000;

@@ -1,0 +1,61 @@
+/** `dev`: the service on this machine, on bare workerd, as the package has it. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { developmentToken } from "./defaults.ts";
+import { launch } from "./launch.ts";
+import { print, Usage } from "./output.ts";
+
+export interface DevArgs {
+  host: string;
+  port: number;
+  data: string;
+  token?: string;
+}
+
+export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
+  const local = ["localhost", "127.0.0.1", "::1"].includes(host);
+  const secret = token ?? process.env.MILLRACE_ROOT_TOKEN ?? (local ? developmentToken : undefined);
+  if (secret === undefined) throw new Usage(`refusing to serve on ${host} without a token: give --token`);
+  const folder = resolve(data);
+  mkdirSync(folder, { recursive: true });
+  // Beside this file, where the build has put them.
+  const here = import.meta.dirname;
+  copyFileSync(join(here, "worker.js"), join(folder, "worker.js"));
+  const manifest = JSON.parse(readFileSync(join(here, "manifest.json"), "utf8"));
+  const assets = join(here, "public");
+  const running = await launch({
+    workerd: findWorkerd(),
+    manifest,
+    folder,
+    assets,
+    host,
+    port,
+    token: secret,
+    privateNetwork: local,
+  });
+  print(`Millrace is up on ${running.url}      page: ${running.url}/#token=${encodeURIComponent(secret)}`);
+  print(`Token: ${secret}    Data: ${folder}    Ctrl-C stops.`);
+  let stopping = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      stopping = true;
+      void running.stop();
+    });
+  }
+  await running.ended;
+  if (!stopping) throw new Error("workerd ended by itself");
+}
+
+/** workerd is a peer that this package does not bring: whoever only needs the client should not load a runtime. */
+function findWorkerd(): string {
+  for (const from of [import.meta.url, join(process.cwd(), "package.json")]) {
+    try {
+      const found = join(createRequire(from).resolve("workerd/package.json"), "../bin/workerd");
+      if (existsSync(found)) return found;
+    } catch {
+      // Not there.
+    }
+  }
+  throw new Usage("workerd is not installed here; run: npm install --save-dev workerd");
+}

@@ -1,0 +1,144 @@
+/**
+ * What a forwarder must not forget: how far each file has been appended, and the batch that is on its way. A batch is
+ * written down, with its number, before it is sent: whoever dies then, it is sent again under the same number, and the
+ * service knows it.
+ *
+ *     state.json   positions, and the number and positions of the batch on its way
+ *     batch        that batch, packed
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { Usage } from "../output.ts";
+
+/** A place in a file that may be renamed: `head` tells a file from another that was given its number. */
+export interface Position {
+  readonly inode: number;
+  readonly offset: number;
+  readonly head: string;
+}
+
+export type Positions = Readonly<Record<string, Position>>;
+
+interface Saved {
+  readonly stream: string;
+  readonly logId: string;
+  readonly producer: string;
+  /** Of the next batch, or of the one on its way. */
+  readonly sequence: number;
+  readonly positions: Positions;
+  /** Positions behind the batch on its way. */
+  readonly pending?: Positions;
+}
+
+export class State {
+  readonly #folder: string;
+  #saved: Saved;
+
+  private constructor(folder: string, saved: Saved) {
+    this.#folder = folder;
+    this.#saved = saved;
+  }
+
+  static open(folder: string, stream: string, logId: string): State {
+    mkdirSync(folder, { recursive: true });
+    lock(folder);
+    const fresh: Saved = { stream, logId, producer: `forward-${crypto.randomUUID()}`, sequence: 0, positions: {} };
+    const saved = load(folder);
+    if (saved === undefined) return new State(folder, fresh);
+    if (saved.stream !== stream) {
+      throw new Usage(`${folder} belongs to the stream '${saved.stream}'; give another --state for '${stream}'`);
+    }
+    // The stream was created anew, and knows no numbers; what has been forwarded stays forwarded.
+    return new State(
+      folder,
+      saved.logId === logId ? saved : { ...saved, logId, producer: fresh.producer, sequence: 0 },
+    );
+  }
+
+  get positions(): Positions {
+    return this.#saved.positions;
+  }
+
+  get producer(): { id: string; sequence: number } {
+    return { id: this.#saved.producer, sequence: this.#saved.sequence };
+  }
+
+  /** The batch that was on its way when the last forwarder ended. */
+  get pending(): Uint8Array | undefined {
+    return this.#saved.pending === undefined ? undefined : readFileSync(join(this.#folder, "batch"));
+  }
+
+  /** Writes a batch down before it is sent. */
+  begin(batch: Uint8Array, positions: Positions): void {
+    this.#write("batch", batch);
+    this.#save({ ...this.#saved, pending: positions });
+  }
+
+  /** The batch is durable where it was sent to. */
+  done(): void {
+    const { pending, ...rest } = this.#saved;
+    this.#save({ ...rest, sequence: rest.sequence + 1, positions: pending ?? rest.positions });
+  }
+
+  /** Lines that the stream does not take, kept for whoever looks for them. */
+  reject(line: string): void {
+    const file = openSync(join(this.#folder, "rejected.ndjson"), "a", 0o600);
+    writeSync(file, `${line}\n`);
+    closeSync(file);
+  }
+
+  close(): void {
+    rmSync(join(this.#folder, "lock"), { force: true });
+  }
+
+  #save(saved: Saved): void {
+    this.#write("state.json", new TextEncoder().encode(JSON.stringify(saved)));
+    this.#saved = saved;
+  }
+
+  /** The file is the old one or the new one, whenever the power fails. */
+  #write(name: string, bytes: Uint8Array): void {
+    const path = join(this.#folder, name);
+    const file = openSync(`${path}.new`, "w", 0o600);
+    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+    fsyncSync(file);
+    closeSync(file);
+    renameSync(`${path}.new`, path);
+  }
+}
+
+function load(folder: string): Saved | undefined {
+  try {
+    return JSON.parse(readFileSync(join(folder, "state.json"), "utf8")) as Saved;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new Usage(`${folder}/state.json cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** Two forwarders with one state would send under one name. The lock of one that is dead does not count. */
+function lock(folder: string): void {
+  const path = join(folder, "lock");
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const file = openSync(path, "wx", 0o600);
+      writeSync(file, String(process.pid));
+      closeSync(file);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST" || attempt > 1) throw error;
+    }
+    const pid = Number(readFileSync(path, "utf8"));
+    if (pid !== process.pid && lives(pid))
+      throw new Usage(`process ${pid} forwards with ${folder}; give another --state`);
+    rmSync(path, { force: true });
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

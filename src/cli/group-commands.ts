@@ -1,0 +1,157 @@
+import type { GroupConfig } from "../client/index.ts";
+import { given, group, json, stream, type Yargs } from "./arguments.ts";
+import { connect } from "./config.ts";
+import * as groups from "./groups.ts";
+import { print, Usage } from "./output.ts";
+
+const groupFields = [
+  "start",
+  "order",
+  "onFailure",
+  "maxInFlight",
+  "ackTimeoutMs",
+  "maxDeliveries",
+  "deadLetterStream",
+] as const;
+
+export const groupCommands = (yargs: Yargs) =>
+  yargs
+    .command(
+      ["create <stream> <group>", "update <stream> <group>"],
+      "Make a group, or change what is named",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .positional("group", group)
+          .option("start", { type: "string", describe: "earliest, latest, a time, or a cursor." })
+          .option("order", { choices: ["key", "partition", "none"] as const })
+          .option("on-failure", { choices: ["block", "park", "skip"] as const })
+          .option("max-in-flight", { type: "number" })
+          .option("ack-timeout-ms", { type: "number" })
+          .option("max-deliveries", { type: "number" })
+          .option("dead-letter-stream", { type: "string" })
+          .option("push", { type: "string", describe: "URL of a receiver." })
+          .option("config", { type: "string", describe: "Any further fields, as JSON." }),
+      (args) =>
+        groups.create(
+          connect(args).stream(args.stream).group(args.group),
+          {
+            ...given<GroupConfig>(args, groupFields),
+            ...(args.push === undefined ? {} : { push: { url: args.push } }),
+            ...json<GroupConfig>(args.config, "config"),
+          },
+          args.json,
+        ),
+    )
+    .command(
+      ["list <stream>", "ls <stream>"],
+      "List groups",
+      (yargs) => yargs.positional("stream", stream),
+      (args) => groups.list(connect(args), args.stream, args.json),
+    )
+    .command(
+      "status <stream> <group>",
+      "Lag, leases, lanes and dead letters",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .positional("group", group)
+          .option("watch", { alias: "w", type: "boolean", default: false, describe: "Go on, once a second." }),
+      (args) => groups.status(connect(args).stream(args.stream).group(args.group), args.watch, args.json),
+    )
+    .command(
+      "consume <stream> <group>",
+      "Work as a member: print deliveries, or give each to a command behind --",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .positional("group", group)
+          .option("concurrency", { type: "number", default: 1 })
+          .option("member", { type: "string" })
+          .option("max", { type: "number", describe: "Stop after so many." })
+          .option("data", { type: "boolean", describe: "Print the data only." })
+          .example("$0 groups consume orders billing -- ./bill.sh", "data on its input; exit 0 acknowledges"),
+      (args) =>
+        groups.consume(connect(args).stream(args.stream).group(args.group), {
+          ...args,
+          command: (args["--"] as string[] | undefined) ?? [],
+        }),
+    )
+    .command(
+      "seek <stream> <group> <to>",
+      "Move a group: earliest, latest, a time, a cursor",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .positional("group", group)
+          .positional("to", { type: "string", demandOption: true })
+          .option("partition", { type: "number" }),
+      async (args) => {
+        const to = /^\d+$/.test(args.to) ? Number(args.to) : args.to;
+        const options = args.partition === undefined ? {} : { partition: args.partition };
+        print(JSON.stringify(await connect(args).stream(args.stream).group(args.group).seek(to, options)));
+      },
+    )
+    .command(
+      "pause <stream> <group>",
+      "Stop delivering",
+      (yargs) => yargs.positional("stream", stream).positional("group", group).option("reason", { type: "string" }),
+      async (args) =>
+        groups.showInfo(await connect(args).stream(args.stream).group(args.group).pause(args.reason), args.json),
+    )
+    .command(
+      "resume <stream> <group>",
+      "Go on delivering",
+      (yargs) => yargs.positional("stream", stream).positional("group", group),
+      async (args) => groups.showInfo(await connect(args).stream(args.stream).group(args.group).resume(), args.json),
+    )
+    .command(
+      "dead-letters <stream> <group>",
+      "List dead letters",
+      (yargs) => yargs.positional("stream", stream).positional("group", group),
+      (args) => groups.deadLetters(connect(args).stream(args.stream).group(args.group), args.json),
+    )
+    .command(
+      "redrive <stream> <group> [letters..]",
+      "Deliver dead letters again",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .positional("group", group)
+          .positional("letters", { type: "string", array: true })
+          .option("all", { type: "boolean" }),
+      async (args) => {
+        const target = connect(args).stream(args.stream).group(args.group);
+        print(JSON.stringify(await target.redrive(chosen(args.letters as string[], args.all))));
+      },
+    )
+    .command(
+      "discard <stream> <group> [letters..]",
+      "Drop dead letters",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .positional("group", group)
+          .positional("letters", { type: "string", array: true })
+          .option("all", { type: "boolean" }),
+      async (args) => {
+        const target = connect(args).stream(args.stream).group(args.group);
+        print(JSON.stringify(await target.discard(chosen(args.letters as string[], args.all))));
+      },
+    )
+    .command(
+      ["delete <stream> <group>", "rm <stream> <group>"],
+      "Delete a group",
+      (yargs) => yargs.positional("stream", stream).positional("group", group),
+      async (args) => {
+        await connect(args).stream(args.stream).group(args.group).delete();
+        print(`deleted ${args.group}`);
+      },
+    )
+    .demandCommand(1, "say which: see millrace groups --help");
+
+function chosen(letters: readonly string[] | undefined, all: boolean | undefined): "all" | readonly string[] {
+  if (all) return "all";
+  if (letters === undefined || letters.length === 0) throw new Usage("say which letters, or --all");
+  return letters;
+}

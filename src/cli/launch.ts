@@ -1,0 +1,153 @@
+/** Runs a bundled Worker on bare `workerd serve`, with data on the local disk. */
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+
+const startMsMax = 15_000;
+
+/** What a configuration of workerd takes over from wrangler.toml. */
+export interface Manifest {
+  readonly compatibilityDate: string;
+  readonly objects: readonly { readonly name: string; readonly className: string }[];
+  readonly vars: Readonly<Record<string, string>>;
+}
+
+export interface Launch {
+  /** The executable. */
+  readonly workerd: string;
+  readonly manifest: Manifest;
+  /** Folder of the data, which holds the bundle as `worker.js`. */
+  readonly folder: string;
+  /** Folder of static files, by its absolute path. */
+  readonly assets?: string;
+  /** 0 picks a free one. */
+  readonly port?: number;
+  readonly host?: string;
+  readonly token?: string;
+  /** Lets the Worker call private and loopback addresses: webhooks to receivers on this machine. */
+  readonly privateNetwork?: boolean;
+  /** Address for the inspector, to profile. */
+  readonly inspector?: string;
+}
+
+export interface Running {
+  readonly url: string;
+  /** workerd's own. */
+  readonly pid: number;
+  /** Settles when workerd is gone, however it came to that. */
+  readonly ended: Promise<void>;
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/** Resolves when the Worker answers. Objects are kept in `objects` below the folder. */
+export async function launch(options: Launch): Promise<Running> {
+  const folder = resolve(options.folder);
+  mkdirSync(join(folder, "objects"), { recursive: true });
+  // It holds the token: for the eyes of its owner.
+  writeFileSync(join(folder, "workerd.capnp"), configuration(options), { mode: 0o600 });
+  const host = bracketed(options.host ?? "127.0.0.1");
+  const flags = options.inspector === undefined ? [] : [`--inspector-addr=${options.inspector}`];
+  const socket = `http=${host}:${options.port ?? 0}`;
+  const child = spawn(
+    options.workerd,
+    ["serve", "--experimental", "workerd.capnp", "-s", socket, "--control-fd=3", ...flags],
+    { cwd: folder, stdio: ["ignore", "inherit", "pipe", "pipe"] },
+  );
+  const ended = new Promise<void>((done) => child.once("close", () => done()));
+  // Until it is up, what it says goes into the error.
+  let said = "";
+  let up = false;
+  child.once("error", (error) => {
+    said += error.message;
+  });
+  child.stderr?.on("data", (data) => {
+    if (up) process.stderr.write(data);
+    else said += data;
+  });
+  const timer = setTimeout(() => child.kill("SIGKILL"), startMsMax);
+  try {
+    const url = `http://${reachable(host)}:${await portOf(child.stdio[3] as Readable)}`;
+    await (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(startMsMax) })).arrayBuffer();
+    up = true;
+    process.stderr.write(said);
+    return {
+      url,
+      pid: child.pid as number,
+      ended,
+      async stop(signal = "SIGTERM") {
+        child.kill(signal);
+        await ended;
+      },
+    };
+  } catch (cause) {
+    child.kill("SIGKILL");
+    await ended;
+    throw new Error(`workerd did not start on ${socket.slice("http=".length)}\n${said}`.trimEnd(), { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * The port that workerd listens on, from workerd itself: a service of somebody else's that holds the port would answer too.
+ */
+async function portOf(control: Readable): Promise<number> {
+  for await (const line of createInterface({ input: control })) {
+    const { event, socket, port } = JSON.parse(line);
+    if (event === "listen" && socket === "http") return port;
+  }
+  throw new Error("workerd ended before it listened");
+}
+
+const bracketed = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
+/** An address that stands for all of them cannot be called. */
+const reachable = (host: string): string => ({ "0.0.0.0": "127.0.0.1", "[::]": "[::1]" })[host] ?? host;
+
+const text = JSON.stringify;
+
+function configuration({ manifest, token, privateNetwork, assets }: Launch): string {
+  const { objects, compatibilityDate } = manifest;
+  const vars = {
+    ...manifest.vars,
+    ...(token === undefined ? {} : { MILLRACE_ROOT_TOKEN: token }),
+    ...(privateNetwork ? { MILLRACE_PUSH_PRIVATE: "1" } : {}),
+  };
+  const namespaces = objects.map(
+    ({ className }) =>
+      `    (className = ${text(className)}, uniqueKey = ${text(`millrace-${className}`)}, enableSql = true),`,
+  );
+  const bindings = [
+    ...objects.map(({ name, className }) => `    (name = ${text(name)}, durableObjectNamespace = ${text(className)}),`),
+    ...Object.entries(vars).map(([name, value]) => `    (name = ${text(name)}, text = ${text(value)}),`),
+    ...(assets === undefined ? [] : ['    (name = "ASSETS", service = "assets"),']),
+  ];
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "millrace", worker = .millrace),
+    (name = "objects", disk = (path = "objects", writable = true)),
+${assets === undefined ? "" : `    (name = "assets", disk = (path = ${text(assets)})),\n`}    (name = "internet", network = (
+      allow = ["public"${privateNetwork ? ', "private"' : ""}],
+      tlsOptions = (trustBrowserCas = true),
+    )),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", service = "millrace")],
+);
+
+const millrace :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "worker.js")],
+  compatibilityDate = ${text(compatibilityDate)},
+  durableObjectStorage = (localDisk = "objects"),
+  durableObjectNamespaces = [
+${namespaces.join("\n")}
+  ],
+  bindings = [
+${bindings.join("\n")}
+  ],
+);
+`;
+}

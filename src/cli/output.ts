@@ -1,0 +1,48 @@
+/** What is said, to people and to programs, and how it ends. */
+import { styleText } from "node:util";
+import { MillraceError } from "../client/index.ts";
+
+/** 0: done. Programs tell the others apart. */
+export const exits = { refused: 1, usage: 2, unreachable: 3, forbidden: 4 } as const;
+
+/** The command was not understood. */
+export class Usage extends Error {}
+
+type Style = Parameters<typeof styleText>[0];
+
+/** Colour on a terminal only, and not where NO_COLOR is set. */
+export const paint = (style: Style, text: string): string =>
+  process.stdout.isTTY && !process.env.NO_COLOR ? styleText(style, text, { validateStream: false }) : text;
+
+export const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+/** What a user is told of an error, and the exit code. */
+export function explain(error: unknown): { message: string; code: number } {
+  if (error instanceof Usage) return { message: error.message, code: exits.usage };
+  if (!(error instanceof MillraceError))
+    return { message: (error as Error)?.message ?? String(error), code: exits.refused };
+  const { code, message, facts, status } = error;
+  if (code === "network") return { message: `${message}; is the service up? see --url`, code: exits.unreachable };
+  if (status === 401 || status === 403) return { message: `${message}; see --token`, code: exits.forbidden };
+  // What the service says of an offset names the valid range already.
+  const head =
+    facts.head !== undefined && !message.includes(String(facts.tail))
+      ? ` (offsets ${facts.head} to ${facts.tail})`
+      : "";
+  return { message: `${message}${head}`, code: exits.refused };
+}
+
+/** Columns as wide as they must be; numbers to the right. */
+export function table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => String(row[column]).length)));
+  const line = (row: readonly (string | number)[]) =>
+    row
+      .map((cell, column) =>
+        typeof cell === "number" ? String(cell).padStart(widths[column]) : cell.padEnd(widths[column]),
+      )
+      .join("  ")
+      .trimEnd();
+  return [paint("bold", line(header)), ...rows.map(line)].join("\n");
+}

@@ -1,0 +1,70 @@
+/** `streams …`. */
+import type { Millrace, StreamConfig, StreamInfo } from "../client/index.ts";
+import { print, table, Usage } from "./output.ts";
+
+const row = ({ stream, config, createdAt }: StreamInfo) => [stream, config.partitions ?? 1, createdAt];
+const header = ["STREAM", "PARTITIONS", "CREATED"];
+
+export async function create(millrace: Millrace, name: string, config: StreamConfig, json?: boolean): Promise<void> {
+  const info = await millrace.stream(name).put(config);
+  print(json ? JSON.stringify(info) : table(header, [row(info)]));
+}
+
+export async function list(millrace: Millrace, prefix: string | undefined, json?: boolean): Promise<void> {
+  const rows: ReturnType<typeof row>[] = [];
+  for await (const info of millrace.streams(prefix === undefined ? {} : { prefix })) {
+    if (json) print(JSON.stringify(info));
+    else rows.push(row(info));
+  }
+  if (!json)
+    print(rows.length === 0 ? "no streams; make one with: millrace streams create <name>" : table(header, rows));
+}
+
+interface Facts {
+  partition: number;
+  head: number;
+  tail: number;
+  records: number;
+  bytes: number;
+  sealed: boolean;
+}
+
+export async function show(millrace: Millrace, name: string, json?: boolean): Promise<void> {
+  const { path } = millrace.stream(name);
+  const info = await millrace.stream(name).info();
+  const map = await millrace.http.json<{ partitions: { partition: number }[] }>("GET", `${path}/partitions`);
+  const facts = await Promise.all(
+    map.partitions.map(({ partition }) => millrace.http.json<Facts>("GET", `${path}/partitions/${partition}`)),
+  );
+  if (json) return print(JSON.stringify({ ...info, partitions: facts }));
+  print(`${info.stream}  log ${info.logId}  created ${info.createdAt}`);
+  print(
+    Object.entries(info.config)
+      .map(([name, value]) => `  ${name} ${value}`)
+      .join("\n"),
+  );
+  const rows = facts.map((one) => [
+    one.partition,
+    one.head,
+    one.tail,
+    one.records,
+    one.bytes,
+    one.sealed ? "sealed" : "",
+  ]);
+  print(table(["PARTITION", "HEAD", "TAIL", "RECORDS", "BYTES", ""], rows));
+}
+
+/** Asks for its name, unless `yes`: what is deleted is gone. */
+export async function remove(millrace: Millrace, name: string, yes: boolean): Promise<void> {
+  await millrace.stream(name).info();
+  if (!yes) {
+    if (!process.stdin.isTTY) throw new Usage("deleting is for good: add --yes");
+    const { createInterface } = await import("node:readline/promises");
+    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    const answer = await lines.question(`Delete '${name}' and all its records? Type its name: `);
+    lines.close();
+    if (answer !== name) throw new Usage("not deleted");
+  }
+  await millrace.stream(name).delete();
+  print(`deleted ${name}`);
+}

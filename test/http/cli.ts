@@ -1,0 +1,49 @@
+/** The command line as a process, as the package has it. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join, resolve } from "node:path";
+
+const root = resolve(import.meta.dirname, "../..");
+const cli = join(root, "dist/cli.js");
+
+export const build = () => execFileSync(process.execPath, [join(root, "scripts/build.ts")], { stdio: "inherit" });
+
+export interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+  readonly lines: string[];
+}
+
+export interface Process {
+  readonly child: ChildProcess;
+  readonly said: { out: string; err: string };
+  readonly ended: Promise<Ran>;
+}
+
+/** Starts it; `input` is its standard input, which stays open where it is undefined. */
+export function start(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  input: string | undefined = "",
+): Process {
+  const child = spawn(process.execPath, [cli, ...args], {
+    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const said = { out: "", err: "" };
+  child.stdout.on("data", (data) => {
+    said.out += data;
+  });
+  child.stderr.on("data", (data) => {
+    said.err += data;
+  });
+  child.stdin.on("error", () => {});
+  if (input !== undefined) child.stdin.end(input);
+  const ended = once(child, "close").then(([code]) => ({
+    code: code as number | null,
+    ...said,
+    lines: said.out.split("\n").filter((line) => line !== ""),
+  }));
+  return { child, said, ended };
+}
