@@ -3,7 +3,7 @@
  * end is there.
  */
 import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Position } from "./state.ts";
 
@@ -82,8 +82,8 @@ export class Tail {
       Object.assign(open, { offset: 0, rest: Buffer.alloc(0) });
       return left.length > 0 ? [left] : [];
     }
-    const now = inodeOf(this.path);
-    if (now === open.inode || now === undefined) {
+    const next = statOf(this.path)?.ino === open.inode ? undefined : this.#successor(open);
+    if (next === undefined) {
       this.#rotatedAt = undefined;
       return [];
     }
@@ -92,8 +92,19 @@ export class Tail {
     const left = open.rest;
     closeSync(open.fd);
     this.#rotatedAt = undefined;
-    this.#open = openAt(this.path, 0);
+    this.#open = openAt(next, 0);
     return left.length > 0 ? [left] : [];
+  }
+
+  /** What was written after a file that was renamed: it may have been renamed itself by now. */
+  #successor(open: Open): string | undefined {
+    const own = fstatSync(open.fd);
+    const later = [this.path, ...neighbours(this.path)]
+      .map((path) => ({ path, stat: statOf(path) }))
+      .filter(({ stat }) => stat !== undefined && stat.ino !== own.ino)
+      .filter(({ stat }) => (stat?.mtimeMs ?? 0) >= own.mtimeMs && (stat?.birthtimeMs ?? 0) >= own.birthtimeMs)
+      .sort((a, b) => (a.stat?.mtimeMs ?? 0) - (b.stat?.mtimeMs ?? 0));
+    return later[0]?.path ?? (statOf(this.path) === undefined ? undefined : this.path);
   }
 
   /** Finds the place where reading ended before. */
@@ -108,7 +119,7 @@ export class Tail {
     }
     this.saved = undefined;
     for (const path of [this.path, ...neighbours(this.path)]) {
-      if (inodeOf(path) !== saved.inode) continue;
+      if (statOf(path)?.ino !== saved.inode) continue;
       const open = openAt(path, saved.offset);
       if (open === undefined) continue;
       if (fstatSync(open.fd).size >= saved.offset && headOf(open.fd, saved.offset) === saved.head) return open;
@@ -131,20 +142,20 @@ function openAt(path: string, offset: number): Open | undefined {
   }
 }
 
-function inodeOf(path: string): number | undefined {
+function statOf(path: string): Stats | undefined {
   try {
-    return statSync(path).ino;
+    return statSync(path);
   } catch {
     return undefined;
   }
 }
 
-/** Files beside one, whose names begin as its own: what a rotation makes. */
+/** Files beside one, whose names continue its own: what a rotation makes. Not those that have been compressed. */
 function neighbours(path: string): string[] {
   const name = basename(path);
   try {
     return readdirSync(dirname(path))
-      .filter((one) => one !== name && one.startsWith(name.split(".")[0]))
+      .filter((one) => one.startsWith(name) && /^[.-]/.test(one.slice(name.length)) && !/\.(gz|zst|bz2|xz)$/.test(one))
       .map((one) => join(dirname(path), one));
   } catch {
     return [];
