@@ -4,7 +4,7 @@ import { developmentToken } from "../src/cli/defaults.ts";
 export function welcome(url: string, token: string): string {
   const auth = `-H 'authorization: Bearer ${token}'`;
   return `
-Millrace is up on ${url}      reference: ${url}/docs
+Millrace is up on ${url}      page: ${url}/#token=${encodeURIComponent(token)}      reference: ${url}/docs
 Token: ${token}
 
 Create a stream, append a record, read it back:
