@@ -13,6 +13,11 @@ export interface Settings {
   readonly groupRecords: number;
   readonly groupRounds: number;
   readonly webhooks: number;
+  readonly followers: number;
+  readonly followMs: number;
+  readonly sdkRecords: number;
+  readonly idleSubscriptions: number;
+  readonly idleBeats: number;
 }
 
 export interface Result {

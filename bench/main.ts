@@ -10,6 +10,7 @@ import { appendCases } from "./cases/append.ts";
 import { attachedCases } from "./cases/attached.ts";
 import type { Bench, Case } from "./cases/case.ts";
 import { groupCases } from "./cases/groups.ts";
+import { liveCases } from "./cases/live.ts";
 import { longPollCase } from "./cases/longpoll.ts";
 import { memoryCase } from "./cases/memory.ts";
 import { readCases } from "./cases/read.ts";
@@ -23,6 +24,7 @@ const cases: readonly Case[] = [
   longPollCase,
   ...groupCases,
   ...attachedCases,
+  ...liveCases,
   memoryCase,
 ];
 
@@ -37,6 +39,11 @@ const full: Settings = {
   groupRecords: 600_000,
   groupRounds: 3,
   webhooks: 300,
+  followers: 1_000,
+  followMs: 10_000,
+  sdkRecords: 500_000,
+  idleSubscriptions: 10_000,
+  idleBeats: 120,
 };
 const quick: Settings = {
   quick: true,
@@ -49,13 +56,32 @@ const quick: Settings = {
   groupRecords: 60_000,
   groupRounds: 2,
   webhooks: 50,
+  followers: 100,
+  followMs: 1_000,
+  sdkRecords: 60_000,
+  idleSubscriptions: 500,
+  idleBeats: 20,
 };
 /** Nothing may hang: a run that takes longer has failed. */
 const [quickMsMax, fullMsMax] = [90_000, 900_000];
 
-const { values: args } = parseArgs({
-  options: { quick: { type: "boolean" }, json: { type: "boolean" }, only: { type: "string" } },
-});
+const usage = `npm run bench -- [--quick] [--json] [--only a,b]
+
+The cases are ${cases.flatMap(({ names }) => names).join(", ")}.`;
+const args = understand();
+
+function understand(): { quick?: boolean; json?: boolean; only?: string } {
+  try {
+    const options = { quick: { type: "boolean" }, json: { type: "boolean" }, only: { type: "string" } } as const;
+    const { values } = parseArgs({ options: { ...options, help: { type: "boolean", short: "h" } } });
+    if (!values.help) return values;
+    console.log(usage);
+    process.exit(0);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
+}
 const wanted = args.only?.split(",").map((name) => name.trim());
 const isWanted = (name: string) => wanted?.some((want) => name === want || name.startsWith(`${want}.`)) ?? true;
 

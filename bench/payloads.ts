@@ -12,6 +12,7 @@ const dataBytes = 100;
 
 /** A JSON string of 100 bytes, its quotes included. */
 const data = (index: number): string => JSON.stringify(`record ${index} `.padEnd(dataBytes - 2, "abcdefghij"));
+export const payloadData = data(0);
 const record = (index: number): string => `{"key":"k${index}","data":${data(index)}}`;
 
 const many = (records: number): string[] => Array.from({ length: records }, (_, index) => record(index));

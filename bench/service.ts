@@ -58,12 +58,13 @@ export interface GroupFacts {
 }
 
 export class Service {
+  readonly url: string;
   readonly port: number;
   readonly pid: number;
-  readonly #url: string;
+  readonly token = token;
 
   constructor({ url, pid }: Running) {
-    this.#url = url;
+    this.url = url;
     this.port = Number(new URL(url).port);
     this.pid = pid;
   }
@@ -107,9 +108,9 @@ export class Service {
     await this.#call("DELETE", path);
   }
 
-  /** Opens a member's socket. */
-  live(group: string): Promise<Socket> {
-    return Socket.open(this.port, `${group}/live`, { authorization: `Bearer ${token}` });
+  /** Opens the socket of a stream, or of a member of a group. */
+  live(path: string): Promise<Socket> {
+    return Socket.open(this.port, `${path}/live`, { authorization: `Bearer ${token}` });
   }
 
   /** The most records that one page may have. */
@@ -121,7 +122,7 @@ export class Service {
   async #call(method: string, path: string, body?: object): Promise<unknown> {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
     const init = { method, headers, body: JSON.stringify(body), signal: AbortSignal.timeout(10_000) };
-    const response = await fetch(this.#url + path, init);
+    const response = await fetch(this.url + path, init);
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.status === 204 ? undefined : response.json();
   }

@@ -61,22 +61,17 @@ export class Socket {
   }
 
   send(message: object): void {
-    this.#write(text, Buffer.from(JSON.stringify(message)));
+    this.write(textFrame(JSON.stringify(message)));
+  }
+
+  /** Frames that are made already. */
+  write(frames: Buffer): void {
+    this.#socket.write(frames);
   }
 
   close(): void {
     this.#ended = true;
     this.#socket.destroy();
-  }
-
-  #write(opcode: number, body: Buffer): void {
-    const long = body.length >= 65_536;
-    const head = Buffer.alloc(body.length < 126 ? 6 : long ? 14 : 8);
-    head[0] = 0x80 | opcode;
-    head[1] = 0x80 | (body.length < 126 ? body.length : long ? 127 : 126);
-    if (long) head.writeBigUInt64BE(BigInt(body.length), 2);
-    else if (body.length >= 126) head.writeUInt16BE(body.length, 2);
-    this.#socket.write(Buffer.concat([head, body]));
   }
 
   #take(data: Buffer): void {
@@ -109,4 +104,16 @@ export class Socket {
     this.close();
     this.onEnd(error);
   }
+}
+
+/** A message of text as it goes over the wire. */
+export function textFrame(message: string): Buffer {
+  const body = Buffer.from(message);
+  const long = body.length >= 65_536;
+  const head = Buffer.alloc(body.length < 126 ? 6 : long ? 14 : 8);
+  head[0] = 0x80 | text;
+  head[1] = 0x80 | (body.length < 126 ? body.length : long ? 127 : 126);
+  if (long) head.writeBigUInt64BE(BigInt(body.length), 2);
+  else if (body.length >= 126) head.writeUInt16BE(body.length, 2);
+  return Buffer.concat([head, body]);
 }

@@ -56,7 +56,7 @@ async function watch({ pid }: Service, work: () => Promise<void>): Promise<{ sta
   return { start, peak };
 }
 
-function residentMb(pid: number): number {
+export function residentMb(pid: number): number {
   const [, kilobytes] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kilobytes) / 1_000;
 }

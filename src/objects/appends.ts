@@ -13,11 +13,18 @@ import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch } from "../log/spec.ts";
 import { type Client, sayError } from "./clients.ts";
 
+/** A batch that is made when its time has come; until then it may grow. */
+export interface Growing {
+  readonly batch: () => Batch;
+  /** Records so far. */
+  readonly count: number;
+}
+
 /** What the sockets need of the partition around them. */
 export interface LiveHost {
   readonly log: Log | undefined;
   /** Commits with what else is to be committed; a batch may be made when its time has come. */
-  readonly commit: { add(ask: Batch | { readonly batch: () => Batch }): Promise<Result<readonly Run[]>> };
+  readonly commit: { add(ask: Batch | Growing): Promise<Result<readonly Run[]>> };
 }
 
 export class Appends {
@@ -74,8 +81,14 @@ export class Appends {
       this.#pending -= gathering.bytes;
       return gathering.batch(Date.now());
     };
+    const growing: Growing = {
+      batch,
+      get count() {
+        return gathering.count;
+      },
+    };
     void this.#answer(
-      this.host.commit.add({ batch }),
+      this.host.commit.add(growing),
       (runs) => {
         const { log } = this.host;
         const bySocket = new Map<WebSocket, string[]>();

@@ -1,9 +1,9 @@
 /** One client of a stream's socket: what it may do, and what it follows. */
-import { errors, type Refusal } from "../../schemas/errors.ts";
+import { errors, type Refusal, type Result } from "../../schemas/errors.ts";
 import type { StreamMessage } from "../../schemas/frames.ts";
 import type { GroupFilter } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Message } from "../intake/message.ts";
+import type { Message, Unfit } from "../intake/message.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { type Filter, filterOf } from "../log/filter.ts";
 import type { Following } from "../log/follow.ts";
@@ -73,8 +73,31 @@ export function clientOf({ hello, subs }: Kept): Client {
   return client;
 }
 
-/** Why a message has no place where it came, if it has none: the client has lost count, and is closed. */
-export function faultOf(client: Client, { type, id }: Message): Refusal | undefined {
+/**
+ * Takes one message of a client: does what it asks, or says why not. Answers with what was no message, or had no place
+ * where it came: the client has lost count, and is to be closed.
+ */
+export function understand(
+  socket: WebSocket,
+  client: Client,
+  read: Result<Message> | Unfit,
+  obey: (message: Message) => Refusal | undefined,
+): Refusal | undefined {
+  if (!read.ok) {
+    if (!("id" in read)) return read.refusal;
+    sayError(socket, read.refusal, read.id);
+    return undefined;
+  }
+  const message = read.value;
+  const fault = faultOf(client, message);
+  if (fault !== undefined) return fault;
+  const refusal = denialOf(client, message) ?? obey(message);
+  if (refusal !== undefined) sayError(socket, refusal, message.id);
+  return undefined;
+}
+
+/** Why a message has no place where it came, if it has none. */
+function faultOf(client: Client, { type, id }: Message): Refusal | undefined {
   const opens = type === "subscribe" || type === "append";
   if (opens && id <= client.top) {
     return { code: "invalid", detail: `id ${id} is not above ${client.top}: each ${type} has a higher one` };
@@ -85,7 +108,7 @@ export function faultOf(client: Client, { type, id }: Message): Refusal | undefi
 }
 
 /** Why a client may not do what it asks, if so. */
-export function denialOf({ hello }: Client, { type }: Message): Refusal | undefined {
+function denialOf({ hello }: Client, { type }: Message): Refusal | undefined {
   if (type === "credit" || type === "unsubscribe") return undefined;
   if (hello.rights.includes(type === "append" ? "append" : "read")) return undefined;
   return { code: "forbidden", detail: `the ticket does not allow to ${type}` };

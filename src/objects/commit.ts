@@ -11,6 +11,9 @@
  * loop brings in what has arrived (a microtask would bring in nothing: requests arrive by I/O). Groups of callers that
  * alternate would never find together by this, so that every now and then a gathering waits for a tick in which nobody
  * comes. A caller on its own waits for nothing.
+ *
+ * An ask may itself still grow, until it is committed: appends that are pipelined on a socket. While they come in crowds,
+ * the commit waits for them.
  */
 import { type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -19,6 +22,8 @@ import { limits } from "../../schemas/limits.ts";
 const ticksMax = 12;
 /** Commits between those that wait to see whether more would come. */
 const probeEvery = 16;
+/** What an ask must have grown by within a tick for another tick to be worth it. */
+const crowd = 16;
 
 export class GroupCommit<Ask, Answer> {
   #pending: Ask[] = [];
@@ -29,13 +34,15 @@ export class GroupCommit<Ask, Answer> {
   #complete: (() => void) | undefined;
 
   /**
-   * `commit` runs synchronously, and answers each ask; `bytesOf` an ask bounds what waits. `settled` resolves when what was written before is durable: the
-   * turn that a lone caller leaves to others.
+   * `commit` runs synchronously, and answers each ask; `bytesOf` an ask bounds what waits; `sizeOf` one that may still grow
+   * says how far it has. `settled` resolves when what was written before is durable: the turn that a lone caller leaves to
+   * others.
    */
   constructor(
     readonly commit: (asks: readonly Ask[]) => readonly Result<Answer>[],
     readonly settled: () => Promise<void>,
     readonly bytesOf: (ask: Ask) => number,
+    readonly sizeOf: (ask: Ask) => number = () => 0,
   ) {}
 
   async add(ask: Ask): Promise<Result<Answer>> {
@@ -54,6 +61,7 @@ export class GroupCommit<Ask, Answer> {
     const probe = ++this.#commits % probeEvery === 0;
     if (this.#expected <= 1 && !probe) await this.settled();
     else await this.#grow(probe);
+    await this.#fill();
     const asks = this.#pending;
     this.#pending = [];
     this.#bytes = 0;
@@ -63,6 +71,17 @@ export class GroupCommit<Ask, Answer> {
     // A crowd that has gone is forgotten by quarters: one that was only late is not.
     this.#expected = missing > 0 ? this.#expected - Math.ceil(missing / 4) : asks.length;
     return this.commit(asks);
+  }
+
+  /** Waits while what is in the gathering grows by crowds. */
+  async #fill(): Promise<void> {
+    for (let tick = 0, seen = 0; tick < ticksMax; tick++) {
+      let size = 0;
+      for (const ask of this.#pending) size += this.sizeOf(ask);
+      if (size - seen < crowd) return;
+      seen = size;
+      await scheduler.wait(0);
+    }
   }
 
   /** Waits while the gathering grows, and, unless it is a probe, until it is as large as expected. */

@@ -5,32 +5,20 @@
 import type { Refusal } from "../../schemas/errors.ts";
 import type { StreamMessage, Subscribe } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
-import { type Message, readMessage } from "../intake/message.ts";
+import { type Message, readMessages } from "../intake/message.ts";
 import { writeCursor } from "../log/cursor.ts";
 import { mustSay, portionOf } from "../log/follow.ts";
 import type { Log } from "../log/log.ts";
 import { positionOf, readFrom } from "../log/position.ts";
 import { Appends, type LiveHost } from "./appends.ts";
-import {
-  type Client,
-  clientOf,
-  denialOf,
-  expel,
-  faultOf,
-  type Hello,
-  type Subscription,
-  say,
-  sayError,
-  wrongLog,
-} from "./clients.ts";
+import { type Client, clientOf, expel, type Hello, type Subscription, say, understand, wrongLog } from "./clients.ts";
 import { Shown } from "./shown.ts";
 
 /** Bytes that are sent, and subscriptions that are served, before others have a turn. */
 const turnBytes = 4_194_304;
-const turnServed = 256;
+const turnServed = 64;
 /** With more clients than these an append is answered before they are served. */
 const fewClients = 32;
-
 export class Live {
   /** Undefined until it is needed: an object that wakes for an append alone does not read its sockets' attachments. */
   #clients: Map<WebSocket, Client> | undefined;
@@ -76,16 +64,11 @@ export class Live {
     const { log } = this.host;
     if (client === undefined || log === undefined) return;
     const { recordBytesMax = limits.recordBytesMax, batchBytesMax = limits.batchBytesMax, ...spec } = log.spec;
-    const read = readMessage(text, { ...spec, recordBytesMax, batchBytesMax }, Date.now());
-    if (!read.ok) {
-      if ("id" in read) sayError(socket, read.refusal, read.id);
-      else this.#expel(socket, read.refusal);
-      return;
-    }
-    const fault = faultOf(client, read.value);
-    if (fault !== undefined) return void this.#expel(socket, fault);
-    const refusal = denialOf(client, read.value) ?? this.#obey(socket, client, read.value, log);
-    if (refusal !== undefined) sayError(socket, refusal, read.value.id);
+    readMessages(text, { ...spec, recordBytesMax, batchBytesMax }, Date.now(), (read) => {
+      const fault = understand(socket, client, read, (message) => this.#obey(socket, client, message, log));
+      if (fault !== undefined) this.#expel(socket, fault);
+      return fault === undefined;
+    });
   }
 
   /** Something was appended, or the partition was sealed. */

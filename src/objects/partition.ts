@@ -6,6 +6,7 @@ import type { Position } from "../log/read.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch, Spec } from "../log/spec.ts";
 import { objectSql } from "../platform/sql.ts";
+import type { Growing } from "./appends.ts";
 import { GroupCommit } from "./commit.ts";
 import { Followers } from "./followers.ts";
 import { Hibernating } from "./hibernating.ts";
@@ -16,9 +17,7 @@ import { delivery, type Env } from "./stubs.ts";
 import { Waiters } from "./waiters.ts";
 
 /** A batch, or one that is made when it is committed. */
-type Ask = Batch | { readonly batch: () => Batch };
-
-const noTerms: Terms = {};
+type Ask = Batch | Growing;
 
 /** One partition: the log's shell. It gathers appends, wakes readers, and holds no rule of its own. */
 export class Partition extends Hibernating<Env> implements PartitionRpc {
@@ -27,6 +26,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     (asks: readonly Ask[]) => this.#append(asks),
     () => this.ctx.storage.sync(),
     (ask) => ("bytes" in ask ? ask.bytes.length : 0),
+    (ask) => ("batch" in ask ? ask.count : 0),
   );
   readonly #waiters = new Waiters();
   readonly #followers: Followers;
@@ -53,10 +53,10 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     return this.#with((log) => ok(log.handOn(Date.now())));
   }
 
-  async append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms?: Terms): Promise<Appended> {
+  async append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms: Terms = {}): Promise<Appended> {
     const log = this.log;
     if (log === undefined || log.spec.version !== version) return this.#moved();
-    const answer = await this.commit.add({ bytes, hashes, terms: terms ?? noTerms });
+    const answer = await this.commit.add({ bytes, hashes, terms });
     if (!answer.ok) return answer.refusal.code === "sealed" ? this.#moved() : answer;
     const [run, ...others] = answer.value;
     return others.length === 0 && run.verdict === "appended" ? run.offset : answer;

@@ -187,6 +187,22 @@ describe("an append", () => {
     client.socket.close();
   });
 
+  test("may share a message with others, each on its line, up to one that is none", async () => {
+    const { open } = await fresh();
+    const client = await open();
+    const line = (id: number) => JSON.stringify({ type: "append", id, records: [{ data: id }] });
+    client.send(`${line(1)}\n${line(2)}\n\n${line(3)}\n`);
+    await client.until(() => client.answers.length, 3);
+    client.send(`${line(4)}\nnonsense\n${line(5)}`);
+    expect((await client.untilClosed()).code).toBe(1008);
+    const next = await open();
+    next.send({ type: "subscribe", id: 1, from: "earliest", credits: 10 });
+    expect((await next.untilRecords(4)).map(({ data }) => data)).toEqual([1, 2, 3, 4]);
+    await next.settled();
+    expect(next.records()).toHaveLength(4);
+    next.socket.close();
+  });
+
   test("by a producer is taken once, and out of order not at all", async () => {
     const { open } = await fresh();
     const client = await open();

@@ -4,11 +4,11 @@
  */
 import type { Refusal } from "../../../schemas/errors.ts";
 import type { Subscribe } from "../../../schemas/frames.ts";
-import { type Message, readMessage } from "../../intake/message.ts";
+import { type Message, readMessages } from "../../intake/message.ts";
 import { itemsOf } from "../../log/follow.ts";
 import { JsonWriter } from "../../log/json.ts";
 import { addressTo, recordsHeaderBytes, setUpToDate } from "../../log/message.ts";
-import { Client, denialOf, expel, faultOf, type Hello, say, sayError } from "../../objects/clients.ts";
+import { Client, expel, type Hello, say, sayError, understand } from "../../objects/clients.ts";
 import { recordsText } from "../../objects/shown.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Route } from "../lookup.ts";
@@ -66,19 +66,11 @@ export class Relay implements Sink {
       return;
     }
     const { config } = this.route.stream;
-    const read = readMessage(data, config, Date.now());
-    if (!read.ok) {
-      if ("id" in read) sayError(this.socket, read.refusal, read.id);
-      else this.#expel(read.refusal);
-      return;
-    }
-    const fault = faultOf(this.#client, read.value);
-    if (fault !== undefined) {
-      this.#expel(fault);
-      return;
-    }
-    const refusal = denialOf(this.#client, read.value) ?? this.#obey(read.value);
-    if (refusal !== undefined) sayError(this.socket, refusal, read.value.id);
+    readMessages(data, config, Date.now(), (read) => {
+      const fault = understand(this.socket, this.#client, read, (message) => this.#obey(message));
+      if (fault !== undefined) this.#expel(fault);
+      return fault === undefined;
+    });
   }
 
   #obey(message: Message): Refusal | undefined {
