@@ -50,7 +50,7 @@ interface PartitionStatus {
   lag: number;
   inFlight: number;
   deadLetters: number;
-  lanes: unknown[];
+  lanes: { retrying: number; parked: number; others: number };
   members: unknown[];
   paused?: { reason: string };
 }
@@ -85,14 +85,12 @@ function statusText(
     one.lag,
     one.inFlight,
     one.deadLetters,
-    countOf(one.lanes),
-    countOf(one.members),
+    one.lanes.retrying + one.lanes.parked + one.lanes.others,
+    one.members.length,
     one.paused === undefined ? "" : `paused: ${one.paused.reason}`,
   ]);
   return `${head}\n${table(columns, rows)}`;
 }
-
-const countOf = (some: unknown): number => (Array.isArray(some) ? some.length : Number(some ?? 0));
 
 export interface ConsumeArgs {
   command: readonly string[];

@@ -165,7 +165,7 @@ describe("groups", () => {
     ]);
     await expect
       .poll(async () => (await done(["groups", "status", name, "g"])).out, { timeout: 10_000 })
-      .toMatch(/^g {2}lag 2 .*\nPARTITION/);
+      .toMatch(/^g {2}lag 2 .*\nPARTITION.*\n +0 +0 +\d +2 +2 +0 +0 +0 +0\n/);
     await done(["groups", "seek", name, "g", "1"]);
     expect((await json(["groups", "status", name, "g"]))[0].lag).toBe(1);
     expect((await done(["groups", "pause", name, "g", "--reason", "lunch"])).out).toContain("paused");
