@@ -11,7 +11,7 @@ import type { Log } from "../log/log.ts";
 import type { Rec } from "../log/record.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch } from "../log/spec.ts";
-import { type Client, sayError } from "./clients.ts";
+import { type Client, post, sayError } from "./clients.ts";
 
 /** A batch that is made when its time has come; until then it may grow. */
 export interface Growing {
@@ -171,5 +171,5 @@ function runText(id: number, runs: readonly Run[], { spec }: Log): string {
 }
 
 function answers(socket: WebSocket, texts: readonly string[]): void {
-  socket.send(`{"type":"verdicts","answers":[${texts.join(",")}]}`);
+  post(socket, `{"type":"verdicts","answers":[${texts.join(",")}]}`);
 }

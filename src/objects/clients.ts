@@ -125,7 +125,16 @@ export function expel(socket: WebSocket, refusal: Refusal): void {
   socket.close(refusal.code === "body-too-large" ? 1009 : 1008, refusal.detail.slice(0, 100));
 }
 
-export const say = (socket: WebSocket, message: StreamMessage) => socket.send(JSON.stringify(message));
+/** A client that has gone meanwhile hears nothing, and takes nobody with it. */
+export function post(socket: WebSocket, message: string | Uint8Array): void {
+  try {
+    socket.send(message);
+  } catch {
+    // Its close is on its way to us.
+  }
+}
+
+export const say = (socket: WebSocket, message: StreamMessage) => post(socket, JSON.stringify(message));
 
 export function sayError(socket: WebSocket, { code, detail, facts }: Refusal, id?: number, fatal = false): void {
   const { retryable, clean } = errors[code];

@@ -9,6 +9,7 @@ import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { showDelivery } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
+import { post } from "./clients.ts";
 
 interface Member {
   readonly id: string;
@@ -103,7 +104,7 @@ export class Sockets {
           showDelivery(writer, one.item, core.state.spec, core.receipt(one), one.attempt);
         });
         writer.text("]}");
-        socket.send(new TextDecoder().decode(writer.take()));
+        post(socket, new TextDecoder().decode(writer.take()));
       }
     }
     this.#tellLost();
@@ -184,7 +185,7 @@ export class Sockets {
   }
 }
 
-const send = (socket: WebSocket, message: GroupMessage) => socket.send(JSON.stringify(message));
+const send = (socket: WebSocket, message: GroupMessage) => post(socket, JSON.stringify(message));
 
 function understand(text: string): MemberMessage | string {
   let value: unknown;

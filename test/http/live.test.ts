@@ -275,6 +275,23 @@ describe("an append", () => {
     client.socket.close();
   });
 
+  test("of one who has gone does not cost another's verdicts", async () => {
+    const { open } = await fresh();
+    const stays = await open();
+    for (let round = 0; round < 20; round++) {
+      const goes = await open();
+      for (let id = 1; id <= 50; id++) {
+        for (const one of [goes, stays]) {
+          one.send({ type: "append", id: round * 50 + id, records: [{ data: "x".repeat(200) }] });
+        }
+      }
+      goes.socket.close();
+    }
+    await stays.until(() => stays.answers.length, 1_000);
+    expect(stays.answers.map(({ id }) => id)).toEqual(upTo(1_000, 1));
+    stays.socket.close();
+  });
+
   test("is seen by those who follow, on the same socket too", async () => {
     const { open } = await fresh();
     const [a, b] = [await open(), await open("", ["millrace.v1.binary"])];

@@ -7,6 +7,7 @@ import { memberMessage } from "../../../schemas/frames.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { deliveriesOf } from "../../catalog/groups.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
+import { post } from "../../objects/clients.ts";
 import { deliveryObject, type Env } from "../../objects/stubs.ts";
 import { protocolOf, upgraded } from "../live/protocol.ts";
 import { problem } from "../problem.ts";
@@ -142,8 +143,8 @@ class Relay {
 
   #fromMember(data: unknown): void {
     if (data === "ping") {
-      this.client.send("pong");
-      for (const { socket } of this.#upstreams.values()) socket.send("ping");
+      post(this.client, "pong");
+      for (const { socket } of this.#upstreams.values()) post(socket, "ping");
       return;
     }
     const message = typeof data === "string" ? understand(data) : undefined;
@@ -160,7 +161,7 @@ class Relay {
     const { receipts, ...rest } = message;
     for (const [partition, some] of Map.groupBy(receipts, (one) => readReceipt(one)?.partition)) {
       const upstream = partition === undefined ? undefined : this.#upstreams.get(partition);
-      if (upstream !== undefined) upstream.socket.send(JSON.stringify({ ...rest, receipts: some }));
+      if (upstream !== undefined) post(upstream.socket, JSON.stringify({ ...rest, receipts: some }));
       else {
         const detail = "no such lease: the partition's socket was lost, and its leases with it";
         this.#say({ type: "refused", refused: some.map((receipt) => ({ receipt, code: "stale-lease", detail })) });
@@ -177,7 +178,7 @@ class Relay {
       return;
     }
     if (message.type !== "deliveries") {
-      this.client.send(data);
+      post(this.client, data);
       return;
     }
     upstream.credits -= message.deliveries!.length;
@@ -204,12 +205,12 @@ class Relay {
       const credits = share - upstream.credits;
       if (credits <= 0) continue;
       upstream.credits += credits;
-      upstream.socket.send(JSON.stringify({ type: "credit", credits }));
+      post(upstream.socket, JSON.stringify({ type: "credit", credits }));
     }
   }
 
   #say(message: object): void {
-    if (!this.#closed) this.client.send(JSON.stringify(message));
+    if (!this.#closed) post(this.client, JSON.stringify(message));
   }
 
   #fail(code: string, detail: string): void {

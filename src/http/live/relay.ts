@@ -8,7 +8,7 @@ import { type Message, readMessages } from "../../intake/message.ts";
 import { itemsOf } from "../../log/follow.ts";
 import { JsonWriter } from "../../log/json.ts";
 import { addressTo, recordsHeaderBytes, setUpToDate } from "../../log/message.ts";
-import { Client, expel, type Hello, say, sayError, understand } from "../../objects/clients.ts";
+import { Client, expel, type Hello, post, say, sayError, understand } from "../../objects/clients.ts";
 import { recordsText } from "../../objects/shown.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Route } from "../lookup.ts";
@@ -39,7 +39,7 @@ export class Relay implements Sink {
       namespace,
       stream.name,
       (answers) => {
-        if (!this.#closed) socket.send(JSON.stringify({ type: "verdicts", answers }));
+        if (!this.#closed) post(socket, JSON.stringify({ type: "verdicts", answers }));
       },
       (id, refusal) => this.#refuse(id, refusal),
     );
@@ -62,7 +62,7 @@ export class Relay implements Sink {
   #take(data: string | ArrayBuffer): void {
     if (this.#closed) return;
     if (data === "ping") {
-      this.socket.send("pong");
+      post(this.socket, "pong");
       return;
     }
     const { config } = this.route.stream;
@@ -97,11 +97,11 @@ export class Relay implements Sink {
     if (this.hello.binary) {
       addressTo(message, id);
       setUpToDate(message, upToDate);
-      this.socket.send(message);
+      post(this.socket, message);
     } else {
       const items = itemsOf(message.subarray(recordsHeaderBytes));
       const text = recordsText(this.#writer, { items, cost, upToDate }, cursor, partition);
-      this.socket.send(`{"type":"records","id":${id},${text}`);
+      post(this.socket, `{"type":"records","id":${id},${text}`);
     }
   }
 

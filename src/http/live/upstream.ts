@@ -2,7 +2,7 @@
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { limits } from "../../../schemas/limits.ts";
 import type { PartitionRange } from "../../../schemas/stream.ts";
-import type { Hello } from "../../objects/clients.ts";
+import { type Hello, post } from "../../objects/clients.ts";
 import { catalog, type Env, partitionObject } from "../../objects/stubs.ts";
 import { type Route, remember } from "../lookup.ts";
 import { thrown } from "../problem.ts";
@@ -58,7 +58,7 @@ export interface Upstream {
   nextId: number;
 }
 
-export const tell = ({ socket }: Upstream, message: object) => socket.send(JSON.stringify(message));
+export const tell = ({ socket }: Upstream, message: object) => post(socket, JSON.stringify(message));
 
 /** One socket for each partition, opened when it is first asked for. */
 export class Upstreams {
