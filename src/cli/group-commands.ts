@@ -1,6 +1,6 @@
 import type { GroupConfig } from "../client/index.ts";
 import { given, group, json, stream, type Yargs } from "./arguments.ts";
-import { connect } from "./config.ts";
+import { type Common, connect } from "./config.ts";
 import * as groups from "./groups.ts";
 import { print, Usage } from "./output.ts";
 
@@ -13,6 +13,12 @@ const groupFields = [
   "maxDeliveries",
   "deadLetterStream",
 ] as const;
+
+const ofGroup = (yargs: Yargs) => yargs.positional("stream", stream).positional("group", group);
+const ofLetters = (yargs: Yargs) =>
+  ofGroup(yargs).positional("letters", { type: "string", array: true }).option("all", { type: "boolean" });
+const target = (args: Common & { stream: string; group: string }) =>
+  connect(args).stream(args.stream).group(args.group);
 
 export const groupCommands = (yargs: Yargs) =>
   yargs
@@ -34,7 +40,7 @@ export const groupCommands = (yargs: Yargs) =>
           .option("config", { type: "string", describe: "Any further fields, as JSON." }),
       (args) =>
         groups.create(
-          connect(args).stream(args.stream).group(args.group),
+          target(args),
           {
             ...given<GroupConfig>(args, groupFields),
             ...(args.push === undefined ? {} : { push: { url: args.push } }),
@@ -57,7 +63,7 @@ export const groupCommands = (yargs: Yargs) =>
           .positional("stream", stream)
           .positional("group", group)
           .option("watch", { alias: "w", type: "boolean", default: false, describe: "Go on, once a second." }),
-      (args) => groups.status(connect(args).stream(args.stream).group(args.group), args.watch, args.json),
+      (args) => groups.status(target(args), args.watch, args.json),
     )
     .command(
       "consume <stream> <group>",
@@ -72,7 +78,7 @@ export const groupCommands = (yargs: Yargs) =>
           .option("data", { type: "boolean", describe: "Print the data only." })
           .example("$0 groups consume orders billing -- ./bill.sh", "data on its input; exit 0 acknowledges"),
       (args) =>
-        groups.consume(connect(args).stream(args.stream).group(args.group), {
+        groups.consume(target(args), {
           ...args,
           command: (args["--"] as string[] | undefined) ?? [],
         }),
@@ -89,69 +95,35 @@ export const groupCommands = (yargs: Yargs) =>
       async (args) => {
         const to = /^\d+$/.test(args.to) ? Number(args.to) : args.to;
         const options = args.partition === undefined ? {} : { partition: args.partition };
-        print(JSON.stringify(await connect(args).stream(args.stream).group(args.group).seek(to, options)));
+        print(JSON.stringify(await target(args).seek(to, options)));
       },
     )
     .command(
       "pause <stream> <group>",
       "Stop delivering",
       (yargs) => yargs.positional("stream", stream).positional("group", group).option("reason", { type: "string" }),
-      async (args) =>
-        groups.showInfo(await connect(args).stream(args.stream).group(args.group).pause(args.reason), args.json),
+      async (args) => groups.showInfo(await target(args).pause(args.reason), args.json),
     )
-    .command(
-      "resume <stream> <group>",
-      "Go on delivering",
-      (yargs) => yargs.positional("stream", stream).positional("group", group),
-      async (args) => groups.showInfo(await connect(args).stream(args.stream).group(args.group).resume(), args.json),
+    .command("resume <stream> <group>", "Go on delivering", ofGroup, async (args) =>
+      groups.showInfo(await target(args).resume(), args.json),
     )
-    .command(
-      "dead-letters <stream> <group>",
-      "List dead letters",
-      (yargs) => yargs.positional("stream", stream).positional("group", group),
-      (args) => groups.deadLetters(connect(args).stream(args.stream).group(args.group), args.json),
+    .command("dead-letters <stream> <group>", "List dead letters", ofGroup, (args) =>
+      groups.deadLetters(target(args), args.json),
     )
-    .command(
-      "redrive <stream> <group> [letters..]",
-      "Deliver dead letters again",
-      (yargs) =>
-        yargs
-          .positional("stream", stream)
-          .positional("group", group)
-          .positional("letters", { type: "string", array: true })
-          .option("all", { type: "boolean" }),
-      async (args) => {
-        const target = connect(args).stream(args.stream).group(args.group);
-        print(JSON.stringify(await target.redrive(chosen(args.letters as string[], args.all))));
-      },
+    .command("redrive <stream> <group> [letters..]", "Deliver dead letters again", ofLetters, async (args) =>
+      print(JSON.stringify(await target(args).redrive(chosen(args)))),
     )
-    .command(
-      "discard <stream> <group> [letters..]",
-      "Drop dead letters",
-      (yargs) =>
-        yargs
-          .positional("stream", stream)
-          .positional("group", group)
-          .positional("letters", { type: "string", array: true })
-          .option("all", { type: "boolean" }),
-      async (args) => {
-        const target = connect(args).stream(args.stream).group(args.group);
-        print(JSON.stringify(await target.discard(chosen(args.letters as string[], args.all))));
-      },
+    .command("discard <stream> <group> [letters..]", "Drop dead letters", ofLetters, async (args) =>
+      print(JSON.stringify(await target(args).discard(chosen(args)))),
     )
-    .command(
-      ["delete <stream> <group>", "rm <stream> <group>"],
-      "Delete a group",
-      (yargs) => yargs.positional("stream", stream).positional("group", group),
-      async (args) => {
-        await connect(args).stream(args.stream).group(args.group).delete();
-        print(`deleted ${args.group}`);
-      },
-    )
+    .command(["delete <stream> <group>", "rm <stream> <group>"], "Delete a group", ofGroup, async (args) => {
+      await target(args).delete();
+      print(`deleted ${args.group}`);
+    })
     .demandCommand(1, "say which: see millrace groups --help");
 
-function chosen(letters: readonly string[] | undefined, all: boolean | undefined): "all" | readonly string[] {
+function chosen({ letters, all }: { letters?: unknown; all?: boolean }): "all" | readonly string[] {
   if (all) return "all";
-  if (letters === undefined || letters.length === 0) throw new Usage("say which letters, or --all");
-  return letters;
+  if (!Array.isArray(letters) || letters.length === 0) throw new Usage("say which letters, or --all");
+  return letters as string[];
 }

@@ -66,13 +66,8 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     return this.#progress.cursor;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<StoredRecord<Data>, void, undefined> {
-    for await (const records of this.batches()) {
-      for (const record of records) {
-        this.#progress.given();
-        yield record;
-      }
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<StoredRecord<Data>, void, undefined> {
+    return this.#progress.each(this.batches());
   }
 
   /** The same, as many at a time as came together. */

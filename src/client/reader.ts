@@ -40,13 +40,8 @@ export class Reader<Data = unknown> implements AsyncIterable<StoredRecord<Data>>
     return this.#progress.cursor;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<StoredRecord<Data>, void, undefined> {
-    for await (const records of this.batches()) {
-      for (const record of records) {
-        this.#progress.given();
-        yield record;
-      }
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<StoredRecord<Data>, void, undefined> {
+    return this.#progress.each(this.batches());
   }
 
   /** The same, as many at a time as were fetched together. */
@@ -91,8 +86,14 @@ export class Progress {
     this.#given = 0;
   }
 
-  given(): void {
-    this.#given++;
+  /** The records of batches, one by one. */
+  async *each<Data>(batches: AsyncIterable<StoredRecord<Data>[]>): AsyncGenerator<StoredRecord<Data>, void, undefined> {
+    for await (const records of batches) {
+      for (const record of records) {
+        this.#given++;
+        yield record;
+      }
+    }
   }
 
   /** Goes on after the record that was given last: in each partition at the first one that was not. */
