@@ -186,14 +186,12 @@ test("a file of 100 MB, with a death in the middle, in order", async () => {
   let next = 0;
   // One partition at a time: a merged read of a million records would take its time.
   for (const partition of [0, 1]) {
-    for await (const batch of stream.follow({ from: "earliest", partition, window: 10_000 }).batches()) {
+    for await (const batch of stream.read({ partition, pageSize: 10_000 }).batches()) {
       for (const { data } of batch) {
         if ((data as { n: number }).n !== next) throw new Error(`expected ${next}, got ${(data as { n: number }).n}`);
         next++;
       }
-      if (next === total) break;
     }
-    if (next > 0) break;
   }
   expect(next).toBe(total);
 });
