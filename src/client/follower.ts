@@ -23,7 +23,7 @@ export interface FollowOptions {
   filter?: Filter;
   /** Ends it: the iteration throws the signal's reason. */
   signal?: AbortSignal;
-  /** Credits: records on their way to a reader who is busy. A large record counts once for each KiB. Default 1 000. */
+  /** Credits: records on their way to a reader who is busy. A large record counts once for each KiB. Default 1 000, at most 10 000. */
   window?: number;
   /** Told of records that were trimmed before they were read. By default they are passed over. */
   onLost?: (lost: readonly Lost[]) => void;
@@ -38,6 +38,7 @@ interface Batch<Data> {
 }
 
 const subscription = 1;
+const creditsMax = 10_000;
 const waitSeconds = 25;
 
 /**
@@ -50,6 +51,9 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
   readonly #progress = new Progress();
   /** Where to connect again: behind all that has arrived. */
   #next: From;
+  /** Credits of the socket that are to be given back. */
+  #owed = 0;
+  readonly #window: number;
   readonly #backoff: Backoff;
 
   constructor(
@@ -58,6 +62,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     readonly options: FollowOptions,
   ) {
     this.#next = options.from ?? "latest";
+    this.#window = Math.min(options.window ?? 1_000, creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: Number.POSITIVE_INFINITY });
   }
 
@@ -94,7 +99,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     if (this.options.transport === "http") return yield* this.#byHttp();
     const inbox: StreamMessage[] = [];
     let wake = () => {};
-    const { partition, filter, signal, window = 1_000 } = this.options;
+    const { partition, filter, signal } = this.options;
     const path = `${this.path}/live${partition === undefined ? "" : `?partition=${partition}`}`;
     const link = await Link.open(
       this.http,
@@ -114,7 +119,8 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     });
     const stop = () => wake();
     signal?.addEventListener("abort", stop);
-    const terms = { from: this.#next, credits: window, ...(filter && { filter }) };
+    this.#owed = 0;
+    const terms = { from: this.#next, credits: this.#window, ...(filter && { filter }) };
     link.send({ type: "subscribe", id: subscription, ...terms });
     try {
       for (;;) {
@@ -138,7 +144,11 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     if (message.type === "records") {
       this.#next = message.cursor;
       yield message as Batch<Data>;
-      link.send({ type: "credit", id: subscription, credits: Math.min(message.cost, 10_000) });
+      // In lumps: credits that trickle would be answered by ever smaller messages.
+      this.#owed += message.cost;
+      if (this.#owed * 4 < this.#window) return;
+      link.send({ type: "credit", id: subscription, credits: Math.min(this.#owed, creditsMax) });
+      this.#owed = 0;
     } else if (message.type === "heartbeat") {
       this.#next = message.cursor;
       yield { records: [], cursor: message.cursor, upToDate: message.upToDate };
