@@ -1,4 +1,4 @@
-import { app } from "./http/app.ts";
+import { serve } from "./http/cors.ts";
 import type { Env } from "./objects/stubs.ts";
 
 export { Catalog } from "./objects/catalog.ts";
@@ -6,4 +6,4 @@ export { Delivery } from "./objects/delivery.ts";
 export { Partition } from "./objects/partition.ts";
 export { MillraceApi } from "./worker-api.ts";
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export default { fetch: serve } satisfies ExportedHandler<Env>;

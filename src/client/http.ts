@@ -69,13 +69,12 @@ export class Http {
     const { fetch = globalThis.fetch } = this.options;
     const bytes = body instanceof Uint8Array;
     const [name, secret] = await this.credentials();
-    const parameters = { ...query, ...(name === "ticket" ? { ticket: secret } : {}) };
     let response: Response;
     try {
-      response = await fetch(this.base + path + queryText(parameters), {
+      response = await fetch(this.base + path + queryText(query), {
         method,
         headers: {
-          ...(name === "token" ? { authorization: `Bearer ${secret}` } : {}),
+          ...(name === undefined ? {} : { authorization: `Bearer ${secret}` }),
           ...(body === undefined || bytes ? {} : { "content-type": jsonType }),
           ...headers,
         },

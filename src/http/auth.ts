@@ -1,7 +1,7 @@
 /**
  * Who asks, and what they may do. The root token may do everything; a ticket is for one stream and a short time, for
- * those who should not hold a token: browsers. A WebSocket from a browser has no headers of its own, so that either may
- * come as a subprotocol; only a ticket may stand in a URL, which ends up in logs.
+ * those who should not hold a token: browsers. Either goes where a bearer's token goes. A WebSocket from a browser has no
+ * headers of its own, so that either may come as a subprotocol; only a ticket may stand in a URL, which ends up in logs.
  */
 import { jwtVerify, SignJWT } from "jose";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
@@ -43,8 +43,11 @@ export function authenticate(request: Request, env: Env): Result<Principal> | Pr
   const { headers } = request;
   const header = headers.get("authorization");
   if (header !== null) {
-    if (/^bearer /i.test(header) && same(header.slice("bearer ".length), expected)) return ok(root);
-    return refuse("unauthorized", "the token is not valid");
+    const given = /^bearer /i.test(header) ? header.slice("bearer ".length) : "";
+    if (same(given, expected)) return ok(root);
+    return given.split(".").length === 3
+      ? readTicket(given, expected)
+      : refuse("unauthorized", "the token is not valid");
   }
   const protocols = protocolsOf(headers);
   const token = protocols.find((one) => one.startsWith(tokenProtocol));

@@ -472,6 +472,11 @@ describe("who may connect", () => {
     expect((await get(`${stream}/records`, "POST")).status).toBe(403);
     expect((await get(stream, "DELETE")).status).toBe(403);
     expect((await get("/v1")).status).toBe(403);
+    const asBearer = (path: string, method = "GET") =>
+      fetch(millrace.url + path, { method, headers: { authorization: `Bearer ${ticket}` } });
+    expect((await asBearer(`${stream}/records`)).status).toBe(200);
+    expect((await asBearer(`${stream}/records`, "POST")).status).toBe(403);
+    expect((await asBearer("/v1")).status).toBe(403);
     expect((await get(`${stream}/tickets`, "POST")).status).toBe(403);
   });
 

@@ -1,5 +1,10 @@
 /** The live page in a real Chromium: what somebody sees who opens the service in a browser. */
+import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { resolve } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../scripts/workerd.ts";
@@ -98,6 +103,42 @@ describe.skipIf(skip)("the page", () => {
     await page.reload();
     await expect.poll(() => page.isVisible("text=made-here")).toBe(true);
     await page.close();
+  });
+
+  test("of another origin follows by socket, by events and by long-poll, with a ticket", async () => {
+    const stream = client.stream("elsewhere");
+    await stream.put();
+    await stream.append({ data: "seen" });
+    const { ticket } = await stream.ticket(["read"]);
+    // A page of its own origin, with the library as the package has it.
+    const script = `
+      import { Millrace } from "./client.js";
+      const [url, ticket] = ${JSON.stringify([millrace.url, ticket])};
+      const seen = [];
+      for (const transport of ["socket", "http"]) {
+        const stream = new Millrace({ url, ticket }).stream("elsewhere");
+        for await (const { data } of stream.follow({ from: "earliest", transport })) {
+          seen.push(data);
+          break;
+        }
+      }
+      const events = new EventSource(url + "/v1/default/streams/elsewhere/records?ticket=" + ticket);
+      seen.push(await new Promise((done) => { events.onmessage = ({ data }) => done(JSON.parse(data).data); }));
+      document.title = JSON.stringify(seen);`;
+    const files = new Map([
+      ["/", ["text/html", `<script type="module">${script}</script>`]],
+      ["/client.js", ["text/javascript", await readFile(resolve(import.meta.dirname, "../../dist/client.js"), "utf8")]],
+    ]);
+    const shop = createServer((request, response) => {
+      const [contentType, body] = files.get(request.url ?? "") ?? ["text/plain", ""];
+      response.writeHead(200, { "content-type": contentType }).end(body);
+    }).listen(0, "127.0.0.1");
+    await once(shop, "listening");
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${(shop.address() as AddressInfo).port}/`);
+    await expect.poll(() => page.title(), { timeout: 15_000 }).toBe('["seen","seen","seen"]');
+    await page.close();
+    shop.close();
   });
 
   test("goes on by itself when the service was away", async () => {

@@ -1,0 +1,36 @@
+/**
+ * Pages of other origins may ask: nobody is known by a cookie here, so that a page can do no more than the token or ticket
+ * that it was given.
+ */
+import type { Env } from "../objects/stubs.ts";
+import { app } from "./app.ts";
+
+const daySeconds = "86400";
+
+const ofPreflight = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE",
+  "access-control-allow-headers":
+    "authorization, content-type, content-encoding, accept, last-event-id, if-none-match, producer-id, producer-epoch, producer-seq",
+  "access-control-max-age": daySeconds,
+};
+const exposed =
+  "millrace-cursor, millrace-head, millrace-next, millrace-tail, millrace-up-to-date, link, etag, retry-after, allow";
+
+/** The Worker's entry. A request without an origin, which is none of a browser's, pays nothing. */
+export function serve(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> {
+  if (!request.headers.has("origin")) return app.fetch(request, env, ctx);
+  if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) {
+    return new Response(null, { status: 204, headers: ofPreflight });
+  }
+  return answerPage(request, env, ctx);
+}
+
+async function answerPage(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
+  const response = await app.fetch(request, env, ctx);
+  // A socket has no such rules.
+  if (response.webSocket !== null) return response;
+  response.headers.set("access-control-allow-origin", "*");
+  response.headers.set("access-control-expose-headers", exposed);
+  return response;
+}

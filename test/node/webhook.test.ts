@@ -1,0 +1,51 @@
+/** The client's check of a webhook, against the signer of Standard Webhooks. */
+import { Webhook } from "standardwebhooks";
+import { describe, expect, test } from "vitest";
+import { verifyWebhook } from "../../src/client/index.ts";
+
+const secret = () => `whsec_${Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64")}`;
+const [one, other] = [secret(), secret()];
+const body = '{"total":42,"name":"café"}';
+
+function signed(by: string, at = new Date(), id = "msg_1"): Record<string, string> {
+  return {
+    "webhook-id": id,
+    "webhook-timestamp": String(Math.floor(at.getTime() / 1_000)),
+    "webhook-signature": new Webhook(by).sign(id, at, body),
+  };
+}
+
+describe("a webhook", () => {
+  test("is genuine by its secret, by one of several, in headers of either kind, as text or as bytes", async () => {
+    await verifyWebhook(one, signed(one), body);
+    await verifyWebhook([other, one], new Headers(signed(one)), new TextEncoder().encode(body));
+    const both = signed(one);
+    both["webhook-signature"] = `v1a,unknown ${signed(other)["webhook-signature"]} ${both["webhook-signature"]}`;
+    await verifyWebhook(one, both, body);
+  });
+
+  test.each<[string, () => Promise<void>, RegExp]>([
+    ["of another secret", () => verifyWebhook(other, signed(one), body), /no signature fits/],
+    ["whose body was changed", () => verifyWebhook(one, signed(one), `${body} `), /no signature fits/],
+    ["with another's id", () => verifyWebhook(one, { ...signed(one), "webhook-id": "msg_2" }, body), /no signature/],
+    ["of long ago", () => verifyWebhook(one, signed(one, new Date(Date.now() - 301_000)), body), /time/],
+    ["of the future", () => verifyWebhook(one, signed(one, new Date(Date.now() + 301_000)), body), /time/],
+    ["whose time is none", () => verifyWebhook(one, { ...signed(one), "webhook-timestamp": "soon" }, body), /time/],
+    ["without a signature", () => verifyWebhook(one, {}, body), /missing/],
+    [
+      "with a broken signature",
+      () => verifyWebhook(one, { ...signed(one), "webhook-signature": "v1,%%" }, body),
+      /no sig/,
+    ],
+  ])("%s is refused", async (_, check, why) => {
+    await expect(check()).rejects.toThrow(why);
+  });
+
+  test("may be as old as its receiver allows", async () => {
+    const old = signed(one, new Date(Date.now() - 3_000_000));
+    await verifyWebhook(one, old, body, { toleranceSeconds: 4_000 });
+    await expect(verifyWebhook(one, old, body, { toleranceSeconds: 2_000 })).rejects.toMatchObject({
+      code: "unauthorized",
+    });
+  });
+});
