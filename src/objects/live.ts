@@ -20,7 +20,7 @@ const turnServed = 64;
 /** With more clients than these an append is answered before they are served. */
 const fewClients = 32;
 export class Live {
-  /** Undefined until it is needed: an object that wakes for an append alone does not read its sockets' attachments. */
+  /** Undefined after a sleep, until something is to be sent: then it is read from the sockets' attachments. */
   #clients: Map<WebSocket, Client> | undefined;
   readonly #appends: Appends;
   #running = false;
