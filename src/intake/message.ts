@@ -76,11 +76,27 @@ function readText(text: string, config: IntakeConfig, now: number): Result<Messa
 function canonical(value: unknown, text: string, config: IntakeConfig, now: number): Result<Rec[]> | undefined {
   const data = (value as { data?: unknown } | null)?.data;
   if (data === undefined) return undefined;
-  const printed = JSON.stringify(data);
-  // A name that stands twice is told by its second place, which is the one that JSON.parse takes.
-  if (!text.endsWith(`"data":${printed}}]}`)) return undefined;
+  const printed = typeof data === "string" ? lastString(text, data) : lastValue(text, data);
+  if (printed === undefined) return undefined;
   const record = toRecord(value, encodeText(printed), config, now, "records.0");
   return record.ok ? ok([record.value]) : record;
+}
+
+/**
+ * The text of data that are a string, where it is the last thing in a message and has no escapes: it is then as long as the
+ * string and its quotes, and with anything more beside it, it would be longer.
+ */
+function lastString(text: string, data: string): string | undefined {
+  const at = text.indexOf('"data":"');
+  if (at < 0 || !text.endsWith('"}]}')) return undefined;
+  const printed = text.slice(at + '"data":'.length, -"}]}".length);
+  return printed.length === data.length + 2 ? printed : undefined;
+}
+
+/** The text of other data. A name that stands twice is told by its second place, which is the one that JSON.parse takes. */
+function lastValue(text: string, data: unknown): string | undefined {
+  const printed = JSON.stringify(data);
+  return text.endsWith(`"data":${printed}}]}`) ? printed : undefined;
 }
 
 /** An append that asks for nothing besides is passed without the schema's cost. */
