@@ -1,4 +1,5 @@
 /** The forwarder over rotations, a service that is away, and its own death: no line lost, none twice. */
+import { once } from "node:events";
 import {
   appendFileSync,
   copyFileSync,
@@ -9,6 +10,8 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -145,6 +148,56 @@ test("over its own death, again and again, while a file grows and is rotated", a
   }
   await until(numbers(total), 60_000);
   await kill(forwarder);
+});
+
+/** A line to the service that breaks at a moment of our choice: appends arrive, or do not, and are never answered. */
+async function brokenLine(arrives: boolean): Promise<{ url: string; broken: Promise<void>; close(): void }> {
+  let broke = () => {};
+  const broken = new Promise<void>((resolve) => {
+    broke = resolve;
+  });
+  const server = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part);
+    const append = request.method === "POST";
+    if (append && !arrives) return broke();
+    const answer = await fetch(running.url + request.url, {
+      method: request.method as string,
+      headers: Object.fromEntries(
+        Object.entries(request.headers).filter(([name]) => /^(authorization|content-|producer-)/.test(name)),
+      ) as Record<string, string>,
+      ...(append ? { body: Buffer.concat(parts) } : {}),
+    });
+    const text = await answer.text();
+    if (append) return broke();
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(text);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, broken, close };
+}
+
+test.each([
+  ["after an append that nobody answered", true],
+  ["before an append arrived", false],
+])("over its own death %s", async (_, arrives) => {
+  write("a.log", numbers(100));
+  const line = await brokenLine(arrives);
+  const forwarder = forward(["a.log"], ["--url", line.url]);
+  await line.broken;
+  await kill(forwarder);
+  line.close();
+  expect(await appended()).toHaveLength(arrives ? 100 : 0);
+  // What is there by now does not change the batch that was on its way.
+  write("a.log", numbers(20, 100));
+  const next = forward(["a.log"]);
+  await until(numbers(120));
+  await pause(500);
+  expect(await appended()).toEqual(numbers(120));
+  await kill(next);
 });
 
 test("over a service that is away, and comes back after some seconds", async () => {
