@@ -175,7 +175,7 @@ export class Live {
       if (portion.items.length > 0) {
         sub.current = portion.upToDate;
         sub.said = sub.next;
-        const sent = shown.send(socket, client, id, portion, cursor(), partition);
+        const sent = shown.send(socket, client, id, portion, cursor, partition);
         client.keep(socket);
         return sent;
       }

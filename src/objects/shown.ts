@@ -8,6 +8,9 @@ import type { Client, Subscription } from "./clients.ts";
 interface Made {
   readonly portion: Portion;
   json?: string;
+  /** The message as it was sent last, and to which subscription. */
+  text?: string;
+  id?: number;
   frames?: Uint8Array;
 }
 
@@ -30,7 +33,14 @@ export class Shown {
   }
 
   /** Sends the portion that was asked for last; answers how many bytes it took. */
-  send(socket: WebSocket, client: Client, id: Following["id"], portion: Portion, cursor: string, partition: number) {
+  send(
+    socket: WebSocket,
+    client: Client,
+    id: Following["id"],
+    portion: Portion,
+    cursor: () => string,
+    partition: number,
+  ): number {
     const made = this.#last as Made;
     if (client.hello.binary) {
       made.frames ??= recordsMessage({ ...portion, partition }, framesOf(portion.items));
@@ -39,8 +49,13 @@ export class Shown {
       socket.send(message);
       return message.length;
     }
-    made.json ??= recordsText(this.#writer, portion, cursor, partition);
-    socket.send(`{"type":"records","id":${id},${made.json}`);
+    made.json ??= recordsText(this.#writer, portion, cursor(), partition);
+    // Most clients have one subscription, of the same number.
+    if (made.text === undefined || made.id !== id) {
+      made.id = id;
+      made.text = `{"type":"records","id":${id},${made.json}`;
+    }
+    socket.send(made.text);
     return made.json.length;
   }
 
