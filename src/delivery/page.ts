@@ -1,8 +1,8 @@
 /** The records of a page of the log, as a group wants them. */
-import { type Filter, matches } from "../log/filter.ts";
-import { flags, readHeaders } from "../log/frame.ts";
+import type { Filter } from "../log/filter.ts";
+import { eachItem } from "../log/items.ts";
 import type { Piece } from "../log/read.ts";
-import { decodeRecord, eachPlaced, keyOf } from "../log/record.ts";
+import { keyOf } from "../log/record.ts";
 import { type Holding, type Item, newItem } from "./item.ts";
 
 /** What a page of the log holds for a group: its records, and what could not be read. */
@@ -29,19 +29,12 @@ export function itemsOf(
       damaged.push({ from: piece.damaged.from, to: piece.damaged.to });
       continue;
     }
-    const frames = readHeaders(piece.body);
-    if (!frames.ok) continue;
     const holding: Holding = { bytes: piece.body.length, items: 0 };
     bytes += piece.body.length;
-    for (const frame of frames.value) {
-      const checked = (frame.flags & flags.checked) !== 0;
-      eachPlaced(frame, (at, end, offset, timestamp) => {
-        if (offset < from || offset >= to) return;
-        if (filter !== undefined && !matches(filter, decodeRecord(frame.bytes, at, end))) return;
-        const key = byKey ? keyOf(frame.bytes, at, end) : undefined;
-        items.push(newItem({ offset, timestamp, key, bytes: frame.bytes, from: at, to: end, checked }, holding));
-      });
-    }
+    eachItem(piece.body, { from, to, filter }, ({ bytes, from, to, offset, timestamp, checked }) => {
+      const key = byKey ? keyOf(bytes, from, to) : undefined;
+      items.push(newItem({ offset, timestamp, key, bytes, from, to, checked }, holding));
+    });
   }
   return { items, bytes, damaged };
 }

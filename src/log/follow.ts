@@ -8,11 +8,12 @@
  * bytes.
  */
 import type { Result } from "../../schemas/errors.ts";
-import { type Filter, matches } from "./filter.ts";
-import { flags, readHeaders, stampFrame } from "./frame.ts";
+import type { Filter } from "./filter.ts";
+import { flags, stampFrame } from "./frame.ts";
+import { eachItem } from "./items.ts";
 import type { Item } from "./json.ts";
 import type { Page, Position, ReadTerms } from "./read.ts";
-import { bits, decodeRecord, eachPlaced, FrameWriter } from "./record.ts";
+import { bits, FrameWriter } from "./record.ts";
 
 /** What a follower needs of a log. */
 export interface Followable {
@@ -77,22 +78,16 @@ function portion(page: Page, from: number, credits: number, filter: Filter | und
       holes.push({ from, to, why: reason });
       continue;
     }
-    // The log has checked what it hands out.
-    const frames = readHeaders(piece.body);
-    for (const frame of frames.ok ? frames.value : []) {
-      const checked = (frame.flags & flags.checked) !== 0;
-      eachPlaced(frame, (start, end, offset, timestamp) => {
-        if (stop !== undefined || offset < page.from || offset >= page.to) return;
-        if (filter !== undefined && !matches(filter, decodeRecord(frame.bytes, start, end))) return;
-        const one = Math.max(1, Math.ceil((end - start) / creditBytes));
-        if (cost > 0 && cost + one > credits) {
-          stop = offset;
-          return;
-        }
-        cost += one;
-        items.push({ bytes: frame.bytes, from: start, to: end, offset, timestamp, checked });
-      });
-    }
+    eachItem(piece.body, { from: page.from, to: page.to, filter }, (item) => {
+      if (stop !== undefined) return;
+      const one = Math.max(1, Math.ceil((item.to - item.from) / creditBytes));
+      if (cost > 0 && cost + one > credits) {
+        stop = item.offset;
+        return;
+      }
+      cost += one;
+      items.push(item);
+    });
   }
   const next = stop ?? page.to;
   return { from, next, cost, items, holes, upToDate: stop === undefined && page.upToDate };
@@ -124,16 +119,10 @@ export function framesOf(items: readonly Item[]): Uint8Array[] {
   return frames;
 }
 
-/** The records of frames that this house has made. */
+/** The records of such frames. */
 export function itemsOf(body: Uint8Array): Item[] {
   const items: Item[] = [];
-  const frames = readHeaders(body);
-  for (const frame of frames.ok ? frames.value : []) {
-    const checked = (frame.flags & flags.checked) !== 0;
-    eachPlaced(frame, (from, to, offset, timestamp) => {
-      items.push({ bytes: frame.bytes, from, to, offset, timestamp, checked });
-    });
-  }
+  eachItem(body, { from: 0, to: Number.POSITIVE_INFINITY }, (item) => items.push(item));
   return items;
 }
 

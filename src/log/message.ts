@@ -11,6 +11,8 @@
  *                                          16  8  where to go on in it, as a float
  *                                          24     frames
  */
+import { concat } from "../lib/bytes.ts";
+
 export const kinds = { append: 1, records: 2 } as const;
 export const appendHeaderBytes = 8;
 export const recordsHeaderBytes = 24;
@@ -25,7 +27,7 @@ export interface RecordsHeader {
 
 /** A message of records, to which an id is given when it is sent. */
 export function recordsMessage(header: Omit<RecordsHeader, "id">, frames: readonly Uint8Array[]): Uint8Array {
-  const message = joined(recordsHeaderBytes, frames);
+  const message = concat([new Uint8Array(recordsHeaderBytes), ...frames]);
   const view = viewOf(message);
   message[0] = kinds.records;
   message[1] = header.upToDate ? 1 : 0;
@@ -54,25 +56,4 @@ export function readRecordsHeader(message: Uint8Array): RecordsHeader | undefine
   };
 }
 
-/** `terms` are JSON, or nothing. */
-export function appendMessage(id: number, terms: Uint8Array, frames: readonly Uint8Array[]): Uint8Array {
-  const message = joined(appendHeaderBytes + terms.length, frames);
-  const view = viewOf(message);
-  message[0] = kinds.append;
-  view.setUint16(2, terms.length, true);
-  view.setUint32(4, id, true);
-  message.set(terms, appendHeaderBytes);
-  return message;
-}
-
 const viewOf = (message: Uint8Array) => new DataView(message.buffer, message.byteOffset, message.byteLength);
-
-function joined(from: number, parts: readonly Uint8Array[]): Uint8Array {
-  const message = new Uint8Array(parts.reduce((sum, part) => sum + part.length, from));
-  let at = from;
-  for (const part of parts) {
-    message.set(part, at);
-    at += part.length;
-  }
-  return message;
-}

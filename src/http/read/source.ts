@@ -1,11 +1,10 @@
 /** One partition as a merged read sees it: pages fetched as they are needed, and the next record of them. */
 import type { Result } from "../../../schemas/errors.ts";
 import { ok } from "../../../schemas/errors.ts";
-import { type Filter, matches } from "../../log/filter.ts";
-import { flags, readHeaders } from "../../log/frame.ts";
+import type { Filter } from "../../log/filter.ts";
+import { eachItem } from "../../log/items.ts";
 import type { Item } from "../../log/json.ts";
 import type { Position } from "../../log/read.ts";
-import { decodeRecord, eachPlaced } from "../../log/record.ts";
 import type { PageAnswer, ReadCall } from "../../objects/rpc.ts";
 
 export interface Damaged {
@@ -100,18 +99,8 @@ function entriesOf(page: PageAnswer, filter: Filter | undefined, backward: boole
       entries.push({ damaged: piece.damaged, offset: piece.damaged.from, timestamp: 0 });
       continue;
     }
-    // The partition has checked the bytes that it hands out.
-    const frames = readHeaders(piece.body);
-    if (!frames.ok) continue;
     const start = entries.length;
-    for (const frame of frames.value) {
-      const checked = (frame.flags & flags.checked) !== 0;
-      eachPlaced(frame, (from, to, offset, timestamp) => {
-        if (offset < page.from || offset >= page.to) return;
-        if (filter !== undefined && !matches(filter, decodeRecord(frame.bytes, from, to))) return;
-        entries.push({ bytes: frame.bytes, from, to, offset, timestamp, checked });
-      });
-    }
+    eachItem(piece.body, { from: page.from, to: page.to, filter }, (item) => entries.push(item));
     if (backward) entries.push(...entries.splice(start).reverse());
   }
   return entries;
