@@ -2,7 +2,7 @@
 import { type ErrorCode, errors, ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { type AppendQuery, appendQuery, producerTerms } from "../../schemas/record.ts";
 import { routeHash } from "../catalog/map.ts";
-import { batchOf, type Checked, media, rulesOf, takeIn } from "../intake/intake.ts";
+import { batchOf, type Checked, media, notOneKey, ofOneKey, rulesOf, takeIn } from "../intake/intake.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { check } from "../lib/check.ts";
 import { murmur3 } from "../lib/hash.ts";
@@ -107,12 +107,7 @@ export class Append {
         );
       }
     }
-    if (this.terms.expectedKeyOffset !== undefined) {
-      const [first] = frames[0].keys;
-      if (first < 0 || !frames.every(({ keys }) => keys.every((key) => key === first))) {
-        return refuse("bad-key", "expectedKeyOffset is about one key: send records of that key only");
-      }
-    }
+    if (this.terms.expectedKeyOffset !== undefined && !ofOneKey(frames)) return { ok: false, refusal: notOneKey };
     return groups;
   }
 

@@ -3,6 +3,7 @@
  * verdicts are given back to each in the order in which they came.
  */
 import { ok, type Result } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
 import { assert } from "../lib/assert.ts";
 import { FrameWriter, type Rec, recordBytes } from "../log/record.ts";
 import { addRun, type Run } from "../log/sequence.ts";
@@ -28,6 +29,11 @@ export class Gathering<Sender> {
   count = 0;
 
   constructor(readonly config: IntakeConfig) {}
+
+  /** True where there is room for so many more: a batch has no more records. */
+  fits(records: readonly Rec[]): boolean {
+    return this.count + records.length <= limits.batchRecordsMax;
+  }
 
   /** Adds an append whose records have `bytes`; see `sizeOf`. */
   add(sender: Sender, id: number, records: readonly Rec[], bytes: number): void {

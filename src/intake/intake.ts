@@ -172,6 +172,17 @@ function inspectAll(frames: readonly Frame[], checked: number, config: IntakeCon
   return ok(all);
 }
 
+/** True where every record has the same key: what a condition on a key's last record is about. */
+export function ofOneKey(frames: readonly Checked[]): boolean {
+  const [first] = frames[0].keys;
+  return first >= 0 && frames.every(({ keys }) => keys.every((key) => key === first));
+}
+
+export const notOneKey: Refusal = {
+  code: "bad-key",
+  detail: "expectedKeyOffset is about one key: send records of that key only",
+};
+
 /** The frames as they travel to the partition. What came in as one body goes on as it is. */
 export function batchOf(frames: readonly Checked[]): Omit<Batch, "terms"> {
   const [first] = frames;

@@ -1,8 +1,9 @@
 /** Appends that come by socket: small ones are gathered into the commit that is next, and answered together. */
 import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { hashSpace } from "../catalog/map.ts";
 import { Gathering, sizeOf } from "../intake/gathering.ts";
-import { batchOf, type Checked, pack } from "../intake/intake.ts";
+import { batchOf, type Checked, notOneKey, ofOneKey, pack } from "../intake/intake.ts";
 import type { MessageAppend, MessageTerms } from "../intake/message.ts";
 import type { IntakeConfig } from "../intake/record.ts";
 import { encodeText } from "../lib/bytes.ts";
@@ -11,7 +12,8 @@ import type { Log } from "../log/log.ts";
 import type { Rec } from "../log/record.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch } from "../log/spec.ts";
-import { type Client, post, sayError } from "./clients.ts";
+import { type Client, sayError } from "./clients.ts";
+import { post } from "./socket.ts";
 
 /** A batch that is made when its time has come; until then it may grow. */
 export interface Growing {
@@ -40,13 +42,15 @@ export class Appends {
     const { id, terms } = message;
     const config = { recordBytesMax: limits.recordBytesMax, ...log.spec };
     if ("records" in message && terms === undefined) {
-      return strayOf(client, message.records, log) ?? this.#gather(socket, id, message.records, config);
+      return (
+        strayOf(client, () => message.records.map(hashOf), log) ?? this.#gather(socket, id, message.records, config)
+      );
     }
     const packed = "frames" in message ? ok(message.frames) : pack(message.records, config, Date.now());
     if (!packed.ok) return packed.refusal;
     const frames = packed.value;
-    const hashes = frames.flatMap(({ keys }) => [...keys]);
-    const refusal = strayHash(client, hashes, log) ?? contradiction(frames, terms, log);
+    const refusal =
+      strayOf(client, () => frames.flatMap(({ keys }) => [...keys]), log) ?? contradiction(frames, terms, log);
     if (refusal !== undefined) return refusal;
     // What comes after it must be committed after it.
     this.#open = undefined;
@@ -65,9 +69,8 @@ export class Appends {
       const detail = "more is waiting to be written than the partition may hold; try again in a moment";
       return { code: "overloaded", detail };
     }
-    const room = limits.batchRecordsMax - records.length;
     // One that is begun has something in it.
-    const gathering = this.#open !== undefined && this.#open.count <= room ? this.#open : this.#begin(config);
+    const gathering = this.#open?.fits(records) ? this.#open : this.#begin(config);
     gathering.add(socket, id, records, bytes.value);
     this.#pending += bytes.value;
     return undefined;
@@ -121,19 +124,12 @@ export class Appends {
   }
 }
 
-/** Why a key does not belong here, if one does not. */
-function strayOf(client: Client, records: readonly Rec[], log: Log): Refusal | undefined {
-  if (ownsAll(client)) return undefined;
-  const hashes = records.map(({ key }) => (key === undefined ? -1 : murmur3(encodeText(key))));
-  return strayHash(client, hashes, log);
-}
+const hashOf = ({ key }: Rec): number => (key === undefined ? -1 : murmur3(encodeText(key)));
 
-const ownsAll = ({ hello }: Client) => hello.from === 0 && hello.to === 2 ** 32;
-
-function strayHash(client: Client, hashes: readonly number[], log: Log): Refusal | undefined {
-  if (ownsAll(client)) return undefined;
-  const { from, to } = client.hello;
-  const record = hashes.findIndex((hash) => hash >= 0 && (hash < from || hash >= to));
+/** Why a key does not belong here, if one does not. The hashes are made only where one may not. */
+function strayOf({ hello: { from, to } }: Client, hashes: () => readonly number[], log: Log): Refusal | undefined {
+  if (from === 0 && to === hashSpace) return undefined;
+  const record = hashes().findIndex((hash) => hash >= 0 && (hash < from || hash >= to));
   if (record < 0) return undefined;
   const detail = `record ${record} has a key of another partition than ${log.spec.partition}; connect without partition`;
   return { code: "wrong-partition", detail, facts: { record } };
@@ -147,12 +143,7 @@ function contradiction(
   if (terms?.partition !== undefined && terms.partition !== spec.partition) {
     return { code: "partition-not-found", detail: `the socket is one of partition ${spec.partition}` };
   }
-  if (terms?.expectedKeyOffset === undefined) return undefined;
-  const [first] = frames[0].keys;
-  const one = first >= 0 && frames.every(({ keys }) => keys.every((key) => key === first));
-  return one
-    ? undefined
-    : { code: "bad-key", detail: "expectedKeyOffset is about one key: send records of that key only" };
+  return terms?.expectedKeyOffset === undefined || ofOneKey(frames) ? undefined : notOneKey;
 }
 
 function termsOf(terms: MessageTerms = {}): Terms {

@@ -7,6 +7,7 @@ import type { Message, Unfit } from "../intake/message.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { type Filter, filterOf } from "../log/filter.ts";
 import type { Following } from "../log/follow.ts";
+import { post } from "./socket.ts";
 
 /** What the Worker says of a client that it has let in. */
 export interface Hello {
@@ -47,7 +48,6 @@ export class Client {
       return { code: "too-many", detail };
     }
     this.subs.set(sub.id, sub);
-    this.top = Math.max(this.top, sub.id);
     return undefined;
   }
 
@@ -69,7 +69,11 @@ export class Client {
 
 export function clientOf({ hello, subs }: Kept): Client {
   const client = new Client(hello);
-  for (const sub of subs) client.add(sub);
+  // It fitted when it was written.
+  for (const sub of subs) {
+    client.subs.set(sub.id, sub);
+    client.top = Math.max(client.top, sub.id);
+  }
   return client;
 }
 
@@ -123,15 +127,6 @@ export const wrongLog: Refusal = {
 export function expel(socket: WebSocket, refusal: Refusal): void {
   sayError(socket, refusal, undefined, true);
   socket.close(refusal.code === "body-too-large" ? 1009 : 1008, refusal.detail.slice(0, 100));
-}
-
-/** A client that has gone meanwhile hears nothing, and takes nobody with it. */
-export function post(socket: WebSocket, message: string | Uint8Array): void {
-  try {
-    socket.send(message);
-  } catch {
-    // Its close is on its way to us.
-  }
 }
 
 export const say = (socket: WebSocket, message: StreamMessage) => post(socket, JSON.stringify(message));

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { closeBack } from "./socket.ts";
 
 /** What an object does with sockets. */
 export interface Doorman {
@@ -21,9 +22,7 @@ export abstract class Hibernating<Env> extends DurableObject<Env> {
   }
 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
-    // The other half of the handshake: without it the other side would wait for its close.
-    if (code === 1005 || code === 1006) socket.close();
-    else socket.close(code, reason);
+    closeBack(socket, code, reason);
     this.doorman?.closed(socket, "its socket was closed");
   }
 

@@ -126,16 +126,18 @@ export class Live {
 
   /** Gives each subscription its next portion. True where one may have more. */
   async #round(): Promise<boolean> {
-    let moved = false;
+    let more = false;
     const shown = new Shown();
     let [bytes, served] = [0, 0];
-    for (const [socket, client] of [...this.clients]) {
-      for (const sub of [...client.subs.values()]) {
+    // Clients and subscriptions may come and go meanwhile: a map lets them.
+    for (const [socket, client] of this.clients) {
+      for (const sub of client.subs.values()) {
         const { log } = this.host;
         if (log === undefined || !this.clients.has(socket)) break;
         const sent = this.#tryServe(socket, client, sub, log, shown);
         if (sent < 0) continue;
-        moved = true;
+        // What is appended meanwhile has another round of its own; a partition that is sealed has its end to tell.
+        if ((sub.next < log.span.tail && sub.credits > 0) || log.sealed) more = true;
         bytes += sent;
         if (++served < turnServed && bytes < turnBytes) continue;
         [bytes, served] = [0, 0];
@@ -144,7 +146,7 @@ export class Live {
       }
       if (this.host.log?.sealed) this.#leave(socket, client);
     }
-    return moved;
+    return more;
   }
 
   /** A socket that breaks while it is written to takes nobody with it. */
@@ -166,7 +168,8 @@ export class Live {
     const cursor = () => writeCursor({ logId, offsets: new Map([[partition, sub.next]]) });
     if (sub.next < tail && sub.credits > 0) {
       const filter = client.filterOf(sub);
-      const portion = shown.portion(sub, () => portionOf(log, sub.next, sub.credits, filter));
+      const made = shown.at(sub, () => portionOf(log, sub.next, sub.credits, filter));
+      const { portion } = made;
       sub.next = portion.next;
       sub.credits -= portion.cost;
       if (portion.holes.length > 0) {
@@ -175,7 +178,7 @@ export class Live {
       if (portion.items.length > 0) {
         sub.current = portion.upToDate;
         sub.said = sub.next;
-        const sent = shown.send(socket, client, id, portion, cursor, partition);
+        const sent = shown.send(socket, client, sub, made, cursor, partition);
         client.keep(socket);
         return sent;
       }

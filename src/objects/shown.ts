@@ -1,11 +1,11 @@
 /** Portions of the log as messages, each made once for all clients that stand at the same place. */
-import type { Following, Portion } from "../log/follow.ts";
-import { framesOf } from "../log/follow.ts";
+import { framesOf, type Portion } from "../log/follow.ts";
 import { JsonWriter } from "../log/json.ts";
 import { addressTo, recordsMessage } from "../log/message.ts";
 import type { Client, Subscription } from "./clients.ts";
 
-interface Made {
+/** A portion, and what has been made of it. */
+export interface Made {
   readonly portion: Portion;
   json?: string;
   /** The message as it was sent last, and to which subscription. */
@@ -16,32 +16,28 @@ interface Made {
 
 export class Shown {
   readonly #made = new Map<string, Made>();
-  #last: Made | undefined;
   readonly #writer = new JsonWriter();
 
   /** What lies before a subscription, from memory where another stood there with as few credits. */
-  portion(sub: Subscription, make: () => Portion): Portion {
+  at(sub: Subscription, make: () => Portion): Made {
     const name = `${sub.next} ${sub.filter === undefined ? "" : JSON.stringify(sub.filter)}`;
     const known = this.#made.get(name);
-    if (known !== undefined && known.portion.cost <= sub.credits) {
-      this.#last = known;
-      return known.portion;
-    }
-    this.#last = { portion: make() };
-    this.#made.set(name, this.#last);
-    return this.#last.portion;
+    if (known !== undefined && known.portion.cost <= sub.credits) return known;
+    const made = { portion: make() };
+    this.#made.set(name, made);
+    return made;
   }
 
-  /** Sends the portion that was asked for last; answers how many bytes it took. */
+  /** Sends a portion to a subscription; answers how many bytes it took. */
   send(
     socket: WebSocket,
     client: Client,
-    id: Following["id"],
-    portion: Portion,
+    { id }: Subscription,
+    made: Made,
     cursor: () => string,
     partition: number,
   ): number {
-    const made = this.#last as Made;
+    const { portion } = made;
     if (client.hello.binary) {
       made.frames ??= recordsMessage({ ...portion, partition }, framesOf(portion.items));
       const message = made.frames.slice();

@@ -9,7 +9,7 @@ import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { showDelivery } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
-import { post } from "./clients.ts";
+import { post } from "./socket.ts";
 
 interface Member {
   readonly id: string;

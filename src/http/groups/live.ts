@@ -7,7 +7,7 @@ import { memberMessage } from "../../../schemas/frames.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { deliveriesOf } from "../../catalog/groups.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
-import { post } from "../../objects/clients.ts";
+import { post } from "../../objects/socket.ts";
 import { deliveryObject, type Env } from "../../objects/stubs.ts";
 import { protocolOf, upgraded } from "../live/protocol.ts";
 import { problem } from "../problem.ts";

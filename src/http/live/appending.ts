@@ -7,6 +7,7 @@ import { limits } from "../../../schemas/limits.ts";
 import { Gathering, sizeOf } from "../../intake/gathering.ts";
 import { type Checked, pack } from "../../intake/intake.ts";
 import type { MessageAppend, MessageTerms } from "../../intake/message.ts";
+import type { IntakeConfig } from "../../intake/record.ts";
 import type { Run } from "../../log/sequence.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { Append, noTerms, type Placed } from "../append.ts";
@@ -43,7 +44,7 @@ export class Appending {
   ) {}
 
   /** Answers later, or says at once why it does not take the append. */
-  take(message: MessageAppend, config: Gathering<undefined>["config"]): Refusal | undefined {
+  take(message: MessageAppend, config: IntakeConfig): Refusal | undefined {
     if (this.#bytes > limits.pendingBytesMax) {
       return {
         code: "overloaded",
@@ -55,8 +56,7 @@ export class Appending {
       const bytes = sizeOf(message.records, config);
       if (!bytes.ok) return bytes.refusal;
       const open = this.#open;
-      const room = open !== undefined && open.count + message.records.length <= limits.batchRecordsMax;
-      const gathering = room && open.bytes < gatheredBytesMax ? open : this.#gather(config);
+      const gathering = open?.fits(message.records) && open.bytes < gatheredBytesMax ? open : this.#gather(config);
       gathering.add(undefined, id, message.records, bytes.value);
       this.#bytes += bytes.value;
     } else {
@@ -79,7 +79,7 @@ export class Appending {
     return undefined;
   }
 
-  #gather(config: Gathering<undefined>["config"]): Gathering<undefined> {
+  #gather(config: IntakeConfig): Gathering<undefined> {
     const gathering = new Gathering<undefined>(config);
     this.#open = gathering;
     this.#waiting.push({

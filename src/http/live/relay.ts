@@ -8,8 +8,9 @@ import { type Message, readMessages } from "../../intake/message.ts";
 import { itemsOf } from "../../log/follow.ts";
 import { JsonWriter } from "../../log/json.ts";
 import { addressTo, recordsHeaderBytes, setUpToDate } from "../../log/message.ts";
-import { Client, expel, type Hello, post, say, sayError, understand } from "../../objects/clients.ts";
+import { Client, expel, type Hello, say, sayError, understand } from "../../objects/clients.ts";
 import { recordsText } from "../../objects/shown.ts";
+import { closeBack, post } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Route } from "../lookup.ts";
 import { Appending } from "./appending.ts";
@@ -51,8 +52,7 @@ export class Relay implements Sink {
     socket.addEventListener("message", ({ data }) => this.#take(data as string | ArrayBuffer));
     socket.addEventListener("close", ({ code, reason }) => {
       this.#end();
-      if (code === 1005 || code === 1006) socket.close();
-      else socket.close(code, reason);
+      closeBack(socket, code, reason);
     });
     socket.addEventListener("error", () => this.#end());
     socket.accept();

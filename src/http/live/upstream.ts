@@ -2,7 +2,8 @@
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { limits } from "../../../schemas/limits.ts";
 import type { PartitionRange } from "../../../schemas/stream.ts";
-import { type Hello, post } from "../../objects/clients.ts";
+import type { Hello } from "../../objects/clients.ts";
+import { post } from "../../objects/socket.ts";
 import { catalog, type Env, partitionObject } from "../../objects/stubs.ts";
 import { type Route, remember } from "../lookup.ts";
 import { thrown } from "../problem.ts";
