@@ -3,7 +3,8 @@
  * --push-private, which lets groups push to private addresses where the service is not on loopback (there they may).
  */
 import { parseArgs } from "node:util";
-import { isLoopback, tokenFor, welcome } from "./welcome.ts";
+import { isLoopback } from "../src/cli/defaults.ts";
+import { tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
 
 const { values } = parseArgs({

@@ -1,5 +1,5 @@
 /** What a local service says when it is up: where it is, its token, and what to try, to be copied as it stands. */
-import { developmentToken } from "../src/cli/defaults.ts";
+import { developmentToken, isLoopback } from "../src/cli/defaults.ts";
 
 export function welcome(url: string, token: string): string {
   const auth = `-H 'authorization: Bearer ${token}'`;
@@ -19,9 +19,6 @@ Consume as a group, in order per key, again until it is acknowledged:
   curl ${auth} ${url}/v1/default/streams/orders/groups/billing/receive -H 'content-type: application/json' -d '{"waitSeconds":5}'
 `;
 }
-
-/** Addresses that only this machine can reach. */
-export const isLoopback = (host: string): boolean => ["localhost", "127.0.0.1", "::1"].includes(host);
 
 /** The token of the environment, or on a loopback address the development one. Elsewhere there is no default. */
 export function tokenFor(host: string): string {

@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { developmentToken } from "./defaults.ts";
+import { developmentToken, isLoopback } from "./defaults.ts";
 import { launch } from "./launch.ts";
 import { print, Usage } from "./output.ts";
 
@@ -14,7 +14,7 @@ export interface DevArgs {
 }
 
 export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
-  const local = ["localhost", "127.0.0.1", "::1"].includes(host);
+  const local = isLoopback(host);
   const secret = token ?? process.env.MILLRACE_ROOT_TOKEN ?? (local ? developmentToken : undefined);
   if (secret === undefined) throw new Usage(`refusing to serve on ${host} without a token: give --token`);
   const folder = resolve(data);

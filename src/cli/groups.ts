@@ -1,7 +1,7 @@
 /** `groups …`. */
 import { spawn } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Delivery, Group, GroupConfig, GroupInfo, Millrace } from "../client/index.ts";
+import type { DeadLetters, Delivery, Group, GroupConfig, GroupInfo, Millrace } from "../client/index.ts";
 import { paint, print, table } from "./output.ts";
 import { show as showRecord } from "./records.ts";
 
@@ -23,18 +23,9 @@ export async function create(group: Group, config: GroupConfig, json?: boolean):
 
 export async function list(millrace: Millrace, stream: string, json?: boolean): Promise<void> {
   const rows: ReturnType<typeof row>[] = [];
-  for (let after: string | undefined; ; ) {
-    const page = await millrace.http.json<{ groups: GroupInfo[]; after?: string }>(
-      "GET",
-      `${millrace.stream(stream).path}/groups`,
-      { query: { after } },
-    );
-    for (const info of page.groups) {
-      if (json) print(JSON.stringify(info));
-      else rows.push(row(info));
-    }
-    if (page.after === undefined) break;
-    after = page.after;
+  for await (const info of millrace.stream(stream).groups()) {
+    if (json) print(JSON.stringify(info));
+    else rows.push(row(info));
   }
   if (!json)
     print(
@@ -154,20 +145,10 @@ function runChild(command: string, args: readonly string[], delivery: Delivery):
 
 export async function deadLetters(group: Group, json?: boolean): Promise<void> {
   const rows: (string | number)[][] = [];
-  for (let after: string | undefined; ; ) {
-    const page = await group.deadLetters(after === undefined ? {} : { after });
-    for (const letter of page.letters) {
-      if (json) print(JSON.stringify(letter));
-      else
-        rows.push([
-          letter.letter,
-          String(letter.key ?? "-"),
-          Number(letter.attempts ?? 0),
-          String(letter.reason ?? ""),
-        ]);
-    }
-    if (page.after === undefined) break;
-    after = page.after;
+  for await (const letter of group.http.list<DeadLetters["letters"][number]>(`${group.path}/dead-letters`, "letters")) {
+    if (json) print(JSON.stringify(letter));
+    else
+      rows.push([letter.letter, String(letter.key ?? "-"), Number(letter.attempts ?? 0), String(letter.reason ?? "")]);
   }
   if (!json) print(rows.length === 0 ? "no dead letters" : table(["LETTER", "KEY", "ATTEMPTS", "REASON"], rows));
 }

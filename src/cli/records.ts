@@ -1,7 +1,7 @@
 /** `append`, `read`, `tail`. */
 import { createReadStream, statSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
-import type { Filter, Millrace, NewRecord, StoredRecord } from "../client/index.ts";
+import type { Filter, Millrace, NewRecord, StoredRecord, Stream } from "../client/index.ts";
 import { linesOf } from "./lines.ts";
 import { paint, print, Usage } from "./output.ts";
 
@@ -160,36 +160,33 @@ export interface TailArgs extends ReadArgs {
 
 /** The last records, and, with `--follow`, those that come. */
 export async function tail(millrace: Millrace, args: TailArgs): Promise<void> {
+  if (args.from !== undefined && !args.follow) return read(millrace, args);
   const stream = millrace.stream(args.stream);
-  const before: StoredRecord[] = [];
-  // One request says both: the last records, and where what comes after them begins.
-  const tip = stream.read({ ...scope(args), direction: "backward", limit: Math.max(1, args.lines), pageSize: 1_000 });
-  let from: string | undefined = args.from;
+  /** The last offset of each partition that was shown. */
+  const shown = new Map<number, number>();
+  let { from } = args;
   if (from === undefined) {
-    const start = await startOf(millrace, args);
-    for await (const record of tip) before.push(record);
-    for (const record of before.reverse().slice(-args.lines || before.length)) if (args.lines > 0) show(record, args);
-    // What was appended between the two is in neither twice: the first of them is passed over below.
-    from = start;
+    // The tail is asked for first: what comes between the two questions is in both answers, and is shown once.
+    from = await tailOf(stream, args);
+    const last: StoredRecord[] = [];
+    const backward = { direction: "backward", limit: args.lines } as const;
+    for await (const record of stream.read({ ...scope(args), ...backward })) last.push(record);
+    for (const record of last.reverse()) {
+      show(record, args);
+      shown.set(record.partition, record.offset);
+    }
   }
-  if (!args.follow) {
-    if (args.from !== undefined) await read(millrace, args);
-    return;
-  }
-  const seen = new Map(before.map((record) => [record.partition, record.offset]));
-  for (const { partition, offset } of before) if (offset > (seen.get(partition) ?? -1)) seen.set(partition, offset);
+  if (!args.follow) return;
   for await (const record of stream.follow({ ...scope(args), from })) {
-    if (record.offset > (seen.get(record.partition) ?? -1)) show(record, args);
+    if (record.offset > (shown.get(record.partition) ?? -1)) show(record, args);
   }
 }
 
 /** A cursor at the tail. */
-async function startOf(millrace: Millrace, args: TailArgs): Promise<string> {
-  const { partition } = args;
-  const page = await millrace.http.json<{ cursor: string }>("GET", `${millrace.stream(args.stream).path}/records`, {
-    query: { from: "latest", limit: 1, partition, key: args.key },
-  });
-  return page.cursor;
+async function tailOf(stream: Stream, args: TailArgs): Promise<string> {
+  const reader = stream.read({ ...scope(args), from: "latest" });
+  for await (const _ of reader.batches()) break;
+  return reader.cursor as string;
 }
 
 function scope({ partition, key, type, tag }: ReadArgs): { partition?: number; filter?: Filter } {

@@ -27,7 +27,6 @@ export interface HandlerContext {
 export type Handler<Data> = (delivery: Delivery<Data>, context: HandlerContext) => unknown;
 
 interface Running {
-  readonly receipt: string;
   readonly since: number;
   readonly abort: AbortController;
 }
@@ -79,35 +78,33 @@ export class Consumer<Data = unknown> {
 
   async #run(): Promise<void> {
     let extending: ReturnType<typeof setInterval> | undefined;
-    while (!this.#stopping) {
-      try {
-        if (extending === undefined) {
-          const { config } = await this.http.json<GroupInfo>("GET", this.path);
-          const third = (config.ackTimeoutMs ?? 30_000) / 3;
-          extending = setInterval(() => this.#extend(third), third);
-        }
-        if (this.options.transport === "http" || !(await this.#bySocket())) await this.#byPull();
-      } catch (error) {
+    try {
+      while (!this.#stopping) {
         try {
+          if (extending === undefined) {
+            const { config } = await this.http.json<GroupInfo>("GET", this.path);
+            const third = (config.ackTimeoutMs ?? 30_000) / 3;
+            extending = setInterval(() => this.#extend(third), third);
+          }
+          if (this.options.transport === "http" || !(await this.#bySocket())) await this.#byPull();
+        } catch (error) {
           await this.#backoff.pause(error, undefined, ({ retryable }) => retryable);
-        } catch (final) {
-          clearInterval(extending);
-          throw final;
         }
       }
+    } finally {
+      clearInterval(extending);
     }
-    clearInterval(extending);
   }
 
   #extend(third: number): void {
-    const long = [...this.#running.values()].filter(({ since }) => Date.now() - since >= third);
-    if (long.length > 0) this.#line?.extend(long.map(({ receipt }) => receipt));
+    const long = [...this.#running].filter(([, { since }]) => Date.now() - since >= third);
+    if (long.length > 0) this.#line?.extend(long.map(([receipt]) => receipt));
   }
 
   #start(delivery: Delivery<Data>): void {
     const { receipt } = delivery;
     const abort = new AbortController();
-    this.#running.set(receipt, { receipt, since: Date.now(), abort });
+    this.#running.set(receipt, { since: Date.now(), abort });
     const work = async () => this.handler(delivery, { signal: abort.signal });
     void work()
       .then(
@@ -124,9 +121,9 @@ export class Consumer<Data = unknown> {
       });
   }
 
-  /** Leases of a socket end with it. */
-  #lose(): void {
-    for (const { abort } of this.#running.values()) abort.abort(new Error("the lease was lost"));
+  /** Tells a handler that its record is another's by now. */
+  #lose(receipt: string): void {
+    this.#running.get(receipt)?.abort.abort(new Error("the lease was lost"));
   }
 
   /** Resolves when `wake` is called next: something came, a handler ended, or it is to stop. */
@@ -144,13 +141,13 @@ export class Consumer<Data = unknown> {
     const path = `${this.path}/live${member === undefined ? "" : `?member=${encodeURIComponent(member)}`}`;
     const probe = () => this.http.once("GET", `${this.path}/status`, {});
     const link = await Link.open(this.http, path, ["millrace.v1"], probe, (message: GroupMessage) => {
-      if (message.type === "deliveries")
+      this.#backoff.reset();
+      if (message.type === "deliveries") {
         for (const one of message.deliveries) this.#start(one as unknown as Delivery<Data>);
-      else if (message.type === "split") again = true;
+      } else if (message.type === "split") again = true;
       else if (message.type === "error" && message.fatal) failed = known(message.code, message.detail);
       else if (message.type === "refused") {
-        for (const { receipt } of message.refused)
-          this.#running.get(receipt)?.abort.abort(new Error("the lease was lost"));
+        for (const { receipt } of message.refused) this.#lose(receipt);
       }
       this.#wake();
     });
@@ -185,12 +182,13 @@ export class Consumer<Data = unknown> {
     while (ended === undefined && this.#running.size > 0) await this.#woken();
     acks.flush();
     if (this.#stopping) {
-      // The acks are on their way; what the partition sends after them is the sign that they were read.
+      // The socket keeps its order: the acks are read before its close.
       link.close();
       return true;
     }
+    // Leases of a socket end with it.
     this.#line = undefined;
-    this.#lose();
+    for (const receipt of this.#running.keys()) this.#lose(receipt);
     if (failed !== undefined) throw failed;
     if (!again)
       throw new MillraceError("network", `the socket was closed: ${ended?.reason || ended?.code}`, 0, true, true);

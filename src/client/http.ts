@@ -50,16 +50,36 @@ export class Http {
 
   /** Sends it until it is answered, as far as that is safe. */
   send(method: string, path: string, call: Call = {}): Promise<Response> {
-    const { safe = method !== "POST", signal } = call;
-    const may = ({ retryable, clean }: MillraceError) => retryable && (safe || clean);
-    return retrying(() => this.once(method, path, call), this.options.retry, signal, may);
+    return this.#retrying(() => this.once(method, path, call), method, call);
   }
 
-  async json<T>(method: string, path: string, call?: Call): Promise<T> {
-    const response = await this.send(method, path, call);
+  /** The same, with the answer's JSON. */
+  json<T>(method: string, path: string, call: Call = {}): Promise<T> {
+    return this.#retrying(() => this.jsonOnce<T>(method, path, call), method, call);
+  }
+
+  #retrying<T>(attempt: () => Promise<T>, method: string, { safe = method !== "POST", signal }: Call): Promise<T> {
+    const may = ({ retryable, clean }: MillraceError) => retryable && (safe || clean);
+    return retrying(attempt, this.options.retry, signal, may);
+  }
+
+  /** Everything of a list, page by page. */
+  async *list<T>(path: string, name: string, query?: Call["query"]): AsyncGenerator<T, void, undefined> {
+    for (let after: string | undefined; ; ) {
+      const page = await this.json<Record<string, unknown>>("GET", path, { query: { ...query, after } });
+      yield* page[name] as T[];
+      if (page.after === undefined) return;
+      after = page.after as string;
+    }
+  }
+
+  /** One attempt. An answer that is cut off is none. */
+  async jsonOnce<T>(method: string, path: string, call: Call): Promise<T> {
+    const response = await this.once(method, path, call);
     try {
       return (await response.json()) as T;
     } catch (error) {
+      call.signal?.throwIfAborted();
       throw network(error);
     }
   }

@@ -53,13 +53,7 @@ export class Millrace {
    *   console.log(stream, config.partitions);
    * }
    */
-  async *streams(options: { prefix?: string } = {}): AsyncGenerator<StreamInfo, void, undefined> {
-    for (let after: string | undefined; ; ) {
-      const query = { ...options, after };
-      const page = await this.http.json<{ streams: StreamInfo[]; after?: string }>("GET", "/streams", { query });
-      yield* page.streams;
-      if (page.after === undefined) return;
-      after = page.after;
-    }
+  streams(options: { prefix?: string } = {}): AsyncGenerator<StreamInfo, void, undefined> {
+    return this.http.list<StreamInfo>("/streams", "streams", options);
   }
 }

@@ -85,7 +85,7 @@ export class Producer {
     const before = batch.writer.count;
     const bytes = batch.writer.add(packable(record));
     if (batch.writer.count === before) {
-      this.#settle(settled, known("record-too-large", `the record has ${bytes} bytes`), undefined);
+      this.#fail(settled, known("record-too-large", `the record has ${bytes} bytes`));
       return undefined;
     }
     batch.settled.push(settled);
@@ -194,10 +194,7 @@ export class Producer {
     };
     const call = { body, headers, query: { partition }, ...(signal && { signal }) };
     const attempt = async () => {
-      const response = await this.http.once("POST", `${this.path}/records`, call);
-      const { runs } = (await response.json().catch((error) => {
-        throw new MillraceError("network", `the answer was cut off: ${error}`, 0, true, false);
-      })) as { runs: Run[] };
+      const { runs } = await this.http.jsonOnce<{ runs: Run[] }>("POST", `${this.path}/records`, call);
       // One of several partitions could not take its share yet: under the same number, the others know theirs.
       for (const run of runs) {
         const error = run.verdict === "rejected" ? known(run.reason, run.detail) : undefined;
@@ -213,7 +210,7 @@ export class Producer {
     for (const run of runs) {
       for (let index = 0; index < run.count; index++) {
         const one = settled[at++];
-        if (run.verdict === "rejected") this.#settle(one, known(run.reason, run.detail), undefined);
+        if (run.verdict === "rejected") this.#fail(one, known(run.reason, run.detail));
         else if (one !== undefined) {
           const { verdict, partition, offset } = run;
           one(undefined, { verdict, partition, offset: offset + index });
@@ -231,11 +228,12 @@ export class Producer {
       batches.push(...this.#full.splice(0), this.#open);
       this.#open = new Batch();
     }
-    for (const { settled } of batches) for (const one of settled) this.#settle(one, why, undefined);
+    for (const { settled } of batches) for (const one of settled) this.#fail(one, why);
   }
 
-  #settle(settled: Settled | undefined, error: MillraceError, placed: undefined): void {
-    if (settled !== undefined) settled(error, placed);
+  /** Tells of a failure. */
+  #fail(settled: Settled | undefined, error: MillraceError): void {
+    if (settled !== undefined) settled(error, undefined);
     else this.#unheard ??= error;
   }
 }

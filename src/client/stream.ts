@@ -4,7 +4,7 @@ import { Group } from "./group.ts";
 import type { Http } from "./http.ts";
 import { Producer, type ProducerOptions } from "./producer.ts";
 import { Reader, type ReadOptions } from "./reader.ts";
-import type { NewRecord, Placed, Right, StreamConfig, StreamInfo, Verdict } from "./types.ts";
+import type { GroupInfo, NewRecord, Placed, Right, StreamConfig, StreamInfo, Verdict } from "./types.ts";
 
 /** What an append asks for besides its records. */
 export interface AppendOptions {
@@ -105,6 +105,16 @@ export class Stream<Data = unknown> {
    */
   group(name: string): Group<Data> {
     return new Group(this.http, this.path, name);
+  }
+
+  /**
+   * The groups of the stream, by name.
+   *
+   * @example
+   * for await (const { group, paused } of millrace.stream("orders").groups()) console.log(group, paused);
+   */
+  groups(): AsyncGenerator<GroupInfo, void, undefined> {
+    return this.http.list<GroupInfo>(`${this.path}/groups`, "groups");
   }
 
   /**

@@ -1,6 +1,12 @@
 import type { z } from "zod";
 import type { ErrorCode } from "../../schemas/errors.ts";
 
+/** Refusals that many routes have. */
+export const always: readonly ErrorCode[] = ["unauthorized", "forbidden", "invalid", "unknown-field", "not-configured"];
+export const ofNamespace: readonly ErrorCode[] = [...always, "namespace-not-found"];
+export const ofStream: readonly ErrorCode[] = [...ofNamespace, "stream-not-found", "unavailable", "overloaded"];
+export const withBody: readonly ErrorCode[] = ["bad-json", "body-too-large", "bad-gzip"];
+
 /** What the reference says of one method of a route. */
 export interface Operation {
   readonly summary: string;

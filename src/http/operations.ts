@@ -13,13 +13,9 @@ import {
 import { groupOperations } from "./groups/operations.ts";
 import { eventStream } from "./live/events.ts";
 import { liveOperations } from "./live/operations.ts";
-import type { Operation } from "./operation.ts";
+import { always, type Operation, ofNamespace, ofStream, withBody } from "./operation.ts";
 
-const always: readonly ErrorCode[] = ["unauthorized", "invalid", "unknown-field", "not-configured"];
-const ofNamespace: readonly ErrorCode[] = [...always, "namespace-not-found"];
-const ofStream: readonly ErrorCode[] = [...ofNamespace, "stream-not-found", "unavailable", "overloaded"];
 const ofPartition: readonly ErrorCode[] = [...ofStream, "partition-not-found"];
-const withBody: readonly ErrorCode[] = ["bad-json", "body-too-large", "bad-gzip"];
 
 const listed = (name: string, item: z.ZodType) =>
   z.object({ [name]: z.array(item), after: z.string().optional().describe("Pass as `after` for the next page.") });

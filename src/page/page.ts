@@ -103,12 +103,10 @@ function showRecords(records: readonly StoredRecord[]): void {
 async function watchGroups(stream: Stream, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      const page = await (millrace as Millrace).http.json<{ groups: { group: string }[] }>(
-        "GET",
-        `${stream.path}/groups`,
-      );
+      const names: string[] = [];
+      for await (const { group } of stream.groups()) names.push(group);
       const rows = await Promise.all(
-        page.groups.map(async ({ group }) => {
+        names.map(async (group) => {
           const { lag, inFlight, deadLetters } = await stream.group(group).status();
           const row = document.createElement("tr");
           for (const cell of [group, lag, inFlight, deadLetters]) {

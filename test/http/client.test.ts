@@ -288,6 +288,10 @@ describe("retries", () => {
       seen.push(`${request.method} ${request.url}`);
       const [status, body, headers] = (answers[seen.length - 1] ?? answers[answers.length - 1])();
       if (status === 0) return void request.socket.destroy();
+      if (status === -1) {
+        response.writeHead(201, { "content-type": "application/json", "content-length": 100 }).write("{");
+        return void setTimeout(() => request.socket.destroy(), 20);
+      }
       response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -310,6 +314,8 @@ describe("retries", () => {
     ["not what may have been", [unavailable, done], {}, 1, "unavailable"],
     ["not where the line broke", [() => [0, {}], done], {}, 1, "network"],
     ["records with an id, whatever happened", [unavailable, () => [0, {}], done], { id: "1" }, 3, 9],
+    ["an answer that was cut off, where that is harmless", [() => [-1, {}], done], { id: "1" }, 2, 9],
+    ["no answer that was cut off otherwise", [() => [-1, {}], done], {}, 1, "network"],
     ["not for ever", [overloaded], {}, 4, "overloaded"],
     ["not what will not get better", [() => [400, { code: "invalid", detail: "no" }], done], {}, 1, "invalid"],
     ["an answer of something in between", [() => [429, {}], done], {}, 2, 9],

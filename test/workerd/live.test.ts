@@ -1,5 +1,5 @@
 /** A partition's sockets inside workerd: sleep, reconnection and credits in any order, and how many there may be. */
-import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -9,8 +9,6 @@ import { openFrames } from "../../src/log/frame.ts";
 import { decodeFrame } from "../../src/log/record.ts";
 import type { PartitionRpc } from "../../src/objects/rpc.ts";
 import type { Env } from "../../src/objects/stubs.ts";
-import { objectSql } from "../../src/platform/sql.ts";
-import { followingAgainstLog } from "../cases/follow.ts";
 import { batch, spec } from "../cases/log.ts";
 import { call } from "./call.ts";
 
@@ -175,18 +173,6 @@ test("whatever is appended, evicted, reconnected, credited and sought: a reader 
     ),
     { numRuns: 80 },
   );
-});
-
-test("a follower gets the log from where it began, over the object's own SQLite", async () => {
-  const { stub } = await fresh();
-  await runInDurableObject(stub, (_object, state) => {
-    followingAgainstLog(() => {
-      for (const table of ["chunk", "meta", "producer", "inherited", "last_of_key"]) {
-        state.storage.sql.exec(`DROP TABLE IF EXISTS ${table}`);
-      }
-      return objectSql(state.storage);
-    }, 40);
-  });
 });
 
 test("a relay connects again to partitions that it has lost, and goes on where it was", async () => {

@@ -9,6 +9,7 @@ import type { Terms } from "../../src/log/sequence.ts";
 import type { PartitionRpc } from "../../src/objects/rpc.ts";
 import type { Env } from "../../src/objects/stubs.ts";
 import { objectSql } from "../../src/platform/sql.ts";
+import { followingAgainstLog } from "../cases/follow.ts";
 import { batch, logAgainstModel, pagesAgainstFold, spec } from "../cases/log.ts";
 
 const { PARTITION } = env as unknown as Env;
@@ -44,6 +45,8 @@ const overObject = (property: (open: () => ReturnType<typeof objectSql>, runs: n
 
 test("the log agrees with a list, over the object's own SQLite", () => overObject(logAgainstModel, 60));
 test("pages agree with a fold, over the object's own SQLite", () => overObject(pagesAgainstFold, 60));
+test("a follower gets the log from where it began, over the object's own SQLite", () =>
+  overObject(followingAgainstLog, 40));
 
 describe("group commit", () => {
   test("of two hundred calls at once writes few rows, and answers each with its own offset", async () => {

@@ -155,7 +155,7 @@ class Forwarder {
   /** Sends the batch that is written down, for as long as it takes. */
   async #send(batch: Uint8Array, lines: readonly Buffer[]): Promise<void> {
     const { id, sequence } = this.state.producer;
-    const { path, http } = { path: this.millrace.stream(this.args.stream).path, http: this.millrace.http };
+    const { http, path } = this.millrace.stream(this.args.stream);
     const headers = {
       "content-type": "application/vnd.millrace.frames",
       "content-encoding": "gzip",
@@ -163,12 +163,9 @@ class Forwarder {
       "producer-epoch": "0",
       "producer-seq": String(sequence),
     };
-    const call = { body: new Uint8Array(gzipSync(batch, { level: 1 })), headers };
-    const attempt = async () => {
-      const response = await http.once("POST", `${path}/records`, { ...call, signal: stop.signal });
-      return ((await response.json()) as { runs: (Verdict & { count: number })[] }).runs;
-    };
-    const runs = await retrying(attempt, forever, stop.signal, (error) => this.#mayRetry(error));
+    const call = { body: new Uint8Array(gzipSync(batch, { level: 1 })), headers, signal: stop.signal };
+    const attempt = () => http.jsonOnce<{ runs: (Verdict & { count: number })[] }>("POST", `${path}/records`, call);
+    const { runs } = await retrying(attempt, forever, stop.signal, (error) => this.#mayRetry(error));
     this.#said = 0;
     let at = 0;
     for (const run of runs) {

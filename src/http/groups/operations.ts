@@ -17,20 +17,10 @@ import {
   seekBody,
 } from "../../../schemas/group.ts";
 import { listQuery } from "../../../schemas/stream.ts";
-import type { Operation } from "../operation.ts";
+import { type Operation, ofStream, withBody } from "../operation.ts";
 
-const ofStream: readonly ErrorCode[] = [
-  "unauthorized",
-  "invalid",
-  "unknown-field",
-  "not-configured",
-  "namespace-not-found",
-  "stream-not-found",
-  "unavailable",
-  "overloaded",
-];
 const ofGroup: readonly ErrorCode[] = [...ofStream, "group-not-found"];
-const withBody: readonly ErrorCode[] = [...ofGroup, "bad-json", "body-too-large", "bad-gzip", "partition-not-found"];
+const ofOrder: readonly ErrorCode[] = [...ofGroup, ...withBody, "partition-not-found"];
 
 const count = z.number().int();
 const refused = z
@@ -125,7 +115,7 @@ const post = (
     ...(detail === undefined ? {} : { detail }),
     body,
     answers: { 200: { says, body: answer } },
-    refusals: [...withBody, ...more],
+    refusals: [...ofOrder, ...more],
   },
 });
 
@@ -154,7 +144,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
       detail: "Idempotent. Fields that are left out keep their value. An update does not move the group's place.",
       body: groupConfig,
       answers: { 201: { says: "Created.", body: groupView }, 200: { says: "Updated, or the same.", body: groupView } },
-      refusals: [...withBody, "conflict", "too-many", "bad-target"],
+      refusals: [...ofOrder, "conflict", "too-many", "bad-target"],
     },
     DELETE: {
       summary: "Delete a consumer group, its place and its dead letters",

@@ -1,19 +1,7 @@
 /** What the reference says of sockets and tickets. */
 import { z } from "zod";
-import type { ErrorCode } from "../../../schemas/errors.ts";
 import { ticketBody, ticketView } from "../../../schemas/ticket.ts";
-import type { Operation } from "../operation.ts";
-
-const ofStream: readonly ErrorCode[] = [
-  "unauthorized",
-  "forbidden",
-  "invalid",
-  "unknown-field",
-  "not-configured",
-  "namespace-not-found",
-  "stream-not-found",
-  "unavailable",
-];
+import { type Operation, ofStream, withBody } from "../operation.ts";
 
 export const liveOperations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   "/v1/:ns/streams/:stream/live": {
@@ -35,7 +23,7 @@ export const liveOperations: Readonly<Record<string, Readonly<Record<string, Ope
       detail: "For this stream, for a short time, with no more rights than the token that asks for it.",
       body: ticketBody,
       answers: { 201: { says: "The ticket.", body: ticketView } },
-      refusals: [...ofStream, "bad-json", "body-too-large", "bad-gzip"],
+      refusals: [...ofStream, ...withBody],
     },
   },
 };
