@@ -94,6 +94,11 @@ export const limits = {
   subscriptionsMax: 16,
   /** Subscriptions of one socket as JSON: they lie in its attachment while the object sleeps, which has 16 KiB. */
   subscriptionBytesMax: 12_288,
+
+  /** Typed columns of a stream's Parquet files: each is looked for in every record. */
+  parquetColumnsMax: 32,
+  parquetNameCharsMax: 64,
+  parquetPathCharsMax: 256,
 } as const;
 
 /** What a request or a stream gets that says nothing. */

@@ -34,6 +34,52 @@ export const streamConfig = z.strictObject({
     .optional(),
 });
 
+/** The columns that every Parquet file has, in their order. */
+export const parquetAttributes = [
+  "partition",
+  "offset",
+  "timestamp",
+  "key",
+  "id",
+  "source",
+  "type",
+  "subject",
+  "time",
+  "datacontenttype",
+  "dataschema",
+  "tags",
+  "extensions",
+  "data",
+  "data_binary",
+] as const;
+
+/** A column of the user's own in the Parquet files. */
+export const parquetColumn = z.strictObject({
+  name: z
+    .string()
+    .max(limits.parquetNameCharsMax)
+    .regex(/^[a-z][a-z0-9_]*$/, "a letter, then letters, digits or _, all lower case")
+    .refine((name) => !(parquetAttributes as readonly string[]).includes(name), "every file has a column of this name")
+    .describe("Name of the column: lower case letters, digits and `_`; none of the attributes'."),
+  path: z
+    .string()
+    .max(limits.parquetPathCharsMax)
+    .regex(/^[^.]+(\.[^.]+)*$/, "names of members, joined by dots")
+    .describe("Where in data that are JSON: names of members, joined by dots, as `order.amount`."),
+  type: z
+    .enum(["string", "int", "double", "boolean", "timestamp", "json"])
+    .describe(
+      "What the column holds; a value that does not fit is null. `int`: whole, below 2^53. `timestamp`: a text in RFC 3339, kept in ms. `json`: any value, as JSON text.",
+    ),
+});
+export type ParquetColumn = z.infer<typeof parquetColumn>;
+
+/** The columns of a stream's Parquet files: each name once. */
+export const parquetColumns = z
+  .array(parquetColumn)
+  .max(limits.parquetColumnsMax)
+  .refine((list) => new Set(list.map(({ name }) => name)).size === list.length, "two columns have the same name");
+
 /** A stream's configuration with every default filled in. `placement` stays absent where none was asked for. */
 export interface StreamConfig {
   partitions: number;
