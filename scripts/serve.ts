@@ -1,8 +1,10 @@
 /**
  * `npm run serve`: the self-hosted form, on bare workerd. Options: --host, --port, --data, --inspector, and
- * --push-private, which lets groups push to private addresses where the service is not on loopback (there they may).
+ * --push-private, which lets groups push to private addresses where the service is not on loopback (there they may). The
+ * variables MILLRACE_S3_* name the archive's store.
  */
 import { parseArgs } from "node:util";
+import { archiveVars } from "../src/cli/archive.ts";
 import { isLoopback } from "../src/cli/defaults.ts";
 import { tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
@@ -18,7 +20,8 @@ const { values } = parseArgs({
 });
 const token = tokenFor(values.host);
 const privateNetwork = values["push-private"] || isLoopback(values.host);
-const running = await run({ ...values, port: Number(values.port), token, privateNetwork }).catch((error: Error) => {
+const start = async () => run({ ...values, port: Number(values.port), token, archive: archiveVars(), privateNetwork });
+const running = await start().catch((error: Error) => {
   console.error(error.message);
   process.exit(1);
 });

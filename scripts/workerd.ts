@@ -12,7 +12,7 @@ export type { Running } from "../src/cli/launch.ts";
 
 const root = resolve(import.meta.dirname, "..");
 
-export interface Options extends Pick<Launch, "port" | "host" | "token" | "privateNetwork" | "inspector"> {
+export interface Options extends Pick<Launch, "port" | "host" | "token" | "archive" | "privateNetwork" | "inspector"> {
   /** Folder of the data; made if need be. */
   data: string;
   /** Entry of another Worker, and its classes, for baselines. */

@@ -2,6 +2,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
+import { archiveVars } from "./archive.ts";
 import { developmentToken, isLoopback } from "./defaults.ts";
 import { launch } from "./launch.ts";
 import { print, Usage } from "./output.ts";
@@ -32,6 +33,7 @@ export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
     host,
     port,
     token: secret,
+    archive: archiveVars(),
     privateNetwork: local,
   });
   print(`Millrace is up on ${running.url}      page: ${running.url}/#token=${encodeURIComponent(secret)}`);

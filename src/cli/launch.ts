@@ -26,6 +26,8 @@ export interface Launch {
   readonly port?: number;
   readonly host?: string;
   readonly token?: string;
+  /** The archive's store: MILLRACE_S3_*. It is reached wherever it is, by a way that nothing else of the Worker has. */
+  readonly archive?: Readonly<Record<string, string>>;
   /** Lets the Worker call private and loopback addresses: webhooks to receivers on this machine. */
   readonly privateNetwork?: boolean;
   /** Address for the inspector, to profile. */
@@ -45,7 +47,7 @@ export interface Running {
 export async function launch(options: Launch): Promise<Running> {
   const folder = resolve(options.folder);
   mkdirSync(join(folder, "objects"), { recursive: true });
-  // It holds the token: for the eyes of its owner.
+  // It holds secrets: for the eyes of its owner.
   writeFileSync(join(folder, "workerd.capnp"), configuration(options), { mode: 0o600 });
   const host = bracketed(options.host ?? "127.0.0.1");
   const flags = options.inspector === undefined ? [] : [`--inspector-addr=${options.inspector}`];
@@ -108,10 +110,12 @@ const reachable = (host: string): string => ({ "0.0.0.0": "127.0.0.1", "[::]": "
 
 const text = JSON.stringify;
 
-function configuration({ manifest, token, privateNetwork, assets }: Launch): string {
+function configuration({ manifest, token, privateNetwork, assets, archive = {} }: Launch): string {
   const { objects, compatibilityDate } = manifest;
+  const hasArchive = Object.keys(archive).length > 0;
   const vars = {
     ...manifest.vars,
+    ...archive,
     ...(token === undefined ? {} : { MILLRACE_ROOT_TOKEN: token }),
     ...(privateNetwork ? { MILLRACE_PUSH_PRIVATE: "1" } : {}),
   };
@@ -123,6 +127,7 @@ function configuration({ manifest, token, privateNetwork, assets }: Launch): str
     ...objects.map(({ name, className }) => `    (name = ${text(name)}, durableObjectNamespace = ${text(className)}),`),
     ...Object.entries(vars).map(([name, value]) => `    (name = ${text(name)}, text = ${text(value)}),`),
     ...(assets === undefined ? [] : ['    (name = "ASSETS", service = "assets"),']),
+    ...(hasArchive ? ['    (name = "MILLRACE_S3_NETWORK", service = "archive"),'] : []),
   ];
   return `using Workerd = import "/workerd/workerd.capnp";
 
@@ -130,10 +135,7 @@ const config :Workerd.Config = (
   services = [
     (name = "millrace", worker = .millrace),
     (name = "objects", disk = (path = "objects", writable = true)),
-${assets === undefined ? "" : `    (name = "assets", disk = (path = ${text(assets)})),\n`}    (name = "internet", network = (
-      allow = ["public"${privateNetwork ? ', "private"' : ""}],
-      tlsOptions = (trustBrowserCas = true),
-    )),
+${assets === undefined ? "" : `    (name = "assets", disk = (path = ${text(assets)})),\n`}${network("internet", privateNetwork)}${hasArchive ? `\n${network("archive", true)}` : ""}
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", service = "millrace")],
 );
@@ -151,3 +153,8 @@ ${bindings.join("\n")}
 );
 `;
 }
+
+const network = (name: string, isPrivate: boolean | undefined): string => `    (name = ${text(name)}, network = (
+      allow = ["public"${isPrivate ? ', "private"' : ""}],
+      tlsOptions = (trustBrowserCas = true),
+    )),`;

@@ -3,6 +3,8 @@
  * log's id, so that a stream that is deleted and created again never meets its old objects.
  */
 import type { StreamConfig } from "../../schemas/stream.ts";
+import { archiveOf } from "../platform/archive.ts";
+import type { Blobs } from "../platform/blobs.ts";
 import type { CatalogRpc, DeliveryRpc, PartitionRpc } from "./rpc.ts";
 
 export interface Env {
@@ -17,6 +19,18 @@ export interface Env {
   readonly ASSETS?: Fetcher;
   /** Set where groups may push to private and loopback addresses, and without TLS: local development. */
   readonly MILLRACE_PUSH_PRIVATE?: string;
+  /** The archive's bucket. Where it is bound, the S3 store is not looked at. */
+  readonly ARCHIVE?: R2Bucket;
+  /** The archive's store where there is no R2: the URL of anything that speaks S3. All of the four, or none. */
+  readonly MILLRACE_S3_ENDPOINT?: string;
+  readonly MILLRACE_S3_BUCKET?: string;
+  /** `auto` without it. */
+  readonly MILLRACE_S3_REGION?: string;
+  readonly MILLRACE_S3_ACCESS_KEY_ID?: string;
+  /** Secret. */
+  readonly MILLRACE_S3_SECRET_ACCESS_KEY?: string;
+  /** The way to that store, where the Worker itself may only reach public addresses. */
+  readonly MILLRACE_S3_NETWORK?: Fetcher;
 }
 
 /** The object that knows the namespaces. No namespace can have this name. */
@@ -46,6 +60,9 @@ export function partitionObject(
   const options = placement === undefined ? undefined : { locationHint: placement as DurableObjectLocationHint };
   return within(env, env.PARTITION).getByName(`${logId}/${number}`, options);
 }
+
+/** The store of what is archived, if the deployment has one. */
+export const archive = (env: Env): Blobs | undefined => archiveOf(env);
 
 /** The delivery of a group on one partition; `id` is the catalog's name for the group's deliveries. */
 export function delivery(env: Env, id: string, number: number): DeliveryRpc {
