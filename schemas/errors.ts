@@ -47,6 +47,7 @@ export const errors = {
   "key-index-off": entry(409, "The stream keeps no key index"),
   "offset-regressed": entry(409, "The producer-given offset is not above the tail"),
   trimmed: entry(410, "The offset has been trimmed"),
+  damaged: entry(503, "Stored data are damaged or missing"),
   "upgrade-required": entry(426, "The route is a WebSocket"),
   "expected-offset": entry(412, "The tail is not at the expected offset"),
   "expected-key-offset": entry(412, "The key has a newer record"),

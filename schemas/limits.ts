@@ -92,6 +92,11 @@ export const limits = {
   /** Sockets of a stream that one partition holds. The platform allows 32 768. */
   streamSocketsMax: 20_000,
   subscriptionsMax: 16,
+  /** Chunks that one partition keeps in its database, which has 10 GB; appends beyond it are refused. */
+  hotBytesMax: 8_589_934_592,
+  snapshotsMax: 100,
+  retentionAgeMsMin: 1_000,
+  retentionMsMax: 3_155_760_000_000,
   /** Subscriptions of one socket as JSON: they lie in its attachment while the object sleeps, which has 16 KiB. */
   subscriptionBytesMax: 12_288,
 
@@ -119,6 +124,10 @@ export const defaults = {
   pauseAfterMs: 86_400_000,
   heartbeatMs: 30_000,
   ticketSeconds: 60,
+  /** What a partition with an archive keeps in its database. */
+  hotBytes: 1_073_741_824,
+  snapshotsKept: 2,
+  deleteMarkerGraceMs: 86_400_000,
 } as const;
 
 export const version = "0.1.0";

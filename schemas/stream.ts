@@ -4,35 +4,7 @@ import { streamName } from "./names.ts";
 
 const count = (max: number) => z.number().int().min(1).max(max);
 
-/** What a user may set of a stream. Fields left out of a PUT keep their value, or take the default on creation. */
-export const streamConfig = z.strictObject({
-  partitions: count(limits.partitionsMax).describe("Partitions that take appends; may only grow.").optional(),
-  deduplicationWindowMs: z
-    .number()
-    .int()
-    .min(0)
-    .max(limits.deduplicationWindowMsMax)
-    .describe("For how long a repeated CloudEvents source+id is answered as a duplicate, in ms; 0 turns it off.")
-    .optional(),
-  timestamps: z
-    .enum(["arrival", "client"])
-    .describe("`arrival`: the partition's clock. `client`: the record's own timestamp, raised to the one before it.")
-    .optional(),
-  offsets: z
-    .enum(["assigned", "producer"])
-    .describe("`assigned`: 0, 1, 2 … `producer`: each record brings its offset, strictly increasing. Set at creation.")
-    .optional(),
-  keyIndex: z
-    .boolean()
-    .describe("Keep the last offset of each key, for `expectedKeyOffset`: a row written per key and commit.")
-    .optional(),
-  recordBytesMax: count(limits.recordBytesMax).describe("Largest encoded record, in bytes.").optional(),
-  batchBytesMax: count(limits.batchBytesMax).describe("Largest decoded body of an append, in bytes.").optional(),
-  placement: z
-    .enum(["wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me"])
-    .describe("Where new partitions are placed. Partitions that exist do not move.")
-    .optional(),
-});
+const age = z.number().int().min(limits.retentionAgeMsMin).max(limits.retentionMsMax);
 
 /** The columns that every Parquet file has, in their order. */
 export const parquetAttributes = [
@@ -80,6 +52,94 @@ export const parquetColumns = z
   .max(limits.parquetColumnsMax)
   .refine((list) => new Set(list.map(({ name }) => name)).size === list.length, "two columns have the same name");
 
+/** What a user may set of a stream. Fields left out of a PUT keep their value, or take the default on creation. */
+export const streamConfig = z.strictObject({
+  partitions: count(limits.partitionsMax).describe("Partitions that take appends; may only grow.").optional(),
+  deduplicationWindowMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(limits.deduplicationWindowMsMax)
+    .describe("For how long a repeated CloudEvents source+id is answered as a duplicate, in ms; 0 turns it off.")
+    .optional(),
+  timestamps: z
+    .enum(["arrival", "client"])
+    .describe("`arrival`: the partition's clock. `client`: the record's own timestamp, raised to the one before it.")
+    .optional(),
+  offsets: z
+    .enum(["assigned", "producer"])
+    .describe("`assigned`: 0, 1, 2 … `producer`: each record brings its offset, strictly increasing. Set at creation.")
+    .optional(),
+  keyIndex: z
+    .boolean()
+    .describe("Keep the last offset of each key, for `expectedKeyOffset`: a row written per key and commit.")
+    .optional(),
+  retentionAgeMs: age.describe("Records are kept for so long, to an eighth; null for ever.").nullable().optional(),
+  retentionBytes: count(Number.MAX_SAFE_INTEGER)
+    .describe("Bytes that each partition keeps, and up to an eighth more; null for any number.")
+    .nullable()
+    .optional(),
+  retentionRecords: count(Number.MAX_SAFE_INTEGER)
+    .describe("Records that each partition keeps, and up to an eighth more; null for any number.")
+    .nullable()
+    .optional(),
+  keepForGroups: z
+    .boolean()
+    .describe(
+      "Retention waits until every group has finished a record. Without other bounds, records go when all groups have.",
+    )
+    .optional(),
+  archive: z
+    .boolean()
+    .describe("What retention drops goes to the archive first, and stays readable at the same offsets.")
+    .optional(),
+  archiveAgeMs: age
+    .describe("Archived records older than this are deleted for good; null: never.")
+    .nullable()
+    .optional(),
+  keepForSnapshot: z
+    .boolean()
+    .describe("Retention drops only what the newest snapshot of the partition covers.")
+    .optional(),
+  snapshotsKept: count(limits.snapshotsMax).describe("Snapshots that a partition keeps: the newest.").optional(),
+  compact: z
+    .boolean()
+    .describe("Keep only the latest record of each key, in time. Records without a key stay; offsets stay.")
+    .optional(),
+  deleteMarkerGraceMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(limits.retentionMsMax)
+    .describe(
+      "For how long compaction keeps the last record of a key that has no data, so that readers see the deletion.",
+    )
+    .optional(),
+  ttlMs: age.describe("The stream is deleted so long after its creation; null: never.").nullable().optional(),
+  deleteOnEmptyMs: age
+    .describe("The stream is deleted when retention has emptied it and nothing was appended for so long; null: never.")
+    .nullable()
+    .optional(),
+  segmentEvents: streamName
+    .describe(
+      "A stream of the namespace that is told when a segment was archived or dropped: give it a group with push.",
+    )
+    .nullable()
+    .optional(),
+  parquet: parquetColumns
+    .describe(
+      "Write each archived segment as a Parquet file too, with these columns beside the attributes; null: don't.",
+    )
+    .nullable()
+    .optional(),
+  recordBytesMax: count(limits.recordBytesMax).describe("Largest encoded record, in bytes.").optional(),
+  batchBytesMax: count(limits.batchBytesMax).describe("Largest decoded body of an append, in bytes.").optional(),
+  placement: z
+    .enum(["wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me"])
+    .describe("Where new partitions are placed. Partitions that exist do not move.")
+    .optional(),
+});
+
 /** A stream's configuration with every default filled in. `placement` stays absent where none was asked for. */
 export interface StreamConfig {
   partitions: number;
@@ -87,6 +147,20 @@ export interface StreamConfig {
   timestamps: "arrival" | "client";
   offsets: "assigned" | "producer";
   keyIndex: boolean;
+  retentionAgeMs: number | null;
+  retentionBytes: number | null;
+  retentionRecords: number | null;
+  keepForGroups: boolean;
+  archive: boolean;
+  archiveAgeMs: number | null;
+  keepForSnapshot: boolean;
+  snapshotsKept: number;
+  compact: boolean;
+  deleteMarkerGraceMs: number;
+  ttlMs: number | null;
+  deleteOnEmptyMs: number | null;
+  segmentEvents: string | null;
+  parquet: ParquetColumn[] | null;
   recordBytesMax: number;
   batchBytesMax: number;
   placement?: NonNullable<z.infer<typeof streamConfig>["placement"]>;
@@ -98,6 +172,20 @@ export const streamDefaults: StreamConfig = {
   timestamps: "arrival",
   offsets: "assigned",
   keyIndex: false,
+  retentionAgeMs: null,
+  retentionBytes: null,
+  retentionRecords: null,
+  keepForGroups: false,
+  archive: false,
+  archiveAgeMs: null,
+  keepForSnapshot: false,
+  snapshotsKept: defaults.snapshotsKept,
+  compact: false,
+  deleteMarkerGraceMs: defaults.deleteMarkerGraceMs,
+  ttlMs: null,
+  deleteOnEmptyMs: null,
+  segmentEvents: null,
+  parquet: null,
   recordBytesMax: limits.recordBytesMax,
   batchBytesMax: limits.batchBytesMax,
 };
@@ -140,9 +228,15 @@ export const partitionFacts = z.object({
   partition: z.number().int(),
   head: z.number().int().describe("Oldest readable offset."),
   tail: z.number().int().describe("Next offset to be written."),
+  hotFrom: z.number().int().describe("From here on records lie in the database; those before it, in the archive."),
   records: z.number().int(),
   bytes: z.number().int().describe("Bytes of the chunks."),
   chunks: z.number().int(),
+  segments: z.number().int().describe("Sealed segments."),
+  hotBytes: z.number().int().describe("Bytes of the chunks in the database."),
+  archived: z
+    .object({ segments: z.number().int(), records: z.number().int(), bytes: z.number().int() })
+    .describe("Segments that have an object."),
   firstTimestamp: z.string().optional(),
   lastTimestamp: z.string().optional(),
   sealed: z.boolean(),

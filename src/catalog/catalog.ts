@@ -91,7 +91,7 @@ export class Catalog {
     if (this.created === undefined) return this.#missing();
     const row = this.#store.stream(name);
     if (row === undefined) return this.#createStream(name, change, id, now);
-    const before: StreamConfig = JSON.parse(row.config);
+    const before = view(row).config;
     const after: StreamConfig = { ...before, ...change };
     const problem = conflict(before, after);
     if (problem !== undefined) return refuse("conflict", problem);
@@ -252,7 +252,8 @@ const latest = (row: StreamRow): PartitionRange[] => JSON.parse(row.growing ?? r
 function view(row: StreamRow): Stream {
   const map: PartitionRange[] = JSON.parse(row.map);
   const { name, id: logId, version, created, updated } = row;
-  return { name, logId, version, config: JSON.parse(row.config), map, created, updated };
+  // A row from an older version knows fewer fields.
+  return { name, logId, version, config: { ...streamDefaults, ...JSON.parse(row.config) }, map, created, updated };
 }
 
 function page<T extends { name: string }>(items: T[], limit: number): Listed<T> {

@@ -62,6 +62,13 @@ export interface Filter {
 /** An offset, `earliest`, `latest`, `-n`, an RFC 3339 time, or a cursor. */
 export type From = number | string;
 
+export interface ParquetColumn {
+  name: string;
+  /** Where in data that are JSON: names of members, joined by dots. */
+  path: string;
+  type: "string" | "int" | "double" | "boolean" | "timestamp" | "json";
+}
+
 export interface StreamConfig {
   /** Partitions that take appends; may only grow. */
   partitions?: number;
@@ -69,6 +76,28 @@ export interface StreamConfig {
   timestamps?: "arrival" | "client";
   offsets?: "assigned" | "producer";
   keyIndex?: boolean;
+  /** Records are kept for so long, in ms; null for ever. */
+  retentionAgeMs?: number | null;
+  /** What each partition keeps; null for any number. */
+  retentionBytes?: number | null;
+  retentionRecords?: number | null;
+  /** Retention waits until every group has finished a record. */
+  keepForGroups?: boolean;
+  keepForSnapshot?: boolean;
+  /** What retention drops goes to the archive first, and stays readable. */
+  archive?: boolean;
+  archiveAgeMs?: number | null;
+  snapshotsKept?: number;
+  /** Keep only the latest record of each key, in time. */
+  compact?: boolean;
+  deleteMarkerGraceMs?: number;
+  /** The stream is deleted so long after its creation, in ms; null: never. */
+  ttlMs?: number | null;
+  deleteOnEmptyMs?: number | null;
+  /** A stream that is told when a segment was archived or dropped. */
+  segmentEvents?: string | null;
+  /** Write archived segments as Parquet files too, with these columns beside the attributes. */
+  parquet?: ParquetColumn[] | null;
   recordBytesMax?: number;
   batchBytesMax?: number;
   placement?: "wnam" | "enam" | "sam" | "weur" | "eeur" | "apac" | "apac-ne" | "apac-se" | "oc" | "afr" | "me";

@@ -6,7 +6,8 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { PartitionRange } from "../../schemas/stream.ts";
 import { active } from "../catalog/map.ts";
 import type { Stream } from "../catalog/stream.ts";
-import type { Answer, PartitionRpc } from "../objects/rpc.ts";
+import type { Answer } from "../objects/answer.ts";
+import type { PartitionRpc } from "../objects/rpc.ts";
 import { catalog, type Env, partition } from "../objects/stubs.ts";
 import { thrown } from "./problem.ts";
 

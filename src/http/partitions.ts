@@ -1,8 +1,9 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { fenceBody, trimBody } from "../../schemas/record.ts";
-import type { Facts } from "../log/log.ts";
+import type { Facts } from "../log/facts.ts";
 import type { Report } from "../log/verify.ts";
-import type { Answer, PartitionRpc } from "../objects/rpc.ts";
+import type { Answer } from "../objects/answer.ts";
+import type { PartitionRpc } from "../objects/rpc.ts";
 import type { Env } from "../objects/stubs.ts";
 import { askAny, lookup, type Route } from "./lookup.ts";
 import { readJson } from "./parse.ts";
@@ -55,7 +56,7 @@ function shown({ firstTimestamp, lastTimestamp, ...facts }: Facts, partition: nu
   return { partition, ...facts, firstTimestamp: time(firstTimestamp), lastTimestamp: time(lastTimestamp) };
 }
 
-export const partitionFacts = (env: Env, names: Names) => ofPartition(env, names, (stub) => stub.facts(), shown);
+export const partitionFacts = (env: Env, names: Names) => ofPartition(env, names, (stub) => stub.order("facts"), shown);
 
 export async function trimPartition(request: Request, env: Env, names: Names): Promise<Response> {
   const body = await readJson(request, trimBody);
@@ -64,14 +65,14 @@ export async function trimPartition(request: Request, env: Env, names: Names): P
     "beforeOffset" in body.value
       ? { at: "offset" as const, offset: body.value.beforeOffset }
       : { at: "time" as const, time: Math.ceil(Date.parse(body.value.beforeTime)) };
-  return ofPartition(env, names, (stub) => stub.trim(before), shown);
+  return ofPartition(env, names, (stub) => stub.order("trim", before), shown);
 }
 
 export async function fencePartition(request: Request, env: Env, names: Names): Promise<Response> {
   const body = await readJson(request, fenceBody);
   if (!body.ok) return problem(body.refusal);
   const { token, expected } = body.value;
-  return ofPartition(env, names, (stub) => stub.fence(token, expected), shown);
+  return ofPartition(env, names, (stub) => stub.order("fence", token, expected), shown);
 }
 
 /** Reads a whole partition, in steps, and adds up what was found. */
@@ -82,7 +83,7 @@ export async function verifyPartition(env: Env, names: Names): Promise<Response>
   const total: Report = { chunks: 0, records: 0, bytes: 0, damaged: [] };
   for (let from: number | undefined = 0; from !== undefined; ) {
     const start: number = from;
-    const step: Result<Report> = await askAny(env, route, number, (stub) => stub.verify(start, verifyBytes));
+    const step: Result<Report> = await askAny(env, route, number, (stub) => stub.order("verify", start, verifyBytes));
     if (!step.ok) return problem(step.refusal);
     total.chunks += step.value.chunks;
     total.records += step.value.records;

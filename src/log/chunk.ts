@@ -2,10 +2,10 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { concat } from "../lib/bytes.ts";
+import type { ChunkRow } from "./chunk-store.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { type Frame, flags, headerBytes, openFrames, sealFrame, stampFrame } from "./frame.ts";
 import { eachPlaced } from "./record.ts";
-import type { ChunkRow } from "./store.ts";
 
 /** Frames below this are joined with their neighbours under one header; larger ones are stored without a copy. */
 const joinBelow = 16_384;
@@ -142,15 +142,18 @@ export function openChunk(row: ChunkRow, dense: boolean): Result<Frame[]> {
     row.body.length === row.bytes ? openFrames(row.body) : refuse("bad-frame", "the body's length is wrong");
   if (!opened.ok) return opened;
   const frames = opened.value;
+  const thinned = (row.flags & flags.thinned) !== 0;
+  const whole = dense && !thinned;
   let next = row.base;
   let records = 0;
   for (const frame of frames) {
-    if (dense ? frame.base !== next : frame.base < next) return refuse("bad-frame", "a frame's base does not fit");
+    if (whole ? frame.base !== next : frame.base < next) return refuse("bad-frame", "a frame's base does not fit");
     next = frame.base + frame.count;
     records += frame.count;
   }
   if (records !== row.records) return refuse("bad-frame", "the number of records does not fit");
-  if (frames.length === 0 || frames[0].base !== row.base || (dense ? next !== row.next : next > row.next)) {
+  if (thinned) return next > row.next ? refuse("bad-frame", "the offsets do not fit the row") : ok(frames);
+  if (frames.length === 0 || frames[0].base !== row.base || (whole ? next !== row.next : next > row.next)) {
     return refuse("bad-frame", "the offsets do not fit the row");
   }
   return ok(frames);

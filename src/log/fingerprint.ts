@@ -1,7 +1,7 @@
 /**
  * What a chunk may contain: the hashes of its records' keys, types, sources and tags, so that a filtered read passes over
  * chunks without reading them. Few hashes are kept as they are; many become a Bloom filter of about eight bits a hash,
- * at most 4 KiB. False positives cost a read, false negatives do not exist.
+ * at most 4 KiB for a chunk. False positives cost a read, false negatives do not exist.
  *
  *     list     0x01, then each hash, 4 bytes little-endian
  *     Bloom    0x02, then the bits (a power of two of bytes), 3 probes a hash
@@ -15,12 +15,12 @@ export const seeds = { key: 0, type: 1, source: 2, tag: 3 } as const;
 export const hashText = (text: string, seed: number): number => murmur3(encodeText(text), seed);
 
 const listMax = 16;
-const bytesMax = 4096;
+const chunkPrintBytes = 4096;
 const probes = 3;
 const list = 1;
 const bloom = 2;
 
-export function fingerprint(parts: readonly Uint32Array[]): Uint8Array {
+export function fingerprint(parts: readonly Uint32Array[], bytesMax = chunkPrintBytes): Uint8Array {
   const total = parts.reduce((sum, part) => sum + part.length, 0);
   if (total <= listMax) {
     const distinct = new Set<number>();

@@ -30,6 +30,8 @@ export interface Following {
   credits: number;
   /** It was told that it is up to date. */
   current: boolean;
+  /** Its credits, while its place is looked for in the archive. */
+  held?: number;
   readonly filter?: Filter;
 }
 
@@ -57,17 +59,33 @@ const sayEvery = 10_000;
 
 /** What lies before a follower, as far as its credits go; a record that costs more than are left goes with the last one. */
 export function portionOf(log: Followable, next: number, credits: number, filter: Filter | undefined): Portion {
-  const { head } = log.span;
-  const holes: Hole[] = next < head ? [{ from: next, to: head, why: "trimmed" }] : [];
-  const from: Position = { at: "offset", offset: Math.max(next, head) };
-  const limit = Math.min(credits, portionRecords);
-  const page = log.read({ from, limit, bytesMax: portionBytes, ...(filter === undefined ? {} : { filter }) });
+  const page = log.read(portionTerms(log, next, credits, filter));
   // It is neither before the head nor past the tail.
   if (!page.ok) throw new Error(page.refusal.detail);
-  return portion(page.value, next, credits, filter, holes);
+  return portionOfPage(page.value, log, next, credits, filter);
 }
 
-function portion(page: Page, from: number, credits: number, filter: Filter | undefined, holes: Hole[]): Portion {
+/** The read that brings a portion. */
+export function portionTerms(
+  { span }: Followable,
+  next: number,
+  credits: number,
+  filter: Filter | undefined,
+): ReadTerms {
+  const from: Position = { at: "offset", offset: Math.max(next, span.head) };
+  const limit = Math.min(credits, portionRecords);
+  return { from, limit, bytesMax: portionBytes, ...(filter === undefined ? {} : { filter }) };
+}
+
+/** A page that was read for it as a portion. */
+export function portionOfPage(
+  page: Page,
+  { span: { head } }: Followable,
+  from: number,
+  credits: number,
+  filter: Filter | undefined,
+): Portion {
+  const holes: Hole[] = from < head ? [{ from, to: head, why: "trimmed" }] : [];
   const items: Item[] = [];
   let cost = 0;
   let stop: number | undefined;

@@ -32,6 +32,8 @@ export const flags = {
   checked: 4,
   /** At least one record has an id, and takes part in deduplication. */
   ids: 8,
+  /** Only of a chunk's row: it was rewritten, and has a part of the records that its offsets had. */
+  thinned: 16,
   /** Not records but a hole: `[base, to)` could not be read. Its body is `to`, eight bytes. Only in answers. */
   damaged: 128,
 } as const;

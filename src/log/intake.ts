@@ -9,6 +9,7 @@ import { type Frame, flags, readHeader, readHeaders } from "./frame.ts";
 import { handOnProducers, IdsBuilder, type Inheritance, Inherited } from "./inheritance.ts";
 import { Producers } from "./producers.ts";
 import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "./record.ts";
+import type { Chunks } from "./segments.ts";
 import { addRun, admit, type Gate, type Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import type { Store } from "./store.ts";
@@ -43,7 +44,9 @@ export class Intake {
 
   constructor(
     readonly store: Store,
+    readonly chunks: Chunks,
     public spec: Spec,
+    /** The first offset from which everything is at hand: records before it cannot be looked at. */
     public head: number,
     tail: number,
     now: number,
@@ -193,10 +196,10 @@ export class Intake {
   }
 
   #at(wanted: number): { record: Rec; timestamp: number } | undefined {
-    const chunk = this.store.chunkAt(wanted);
+    const chunk = this.chunks.chunkAt(wanted);
     if (chunk === undefined || chunk.next <= wanted) return undefined;
     if (this.#opened?.base !== chunk.base) {
-      const frames = openChunk({ ...chunk, body: this.store.body(chunk.base) }, this.spec.offsets === "assigned");
+      const frames = openChunk({ ...chunk, body: this.chunks.body(chunk.base) }, this.spec.offsets === "assigned");
       if (!frames.ok) return undefined;
       this.#opened = { base: chunk.base, frames: frames.value };
     }
@@ -257,13 +260,13 @@ export class Intake {
   /** Every stored record since a time that has an id. Oldest first: of two with one id, the newer is the one to find. */
   #eachId(tail: number, since: number, visit: (record: Rec, offset: number, timestamp: number) => void): void {
     const bases: number[] = [];
-    for (const chunk of this.store.chunksBack(tail)) {
+    for (const chunk of this.chunks.chunksBack(tail)) {
       if (chunk.last < since) break;
       if (chunk.flags & flags.ids) bases.push(chunk.base);
     }
     for (const base of bases.reverse()) {
-      const chunk = this.store.chunkAt(base)!;
-      const frames = openChunk({ ...chunk, body: this.store.body(base) }, this.spec.offsets === "assigned");
+      const chunk = this.chunks.chunkAt(base)!;
+      const frames = openChunk({ ...chunk, body: this.chunks.body(base) }, this.spec.offsets === "assigned");
       if (!frames.ok) continue;
       for (const frame of frames.value) {
         decodeFrame(frame, (record, offset, timestamp) => {

@@ -6,40 +6,29 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { ChunkBuilder } from "./chunk.ts";
+import type { ChunkRow } from "./chunk-store.ts";
+import { type Facts, factsOf, type Marks } from "./facts.ts";
 import { type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
-import { firstAtOrAfter, locate, type Page, type Position, type ReadTerms, readPage, type Span } from "./read.ts";
+import type { Page, Position, ReadTerms, Span } from "./read.ts";
+import { type Place, Reads } from "./reads.ts";
+import { cutAt } from "./retention.ts";
+import type { Segment } from "./segment-store.ts";
+import { Segments, segmentKey } from "./segments.ts";
 import type { Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import { Store } from "./store.ts";
-import { type Report, verifyChunks } from "./verify.ts";
+import { checkSegments, type Report, verifyHot } from "./verify.ts";
 
-export interface Facts {
-  head: number;
-  tail: number;
-  records: number;
-  bytes: number;
-  chunks: number;
-  firstTimestamp?: number;
-  lastTimestamp?: number;
-  sealed: boolean;
-  fence?: string;
-  rowsWritten: number;
-}
-
-/** What survives when no chunk is left to tell it. */
-interface Marks {
-  head: number;
-  tail: number;
-  last: number;
-  sealed: boolean;
-  fence?: string;
-}
+/** No upload takes longer: an object that nobody noted by then is nobody's. */
+const uploadMsMax = 600_000;
 
 const empty: Marks = { head: 0, tail: 0, last: 0, sealed: false };
 
 export class Log {
+  readonly segments: Segments;
   readonly #store: Store;
+  readonly #reads: Reads;
   #spec: Spec;
   #marks: Marks;
   #intake: Intake;
@@ -52,8 +41,10 @@ export class Log {
   ) {
     this.#store = store;
     this.#spec = spec;
+    this.segments = new Segments(sql, store);
+    this.#reads = new Reads(this.segments, () => ({ ...this.span, exact: this.span.dense && !this.#marks.thinned }));
     this.#marks = this.#load();
-    this.#intake = new Intake(store, spec, this.#marks.head, this.#marks.tail, now);
+    this.#intake = this.#newIntake(now);
   }
 
   /** The log that the database holds, or undefined where none was created. */
@@ -100,7 +91,7 @@ export class Log {
     this.#store.setMeta("spec", JSON.stringify(spec));
     const rebuild = spec.deduplicationWindowMs !== this.#spec.deduplicationWindowMs;
     this.#spec = spec;
-    if (rebuild) this.#intake = new Intake(this.#store, spec, this.#marks.head, this.#marks.tail, now);
+    if (rebuild) this.#intake = this.#newIntake(now);
     else this.#intake.spec = spec;
     if (spec.sealed) this.seal();
   }
@@ -117,8 +108,9 @@ export class Log {
       const rows = chunks.finish();
       if (rows.length > 0 || this.#intake.changed) {
         this.sql.transaction(() => {
-          for (const row of rows) this.#store.insertChunk(row);
+          for (const row of rows) this.segments.insert(row);
           this.#intake.save(time);
+          if (rows.length > 0 && this.#full) this.segments.cut(chunks.next, time);
         });
       }
       if (rows.length > 0) {
@@ -128,16 +120,20 @@ export class Log {
       return answers;
     } catch (error) {
       // Nothing was written, so nothing may be remembered.
-      this.#marks = this.#load();
-      this.#intake = new Intake(this.#store, this.#spec, this.#marks.head, this.#marks.tail, now);
+      this.reload(now);
       throw error;
     }
   }
 
   read(terms: ReadTerms): Result<Page> {
-    const start = locate(this.#store, this.span, terms.from, terms.backward === true);
-    if (!start.ok) return start;
-    return ok(readPage(this.#store, this.span, terms, start.value));
+    return this.#reads.read(terms);
+  }
+
+  /** The place that a position names; one that was trimmed, the first one that was not. */
+  place(position: Position): Result<Place> {
+    const { head } = this.#marks;
+    if (position.at === "offset" && position.offset < head) return ok({ offset: head });
+    return this.#reads.locate(position, false);
   }
 
   /**
@@ -151,41 +147,80 @@ export class Log {
   }
 
   facts(): Facts {
-    const totals = this.#store.totals();
-    const last = this.#store.lastChunk();
-    const { head, tail, sealed, fence } = this.#marks;
-    return {
-      head,
-      tail,
-      records: totals.records,
-      bytes: totals.bytes,
-      chunks: totals.chunks,
-      ...(totals.first === null ? {} : { firstTimestamp: totals.first }),
-      ...(last === undefined ? {} : { lastTimestamp: last.last }),
-      sealed,
-      ...(fence === undefined ? {} : { fence }),
-      rowsWritten: this.sql.rowsWritten(),
-    };
+    return factsOf(this.segments, this.#marks, this.sql.rowsWritten());
   }
 
-  /** Makes every record before an offset unreadable, and drops the chunks that hold nothing else. Never goes back. */
-  trim(before: number): Result<Facts> {
+  /** Makes every record before an offset unreadable, and drops the segments that hold nothing else. Never goes back. */
+  trim(before: number, now: number): Result<Facts> {
     const { head, tail } = this.#marks;
     if (before > tail) {
       return refuse("past-tail", `offset ${before} is past the tail ${tail}; trim at most up to it`, { head, tail });
     }
     if (before > head) {
-      this.sql.transaction(() => {
+      this.change(now, () => {
         this.#mark({ head: before });
-        this.#store.dropBefore(before);
+        // Whole tables cost no rows.
+        if (before === tail) this.segments.cut(tail, now);
+        const gone: Segment[] = [];
+        for (const segment of this.segments.store.from(0)) {
+          if (segment.next > before) break;
+          gone.push(segment);
+        }
+        for (const segment of gone) this.drop(segment, now);
+        if (before > this.segments.open.base) this.segments.dropOpenBefore(before);
       });
-      this.#intake.head = before;
     }
     return ok(this.facts());
   }
 
-  trimTime(before: number): Result<Facts> {
-    return this.trim(firstAtOrAfter(this.#store, this.span, before));
+  /** Runs a change of the segments: all of it, or nothing. */
+  change(now: number, work: () => void): void {
+    try {
+      this.sql.transaction(() => {
+        work();
+      });
+    } catch (error) {
+      this.reload(now);
+      throw error;
+    }
+    this.#intake.head = Math.max(this.#marks.head, this.segments.hotFrom);
+  }
+
+  /** A segment goes for good; its object is left to be deleted. Within `change`. */
+  drop(segment: Segment, now: number): void {
+    this.segments.remove(segment);
+    this.discard(segment, now);
+  }
+
+  /** A segment's object is not needed any more. One that is not noted may be on its way. */
+  discard(segment: Segment, now: number): void {
+    const { logId, partition, retention } = this.#spec;
+    const key = segmentKey(logId, partition, segment);
+    if (segment.size > 0) this.segments.store.addGarbage(key, now);
+    else if (retention?.archive) this.segments.store.addGarbage(key, now + uploadMsMax);
+  }
+
+  /** Puts other chunks in the place of segments. False, and nothing done, where one of them is not there any more. */
+  replace(inputs: readonly Segment[], rows: readonly ChunkRow[], now: number): boolean {
+    const { store } = this.segments;
+    if (!inputs.every(({ base, n }) => store.at(base)?.n === n)) return false;
+    this.change(now, () => {
+      this.thin();
+      for (const input of inputs) this.discard(input, now);
+      this.segments.replace(inputs, rows, now);
+    });
+    return true;
+  }
+
+  /** Records will be missing between others. Within `change`. */
+  thin(): void {
+    if (!this.#marks.thinned) this.#mark({ thinned: true });
+  }
+
+  reload(now: number): void {
+    this.segments.reload();
+    this.#marks = this.#load();
+    this.#intake = this.#newIntake(now);
   }
 
   /** Sets the fencing token that writers must name; `undefined` lifts it. With `expected`, only where that one is set. */
@@ -206,23 +241,14 @@ export class Log {
   }
 
   /** Notes a follower, and answers the offset that it begins at: the same one however often it asks. */
-  follow(id: string, start: Position): Result<number> {
+  follow(id: string, start: number): number {
     const known = this.#store.followers().find((follower) => follower.id === id);
-    if (known !== undefined) return ok(known.start);
-    const offset = this.locate(start);
-    if (offset.ok) this.#store.addFollower(id, offset.value);
-    return offset;
+    if (known === undefined) this.#store.addFollower(id, start);
+    return known?.start ?? start;
   }
 
   unfollow(id: string): void {
     this.#store.dropFollower(id);
-  }
-
-  /** The offset that a position names; one that was trimmed, the first one that was not. */
-  locate(position: Position): Result<number> {
-    const { head } = this.#marks;
-    if (position.at === "offset" && position.offset < head) return ok(head);
-    return locate(this.#store, this.span, position, false);
   }
 
   /** Takes no more appends. */
@@ -239,13 +265,12 @@ export class Log {
 
   /** Reads everything from an offset on, up to a number of bytes, and names what cannot be trusted. */
   verify(from: number, bytesMax: number): Report {
-    return verifyChunks(this.#store, this.span, from, bytesMax);
+    return verifyHot(this.segments, this.span, from, bytesMax);
   }
 
   /** Asserts that the log is whole and that memory agrees with it. For tests and operators. */
   check(): void {
-    const report = this.verify(this.#marks.head, Number.MAX_SAFE_INTEGER);
-    assert(report.damaged.length === 0, `chunks are damaged: ${JSON.stringify(report.damaged)}`);
+    checkSegments(this.segments, this.span);
     const stored = this.#load();
     assert(stored.tail === this.#marks.tail && stored.head === this.#marks.head, "head and tail agree with the rows");
     assert(stored.last <= this.#marks.last, "the last timestamp agrees with the rows");
@@ -257,14 +282,23 @@ export class Log {
     this.#marks = marks;
   }
 
+  get #full(): boolean {
+    const { bytes, chunks, records } = this.segments.open;
+    const at = cutAt(this.#spec);
+    return bytes >= at.bytes || chunks >= at.chunks || records >= at.records;
+  }
+
+  #newIntake(now: number): Intake {
+    const head = Math.max(this.#marks.head, this.segments.hotFrom);
+    return new Intake(this.#store, this.segments, this.#spec, head, this.#marks.tail, now);
+  }
+
   #load(): Marks {
     const text = this.#store.meta("marks");
     const marks: Marks = text === undefined ? { ...empty } : JSON.parse(text);
-    const last = this.#store.lastChunk();
-    if (last !== undefined) {
-      marks.tail = Math.max(marks.tail, last.next);
-      marks.last = Math.max(marks.last, last.last);
-    }
+    const { open, newest } = this.segments;
+    marks.tail = Math.max(marks.tail, open.base, open.next ?? 0);
+    marks.last = Math.max(marks.last, open.last ?? newest?.last ?? 0);
     return marks;
   }
 }

@@ -1,10 +1,11 @@
 /** Finding and reading: positions, pages, and what is said of chunks that cannot be read. Synchronous, no writes. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { openChunk } from "./chunk.ts";
+import type { ChunkHead } from "./chunk-store.ts";
 import { chunkMayMatch, type Filter, matches } from "./filter.ts";
 import type { Frame } from "./frame.ts";
 import { decodeFrame, eachPlaced } from "./record.ts";
-import type { ChunkHead, Store } from "./store.ts";
+import type { Chunks } from "./segments.ts";
 
 /** Where a read starts. */
 export type Position =
@@ -39,6 +40,26 @@ export interface Page {
   readonly to: number;
   readonly pieces: readonly Piece[];
   readonly upToDate: boolean;
+  /** What was asked for lies in the archive: nothing was read, and whoever asked reads it there. */
+  readonly cold?: Cold;
+}
+
+/** An archived segment, as far as a reader must know it. */
+export interface ColdSegment {
+  readonly n: number;
+  readonly base: number;
+  readonly next: number;
+  readonly size: number;
+  readonly indexBytes: number;
+}
+
+/** Archived segments to read, in the order of the read, from a position in the first one. */
+export interface Cold {
+  readonly segments: readonly ColdSegment[];
+  readonly at: Position;
+  /** Where the read goes on when nothing was found in them: what lies between holds no match. */
+  readonly on: number;
+  readonly dense: boolean;
 }
 
 export interface Span {
@@ -51,8 +72,11 @@ export interface Span {
 const scanBytesMax = 33_554_432;
 const scanChunksMax = 8_192;
 
-/** The offset that a position names: the first record of a forward read, the one after the first of a backward read. */
-export function locate(store: Store, span: Span, from: Position, backward: boolean): Result<number> {
+/**
+ * The offset that a position names: the first record of a forward read, the one after the first of a backward read. All
+ * chunks of the span are at hand.
+ */
+export function locate(chunks: Chunks, span: Span, from: Position, backward: boolean): Result<number> {
   const { head, tail } = span;
   switch (from.at) {
     case "earliest":
@@ -60,9 +84,9 @@ export function locate(store: Store, span: Span, from: Position, backward: boole
     case "latest":
       return ok(tail);
     case "last":
-      return ok(lastRecords(store, span, from.count));
+      return ok(lastRecords(chunks, span, from.count));
     case "time": {
-      const offset = firstAtOrAfter(store, span, from.time);
+      const offset = firstAtOrAfter(chunks, span, from.time);
       return ok(backward ? Math.min(offset + 1, tail) : offset);
     }
     case "before":
@@ -90,25 +114,25 @@ export function locate(store: Store, span: Span, from: Position, backward: boole
 }
 
 /** The first offset whose record has a timestamp at or after `time`, or the tail. Binary search over chunk bases. */
-export function firstAtOrAfter(store: Store, span: Span, time: number): number {
+export function firstAtOrAfter(chunks: Chunks, span: Span, time: number): number {
   let low = span.head;
   let high = span.tail;
   while (low < high) {
     const middle = low + Math.floor((high - low) / 2);
-    const chunk = store.chunkAt(middle);
+    const chunk = chunks.chunkAt(middle);
     if (chunk === undefined || chunk.next <= low) {
       // Sparse offsets, or a hole: nothing between the chunk and the middle.
       low = middle + 1;
     } else if (chunk.last < time) low = Math.max(middle + 1, chunk.next);
     else if (chunk.first >= time) high = Math.max(chunk.base, span.head);
-    else return insideChunk(store, span, chunk, time);
+    else return insideChunk(chunks, span, chunk, time);
     if (high < low) return high;
   }
   return low;
 }
 
-function insideChunk(store: Store, span: Span, chunk: ChunkHead, time: number): number {
-  const frames = openChunk({ ...chunk, body: store.body(chunk.base) }, span.dense);
+function insideChunk(chunks: Chunks, span: Span, chunk: ChunkHead, time: number): number {
+  const frames = openChunk({ ...chunk, body: chunks.body(chunk.base) }, span.dense);
   if (!frames.ok) return Math.max(chunk.base, span.head);
   let found = chunk.next;
   for (const frame of frames.value) {
@@ -119,15 +143,16 @@ function insideChunk(store: Store, span: Span, chunk: ChunkHead, time: number): 
   return found;
 }
 
-function lastRecords(store: Store, span: Span, count: number): number {
-  if (span.dense) return Math.max(span.head, span.tail - count);
+/** The offset of the last but `count` record of the chunks in `span`, or its head where there are fewer. */
+export function lastRecords(chunks: Chunks, span: Span, count: number): number {
   let left = count;
-  for (const chunk of store.chunksBack(span.tail)) {
+  for (const chunk of chunks.chunksBack(span.tail - 1)) {
+    if (chunk.next <= span.head) break;
     if (chunk.records < left) {
       left -= chunk.records;
       continue;
     }
-    const frames = openChunk({ ...chunk, body: store.body(chunk.base) }, false);
+    const frames = openChunk({ ...chunk, body: chunks.body(chunk.base) }, false);
     if (!frames.ok) return Math.max(span.head, chunk.base);
     const offsets: number[] = [];
     for (const frame of frames.value) eachPlaced(frame, (_from, _to, offset) => offsets.push(offset));
@@ -137,8 +162,8 @@ function lastRecords(store: Store, span: Span, count: number): number {
 }
 
 /** Reads the chunks from `start` on (backward: those before `start`), up to the terms' bounds. */
-export function readPage(store: Store, span: Span, terms: ReadTerms, start: number): Page {
-  return terms.backward ? readBackward(store, span, terms, start) : readForward(store, span, terms, start);
+export function readPage(chunks: Chunks, span: Span, terms: ReadTerms, start: number): Page {
+  return terms.backward ? readBackward(chunks, span, terms, start) : readForward(chunks, span, terms, start);
 }
 
 class Budget {
@@ -149,7 +174,7 @@ class Budget {
   #chunks = 0;
 
   constructor(
-    readonly store: Store,
+    readonly chunks: Chunks,
     readonly span: Span,
     readonly terms: ReadTerms,
   ) {}
@@ -178,7 +203,7 @@ class Budget {
     this.#chunks++;
     const { filter } = this.terms;
     if (filter !== undefined && !chunkMayMatch(filter, chunk.print)) return;
-    const body = this.store.body(chunk.base);
+    const body = this.chunks.body(chunk.base);
     this.#scanned += body.length;
     const frames = openChunk({ ...chunk, body }, this.span.dense);
     if (!frames.ok) {
@@ -210,12 +235,13 @@ function count(frames: readonly Frame[], filter: Filter | undefined, from: numbe
   return found;
 }
 
-function readForward(store: Store, span: Span, terms: ReadTerms, start: number): Page {
-  const budget = new Budget(store, span, terms);
+function readForward(chunks: Chunks, span: Span, terms: ReadTerms, start: number): Page {
+  const budget = new Budget(chunks, span, terms);
   let to = start;
   if (start < span.tail) {
-    const first = store.chunkAt(start);
-    for (const chunk of store.chunksFrom(first === undefined || first.next <= start ? start : first.base)) {
+    const first = chunks.chunkAt(start);
+    for (const chunk of chunks.chunksFrom(first === undefined || first.next <= start ? start : first.base)) {
+      if (chunk.base >= span.tail) break;
       if (budget.spent || budget.tooMuch(chunk)) return { from: start, to, pieces: budget.pieces, upToDate: false };
       if (span.dense && chunk.base > to) budget.damaged(to, to, chunk.base, "the chunk is missing");
       budget.take(chunk, start, chunk.next);
@@ -228,10 +254,10 @@ function readForward(store: Store, span: Span, terms: ReadTerms, start: number):
   return { from: start, to, pieces: budget.pieces, upToDate: true };
 }
 
-function readBackward(store: Store, span: Span, terms: ReadTerms, start: number): Page {
-  const budget = new Budget(store, span, terms);
+function readBackward(chunks: Chunks, span: Span, terms: ReadTerms, start: number): Page {
+  const budget = new Budget(chunks, span, terms);
   let from = start;
-  for (const chunk of store.chunksBack(start - 1)) {
+  for (const chunk of chunks.chunksBack(start - 1)) {
     if (chunk.next <= span.head) break;
     if (budget.spent || budget.tooMuch(chunk)) return { from, to: start, pieces: budget.pieces, upToDate: false };
     if (span.dense && chunk.next < from) budget.damaged(chunk.next, chunk.next, from, "the chunk is missing");

@@ -1,4 +1,24 @@
+import type { ParquetColumn } from "../../schemas/stream.ts";
 import type { Terms } from "./sequence.ts";
+
+/** What retention asks of a stream; null where it does not. */
+export interface Retention {
+  readonly retentionAgeMs: number | null;
+  readonly retentionBytes: number | null;
+  readonly retentionRecords: number | null;
+  readonly keepForGroups: boolean;
+  /** Move what retention drops into the archive, where it stays readable. */
+  readonly keepForSnapshot: boolean;
+  readonly snapshotsKept: number;
+  readonly archive: boolean;
+  /** Archived records older than this go for good. */
+  readonly archiveAgeMs: number | null;
+  /** Keep only the latest record of each key; its deletion for so long. */
+  readonly compact: boolean;
+  readonly deleteMarkerGraceMs: number;
+  readonly segmentEvents: string | null;
+  readonly parquet: readonly ParquetColumn[] | null;
+}
 
 /** What the catalog tells a partition about itself. */
 export interface Spec {
@@ -13,6 +33,10 @@ export interface Spec {
   /** What an append on a socket may have. Absent in the database of a partition from before there were sockets. */
   readonly recordBytesMax?: number;
   readonly batchBytesMax?: number;
+  /** Absent where the partition is from before there was retention. */
+  readonly retention?: Retention;
+  /** Of the stream, for what others see of its segments. Absent as `retention` is. */
+  readonly names?: { readonly namespace: string; readonly stream: string };
   /** True for a partition that was split: it takes no appends. */
   readonly sealed: boolean;
   /** It continues a partition that was split. */

@@ -1,28 +1,5 @@
-/** The tables of one partition and every statement over them. `docs/STORAGE.md` describes the rows. */
+/** The tables of one partition besides its chunks, and every statement over them. `docs/STORAGE.md` describes the rows. */
 import type { Sql } from "../lib/sql.ts";
-
-/** A chunk without its body. Offsets `[base, next)`, timestamps from `first` to `last`. */
-export interface ChunkHead {
-  base: number;
-  next: number;
-  first: number;
-  last: number;
-  records: number;
-  flags: number;
-  bytes: number;
-  print: Uint8Array;
-}
-
-export interface ChunkRow extends ChunkHead {
-  body: Uint8Array;
-}
-
-export interface Totals {
-  chunks: number;
-  records: number;
-  bytes: number;
-  first: number | null;
-}
 
 export interface ProducerRow {
   id: string;
@@ -46,17 +23,8 @@ export interface InheritedRow {
   body: Uint8Array;
 }
 
-const head = "base, next, first, last, records, flags, bytes, print";
-
-/** Rows of heads fetched at a time: bounds memory, and what a short read fetches in vain. */
-const headsPerQuery = 64;
-
 export class Store {
   constructor(readonly sql: Sql) {
-    sql.run(`CREATE TABLE IF NOT EXISTS chunk (
-      base INTEGER PRIMARY KEY, next INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-      records INTEGER NOT NULL, flags INTEGER NOT NULL, bytes INTEGER NOT NULL, print BLOB NOT NULL, body BLOB NOT NULL
-    ) STRICT`);
     sql.run("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID");
     sql.run(`CREATE TABLE IF NOT EXISTS producer (
       id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seen INTEGER NOT NULL, batches TEXT NOT NULL
@@ -70,72 +38,6 @@ export class Store {
     sql.run("CREATE TABLE IF NOT EXISTS follower (id TEXT PRIMARY KEY, start INTEGER NOT NULL) STRICT, WITHOUT ROWID");
   }
 
-  insertChunk(row: ChunkRow): void {
-    this.sql.run(
-      `INSERT INTO chunk (${head}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      row.base,
-      row.next,
-      row.first,
-      row.last,
-      row.records,
-      row.flags,
-      row.bytes,
-      row.print,
-      row.body,
-    );
-  }
-
-  lastChunk(): ChunkHead | undefined {
-    return this.sql.all<ChunkHead>(`SELECT ${head} FROM chunk ORDER BY base DESC LIMIT 1`)[0];
-  }
-
-  /** The chunk that begins at or before an offset, nearest first. */
-  chunkAt(offset: number): ChunkHead | undefined {
-    return this.sql.all<ChunkHead>(`SELECT ${head} FROM chunk WHERE base <= ? ORDER BY base DESC LIMIT 1`, offset)[0];
-  }
-
-  /** Heads of the chunks that begin at or after an offset, in order. */
-  *chunksFrom(offset: number): Generator<ChunkHead> {
-    for (;;) {
-      const heads = this.sql.all<ChunkHead>(
-        `SELECT ${head} FROM chunk WHERE base >= ? ORDER BY base LIMIT ${headsPerQuery}`,
-        offset,
-      );
-      yield* heads;
-      if (heads.length < headsPerQuery) return;
-      offset = heads[heads.length - 1].base + 1;
-    }
-  }
-
-  /** Heads of the chunks that begin at or before an offset, newest first. */
-  *chunksBack(offset: number): Generator<ChunkHead> {
-    for (;;) {
-      const heads = this.sql.all<ChunkHead>(
-        `SELECT ${head} FROM chunk WHERE base <= ? ORDER BY base DESC LIMIT ${headsPerQuery}`,
-        offset,
-      );
-      yield* heads;
-      if (heads.length < headsPerQuery) return;
-      offset = heads[heads.length - 1].base - 1;
-    }
-  }
-
-  body(base: number): Uint8Array {
-    return this.sql.all<{ body: Uint8Array }>("SELECT body FROM chunk WHERE base = ?", base)[0].body;
-  }
-
-  /** Drops the chunks that end at or before an offset. */
-  dropBefore(offset: number): void {
-    this.sql.run("DELETE FROM chunk WHERE next <= ?", offset);
-  }
-
-  totals(): Totals {
-    return this.sql.all<Totals>(
-      `SELECT count(*) AS chunks, coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes,
-        min(first) AS first FROM chunk`,
-    )[0];
-  }
-
   meta(name: string): string | undefined {
     return this.sql.all<{ value: string }>("SELECT value FROM meta WHERE name = ?", name)[0]?.value;
   }
@@ -146,6 +48,14 @@ export class Store {
       name,
       value,
     );
+  }
+
+  metaLike(prefix: string): { name: string; value: string }[] {
+    return this.sql.all("SELECT name, value FROM meta WHERE substr(name, 1, length(?)) = ?", prefix, prefix);
+  }
+
+  dropMeta(name: string): void {
+    this.sql.run("DELETE FROM meta WHERE name = ?", name);
   }
 
   producer(id: string): ProducerRow | undefined {
@@ -185,6 +95,10 @@ export class Store {
       key,
       offset,
     );
+  }
+
+  dropLastOfKey(key: string): void {
+    this.sql.run("DELETE FROM last_of_key WHERE key = ?", key);
   }
 
   followers(): FollowerRow[] {

@@ -1,6 +1,7 @@
+import { assert } from "../lib/assert.ts";
 import { openChunk } from "./chunk.ts";
 import type { Span } from "./read.ts";
-import type { Store } from "./store.ts";
+import type { Chunks, Segments } from "./segments.ts";
 
 /** What a verification found. `next` is where to go on; absent at the end. */
 export interface Report {
@@ -12,19 +13,20 @@ export interface Report {
 }
 
 /** Checks checksums, continuity of offsets, and order of timestamps, from the chunk that holds `from` on. */
-export function verifyChunks(store: Store, span: Span, from: number, bytesMax: number): Report {
+export function verifyChunks(chunks: Chunks, span: Span, from: number, bytesMax: number): Report {
   const report: Report = { chunks: 0, records: 0, bytes: 0, damaged: [] };
-  const start = store.chunkAt(from);
+  const start = chunks.chunkAt(from);
   let next = start === undefined || start.next <= from ? from : start.base;
   let last = 0;
-  for (const head of store.chunksFrom(next)) {
+  for (const head of chunks.chunksFrom(next)) {
+    if (head.base >= span.tail) break;
     if (report.bytes >= bytesMax) return { ...report, next };
     const damaged = (reason: string, base = head.base, to = head.next) =>
       report.damaged.push({ chunk: head.base, from: base, to, reason });
     if (span.dense && head.base > next) damaged("the chunk is missing", next, head.base);
     if (head.base < next) damaged("the chunk overlaps the one before it");
     if (head.first < last || head.last < head.first) damaged("timestamps go backwards");
-    const opened = openChunk({ ...head, body: store.body(head.base) }, span.dense);
+    const opened = openChunk({ ...head, body: chunks.body(head.base) }, span.dense);
     if (!opened.ok) damaged(opened.refusal.detail);
     report.chunks++;
     report.records += head.records;
@@ -36,4 +38,28 @@ export function verifyChunks(store: Store, span: Span, from: number, bytesMax: n
     report.damaged.push({ chunk: next, from: next, to: span.tail, reason: "the chunk is missing" });
   }
   return report;
+}
+
+/** The same for what is hot around an offset; `next` is where it ends, unless at the tail. */
+export function verifyHot(segments: Segments, span: Span, from: number, bytesMax: number): Report {
+  const run = segments.run(from);
+  if (run === undefined) return { chunks: 0, records: 0, bytes: 0, damaged: [], next: from };
+  const to = Math.min(run.to, span.tail);
+  const report = verifyChunks(segments, { ...span, head: run.from, tail: to }, from, bytesMax);
+  return report.next === undefined && to < span.tail ? { ...report, next: to } : report;
+}
+
+/** Asserts that segments lie side by side, and that everything hot is whole. */
+export function checkSegments(segments: Segments, span: Span): void {
+  let from = Math.max(span.head, segments.store.from(0).next().value?.base ?? 0);
+  while (from < span.tail) {
+    let next = span.tail;
+    if (segments.isHot(from)) {
+      const report = verifyHot(segments, span, from, Number.MAX_SAFE_INTEGER);
+      assert(report.damaged.length === 0, `chunks are damaged: ${JSON.stringify(report.damaged)}`);
+      next = report.next ?? next;
+    } else next = segments.store.before(from)?.next ?? from;
+    assert(next > from, "segments lie side by side");
+    from = next;
+  }
 }

@@ -13,6 +13,7 @@ import type { Rec } from "../log/record.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch } from "../log/spec.ts";
 import { type Client, sayError } from "./clients.ts";
+import type { History } from "./history.ts";
 import { post } from "./socket.ts";
 
 /** A batch that is made when its time has come; until then it may grow. */
@@ -27,6 +28,7 @@ export interface LiveHost {
   readonly log: Log | undefined;
   /** Commits with what else is to be committed; a batch may be made when its time has come. */
   readonly commit: { add(ask: Batch | Growing): Promise<Result<readonly Run[]>> };
+  readonly history: Pick<History, "locate" | "blobs">;
 }
 
 export class Appends {

@@ -137,7 +137,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   async #grow(): Promise<void> {
     for (const { name, logId, parents } of this.#core.growing()) {
       await arm(this.ctx.storage, this.#core);
-      await Promise.all(parents.map((parent) => partition(this.env, logId, parent, undefined).seal()));
+      await Promise.all(parents.map((parent) => partition(this.env, logId, parent, undefined).order("seal")));
       this.#core.grown(name, logId, Date.now());
     }
   }

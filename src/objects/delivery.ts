@@ -5,11 +5,12 @@ import { Delivery as Core } from "../delivery/delivery.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Position } from "../log/read.ts";
 import { objectSql } from "../platform/sql.ts";
+import type { Answer } from "./answer.ts";
 import type { Change } from "./changes.ts";
 import { Hibernating } from "./hibernating.ts";
 import { Keeper } from "./keeper.ts";
 import { ready, receive } from "./pull.ts";
-import type { Answer, DeliveryRpc, Leases, ReceiveCall, Refused } from "./rpc.ts";
+import type { DeliveryRpc, Leases, ReceiveCall, Refused } from "./rpc.ts";
 import { type Env, partition } from "./stubs.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -101,6 +102,13 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     if (keeper.core.state.known === undefined) await keeper.look();
     await keeper.filler.fill(() => keeper.ready);
     return ok(keeper.heritage.unfinished());
+  }
+
+  async floor(): Promise<number> {
+    const state = this.keeper?.core.state;
+    // What is finished only in memory would be wanted again after a crash.
+    state?.save();
+    return state?.head ?? Number.MAX_SAFE_INTEGER;
   }
 
   async idle(): Promise<boolean> {

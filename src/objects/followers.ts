@@ -12,6 +12,7 @@
  */
 import type { Log } from "../log/log.ts";
 import type { Piece } from "../log/read.ts";
+import type { Alarms } from "./alarms.ts";
 import type { DeliveryRpc } from "./rpc.ts";
 
 /** How long after an append a lost wake is repeated. */
@@ -28,10 +29,9 @@ interface Follower {
 
 export class Followers {
   readonly #followers = new Map<string, Follower>();
-  #armed = false;
 
   constructor(
-    readonly storage: DurableObjectStorage,
+    readonly alarms: Alarms,
     readonly log: () => Log | undefined,
     readonly stub: (id: string) => DeliveryRpc,
   ) {
@@ -66,7 +66,6 @@ export class Followers {
 
   /** The alarm: whoever has not answered is asked again. */
   async repeat(): Promise<void> {
-    this.#armed = false;
     const tail = this.log()?.span.tail;
     if (tail === undefined) return;
     const owed = [...this.#followers.values()].filter(({ at }) => at === undefined || (at !== "reading" && at < tail));
@@ -74,10 +73,14 @@ export class Followers {
     if (owed.some(({ at }) => at === undefined)) this.#arm();
   }
 
+  /** The lowest offset that a follower may still want; 0 where one cannot be asked. */
+  async floor(): Promise<number> {
+    const floors = [...this.#followers.keys()].map((id) => this.stub(id).floor());
+    return Math.min(Number.MAX_SAFE_INTEGER, ...(await Promise.all(floors.map((floor) => floor.catch(() => 0)))));
+  }
+
   #arm(): void {
-    if (this.#armed) return;
-    this.#armed = true;
-    this.storage.setAlarm(Date.now() + repeatMs);
+    this.alarms.by(Date.now() + repeatMs);
   }
 
   /** Tells one follower until it has everything, or says that it reads by itself. One call at a time gathers the rest. */
@@ -112,7 +115,7 @@ export class Followers {
 /** What was appended from an offset on, where it is small and sound. */
 function freshBodies(log: Log, from: number): { to: number; bodies: Uint8Array[] } | undefined {
   const page = log.read({ from: { at: "offset", offset: from }, limit: wakeRecordsMax, bytesMax: wakeBytesMax });
-  if (!page.ok) return undefined;
+  if (!page.ok || page.value.cold !== undefined) return undefined;
   const bodies = page.value.pieces.map((piece: Piece) => ("body" in piece ? piece.body : undefined));
   const sound = bodies.every((body) => body !== undefined);
   const bytes = sound ? bodies.reduce((sum, body) => sum + body.length, 0) : Number.POSITIVE_INFINITY;

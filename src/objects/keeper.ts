@@ -6,13 +6,14 @@ import { lastingMs } from "../delivery/leases.ts";
 import { itemsOf } from "../delivery/page.ts";
 import type { Read } from "../delivery/reader.ts";
 import type { Position } from "../log/read.ts";
+import type { Answer } from "./answer.ts";
 import { Changes } from "./changes.ts";
+import { readThrough } from "./cold.ts";
 import { Filler } from "./filler.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Pusher } from "./pusher.ts";
-import type { Answer } from "./rpc.ts";
 import { Sockets } from "./sockets.ts";
-import { catalog, type Env, partition } from "./stubs.ts";
+import { archive, catalog, type Env, partition } from "./stubs.ts";
 import type { Waiters } from "./waiters.ts";
 
 /** Acks of pushes and sockets are written down together, by number or after a moment: a crash in between repeats them. */
@@ -129,7 +130,7 @@ export class Keeper {
   /** Moves the place, where the log has it. */
   async seek(position: Position): Promise<Answer<number>> {
     const { logId, partition: number } = this.core.state.spec;
-    const offset = await partition(this.env, logId, number, undefined).locate(position);
+    const offset = await partition(this.env, logId, number, undefined).order("locate", position);
     if (!offset.ok) return offset;
     new Admin(this.core).seek(offset.value, Date.now());
     this.kick();
@@ -142,8 +143,9 @@ export class Keeper {
     const { logId, partition: number } = state.spec;
     state.unread = undefined;
     const from = { at: "offset", offset: state.cursor } as const;
-    const stub = partition(this.env, logId, number, undefined);
-    const answer = await stub.read({ from, limit: 1, bytesMax: 1, waitMs: 0, filter: this.core.reader.filter() });
+    const terms = { from, limit: 1, bytesMax: 1, waitMs: 0, filter: this.core.reader.filter() };
+    const where = { logId, partition: number, blobs: archive(this.env) };
+    const answer = await readThrough(where, terms, (call) => partition(this.env, logId, number, undefined).read(call));
     if (!answer.ok) return;
     const { pieces, to, tail, sealed } = answer.value;
     state.known = Math.max(state.known ?? 0, tail);

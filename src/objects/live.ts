@@ -7,12 +7,14 @@ import type { StreamMessage, Subscribe } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type Message, readMessages } from "../intake/message.ts";
 import { writeCursor } from "../log/cursor.ts";
-import { mustSay, portionOf } from "../log/follow.ts";
+import { mustSay, type Portion, portionOf } from "../log/follow.ts";
 import type { Log } from "../log/log.ts";
 import { positionOf, readFrom } from "../log/position.ts";
+import type { Position } from "../log/read.ts";
 import { Appends, type LiveHost } from "./appends.ts";
 import { type Client, clientOf, expel, type Hello, type Subscription, say, understand, wrongLog } from "./clients.ts";
-import { Shown } from "./shown.ts";
+import { type Made, Shown } from "./shown.ts";
+import { Thaw } from "./thaw.ts";
 
 /** Bytes that are sent, and subscriptions that are served, before others have a turn. */
 const turnBytes = 4_194_304;
@@ -23,6 +25,8 @@ export class Live {
   /** Undefined after a sleep, until something is to be sent: then it is read from the sockets' attachments. */
   #clients: Map<WebSocket, Client> | undefined;
   readonly #appends: Appends;
+  /** Those that read what is in the archive. */
+  readonly #thaw: Thaw;
   #running = false;
   #again = false;
 
@@ -32,6 +36,11 @@ export class Live {
   ) {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     this.#appends = new Appends(host);
+    this.#thaw = new Thaw(host, {
+      wanted: (socket, client, sub) => this.clients.get(socket) === client && client.subs.get(sub.id) === sub,
+      show: (socket, client, sub, portion) => this.#show(socket, client, sub, { portion }, new Shown()),
+      go: () => this.appended(),
+    });
   }
 
   /** Takes the socket of a client that the Worker has let in; see `Hello`. */
@@ -94,10 +103,13 @@ export class Live {
     if (type === "append") return this.#appends.take(socket, client, message, log);
     const sub = client.subs.get(id);
     if (type === "subscribe") {
-      const refusal = subscribe(client, message, log);
+      const refusal = subscribe(client, message, log, (sub, position) => {
+        this.#thaw.find(socket, client, sub, position);
+      });
       if (refusal !== undefined) return refusal;
     } else if (sub === undefined) return undefined;
     else if (type === "unsubscribe") client.subs.delete(id);
+    else if (sub.held !== undefined) sub.held = Math.min(limits.creditsMax, sub.held + message.credits);
     else sub.credits = Math.min(limits.creditsMax, sub.credits + message.credits);
     client.keep(socket);
     this.appended();
@@ -167,21 +179,14 @@ export class Live {
     const { partition, logId } = log.spec;
     const cursor = () => writeCursor({ logId, offsets: new Map([[partition, sub.next]]) });
     if (sub.next < tail && sub.credits > 0) {
+      if (!log.segments.isHot(Math.max(sub.next, log.span.head))) {
+        this.#thaw.read(socket, client, sub);
+        return -1;
+      }
       const filter = client.filterOf(sub);
       const made = shown.at(sub, () => portionOf(log, sub.next, sub.credits, filter));
-      const { portion } = made;
-      sub.next = portion.next;
-      sub.credits -= portion.cost;
-      if (portion.holes.length > 0) {
-        say(socket, { type: "lost", id, lost: portion.holes.map((hole) => ({ partition, ...hole })) });
-      }
-      if (portion.items.length > 0) {
-        sub.current = portion.upToDate;
-        sub.said = sub.next;
-        const sent = shown.send(socket, client, sub, made, cursor, partition);
-        client.keep(socket);
-        return sent;
-      }
+      const sent = this.#show(socket, client, sub, made, shown);
+      if (sent > 0) return sent;
     } else if (sub.next < tail || (sub.current && !log.sealed)) return -1;
     const current = sub.next >= tail;
     if (mustSay(sub, current)) {
@@ -198,6 +203,26 @@ export class Live {
     return 0;
   }
 
+  /** Sends a portion, and moves the subscription behind it. Bytes sent. */
+  #show(socket: WebSocket, client: Client, sub: Subscription, made: Made, shown: Shown): number {
+    const { log } = this.host;
+    if (log === undefined) return 0;
+    const { partition, logId } = log.spec;
+    const portion: Portion = made.portion;
+    sub.next = portion.next;
+    sub.credits -= portion.cost;
+    if (portion.holes.length > 0) {
+      say(socket, { type: "lost", id: sub.id, lost: portion.holes.map((hole) => ({ partition, ...hole })) });
+    }
+    if (portion.items.length === 0) return 0;
+    sub.current = portion.upToDate;
+    sub.said = sub.next;
+    const cursor = () => writeCursor({ logId, offsets: new Map([[partition, sub.next]]) });
+    const sent = shown.send(socket, client, sub, made, cursor, partition);
+    client.keep(socket);
+    return sent;
+  }
+
   /** The partition was split: a client that is here because there was no other is wanted elsewhere, once it has read it. */
   #leave(socket: WebSocket, client: Client): void {
     if (client.hello.pinned || client.subs.size > 0) return;
@@ -207,7 +232,13 @@ export class Live {
   }
 }
 
-function subscribe(client: Client, message: Subscribe, log: Log): Refusal | undefined {
+/** `find` is called where only the archive knows the place: until then the subscription's credits are held back. */
+function subscribe(
+  client: Client,
+  message: Subscribe,
+  log: Log,
+  find: (sub: Subscription, position: Position) => void,
+): Refusal | undefined {
   const { id, credits, partition = log.spec.partition, filter } = message;
   if (partition !== log.spec.partition) {
     return { code: "partition-not-found", detail: `the socket is one of partition ${log.spec.partition}` };
@@ -215,8 +246,14 @@ function subscribe(client: Client, message: Subscribe, log: Log): Refusal | unde
   const from = readFrom(String(message.from));
   if (from === undefined) return { code: "invalid", detail: `from: '${message.from}' is no place in a stream` };
   if ("cursor" in from && from.cursor.logId !== log.spec.logId) return wrongLog;
-  const start = log.locate(positionOf(from, partition, false));
+  const position = positionOf(from, partition, false);
+  const start = log.place(position);
   if (!start.ok) return start.refusal;
-  const place = { next: start.value, said: start.value, credits, current: false };
-  return client.add({ id, ...place, ...(filter === undefined ? {} : { filter }) });
+  const cold = "cold" in start.value;
+  const next = "cold" in start.value ? start.value.cold.base : start.value.offset;
+  const place = { next, said: next, credits: cold ? 0 : credits, current: false, ...(cold ? { held: credits } : {}) };
+  const sub: Subscription = { id, ...place, ...(filter === undefined ? {} : { filter }) };
+  const refusal = client.add(sub);
+  if (cold && refusal === undefined) find(sub, position);
+  return refusal;
 }

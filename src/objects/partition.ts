@@ -1,19 +1,22 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Inheritance } from "../log/inheritance.ts";
-import type { Facts } from "../log/log.ts";
 import { Log } from "../log/log.ts";
 import type { Position } from "../log/read.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Batch, Spec } from "../log/spec.ts";
 import { objectSql } from "../platform/sql.ts";
+import { Alarms } from "./alarms.ts";
+import type { Answer, Moved, PageAnswer, ReadCall } from "./answer.ts";
 import type { Growing } from "./appends.ts";
 import { GroupCommit } from "./commit.ts";
 import { Followers } from "./followers.ts";
 import { Hibernating } from "./hibernating.ts";
+import { History } from "./history.ts";
 import { Live } from "./live.ts";
+import { type Desk, orders, type PartitionOrder, type PartitionOrderArgs, type PartitionOrderValue } from "./orders.ts";
 import { readWaiting } from "./reading.ts";
-import type { Answer, Appended, Moved, PageAnswer, PartitionRpc, ReadCall } from "./rpc.ts";
-import { delivery, type Env } from "./stubs.ts";
+import type { Appended, PartitionRpc } from "./rpc.ts";
+import { archive, delivery, type Env } from "./stubs.ts";
 import { Waiters } from "./waiters.ts";
 
 /** A batch, or one that is made when it is committed. */
@@ -30,27 +33,26 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   );
   readonly #waiters = new Waiters();
   readonly #followers: Followers;
+  readonly #alarms: Alarms;
+  readonly history: History;
   override readonly doorman = new Live(this.ctx, this);
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.log = Log.open(objectSql(ctx.storage), Date.now());
-    this.#followers = new Followers(
-      ctx.storage,
-      () => this.log,
-      (id) => delivery(env, id, this.log?.spec.partition as number),
-    );
+    const alarms = new Alarms(ctx.storage);
+    const log = () => this.log;
+    this.#followers = new Followers(alarms, log, (id) => delivery(env, id, this.log?.spec.partition as number));
+    this.history = new History(log, archive(env), alarms, () => this.#followers.floor());
+    this.#alarms = alarms;
   }
 
   async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean> {
     if (this.log !== undefined) this.log.configure(spec, Date.now());
     else if (spec.continues && inheritance === undefined) return false;
     else this.log = Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
+    this.history.kick();
     return true;
-  }
-
-  async handOn(): Promise<Answer<Inheritance>> {
-    return this.#with((log) => ok(log.handOn(Date.now())));
   }
 
   async append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms: Terms = {}): Promise<Appended> {
@@ -71,18 +73,23 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     return page;
   }
 
-  async facts(): Promise<Answer<Facts>> {
-    return this.#with((log) => ok(log.facts()));
-  }
-
-  async locate(position: Position): Promise<Answer<number>> {
-    return this.#with((log) => log.locate(position));
+  async order<N extends PartitionOrder>(
+    name: N,
+    ...args: PartitionOrderArgs<N>
+  ): Promise<Answer<PartitionOrderValue<N>>> {
+    const { log, history } = this;
+    if (log === undefined) return this.#moved();
+    const obey = orders[name] as (desk: Desk, ...args: unknown[]) => Promise<Result<PartitionOrderValue<N>>>;
+    return obey({ log, history, changed: () => this.#changed() }, ...args);
   }
 
   async follow(id: string, start: Position): Promise<Answer<number>> {
-    const started = this.#with((log) => log.follow(id, start));
-    if (started.ok) this.#followers.add(id);
-    return started;
+    const place = await this.order("locate", start);
+    if (!place.ok) return place;
+    if (this.log === undefined) return this.#moved();
+    const offset = this.log.follow(id, place.value);
+    this.#followers.add(id);
+    return ok(offset);
   }
 
   async unfollow(id: string): Promise<void> {
@@ -91,25 +98,8 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   }
 
   override async alarm(): Promise<void> {
-    await this.#followers.repeat();
-  }
-
-  async trim(before: Extract<Position, { at: "offset" | "time" }>): Promise<Answer<Facts>> {
-    return this.#with((log) => (before.at === "offset" ? log.trim(before.offset) : log.trimTime(before.time)));
-  }
-
-  async fence(token: string | null, expected?: string | null): Promise<Answer<Facts>> {
-    return this.#with((log) => log.fence(token ?? undefined, expected));
-  }
-
-  async seal(): Promise<Answer<Facts>> {
-    const facts = this.#with((log) => ok(log.seal()));
-    this.#changed();
-    return facts;
-  }
-
-  async verify(from: number, bytesMax: number) {
-    return this.#with((log) => ok(log.verify(from, bytesMax)));
+    this.#alarms.fired();
+    await Promise.all([this.#followers.repeat(), this.history.run()]);
   }
 
   async destroy(logId: string): Promise<void> {
@@ -133,13 +123,10 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
 
   /** There is more to read, or there will be none. */
   #changed(): void {
+    this.history.appended();
     this.#waiters.wake();
     this.#followers.appended();
     this.doorman.appended();
-  }
-
-  #with<T>(ask: (log: Log) => Result<T>): Answer<T> {
-    return this.log === undefined ? this.#moved() : ask(this.log);
   }
 
   /** A sealed log points past its version: what replaces it is in the next map. */

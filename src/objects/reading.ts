@@ -2,7 +2,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Log } from "../log/log.ts";
-import type { PageAnswer, ReadCall } from "./rpc.ts";
+import type { PageAnswer, ReadCall } from "./answer.ts";
 import type { Waiters } from "./waiters.ts";
 
 /** Undefined where the log is not there, or went away. */

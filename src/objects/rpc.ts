@@ -9,38 +9,14 @@ import type { Unfinished } from "../delivery/heritage.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/state.ts";
 import type { Inheritance } from "../log/inheritance.ts";
-import type { Facts } from "../log/log.ts";
-import type { Page, Position, ReadTerms } from "../log/read.ts";
+import type { Position } from "../log/read.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Spec } from "../log/spec.ts";
-import type { Report } from "../log/verify.ts";
-
-/** The caller's idea of the stream is not the partition's: its version, or 0 where the partition does not exist. */
-export interface Moved {
-  readonly ok: false;
-  readonly moved: number;
-}
-
-export type Answer<T> = Result<T> | Moved;
+import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
+import type { PartitionOrder, PartitionOrderArgs, PartitionOrderValue } from "./orders.ts";
 
 /** Verdicts, or the offset of the first record where all were appended one after another. */
 export type Appended = Answer<readonly Run[]> | number;
-
-export interface ReadCall extends ReadTerms {
-  /** The delivery that reads, so that it is told of what comes after. */
-  readonly follower?: string;
-  readonly waitMs: number;
-  /** Ask that later records be stamped no earlier than this, in ms; see `Log.promise`. */
-  readonly promise?: number;
-}
-
-export interface PageAnswer extends Page {
-  readonly head: number;
-  readonly tail: number;
-  readonly sealed: boolean;
-  /** No later record of the partition will have a timestamp below this. */
-  readonly promise: number;
-}
 
 export interface PartitionRpc {
   /**
@@ -48,25 +24,17 @@ export interface PartitionRpc {
    * with what its parent hands over, or with null where that never held anything.
    */
   configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean>;
-  /** What the children of a sealed partition take over. */
-  handOn(): Promise<Answer<Inheritance>>;
   /**
    * Appends a `Batch`, whose parts travel flat. A number says the common answer, and costs a fraction of an object on its way: every
    * record was appended, the first at that offset, the others after it.
    */
   append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms?: Terms): Promise<Appended>;
   read(call: ReadCall): Promise<Answer<PageAnswer>>;
-  facts(): Promise<Answer<Facts>>;
-  /** The offset that a position names. */
-  locate(position: Position): Promise<Answer<number>>;
+  /** Anything else, by name; see `orders`. */
+  order<N extends PartitionOrder>(name: N, ...args: PartitionOrderArgs<N>): Promise<Answer<PartitionOrderValue<N>>>;
   /** Notes a delivery that is to be told of appends; answers where it begins, the same however often it is asked. */
   follow(id: string, start: Position): Promise<Answer<number>>;
   unfollow(id: string): Promise<void>;
-  /** `before`: an offset, or a time. */
-  trim(before: Extract<Position, { at: "offset" | "time" }>): Promise<Answer<Facts>>;
-  fence(token: string | null, expected?: string | null): Promise<Answer<Facts>>;
-  seal(): Promise<Answer<Facts>>;
-  verify(from: number, bytesMax: number): Promise<Answer<Report>>;
   /** Frees all storage. */
   destroy(logId: string): Promise<void>;
 }
@@ -140,6 +108,8 @@ export interface DeliveryRpc {
   seek(position: Position): Promise<Answer<number>>;
   attempts(): Promise<Answer<readonly Attempt[]>>;
   unfinished(): Promise<Answer<Unfinished>>;
+  /** The lowest offset that it may still want to read. */
+  floor(): Promise<number>;
   /** True where no member has been here for some time. */
   idle(): Promise<boolean>;
   destroy(groupId: string): Promise<void>;

@@ -1,4 +1,6 @@
 /** How the catalog's decisions reach partitions and deliveries. */
+
+import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { TellRow } from "../catalog/group-store.ts";
 import { deliveriesOf } from "../catalog/groups.ts";
@@ -8,6 +10,7 @@ import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Inheritance } from "../log/inheritance.ts";
 import { positionOf, readFrom } from "../log/position.ts";
 import type { Position } from "../log/read.ts";
+import type { Retention } from "../log/spec.ts";
 import { delivery, type Env, partition } from "./stubs.ts";
 
 export class Telling {
@@ -31,6 +34,8 @@ export class Telling {
       keyIndex,
       recordBytesMax,
       batchBytesMax,
+      retention: retentionOf(stream.config),
+      names: { namespace: this.core.namespace, stream: stream.name },
       sealed,
       continues: parent !== undefined,
     };
@@ -93,12 +98,32 @@ export class Telling {
   async #inheritance(stream: Stream, number: number): Promise<Inheritance | null> {
     const ancestor = this.#ancestor(stream, number);
     if (ancestor === undefined) return null;
-    const answer = await this.stub(stream, ancestor).handOn();
+    const answer = await this.stub(stream, ancestor).order("handOn");
     if (answer.ok) return answer.value;
     // It was noted as opened, and the call that should have created it never came through.
     if ("moved" in answer && answer.moved === 0) return null;
     throw new Error(`partition ${ancestor} does not hand on what partition ${number} inherits`);
   }
+}
+
+/** The part of a configuration that a partition's past goes by. */
+function retentionOf({
+  retentionAgeMs,
+  retentionBytes,
+  retentionRecords,
+  keepForGroups,
+  keepForSnapshot,
+  snapshotsKept,
+  archive,
+  archiveAgeMs,
+  compact,
+  deleteMarkerGraceMs,
+  segmentEvents,
+  parquet,
+}: StreamConfig): Retention {
+  const bounds = { retentionAgeMs, retentionBytes, retentionRecords, keepForGroups, keepForSnapshot };
+  const later = { archive, archiveAgeMs, compact, deleteMarkerGraceMs, segmentEvents, parquet, snapshotsKept };
+  return { ...bounds, ...later };
 }
 
 /** Where a group begins on a partition; the HTTP layer has checked the text. */

@@ -60,7 +60,7 @@ export function followingAgainstLog(open: () => Sql, runs: number): void {
       for (const one of steps) {
         now += 7;
         if ("append" in one) log.append([batch(one.append)], now);
-        else if ("trim" in one) log.trim(Math.floor(log.span.head + one.trim * (log.span.tail - log.span.head)));
+        else if ("trim" in one) log.trim(Math.floor(log.span.head + one.trim * (log.span.tail - log.span.head)), now);
         else take(one.credits);
       }
       while (next < log.span.tail) take(1_000);

@@ -145,7 +145,7 @@ export function logAgainstModel(open: () => Sql, runs: number): void {
         else if (one.do === "reopen") log = Log.open(sql, now)!;
         else if (one.do === "trim") {
           const before = Math.floor(one.share * model.records.length);
-          value(log.trim(before));
+          value(log.trim(before, now));
           model.head = Math.max(model.head, before);
         } else {
           const batches = one.batches.map((records, index) => {

@@ -232,7 +232,7 @@ describe("a place", () => {
   test("behind what was trimmed says what was lost", () => {
     const r = rig();
     r.append(["a", "b", "c", "d"]);
-    r.log.trim(2);
+    r.log.trim(2, 0);
     expect(offsets(r.receive())).toEqual([2, 3]);
     expect(r.delivery.state.lost).toEqual([{ from: 0, to: 2, why: "trimmed" }]);
   });

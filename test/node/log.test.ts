@@ -267,7 +267,7 @@ describe("positions", () => {
 
   test("a trimmed offset and one past the tail say so, with the ends", () => {
     const log = filled();
-    log.trim(5);
+    log.trim(5, 0);
     const terms = { limit: 10, bytesMax: 10_000 };
     expect(log.read({ ...terms, from: { at: "offset", offset: 4 } })).toMatchObject({
       refusal: { code: "trimmed", facts: { head: 5, tail: 20 } },
@@ -284,13 +284,13 @@ describe("positions", () => {
 
   test("trimming goes up to the tail and never back, and the offsets go on", () => {
     const log = filled();
-    expect(code(log.trim(21))).toBe("past-tail");
-    expect(log.trim(20)).toMatchObject({ value: { head: 20, tail: 20, chunks: 0, records: 0 } });
-    log.trim(3);
+    expect(code(log.trim(21, 0))).toBe("past-tail");
+    expect(log.trim(20, 0)).toMatchObject({ value: { head: 20, tail: 20, chunks: 0, records: 0 } });
+    log.trim(3, 0);
     expect(log.span).toMatchObject({ head: 20, tail: 20 });
     expect(runs(append(log, [record()], {}, 1))).toMatchObject([{ offset: 20 }]);
     expect(readAll(log)[0].timestamp).toBe(1_000);
-    expect(filled().trimTime(550)).toMatchObject({ value: { head: 10 } });
+    expect(filled().place({ at: "time", time: 550 })).toEqual({ ok: true, value: { offset: 10 } });
   });
 });
 

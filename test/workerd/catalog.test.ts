@@ -48,7 +48,7 @@ describe("the alarm", () => {
     await runInDurableObject(object("purge"), (_object, state) => {
       expect(new Core(objectSql(state.storage), "purge").wakeAt(Date.now())).toBeUndefined();
     });
-    expect(await partition(bindings, logId, 0, undefined).facts()).toEqual({ ok: false, moved: 0 });
+    expect(await partition(bindings, logId, 0, undefined).order("facts")).toEqual({ ok: false, moved: 0 });
   });
 });
 
@@ -60,7 +60,7 @@ describe("a Worker with an old cache", () => {
     // Behind the back of this Worker's cache.
     await catalog(bindings, "default").drop("again");
     expect((await call("POST", "/v1/default/streams/again/records", { records: [{ data: "lost" }] })).status).toBe(404);
-    expect(await partition(bindings, logId, 0, undefined).facts()).toEqual({ ok: false, moved: 0 });
+    expect(await partition(bindings, logId, 0, undefined).order("facts")).toEqual({ ok: false, moved: 0 });
     await call("PUT", "/v1/default/streams/again", {});
     await call("GET", "/v1/default/streams/again/records");
     await catalog(bindings, "default").drop("again");

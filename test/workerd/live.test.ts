@@ -150,7 +150,7 @@ test("whatever is appended, evicted, reconnected, credited and sought: a reader 
           } else if (one.do === "credit") follower.credit(one.credits);
           else if (one.do === "evict") {
             // One that sleeps cannot be evicted again.
-            await target.rpc.facts();
+            await target.rpc.order("facts");
             await evictDurableObject(target.stub, { webSockets: "hibernate" });
           } else if (one.do === "reconnect" || one.do === "again") {
             await follower.subscribe(one.credits, one.do === "reconnect");

@@ -54,7 +54,7 @@ describe("group commit", () => {
     await rpc.configure(spec);
     const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => append(rpc, [record(String(i))])));
     expect([...answers].sort((a, b) => Number(a) - Number(b))).toEqual(Array.from({ length: 200 }, (_, i) => i));
-    const facts = await rpc.facts();
+    const facts = await rpc.order("facts");
     expect(facts).toMatchObject({ ok: true, value: { records: 200, tail: 200 } });
     expect(facts.ok && facts.value.chunks).toBeLessThan(20);
   });
@@ -91,10 +91,10 @@ describe("an object", () => {
     await rpc.configure(spec);
     const terms: Terms = { producer: { id: "p", epoch: 0, sequence: 0, contiguous: true } };
     await append(rpc, [record("1", { id: "e" })], terms);
-    await rpc.seal();
+    await rpc.order("seal");
     expect(await append(rpc, [record("2")])).toEqual({ ok: false, moved: 2 });
     expect(await rpc.read(page)).toMatchObject({ ok: true, value: { tail: 1, sealed: true } });
-    const inheritance = await rpc.handOn();
+    const inheritance = await rpc.order("handOn");
     const child = fresh().rpc;
     const next = { ...spec, partition: 1, version: 2, continues: true };
     expect(await child.configure(next)).toBe(false);
@@ -121,7 +121,7 @@ describe("an object", () => {
       ok: true,
       value: [{ verdict: "duplicate", offset: 5, count: 1 }],
     });
-    expect(await again.facts()).toMatchObject({ ok: true, value: { records: 6, tail: 6 } });
+    expect(await again.order("facts")).toMatchObject({ ok: true, value: { records: 6, tail: 6 } });
   });
 
   test("wakes its waiting readers, and only for what their filter wants", async () => {
@@ -150,7 +150,10 @@ describe("an object", () => {
       1,
       "whole",
     ]);
-    expect(await rpc.verify(0, 1e9)).toMatchObject({ ok: true, value: { damaged: [{ chunk: 1, from: 1, to: 2 }] } });
+    expect(await rpc.order("verify", 0, 1e9)).toMatchObject({
+      ok: true,
+      value: { damaged: [{ chunk: 1, from: 1, to: 2 }] },
+    });
   });
 
   test("is gone when it is destroyed, storage and all; another log's order to destroy it is not meant for it", async () => {
@@ -158,7 +161,7 @@ describe("an object", () => {
     await rpc.configure(spec);
     await append(rpc, [record("1")]);
     await rpc.destroy("another");
-    expect(await rpc.facts()).toMatchObject({ ok: true, value: { tail: 1 } });
+    expect(await rpc.order("facts")).toMatchObject({ ok: true, value: { tail: 1 } });
     await rpc.destroy(spec.logId);
     expect(await append(rpc, [record("1")])).toEqual({ ok: false, moved: 0 });
     await runInDurableObject(stub, (_object, state) => {

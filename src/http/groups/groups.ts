@@ -89,7 +89,9 @@ async function beyondTail(env: Env, names: Names, start: string | number | undef
   // That it is another stream's place, or one of several partitions, the catalog says.
   if ("position" in from ? map.length > 1 : from.cursor.logId !== route.value.stream.logId) return undefined;
   for (const { partition } of map) {
-    const offset = await askAny(env, route.value, partition, (one) => one.locate(positionOf(from, partition, false)));
+    const offset = await askAny(env, route.value, partition, (one) =>
+      one.order("locate", positionOf(from, partition, false)),
+    );
     if (!offset.ok) return offset.refusal;
   }
   return undefined;

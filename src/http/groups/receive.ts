@@ -4,7 +4,8 @@ import { ackBody, extendBody, nackBody, type ReceiveBody, receiveBody } from "..
 import { readReceipt, writeReceipt } from "../../delivery/receipt.ts";
 import { showDelivery } from "../../delivery/show.ts";
 import { JsonWriter } from "../../log/json.ts";
-import type { Answer, DeliveryRpc, Leases, Refused } from "../../objects/rpc.ts";
+import type { Answer } from "../../objects/answer.ts";
+import type { DeliveryRpc, Leases, Refused } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { readJson } from "../parse.ts";
 import { json, problem } from "../problem.ts";

@@ -1,7 +1,8 @@
 /** Groups as this Worker knows them, and asking their deliveries. What is cached may be old: a delivery that is gone says so. */
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { deliveriesOf, type Group } from "../../catalog/groups.ts";
-import type { Answer, DeliveryRpc } from "../../objects/rpc.ts";
+import type { Answer } from "../../objects/answer.ts";
+import type { DeliveryRpc } from "../../objects/rpc.ts";
 import { catalog, delivery, type Env } from "../../objects/stubs.ts";
 import { lookup, type Route } from "../lookup.ts";
 import { thrown } from "../problem.ts";

@@ -131,7 +131,7 @@ export class Fan {
   }
 
   #locate(route: Route, { partition }: PartitionRange, from: From): Promise<Result<number>> {
-    return askAny(this.env, route, partition, (stub) => stub.locate(positionOf(from, partition, false)));
+    return askAny(this.env, route, partition, (stub) => stub.order("locate", positionOf(from, partition, false)));
   }
 
   /** Begins the legs whose time has come, with an even share for each. */

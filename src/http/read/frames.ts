@@ -6,7 +6,7 @@ import { type Filter, matches } from "../../log/filter.ts";
 import { damagedFrame, flags, readHeaders, stampFrame } from "../../log/frame.ts";
 import type { Piece } from "../../log/read.ts";
 import { decodeFrame, FrameWriter } from "../../log/record.ts";
-import type { PageAnswer } from "../../objects/rpc.ts";
+import type { PageAnswer } from "../../objects/answer.ts";
 import { problem } from "../problem.ts";
 import type { Reading } from "./reading.ts";
 

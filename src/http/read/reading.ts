@@ -3,8 +3,9 @@ import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.t
 import { limits } from "../../../schemas/limits.ts";
 import { type ReadQuery, readQuery } from "../../../schemas/record.ts";
 import { type From, positionOf } from "../../log/position.ts";
-import type { ReadCall } from "../../objects/rpc.ts";
-import type { Env } from "../../objects/stubs.ts";
+import type { ReadCall } from "../../objects/answer.ts";
+import { readThrough } from "../../objects/cold.ts";
+import { archive, type Env } from "../../objects/stubs.ts";
 import { askAny, lookup, type Route } from "../lookup.ts";
 import { query } from "../parse.ts";
 import { Source } from "./source.ts";
@@ -68,7 +69,9 @@ export async function understand(
       toTail,
       filter: filter.value,
     };
-    const call = (call: ReadCall) => askAny(env, route.value, partition, (stub) => stub.read(call));
+    const where = { logId: route.value.stream.logId, partition, blobs: archive(env) };
+    const call = (call: ReadCall) =>
+      askAny(env, route.value, partition, (stub) => readThrough(where, call, (call) => stub.read(call)));
     return new Source(partition, positionOf(from.value, partition, backward), sourceTerms, call);
   });
   return ok({

@@ -5,7 +5,7 @@ import type { Filter } from "../../log/filter.ts";
 import { eachItem } from "../../log/items.ts";
 import type { Item } from "../../log/json.ts";
 import type { Position } from "../../log/read.ts";
-import type { PageAnswer, ReadCall } from "../../objects/rpc.ts";
+import type { PageAnswer, ReadCall } from "../../objects/answer.ts";
 
 export interface Damaged {
   readonly chunk: number;

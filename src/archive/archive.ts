@@ -1,0 +1,234 @@
+/**
+ * What becomes of a log's past: segments are sealed for their age, archived, dropped from the database, and at last
+ * forgotten. Each step is one transaction, and whatever a crash leaves is due again:
+ *
+ *     sealed ─ upload ─▶ archived ─ retention ─▶ cold ─ archive's age ─▶ gone ─ delete ─▶
+ *        └──────── retention, without an archive ───────────────────────▶ gone
+ *
+ * `step` does what nobody is needed for; `due` names what the shell must do outside.
+ */
+import { defaults } from "../../schemas/limits.ts";
+import type { Log } from "../log/log.ts";
+import { bounded, cutTime, keepAll, overdue } from "../log/retention.ts";
+import type { Segment } from "../log/segment-store.ts";
+import { segmentKey } from "../log/segments.ts";
+import type { Retention } from "../log/spec.ts";
+import type { SegmentFacts } from "./segment.ts";
+
+/** Work outside the log. */
+export type Job =
+  | { readonly do: "upload"; readonly segment: Segment }
+  | { readonly do: "delete"; readonly keys: readonly string[] };
+
+/** What an object turned out to be. */
+export interface Uploaded {
+  readonly size: number;
+  readonly indexBytes: number;
+  readonly sha: Uint8Array;
+  readonly prev: Uint8Array;
+  readonly print: Uint8Array;
+}
+
+const deletesAtOnce = 100;
+const retryMs = (attempts: number) => Math.min(300_000, 1_000 * 2 ** attempts);
+/** How often groups are asked whether they have let go of what is over the bounds. */
+const askGroupsMs = 10_000;
+/** A stream that keeps records just for its groups is sealed so often. */
+const interestMs = 60_000;
+
+export class Archive {
+  #uploadAt = 0;
+  #failures = 0;
+  /** Something is over the bounds, and may not go yet. */
+  #heldUntil: number | undefined;
+
+  constructor(
+    readonly log: Log,
+    /** There is a bucket. */
+    readonly bucket: boolean,
+  ) {}
+
+  get retention(): Retention {
+    return this.log.spec.retention ?? keepAll;
+  }
+
+  /** True where records may only go when the groups have let go of them. */
+  get asksGroups(): boolean {
+    return this.retention.keepForGroups && this.log.followers().length > 0;
+  }
+
+  get #archives(): boolean {
+    return this.retention.archive && this.bucket;
+  }
+
+  /** Seals, cools and drops what is due. `floor`: every group has finished what is below it. */
+  step(now: number, floor: number): void {
+    this.#heldUntil = undefined;
+    this.#cut(now, floor);
+    this.#expire(now, floor);
+    if (this.#archives) this.#cool(now);
+    else this.#drop(now, floor);
+  }
+
+  /** The next thing to be done outside. */
+  due(now: number): Job | undefined {
+    const segment = this.#archives && now >= this.#uploadAt ? this.log.segments.store.unarchived() : undefined;
+    if (segment !== undefined) return { do: "upload", segment };
+    const keys = this.bucket ? this.log.segments.store.garbage(now, deletesAtOnce).map(({ key }) => key) : [];
+    return keys.length > 0 ? { do: "delete", keys } : undefined;
+  }
+
+  /** What is written about a segment in its object. */
+  factsOf({ n, base, next, first, last, records, prev, origin }: Segment): SegmentFacts {
+    const { logId, partition } = this.log.spec;
+    const before = prev.length > 0 ? undefined : this.log.segments.store.before(base - 1);
+    const known = prev.length > 0 ? prev : before?.next === base ? before.sha : none;
+    const facts = { logId, partition, n, base, next, first, last, records };
+    return { ...facts, prev: hash(known), origin: hash(origin) };
+  }
+
+  keyOf(segment: Pick<Segment, "base" | "n">): string {
+    const { logId, partition } = this.log.spec;
+    return segmentKey(logId, partition, segment);
+  }
+
+  /** The segment has an object now; one that went meanwhile leaves it to be deleted. */
+  uploaded(segment: Segment, object: Uploaded, now: number): void {
+    this.#failures = 0;
+    const { store } = this.log.segments;
+    this.log.change(now, () => {
+      const current = store.at(segment.base);
+      if (current?.n !== segment.n) {
+        store.addGarbage(this.keyOf(segment), now);
+        return;
+      }
+      const { print, ...facts } = object;
+      this.log.segments.archived({ ...current, ...facts });
+      store.setPrint(segment.n, print);
+    });
+  }
+
+  /** The name of the segment's object is taken by something else: it gets another. */
+  taken(segment: Segment, now: number): void {
+    this.log.change(now, () => {
+      const current = this.log.segments.store.at(segment.base);
+      if (current?.n === segment.n) this.log.segments.renumber(current);
+    });
+  }
+
+  failed(job: Job, now: number): void {
+    const { store } = this.log.segments;
+    if (job.do === "upload") this.#uploadAt = now + retryMs(this.#failures++);
+    else
+      this.log.change(now, () => {
+        for (const key of job.keys) store.delayGarbage(key, now + retryMs(5));
+      });
+  }
+
+  deleted(keys: readonly string[], now: number): void {
+    this.log.change(now, () => {
+      for (const key of keys) this.log.segments.store.dropGarbage(key);
+    });
+  }
+
+  /** When there is something to do next, in ms since 1970. */
+  wakeAt(now: number): number | undefined {
+    const { segments, spec } = this.log;
+    const { retentionAgeMs, archiveAgeMs } = this.retention;
+    const times: (number | undefined)[] = [cutTime(spec, segments.open.first), this.#heldUntil];
+    if (this.#archives && segments.store.unarchived() !== undefined) times.push(Math.max(now, this.#uploadAt));
+    if (this.bucket) times.push(segments.store.nextGarbage());
+    const [oldest] = segments.hot;
+    const first = segments.store.from(0).next().value;
+    const ages: (number | undefined)[] = [];
+    if (oldest !== undefined && retentionAgeMs !== null) ages.push(oldest.last + retentionAgeMs);
+    if (archiveAgeMs !== null && first !== undefined && first.size > 0) ages.push(first.last + archiveAgeMs);
+    // What is late by its age is held by something, which has a time of its own.
+    times.push(...ages.filter((at) => at !== undefined && at > now));
+    if (this.#interest && segments.open.first !== undefined) times.push(segments.open.first + interestMs);
+    const due = times.filter((time) => time !== undefined);
+    return due.length === 0 ? undefined : Math.min(...due);
+  }
+
+  /** Records go as soon as all groups have finished them. */
+  get #interest(): boolean {
+    return this.retention.keepForGroups && !bounded(this.retention) && !this.#archives;
+  }
+
+  /** A record's id must be at hand for as long as it may come again. */
+  #recent(segment: Segment, now: number): boolean {
+    const at = segment.last + this.log.spec.deduplicationWindowMs;
+    if (at < now) return false;
+    this.#hold(at + 1);
+    return true;
+  }
+
+  #hold(until: number): void {
+    this.#heldUntil = Math.min(until, this.#heldUntil ?? Number.POSITIVE_INFINITY);
+  }
+
+  #cut(now: number, floor: number): void {
+    const { segments, spec, span } = this.log;
+    const { first, base } = segments.open;
+    if (first === undefined) return;
+    const aged = (cutTime(spec, first) ?? Number.POSITIVE_INFINITY) <= now;
+    const idle = this.#interest && floor > base && first + interestMs <= now;
+    if (aged || idle) this.log.change(now, () => segments.cut(span.tail, now));
+  }
+
+  /** Archived segments that are older than the archive goes back. */
+  #expire(now: number, floor: number): void {
+    const { archiveAgeMs } = this.retention;
+    if (archiveAgeMs === null) return;
+    let before = 0;
+    for (const segment of this.log.segments.store.from(0)) {
+      if (segment.size === 0 || segment.last > now - archiveAgeMs) break;
+      if (segment.next > floor) {
+        this.#hold(now + askGroupsMs);
+        break;
+      }
+      before = segment.next;
+    }
+    if (before > 0) this.log.trim(before, now);
+  }
+
+  /** Takes archived segments out of the database, oldest first. */
+  #cool(now: number): void {
+    const { segments } = this.log;
+    const retention = { ...this.retention, retentionBytes: this.retention.retentionBytes ?? defaults.hotBytes };
+    let records = segments.hot.reduce((sum, segment) => sum + segment.records, segments.open.records);
+    let bytes = segments.hotBytes;
+    const cooled: Segment[] = [];
+    for (const segment of segments.hot) {
+      records -= segment.records;
+      bytes -= segment.bytes;
+      if (!overdue(retention, segment, { bytes, records }, now)) break;
+      if (this.#recent(segment, now) || segment.size === 0) break;
+      cooled.push(segment);
+    }
+    for (const segment of cooled) this.log.change(now, () => segments.cool(segment));
+  }
+
+  /** Drops segments for good, oldest first: there is no archive. */
+  #drop(now: number, floor: number): void {
+    const { segments } = this.log;
+    let records = segments.hot.reduce((sum, segment) => sum + segment.records, segments.open.records);
+    let bytes = segments.hotBytes;
+    let before = 0;
+    for (const segment of segments.hot) {
+      records -= segment.records;
+      bytes -= segment.bytes;
+      const over = this.#interest || overdue(this.retention, segment, { bytes, records }, now);
+      if (!over || this.#recent(segment, now)) break;
+      if (segment.next > floor) {
+        this.#hold(now + (this.#interest ? interestMs : askGroupsMs));
+        break;
+      }
+      before = segment.next;
+    }
+    if (before > 0) this.log.trim(before, now);
+  }
+}
+
+const none = new Uint8Array(0);
+const hash = (sha: Uint8Array) => (sha.length === 32 ? sha : new Uint8Array(32));

@@ -1,0 +1,55 @@
+/** What a partition says of itself. */
+import type { Segments } from "./segments.ts";
+
+export interface Facts {
+  head: number;
+  tail: number;
+  /** From here on everything lies in the database; what is before it, in the archive. */
+  hotFrom: number;
+  records: number;
+  bytes: number;
+  chunks: number;
+  segments: number;
+  hotBytes: number;
+  archived: { segments: number; records: number; bytes: number };
+  firstTimestamp?: number;
+  lastTimestamp?: number;
+  sealed: boolean;
+  fence?: string;
+  rowsWritten: number;
+}
+
+/** What survives when no chunk is left to tell it. */
+export interface Marks {
+  head: number;
+  tail: number;
+  last: number;
+  sealed: boolean;
+  fence?: string;
+  /** Records were taken out from between others. */
+  thinned?: boolean;
+}
+
+export function factsOf(segments: Segments, marks: Marks, rowsWritten: number): Facts {
+  const { open, store, newest, hotBytes } = segments;
+  const sealed = store.sums();
+  const first = store.from(0).next().value?.first ?? open.first;
+  const last = open.last ?? newest?.last;
+  const { head, tail, fence } = marks;
+  return {
+    head,
+    tail,
+    hotFrom: Math.max(head, segments.hotFrom),
+    records: sealed.records + open.records,
+    bytes: sealed.bytes + open.bytes,
+    chunks: sealed.chunks + open.chunks,
+    segments: sealed.segments,
+    hotBytes,
+    archived: store.archived(),
+    ...(first === undefined ? {} : { firstTimestamp: first }),
+    ...(last === undefined ? {} : { lastTimestamp: last }),
+    sealed: marks.sealed,
+    ...(fence === undefined ? {} : { fence }),
+    rowsWritten,
+  };
+}

@@ -1,0 +1,58 @@
+/** How long records are kept, and where. Pure: what the stream's configuration says of its segments. */
+import { defaults } from "../../schemas/limits.ts";
+import type { Segment } from "./segment-store.ts";
+import { segmentBytes, segmentChunks } from "./segments.ts";
+import type { Retention, Spec } from "./spec.ts";
+
+export const keepAll: Retention = {
+  retentionAgeMs: null,
+  retentionBytes: null,
+  retentionRecords: null,
+  keepForGroups: false,
+  keepForSnapshot: false,
+  snapshotsKept: defaults.snapshotsKept,
+  archive: false,
+  archiveAgeMs: null,
+  compact: false,
+  deleteMarkerGraceMs: defaults.deleteMarkerGraceMs,
+  segmentEvents: null,
+  parquet: null,
+};
+
+/** Retention is kept to an eighth: it drops whole segments, and there are at least so many within its bounds. */
+const parts = 8;
+
+/** When the open segment is to be sealed. */
+export function cutAt({ retention = keepAll }: Spec): { bytes: number; chunks: number; records: number } {
+  const { retentionBytes, retentionRecords } = retention;
+  return {
+    bytes: Math.min(segmentBytes, Math.ceil((retentionBytes ?? Number.POSITIVE_INFINITY) / parts)),
+    chunks: segmentChunks,
+    records: Math.ceil((retentionRecords ?? Number.POSITIVE_INFINITY) / parts),
+  };
+}
+
+/** When the open segment, whose first record is of `first`, is to be sealed for its age, in ms; undefined: never. */
+export function cutTime({ retention = keepAll }: Spec, first: number | undefined): number | undefined {
+  const { retentionAgeMs } = retention;
+  if (retentionAgeMs === null || first === undefined) return undefined;
+  return first + Math.ceil(retentionAgeMs / parts);
+}
+
+/** What is over the bounds of a log that has these sums behind a segment. */
+export interface Behind {
+  readonly bytes: number;
+  readonly records: number;
+}
+
+/** True where a segment is not to be kept: it is older than the age, or what is behind it fills the bounds. */
+export function overdue(retention: Retention, segment: Pick<Segment, "last">, behind: Behind, now: number): boolean {
+  const { retentionAgeMs, retentionBytes, retentionRecords } = retention;
+  if (retentionAgeMs !== null && segment.last <= now - retentionAgeMs) return true;
+  if (retentionBytes !== null && behind.bytes >= retentionBytes) return true;
+  return retentionRecords !== null && behind.records >= retentionRecords;
+}
+
+/** True where retention has bounds of its own, and does not just follow the groups. */
+export const bounded = ({ retentionAgeMs, retentionBytes, retentionRecords }: Retention): boolean =>
+  retentionAgeMs !== null || retentionBytes !== null || retentionRecords !== null;

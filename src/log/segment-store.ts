@@ -1,0 +1,186 @@
+/** The manifest: a row for each sealed segment, and objects that nobody needs any more. `docs/STORAGE.md` has the rows. */
+import type { Sql } from "../lib/sql.ts";
+
+/** A sealed run of chunks: offsets `[base, next)`, timestamps from `first` to `last`. */
+export interface Segment {
+  /** Names its table, and its object; never used again. */
+  n: number;
+  base: number;
+  next: number;
+  first: number;
+  last: number;
+  chunks: number;
+  records: number;
+  /** Of the chunks' bodies. */
+  bytes: number;
+  /** 1 while its chunks lie in the database. */
+  hot: number;
+  /** Bytes of its object; 0 where there is none. */
+  size: number;
+  /** Bytes of the object's index and footer, at its end. */
+  indexBytes: number;
+  /** SHA-256 of the object; empty without one. */
+  sha: Uint8Array;
+  /** That of the segment before it, as it was. Empty: whatever it is when the object is made. */
+  prev: Uint8Array;
+  /** That by which the segment after it may know it: of what it replaces. */
+  origin: Uint8Array;
+  /** When it was sealed, in ms. */
+  sealed: number;
+}
+
+const columns =
+  "base, n, next, first, last, chunks, records, bytes, hot, size, indexBytes, sha, prev, origin, sealed";
+
+const rowsPerQuery = 128;
+
+export interface Sums {
+  segments: number;
+  records: number;
+  bytes: number;
+  chunks: number;
+}
+
+export class SegmentStore {
+  constructor(readonly sql: Sql) {
+    sql.run(`CREATE TABLE IF NOT EXISTS segment (
+      base INTEGER PRIMARY KEY, n INTEGER NOT NULL, next INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+      chunks INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, hot INTEGER NOT NULL,
+      size INTEGER NOT NULL, indexBytes INTEGER NOT NULL, sha BLOB NOT NULL, prev BLOB NOT NULL, origin BLOB NOT NULL,
+      sealed INTEGER NOT NULL
+    ) STRICT`);
+    // Apart, because it is larger than the rest of the row, and asked for only by filtered reads.
+    sql.run("CREATE TABLE IF NOT EXISTS segment_print (n INTEGER PRIMARY KEY, print BLOB NOT NULL) STRICT");
+    sql.run(
+      "CREATE TABLE IF NOT EXISTS garbage (key TEXT PRIMARY KEY, due INTEGER NOT NULL, attempts INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    );
+  }
+
+  /** Those whose chunks are in the database, in order. */
+  hot(): Segment[] {
+    return this.sql.all<Segment>(`SELECT ${columns} FROM segment WHERE hot = 1 ORDER BY base`);
+  }
+
+  at(base: number): Segment | undefined {
+    return this.sql.all<Segment>(`SELECT ${columns} FROM segment WHERE base = ?`, base)[0];
+  }
+
+  /** The segment that begins at or before an offset, nearest first. */
+  before(offset: number): Segment | undefined {
+    return this.sql.all<Segment>(
+      `SELECT ${columns} FROM segment WHERE base <= ? ORDER BY base DESC LIMIT 1`,
+      offset,
+    )[0];
+  }
+
+  *from(offset: number): Generator<Segment> {
+    for (let base = offset; ; ) {
+      const rows = this.sql.all<Segment>(
+        `SELECT ${columns} FROM segment WHERE base >= ? ORDER BY base LIMIT ${rowsPerQuery}`,
+        base,
+      );
+      yield* rows;
+      if (rows.length < rowsPerQuery) return;
+      base = rows[rows.length - 1].base + 1;
+    }
+  }
+
+  *back(offset: number): Generator<Segment> {
+    for (let base = offset; ; ) {
+      const rows = this.sql.all<Segment>(
+        `SELECT ${columns} FROM segment WHERE base <= ? ORDER BY base DESC LIMIT ${rowsPerQuery}`,
+        base,
+      );
+      yield* rows;
+      if (rows.length < rowsPerQuery) return;
+      base = rows[rows.length - 1].base - 1;
+    }
+  }
+
+  /** The oldest one that is hot and has no object yet. */
+  unarchived(): Segment | undefined {
+    return this.sql.all<Segment>(`SELECT ${columns} FROM segment WHERE hot = 1 AND size = 0 ORDER BY base LIMIT 1`)[0];
+  }
+
+  sums(): Sums {
+    return this.sql.all<Sums>(
+      `SELECT count(*) AS segments, coalesce(sum(records), 0) AS records, coalesce(sum(bytes), 0) AS bytes,
+        coalesce(sum(chunks), 0) AS chunks FROM segment`,
+    )[0];
+  }
+
+  /** Sums over the objects that exist. */
+  archived(): { segments: number; records: number; bytes: number } {
+    return this.sql.all<{ segments: number; records: number; bytes: number }>(
+      `SELECT count(*) AS segments, coalesce(sum(records), 0) AS records, coalesce(sum(size), 0) AS bytes
+        FROM segment WHERE size > 0`,
+    )[0];
+  }
+
+  set(row: Segment): void {
+    this.sql.run(
+      `INSERT INTO segment (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (base) DO UPDATE SET n = excluded.n, next = excluded.next, first = excluded.first,
+        last = excluded.last, chunks = excluded.chunks, records = excluded.records, bytes = excluded.bytes,
+        hot = excluded.hot, size = excluded.size, indexBytes = excluded.indexBytes, sha = excluded.sha,
+        prev = excluded.prev, origin = excluded.origin, sealed = excluded.sealed`,
+      row.base,
+      row.n,
+      row.next,
+      row.first,
+      row.last,
+      row.chunks,
+      row.records,
+      row.bytes,
+      row.hot,
+      row.size,
+      row.indexBytes,
+      row.sha,
+      row.prev,
+      row.origin,
+      row.sealed,
+    );
+  }
+
+  cool(base: number): void {
+    this.sql.run("UPDATE segment SET hot = 0 WHERE base = ?", base);
+  }
+
+  drop({ base, n }: Segment): void {
+    this.sql.run("DELETE FROM segment WHERE base = ?", base);
+    this.sql.run("DELETE FROM segment_print WHERE n = ?", n);
+  }
+
+  print(n: number): Uint8Array | undefined {
+    return this.sql.all<{ print: Uint8Array }>("SELECT print FROM segment_print WHERE n = ?", n)[0]?.print;
+  }
+
+  setPrint(n: number, print: Uint8Array): void {
+    this.sql.run("INSERT OR REPLACE INTO segment_print (n, print) VALUES (?, ?)", n, print);
+  }
+
+  addGarbage(key: string, due: number): void {
+    this.sql.run(
+      `INSERT INTO garbage (key, due, attempts) VALUES (?, ?, 0) ON CONFLICT (key)
+        DO UPDATE SET due = min(due, excluded.due)`,
+      key,
+      due,
+    );
+  }
+
+  garbage(due: number, limit: number): { key: string; attempts: number }[] {
+    return this.sql.all("SELECT key, attempts FROM garbage WHERE due <= ? ORDER BY due LIMIT ?", due, limit);
+  }
+
+  nextGarbage(): number | undefined {
+    return this.sql.all<{ due: number | null }>("SELECT min(due) AS due FROM garbage")[0].due ?? undefined;
+  }
+
+  dropGarbage(key: string): void {
+    this.sql.run("DELETE FROM garbage WHERE key = ?", key);
+  }
+
+  delayGarbage(key: string, due: number): void {
+    this.sql.run("UPDATE garbage SET due = ?, attempts = attempts + 1 WHERE key = ?", due, key);
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * The log's chunks, cut into segments. The open one takes appends; a sealed one never changes: it is replaced as a whole,
+ * archived as one object, and dropped as one table.
+ *
+ *     offset   0 ────────────┬──────────────┬──────────────┬───────────▶ tail
+ *              archived      │ archived     │ sealed       │ open
+ *              (object only) │ and hot      │ (hot only)   │
+ *
+ * Segments lie side by side, so that each offset belongs to one. What is hot, in the database, is read at once; what lies
+ * in objects only is cold, and is read by whoever asks. A segment that was rewritten is hot again for a while, wherever it
+ * lies.
+ */
+import { assert } from "../lib/assert.ts";
+import type { Sql } from "../lib/sql.ts";
+import { type ChunkHead, type ChunkRow, ChunkTable } from "./chunk-store.ts";
+import { type Segment, SegmentStore } from "./segment-store.ts";
+import type { Store } from "./store.ts";
+
+/** Where chunks are found: in tables, or in a segment's object. */
+export interface Chunks {
+  /** The chunk that begins at or before an offset, nearest first. */
+  chunkAt(offset: number): ChunkHead | undefined;
+  /** Heads of the chunks that begin at or after an offset, in order. */
+  chunksFrom(offset: number): Iterable<ChunkHead>;
+  /** Heads of the chunks that begin at or before an offset, newest first. */
+  chunksBack(offset: number): Iterable<ChunkHead>;
+  body(base: number): Uint8Array;
+}
+
+/** What appends go to. `base`: the tail when it was opened. */
+interface Open {
+  readonly table: ChunkTable;
+  readonly base: number;
+  chunks: number;
+  records: number;
+  bytes: number;
+  /** Timestamps of its first and last chunk, and the end of its last; undefined while it is empty. */
+  first: number | undefined;
+  last: number | undefined;
+  next: number | undefined;
+}
+
+interface Hot {
+  readonly segment: Segment;
+  readonly table: ChunkTable;
+}
+
+/** Bytes and chunks at which a segment is sealed: one object, one table, and an index that fits memory. */
+export const segmentBytes = 8_388_608;
+export const segmentChunks = 4_096;
+
+const none = new Uint8Array(0);
+
+export class Segments implements Chunks {
+  readonly store: SegmentStore;
+  #hot: Hot[] = [];
+  #open!: Open;
+  /** The number that the next segment gets. */
+  #next = 1;
+  #newest: Segment | undefined;
+  /** Bytes of the sealed segments that are hot. */
+  #sealedBytes = 0;
+
+  constructor(
+    readonly sql: Sql,
+    readonly meta: Store,
+  ) {
+    this.store = new SegmentStore(sql);
+    this.reload();
+  }
+
+  /** Reads again what the database holds: when it opens, and after a transaction that failed. */
+  reload(): void {
+    const text = this.meta.meta("segments");
+    const { open, base, next } = text === undefined ? { open: 0, base: 0, next: 1 } : JSON.parse(text);
+    const table = new ChunkTable(this.sql, open);
+    table.create();
+    this.#open = opened(table, base);
+    this.#next = next;
+    this.#hot = this.store.hot().map((segment) => ({ segment, table: new ChunkTable(this.sql, segment.n) }));
+    this.#newest = this.store.before(Number.MAX_SAFE_INTEGER);
+    this.#sealedBytes = this.hot.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  get open(): Readonly<Open> {
+    return this.#open;
+  }
+
+  /** Sealed segments that are hot, oldest first. */
+  get hot(): readonly Segment[] {
+    return this.#hot.map(({ segment }) => segment);
+  }
+
+  /** The sealed segment before the open one. */
+  get newest(): Segment | undefined {
+    return this.#newest;
+  }
+
+  /** The first offset from which everything up to the tail is hot. */
+  get hotFrom(): number {
+    return this.run(this.#open.base)!.from;
+  }
+
+  get hotBytes(): number {
+    return this.#sealedBytes + this.#open.bytes;
+  }
+
+  insert(row: ChunkRow): void {
+    this.#open.table.insert(row);
+    this.#open.chunks++;
+    this.#open.records += row.records;
+    this.#open.bytes += row.bytes;
+    this.#open.first ??= row.first;
+    this.#open.last = row.last;
+    this.#open.next = row.next;
+  }
+
+  /** Seals the open segment at the tail; undefined where there is nothing in it. In a transaction. */
+  cut(tail: number, now: number): Segment | undefined {
+    const { table, base, chunks, records, bytes, first, last } = this.#open;
+    if (first === undefined || last === undefined) return undefined;
+    const whole = { base, next: tail, first, last, chunks, records, bytes };
+    const segment = sealed(table.n, whole, now);
+    this.store.set(segment);
+    this.#hot.push({ segment, table });
+    this.#sealedBytes += bytes;
+    this.#newest = segment;
+    this.#begin(tail);
+    return segment;
+  }
+
+  /** The sealed segment becomes one that has an object. */
+  archived(segment: Segment): void {
+    this.store.set(segment);
+    this.#hot = this.#hot.map((hot) => (hot.segment.base === segment.base ? { ...hot, segment } : hot));
+    if (this.#newest?.base === segment.base) this.#newest = segment;
+  }
+
+  /** The chunks of a segment that has an object leave the database. */
+  cool({ base }: Segment): void {
+    const at = this.#hot.findIndex(({ segment }) => segment.base === base);
+    assert(at >= 0 && this.#hot[at].segment.size > 0, "only what is archived is dropped from the database");
+    this.#evict(at);
+    this.store.cool(base);
+    if (this.#newest?.base === base) this.#newest = { ...this.#newest, hot: 0 };
+  }
+
+  /** A segment goes, with its chunks; what becomes of its object is the caller's. */
+  remove(segment: Segment): void {
+    const at = this.#hot.findIndex((hot) => hot.segment.base === segment.base);
+    if (at >= 0) this.#evict(at);
+    this.store.drop(segment);
+    if (this.#newest?.base === segment.base) this.#newest = this.store.before(Number.MAX_SAFE_INTEGER);
+  }
+
+  /** Puts other chunks in the place of segments that lie side by side. They are hot, whatever those were. */
+  replace(inputs: readonly Segment[], rows: readonly ChunkRow[], now: number): Segment {
+    const [first, last] = [inputs[0], inputs[inputs.length - 1]];
+    for (const input of inputs) this.remove(input);
+    const table = new ChunkTable(this.sql, this.#next);
+    table.create();
+    for (const row of rows) table.insert(row);
+    const sum = (of: (row: ChunkRow) => number) => rows.reduce((total, row) => total + of(row), 0);
+    const whole = {
+      base: first.base,
+      next: last.next,
+      first: first.first,
+      last: last.last,
+      chunks: rows.length,
+      records: sum(({ records }) => records),
+      bytes: sum(({ bytes }) => bytes),
+    };
+    const { prev } = first;
+    const origin = last.sha.length > 0 ? last.sha : last.origin;
+    const segment: Segment = { ...sealed(table.n, whole, now), prev, origin };
+    this.store.set(segment);
+    this.#hot.push({ segment, table });
+    this.#sealedBytes += segment.bytes;
+    this.#hot.sort((a, b) => a.segment.base - b.segment.base);
+    if (this.#newest === undefined || this.#newest.base <= segment.base) this.#newest = segment;
+    this.#next++;
+    this.#remember(this.#open.table.n, this.#open.base);
+    return segment;
+  }
+
+  /** Gives a segment that is hot another number, and so its object another name. */
+  renumber(segment: Segment): Segment {
+    const rows = [...this.chunksFrom(segment.base)].filter(({ base }) => base < segment.next);
+    const bodies = rows.map((row) => ({ ...row, body: this.body(row.base) }));
+    return this.replace([segment], bodies, segment.sealed);
+  }
+
+  /** Drops the open segment's chunks that end at or before an offset. */
+  dropOpenBefore(offset: number): void {
+    this.#open.table.dropBefore(offset);
+    this.#open = opened(this.#open.table, this.#open.base);
+  }
+
+  /** The hot run that an offset, below the tail or at it, lies in: everything in `[from, to)` is hot. */
+  run(offset: number): { from: number; to: number } | undefined {
+    let [from, to] = [this.#open.base, Number.MAX_SAFE_INTEGER];
+    for (let at = this.#hot.length - 1; at >= 0; at--) {
+      const { segment } = this.#hot[at];
+      if (segment.next === from) from = segment.base;
+      else if (offset >= from) break;
+      else [from, to] = [segment.base, segment.next];
+    }
+    return offset >= from && offset < to ? { from, to } : undefined;
+  }
+
+  /** True where the record at an offset, or what comes to be there, is read from the database. */
+  isHot(offset: number): boolean {
+    return offset >= this.#open.base || this.run(offset) !== undefined;
+  }
+
+  chunkAt(offset: number): ChunkHead | undefined {
+    const open = offset >= this.#open.base ? this.#open.table.at(offset) : undefined;
+    if (open !== undefined) return open;
+    for (let at = this.#place(offset); at >= 0; at--) {
+      const found = this.#hot[at].table.at(offset);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  *chunksFrom(offset: number): Generator<ChunkHead> {
+    if (offset < this.#open.base) {
+      // Segments may come and go while somebody reads: by number, what is read stays what it is.
+      const tables = this.#hot.slice(Math.max(0, this.#place(offset))).map(({ table }) => table);
+      for (const table of tables) yield* table.from(offset);
+    }
+    yield* this.#open.table.from(offset);
+  }
+
+  *chunksBack(offset: number): Generator<ChunkHead> {
+    if (offset >= this.#open.base) yield* this.#open.table.back(offset);
+    for (let at = this.#place(offset); at >= 0; at--) yield* this.#hot[at].table.back(offset);
+  }
+
+  body(base: number): Uint8Array {
+    const table = base >= this.#open.base ? this.#open.table : this.#hot[this.#place(base)]?.table;
+    return table?.body(base) ?? none;
+  }
+
+  /** Place of the last hot segment that begins at or before an offset, or -1. */
+  #place(offset: number): number {
+    let low = 0;
+    let high = this.#hot.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#hot[middle].segment.base <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  #evict(at: number): void {
+    const { segment, table } = this.#hot[at];
+    table.drop();
+    this.#sealedBytes -= segment.bytes;
+    this.#hot.splice(at, 1);
+  }
+
+  #begin(base: number): void {
+    const table = new ChunkTable(this.sql, this.#next++);
+    table.create();
+    this.#open = opened(table, base);
+    this.#remember(table.n, base);
+  }
+
+  #remember(open: number, base: number): void {
+    this.meta.setMeta("segments", JSON.stringify({ open, base, next: this.#next }));
+  }
+}
+
+/** The name of a segment's object: in order of offsets, and never used again. */
+export const segmentKey = (logId: string, partition: number, { base, n }: Pick<Segment, "base" | "n">): string =>
+  `logs/${logId}/${partition}/${String(base).padStart(16, "0")}-${n}.seg`;
+
+function opened(table: ChunkTable, base: number): Open {
+  const { chunks, records, bytes, first, last, next } = table.totals();
+  const [from, to, end] = [first ?? undefined, last ?? undefined, next ?? undefined];
+  return { table, base, chunks, records, bytes, first: from, last: to, next: end };
+}
+
+type Whole = Pick<Segment, "base" | "next" | "first" | "last" | "chunks" | "records" | "bytes">;
+
+function sealed(n: number, whole: Whole, now: number): Segment {
+  return { ...whole, n, hot: 1, size: 0, indexBytes: 0, sha: none, prev: none, origin: none, sealed: now };
+}

@@ -1,0 +1,216 @@
+/** Reads of what lies in the archive: the partition says where, and whoever asks fetches it. */
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { type Around, attempt, ColdChunks, coldPage, coldPlace } from "../archive/cold.ts";
+import { type Index, readIndex } from "../archive/segment.ts";
+import type { ColdSegment, Page, Position, ReadTerms } from "../log/read.ts";
+import { segmentKey } from "../log/segments.ts";
+import type { Blobs } from "../platform/blobs.ts";
+import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
+
+/** Whose archive. */
+export interface Where {
+  readonly logId: string;
+  readonly partition: number;
+  readonly blobs: Blobs | undefined;
+}
+
+/** Rounds in which nothing was found, before a filtered read returns with an advanced place. */
+const roundsMax = 4;
+/** Indexes kept in this isolate, in bytes: about 500 of large chunks, a few of small ones. */
+const cachedBytesMax = 16_777_216;
+const entryBytes = 200;
+
+interface Kept {
+  readonly index: Promise<Result<Index> | undefined>;
+  bytes: number;
+}
+
+const cache = new Map<string, Kept>();
+let cachedBytes = 0;
+
+/** A read of a partition, wherever the records lie. `ask` asks the partition. */
+export async function readThrough<Call extends ReadCall>(
+  where: Where,
+  call: Call,
+  ask: (call: Call) => Promise<Answer<PageAnswer>>,
+): Promise<Answer<PageAnswer>> {
+  let terms = call;
+  let first: PageAnswer | undefined;
+  let missing = -1;
+  for (let round = 0; ; round++) {
+    const answer = await ask(terms);
+    if (!answer.ok) return answer;
+    const { cold, ...rest } = answer.value;
+    const joined = first === undefined ? rest : join(first, rest, call);
+    if (cold === undefined) return ok(joined);
+    const around = { head: rest.head, tail: rest.tail, dense: cold.dense };
+    const page = await coldRead(where, { ...terms, from: cold.at }, cold.segments, around, missing);
+    if (!page.ok) return page;
+    if ("gone" in page.value) {
+      // It was rewritten, or trimmed, since the partition named it; if it is still the one, it is lost.
+      missing = page.value.gone;
+      continue;
+    }
+    const found: PageAnswer = { ...rest, ...passed(page.value, cold.on, terms) };
+    first = first === undefined ? found : join(first, found, call);
+    if (first.pieces.length > 0 || first.upToDate || round >= roundsMax) return ok(first);
+    terms = { ...terms, from: onwards(first, call.backward === true) };
+  }
+}
+
+/** The offset that a position in an archived segment names. */
+export async function placeIn(
+  where: Where,
+  segment: ColdSegment,
+  at: Position,
+  around: Around,
+): Promise<Result<number>> {
+  const opened = await open(where, segment);
+  if (opened === undefined) return refuse("damaged", `the object ${keyOf(where, segment)} is missing`);
+  if (!opened.ok) return opened;
+  const chunks = new ColdChunks(opened.value);
+  return run(where, segment, chunks, { bytesMax: 1 }, () => coldPlace(chunks, around, at));
+}
+
+type Found = Page | { readonly gone: number };
+
+/** The first page with anything in it that the segments have. */
+async function coldRead(
+  where: Where,
+  terms: ReadTerms,
+  segments: readonly ColdSegment[],
+  around: Around,
+  missing: number,
+): Promise<Result<Found>> {
+  let page: Page | undefined;
+  for (const segment of segments) {
+    const from = page === undefined ? terms.from : onwards(page, terms.backward === true);
+    const opened = await open(where, segment);
+    if (opened === undefined && segment.n !== missing) return ok({ gone: segment.n });
+    const next =
+      opened?.ok === true
+        ? await readSegment(where, segment, opened.value, around, { ...terms, from })
+        : ok(lost(segment, from, terms, opened?.refusal.detail ?? `the object ${keyOf(where, segment)} is missing`));
+    if (!next.ok) return next;
+    if ("gone" in next.value) return next;
+    page = page === undefined ? next.value : joinPages(page, next.value, terms);
+    if (page.pieces.length > 0) break;
+  }
+  return ok(page ?? { from: 0, to: 0, pieces: [], upToDate: false });
+}
+
+async function readSegment(
+  where: Where,
+  segment: ColdSegment,
+  index: Index,
+  around: Around,
+  terms: ReadTerms,
+): Promise<Result<Found>> {
+  const chunks = new ColdChunks(index);
+  return run<Found>(where, segment, chunks, terms, () => coldPage(chunks, around, terms));
+}
+
+/** Runs a read over a segment until it misses nothing. */
+async function run<T>(
+  where: Where,
+  segment: ColdSegment,
+  chunks: ColdChunks,
+  terms: Pick<ReadTerms, "bytesMax" | "backward" | "filter">,
+  read: () => Result<T>,
+): Promise<Result<T>> {
+  for (;;) {
+    const tried = attempt(chunks, terms, read);
+    if ("done" in tried) return tried.done;
+    const { miss } = tried;
+    const bytes = await fetched(where, segment, miss.at, miss.length);
+    if (!bytes.ok) return bytes;
+    if (bytes.value === undefined) return refuse("unavailable", "the archive changed while it was read; try again");
+    chunks.take(miss, bytes.value);
+  }
+}
+
+const keyOf = ({ logId, partition }: Where, segment: ColdSegment) => segmentKey(logId, partition, segment);
+
+async function fetched(
+  where: Where,
+  segment: ColdSegment,
+  at: number,
+  length: number,
+): Promise<Result<Uint8Array | undefined>> {
+  if (where.blobs === undefined) return refuse("unavailable", "the deployment has no archive any more; bind it again");
+  try {
+    return ok(await where.blobs.get(keyOf(where, segment), at, length));
+  } catch (error) {
+    return refuse("unavailable", `the archive could not be read: ${(error as Error).message}`);
+  }
+}
+
+/** A segment's index, undefined where its object is not there. */
+function open(where: Where, segment: ColdSegment): Promise<Result<Index> | undefined> {
+  const key = keyOf(where, segment);
+  const known = cache.get(key);
+  if (known !== undefined) {
+    cache.delete(key);
+    cache.set(key, known);
+    return known.index;
+  }
+  const kept: Kept = { index: load(where, segment), bytes: 0 };
+  cache.set(key, kept);
+  void kept.index.then((index) => {
+    if (cache.get(key) !== kept) return;
+    if (index?.ok !== true) {
+      cache.delete(key);
+      return;
+    }
+    kept.bytes = index.value.chunks.reduce((sum, chunk) => sum + entryBytes + chunk.print.length, 0);
+    cachedBytes += kept.bytes;
+    for (const [old, { bytes }] of cache) {
+      if (cachedBytes <= cachedBytesMax || old === key) break;
+      cachedBytes -= bytes;
+      cache.delete(old);
+    }
+  });
+  return kept.index;
+}
+
+async function load(where: Where, segment: ColdSegment): Promise<Result<Index> | undefined> {
+  const { size, indexBytes } = segment;
+  const end = await fetched(where, segment, size - indexBytes, indexBytes);
+  if (!end.ok) return end;
+  if (end.value === undefined) return undefined;
+  const index = readIndex(end.value, size);
+  if (!index.ok) return index;
+  const { footer } = index.value;
+  const same =
+    footer.logId === where.logId &&
+    footer.partition === where.partition &&
+    footer.base === segment.base &&
+    footer.next === segment.next;
+  return same ? index : refuse("damaged", `the object ${keyOf(where, segment)} is that of another segment`);
+}
+
+/** What is said of a segment that cannot be read. */
+function lost({ base, next }: ColdSegment, at: Position, { backward }: ReadTerms, reason: string): Page {
+  const offset = "offset" in at ? at.offset : backward ? next : base;
+  const [from, to] = backward ? [base, Math.min(offset, next)] : [Math.max(offset, base), next];
+  return { from, to, pieces: [{ damaged: { chunk: base, from, to, reason } }], upToDate: false };
+}
+
+/** A page of cold segments in which nothing was found ends where the partition says that they do. */
+function passed(page: Page, on: number, { backward, from }: ReadTerms): Page {
+  if (page.pieces.length > 0 || page.upToDate) return page;
+  const start = "offset" in from ? from.offset : on;
+  return backward ? { ...page, from: on, to: Math.max(start, on) } : { ...page, from: Math.min(start, on), to: on };
+}
+
+const onwards = ({ from, to }: Page, backward: boolean): Position =>
+  backward ? { at: "before", offset: from } : { at: "offset", offset: to };
+
+/** Two pages that follow each other, of which the first found nothing. */
+function joinPages(first: Page, then: Page, { backward }: ReadTerms): Page {
+  return backward ? { ...then, to: first.to } : { ...then, from: first.from };
+}
+
+function join(first: PageAnswer, then: PageAnswer, call: ReadCall): PageAnswer {
+  return { ...then, ...joinPages(first, then, call) };
+}

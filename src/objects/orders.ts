@@ -1,0 +1,56 @@
+/** What is asked of a partition beside appends and reads, by name: each has the log before it, and answers once. */
+import { ok, type Result } from "../../schemas/errors.ts";
+import type { Facts } from "../log/facts.ts";
+import type { Inheritance } from "../log/inheritance.ts";
+import type { Log } from "../log/log.ts";
+import type { Position } from "../log/read.ts";
+import type { Report } from "../log/verify.ts";
+import type { History } from "./history.ts";
+
+/** The partition, as orders have it before them. */
+export interface Desk {
+  readonly log: Log;
+  readonly history: History;
+  /** Readers and followers are to look: there is more, or an end. */
+  readonly changed: () => void;
+}
+
+type Order = (desk: Desk, ...args: never[]) => Result<unknown> | Promise<Result<unknown>>;
+
+export const orders = {
+  facts: ({ log }: Desk): Result<Facts> => ok(log.facts()),
+
+  /** The offset that a position names. */
+  locate: ({ history }: Desk, position: Position): Promise<Result<number>> => history.locate(position),
+
+  /** `before`: an offset, or a time. */
+  async trim({ log, history }: Desk, before: Extract<Position, { at: "offset" | "time" }>): Promise<Result<Facts>> {
+    const place = await history.locate(before);
+    if (!place.ok) return place;
+    const facts = log.trim(place.value, Date.now());
+    history.kick();
+    return facts;
+  },
+
+  fence: ({ log }: Desk, token: string | null, expected?: string | null): Result<Facts> =>
+    log.fence(token ?? undefined, expected),
+
+  seal({ log, changed }: Desk): Result<Facts> {
+    const facts = log.seal();
+    changed();
+    return ok(facts);
+  },
+
+  verify: ({ log }: Desk, from: number, bytesMax: number): Result<Report> => ok(log.verify(from, bytesMax)),
+
+  /** What the children of a sealed partition take over. */
+  handOn: ({ log }: Desk): Result<Inheritance> => ok(log.handOn(Date.now())),
+} satisfies Record<string, Order>;
+
+type Orders = typeof orders;
+export type PartitionOrder = keyof Orders;
+export type PartitionOrderArgs<N extends PartitionOrder> = Orders[N] extends (desk: Desk, ...args: infer A) => unknown
+  ? A
+  : never;
+export type PartitionOrderValue<N extends PartitionOrder> =
+  Awaited<ReturnType<Orders[N]>> extends Result<infer T> ? T : never;

@@ -1,0 +1,274 @@
+/**
+ * A log whose past is archived, rewritten and dropped, against a list: whatever happened, and wherever a crash came in, a
+ * reader at any place sees what the list says.
+ */
+import fc from "fast-check";
+import { expect } from "vitest";
+import type { Sql } from "../../src/lib/sql.ts";
+import type { Filter } from "../../src/log/filter.ts";
+import { matches } from "../../src/log/filter.ts";
+import { eachItem } from "../../src/log/items.ts";
+import { Log } from "../../src/log/log.ts";
+import type { Position } from "../../src/log/read.ts";
+import { decodeRecord, type Rec } from "../../src/log/record.ts";
+import { keepAll } from "../../src/log/retention.ts";
+import type { Retention, Spec } from "../../src/log/spec.ts";
+import { Alarms } from "../../src/objects/alarms.ts";
+import { readThrough } from "../../src/objects/cold.ts";
+import { History } from "../../src/objects/history.ts";
+import type { Blobs } from "../../src/platform/blobs.ts";
+import { record } from "./arbitrary.ts";
+import { batch, type Stored, spec } from "./log.ts";
+
+type Fault = "fails" | "fails after" | "crash" | "crash after" | "meanwhile";
+
+/** A bucket over another, in which operations fail, or after which everything stops. */
+export class Faulty implements Pick<Blobs, "get" | "create" | "delete" | "list"> {
+  /** Operations until the fault. */
+  left = Number.POSITIVE_INFINITY;
+  fault: Fault = "fails";
+  /** What happens while an operation is under way. */
+  meanwhile: (() => void) | undefined;
+  dead = false;
+
+  constructor(readonly inner: Blobs) {}
+
+  get(key: string, from: number, length: number) {
+    return this.#through(() => this.inner.get(key, from, length));
+  }
+
+  create(key: string, body: Uint8Array) {
+    return this.#through(() => this.inner.create(key, body));
+  }
+
+  delete(keys: readonly string[]) {
+    return this.#through(() => this.inner.delete(keys));
+  }
+
+  list(prefix: string, after?: string) {
+    return this.#through(() => this.inner.list(prefix, after));
+  }
+
+  async #through<T>(work: () => Promise<T>): Promise<T> {
+    // A process that has died waits for ever; the test goes on without it.
+    if (this.dead) return new Promise(() => {});
+    const now = --this.left === 0;
+    if (now && this.fault === "fails") throw new Error("the bucket does not answer");
+    if (now && this.fault === "crash") return this.#die();
+    if (now && this.fault === "meanwhile") this.meanwhile?.();
+    const done = await work();
+    if (now && this.fault === "fails after") throw new Error("the answer was lost");
+    if (now && this.fault === "crash after") return this.#die();
+    return done;
+  }
+
+  #die<T>(): Promise<T> {
+    this.dead = true;
+    this.died?.();
+    return new Promise(() => {});
+  }
+
+  died: (() => void) | undefined;
+}
+
+/** A log and its past, as a partition holds them, over one database and one bucket; may be killed and opened again. */
+export class Machine {
+  log: Log;
+  bucket: Faulty;
+  history: History;
+  /** The groups have finished what is below. */
+  floor = Number.MAX_SAFE_INTEGER;
+  now = 0;
+
+  constructor(
+    readonly sql: Sql,
+    readonly blobs: Blobs,
+    readonly spec: Spec,
+  ) {
+    this.log = Log.open(sql, 0) ?? Log.create(sql, spec, 0);
+    this.bucket = new Faulty(blobs);
+    this.history = this.#history();
+  }
+
+  reopen(): void {
+    this.bucket.dead = true;
+    this.log = Log.open(this.sql, this.now) as Log;
+    this.bucket = new Faulty(this.blobs);
+    this.history = this.#history();
+  }
+
+  /** Runs the background work until it has nothing to do, or a crash comes. */
+  async run(fault?: { at: number; kind: Fault }): Promise<void> {
+    const { bucket, history } = this;
+    if (fault !== undefined) [bucket.left, bucket.fault] = [fault.at, fault.kind];
+    const died = new Promise<void>((resolve) => {
+      bucket.died = resolve;
+    });
+    await Promise.race([history.run(), died]);
+    bucket.left = Number.POSITIVE_INFINITY;
+    if (bucket.dead) this.reopen();
+  }
+
+  /** Everything that a reader gets from a place on, or back from it. */
+  async read(
+    from: Position,
+    options: { backward?: boolean; filter?: Filter; bytesMax?: number } = {},
+  ): Promise<Stored[]> {
+    const { backward = false, filter, bytesMax = 1_000 } = options;
+    const found: Stored[] = [];
+    const { logId, partition } = this.log.spec;
+    const where = { logId, partition, blobs: this.bucket as unknown as Blobs };
+    for (let position = from; ; ) {
+      const call = {
+        from: position,
+        backward,
+        limit: 7,
+        bytesMax,
+        waitMs: 0,
+        ...(filter === undefined ? {} : { filter }),
+      };
+      const page = await readThrough(where, call, async (call) => {
+        const read = this.log.read(call);
+        if (!read.ok) return read;
+        const { head, tail } = this.log.span;
+        return { ok: true, value: { ...read.value, head, tail, sealed: false, promise: 0 } };
+      });
+      if (!page.ok) throw new Error(JSON.stringify(page));
+      const { pieces, from: low, to, upToDate } = page.value;
+      for (const piece of pieces) {
+        if (!("body" in piece)) throw new Error(`damaged: ${piece.damaged.reason}`);
+        const items: Stored[] = [];
+        eachItem(piece.body, { from: low, to, filter }, ({ bytes, from, to, offset, timestamp }) => {
+          const { offset: _o, timestamp: _t, ...rec } = decodeRecord(bytes, from, to);
+          items.push({ offset, timestamp, record: { ...rec, data: Uint8Array.from(rec.data) } });
+        });
+        found.push(...(backward ? items.reverse() : items));
+      }
+      if (upToDate) return found;
+      const next: Position = backward ? { at: "before", offset: low } : { at: "offset", offset: to };
+      expect("offset" in position && position.offset === next.offset && pieces.length === 0).toBe(false);
+      position = next;
+    }
+  }
+
+  #history(): History {
+    const storage = { setAlarm: () => {} } as unknown as DurableObjectStorage;
+    const blobs = this.bucket as unknown as Blobs;
+    return new History(
+      () => this.log,
+      blobs,
+      new Alarms(storage),
+      async () => this.floor,
+      () => this.now,
+    );
+  }
+}
+
+type Step =
+  | { do: "append"; records: Rec[] }
+  | { do: "run" }
+  | { do: "fault"; at: number; kind: Fault; share: number }
+  | { do: "reopen" }
+  | { do: "trim"; share: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("append" as const),
+      records: fc.array(record, { minLength: 1, maxLength: 5 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("run" as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant("fault" as const),
+      at: fc.integer({ min: 1, max: 4 }),
+      kind: fc.constantFrom<Fault>("fails", "fails after", "crash", "crash after", "meanwhile"),
+      share: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("reopen" as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("trim" as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
+  },
+);
+
+const small: Retention = { ...keepAll, archive: true, retentionRecords: 8 };
+let logs = 0;
+
+export async function archiveAgainstModel(open: () => Sql, bucket: () => Blobs, runs: number): Promise<void> {
+  const seen = { cold: 0 };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 3, maxLength: 40, size: "max" }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 3_000 }),
+      async (steps, place, bytesMax) => {
+        const logId = (++logs).toString(16).padStart(20, "0");
+        const machine = new Machine(open(), bucket(), { ...spec, logId, deduplicationWindowMs: 0, retention: small });
+        const model: Stored[] = [];
+        let head = 0;
+        let now = 1_000;
+        for (const one of steps) {
+          now += 10;
+          machine.now = now;
+          if (one.do === "append") {
+            const offset = model.length;
+            machine.log.append([batch(one.records)], now);
+            one.records.forEach((rec, index) => {
+              model.push({ offset: offset + index, timestamp: now, record: rec });
+            });
+          } else if (one.do === "run") await machine.run();
+          else if (one.do === "reopen") machine.reopen();
+          else {
+            const trim = () => {
+              head = Math.max(head, Math.floor(one.share * model.length));
+              machine.log.trim(head, now);
+            };
+            machine.bucket.meanwhile = trim;
+            if (one.do === "fault") await machine.run(one);
+            else trim();
+          }
+          machine.log.check();
+        }
+        const check = async () => {
+          const left = model.slice(head);
+          expect(machine.log.span).toMatchObject({ head, tail: model.length });
+          expect(await machine.read({ at: "earliest" }, { bytesMax })).toEqual(left);
+          const from = head + (place % (left.length + 1));
+          expect(await machine.read({ at: "offset", offset: from }, { bytesMax })).toEqual(model.slice(from));
+          expect(await machine.read({ at: "before", offset: from }, { bytesMax, backward: true })).toEqual(
+            model.slice(head, from).reverse(),
+          );
+          const count = 1 + (place % (left.length + 1));
+          expect(await machine.read({ at: "last", count }, { bytesMax })).toEqual(left.slice(-count));
+          const time = 1_000 + (place % (steps.length * 10 + 10));
+          expect(await machine.read({ at: "time", time }, { bytesMax })).toEqual(
+            left.filter(({ timestamp }) => timestamp >= time),
+          );
+          const key = left[place % Math.max(1, left.length)]?.record.key ?? "none";
+          expect(await machine.read({ at: "earliest" }, { bytesMax, filter: { key } })).toEqual(
+            left.filter(({ record }) => matches({ key }, record)),
+          );
+        };
+        await check();
+        // What is left to do is done, whatever went wrong before; then nothing is in the bucket that nobody knows.
+        machine.now += 3_600_000;
+        machine.reopen();
+        await machine.run();
+        await check();
+        const known = [...machine.log.segments.store.from(0)].filter(({ size }) => size > 0).map(({ base }) => base);
+        const { blobs } = await machine.blobs.list(`logs/${logId}/`);
+        expect(blobs.map(({ key }) => Number(key.split("/")[3].split("-")[0]))).toEqual(known);
+        expect(machine.log.segments.store.unarchived()).toBeUndefined();
+        seen.cold += machine.log.segments.hotFrom > machine.log.span.head ? 1 : 0;
+      },
+    ),
+    { numRuns: runs },
+  );
+  // The property says something only where it met an archive.
+  expect(seen.cold).toBeGreaterThan(runs / 4);
+}
