@@ -117,6 +117,8 @@ export class Intake {
         choice.next += frame.count;
         continue;
       }
+      // Nothing may have been written for a while: what is old makes room.
+      if (this.#duplicates?.full) this.#duplicates.advance(now);
       if (this.#duplicates?.full) {
         return refuse(
           "deduplication-full",

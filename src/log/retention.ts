@@ -21,6 +21,8 @@ export const keepAll: Retention = {
 
 /** Retention is kept to an eighth: it drops whole segments, and there are at least so many within its bounds. */
 const parts = 8;
+/** A stream that is compacted is sealed so often: only what is sealed is. */
+const compactMs = 600_000;
 
 /** When the open segment is to be sealed. */
 export function cutAt({ retention = keepAll }: Spec): { bytes: number; chunks: number; records: number } {
@@ -34,9 +36,10 @@ export function cutAt({ retention = keepAll }: Spec): { bytes: number; chunks: n
 
 /** When the open segment, whose first record is of `first`, is to be sealed for its age, in ms; undefined: never. */
 export function cutTime({ retention = keepAll }: Spec, first: number | undefined): number | undefined {
-  const { retentionAgeMs } = retention;
-  if (retentionAgeMs === null || first === undefined) return undefined;
-  return first + Math.ceil(retentionAgeMs / parts);
+  const { retentionAgeMs, compact } = retention;
+  if (first === undefined || (retentionAgeMs === null && !compact)) return undefined;
+  const age = retentionAgeMs === null ? Number.POSITIVE_INFINITY : Math.ceil(retentionAgeMs / parts);
+  return first + Math.min(age, compact ? compactMs : Number.POSITIVE_INFINITY);
 }
 
 /** What is over the bounds of a log that has these sums behind a segment. */

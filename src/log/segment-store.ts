@@ -29,8 +29,7 @@ export interface Segment {
   sealed: number;
 }
 
-const columns =
-  "base, n, next, first, last, chunks, records, bytes, hot, size, indexBytes, sha, prev, origin, sealed";
+const columns = "base, n, next, first, last, chunks, records, bytes, hot, size, indexBytes, sha, prev, origin, sealed";
 
 const rowsPerQuery = 128;
 
@@ -170,6 +169,10 @@ export class SegmentStore {
 
   garbage(due: number, limit: number): { key: string; attempts: number }[] {
     return this.sql.all("SELECT key, attempts FROM garbage WHERE due <= ? ORDER BY due LIMIT ?", due, limit);
+  }
+
+  isGarbage(key: string): boolean {
+    return this.sql.all("SELECT 1 FROM garbage WHERE key = ?", key).length > 0;
   }
 
   nextGarbage(): number | undefined {

@@ -6,6 +6,7 @@ import type { ColdSegment, Page, Position, ReadTerms } from "../log/read.ts";
 import { segmentKey } from "../log/segments.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
+import { indexesOf } from "./indexes.ts";
 
 /** Whose archive. */
 export interface Where {
@@ -16,18 +17,6 @@ export interface Where {
 
 /** Rounds in which nothing was found, before a filtered read returns with an advanced place. */
 const roundsMax = 4;
-/** Indexes kept in this isolate, in bytes: about 500 of large chunks, a few of small ones. */
-const cachedBytesMax = 16_777_216;
-const entryBytes = 200;
-
-interface Kept {
-  readonly index: Promise<Result<Index> | undefined>;
-  bytes: number;
-}
-
-const cache = new Map<string, Kept>();
-let cachedBytes = 0;
-
 /** A read of a partition, wherever the records lie. `ask` asks the partition. */
 export async function readThrough<Call extends ReadCall>(
   where: Where,
@@ -65,7 +54,7 @@ export async function placeIn(
   at: Position,
   around: Around,
 ): Promise<Result<number>> {
-  const opened = await open(where, segment);
+  const opened = await indexOf(where, segment);
   if (opened === undefined) return refuse("damaged", `the object ${keyOf(where, segment)} is missing`);
   if (!opened.ok) return opened;
   const chunks = new ColdChunks(opened.value);
@@ -85,7 +74,7 @@ async function coldRead(
   let page: Page | undefined;
   for (const segment of segments) {
     const from = page === undefined ? terms.from : onwards(page, terms.backward === true);
-    const opened = await open(where, segment);
+    const opened = await indexOf(where, segment);
     if (opened === undefined && segment.n !== missing) return ok({ gone: segment.n });
     const next =
       opened?.ok === true
@@ -122,7 +111,7 @@ async function run<T>(
     const tried = attempt(chunks, terms, read);
     if ("done" in tried) return tried.done;
     const { miss } = tried;
-    const bytes = await fetched(where, segment, miss.at, miss.length);
+    const bytes = await bytesOf(where, segment, miss.at, miss.length);
     if (!bytes.ok) return bytes;
     if (bytes.value === undefined) return refuse("unavailable", "the archive changed while it was read; try again");
     chunks.take(miss, bytes.value);
@@ -131,7 +120,8 @@ async function run<T>(
 
 const keyOf = ({ logId, partition }: Where, segment: ColdSegment) => segmentKey(logId, partition, segment);
 
-async function fetched(
+/** Bytes of a segment's object; undefined where it is not there. */
+export async function bytesOf(
   where: Where,
   segment: ColdSegment,
   at: number,
@@ -146,36 +136,15 @@ async function fetched(
 }
 
 /** A segment's index, undefined where its object is not there. */
-function open(where: Where, segment: ColdSegment): Promise<Result<Index> | undefined> {
-  const key = keyOf(where, segment);
-  const known = cache.get(key);
-  if (known !== undefined) {
-    cache.delete(key);
-    cache.set(key, known);
-    return known.index;
-  }
-  const kept: Kept = { index: load(where, segment), bytes: 0 };
-  cache.set(key, kept);
-  void kept.index.then((index) => {
-    if (cache.get(key) !== kept) return;
-    if (index?.ok !== true) {
-      cache.delete(key);
-      return;
-    }
-    kept.bytes = index.value.chunks.reduce((sum, chunk) => sum + entryBytes + chunk.print.length, 0);
-    cachedBytes += kept.bytes;
-    for (const [old, { bytes }] of cache) {
-      if (cachedBytes <= cachedBytesMax || old === key) break;
-      cachedBytes -= bytes;
-      cache.delete(old);
-    }
-  });
-  return kept.index;
+export function indexOf(where: Where, segment: ColdSegment): Promise<Result<Index> | undefined> {
+  const { blobs } = where;
+  if (blobs === undefined) return load(where, segment);
+  return indexesOf(blobs).get(keyOf(where, segment), () => load(where, segment));
 }
 
 async function load(where: Where, segment: ColdSegment): Promise<Result<Index> | undefined> {
   const { size, indexBytes } = segment;
-  const end = await fetched(where, segment, size - indexBytes, indexBytes);
+  const end = await bytesOf(where, segment, size - indexBytes, indexBytes);
   if (!end.ok) return end;
   if (end.value === undefined) return undefined;
   const index = readIndex(end.value, size);

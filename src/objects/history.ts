@@ -10,12 +10,15 @@ import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import type { Alarms } from "./alarms.ts";
 import { placeIn } from "./cold.ts";
+import { Workshop } from "./workshop.ts";
 
 /** Bytes that are packed before others have a turn. */
 const turnBytes = 1_048_576;
+const retryMs = 30_000;
 
 export class History {
   #archive: Archive | undefined;
+  #workshop: Workshop | undefined;
   #running = false;
   #again = false;
   #seen = -1;
@@ -63,6 +66,8 @@ export class History {
       } while (this.#again);
     } catch (error) {
       console.error("history:", (error as Error).message);
+      // Whatever it was, it is looked at again.
+      this.alarms.by(this.now() + retryMs);
     } finally {
       this.#running = false;
       this.arm();
@@ -80,6 +85,14 @@ export class History {
     return placeIn({ logId, partition, blobs: this.blobs }, place.value.cold, place.value.at, log.span);
   }
 
+  /** What rewrites the log's past. */
+  get workshop(): Workshop | undefined {
+    const log = this.log();
+    if (log === undefined) this.#workshop = undefined;
+    else if (this.#workshop?.log !== log) this.#workshop = new Workshop(log, this.blobs, this.now);
+    return this.#workshop;
+  }
+
   #of(): Archive | undefined {
     const log = this.log();
     if (log === undefined) this.#archive = undefined;
@@ -92,13 +105,14 @@ export class History {
       const floor = archive.asksGroups ? await this.floor() : Number.MAX_SAFE_INTEGER;
       archive.step(this.now(), floor);
       const job = archive.due(this.now());
-      if (job === undefined) return;
-      try {
-        await this.#act(archive, job);
-      } catch (error) {
-        console.error("archive:", (error as Error).message);
-        archive.failed(job, this.now());
-      }
+      if (job !== undefined) {
+        try {
+          await this.#act(archive, job);
+        } catch (error) {
+          console.error("archive:", (error as Error).message);
+          archive.failed(job, this.now());
+        }
+      } else if (!(await this.workshop?.step())) return;
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { expect } from "vitest";
+import { erasedType } from "../../src/archive/rewrite.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import type { Filter } from "../../src/log/filter.ts";
 import { matches } from "../../src/log/filter.ts";
@@ -165,6 +166,7 @@ export class Machine {
 }
 
 type Step =
+  | { do: "erase"; key: string }
   | { do: "append"; records: Rec[] }
   | { do: "run" }
   | { do: "fault"; at: number; kind: Fault; share: number }
@@ -196,6 +198,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
+const erase = fc.record({ do: fc.constant("erase" as const), key: fc.constantFrom("a", "b", "c") });
+
 const small: Retention = { ...keepAll, archive: true, retentionRecords: 8 };
 let logs = 0;
 
@@ -215,6 +219,7 @@ export async function archiveAgainstModel(open: () => Sql, bucket: () => Blobs, 
         for (const one of steps) {
           now += 10;
           machine.now = now;
+          if (one.do === "erase") continue;
           if (one.do === "append") {
             const offset = model.length;
             machine.log.append([batch(one.records)], now);
@@ -271,4 +276,117 @@ export async function archiveAgainstModel(open: () => Sql, bucket: () => Blobs, 
   );
   // The property says something only where it met an archive.
   expect(seen.cold).toBeGreaterThan(runs / 4);
+}
+
+/** What is in a bucket, as text: whoever looks for a word finds it. */
+export async function textOf(blobs: Blobs, prefix: string): Promise<string> {
+  let text = "";
+  for (const { key, size } of (await blobs.list(prefix)).blobs) {
+    const bytes = (await blobs.get(key, 0, size)) ?? new Uint8Array(0);
+    text += Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  }
+  return text;
+}
+
+/**
+ * Compaction and forgetting, between appends, uploads, faults and crashes. A reader always sees records as they were
+ * written or, where they were to be forgotten, tombstones; of each key at least the latest record; and in the end nothing
+ * of a key that was to be forgotten is anywhere in the bucket.
+ */
+export async function rewrittenAgainstModel(open: () => Sql, bucket: () => Blobs, runs: number): Promise<void> {
+  const seen = { thinned: 0, erased: 0 };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.oneof({ weight: 8, arbitrary: step }, { weight: 1, arbitrary: erase }), {
+        minLength: 3,
+        maxLength: 40,
+        size: "max",
+      }),
+      fc.boolean(),
+      fc.boolean(),
+      async (steps, compact, archive) => {
+        const logId = (++logs).toString(16).padStart(20, "0");
+        const retention = { ...small, compact, archive, retentionRecords: archive ? 8 : null };
+        const machine = new Machine(open(), bucket(), { ...spec, logId, deduplicationWindowMs: 0, retention });
+        const model: Stored[] = [];
+        const forgotten: { key: string; to: number }[] = [];
+        let head = 0;
+        machine.now = 1_000;
+        for (const one of steps) {
+          machine.now += 10;
+          // Keys that are found in the bucket, if they are there.
+          const named = (key: string) => `key-of-${key}-${logId}`;
+          if (one.do === "append") {
+            const records = one.records.map((rec) => ({
+              ...rec,
+              ...(rec.key === undefined ? {} : { key: named(rec.key) }),
+            }));
+            const offset = model.length;
+            machine.log.append([batch(records)], machine.now);
+            records.forEach((rec, index) => {
+              model.push({ offset: offset + index, timestamp: machine.now, record: rec });
+            });
+          } else if (one.do === "erase") {
+            const id = `e${forgotten.length}`;
+            machine.history.workshop?.erasures.request(id, { key: named(one.key) }, machine.now);
+            forgotten.push({ key: named(one.key), to: model.length });
+          } else if (one.do === "run") await machine.run();
+          else if (one.do === "reopen") machine.reopen();
+          else {
+            const trim = () => {
+              head = Math.max(head, Math.floor(one.share * model.length));
+              machine.log.trim(head, machine.now);
+            };
+            machine.bucket.meanwhile = trim;
+            if (one.do === "fault") await machine.run(one);
+            else trim();
+          }
+          machine.log.check();
+        }
+        const isForgotten = ({ offset, record }: Stored) =>
+          forgotten.some(({ key, to }) => record.key === key && offset < to);
+        const check = async (done: boolean) => {
+          const found = await machine.read({ at: "earliest" });
+          const offsets = new Set(found.map(({ offset }) => offset));
+          for (const one of found) {
+            const original = model[one.offset];
+            expect(one.timestamp).toBe(original.timestamp);
+            if (isForgotten(original) && one.record.type === erasedType) {
+              expect(one.record).toEqual({ type: erasedType, kind: 0, data: new Uint8Array(0) });
+              seen.erased++;
+            } else expect(one.record).toEqual(original.record);
+            if (done) expect(one.record.type === erasedType).toBe(isForgotten(original));
+          }
+          const latest = new Map(model.map(({ record, offset }) => [record.key, offset]));
+          for (const { offset, record } of model.slice(head)) {
+            const newer = compact && record.key !== undefined && (latest.get(record.key) as number) > offset;
+            if (!newer) expect(offsets).toContain(offset);
+          }
+          expect(offsets.size).toBe(found.length);
+          if (offsets.size < model.length - head) seen.thinned++;
+          const back = await machine.read({ at: "latest" }, { backward: true });
+          expect(back).toEqual([...found].reverse());
+          expect(await machine.read({ at: "last", count: 3 })).toEqual(found.slice(-3));
+        };
+        await check(false);
+        machine.now += 3_600_000;
+        machine.reopen();
+        await machine.run();
+        await machine.run();
+        await check(true);
+        const text = await textOf(machine.blobs, `logs/${logId}/`);
+        for (const { key, to } of forgotten) {
+          const again = model.some(({ offset, record }) => record.key === key && offset >= to);
+          if (!again) expect(text).not.toContain(key);
+        }
+        for (const erasure of machine.history.workshop?.erasures.list() ?? []) {
+          expect(erasure).toMatchObject({ state: "done", unread: [] });
+          expect(erasure).not.toHaveProperty("target");
+        }
+      },
+    ),
+    { numRuns: runs },
+  );
+  expect(seen.thinned).toBeGreaterThan(runs / 10);
+  expect(seen.erased).toBeGreaterThan(runs / 10);
 }

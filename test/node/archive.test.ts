@@ -1,6 +1,6 @@
 import { scheduler } from "node:timers/promises";
 import { test, vi } from "vitest";
-import { archiveAgainstModel } from "../cases/archive.ts";
+import { archiveAgainstModel, rewrittenAgainstModel } from "../cases/archive.ts";
 import { memoryBlobs } from "./bucket.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -11,6 +11,14 @@ vi.spyOn(console, "error").mockReturnValue();
 
 test("an archived log agrees with a list, wherever a crash or a fault comes in", async () => {
   await archiveAgainstModel(
+    () => nodeSql(),
+    () => memoryBlobs(),
+    Number(process.env.RUNS ?? 150),
+  );
+});
+
+test("a log that is compacted, and of which keys are forgotten, agrees with a list", async () => {
+  await rewrittenAgainstModel(
     () => nodeSql(),
     () => memoryBlobs(),
     Number(process.env.RUNS ?? 150),

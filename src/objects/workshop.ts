@@ -1,0 +1,154 @@
+/** Rewriting a log's past, a step at a time: compaction, and the forgetting of keys. */
+import type { Result } from "../../schemas/errors.ts";
+import { Compaction } from "../archive/compaction.ts";
+import { Erasures } from "../archive/erasure.ts";
+import { Rewriter } from "../archive/rewrite.ts";
+import type { Placed } from "../archive/segment.ts";
+import { openChunk } from "../log/chunk.ts";
+import type { ChunkRow } from "../log/chunk-store.ts";
+import type { Log } from "../log/log.ts";
+import { decodeFrame } from "../log/record.ts";
+import type { Segment } from "../log/segment-store.ts";
+import type { Blobs } from "../platform/blobs.ts";
+import { bytesOf, indexOf } from "./cold.ts";
+
+/** Bytes read from the bucket at a time. */
+const fetchBytes = 4_194_304;
+/** Bytes that are worked through before others have a turn. */
+const turnBytes = 524_288;
+
+/** The chunks of a segment could not be had; a bucket that does not answer is an error instead. */
+class Lost extends Error {}
+
+/** The segment was replaced, or dropped, while it was read. */
+class Gone extends Error {}
+
+export class Workshop {
+  readonly erasures: Erasures;
+  readonly #compaction: Compaction;
+
+  constructor(
+    readonly log: Log,
+    readonly blobs: Blobs | undefined,
+    readonly now: () => number,
+  ) {
+    this.erasures = new Erasures(log);
+    this.#compaction = new Compaction(log);
+  }
+
+  /** Does the next piece. False where there is none. */
+  async step(): Promise<boolean> {
+    try {
+      return (await this.#erase()) || (await this.#compact());
+    } catch (error) {
+      if (error instanceof Gone) return true;
+      throw error;
+    }
+  }
+
+  /** The chunks of a segment, wherever they lie; throws where they are not to be had. */
+  async *rowsOf(segment: Segment): AsyncGenerator<ChunkRow> {
+    const { segments } = this.log;
+    let turn = 0;
+    for await (const row of segment.hot === 1 ? hotRows(this.log, segment) : this.#coldRows(segment)) {
+      yield row;
+      turn += row.bytes;
+      if (turn < turnBytes) continue;
+      turn = 0;
+      await scheduler.wait(0);
+      if (segments.store.at(segment.base)?.n !== segment.n) throw new Gone("the segment went away");
+    }
+  }
+
+  async #erase(): Promise<boolean> {
+    const due = this.erasures.due(this.now());
+    if (due === undefined) return false;
+    const { erasure, segment } = due;
+    const rewriter = new Rewriter(this.log.span.dense, (record, offset) => this.erasures.fate(erasure, record, offset));
+    const unread = await this.#rewrite([segment], rewriter);
+    const found = unread ?? [segment.base];
+    // What could not be had at all is left as it is.
+    const empty = new Rewriter(true, () => "keep");
+    this.erasures.searched(erasure, segment, unread === undefined ? empty : rewriter, found, this.now());
+    return true;
+  }
+
+  async #compact(): Promise<boolean> {
+    const now = this.now();
+    const compaction = this.#compaction;
+    const due = compaction.due(now);
+    if (due === undefined) return false;
+    if ("learn" in due) {
+      await this.#each([due.learn], (row) => {
+        const frames = openChunk(row, this.log.span.dense);
+        if (!frames.ok) return;
+        for (const frame of frames.value) decodeFrame(frame, (record, offset) => compaction.learn(record, offset));
+      });
+      compaction.learnt(due.learn);
+      return true;
+    }
+    const rewriter = new Rewriter(this.log.span.dense, (record, offset, time) =>
+      compaction.fate(record, offset, time, now),
+    );
+    const unread = await this.#rewrite(due.rewrite, rewriter);
+    const empty = new Rewriter(true, () => "keep");
+    compaction.rewritten(due.rewrite, unread === undefined ? empty : rewriter, now);
+    return true;
+  }
+
+  /** The first offsets of chunks that are damaged; undefined where not even that can be said. */
+  async #rewrite(inputs: readonly Segment[], rewriter: Rewriter): Promise<number[] | undefined> {
+    const unread: number[] = [];
+    const whole = await this.#each(inputs, (row) => {
+      if (!rewriter.add(row)) unread.push(row.base);
+    });
+    return whole ? unread : undefined;
+  }
+
+  async #each(inputs: readonly Segment[], visit: (row: ChunkRow) => void): Promise<boolean> {
+    try {
+      for (const input of inputs) for await (const row of this.rowsOf(input)) visit(row);
+      return true;
+    } catch (error) {
+      if (error instanceof Lost) return false;
+      throw error;
+    }
+  }
+
+  async *#coldRows(segment: Segment): AsyncGenerator<ChunkRow> {
+    const { logId, partition } = this.log.spec;
+    const where = { logId, partition, blobs: this.blobs };
+    const index = await indexOf(where, segment);
+    if (index === undefined) throw new Lost("the object is missing");
+    const { chunks } = had(index);
+    for (let at = 0; at < chunks.length; ) {
+      const to = spanOf(chunks, at);
+      const last = chunks[to - 1];
+      const from = chunks[at].at;
+      const bytes = had(await bytesOf(where, segment, from, last.at + last.bytes - from));
+      if (bytes === undefined) throw new Lost("the object is missing");
+      for (const chunk of chunks.slice(at, to)) {
+        yield { ...chunk, body: bytes.subarray(chunk.at - from, chunk.at - from + chunk.bytes) };
+      }
+      at = to;
+    }
+  }
+}
+
+/** The chunks that are fetched together, up to the place after the last. */
+function spanOf(chunks: readonly Placed[], from: number): number {
+  let to = from + 1;
+  while (to < chunks.length && chunks[to].at + chunks[to].bytes - chunks[from].at <= fetchBytes) to++;
+  return to;
+}
+
+/** What is damaged is lost; what is only out of reach is tried again. */
+function had<T>(result: Result<T>): T {
+  if (result.ok) return result.value;
+  throw result.refusal.code === "damaged" ? new Lost(result.refusal.detail) : new Error(result.refusal.detail);
+}
+
+async function* hotRows({ segments }: Log, segment: Segment): AsyncGenerator<ChunkRow> {
+  const heads = [...segments.chunksFrom(segment.base)].filter(({ base }) => base < segment.next);
+  for (const head of heads) yield { ...head, body: segments.body(head.base) };
+}
