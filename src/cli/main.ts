@@ -8,6 +8,7 @@ import { connect, profilePath, readProfile, settle, writeProfile } from "./confi
 import { dev } from "./dev.ts";
 import { forward } from "./forward/forward.ts";
 import { groupCommands } from "./group-commands.ts";
+import { importCommand } from "./import/command.ts";
 import { exits, explain, print, Usage } from "./output.ts";
 import * as records from "./records.ts";
 import { streamCommands } from "./stream-commands.ts";
@@ -96,6 +97,7 @@ const commands = yargs(hideBin(process.argv))
         .option("once", { type: "boolean", describe: "Stop when everything that is there has been appended." }),
     (args) => forward(connect(args), { ...args, files: (args.files as string[] | undefined) ?? [] }),
   )
+  .command(importCommand)
   .command(
     "bench",
     "Measure a service, on a stream of its own",

@@ -1,11 +1,11 @@
 /** `forward`: lines of files, or of the standard input, into a stream: none lost, none twice. */
 import { setTimeout as pause } from "node:timers/promises";
-import { gzipSync } from "node:zlib";
-import type { Millrace, MillraceError, StreamConfig, Verdict } from "../../client/index.ts";
+import type { Millrace, MillraceError, StreamConfig } from "../../client/index.ts";
 import { retrying } from "../../client/retry.ts";
 import { concat, decodeText } from "../../lib/bytes.ts";
 import { FrameWriter, kinds, type Rec } from "../../log/record.ts";
 import { linesOf } from "../lines.ts";
+import { attemptOf } from "../numbered.ts";
 import { print, Usage } from "../output.ts";
 import { type Position, State } from "./state.ts";
 import { Tail } from "./tail.ts";
@@ -154,18 +154,10 @@ class Forwarder {
 
   /** Sends the batch that is written down, for as long as it takes. */
   async #send(batch: Uint8Array, lines: readonly Buffer[]): Promise<void> {
-    const { id, sequence } = this.state.producer;
-    const { http, path } = this.millrace.stream(this.args.stream);
-    const headers = {
-      "content-type": "application/vnd.millrace.frames",
-      "content-encoding": "gzip",
-      "producer-id": id,
-      "producer-epoch": "0",
-      "producer-seq": String(sequence),
-    };
-    const call = { body: new Uint8Array(gzipSync(batch, { level: 1 })), headers, signal: stop.signal };
-    const attempt = () => http.jsonOnce<{ runs: (Verdict & { count: number })[] }>("POST", `${path}/records`, call);
-    const { runs } = await retrying(attempt, forever, stop.signal, (error) => this.#mayRetry(error));
+    const { id: producer, sequence } = this.state.producer;
+    const numbered = { producer, sequence, signal: stop.signal };
+    const attempt = await attemptOf(this.millrace.stream(this.args.stream), batch, numbered);
+    const runs = await retrying(attempt, forever, stop.signal, (error) => this.#mayRetry(error));
     this.#said = 0;
     let at = 0;
     for (const run of runs) {

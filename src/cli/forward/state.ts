@@ -6,8 +6,9 @@
  *     state.json   positions, and the number and positions of the batch on its way
  *     batch        that batch, packed
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { lock, replace, unlock } from "../files.ts";
 import { Usage } from "../output.ts";
 
 /** A place in a file that may be renamed: `head` tells a file from another that was given its number. */
@@ -41,7 +42,8 @@ export class State {
 
   static open(folder: string, stream: string, logId: string): State {
     mkdirSync(folder, { recursive: true });
-    lock(folder);
+    // Two forwarders with one state would send under one name.
+    lock(join(folder, "lock"), (pid) => `process ${pid} forwards with ${folder}; give another --state`);
     const fresh: Saved = { stream, logId, producer: `forward-${crypto.randomUUID()}`, sequence: 0, positions: {} };
     const saved = load(folder);
     if (saved === undefined) return new State(folder, fresh);
@@ -70,7 +72,7 @@ export class State {
 
   /** Writes a batch down before it is sent. */
   begin(batch: Uint8Array, positions: Positions): void {
-    this.#write("batch", batch);
+    replace(join(this.#folder, "batch"), batch);
     this.#save({ ...this.#saved, pending: positions });
   }
 
@@ -88,22 +90,12 @@ export class State {
   }
 
   close(): void {
-    rmSync(join(this.#folder, "lock"), { force: true });
+    unlock(join(this.#folder, "lock"));
   }
 
   #save(saved: Saved): void {
-    this.#write("state.json", new TextEncoder().encode(JSON.stringify(saved)));
+    replace(join(this.#folder, "state.json"), new TextEncoder().encode(JSON.stringify(saved)));
     this.#saved = saved;
-  }
-
-  /** The file is the old one or the new one, whenever the power fails. */
-  #write(name: string, bytes: Uint8Array): void {
-    const path = join(this.#folder, name);
-    const file = openSync(`${path}.new`, "w", 0o600);
-    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-    fsyncSync(file);
-    closeSync(file);
-    renameSync(`${path}.new`, path);
   }
 }
 
@@ -113,32 +105,5 @@ function load(folder: string): Saved | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new Usage(`${folder}/state.json cannot be read: ${(error as Error).message}`);
-  }
-}
-
-/** Two forwarders with one state would send under one name. The lock of one that is dead does not count. */
-function lock(folder: string): void {
-  const path = join(folder, "lock");
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const file = openSync(path, "wx", 0o600);
-      writeSync(file, String(process.pid));
-      closeSync(file);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST" || attempt > 1) throw error;
-    }
-    const pid = Number(readFileSync(path, "utf8"));
-    if (pid !== process.pid && lives(pid))
-      throw new Usage(`process ${pid} forwards with ${folder}; give another --state`);
-    rmSync(path, { force: true });
-  }
-}
-
-function lives(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

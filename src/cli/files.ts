@@ -1,0 +1,39 @@
+/** Files that must not be half-written, nor be two processes' at a time. */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { Usage } from "./output.ts";
+
+/** For the eyes of its owner. The file is the old one or the new one, whenever the power fails. */
+export function replace(path: string, bytes: Uint8Array): void {
+  const file = openSync(`${path}.new`, "w", 0o600);
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+  fsyncSync(file);
+  closeSync(file);
+  renameSync(`${path}.new`, path);
+}
+
+/** Takes a lock until `unlock`, or throws what `busy` says of its owner. The lock of one that is dead does not count. */
+export function lock(path: string, busy: (pid: number) => string): void {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const file = openSync(path, "wx", 0o600);
+      writeSync(file, String(process.pid));
+      closeSync(file);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST" || attempt > 1) throw error;
+    }
+    const pid = Number(readFileSync(path, "utf8"));
+    if (pid !== process.pid && lives(pid)) throw new Usage(busy(pid));
+    rmSync(path, { force: true });
+  }
+}
+
+export const unlock = (path: string): void => rmSync(path, { force: true });
+
+function lives(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

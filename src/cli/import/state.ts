@@ -1,0 +1,122 @@
+/**
+ * How far an import has got: which batches are known to be in the stream, and where in the input they end. It is written
+ * after each batch, so that it lags behind the stream by one batch at most: the next one, made again from the place that it
+ * names, has the number under which the service knows it. If it is lost altogether, the import of a file that has not been
+ * touched begins with the same name and the same batches, and the service knows those too.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { lock, replace, unlock } from "../files.ts";
+import { Usage } from "../output.ts";
+import type { Mark, Marked } from "./input.ts";
+import type { Place } from "./row.ts";
+
+export interface Counts {
+  imported: number;
+  duplicates: number;
+  rejected: number;
+  /** Bad rows. */
+  skipped: number;
+  /** Rows that were not meant to become records. */
+  ignored: number;
+}
+
+/** What makes an import itself. */
+export interface Terms {
+  readonly stream: string;
+  readonly logId: string;
+  /** How rows become records, and batches. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface Saved extends Terms {
+  readonly producer: string;
+  /** Of the next batch. */
+  readonly sequence: number;
+  /** When the import began, in ms: the time of records that have none, where the stream wants one. */
+  readonly startedAt: number;
+  /** Bytes of a batch. */
+  readonly bytesMax: number;
+  readonly place: Place;
+  readonly head: Mark;
+  readonly before: Mark;
+  readonly counts: Counts;
+  /** Names of CSV's columns, which stand only at the start. */
+  readonly columns?: readonly string[];
+  /** Everything that was there has been imported. */
+  readonly done: boolean;
+}
+
+/** A producer's name that is this import's, and nobody else's. */
+export function producerOf(...parts: readonly unknown[]): string {
+  const hash = createHash("sha256").update(JSON.stringify(parts)).digest("base64url");
+  return `import-${hash.slice(0, 32)}`;
+}
+
+export class State {
+  private constructor(
+    readonly path: string | undefined,
+    public saved: Saved,
+    /** It goes on with what another process began. */
+    readonly resumed: boolean,
+  ) {}
+
+  /** Without a path nothing is kept. Throws where the file at the path is another import's. */
+  static open(path: string | undefined, fresh: Saved): State {
+    if (path === undefined) return new State(undefined, fresh, false);
+    try {
+      lock(`${path}.lock`, (pid) => `process ${pid} imports with ${path}; give another --state`);
+    } catch (error) {
+      if (error instanceof Usage) throw error;
+      throw new Usage(`${(error as Error).message}; say with --state where the import's progress may be written`);
+    }
+    try {
+      const saved = load(path);
+      if (saved !== undefined) check(path, saved, fresh);
+      return new State(path, saved ?? fresh, saved !== undefined);
+    } catch (error) {
+      unlock(`${path}.lock`);
+      throw error;
+    }
+  }
+
+  /** Where to go on, if it was begun. */
+  get marked(): Marked | undefined {
+    const { place, head, before } = this.saved;
+    return this.resumed ? { place, head, before } : undefined;
+  }
+
+  save(change: Partial<Saved>): void {
+    this.saved = { ...this.saved, ...change };
+    if (this.path !== undefined) replace(this.path, new TextEncoder().encode(`${JSON.stringify(this.saved)}\n`));
+  }
+
+  close(): void {
+    if (this.path !== undefined) unlock(`${this.path}.lock`);
+  }
+}
+
+function check(path: string, saved: Saved, { stream, logId, options }: Terms): void {
+  if (saved.stream !== stream) {
+    throw new Usage(`${path} belongs to the stream '${saved.stream}'; give another --state for '${stream}'`);
+  }
+  if (saved.logId !== logId) {
+    const gone = `${saved.counts.imported} records went to the one before`;
+    throw new Usage(`the stream '${stream}' was deleted and made anew: ${gone}; remove ${path} to import them again`);
+  }
+  const names = new Set([...Object.keys(options), ...Object.keys(saved.options)]);
+  const other = [...names].find((name) => JSON.stringify(options[name]) !== JSON.stringify(saved.options[name]));
+  if (other !== undefined) {
+    const before = JSON.stringify(saved.options[other]) ?? "none";
+    throw new Usage(`the import was begun with another --${other}: ${before}; give the same, or another --state`);
+  }
+}
+
+function load(path: string): Saved | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Saved;
+  } catch (error) {
+    throw new Usage(`${path} cannot be read: ${(error as Error).message}`);
+  }
+}

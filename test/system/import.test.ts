@@ -1,0 +1,354 @@
+/** Imports over their own death, lost answers, and inputs that were changed: every row once, in order. */
+import { once } from "node:events";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Running, run } from "../../scripts/workerd.ts";
+import { Millrace, type StoredRecord, type Stream } from "../../src/client/index.ts";
+import { build, start } from "../http/cli.ts";
+import { token } from "../http/service.ts";
+
+const data = mkdtempSync(join(tmpdir(), "millrace-import-"));
+let running: Running;
+beforeAll(async () => {
+  build();
+  running = await run({ data, token });
+});
+afterAll(async () => {
+  await running.stop("SIGKILL");
+  rmSync(data, { recursive: true, force: true });
+});
+
+let folder: string;
+let stream: Stream;
+let count = 0;
+beforeEach(async () => {
+  folder = mkdtempSync(join(data, "case-"));
+  stream = new Millrace({ url: running.url, token }).stream(`import-${count++}`);
+  await stream.put();
+});
+
+const file = (name: string, content: string | Buffer) => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+const load = (args: readonly string[], input?: string, url = running.url) =>
+  start(["import", stream.name, ...args], { MILLRACE_URL: url, MILLRACE_TOKEN: token }, input ?? "");
+const loaded = async (args: readonly string[], input?: string) => {
+  const ran = await load(args, input).ended;
+  expect(ran).toMatchObject({ code: 0 });
+  return ran.out;
+};
+
+async function records(): Promise<StoredRecord[]> {
+  const found: StoredRecord[] = [];
+  for await (const batch of stream.read({ pageSize: 10_000 }).batches()) found.push(...batch);
+  return found;
+}
+const values = async () => (await records()).map(({ data }) => data);
+
+const at = (n: number) => new Date(1_700_000_000_000 + n * 1_000).toISOString();
+const lines = (count: number, from = 0, pad = "x".repeat(300)) =>
+  Array.from({ length: count }, (_, index) => {
+    const n = from + index;
+    return `${JSON.stringify({ n, key: `k-${n % 100}`, at: at(n), pad })}\n`;
+  }).join("");
+const columns = ["--key", "key", "--id", "n", "--time", "at"];
+const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
+const ns = async () => (await values()).map((value) => (value as { n: number }).n);
+
+/** A line to the service. `answers` is asked for each append that was answered; where it says no, nobody hears of it. */
+async function line(answers: (append: number) => boolean | Promise<boolean>) {
+  let appends = 0;
+  const server = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part);
+    const append = request.method === "POST";
+    const headers = Object.entries(request.headers).filter(([name]) =>
+      /^(authorization|content-|producer-)/.test(name),
+    );
+    const answer = await fetch(running.url + request.url, {
+      method: request.method as string,
+      headers: Object.fromEntries(headers) as Record<string, string>,
+      ...(append ? { body: Buffer.concat(parts) } : {}),
+    });
+    const text = await answer.text();
+    if (append && !(await answers(++appends))) return response.destroy();
+    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" }).end(text);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
+}
+
+const saved = (path: string) => JSON.parse(readFileSync(`${path}.millrace-import`, "utf8"));
+
+describe("over its death", () => {
+  test.each([
+    ["a file", "rows.ndjson", false, 1],
+    ["a compressed file", "rows.ndjson.gz", false, 1],
+    ["the standard input", "rows.ndjson", true, 1],
+    ["a file, into partitions that become more", "rows.ndjson", false, 4],
+  ])("%s, killed at several moments", async (_, name, piped, partitions) => {
+    const total = 30_000;
+    const content = lines(total);
+    const path = file(name, name.endsWith(".gz") ? gzipSync(content) : content);
+    let arrived = () => {};
+    const slow = await line(async () => {
+      arrived();
+      await pause(20);
+      return true;
+    });
+    const args = piped ? ["--state", `${path}.millrace-import`, ...columns] : [path, ...columns];
+    let between = 0;
+    for (let round = 0; ; round++) {
+      const importer = load(args, piped ? content : undefined, slow.url);
+      const begun = new Promise<void>((resolve) => {
+        arrived = resolve;
+      });
+      // Some die before their first batch is answered, others behind several.
+      const moment = begun.then(() => pause(Math.random() * 150));
+      const ran = await Promise.race([importer.ended, moment]);
+      if (ran !== undefined) {
+        expect(ran).toMatchObject({ code: 0, out: `${total} imported\n` });
+        break;
+      }
+      importer.child.kill("SIGKILL");
+      await importer.ended;
+      const there = (await records()).length;
+      if (there > 0 && there < total) between++;
+      if (round < partitions - 1) await stream.put({ partitions: round + 2 });
+      if (round > 40) throw new Error("it does not get on");
+    }
+    slow.close();
+    expect(between).toBeGreaterThan(1);
+    const found = await records();
+    expect(found).toHaveLength(total);
+    const last = new Map<string, number>();
+    for (const { key = "", id, time, data } of found) {
+      const { n } = data as { n: number };
+      expect([key, id, time]).toEqual([`k-${n % 100}`, String(n), at(n)]);
+      expect(n).toBe((last.get(key) ?? (n % 100) - 100) + 100);
+      last.set(key, n);
+    }
+    if (partitions === 1) expect(found.map(({ data }) => (data as { n: number }).n)).toEqual(numbers(total));
+  });
+
+  test.each([1, 2, 5])("killed when the answer to batch %i was lost", async (lost) => {
+    const path = file("rows.ndjson", lines(15_000));
+    let reached = () => {};
+    const reaching = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const broken = await line((append) => {
+      if (append >= lost) reached();
+      return append < lost;
+    });
+    const importer = load([path, "--key", "key"], "", broken.url);
+    await reaching;
+    importer.child.kill("SIGKILL");
+    await importer.ended;
+    broken.close();
+    const before = (await records()).length;
+    expect(saved(path).place.lines).toBeLessThan(before);
+    expect(await loaded([path, "--key", "key"])).toBe("15000 imported\n");
+    expect(await ns()).toEqual(numbers(15_000));
+  });
+
+  test("and over the loss of its state, where the file was not touched", async () => {
+    const path = file("rows.ndjson", lines(30_000));
+    await loaded([path]);
+    rmSync(`${path}.millrace-import`);
+    expect(await loaded([path])).toBe("0 imported, 30000 duplicates\n");
+    expect(await ns()).toEqual(numbers(30_000));
+    // Another file of the same beginning is another import.
+    rmSync(`${path}.millrace-import`);
+    utimesSync(path, 1, 1);
+    expect(await loaded([path])).toBe("30000 imported\n");
+  });
+
+  test("by a signal that asks for it", async () => {
+    const path = file("rows.ndjson", lines(10_000));
+    const hanging = await line((append) => (append < 2 ? true : new Promise(() => {})));
+    const importer = load([path], "", hanging.url);
+    await expect
+      .poll(() => (statSync(`${path}.millrace-import`, { throwIfNoEntry: false }) ? saved(path).sequence : 0), {
+        timeout: 10_000,
+      })
+      .toBe(1);
+    importer.child.kill("SIGTERM");
+    expect(await importer.ended).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/goes on from there\n.*stopped/),
+    });
+    hanging.close();
+    expect(await loaded([path])).toBe("10000 imported\n");
+    expect(await ns()).toEqual(numbers(10_000));
+  });
+});
+
+describe("bad rows", () => {
+  const rows = (bad: string) => `${lines(3)}${bad}${lines(2, 3)}`;
+
+  test("end it there; once they are mended, it goes on", async () => {
+    const path = file("rows.ndjson", rows("{oh\n"));
+    const ran = await load([path]).ended;
+    expect(ran).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/3 imported, up to line 3;[\s\S]*line 4: not JSON/),
+    });
+    expect(await ns()).toEqual([0, 1, 2]);
+    writeFileSync(path, rows("\n"));
+    expect(await loaded([path])).toBe("5 imported\n");
+    expect(await ns()).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test("mended when the answer to what came before them was lost", async () => {
+    const path = file("rows.ndjson", rows("{oh\n"));
+    const broken = await line(() => false);
+    const importer = load([path], "", broken.url);
+    await expect.poll(async () => (await records()).length, { timeout: 10_000 }).toBe(3);
+    importer.child.kill("SIGKILL");
+    await importer.ended;
+    broken.close();
+    writeFileSync(path, rows("\n"));
+    expect(await loaded([path])).toBe("5 imported\n");
+    expect(await ns()).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test("are skipped and told, the first twenty", async () => {
+    const path = file("rows.ndjson", rows("{oh\n".repeat(30)));
+    const ran = await load([path, "--on-error", "skip"]).ended;
+    expect(ran).toMatchObject({ code: 0, out: "5 imported, 30 skipped\n" });
+    expect(ran.err.match(/^line \d+: skipped: not JSON/gm)).toHaveLength(20);
+    expect(ran.err).toContain("line 23: skipped");
+    expect(await ns()).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test("records that the log rejects are told with their lines", async () => {
+    await stream.delete();
+    await stream.put({ offsets: "producer" });
+    const content = [5, 6, 2, 9].map((offset) => JSON.stringify({ offset, data: offset })).join("\n");
+    const ran = await load([file("rows.ndjson", content), "--records"]).ended;
+    expect(ran).toMatchObject({ code: 1, out: "3 imported, 1 rejected\n" });
+    expect(ran.err).toMatch(/^line 3: rejected: offset-regressed: /);
+    expect(await values()).toEqual([5, 6, 9]);
+  });
+});
+
+describe("what is not the import that was begun is refused", () => {
+  test("another stream, options, or content", async () => {
+    const path = file("rows.ndjson", lines(5_000));
+    await loaded([path]);
+    const refused = async (args: readonly string[], why: string) =>
+      expect(await load(args).ended).toMatchObject({ code: 2, out: "", err: expect.stringContaining(why) });
+    await refused([path, "--key", "key"], "another --key");
+    writeFileSync(path, lines(4_000));
+    await refused([path], "has only");
+    writeFileSync(path, lines(6_000, 1));
+    await refused([path], "begins with something else");
+    const [first, ...others] = lines(6_000).split("\n");
+    writeFileSync(path, [first, ...others.slice(0, 3), ...others.slice(4)].join("\n"));
+    await refused([path], "is another before line 5001");
+    await stream.delete();
+    await stream.put();
+    await refused([path], "deleted and made anew: 5000 records");
+    stream = new Millrace({ url: running.url, token }).stream(`import-${count++}`);
+    await stream.put();
+    await refused([path], "belongs to the stream");
+    expect(statSync(`${path}.millrace-import`).mode & 0o777).toBe(0o600);
+  });
+
+  test("what was added is imported; a last line that has grown is not", async () => {
+    const path = file("rows.ndjson", "1\n2\n3");
+    await loaded([path]);
+    appendFileSync(path, "4\n");
+    expect(await load([path]).ended).toMatchObject({ code: 2, err: expect.stringContaining("goes on in line 3") });
+    writeFileSync(path, "1\n2\n3\n4\n");
+    expect(await loaded([path])).toBe("4 imported\n");
+    expect(await loaded([path])).toBe("4 imported\n");
+    expect(await values()).toEqual([1, 2, 3, 4]);
+  });
+
+  test("two processes do not share a state", async () => {
+    const path = file("rows.ndjson", lines(10));
+    const hanging = await line(() => new Promise(() => {}));
+    const importer = load([path], "", hanging.url);
+    await expect.poll(async () => (await records()).length, { timeout: 10_000 }).toBe(10);
+    expect(await load([path]).ended).toMatchObject({ code: 2, err: expect.stringContaining("another --state") });
+    importer.child.kill("SIGKILL");
+    await importer.ended;
+    hanging.close();
+    expect(await loaded([path])).toBe("10 imported\n");
+  });
+});
+
+describe("formats", () => {
+  test("CSV, over a death behind its header", async () => {
+    const rows = numbers(5_000).map((n) => `${n},k-${n % 10},"a ""b"",\n${n}",true\r\n`);
+    const path = file("rows.csv.gz", gzipSync(`\ufeffid,key,text,ok\r\n${rows.join("")}`));
+    const args = [path, "--key", "key", "--id", "id", "--numbers", "--type", "=row", "--tag", "key"];
+    await stream.put({ batchBytesMax: 100_000, recordBytesMax: 10_000 });
+    const broken = await line((append) => append < 3);
+    const importer = load(args, "", broken.url);
+    await expect.poll(async () => (await records()).length, { timeout: 10_000 }).toBeGreaterThan(1_000);
+    await expect.poll(() => saved(path).sequence, { timeout: 10_000 }).toBe(2);
+    importer.child.kill("SIGKILL");
+    await importer.ended;
+    broken.close();
+    expect(await loaded(args)).toBe("5000 imported\n");
+    const found = await records();
+    expect(found.map(({ data }) => data)).toEqual(
+      numbers(5_000).map((n) => ({ id: n, key: `k-${n % 10}`, text: `a "b",\n${n}`, ok: true })),
+    );
+    expect(found[7]).toMatchObject({ key: "k-7", id: "7", type: "row", tags: ["k-7"] });
+  });
+
+  test("records as they are read, times as timestamps, and a dry run", async () => {
+    await loaded(["--key", "key", "--time", "at"], lines(100));
+    const printed = (
+      await start(["read", stream.name, "--json"], { MILLRACE_URL: running.url, MILLRACE_TOKEN: token }).ended
+    ).out;
+    stream = new Millrace({ url: running.url, token }).stream(`import-${count++}`);
+    await stream.put({ timestamps: "client" });
+    const path = file("rows.ndjson", printed.replaceAll(/"timestamp":"[^"]*",/g, ""));
+    const dry = await loaded([path, "--records", "--dry-run"]);
+    expect(dry.trim().split("\n")).toHaveLength(10);
+    expect(JSON.parse(dry.split("\n")[3])).toMatchObject({ key: "k-3", time: at(3), data: { n: 3 } });
+    expect(await records()).toEqual([]);
+    expect(statSync(`${path}.millrace-import`, { throwIfNoEntry: false })).toBeUndefined();
+    await loaded([path, "--records"]);
+    const found = await records();
+    expect(found.map(({ timestamp }) => timestamp)).toEqual(numbers(100).map(at));
+    expect(found[99]).toMatchObject({ key: "k-99", time: at(99), data: { n: 99 } });
+  });
+
+  test("change events", async () => {
+    const source = { table: "orders", name: "shop", ts_ms: 1_700_000_000_000 };
+    const events = [
+      { op: "c", after: { id: 1, total: 5 }, source: { ...source, lsn: 1 } },
+      { op: "u", after: { id: 1, total: 6 }, source: { ...source, lsn: 2 } },
+      { op: "u", after: { id: 1, total: 6 }, source: { ...source, lsn: 2 } },
+      { op: "d", before: { id: 1 }, after: null, source: { ...source, lsn: 3 } },
+      null,
+    ];
+    const path = file("debezium.ndjson", events.map((event) => `${JSON.stringify(event)}\n`).join(""));
+    expect(await loaded([path, "--table", "--key", "id"])).toBe("3 imported, 1 duplicates, 1 ignored\n");
+    const found = await records();
+    expect(found.map(({ key, type, data }) => [key, type, data])).toEqual([
+      ["1", "orders.c", { id: 1, total: 5 }],
+      ["1", "orders.u", { id: 1, total: 6 }],
+      ["1", "orders.d", undefined],
+    ]);
+    expect(found[2].time).toBe("2023-11-14T22:13:20Z");
+  });
+});
