@@ -111,6 +111,16 @@ export const verdict = z.union([
 export type Verdict = z.infer<typeof verdict>;
 
 /** Body of `…/partitions/{p}/trim`: drop what lies before an offset, or before a time. */
+/** Query of a verification. */
+export const verifyQuery = z.strictObject({
+  from: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe("Where to begin, or to go on: the `next` of the answer before."),
+});
+
 export const trimBody = z.union([z.strictObject({ beforeOffset: position }), z.strictObject({ beforeTime: rfc3339 })]);
 
 /** Body of `…/partitions/{p}/fence`: the token that writers must name from now on; null lifts it. */

@@ -9,6 +9,7 @@
  */
 import { defaults } from "../../schemas/limits.ts";
 import type { Log } from "../log/log.ts";
+import { notice } from "../log/notice.ts";
 import { bounded, cutTime, keepAll, overdue } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import { segmentKey } from "../log/segments.ts";
@@ -18,7 +19,8 @@ import type { SegmentFacts } from "./segment.ts";
 /** Work outside the log. */
 export type Job =
   | { readonly do: "upload"; readonly segment: Segment }
-  | { readonly do: "delete"; readonly keys: readonly string[] };
+  | { readonly do: "delete"; readonly keys: readonly string[] }
+  | { readonly do: "tell"; readonly stream: string; readonly notices: readonly { n: number; body: string }[] };
 
 /** What an object turned out to be. */
 export interface Uploaded {
@@ -30,6 +32,7 @@ export interface Uploaded {
 }
 
 const deletesAtOnce = 100;
+const noticesAtOnce = 32;
 const retryMs = (attempts: number) => Math.min(300_000, 1_000 * 2 ** attempts);
 /** How often groups are asked whether they have let go of what is over the bounds. */
 const askGroupsMs = 10_000;
@@ -39,6 +42,7 @@ const interestMs = 60_000;
 export class Archive {
   #uploadAt = 0;
   #failures = 0;
+  #tellAt = 0;
   /** Something is over the bounds, and may not go yet. */
   #heldUntil: number | undefined;
 
@@ -74,6 +78,9 @@ export class Archive {
   due(now: number): Job | undefined {
     const segment = this.#archives && now >= this.#uploadAt ? this.log.segments.store.unarchived() : undefined;
     if (segment !== undefined) return { do: "upload", segment };
+    const { segmentEvents } = this.retention;
+    const notices = segmentEvents !== null && now >= this.#tellAt ? this.log.segments.store.notices(noticesAtOnce) : [];
+    if (segmentEvents !== null && notices.length > 0) return { do: "tell", stream: segmentEvents, notices };
     const keys = this.bucket ? this.log.segments.store.garbage(now, deletesAtOnce).map(({ key }) => key) : [];
     return keys.length > 0 ? { do: "delete", keys } : undefined;
   }
@@ -105,6 +112,7 @@ export class Archive {
       const { print, ...facts } = object;
       this.log.segments.archived({ ...current, ...facts });
       store.setPrint(segment.n, print);
+      notice(this.log.segments, this.log.spec, "archived", { ...current, ...facts }, now);
     });
   }
 
@@ -119,10 +127,16 @@ export class Archive {
   failed(job: Job, now: number): void {
     const { store } = this.log.segments;
     if (job.do === "upload") this.#uploadAt = now + retryMs(this.#failures++);
+    else if (job.do === "tell") this.#tellAt = now + retryMs(4);
     else
       this.log.change(now, () => {
         for (const key of job.keys) store.delayGarbage(key, now + retryMs(5));
       });
+  }
+
+  /** Everything up to a notice was said. */
+  told(n: number): void {
+    this.log.segments.store.dropNotices(n);
   }
 
   deleted(keys: readonly string[], now: number): void {
@@ -138,6 +152,8 @@ export class Archive {
     const times: (number | undefined)[] = [cutTime(spec, segments.open.first), this.#heldUntil];
     if (this.#archives && segments.store.unarchived() !== undefined) times.push(Math.max(now, this.#uploadAt));
     if (this.bucket) times.push(segments.store.nextGarbage());
+    const told = this.retention.segmentEvents === null || segments.store.notices(1).length === 0;
+    if (!told) times.push(Math.max(now, this.#tellAt));
     const [oldest] = segments.hot;
     const first = segments.store.from(0).next().value;
     const ages: (number | undefined)[] = [];

@@ -3,15 +3,13 @@
  * object is gone from the bucket; then what was to be forgotten is forgotten here too, and a receipt stays.
  */
 
+import type { Target } from "../../schemas/erasure.ts";
 import { hashText, mayContain, seeds } from "../log/fingerprint.ts";
 import type { Log } from "../log/log.ts";
 import type { Rec } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
 import { type Segments, segmentKey } from "../log/segments.ts";
 import type { Fate, Rewriter } from "./rewrite.ts";
-
-/** Whose records. */
-export type Target = { readonly key: string } | { readonly subject: string };
 
 /** A request, and what has become of it; the receipt, once it is done. Times are ms since 1970. */
 export interface Erasure {
@@ -88,11 +86,6 @@ export class Erasures {
       if (segment !== undefined) return { erasure, segment };
     }
     return undefined;
-  }
-
-  /** True where a request waits for objects to be deleted. */
-  get waits(): boolean {
-    return this.list().some(({ state }) => state === "deleting");
   }
 
   fate({ target, to }: Erasure, record: Rec, offset: number): Fate {

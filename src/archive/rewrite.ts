@@ -55,11 +55,14 @@ export class Rewriter {
     return this.dropped + this.erased > 0;
   }
 
-  /** Takes the next chunk. Answers false where it is damaged: it is kept as it is, and nothing is known of its records. */
-  add(row: ChunkRow): boolean {
+  /**
+   * Takes the next chunk. Answers false where it is damaged: it is kept as it is, and nothing is known of its records; or
+   * left out, where `sound` asks for that.
+   */
+  add(row: ChunkRow, sound = false): boolean {
     const frames = openChunk(row, this.dense);
     if (!frames.ok) {
-      this.#whole(row);
+      if (!sound) this.#whole(row);
       return false;
     }
     const fates: Fate[] = [];

@@ -1,6 +1,8 @@
 /** What an operator sees of a delivery, and may do to it. */
+import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Delivery } from "./delivery.ts";
+import { lettersOf } from "./forget.ts";
 import type { Item, Lane, Try } from "./item.ts";
 import type { Letter } from "./letters.ts";
 import type { Lost, Paused } from "./state.ts";
@@ -51,7 +53,8 @@ export type OrderName =
   | "letters"
   | "known"
   | "redrive"
-  | "discard";
+  | "discard"
+  | "forget";
 
 /** What an order takes, without the time. */
 export type OrderArgs<N extends OrderName> = Parameters<Admin[N]> extends [...infer Args, number] ? Args : never;
@@ -170,6 +173,12 @@ export class Admin {
     }
     state.save();
     return ok(undefined);
+  }
+
+  /** Dead letters of a key, or of a subject, go; what waits behind them goes on. */
+  forget(target: Target, now: number): Result<undefined> {
+    const offsets = lettersOf(this.delivery.state.letters, target);
+    return offsets.length === 0 ? ok(undefined) : this.discard(offsets, now);
   }
 
   /** Forgets dead letters. A lane that is parked at one goes on behind it. */

@@ -15,7 +15,8 @@ import { live } from "./live/connect.ts";
 import { createTicket } from "./live/tickets.ts";
 import { openApi } from "./openapi.ts";
 import { page, pageFiles } from "./page.ts";
-import { fencePartition, listPartitions, partitionFacts, trimPartition, verifyPartition } from "./partitions.ts";
+import { fencePartition, listPartitions, partitionFacts, trimPartition } from "./partitions.ts";
+import { eraseRecords, getErasure, lostRecords, repairPartition, verifyPartition } from "./past.ts";
 import { json, problem, thrown } from "./problem.ts";
 import { read } from "./read/read.ts";
 import * as streams from "./streams.ts";
@@ -66,7 +67,19 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   "/v1/:ns/streams/:stream/partitions/:partition/fence": {
     PUT: (c) => fencePartition(c.req.raw, c.env, partitionOf(c)),
   },
-  "/v1/:ns/streams/:stream/partitions/:partition/verify": { POST: (c) => verifyPartition(c.env, partitionOf(c)) },
+  "/v1/:ns/streams/:stream/partitions/:partition/verify": {
+    POST: (c) => verifyPartition(c.req.raw, c.env, partitionOf(c)),
+  },
+  "/v1/:ns/streams/:stream/partitions/:partition/repair": {
+    GET: (c) => lostRecords(c.env, partitionOf(c)),
+    POST: (c) => repairPartition(c.req.raw, c.env, partitionOf(c)),
+  },
+  "/v1/:ns/streams/:stream/erasures": {
+    POST: (c) => eraseRecords(c.req.raw, c.env, namespaceOf(c), streamOf(c)),
+  },
+  "/v1/:ns/streams/:stream/erasures/:erasure": {
+    GET: (c) => getErasure(c.env, namespaceOf(c), streamOf(c), c.req.param("erasure") as string),
+  },
   "/v1/:ns/streams/:stream/groups": { GET: (c) => groups.listGroups(c.req.raw, c.env, namespaceOf(c), streamOf(c)) },
   [group]: {
     GET: (c) => groups.getGroup(c.env, groupOf(c)),

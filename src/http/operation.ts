@@ -5,6 +5,7 @@ import type { ErrorCode } from "../../schemas/errors.ts";
 export const always: readonly ErrorCode[] = ["unauthorized", "forbidden", "invalid", "unknown-field", "not-configured"];
 export const ofNamespace: readonly ErrorCode[] = [...always, "namespace-not-found"];
 export const ofStream: readonly ErrorCode[] = [...ofNamespace, "stream-not-found", "unavailable", "overloaded"];
+export const ofPartition: readonly ErrorCode[] = [...ofStream, "partition-not-found"];
 export const withBody: readonly ErrorCode[] = ["bad-json", "body-too-large", "bad-gzip"];
 
 /** What the reference says of one method of a route. */

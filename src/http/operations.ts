@@ -1,6 +1,5 @@
 /** What the reference says of each route: one entry a method, under the path as the router has it. */
 import { z } from "zod";
-import type { ErrorCode } from "../../schemas/errors.ts";
 import { appendBody, appendQuery, fenceBody, readQuery, trimBody, verdict } from "../../schemas/record.ts";
 import {
   listQuery,
@@ -13,9 +12,8 @@ import {
 import { groupOperations } from "./groups/operations.ts";
 import { eventStream } from "./live/events.ts";
 import { liveOperations } from "./live/operations.ts";
-import { always, type Operation, ofNamespace, ofStream, withBody } from "./operation.ts";
-
-const ofPartition: readonly ErrorCode[] = [...ofStream, "partition-not-found"];
+import { always, type Operation, ofNamespace, ofPartition, ofStream, withBody } from "./operation.ts";
+import { pastOperations } from "./past-operations.ts";
 
 const listed = (name: string, item: z.ZodType) =>
   z.object({ [name]: z.array(item), after: z.string().optional().describe("Pass as `after` for the next page.") });
@@ -37,15 +35,6 @@ const page = z.object({
   upToDate: z.boolean().describe("Nothing newer existed when this was answered."),
   damaged: z.array(damaged).optional(),
 });
-const report = z.object({
-  partition: z.number().int(),
-  intact: z.boolean(),
-  chunks: z.number().int(),
-  records: z.number().int(),
-  bytes: z.number().int(),
-  damaged: z.array(damaged),
-});
-
 const recordTypes = [
   "application/x-ndjson",
   "application/cloudevents+json",
@@ -169,6 +158,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
         "wrong-partition",
         "offset-regressed",
         "deduplication-full",
+        "log-full",
         "too-many",
       ],
     },
@@ -223,14 +213,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
       refusals: [...ofPartition, ...withBody, "fenced"],
     },
   },
-  [`${partition}/verify`]: {
-    POST: {
-      summary: "Read everything and check it",
-      detail: "Checksums, continuity of offsets, order of timestamps.",
-      answers: { 200: { says: "What was found.", body: report } },
-      refusals: ofPartition,
-    },
-  },
+  ...pastOperations,
   ...liveOperations,
   ...groupOperations,
 };

@@ -1,16 +1,12 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { fenceBody, trimBody } from "../../schemas/record.ts";
 import type { Facts } from "../log/facts.ts";
-import type { Report } from "../log/verify.ts";
 import type { Answer } from "../objects/answer.ts";
 import type { PartitionRpc } from "../objects/rpc.ts";
 import type { Env } from "../objects/stubs.ts";
 import { askAny, lookup, type Route } from "./lookup.ts";
 import { readJson } from "./parse.ts";
-import { answer, json, problem } from "./problem.ts";
-
-/** Bytes that one call to a partition verifies: the calls in between let others in. */
-const verifyBytes = 33_554_432;
+import { answer, problem } from "./problem.ts";
 
 export async function listPartitions(env: Env, namespace: string, name: string): Promise<Response> {
   const route = await lookup(env, namespace, name, true);
@@ -18,7 +14,7 @@ export async function listPartitions(env: Env, namespace: string, name: string):
 }
 
 /** Facts, or a change, of one partition. */
-async function ofPartition<T>(
+export async function ofPartition<T>(
   env: Env,
   names: { namespace: string; name: string; partition: string },
   call: (partition: PartitionRpc) => Promise<Answer<T>>,
@@ -30,13 +26,13 @@ async function ofPartition<T>(
   return answer(await askAny(env, route, number, call), (value) => show(value, number, route));
 }
 
-interface Names {
+export interface Names {
   readonly namespace: string;
   readonly name: string;
   readonly partition: string;
 }
 
-async function targetOf(
+export async function targetOf(
   env: Env,
   { namespace, name, partition }: Names,
 ): Promise<Result<{ route: Route; number: number }>> {
@@ -73,23 +69,4 @@ export async function fencePartition(request: Request, env: Env, names: Names): 
   if (!body.ok) return problem(body.refusal);
   const { token, expected } = body.value;
   return ofPartition(env, names, (stub) => stub.order("fence", token, expected), shown);
-}
-
-/** Reads a whole partition, in steps, and adds up what was found. */
-export async function verifyPartition(env: Env, names: Names): Promise<Response> {
-  const target = await targetOf(env, names);
-  if (!target.ok) return problem(target.refusal);
-  const { route, number } = target.value;
-  const total: Report = { chunks: 0, records: 0, bytes: 0, damaged: [] };
-  for (let from: number | undefined = 0; from !== undefined; ) {
-    const start: number = from;
-    const step: Result<Report> = await askAny(env, route, number, (stub) => stub.order("verify", start, verifyBytes));
-    if (!step.ok) return problem(step.refusal);
-    total.chunks += step.value.chunks;
-    total.records += step.value.records;
-    total.bytes += step.value.bytes;
-    total.damaged.push(...step.value.damaged);
-    from = step.value.next;
-  }
-  return json({ partition: number, intact: total.damaged.length === 0, ...total });
 }

@@ -3,6 +3,7 @@
  * a commit of many callers' batches is one transaction. The clock is an argument.
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { ChunkBuilder } from "./chunk.ts";
@@ -10,23 +11,25 @@ import type { ChunkRow } from "./chunk-store.ts";
 import { type Facts, factsOf, type Marks } from "./facts.ts";
 import { type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
+import { discard, notice } from "./notice.ts";
 import type { Page, Position, ReadTerms, Span } from "./read.ts";
 import { type Place, Reads } from "./reads.ts";
 import { cutAt } from "./retention.ts";
 import type { Segment } from "./segment-store.ts";
-import { Segments, segmentKey } from "./segments.ts";
+import { Segments } from "./segments.ts";
 import type { Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import { Store } from "./store.ts";
 import { checkSegments, type Report, verifyHot } from "./verify.ts";
 
-/** No upload takes longer: an object that nobody noted by then is nobody's. */
-const uploadMsMax = 600_000;
+const full = refuse("log-full", "the partition's database is full; set a retention, archive it, or add partitions");
 
 const empty: Marks = { head: 0, tail: 0, last: 0, sealed: false };
 
 export class Log {
   readonly segments: Segments;
+  /** Bytes of chunks in the database beyond which appends are refused. */
+  hotBytesMax: number = limits.hotBytesMax;
   readonly #store: Store;
   readonly #reads: Reads;
   #spec: Spec;
@@ -100,6 +103,7 @@ export class Log {
   append(batches: readonly Batch[], now: number): Result<readonly Run[]>[] {
     const marks = this.#marks;
     const time = Math.max(now, marks.last);
+    if (this.segments.hotBytes >= this.hotBytesMax) return batches.map(() => full);
     // Client timestamps begin where the last one was; the partition's clock has no say.
     const start = this.#spec.timestamps === "client" ? marks.last : time;
     const chunks = new ChunkBuilder(marks.tail, start);
@@ -161,12 +165,7 @@ export class Log {
         this.#mark({ head: before });
         // Whole tables cost no rows.
         if (before === tail) this.segments.cut(tail, now);
-        const gone: Segment[] = [];
-        for (const segment of this.segments.store.from(0)) {
-          if (segment.next > before) break;
-          gone.push(segment);
-        }
-        for (const segment of gone) this.drop(segment, now);
+        for (const segment of this.segments.endedBy(before)) this.drop(segment, now);
         if (before > this.segments.open.base) this.segments.dropOpenBefore(before);
       });
     }
@@ -189,15 +188,8 @@ export class Log {
   /** A segment goes for good; its object is left to be deleted. Within `change`. */
   drop(segment: Segment, now: number): void {
     this.segments.remove(segment);
-    this.discard(segment, now);
-  }
-
-  /** A segment's object is not needed any more. One that is not noted may be on its way. */
-  discard(segment: Segment, now: number): void {
-    const { logId, partition, retention } = this.#spec;
-    const key = segmentKey(logId, partition, segment);
-    if (segment.size > 0) this.segments.store.addGarbage(key, now);
-    else if (retention?.archive) this.segments.store.addGarbage(key, now + uploadMsMax);
+    discard(this.segments, this.#spec, segment, now);
+    notice(this.segments, this.#spec, "dropped", segment, now);
   }
 
   /** Puts other chunks in the place of segments. False, and nothing done, where one of them is not there any more. */
@@ -206,7 +198,7 @@ export class Log {
     if (!inputs.every(({ base, n }) => store.at(base)?.n === n)) return false;
     this.change(now, () => {
       this.thin();
-      for (const input of inputs) this.discard(input, now);
+      for (const input of inputs) discard(this.segments, this.#spec, input, now);
       this.segments.replace(inputs, rows, now);
     });
     return true;
@@ -265,7 +257,10 @@ export class Log {
 
   /** Reads everything from an offset on, up to a number of bytes, and names what cannot be trusted. */
   verify(from: number, bytesMax: number): Report {
-    return verifyHot(this.segments, this.span, from, bytesMax);
+    if (this.segments.isHot(from)) return verifyHot(this.segments, this.span, from, bytesMax);
+    // What is cold is an object's.
+    const next = this.segments.store.before(from)?.next ?? this.segments.hotFrom;
+    return { chunks: 0, records: 0, bytes: 0, damaged: [], next };
   }
 
   /** Asserts that the log is whole and that memory agrees with it. For tests and operators. */

@@ -50,9 +50,23 @@ export class SegmentStore {
     ) STRICT`);
     // Apart, because it is larger than the rest of the row, and asked for only by filtered reads.
     sql.run("CREATE TABLE IF NOT EXISTS segment_print (n INTEGER PRIMARY KEY, print BLOB NOT NULL) STRICT");
+    sql.run("CREATE TABLE IF NOT EXISTS notice (n INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT");
     sql.run(
       "CREATE TABLE IF NOT EXISTS garbage (key TEXT PRIMARY KEY, due INTEGER NOT NULL, attempts INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     );
+  }
+
+  /** What is yet to be said of segments, oldest first; `n` counts all that ever was. */
+  notices(limit: number): { n: number; body: string }[] {
+    return this.sql.all("SELECT n, body FROM notice ORDER BY n LIMIT ?", limit);
+  }
+
+  addNotice(n: number, body: string): void {
+    this.sql.run("INSERT INTO notice (n, body) VALUES (?, ?)", n, body);
+  }
+
+  dropNotices(upTo: number): void {
+    this.sql.run("DELETE FROM notice WHERE n <= ?", upTo);
   }
 
   /** Those whose chunks are in the database, in order. */
@@ -94,6 +108,15 @@ export class SegmentStore {
       if (rows.length < rowsPerQuery) return;
       base = rows[rows.length - 1].base - 1;
     }
+  }
+
+  /** Those that have an object, from a base on. */
+  archivedFrom(base: number, limit: number): Segment[] {
+    return this.sql.all<Segment>(
+      `SELECT ${columns} FROM segment WHERE base >= ? AND size > 0 ORDER BY base LIMIT ?`,
+      base,
+      limit,
+    );
   }
 
   /** The oldest one that is hot and has no object yet. */

@@ -153,6 +153,16 @@ export class Segments implements Chunks {
     if (this.#newest?.base === segment.base) this.#newest = this.store.before(Number.MAX_SAFE_INTEGER);
   }
 
+  /** Those that end at or before an offset. */
+  endedBy(offset: number): Segment[] {
+    const ended: Segment[] = [];
+    for (const segment of this.store.from(0)) {
+      if (segment.next > offset) break;
+      ended.push(segment);
+    }
+    return ended;
+  }
+
   /** Puts other chunks in the place of segments that lie side by side. They are hot, whatever those were. */
   replace(inputs: readonly Segment[], rows: readonly ChunkRow[], now: number): Segment {
     const [first, last] = [inputs[0], inputs[inputs.length - 1]];
@@ -282,6 +292,13 @@ function opened(table: ChunkTable, base: number): Open {
   const [from, to, end] = [first ?? undefined, last ?? undefined, next ?? undefined];
   return { table, base, chunks, records, bytes, first: from, last: to, next: end };
 }
+
+/** The name of its Parquet file. The log's id is in it, because a stream's name may be used again. */
+export const parquetKey = (
+  { logId, partition, names }: { logId: string; partition: number; names: { namespace: string; stream: string } },
+  { base, n }: Pick<Segment, "base" | "n">,
+): string =>
+  `parquet/${names.namespace}/${names.stream}/${logId}/${partition}/${String(base).padStart(16, "0")}-${n}.parquet`;
 
 type Whole = Pick<Segment, "base" | "next" | "first" | "last" | "chunks" | "records" | "bytes">;
 

@@ -58,7 +58,8 @@ export async function placeIn(
   if (opened === undefined) return refuse("damaged", `the object ${keyOf(where, segment)} is missing`);
   if (!opened.ok) return opened;
   const chunks = new ColdChunks(opened.value);
-  return run(where, segment, chunks, { bytesMax: 1 }, () => coldPlace(chunks, around, at));
+  const place = await run(where, segment, chunks, { bytesMax: 1 }, () => coldPlace(chunks, around, at));
+  return place ?? refuse("unavailable", "the archive changed while it was read; try again");
 }
 
 type Found = Page | { readonly gone: number };
@@ -75,13 +76,12 @@ async function coldRead(
   for (const segment of segments) {
     const from = page === undefined ? terms.from : onwards(page, terms.backward === true);
     const opened = await indexOf(where, segment);
-    if (opened === undefined && segment.n !== missing) return ok({ gone: segment.n });
-    const next =
-      opened?.ok === true
-        ? await readSegment(where, segment, opened.value, around, { ...terms, from })
-        : ok(lost(segment, from, terms, opened?.refusal.detail ?? `the object ${keyOf(where, segment)} is missing`));
+    if (opened?.ok === false && opened.refusal.code !== "damaged") return opened;
+    const read = opened?.ok ? await readSegment(where, segment, opened.value, around, { ...terms, from }) : undefined;
+    if (opened?.ok !== false && read === undefined && segment.n !== missing) return ok({ gone: segment.n });
+    const reason = opened?.ok === false ? opened.refusal.detail : `the object ${keyOf(where, segment)} is missing`;
+    const next = read ?? ok(lost(segment, from, terms, reason));
     if (!next.ok) return next;
-    if ("gone" in next.value) return next;
     page = page === undefined ? next.value : joinPages(page, next.value, terms);
     if (page.pieces.length > 0) break;
   }
@@ -94,26 +94,26 @@ async function readSegment(
   index: Index,
   around: Around,
   terms: ReadTerms,
-): Promise<Result<Found>> {
+): Promise<Result<Page> | undefined> {
   const chunks = new ColdChunks(index);
-  return run<Found>(where, segment, chunks, terms, () => coldPage(chunks, around, terms));
+  return run(where, segment, chunks, terms, () => coldPage(chunks, around, terms));
 }
 
-/** Runs a read over a segment until it misses nothing. */
+/** Runs a read over a segment until it misses nothing; undefined where the object is not there. */
 async function run<T>(
   where: Where,
   segment: ColdSegment,
   chunks: ColdChunks,
   terms: Pick<ReadTerms, "bytesMax" | "backward" | "filter">,
   read: () => Result<T>,
-): Promise<Result<T>> {
+): Promise<Result<T> | undefined> {
   for (;;) {
     const tried = attempt(chunks, terms, read);
     if ("done" in tried) return tried.done;
     const { miss } = tried;
     const bytes = await bytesOf(where, segment, miss.at, miss.length);
     if (!bytes.ok) return bytes;
-    if (bytes.value === undefined) return refuse("unavailable", "the archive changed while it was read; try again");
+    if (bytes.value === undefined) return undefined;
     chunks.take(miss, bytes.value);
   }
 }

@@ -10,6 +10,7 @@
  * A wake may be lost in a crash. Leaving rest, an append arms the alarm in its own transaction; the alarm asks everybody
  * who has not answered, and is armed again only while somebody has not.
  */
+import type { Target } from "../../schemas/erasure.ts";
 import type { Log } from "../log/log.ts";
 import type { Piece } from "../log/read.ts";
 import type { Alarms } from "./alarms.ts";
@@ -77,6 +78,14 @@ export class Followers {
   async floor(): Promise<number> {
     const floors = [...this.#followers.keys()].map((id) => this.stub(id).floor());
     return Math.min(Number.MAX_SAFE_INTEGER, ...(await Promise.all(floors.map((floor) => floor.catch(() => 0)))));
+  }
+
+  /** Each is to forget what it keeps of a target. */
+  async forget(target: Target): Promise<void> {
+    for (const id of this.#followers.keys()) {
+      const answer = await this.stub(id).admin("forget", target);
+      if (!answer.ok && "refusal" in answer) throw new Error(answer.refusal.detail);
+    }
   }
 
   #arm(): void {

@@ -1,20 +1,28 @@
 /** What keeps a partition's past in order: it runs the archive's work, one piece at a time, and arms the alarm for the rest. */
+
+import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { Archive, type Job } from "../archive/archive.ts";
-import { Prints } from "../archive/prints.ts";
-import { type Footer, footerBytes, hashedPart, printBytesMax, readFooter, SegmentBuilder } from "../archive/segment.ts";
-import { openChunk } from "../log/chunk.ts";
 import type { Log } from "../log/log.ts";
 import type { Position } from "../log/read.ts";
-import type { Segment } from "../log/segment-store.ts";
+import type { Spec } from "../log/spec.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import type { Alarms } from "./alarms.ts";
 import { placeIn } from "./cold.ts";
+import { upload } from "./upload.ts";
 import { Workshop } from "./workshop.ts";
 
-/** Bytes that are packed before others have a turn. */
-const turnBytes = 1_048_576;
 const retryMs = 30_000;
+
+/** Whom the past concerns besides the log and the bucket. */
+export interface Outside {
+  /** The lowest offset that a group has not finished. */
+  floor(): Promise<number>;
+  /** Groups are to forget what they keep of a key, or of a subject. */
+  forget(target: Target): Promise<void>;
+  /** Tells a stream, and the deployment's queue, of a segment; once, however often it is asked. */
+  tell(stream: string, n: number, body: string, spec: Spec): Promise<void>;
+}
 
 export class History {
   #archive: Archive | undefined;
@@ -27,8 +35,7 @@ export class History {
     readonly log: () => Log | undefined,
     readonly blobs: Blobs | undefined,
     readonly alarms: Alarms,
-    /** The lowest offset that a group has not finished. */
-    readonly floor: () => Promise<number>,
+    readonly outside: Outside,
     readonly now: () => number = Date.now,
   ) {}
 
@@ -102,7 +109,7 @@ export class History {
 
   async #work(): Promise<void> {
     for (let archive = this.#of(); archive !== undefined; archive = this.#of()) {
-      const floor = archive.asksGroups ? await this.floor() : Number.MAX_SAFE_INTEGER;
+      const floor = archive.asksGroups ? await this.outside.floor() : Number.MAX_SAFE_INTEGER;
       archive.step(this.now(), floor);
       const job = archive.due(this.now());
       if (job !== undefined) {
@@ -117,57 +124,15 @@ export class History {
   }
 
   async #act(archive: Archive, job: Job): Promise<void> {
-    if (job.do === "upload") return this.#upload(archive, job.segment);
+    if (job.do === "upload") return upload(archive, this.blobs as Blobs, job.segment, this.now);
+    if (job.do === "tell") {
+      for (const { n, body } of job.notices) {
+        await this.outside.tell(job.stream, n, body, archive.log.spec);
+        archive.told(n);
+      }
+      return;
+    }
     await this.blobs?.delete(job.keys);
     archive.deleted(job.keys, this.now());
   }
-
-  async #upload(archive: Archive, segment: Segment): Promise<void> {
-    const blobs = this.blobs as Blobs;
-    const facts = archive.factsOf(segment);
-    const { segments, span } = archive.log;
-    const heads = [...segments.chunksFrom(segment.base)].filter(({ base }) => base < segment.next);
-    const prints = new Prints();
-    const builder = new SegmentBuilder(facts, heads);
-    let bytes = 0;
-    for (const head of heads) {
-      const row = { ...head, body: segments.body(head.base) };
-      const frames = openChunk(row, span.dense);
-      // What is damaged is archived as it is: its place is known, and `repair` decides.
-      if (frames.ok) for (const frame of frames.value) prints.add(frame);
-      builder.add(row);
-      bytes += row.bytes;
-      if (bytes >= turnBytes) {
-        bytes = 0;
-        await scheduler.wait(0);
-      }
-    }
-    const print = prints.finish(printBytesMax);
-    const { hashed, indexBytes } = builder.finish(print);
-    const sha = new Uint8Array(await crypto.subtle.digest("SHA-256", hashed));
-    const object = builder.sign(sha);
-    const key = archive.keyOf(segment);
-    const made = { size: object.length, indexBytes, sha, prev: facts.prev, print };
-    if (await blobs.create(key, object)) return archive.uploaded(segment, made, this.now());
-    const there = await this.#thatIs(key, object);
-    if (there === undefined) archive.taken(segment, this.now());
-    else archive.uploaded(segment, { ...made, sha: there.sha, prev: there.prev }, this.now());
-  }
-
-  /**
-   * The footer of the object that is there, if it is the one that was to be written: a crash came between writing and
-   * noting it. The segment before it may have gone meanwhile, so that their footers need not agree.
-   */
-  async #thatIs(key: string, object: Uint8Array): Promise<Footer | undefined> {
-    const there = await this.blobs?.get(key, 0, object.length + 1);
-    const footer = there === undefined ? undefined : readFooter(there);
-    if (there === undefined || footer?.ok !== true || there.length !== object.length) return undefined;
-    const same = equal(there.subarray(0, -footerBytes), object.subarray(0, -footerBytes));
-    const sha = new Uint8Array(await crypto.subtle.digest("SHA-256", hashedPart(there) as Uint8Array<ArrayBuffer>));
-    return same && equal(sha, footer.value.sha) ? footer.value : undefined;
-  }
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }

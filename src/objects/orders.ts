@@ -2,18 +2,9 @@
 import { ok, type Result } from "../../schemas/errors.ts";
 import type { Facts } from "../log/facts.ts";
 import type { Inheritance } from "../log/inheritance.ts";
-import type { Log } from "../log/log.ts";
 import type { Position } from "../log/read.ts";
 import type { Report } from "../log/verify.ts";
-import type { History } from "./history.ts";
-
-/** The partition, as orders have it before them. */
-export interface Desk {
-  readonly log: Log;
-  readonly history: History;
-  /** Readers and followers are to look: there is more, or an end. */
-  readonly changed: () => void;
-}
+import { type Desk, past } from "./past.ts";
 
 type Order = (desk: Desk, ...args: never[]) => Result<unknown> | Promise<Result<unknown>>;
 
@@ -45,6 +36,8 @@ export const orders = {
 
   /** What the children of a sealed partition take over. */
   handOn: ({ log }: Desk): Result<Inheritance> => ok(log.handOn(Date.now())),
+
+  ...past,
 } satisfies Record<string, Order>;
 
 type Orders = typeof orders;

@@ -13,7 +13,9 @@ import { Followers } from "./followers.ts";
 import { Hibernating } from "./hibernating.ts";
 import { History } from "./history.ts";
 import { Live } from "./live.ts";
-import { type Desk, orders, type PartitionOrder, type PartitionOrderArgs, type PartitionOrderValue } from "./orders.ts";
+import { orders, type PartitionOrder, type PartitionOrderArgs, type PartitionOrderValue } from "./orders.ts";
+import { Around } from "./outside.ts";
+import type { Desk } from "./past.ts";
 import { readWaiting } from "./reading.ts";
 import type { Appended, PartitionRpc } from "./rpc.ts";
 import { archive, delivery, type Env } from "./stubs.ts";
@@ -43,7 +45,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     const alarms = new Alarms(ctx.storage);
     const log = () => this.log;
     this.#followers = new Followers(alarms, log, (id) => delivery(env, id, this.log?.spec.partition as number));
-    this.history = new History(log, archive(env), alarms, () => this.#followers.floor());
+    this.history = new History(log, archive(env), alarms, new Around(env, this.#followers));
     this.#alarms = alarms;
   }
 

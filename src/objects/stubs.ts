@@ -19,6 +19,8 @@ export interface Env {
   readonly ASSETS?: Fetcher;
   /** Set where groups may push to private and loopback addresses, and without TLS: local development. */
   readonly MILLRACE_PUSH_PRIVATE?: string;
+  /** Is sent what `segmentEvents` streams are told, where it is bound. */
+  readonly SEGMENT_EVENTS?: Queue;
   /** The archive's bucket. Where it is bound, the S3 store is not looked at. */
   readonly ARCHIVE?: R2Bucket;
   /** The archive's store where there is no R2: the URL of anything that speaks S3. All of the four, or none. */

@@ -1,7 +1,10 @@
 /** Rewriting a log's past, a step at a time: compaction, and the forgetting of keys. */
+
+import type { LostRange, RepairBody } from "../../schemas/erasure.ts";
 import type { Result } from "../../schemas/errors.ts";
 import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
+import { Repair } from "../archive/repair.ts";
 import { Rewriter } from "../archive/rewrite.ts";
 import type { Placed } from "../archive/segment.ts";
 import { openChunk } from "../log/chunk.ts";
@@ -44,6 +47,26 @@ export class Workshop {
       if (error instanceof Gone) return true;
       throw error;
     }
+  }
+
+  /**
+   * Makes holes of what cannot be read in `[from, to)`, or of everything from `from` on. One segment at a time: `next` says
+   * where to go on.
+   */
+  async repair({ mode, from, to }: RepairBody): Promise<{ lost: LostRange[]; next?: number }> {
+    const { log } = this;
+    const { head, tail } = log.span;
+    // Only what is sealed is rewritten.
+    log.change(this.now(), () => log.segments.cut(tail, this.now()));
+    const start = Math.max(from, head);
+    const end = mode === "truncate" ? tail : Math.min(to ?? tail, tail);
+    const segment = start < end ? log.segments.store.before(start) : undefined;
+    if (segment === undefined) return { lost: [] };
+    const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY);
+    const whole = await this.#each([segment], (row) => repair.add(row));
+    if (!whole) repair.missing();
+    const lost = repair.finish(this.now()) ? repair.lost : [];
+    return segment.next < end ? { lost, next: segment.next } : { lost };
   }
 
   /** The chunks of a segment, wherever they lie; throws where they are not to be had. */

@@ -23,7 +23,7 @@ export interface Answer {
 
 export async function service(
   data = mkdtempSync(join(tmpdir(), "millrace-")),
-  options: { privateNetwork?: boolean } = {},
+  options: { privateNetwork?: boolean; archive?: Record<string, string> } = {},
 ): Promise<Service> {
   const running = await run({ data, token, ...options });
   return {

@@ -1,0 +1,59 @@
+import { z } from "zod";
+import { limits } from "./limits.ts";
+import { streamName } from "./names.ts";
+
+const keyText = z
+  .string()
+  .min(1)
+  .refine((key) => new TextEncoder().encode(key).length <= limits.keyBytesMax, `at most ${limits.keyBytesMax} bytes`);
+const id = streamName.describe("Name of the request, for asking again; a random one where none is given.").optional();
+
+/** Body of a request to forget. */
+export const eraseBody = z
+  .union([
+    z.strictObject({ key: keyText.describe("Every record of this key."), id }),
+    z.strictObject({
+      subject: z.string().min(1).max(limits.attributeBytesMax).describe("Every record of this CloudEvents subject."),
+      id,
+    }),
+  ])
+  .describe("Whose records are to be forgotten.");
+
+/** Whose records. */
+export type Target = { readonly key: string } | { readonly subject: string };
+
+/** How far a request is on one partition; the receipt, once it is done. */
+export const erasureView = z.object({
+  partition: z.number().int(),
+  state: z
+    .enum(["rewriting", "deleting", "done"])
+    .describe("`rewriting`: segments are searched. `deleting`: objects wait to be deleted. `done`: a receipt."),
+  to: z.number().int().describe("Records below this offset are concerned: the tail when it was requested."),
+  at: z.number().int().describe("How far the search has come."),
+  records: z.number().int().describe("Records that became tombstones."),
+  segments: z.number().int().describe("Segments that held them."),
+  objects: z.number().int().describe("Objects that are yet to be deleted."),
+  unread: z
+    .array(z.number().int())
+    .describe("First offsets of damaged chunks, which could not be searched: repair them."),
+  requested: z.string(),
+  finished: z.string().optional(),
+});
+export type ErasureView = z.infer<typeof erasureView>;
+
+/** A request over all partitions that may hold what it concerns. */
+export const erasure = z.object({ id: z.string(), done: z.boolean(), partitions: z.array(erasureView) });
+
+/** Body of a repair. */
+export const repairBody = z.strictObject({
+  mode: z
+    .enum(["isolate", "truncate"])
+    .describe("`isolate`: chunks that cannot be read become holes. `truncate`: everything from `from` on does."),
+  from: z.number().int().min(0).describe("First offset that is looked at, or lost."),
+  to: z.number().int().min(0).describe("Offset after the last one that is looked at; the tail without it.").optional(),
+});
+export type RepairBody = z.infer<typeof repairBody>;
+
+/** Offsets `[from, to)` that a repair has made a hole, and why. */
+export const lost = z.object({ from: z.number().int(), to: z.number().int(), reason: z.string() });
+export type LostRange = z.infer<typeof lost>;

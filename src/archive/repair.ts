@@ -1,0 +1,73 @@
+/**
+ * Repair: what cannot be read, or is not to be read, becomes a hole that is known. Offsets stay, and nothing that can be read
+ * is lost by `isolate`.
+ */
+import type { LostRange } from "../../schemas/erasure.ts";
+import type { ChunkRow } from "../log/chunk-store.ts";
+import type { Log } from "../log/log.ts";
+import type { Segment } from "../log/segment-store.ts";
+import { Rewriter } from "./rewrite.ts";
+
+const metaName = "lost";
+
+/** What repairs of this log have made holes. */
+export function lostOf(log: Log): LostRange[] {
+  const text = log.segments.meta.meta(metaName);
+  return text === undefined ? [] : JSON.parse(text);
+}
+
+/** Goes through the chunks of one segment, and leaves holes where one is missing, damaged, or behind the cut. */
+export class Repair {
+  readonly lost: LostRange[] = [];
+  readonly #rewriter: Rewriter;
+  #next: number;
+  #last: number;
+
+  constructor(
+    readonly log: Log,
+    readonly segment: Segment,
+    /** Everything from here on is lost; `Infinity` where nothing is but what is damaged. */
+    readonly cut: number,
+  ) {
+    this.#rewriter = new Rewriter(log.span.dense, (_record, offset) => (offset >= cut ? "drop" : "keep"));
+    this.#next = segment.base;
+    this.#last = segment.first;
+  }
+
+  add(row: ChunkRow): void {
+    // The bases of producers' offsets may leave room between chunks.
+    if (row.base > this.#next && this.log.span.dense) this.#lose(this.#next, row.base, "the chunk is missing");
+    if (!this.#rewriter.add(row, true)) {
+      this.#lose(row.base, row.next, "the chunk was damaged");
+    } else if (row.next > this.cut) this.#note(Math.max(row.base, this.cut), row.next, "cut off");
+    this.#next = row.next;
+    this.#last = row.last;
+  }
+
+  /** The chunks could not be had at all. */
+  missing(): void {
+    this.#lose(this.#next, this.segment.next, "the object is missing or damaged");
+    this.#next = this.segment.next;
+  }
+
+  /** Puts what is left in the segment's place. False where there was nothing to do, or the segment is gone. */
+  finish(now: number): boolean {
+    const { log, segment } = this;
+    if (this.#next < segment.next && log.span.dense) this.#lose(this.#next, segment.next, "the chunk is missing");
+    if (this.lost.length === 0) return false;
+    if (!log.replace([segment], this.#rewriter.finish(), now)) return false;
+    log.segments.meta.setMeta(metaName, JSON.stringify([...lostOf(log), ...this.lost]));
+    return true;
+  }
+
+  #lose(base: number, next: number, reason: string): void {
+    this.#rewriter.lose({ base, next, first: this.#last, last: this.#last });
+    this.#note(base, next, reason);
+  }
+
+  #note(from: number, to: number, reason: string): void {
+    const last = this.lost[this.lost.length - 1];
+    if (last !== undefined && last.to === from && last.reason === reason) last.to = to;
+    else this.lost.push({ from, to, reason });
+  }
+}

@@ -1,0 +1,73 @@
+/** What the reference says of the routes about a stream's past. */
+import { z } from "zod";
+import { eraseBody, erasure, lost, repairBody } from "../../schemas/erasure.ts";
+import { verifyQuery } from "../../schemas/record.ts";
+import { type Operation, ofPartition, ofStream, withBody } from "./operation.ts";
+
+const partition = "/v1/:ns/streams/:stream/partitions/:partition";
+const erasures = "/v1/:ns/streams/:stream/erasures";
+
+const found = z.object({
+  partition: z.number().int(),
+  intact: z.boolean(),
+  chunks: z.number().int().describe("Chunks in the database."),
+  records: z.number().int().describe("Their records."),
+  bytes: z.number().int().describe("Bytes that were read, of chunks and of objects."),
+  objects: z.number().int().describe("Archived segments that were read."),
+  damaged: z.array(
+    z.object({
+      chunk: z.number().optional(),
+      object: z.string().optional(),
+      from: z.number(),
+      to: z.number(),
+      reason: z.string(),
+    }),
+  ),
+  next: z.number().int().optional().describe("There is more: go on with this as `from`."),
+});
+const losses = z.object({ partition: z.number().int(), lost: z.array(lost) });
+
+export const pastOperations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
+  [`${partition}/verify`]: {
+    POST: {
+      summary: "Read everything and check it",
+      detail:
+        "Checksums, continuity of offsets, order of timestamps; of archived segments the hash, and that each continues the one before.",
+      query: verifyQuery,
+      answers: { 200: { says: "What was found.", body: found } },
+      refusals: [...ofPartition, "unavailable"],
+    },
+  },
+  [`${partition}/repair`]: {
+    GET: {
+      summary: "What repairs have made holes",
+      answers: { 200: { says: "Ranges of offsets.", body: losses } },
+      refusals: ofPartition,
+    },
+    POST: {
+      summary: "Give up what is damaged",
+      detail:
+        "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. The answer says exactly what was lost.",
+      body: repairBody,
+      answers: { 200: { says: "What was lost by this.", body: losses } },
+      refusals: [...ofPartition, ...withBody],
+    },
+  },
+  [erasures]: {
+    POST: {
+      summary: "Forget the records of a key, or of a subject",
+      detail:
+        "Those below the tail become tombstones (type `millrace.erased`) at their offsets, in the database and in the archive; dead letters of theirs go. In the background: ask for the receipt.",
+      body: eraseBody,
+      answers: { 202: { says: "Taken, or known.", body: erasure } },
+      refusals: [...ofStream, ...withBody],
+    },
+  },
+  [`${erasures}/:erasure`]: {
+    GET: {
+      summary: "How a request to forget stands",
+      answers: { 200: { says: "Its state on each partition; the receipt, once `done`.", body: erasure } },
+      refusals: [...ofStream, "erasure-not-found"],
+    },
+  },
+};

@@ -1,0 +1,192 @@
+/** A stream's past: forgetting, checking and repairing what is stored. */
+import { type ErasureView, eraseBody, type LostRange, repairBody } from "../../schemas/erasure.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { verifyQuery } from "../../schemas/record.ts";
+import { hashedPart, hex } from "../archive/segment.ts";
+import { type ObjectFault, verifyObject } from "../archive/verify.ts";
+import { lineage } from "../catalog/map.ts";
+import { encodeText } from "../lib/bytes.ts";
+import { murmur3 } from "../lib/hash.ts";
+import type { Report } from "../log/verify.ts";
+import type { Answer } from "../objects/answer.ts";
+import type { Expected } from "../objects/past.ts";
+import { archive, type Env } from "../objects/stubs.ts";
+import { newId } from "../objects/telling.ts";
+import type { Blobs } from "../platform/blobs.ts";
+import { askAny, lookup, type Route, stub } from "./lookup.ts";
+import { query, readJson } from "./parse.ts";
+import { type Names, ofPartition, targetOf } from "./partitions.ts";
+import { json, problem, thrown } from "./problem.ts";
+
+/** Bytes that one call to a partition verifies: the calls in between let others in. */
+const verifyBytes = 33_554_432;
+/** Bytes after which a verification answers, and says where to go on: a request has so much time. */
+const verifyAnswerBytes = 536_870_912;
+
+export async function eraseRecords(request: Request, env: Env, namespace: string, name: string): Promise<Response> {
+  const body = await readJson(request, eraseBody);
+  if (!body.ok) return problem(body.refusal);
+  const { id = newId(), ...target } = body.value;
+  const route = await lookup(env, namespace, name, true);
+  if (!route.ok) return problem(route.refusal);
+  const { map } = route.value.stream;
+  const concerned = "key" in target ? lineage(map, murmur3(encodeText(target.key))) : map;
+  const views = await each(env, route.value, concerned, (one) => one.order("erase", id, target));
+  return views.ok ? json(shownErasure(id, views.value), 202) : problem(views.refusal);
+}
+
+export async function getErasure(env: Env, namespace: string, name: string, id: string): Promise<Response> {
+  const route = await lookup(env, namespace, name, true);
+  if (!route.ok) return problem(route.refusal);
+  const views = await each(env, route.value, route.value.stream.map, (one) => one.order("erasure", id));
+  if (!views.ok) return problem(views.refusal);
+  const known = views.value.filter((view) => view !== undefined);
+  if (known.length > 0) return json(shownErasure(id, known));
+  return problem({ code: "erasure-not-found", detail: `there is no request '${id}' to forget records of this stream` });
+}
+
+const shownErasure = (id: string, partitions: readonly ErasureView[]) => ({
+  id,
+  done: partitions.every(({ state }) => state === "done"),
+  partitions,
+});
+
+/** What each of the partitions answers that hold something. */
+async function each<T>(
+  env: Env,
+  route: Route,
+  partitions: readonly { readonly partition: number }[],
+  call: (one: ReturnType<typeof stub>) => Promise<Answer<T>>,
+): Promise<Result<T[]>> {
+  try {
+    const answers = await Promise.all(partitions.map(({ partition }) => call(stub(env, route, partition))));
+    const values: T[] = [];
+    for (const answer of answers) {
+      if (answer.ok) values.push(answer.value);
+      else if ("refusal" in answer) return answer;
+    }
+    return ok(values);
+  } catch (error) {
+    return thrown(error);
+  }
+}
+
+export async function repairPartition(request: Request, env: Env, names: Names): Promise<Response> {
+  const body = await readJson(request, repairBody);
+  if (!body.ok) return problem(body.refusal);
+  const target = await targetOf(env, names);
+  if (!target.ok) return problem(target.refusal);
+  const { route, number } = target.value;
+  const lost: LostRange[] = [];
+  for (let from: number | undefined = body.value.from; from !== undefined; ) {
+    const at: number = from;
+    const step: Result<{ lost: LostRange[]; next?: number }> = await askAny(env, route, number, (one) =>
+      one.order("repair", { ...body.value, from: at }),
+    );
+    if (!step.ok) return problem(step.refusal);
+    lost.push(...step.value.lost);
+    from = step.value.next;
+  }
+  return json({ partition: number, lost });
+}
+
+/** What a repair before has made holes. */
+export const lostRecords = (env: Env, names: Names) =>
+  ofPartition(
+    env,
+    names,
+    (one) => one.order("lost"),
+    (lost, partition) => ({ partition, lost }),
+  );
+
+interface Found {
+  readonly partition: number;
+  chunks: number;
+  records: number;
+  bytes: number;
+  objects: number;
+  damaged: { chunk?: number; object?: string; from: number; to: number; reason: string }[];
+  next?: number;
+}
+
+/** Reads a partition's chunks, then its objects, and adds up what was found; `next` says where to go on. */
+export async function verifyPartition(request: Request, env: Env, names: Names): Promise<Response> {
+  const terms = query(verifyQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
+  const target = await targetOf(env, names);
+  if (!target.ok) return problem(target.refusal);
+  const { route, number } = target.value;
+  const found: Found = { partition: number, chunks: 0, records: 0, bytes: 0, objects: 0, damaged: [] };
+  for (let from: number | undefined = terms.value.from; from !== undefined; ) {
+    const start: number = from;
+    const step: Result<Report> = await askAny(env, route, number, (one) => one.order("verify", start, verifyBytes));
+    if (!step.ok) return problem(step.refusal);
+    found.chunks += step.value.chunks;
+    found.records += step.value.records;
+    found.bytes += step.value.bytes;
+    found.damaged.push(...step.value.damaged);
+    from = step.value.next;
+    if (from === undefined || found.bytes < verifyAnswerBytes) continue;
+    found.next = from;
+    break;
+  }
+  const objects = await verifyObjects(env, route, number, terms.value.from, found);
+  if (!objects.ok) return problem(objects.refusal);
+  return json({ ...found, intact: found.damaged.length === 0 });
+}
+
+async function verifyObjects(
+  env: Env,
+  route: Route,
+  number: number,
+  start: number,
+  found: Found,
+): Promise<Result<undefined>> {
+  const blobs = archive(env);
+  const dense = route.stream.config.offsets === "assigned";
+  let before: Expected | undefined;
+  for (let from = start; ; ) {
+    const objects = await askAny(env, route, number, (one) => one.order("objects", from));
+    if (!objects.ok) return objects;
+    for (const expected of objects.value) {
+      if (found.next !== undefined && expected.base >= found.next) return ok(undefined);
+      if (found.bytes >= verifyAnswerBytes) {
+        found.next = expected.base;
+        return ok(undefined);
+      }
+      const faults = await verifyOne(blobs, expected, before, dense, found);
+      if (!faults.ok) return faults;
+      found.damaged.push(...faults.value.map((fault) => ({ object: expected.key, ...fault })));
+      before = expected;
+      from = expected.next;
+    }
+    if (objects.value.length === 0) return ok(undefined);
+  }
+}
+
+async function verifyOne(
+  blobs: Blobs | undefined,
+  expected: Expected,
+  before: Expected | undefined,
+  dense: boolean,
+  found: Found,
+): Promise<Result<readonly ObjectFault[]>> {
+  const { base: from, next: to, size, key } = expected;
+  if (blobs === undefined) return refuse("unavailable", "the deployment has no archive any more; bind it again");
+  let object: Uint8Array | undefined;
+  try {
+    object = await blobs.get(key, 0, size + 1);
+  } catch (error) {
+    return refuse("unavailable", `the archive could not be read: ${(error as Error).message}`);
+  }
+  found.objects++;
+  if (object === undefined) return ok([{ from, to, reason: "the object is missing" }]);
+  found.bytes += object.length;
+  const hashed = hashedPart(object) as Uint8Array<ArrayBuffer>;
+  const sha = new Uint8Array(await crypto.subtle.digest("SHA-256", hashed));
+  const report = verifyObject(object, expected, sha, dense);
+  const { prev } = report;
+  const follows = before === undefined || before.next !== from || prev === undefined;
+  if (follows || before.known.some((sha) => hex(sha) === hex(prev))) return ok(report.faults);
+  return ok([...report.faults, { from, to, reason: "the object does not continue the one before it" }]);
+}

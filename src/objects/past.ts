@@ -1,0 +1,87 @@
+/** Orders about a partition's past: forgetting, repairing, and what its objects should be. */
+import type { ErasureView, LostRange, RepairBody, Target } from "../../schemas/erasure.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import type { Erasure } from "../archive/erasure.ts";
+import { lostOf } from "../archive/repair.ts";
+import type { Log } from "../log/log.ts";
+import { segmentKey } from "../log/segments.ts";
+import type { History } from "./history.ts";
+
+/** The partition, as orders have it before them. */
+export interface Desk {
+  readonly log: Log;
+  readonly history: History;
+  /** Readers and followers are to look: there is more, or an end. */
+  readonly changed: () => void;
+}
+
+/** An object that the manifest names, and what it should be. */
+export interface Expected {
+  readonly key: string;
+  readonly base: number;
+  readonly next: number;
+  readonly size: number;
+  readonly sha: Uint8Array;
+  /** Hashes by which the next one may know it. */
+  readonly known: readonly Uint8Array[];
+}
+
+const objectsAtOnce = 64;
+
+export const past = {
+  /** Takes a request to forget. The same id again is the same request. */
+  async erase({ log, history }: Desk, id: string, target: Target): Promise<Result<ErasureView>> {
+    const { workshop } = history;
+    if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
+    const erasure = workshop.erasures.request(id, target, Date.now());
+    await history.outside.forget(target);
+    history.kick();
+    return ok(view(log, erasure));
+  },
+
+  /** How a request stands; undefined where there is none of this id. */
+  erasure({ log, history }: Desk, id: string): Result<ErasureView | undefined> {
+    const erasure = history.workshop?.erasures.get(id);
+    return ok(erasure === undefined ? undefined : view(log, erasure));
+  },
+
+  async repair({ history }: Desk, body: RepairBody): Promise<Result<{ lost: LostRange[]; next?: number }>> {
+    const { workshop } = history;
+    if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
+    const repaired = await workshop.repair(body);
+    history.kick();
+    return ok(repaired);
+  },
+
+  /** What repairs have made holes. */
+  lost: ({ log }: Desk): Result<LostRange[]> => ok(lostOf(log)),
+
+  /** The objects that there should be, from an offset on. */
+  objects({ log }: Desk, from: number): Result<Expected[]> {
+    const { logId, partition } = log.spec;
+    const objects = log.segments.store.archivedFrom(from, objectsAtOnce).map((segment) => ({
+      key: segmentKey(logId, partition, segment),
+      base: segment.base,
+      next: segment.next,
+      size: segment.size,
+      sha: segment.sha,
+      known: [segment.sha, segment.origin].filter((sha) => sha.length > 0),
+    }));
+    return ok(objects);
+  },
+};
+
+function view(
+  { spec: { partition } }: Log,
+  { target: _, requested, finished, objects, ...erasure }: Erasure,
+): ErasureView {
+  const { id: _id, ...shown } = { ...erasure };
+  return {
+    partition,
+    ...shown,
+    unread: [...shown.unread],
+    objects: objects.length,
+    requested: new Date(requested).toISOString(),
+    ...(finished === undefined ? {} : { finished: new Date(finished).toISOString() }),
+  };
+}

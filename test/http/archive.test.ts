@@ -1,0 +1,342 @@
+/** History over HTTP: a real service whose archive is a real S3 server. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Archived, archived, until } from "./archived.ts";
+
+let service: Archived;
+beforeAll(async () => {
+  service = await archived();
+});
+afterAll(() => service.end());
+
+const pad = "x".repeat(100);
+
+/** Appends `count` records in batches of 10, with keys `k0 … k4` in turn. */
+async function fill(stream: string, count: number, from = 0): Promise<void> {
+  for (let at = from; at < from + count; at += 10) {
+    const records = Array.from({ length: Math.min(10, from + count - at) }, (_, index) => ({
+      key: `k${(at + index) % 5}`,
+      type: (at + index) % 7 === 0 ? "seventh" : "other",
+      data: { n: at + index, pad },
+    }));
+    const answer = await service.call("POST", `/v1/default/streams/${stream}/records`, { records });
+    expect(answer.status).toBe(201);
+  }
+}
+
+const facts = async (stream: string, partition = 0) =>
+  (await service.call("GET", `/v1/default/streams/${stream}/partitions/${partition}`)).json;
+
+/** Waits until a partition has dropped from its database what it may. */
+const cooled = (stream: string, from: number) =>
+  until(`${stream} is cold up to ${from}`, async () => {
+    const now = await facts(stream);
+    return now.hotFrom >= from ? now : undefined;
+  });
+
+async function readAll(stream: string, query = ""): Promise<{ offset: number; data: { n: number } }[]> {
+  const found = [];
+  for (let from = "earliest"; ; ) {
+    const page = await service.call("GET", `/v1/default/streams/${stream}/records?from=${from}&limit=37${query}`);
+    expect(page.status).toBe(200);
+    expect(page.json.damaged).toBeUndefined();
+    found.push(...page.json.records);
+    if (page.json.upToDate) return found;
+    from = page.json.cursor;
+  }
+}
+
+async function create(stream: string, config: object): Promise<void> {
+  const answer = await service.call("PUT", `/v1/default/streams/${stream}`, {
+    deduplicationWindowMs: 0,
+    ...config,
+  });
+  expect(answer.status).toBe(201);
+}
+
+describe("an archived stream", () => {
+  beforeAll(async () => {
+    await create("long", { archive: true, retentionRecords: 80 });
+    await fill("long", 400);
+    await cooled("long", 290);
+  });
+
+  test("reads the same from the database and from the archive", async () => {
+    const shown = await facts("long");
+    expect(shown).toMatchObject({ head: 0, tail: 400, records: 400 });
+    expect(shown.archived.records).toBeGreaterThanOrEqual(290);
+    expect((await readAll("long")).map(({ offset, data }) => [offset, data.n])).toEqual(
+      Array.from({ length: 400 }, (_, n) => [n, n]),
+    );
+  });
+
+  test("is read by key, type, time, from the end, backward, as lines and as frames", async () => {
+    const path = "/v1/default/streams/long/records";
+    expect((await readAll("long", "&key=k3")).map(({ offset }) => offset)).toEqual(
+      Array.from({ length: 80 }, (_, n) => n * 5 + 3),
+    );
+    expect((await readAll("long", "&type=seventh")).map(({ offset }) => offset)).toEqual(
+      Array.from({ length: 58 }, (_, n) => n * 7),
+    );
+    const first = (await service.call("GET", `${path}?from=0&limit=1`)).json.records[0];
+    const middle = (await service.call("GET", `${path}?from=100&limit=1`)).json.records[0];
+    expect(first.offset).toBe(0);
+    const atTime = await service.call("GET", `${path}?from=${middle.timestamp}&limit=1`);
+    expect(atTime.json.records[0].timestamp).toBe(middle.timestamp);
+    const last = await service.call("GET", `${path}?from=-350&limit=2`);
+    expect(last.json.records.map((one: { offset: number }) => one.offset)).toEqual([50, 51]);
+    const back = await service.call("GET", `${path}?from=60&direction=backward&limit=3`);
+    expect(back.json.records.map((one: { offset: number }) => one.offset)).toEqual([60, 59, 58]);
+    const lines = await service.call("GET", `${path}?from=0&maxBytes=all`, undefined, {
+      accept: "application/x-ndjson",
+    });
+    expect(lines.text.trim().split("\n").length).toBe(400);
+    const frames = await service.call("GET", `${path}?from=0&maxBytes=all&partition=0`, undefined, {
+      accept: "application/vnd.millrace.frames",
+    });
+    expect(frames.status).toBe(200);
+    expect(frames.text.split('"pad":').length - 1).toBe(400);
+  });
+
+  test("is delivered to a group from its beginning", async () => {
+    const group = "/v1/default/streams/long/groups/all";
+    expect((await service.call("PUT", group, { start: "earliest" })).status).toBe(201);
+    const seen = new Set<number>();
+    while (seen.size < 400) {
+      const got = await service.call("POST", `${group}/receive`, { max: 100, waitSeconds: 5 });
+      expect(got.status).toBe(200);
+      expect(got.json.deliveries.length).toBeGreaterThan(0);
+      for (const one of got.json.deliveries) seen.add(one.offset);
+      const receipts = got.json.deliveries.map((one: { receipt: string }) => one.receipt);
+      await service.call("POST", `${group}/ack`, { receipts });
+    }
+    expect([...seen].sort((a, b) => a - b)).toEqual(Array.from({ length: 400 }, (_, n) => n));
+    // A place in the archive may be sought by time.
+    const { timestamp } = (await service.call("GET", "/v1/default/streams/long/records?from=20&limit=1")).json
+      .records[0];
+    expect((await service.call("POST", `${group}/seek`, { to: timestamp })).status).toBe(200);
+    const again = await service.call("POST", `${group}/receive`, { max: 1, waitSeconds: 5 });
+    expect(again.json.deliveries[0].timestamp).toBe(timestamp);
+  });
+
+  test("verifies, and says what is missing, truncated, changed or swapped", async () => {
+    const verify = () => service.call("POST", "/v1/default/streams/long/partitions/0/verify");
+    const sound = await verify();
+    expect(sound.json).toMatchObject({ intact: true, damaged: [] });
+    expect(sound.json.objects).toBeGreaterThan(30);
+    const { blobs } = await service.bucket.list("logs/");
+    const [missing, cut, changed] = blobs.map(({ key }) => key);
+    const swapped = blobs.at(-1)?.key as string;
+    // Of the same length, so that only what it says of itself tells.
+    const other = blobs.find(({ key, size }) => key > changed && key < swapped && size === blobs.at(-1)?.size)
+      ?.key as string;
+    const bytes = async (key: string) => (await service.bucket.get(key, 0, 1e9)) as Uint8Array<ArrayBuffer>;
+    const kept = await Promise.all([missing, cut, changed, swapped].map(async (key) => [key, await bytes(key)] as const));
+    const put = (key: string, body: Uint8Array<ArrayBuffer>) =>
+      service.bucket.put(key, new Blob([body]).stream(), body.length);
+    await service.bucket.delete([missing]);
+    await put(cut, (await bytes(cut)).slice(0, -10));
+    const flipped = (await bytes(changed)).slice();
+    flipped[100] ^= 1;
+    await put(changed, flipped);
+    await put(swapped, await bytes(other));
+    const found = await verify();
+    expect(found.json.intact).toBe(false);
+    const named = (key: string) =>
+      found.json.damaged
+        .filter((one: { object: string }) => one.object === key)
+        .map((one: { reason: string }) => one.reason)
+        .join("; ");
+    expect(named(missing)).toContain("the object is missing");
+    expect(named(cut)).toContain("bytes instead of");
+    expect(named(changed)).toMatch(/the hash does not match.*checksum/);
+    expect(named(swapped)).toMatch(/^the object is that of another segment$/);
+    expect(named(other)).toBe("");
+    // A reader is told, and gets everything else.
+    const page = await service.call("GET", "/v1/default/streams/long/records?from=0&maxBytes=all", undefined, {
+      accept: "application/x-ndjson",
+    });
+    const lines = page.text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.filter((line) => "damaged" in line).length).toBeGreaterThanOrEqual(1);
+    expect(lines.filter((line) => "offset" in line).length).toBeGreaterThanOrEqual(350);
+    for (const [key, body] of kept) await put(key, body);
+    expect((await verify()).json.intact).toBe(true);
+  });
+
+  test("that is missing an object is repaired only when told to, and says what was lost", async () => {
+    await create("broken", { archive: true, retentionRecords: 80 });
+    await fill("broken", 200);
+    await cooled("broken", 90);
+    const { logId } = (await service.call("GET", "/v1/default/streams/broken")).json;
+    const { blobs } = await service.bucket.list(`logs/${logId}/`);
+    await service.bucket.delete([blobs[2].key]);
+    const repair = "/v1/default/streams/broken/partitions/0/repair";
+    const nothing = await service.call("POST", repair, { mode: "isolate", from: 50, to: 60 });
+    expect(nothing.json).toEqual({ partition: 0, lost: [] });
+    const fixed = await service.call("POST", repair, { mode: "isolate", from: 0 });
+    const range = { from: 20, to: 30, reason: "the object is missing or damaged" };
+    expect(fixed.json).toEqual({ partition: 0, lost: [range] });
+    expect((await service.call("GET", repair)).json).toEqual({ partition: 0, lost: [range] });
+    expect((await readAll("broken")).map(({ offset }) => offset)).toEqual(
+      Array.from({ length: 200 }, (_, n) => n).filter((n) => n < 20 || n >= 30),
+    );
+    expect((await service.call("POST", "/v1/default/streams/broken/partitions/0/verify")).json.intact).toBe(true);
+    const cut = await service.call("POST", repair, { mode: "truncate", from: 150 });
+    expect(cut.json.lost.map(({ from, to }: { from: number; to: number }) => [from, to])).toEqual(
+      expect.arrayContaining([[150, 160]]),
+    );
+    expect((await readAll("broken")).at(-1)?.offset).toBe(149);
+    await fill("broken", 10, 200);
+    expect((await readAll("broken")).at(-1)?.offset).toBe(209);
+  });
+});
+
+describe("retention", () => {
+  test("keeps so many records, and to an eighth no more", async () => {
+    await create("count", { retentionRecords: 80 });
+    await fill("count", 400);
+    const shown = await until("old records go", async () => {
+      const now = await facts("count");
+      return now.records <= 90 ? now : undefined;
+    });
+    expect(shown.records).toBeGreaterThanOrEqual(80);
+    expect(shown.head).toBe(400 - shown.records);
+    const old = await service.call("GET", "/v1/default/streams/count/records?from=0&partition=0");
+    expect(old.json).toMatchObject({ status: 410, head: shown.head });
+  });
+
+  test("keeps records for so long", async () => {
+    await create("age", { retentionAgeMs: 1_000 });
+    await fill("age", 20);
+    await until("what is old goes, though nothing comes", async () =>
+      (await facts("age")).records === 0 ? true : undefined,
+    );
+    await fill("age", 10, 20);
+    expect((await facts("age")).tail).toBe(30);
+  });
+
+  test("waits for groups, and drops what all of them have finished", async () => {
+    await create("interest", { retentionRecords: 80, keepForGroups: true });
+    const group = "/v1/default/streams/interest/groups/slow";
+    await service.call("PUT", group, { start: "earliest" });
+    await fill("interest", 300);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(await facts("interest")).toMatchObject({ head: 0, records: 300 });
+    for (let left = 300; left > 0; ) {
+      const got = await service.call("POST", `${group}/receive`, { max: 100, waitSeconds: 5 });
+      const receipts = got.json.deliveries.map((one: { receipt: string }) => one.receipt);
+      await service.call("POST", `${group}/ack`, { receipts });
+      left -= receipts.length;
+    }
+    await fill("interest", 10, 300);
+    await until("it is dropped", async () => ((await facts("interest")).records <= 100 ? true : undefined), 25_000);
+  });
+
+  test("of the archive deletes for good, objects too", async () => {
+    await create("short", { archive: true, retentionRecords: 8, archiveAgeMs: 1_000 });
+    await fill("short", 100);
+    const { logId } = (await service.call("GET", "/v1/default/streams/short")).json;
+    await until("objects come", async () =>
+      (await service.bucket.list(`logs/${logId}/`)).blobs.length > 0 ? true : undefined,
+    );
+    await until("and go", async () => {
+      const { archived } = await facts("short");
+      const { blobs } = await service.bucket.list(`logs/${logId}/`);
+      return archived.segments === 0 && blobs.length === 0 ? true : undefined;
+    });
+    expect((await facts("short")).head).toBeGreaterThan(80);
+  });
+
+  test("tells a stream, once for each segment and in order", async () => {
+    await create("told", { archive: true, retentionRecords: 80, segmentEvents: "events" });
+    await service.call("PUT", "/v1/default/streams/events", {});
+    await fill("told", 200);
+    await cooled("told", 90);
+    await service.call("POST", "/v1/default/streams/told/partitions/0/trim", { beforeOffset: 100 });
+    const events = await until("all is told", async () => {
+      const { records } = (await service.call("GET", "/v1/default/streams/events/records?limit=1000")).json;
+      const dropped = records.filter(({ type }: { type: string }) => type === "millrace.segment.dropped");
+      return dropped.length === 10 ? records : undefined;
+    });
+    const archived = events.filter(({ type }: { type: string }) => type === "millrace.segment.archived");
+    const bases = archived.map(({ data }: { data: { base: number } }) => data.base);
+    expect(bases).toEqual([...new Set(bases)].sort((a, b) => (a as number) - (b as number)));
+    expect(archived[0]).toMatchObject({
+      key: "told/0",
+      source: "/v1/default/streams/told",
+      data: { event: "archived", namespace: "default", stream: "told", partition: 0, base: 0, next: 10, records: 10 },
+    });
+  });
+});
+
+describe("compaction", () => {
+  test("keeps the latest record of each key at its offset", async () => {
+    await create("state", { archive: true, compact: true, retentionRecords: 40 });
+    await fill("state", 400);
+    const left = await until("it is compacted", async () => {
+      const all = await readAll("state");
+      return all.length < 120 ? all : undefined;
+    });
+    const offsets = left.map(({ offset }) => offset);
+    expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+    for (const one of left) expect(one.data.n).toBe(one.offset);
+    const last = new Map(left.map((one) => [one.offset % 5, one.offset]));
+    expect([...last.values()].sort((a, b) => a - b)).toEqual([395, 396, 397, 398, 399]);
+    expect((await service.call("POST", "/v1/default/streams/state/partitions/0/verify")).json.intact).toBe(true);
+  });
+});
+
+describe("forgetting", () => {
+  test("leaves tombstones, a receipt, and nothing in the bucket", async () => {
+    await create("private", { archive: true, retentionRecords: 80, partitions: 2 });
+    const secret = "the-secret-of-jane";
+    for (let at = 0; at < 30; at++) {
+      const records = Array.from({ length: 10 }, (_, index) => ({
+        key: index === 0 ? "jane" : `k${index}`,
+        ...(index === 1 ? { subject: "account/7" } : {}),
+        data: index < 2 ? secret : { at, index },
+      }));
+      await service.call("POST", "/v1/default/streams/private/records", { records });
+    }
+    const { logId } = (await service.call("GET", "/v1/default/streams/private")).json;
+    await until("it is archived", async () =>
+      (await service.grep(`logs/${logId}/`)).includes(secret) ? true : undefined,
+    );
+    // A dead letter holds a record too.
+    const group = "/v1/default/streams/private/groups/picky";
+    await service.call("PUT", group, { start: "earliest", maxDeliveries: 1, onFailure: "skip" });
+    const erasures = "/v1/default/streams/private/erasures";
+    const wrong = await service.call("POST", erasures, { key: "jane", subject: "x" });
+    expect(wrong.status).toBe(400);
+    const taken = await service.call("POST", erasures, { key: "jane", id: "request-1" });
+    expect(taken.status).toBe(202);
+    expect((await service.call("POST", erasures, { key: "jane", id: "request-1" })).json.id).toBe("request-1");
+    expect((await service.call("POST", erasures, { subject: "account/7", id: "request-2" })).status).toBe(202);
+    const receipts = await until("both are done", async () => {
+      const both = await Promise.all(["request-1", "request-2"].map((id) => service.call("GET", `${erasures}/${id}`)));
+      return both.every(({ json }) => json.done) ? both : undefined;
+    });
+    const erased = receipts.map(({ json }) =>
+      json.partitions.reduce((sum: number, one: { records: number }) => sum + one.records, 0),
+    );
+    expect(erased).toEqual([30, 30]);
+    expect(JSON.stringify(receipts.map(({ json }) => json))).not.toMatch(/jane|account/);
+    const text = await service.grep(`logs/${logId}/`);
+    expect(text.includes(secret)).toBe(false);
+    expect(text.includes("jane")).toBe(false);
+    const all = await readAll("private");
+    expect(all.length).toBe(300);
+    const tombstones = all.filter((one) => (one as unknown as { type?: string }).type === "millrace.erased");
+    expect(tombstones.length).toBe(60);
+    for (const one of tombstones) {
+      expect(Object.keys(one).sort()).toEqual(["offset", "partition", "timestamp", "type"]);
+    }
+    expect((await service.call("GET", `${erasures}/none`)).json.code ?? "erasure-not-found").toBe("erasure-not-found");
+    for (const partition of [0, 1]) {
+      const report = await service.call("POST", `/v1/default/streams/private/partitions/${partition}/verify`);
+      expect(report.json.intact).toBe(true);
+    }
+  });
+});
