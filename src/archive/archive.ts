@@ -8,11 +8,11 @@
  * `step` does what nobody is needed for; `due` names what the shell must do outside.
  */
 import { defaults } from "../../schemas/limits.ts";
+import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { notice } from "../log/notice.ts";
 import { bounded, cutTime, keepAll, overdue } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
-import { segmentKey } from "../log/segments.ts";
 import type { Retention } from "../log/spec.ts";
 import type { SegmentFacts } from "./segment.ts";
 
@@ -58,7 +58,7 @@ export class Archive {
 
   /** True where records may only go when the groups have let go of them. */
   get asksGroups(): boolean {
-    return this.retention.keepForGroups && this.log.followers().length > 0;
+    return this.retention.keepForGroups && this.log.followers.ids().length > 0;
   }
 
   get #archives(): boolean {

@@ -5,10 +5,11 @@
 
 import type { Target } from "../../schemas/erasure.ts";
 import { hashText, mayContain, seeds } from "../log/fingerprint.ts";
+import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Rec } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
-import { type Segments, segmentKey } from "../log/segments.ts";
+import type { Segments } from "../log/segments.ts";
 import type { Fate, Rewriter } from "./rewrite.ts";
 
 /** A request, and what has become of it; the receipt, once it is done. Times are ms since 1970. */

@@ -5,6 +5,7 @@ import { type ListQuery, type PartitionRange, type StreamConfig, streamDefaults 
 import type { Sql } from "../lib/sql.ts";
 import type { TellRow } from "./group-store.ts";
 import { Groups } from "./groups.ts";
+import { Lifetimes } from "./lifetimes.ts";
 import { firstMap, grow } from "./map.ts";
 import { type Job, Store, type StreamRow } from "./store.ts";
 import type { Listed, Stream } from "./stream.ts";
@@ -18,6 +19,7 @@ const purgesAtOnce = 64;
 export class Catalog {
   readonly #store: Store;
   readonly groups: Groups;
+  readonly lifetimes: Lifetimes;
 
   constructor(
     readonly sql: Sql,
@@ -25,6 +27,7 @@ export class Catalog {
   ) {
     const store = new Store(sql);
     this.#store = store;
+    this.lifetimes = new Lifetimes(sql);
     this.groups = new Groups(
       sql,
       (id) => store.opened(id),
@@ -106,6 +109,7 @@ export class Catalog {
       updated: now,
     };
     this.#store.setStream(changed);
+    this.lifetimes.set(view(changed), now);
     return ok({ stream: view(changed), created: false });
   }
 
@@ -184,8 +188,9 @@ export class Catalog {
   /** When there is something to do next, in ms since 1970. */
   wakeAt(now: number): number | undefined {
     if (this.#store.streamsGrowing().length > 0) return now + 1_000;
-    const [purge, telling] = [this.#store.nextPurge(), this.groups.wakeAt()];
-    return purge === undefined || telling === undefined ? (purge ?? telling) : Math.min(purge, telling);
+    const times = [this.#store.nextPurge(), this.groups.wakeAt(), this.lifetimes.wakeAt()];
+    const due = times.filter((time) => time !== undefined);
+    return due.length === 0 ? undefined : Math.min(...due);
   }
 
   streamOfLog(logId: string): Stream | undefined {
@@ -231,11 +236,13 @@ export class Catalog {
       updated: now,
     };
     this.#store.setStream(row);
+    this.lifetimes.set(view(row), now);
     return ok({ stream: view(row), created: true });
   }
 
   #drop(row: StreamRow, now: number): void {
     this.groups.dropAll(row.id, now);
+    this.lifetimes.drop(row.id);
     this.#store.purgeAll(row.id, now);
     this.#store.dropStream(row.name);
   }

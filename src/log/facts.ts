@@ -26,6 +26,8 @@ export interface Marks {
   last: number;
   sealed: boolean;
   fence?: string;
+  /** It is empty, and takes nothing: the stream is being deleted. */
+  closed?: boolean;
   /** Records were taken out from between others. */
   thinned?: boolean;
 }

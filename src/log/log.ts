@@ -9,6 +9,7 @@ import type { Sql } from "../lib/sql.ts";
 import { ChunkBuilder } from "./chunk.ts";
 import type { ChunkRow } from "./chunk-store.ts";
 import { type Facts, factsOf, type Marks } from "./facts.ts";
+import { FollowerList } from "./follower-list.ts";
 import { type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
 import { discard, notice } from "./notice.ts";
@@ -22,6 +23,7 @@ import type { Batch, Spec } from "./spec.ts";
 import { Store } from "./store.ts";
 import { checkSegments, type Report, verifyHot } from "./verify.ts";
 
+const closed = refuse("unavailable", "the stream is empty and is being deleted; create it again in a moment");
 const full = refuse("log-full", "the partition's database is full; set a retention, archive it, or add partitions");
 
 const empty: Marks = { head: 0, tail: 0, last: 0, sealed: false };
@@ -30,6 +32,7 @@ export class Log {
   readonly segments: Segments;
   /** Bytes of chunks in the database beyond which appends are refused. */
   hotBytesMax: number = limits.hotBytesMax;
+  readonly followers: FollowerList;
   readonly #store: Store;
   readonly #reads: Reads;
   #spec: Spec;
@@ -45,6 +48,7 @@ export class Log {
     this.#store = store;
     this.#spec = spec;
     this.segments = new Segments(sql, store);
+    this.followers = new FollowerList(store);
     this.#reads = new Reads(this.segments, () => ({ ...this.span, exact: this.span.dense && !this.#marks.thinned }));
     this.#marks = this.#load();
     this.#intake = this.#newIntake(now);
@@ -103,7 +107,8 @@ export class Log {
   append(batches: readonly Batch[], now: number): Result<readonly Run[]>[] {
     const marks = this.#marks;
     const time = Math.max(now, marks.last);
-    if (this.segments.hotBytes >= this.hotBytesMax) return batches.map(() => full);
+    const shut = marks.closed ? closed : this.segments.hotBytes >= this.hotBytesMax ? full : undefined;
+    if (shut !== undefined) return batches.map(() => shut);
     // Client timestamps begin where the last one was; the partition's clock has no say.
     const start = this.#spec.timestamps === "client" ? marks.last : time;
     const chunks = new ChunkBuilder(marks.tail, start);
@@ -227,20 +232,17 @@ export class Log {
     return ok(this.facts());
   }
 
-  /** Those that are to be told of appends. */
-  followers(): readonly string[] {
-    return this.#store.followers().map(({ id }) => id);
+  /** Closes it if it is empty, and nothing came for so long: what is appended then would be lost with the stream. */
+  close(idleMs: number, now: number): boolean {
+    const { head, tail, last, closed } = this.#marks;
+    if (closed) return true;
+    const idle = head === tail && last <= now - idleMs;
+    if (idle) this.#mark({ closed: true });
+    return idle;
   }
 
-  /** Notes a follower, and answers the offset that it begins at: the same one however often it asks. */
-  follow(id: string, start: number): number {
-    const known = this.#store.followers().find((follower) => follower.id === id);
-    if (known === undefined) this.#store.addFollower(id, start);
-    return known?.start ?? start;
-  }
-
-  unfollow(id: string): void {
-    this.#store.dropFollower(id);
+  reopen(): void {
+    if (this.#marks.closed) this.#mark({ closed: false });
   }
 
   /** Takes no more appends. */
@@ -258,7 +260,6 @@ export class Log {
   /** Reads everything from an offset on, up to a number of bytes, and names what cannot be trusted. */
   verify(from: number, bytesMax: number): Report {
     if (this.segments.isHot(from)) return verifyHot(this.segments, this.span, from, bytesMax);
-    // What is cold is an object's.
     const next = this.segments.store.before(from)?.next ?? this.segments.hotFrom;
     return { chunks: 0, records: 0, bytes: 0, damaged: [], next };
   }

@@ -1,6 +1,8 @@
 /** What a change of a segment leaves to be done outside: in its transaction, so that no crash takes it. */
+
+import { parquetKey, segmentKey } from "./keys.ts";
 import type { Segment } from "./segment-store.ts";
-import { parquetKey, type Segments, segmentKey } from "./segments.ts";
+import type { Segments } from "./segments.ts";
 import type { Spec } from "./spec.ts";
 
 /** The data of an event. Times are RFC 3339. */

@@ -5,6 +5,7 @@ import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core } from "../catalog/catalog.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { objectSql } from "../platform/sql.ts";
+import { lookAfter } from "./endings.ts";
 import type { CatalogRpc } from "./rpc.ts";
 import { delivery, type Env, partition } from "./stubs.ts";
 import { newId, Telling } from "./telling.ts";
@@ -43,12 +44,13 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
 
   async put(name: string, change: Partial<StreamConfig>) {
     const put = this.#core.put(name, change, newId(), Date.now());
+    await arm(this.ctx.storage, this.#core);
     if (!put.ok || put.value.created) return put;
     await this.#grow();
     // The answer shows what is in effect now, not what was before the growth.
     const stream = this.#core.stream(name);
     if (!stream.ok) return stream;
-    await this.#tellAll(stream.value);
+    await this.telling.all(stream.value);
     return ok({ stream: stream.value, created: false });
   }
 
@@ -124,6 +126,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
 
   /** Frees what is to be freed. What fails now is tried again by the alarm. */
   async #work(): Promise<void> {
+    for (const job of this.#core.lifetimes.due(Date.now())) await lookAfter(this.#core, this.telling, job);
     await runDue(this.ctx.storage, this.#core, async (job) => {
       const [logId, groupId] = job.id.split("/");
       if (groupId === undefined) return partition(this.env, logId, job.partition, undefined).destroy(logId);
@@ -140,11 +143,5 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
       await Promise.all(parents.map((parent) => partition(this.env, logId, parent, undefined).order("seal")));
       this.#core.grown(name, logId, Date.now());
     }
-  }
-
-  /** Brings a stream's partitions up to date. One that cannot be reached is told by the next append that it gets. */
-  async #tellAll(stream: Stream): Promise<void> {
-    const { telling } = this;
-    await Promise.allSettled(this.#core.opened(stream.logId).map((number) => telling.partition(stream, number)));
   }
 }

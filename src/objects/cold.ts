@@ -2,8 +2,8 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { type Around, attempt, ColdChunks, coldPage, coldPlace } from "../archive/cold.ts";
 import { type Index, readIndex } from "../archive/segment.ts";
+import { segmentKey } from "../log/keys.ts";
 import type { ColdSegment, Page, Position, ReadTerms } from "../log/read.ts";
-import { segmentKey } from "../log/segments.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
 import { indexesOf } from "./indexes.ts";

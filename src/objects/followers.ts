@@ -36,7 +36,7 @@ export class Followers {
     readonly log: () => Log | undefined,
     readonly stub: (id: string) => DeliveryRpc,
   ) {
-    for (const id of log()?.followers() ?? []) this.add(id);
+    for (const id of log()?.followers.ids() ?? []) this.add(id);
   }
 
   add(id: string): void {

@@ -32,6 +32,14 @@ export const orders = {
     return ok(facts);
   },
 
+  /** Closes the partition if it is empty, and has been for so long. */
+  close: ({ log }: Desk, idleMs: number): Result<boolean> => ok(log.close(idleMs, Date.now())),
+
+  reopen({ log }: Desk): Result<undefined> {
+    log.reopen();
+    return ok(undefined);
+  },
+
   verify: ({ log }: Desk, from: number, bytesMax: number): Result<Report> => ok(log.verify(from, bytesMax)),
 
   /** What the children of a sealed partition take over. */

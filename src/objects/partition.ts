@@ -89,13 +89,13 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     const place = await this.order("locate", start);
     if (!place.ok) return place;
     if (this.log === undefined) return this.#moved();
-    const offset = this.log.follow(id, place.value);
+    const offset = this.log.followers.add(id, place.value);
     this.#followers.add(id);
     return ok(offset);
   }
 
   async unfollow(id: string): Promise<void> {
-    this.log?.unfollow(id);
+    this.log?.followers.drop(id);
     this.#followers.remove(id);
   }
 

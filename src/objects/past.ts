@@ -3,8 +3,8 @@ import type { ErasureView, LostRange, RepairBody, Target } from "../../schemas/e
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Erasure } from "../archive/erasure.ts";
 import { lostOf } from "../archive/repair.ts";
+import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
-import { segmentKey } from "../log/segments.ts";
 import type { History } from "./history.ts";
 
 /** The partition, as orders have it before them. */

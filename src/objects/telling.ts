@@ -43,6 +43,11 @@ export class Telling {
     await this.stub(stream, number).configure(spec, await this.#inheritance(stream, number));
   }
 
+  /** Brings a stream's partitions up to date. One that cannot be reached is told by the next append that it gets. */
+  async all(stream: Stream): Promise<void> {
+    await Promise.allSettled(this.core.opened(stream.logId).map((number) => this.partition(stream, number)));
+  }
+
   /** Brings a delivery up to date. One whose group, or stream, is gone has nothing to be told. */
   async delivery({ id, partition: number }: TellRow): Promise<void> {
     const found = this.core.groups.groupOf(id);

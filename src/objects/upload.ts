@@ -5,9 +5,9 @@ import { Prints } from "../archive/prints.ts";
 import { type Footer, footerBytes, hashedPart, printBytesMax, readFooter, SegmentBuilder } from "../archive/segment.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
+import { parquetKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Segment } from "../log/segment-store.ts";
-import { parquetKey } from "../log/segments.ts";
 import type { Blobs } from "../platform/blobs.ts";
 
 /** Bytes that are packed before others have a turn. */

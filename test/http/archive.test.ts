@@ -130,7 +130,9 @@ describe("an archived stream", () => {
     const other = blobs.find(({ key, size }) => key > changed && key < swapped && size === blobs.at(-1)?.size)
       ?.key as string;
     const bytes = async (key: string) => (await service.bucket.get(key, 0, 1e9)) as Uint8Array<ArrayBuffer>;
-    const kept = await Promise.all([missing, cut, changed, swapped].map(async (key) => [key, await bytes(key)] as const));
+    const kept = await Promise.all(
+      [missing, cut, changed, swapped].map(async (key) => [key, await bytes(key)] as const),
+    );
     const put = (key: string, body: Uint8Array<ArrayBuffer>) =>
       service.bucket.put(key, new Blob([body]).stream(), body.length);
     await service.bucket.delete([missing]);
@@ -338,5 +340,41 @@ describe("forgetting", () => {
       const report = await service.call("POST", `/v1/default/streams/private/partitions/${partition}/verify`);
       expect(report.json.intact).toBe(true);
     }
+  });
+});
+
+describe("a stream with an end", () => {
+  const gone = (stream: string, ms?: number) =>
+    until(
+      `${stream} goes`,
+      async () => ((await service.call("GET", `/v1/default/streams/${stream}`)).status === 404 ? true : undefined),
+      ms,
+    );
+
+  test("is deleted at its time, with what it holds", async () => {
+    await create("mayfly", { ttlMs: 1_500 });
+    await fill("mayfly", 10);
+    expect((await facts("mayfly")).records).toBe(10);
+    await gone("mayfly");
+  });
+
+  test("is deleted when it has been empty for long enough, and not while somebody writes", async () => {
+    await create("vessel", { deleteOnEmptyMs: 2_000, retentionAgeMs: 1_000 });
+    for (let at = 0; at < 6; at++) {
+      await fill("vessel", 1, at);
+      await new Promise((resolve) => setTimeout(resolve, 600));
+    }
+    expect((await facts("vessel")).tail).toBe(6);
+    await gone("vessel", 20_000);
+    await create("untouched", { deleteOnEmptyMs: 1_000 });
+    await gone("untouched", 20_000);
+  });
+
+  test("whose time was taken away stays", async () => {
+    await create("kept", { ttlMs: 1_500 });
+    const answer = await service.call("PUT", "/v1/default/streams/kept", { ttlMs: null });
+    expect(answer.status).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect((await service.call("GET", "/v1/default/streams/kept")).status).toBe(200);
   });
 });

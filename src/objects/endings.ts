@@ -1,0 +1,35 @@
+/** Ends streams whose time is over, and those that have been empty for long enough. */
+import type { Catalog } from "../catalog/catalog.ts";
+import { isOver, type Lifetime } from "../catalog/lifetimes.ts";
+import type { Stream } from "../catalog/stream.ts";
+import type { Telling } from "./telling.ts";
+
+/** Does what is to be done about a stream whose time has come to be looked at. */
+export async function lookAfter(core: Catalog, telling: Telling, { log, name }: Lifetime): Promise<void> {
+  const stream = core.stream(name);
+  const now = Date.now();
+  if (!stream.ok || stream.value.logId !== log) return core.lifetimes.drop(log);
+  const { config, created } = stream.value;
+  if (isOver(config, created, now) || (await closed(core, telling, stream.value, now))) {
+    core.drop(name, Date.now());
+  } else core.lifetimes.set(stream.value, now);
+}
+
+/** True where every partition is empty, has been for long enough, and takes nothing any more. */
+async function closed(core: Catalog, telling: Telling, stream: Stream, now: number): Promise<boolean> {
+  const { deleteOnEmptyMs } = stream.config;
+  if (deleteOnEmptyMs === null || stream.updated > now - deleteOnEmptyMs) return false;
+  const opened = core.opened(stream.logId);
+  const stub = (number: number) => telling.stub(stream, number);
+  const answers = await Promise.allSettled(opened.map((number) => stub(number).order("close", deleteOnEmptyMs)));
+  const all = answers.every(
+    (one) => one.status === "fulfilled" && ((one.value.ok && one.value.value) || isNew(one.value)),
+  );
+  // A stream that came to be open meanwhile has something.
+  if (all && core.opened(stream.logId).length === opened.length) return true;
+  await Promise.all(opened.map((number) => stub(number).order("reopen")));
+  return false;
+}
+
+/** A partition that never was has nothing in it. */
+const isNew = (answer: { ok: boolean } & object): boolean => "moved" in answer && answer.moved === 0;
