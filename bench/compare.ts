@@ -8,6 +8,8 @@ export interface Settings {
   readonly warmMs: number;
   readonly readBytes: number;
   readonly memoryBytes: number;
+  readonly archiveBytes: number;
+  readonly retentionBytes: number;
   readonly longPolls: number;
   /** Records that a group delivers in one round, and how often it does. */
   readonly groupRecords: number;

@@ -7,6 +7,7 @@
  */
 import { parseArgs } from "node:util";
 import { appendCases } from "./cases/append.ts";
+import { archiveCase, retentionCase } from "./cases/archive.ts";
 import { attachedCases } from "./cases/attached.ts";
 import type { Bench, Case } from "./cases/case.ts";
 import { groupCases } from "./cases/groups.ts";
@@ -26,6 +27,8 @@ const cases: readonly Case[] = [
   ...attachedCases,
   ...liveCases,
   memoryCase,
+  archiveCase,
+  retentionCase,
 ];
 
 const full: Settings = {
@@ -35,6 +38,8 @@ const full: Settings = {
   warmMs: 1_000,
   readBytes: 256_000_000,
   memoryBytes: 1_000_000_000,
+  archiveBytes: 256_000_000,
+  retentionBytes: 5_000_000_000,
   longPolls: 500,
   groupRecords: 600_000,
   groupRounds: 3,
@@ -52,6 +57,8 @@ const quick: Settings = {
   warmMs: 150,
   readBytes: 24_000_000,
   memoryBytes: 64_000_000,
+  archiveBytes: 32_000_000,
+  retentionBytes: 256_000_000,
   longPolls: 50,
   groupRecords: 60_000,
   groupRounds: 2,

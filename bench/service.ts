@@ -2,7 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type Running, run } from "../scripts/workerd.ts";
+import { type Options, type Running, run } from "../scripts/workerd.ts";
+import { archiveVars } from "../src/cli/archive.ts";
+import type { S3Store } from "../src/platform/s3-request.ts";
 import type { Payload } from "./payloads.ts";
 import { Socket } from "./socket.ts";
 import { request } from "./wire.ts";
@@ -18,11 +20,22 @@ export async function startProduct(): Promise<Service> {
   return start("product", { privateNetwork: true });
 }
 
+/** The product with an archive. */
+export async function startArchived(store: S3Store): Promise<Service> {
+  const archive = archiveVars({
+    MILLRACE_S3_ENDPOINT: store.endpoint,
+    MILLRACE_S3_BUCKET: store.bucket,
+    MILLRACE_S3_ACCESS_KEY_ID: store.accessKeyId,
+    MILLRACE_S3_SECRET_ACCESS_KEY: store.secretAccessKey,
+  });
+  return start("archived", { archive });
+}
+
 export async function startBaseline(): Promise<Service> {
   return start("baseline", { main: join(root, "bench/baseline.ts") });
 }
 
-async function start(name: string, options: { main?: string; privateNetwork?: boolean }): Promise<Service> {
+async function start(name: string, options: Pick<Options, "main" | "privateNetwork" | "archive">): Promise<Service> {
   const starting = run({ ...options, data: join(data, `${name}-${running.length}`), token });
   running.push(starting);
   return new Service(await starting);
@@ -47,6 +60,9 @@ export interface Facts {
   readonly records: number;
   readonly tail: number;
   readonly bytes: number;
+  readonly hotBytes: number;
+  readonly segments: number;
+  readonly archived: { readonly segments: number; readonly bytes: number };
 }
 
 /** What a group's status tells that the cases need. */
@@ -87,6 +103,11 @@ export class Service {
     const path = `/v1/default/streams/${name}`;
     await this.#call("PUT", path, { partitions: 1 });
     return path;
+  }
+
+  /** Changes what is said of a stream's configuration. */
+  async configure(stream: string, config: object): Promise<void> {
+    await this.#call("PUT", stream, config);
   }
 
   async facts(stream: string): Promise<Facts> {

@@ -7,7 +7,7 @@ import { Connection, header } from "../wire.ts";
 import type { Bench, Case } from "./case.ts";
 
 /** A log that both sides hold: `bytes` of frames with `records` in them. */
-interface Filled {
+export interface Filled {
   readonly stream: string;
   readonly records: number;
   readonly bytes: number;

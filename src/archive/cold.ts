@@ -24,7 +24,7 @@ class Missing extends Error {
 }
 
 /** Bytes fetched at a time. */
-const fetchBytes = 4_194_304;
+const fetchBytes = 8_388_608;
 /** Bytes between two wanted chunks that are fetched with them, rather than left out for a request more. */
 const gapBytes = 131_072;
 

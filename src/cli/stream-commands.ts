@@ -1,6 +1,7 @@
 import type { StreamConfig } from "../client/index.ts";
-import { given, stream, type Yargs } from "./arguments.ts";
+import { given, json, stream, type Yargs } from "./arguments.ts";
 import { connect } from "./config.ts";
+import { pastCommands } from "./past-commands.ts";
 import * as streams from "./streams.ts";
 
 const streamFields = [
@@ -12,10 +13,25 @@ const streamFields = [
   "recordBytesMax",
   "batchBytesMax",
   "placement",
+  "retentionAgeMs",
+  "retentionBytes",
+  "retentionRecords",
+  "keepForGroups",
+  "archive",
+  "archiveAgeMs",
+  "compact",
+  "ttlMs",
+  "deleteOnEmptyMs",
+  "segmentEvents",
 ] as const;
 
+const configOf = (args: { config?: string | undefined }): StreamConfig => ({
+  ...given<StreamConfig>(args, streamFields),
+  ...json<StreamConfig>(args.config, "config"),
+});
+
 export const streamCommands = (yargs: Yargs) =>
-  yargs
+  pastCommands(yargs)
     .command(
       ["create <stream>", "update <stream>"],
       "Make a stream, or change what is named",
@@ -29,8 +45,19 @@ export const streamCommands = (yargs: Yargs) =>
           .option("offsets", { choices: ["assigned", "producer"] as const })
           .option("record-bytes-max", { type: "number" })
           .option("batch-bytes-max", { type: "number" })
-          .option("placement", { type: "string", describe: "Where new partitions are placed." }),
-      (args) => streams.create(connect(args), args.stream, given<StreamConfig>(args, streamFields), args.json),
+          .option("placement", { type: "string", describe: "Where new partitions are placed." })
+          .option("retention-age-ms", { type: "number", describe: "Keep records for so long." })
+          .option("retention-bytes", { type: "number", describe: "Bytes that each partition keeps." })
+          .option("retention-records", { type: "number", describe: "Records that each partition keeps." })
+          .option("keep-for-groups", { type: "boolean", describe: "Retention waits for every group." })
+          .option("archive", { type: "boolean", describe: "Archive what retention drops; it stays readable." })
+          .option("archive-age-ms", { type: "number", describe: "Delete archived records that are older." })
+          .option("compact", { type: "boolean", describe: "Keep only the latest record of each key." })
+          .option("ttl-ms", { type: "number", describe: "Delete the stream so long after its creation." })
+          .option("delete-on-empty-ms", { type: "number", describe: "Delete it when it has been empty for so long." })
+          .option("segment-events", { type: "string", describe: "A stream that is told of its segments." })
+          .option("config", { type: "string", describe: "Any further fields, as JSON; null lifts one." }),
+      (args) => streams.create(connect(args), args.stream, configOf(args), args.json),
     )
     .command(
       ["list", "ls"],
@@ -51,4 +78,4 @@ export const streamCommands = (yargs: Yargs) =>
         yargs.positional("stream", stream).option("yes", { type: "boolean", default: false, describe: "Do not ask." }),
       (args) => streams.remove(connect(args), args.stream, args.yes),
     )
-    .demandCommand(1, "say which: create, list, show or delete");
+    .demandCommand(1, "say which: create, list, show, delete, trim, verify, repair or erase");

@@ -10,6 +10,14 @@ export { type Code, MillraceError } from "./error.ts";
 export { Follower, type FollowOptions, type Lost } from "./follower.ts";
 export { type DeadLetters, Group, type GroupStatus, type Received, type ReceiveOptions } from "./group.ts";
 export type { MillraceOptions, SocketLike } from "./http.ts";
+export {
+  type Damage,
+  type LostRange,
+  Partition,
+  type PartitionFacts,
+  type RepairOptions,
+  type Verification,
+} from "./partition.ts";
 export { Producer, type ProducerOptions, type Settled } from "./producer.ts";
 export { Reader, type ReadOptions } from "./reader.ts";
 export type { RetryOptions } from "./retry.ts";

@@ -2,9 +2,10 @@ import { known, MillraceError } from "./error.ts";
 import { Follower, type FollowOptions } from "./follower.ts";
 import { Group } from "./group.ts";
 import type { Http } from "./http.ts";
+import { Partition } from "./partition.ts";
 import { Producer, type ProducerOptions } from "./producer.ts";
 import { Reader, type ReadOptions } from "./reader.ts";
-import type { GroupInfo, NewRecord, Placed, Right, StreamConfig, StreamInfo, Verdict } from "./types.ts";
+import type { Erasure, GroupInfo, NewRecord, Placed, Right, StreamConfig, StreamInfo, Verdict } from "./types.ts";
 
 /** What an append asks for besides its records. */
 export interface AppendOptions {
@@ -115,6 +116,39 @@ export class Stream<Data = unknown> {
    */
   groups(): AsyncGenerator<GroupInfo, void, undefined> {
     return this.http.list<GroupInfo>(`${this.path}/groups`, "groups");
+  }
+
+  /**
+   * One of its partitions.
+   *
+   * @example
+   * console.log((await millrace.stream("orders").partition(0).facts()).records);
+   */
+  partition(number: number): Partition {
+    return new Partition(this.http, this.path, number);
+  }
+
+  /**
+   * Forgets every record of a key, or of a subject: tombstones stay at their offsets. In the background; the same `id`
+   * again is the same request.
+   *
+   * @example
+   * const orders = millrace.stream("orders");
+   * const { id } = await orders.erase({ key: "customer-7" });
+   * console.log((await orders.erasure(id)).done);
+   */
+  erase(target: ({ key: string } | { subject: string }) & { id?: string }): Promise<Erasure> {
+    return this.http.json("POST", `${this.path}/erasures`, { body: target, safe: target.id !== undefined });
+  }
+
+  /**
+   * How a request to forget stands; its receipt, once it is done.
+   *
+   * @example
+   * console.log((await millrace.stream("orders").erasure("request-7")).partitions);
+   */
+  erasure(id: string): Promise<Erasure> {
+    return this.http.json("GET", `${this.path}/erasures/${encodeURIComponent(id)}`);
   }
 
   /**

@@ -62,6 +62,25 @@ export interface Filter {
 /** An offset, `earliest`, `latest`, `-n`, an RFC 3339 time, or a cursor. */
 export type From = number | string;
 
+/** A request to forget, and what has become of it. */
+export interface Erasure {
+  readonly id: string;
+  readonly done: boolean;
+  readonly partitions: readonly {
+    readonly partition: number;
+    readonly state: "rewriting" | "deleting" | "done";
+    readonly to: number;
+    readonly at: number;
+    readonly records: number;
+    readonly segments: number;
+    readonly objects: number;
+    /** First offsets of damaged chunks, which could not be searched. */
+    readonly unread: readonly number[];
+    readonly requested: string;
+    readonly finished?: string;
+  }[];
+}
+
 export interface ParquetColumn {
   name: string;
   /** Where in data that are JSON: names of members, joined by dots. */

@@ -1,6 +1,8 @@
 /** History over HTTP: a real service whose archive is a real S3 server. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Archived, archived, until } from "./archived.ts";
+import { type Ran, start } from "./cli.ts";
+import { token } from "./service.ts";
 
 let service: Archived;
 beforeAll(async () => {
@@ -376,5 +378,32 @@ describe("a stream with an end", () => {
     expect(answer.status).toBe(200);
     await new Promise((resolve) => setTimeout(resolve, 2_500));
     expect((await service.call("GET", "/v1/default/streams/kept")).status).toBe(200);
+  });
+});
+
+describe("the command line", () => {
+  const run = (...args: string[]): Promise<Ran> =>
+    start(args, { MILLRACE_URL: service.url, MILLRACE_TOKEN: token }).ended;
+
+  test("makes an archived stream, verifies it, trims it, forgets a key, and repairs only when told to", async () => {
+    const made = await run("streams", "create", "tended", "--archive", "--retention-records", "80", "--compact");
+    expect(made.code).toBe(0);
+    const lifted = await run("streams", "update", "tended", "--config", '{"compact":false,"ttlMs":null}', "--json");
+    expect(JSON.parse(lifted.out).config).toMatchObject({ archive: true, retentionRecords: 80, compact: false });
+    await fill("tended", 100);
+    const erased = await run("streams", "erase", "tended", "--key", "k1", "--id", "cli", "--wait");
+    expect(JSON.parse(erased.out)).toMatchObject({ id: "cli", done: true, partitions: [{ records: 20 }] });
+    expect((await run("streams", "erase", "tended")).code).toBe(2);
+    const trimmed = await run("streams", "trim", "tended", "10", "--yes");
+    expect(trimmed.out).toBe("partition 0 begins at offset 10 now\n");
+    expect((await run("streams", "trim", "tended", "10")).code).toBe(2);
+    const verified = await run("streams", "verify", "tended");
+    expect(verified).toMatchObject({ code: 0, out: expect.stringMatching(/^partition 0: intact; /) });
+    const asked = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90");
+    expect(asked).toMatchObject({ code: 2, err: expect.stringContaining("everything from offset 90 on") });
+    const sound = await run("streams", "repair", "tended", "--mode", "isolate", "--yes");
+    expect(sound.out).toBe("nothing was lost: there is no damage in that range\n");
+    const cut = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90", "--yes");
+    expect(cut.out).toContain("lost: partition 0, offsets 90 to 99: cut off");
   });
 });

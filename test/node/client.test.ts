@@ -7,9 +7,10 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { expect, expectTypeOf, test } from "vitest";
 import type { z } from "zod";
+import type { erasure, LostRange, RepairBody } from "../../schemas/erasure.ts";
 import type { delivery, GroupFilter, groupConfig } from "../../schemas/group.ts";
 import type { RecordInput, Verdict as VerdictView } from "../../schemas/record.ts";
-import type { StreamView, streamConfig } from "../../schemas/stream.ts";
+import type { partitionFacts, StreamView, streamConfig } from "../../schemas/stream.ts";
 import type { ticketBody } from "../../schemas/ticket.ts";
 import * as client from "../../src/client/index.ts";
 
@@ -86,7 +87,7 @@ test("has an example for every public function", () => {
   const text = readdirSync(folder)
     .map((file) => readFileSync(join(folder, file), "utf8"))
     .join("\n");
-  const classes = [client.Millrace, client.Stream, client.Group, client.Producer];
+  const classes = [client.Millrace, client.Stream, client.Group, client.Partition, client.Producer];
   const methods = classes.flatMap(({ prototype }) => Object.getOwnPropertyNames(prototype));
   const names = [...methods.filter((name) => name !== "constructor"), "verifyWebhook"];
   const missing = names.filter((name) => {
@@ -106,6 +107,11 @@ test("has the schemas' types", () => {
   expectTypeOf<client.StreamConfig>().toEqualTypeOf<z.input<typeof streamConfig>>();
   expectTypeOf<client.GroupConfig>().toEqualTypeOf<z.input<typeof groupConfig>>();
   expectTypeOf<Mutable<client.StreamInfo>>().toEqualTypeOf<StreamView>();
+  expectTypeOf<z.infer<typeof partitionFacts>>().toExtend<client.PartitionFacts>();
+  expectTypeOf<client.PartitionFacts>().toExtend<z.infer<typeof partitionFacts>>();
+  expectTypeOf<Mutable<client.LostRange>>().toEqualTypeOf<LostRange>();
+  expectTypeOf<client.RepairOptions>().toEqualTypeOf<RepairBody>();
+  expectTypeOf<z.infer<typeof erasure>>().toExtend<client.Erasure>();
   expectTypeOf<client.Right>().toEqualTypeOf<NonNullable<z.input<typeof ticketBody>["rights"]>[number]>();
   expectTypeOf<Pick<client.Delivery, "receipt" | "attempt" | "deliveryId">>().toExtend<
     Pick<z.infer<typeof delivery>, "receipt" | "attempt" | "deliveryId">

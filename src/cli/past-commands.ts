@@ -1,0 +1,61 @@
+import { stream, type Yargs } from "./arguments.ts";
+import { connect } from "./config.ts";
+import { Usage } from "./output.ts";
+import * as past from "./past.ts";
+
+const partition = { type: "number", default: 0, describe: "The partition." } as const;
+const yes = { type: "boolean", default: false, describe: "Do not ask." } as const;
+
+export const pastCommands = (yargs: Yargs) =>
+  yargs
+    .command(
+      "verify <stream>",
+      "Read everything that is stored, and check it",
+      (yargs) => yargs.positional("stream", stream).option("partition", { type: "number", describe: "Only this one." }),
+      (args) => past.verify(connect(args), args.stream, args.partition, args.json),
+    )
+    .command(
+      "repair <stream>",
+      "Give up what is damaged, and say what was lost",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .option("partition", partition)
+          .option("mode", { choices: ["isolate", "truncate"] as const, demandOption: true })
+          .option("from", { type: "number", default: 0, describe: "First offset." })
+          .option("to", { type: "number", describe: "Offset after the last one; isolate only." })
+          .option("yes", yes),
+      (args) => {
+        const { mode, from, to } = args;
+        const options = { mode, from, ...(to === undefined ? {} : { to }) };
+        return past.repair(connect(args), args.stream, args.partition, options, args.yes);
+      },
+    )
+    .command(
+      "trim <stream> <before>",
+      "Drop what is before an offset, or a time",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .positional("before", { type: "string", demandOption: true, describe: "An offset, or a time in RFC 3339." })
+          .option("partition", partition)
+          .option("yes", yes),
+      (args) => past.trim(connect(args), args.stream, args.partition, args.before, args.yes),
+    )
+    .command(
+      "erase <stream>",
+      "Forget every record of a key, or of a subject",
+      (yargs) =>
+        yargs
+          .positional("stream", stream)
+          .option("key", { type: "string" })
+          .option("subject", { type: "string" })
+          .option("id", { type: "string", describe: "Name of the request; the same again is the same request." })
+          .option("wait", { type: "boolean", default: false, describe: "Until there is a receipt." }),
+      (args) => {
+        const { key, subject } = args;
+        if ((key === undefined) === (subject === undefined)) throw new Usage("say --key, or --subject");
+        const target = key === undefined ? { subject: subject as string } : { key };
+        return past.erase(connect(args), args.stream, target, args.id, args.wait);
+      },
+    );

@@ -1,0 +1,91 @@
+/** `streams trim|verify|repair|erase`: a stream's past. */
+import type { Damage, LostRange, Millrace, RepairOptions } from "../client/index.ts";
+import { print, Usage } from "./output.ts";
+
+const pauseMs = 500;
+
+async function partitionsOf(millrace: Millrace, name: string, only: number | undefined): Promise<number[]> {
+  if (only !== undefined) return [only];
+  const { path } = millrace.stream(name);
+  const { partitions } = await millrace.http.json<{ partitions: { partition: number }[] }>("GET", `${path}/partitions`);
+  return partitions.map(({ partition }) => partition);
+}
+
+const told = (partition: number, { from, to, reason, object }: Damage) =>
+  `partition ${partition}: offsets ${from} to ${to - 1}: ${reason}${object === undefined ? "" : ` (${object})`}`;
+
+/** Exit code 1 where something is damaged. */
+export async function verify(
+  millrace: Millrace,
+  name: string,
+  only: number | undefined,
+  json?: boolean,
+): Promise<void> {
+  let broken = 0;
+  for (const partition of await partitionsOf(millrace, name, only)) {
+    const found = await millrace
+      .stream(name)
+      .partition(partition)
+      .verify(({ bytes }) => {
+        if (process.stderr.isTTY) process.stderr.write(`\rpartition ${partition}: ${Math.round(bytes / 1e6)} MB …`);
+      });
+    if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+    broken += found.damaged.length;
+    if (json) print(JSON.stringify({ partition, ...found }));
+    else {
+      for (const damage of found.damaged) print(told(partition, damage));
+      const { chunks, objects, bytes, damaged } = found;
+      const verdict = damaged.length === 0 ? "intact" : `${damaged.length} damaged`;
+      print(`partition ${partition}: ${verdict}; ${chunks} chunks, ${objects} objects, ${bytes} bytes read`);
+    }
+  }
+  if (broken > 0) process.exitCode = 1;
+}
+
+export async function repair(
+  millrace: Millrace,
+  name: string,
+  partition: number,
+  options: RepairOptions,
+  yes: boolean,
+): Promise<void> {
+  const what = options.mode === "truncate" ? `everything from offset ${options.from} on` : "what cannot be read";
+  if (!yes) throw new Usage(`${what} will be lost for good: add --yes`);
+  const lost = await millrace.stream(name).partition(partition).repair(options);
+  if (lost.length === 0) print("nothing was lost: there is no damage in that range");
+  for (const { from, to, reason } of lost satisfies LostRange[]) {
+    print(`lost: partition ${partition}, offsets ${from} to ${to - 1}: ${reason}`);
+  }
+}
+
+export async function trim(
+  millrace: Millrace,
+  name: string,
+  partition: number,
+  before: string,
+  yes: boolean,
+): Promise<void> {
+  if (!yes) throw new Usage(`everything before ${before} will be gone for good: add --yes`);
+  const offset = /^\d+$/.test(before);
+  const facts = await millrace
+    .stream(name)
+    .partition(partition)
+    .trim(offset ? { beforeOffset: Number(before) } : { beforeTime: before });
+  print(`partition ${partition} begins at offset ${facts.head} now`);
+}
+
+export async function erase(
+  millrace: Millrace,
+  name: string,
+  target: { key: string } | { subject: string },
+  id: string | undefined,
+  wait: boolean,
+): Promise<void> {
+  const stream = millrace.stream(name);
+  let erasure = await stream.erase(id === undefined ? target : { ...target, id });
+  while (wait && !erasure.done) {
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    erasure = await stream.erasure(erasure.id);
+  }
+  print(JSON.stringify(erasure, undefined, 2));
+}
