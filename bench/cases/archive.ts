@@ -107,6 +107,8 @@ async function appends({ settings }: Bench, product: Service): Promise<Result> {
   await product.configure(backlog, { archive: true });
   const during = await load.run(settings.roundMs);
   load.close();
+  // Nothing goes on when the next thing is measured.
+  await until(product, backlog, (facts) => facts.archived.segments === facts.segments);
   const ratio = during.perSecond / alone.perSecond;
   return {
     ...figure("archive.append", during.perSecond, "records/s"),

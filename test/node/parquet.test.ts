@@ -258,7 +258,7 @@ describe("docs/ANALYTICS.md", () => {
   const write = (stream: string, partition: number, base: number, list: readonly Rec[], typed: Column[]) => {
     const segment = new ParquetSegment(partition, typed);
     segment.add(framesOf(list, base, Date.UTC(2026, 0, 1)));
-    const path = join(folder, `parquet/default/${stream}/${partition}/${String(base).padStart(16, "0")}-0.parquet`);
+    const path = join(folder, `parquet/default/${stream}/0123456789abcdef0123/${partition}/${String(base).padStart(16, "0")}-0.parquet`);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, segment.finish());
   };
@@ -296,7 +296,7 @@ describe("docs/ANALYTICS.md", () => {
 
   test("its columns are those of a file", async () => {
     const table = [...guide.matchAll(/^\| `(\w+)` \| ([A-Z[\] ]+?) \|/gm)].map(([, name, type]) => [name, type]);
-    const found = await query("DESCRIBE SELECT * FROM read_parquet('parquet/default/orders/*/*.parquet')");
+    const found = await query("DESCRIBE SELECT * FROM read_parquet('parquet/default/orders/*/*/*.parquet')");
     expect(table).toEqual(found.map((row) => [row.column_name, row.column_type]));
   });
 
