@@ -258,7 +258,10 @@ describe("docs/ANALYTICS.md", () => {
   const write = (stream: string, partition: number, base: number, list: readonly Rec[], typed: Column[]) => {
     const segment = new ParquetSegment(partition, typed);
     segment.add(framesOf(list, base, Date.UTC(2026, 0, 1)));
-    const path = join(folder, `parquet/default/${stream}/0123456789abcdef0123/${partition}/${String(base).padStart(16, "0")}-0.parquet`);
+    const path = join(
+      folder,
+      `parquet/default/${stream}/0123456789abcdef0123/${partition}/${String(base).padStart(16, "0")}-0.parquet`,
+    );
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, segment.finish());
   };

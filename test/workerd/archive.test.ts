@@ -1,0 +1,151 @@
+/** A log's past inside workerd: the properties over a real object's SQLite and a real R2, and the partition around them. */
+import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, test, vi } from "vitest";
+import { Log } from "../../src/log/log.ts";
+import { keepAll } from "../../src/log/retention.ts";
+import type { Retention } from "../../src/log/spec.ts";
+import { readThrough } from "../../src/objects/cold.ts";
+import type { PartitionRpc } from "../../src/objects/rpc.ts";
+import { archive, type Env } from "../../src/objects/stubs.ts";
+import type { Blobs } from "../../src/platform/blobs.ts";
+import { objectSql } from "../../src/platform/sql.ts";
+import { archiveAgainstModel, rewrittenAgainstModel } from "../cases/archive.ts";
+import { batch, spec } from "../cases/log.ts";
+
+const bindings = env as unknown as Env;
+const bucket = archive(bindings) as Blobs;
+let count = 0;
+
+function fresh() {
+  const logId = (0xa0 + count++).toString(16).padStart(20, "0");
+  const stub = bindings.PARTITION.getByName(`${logId}/0`);
+  return { logId, stub, rpc: stub as unknown as PartitionRpc };
+}
+
+/** Runs a property over the database of a real object; each run begins with none of its tables. */
+const overObject = (property: (open: () => ReturnType<typeof objectSql>) => Promise<void>) =>
+  runInDurableObject(fresh().stub, (_object, { storage }) =>
+    property(() => {
+      const tables = storage.sql.exec("SELECT name FROM sqlite_master WHERE type = 'table'").toArray();
+      for (const { name } of tables) {
+        if (!/^(_cf|sqlite|__)/.test(String(name))) storage.sql.exec(`DROP TABLE ${name}`);
+      }
+      return objectSql(storage);
+    }),
+  );
+
+test("an archived log agrees with a list, over a real database and a real bucket", async () => {
+  const said = vi.spyOn(console, "error").mockReturnValue();
+  await overObject((open) => archiveAgainstModel(open, () => bucket, 25));
+  said.mockRestore();
+});
+
+test("a log that is compacted and forgotten from agrees with a list, over a real database and a real bucket", async () => {
+  const said = vi.spyOn(console, "error").mockReturnValue();
+  await overObject((open) => rewrittenAgainstModel(open, () => bucket, 25));
+  said.mockRestore();
+});
+
+const tens = (n: number) =>
+  batch(Array.from({ length: 10 }, (_, i) => ({ key: `k${i}`, kind: 1, data: digits(n + i) })));
+const digits = (n: number) => new TextEncoder().encode(String(n));
+
+async function fill(rpc: PartitionRpc, from: number, to: number): Promise<void> {
+  for (let n = from; n < to; n += 10) {
+    const { bytes, hashes, terms } = tens(n);
+    expect(await rpc.append(1, bytes, hashes, terms)).toBe(n);
+  }
+}
+
+async function until<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  for (const end = Date.now() + 20_000; ; ) {
+    const found = await ask();
+    if (found !== undefined) return found;
+    if (Date.now() > end) throw new Error("waited in vain");
+    await scheduler.wait(20);
+  }
+}
+
+async function facts(rpc: PartitionRpc) {
+  const answer = await rpc.order("facts");
+  if (!answer.ok) throw new Error("no log");
+  return answer.value;
+}
+
+const configured = (logId: string, retention: Partial<Retention>) => ({
+  ...spec,
+  logId,
+  deduplicationWindowMs: 0,
+  retention: { ...keepAll, ...retention },
+});
+
+test("an object that is evicted, or killed, while it archives goes on, and every record is read", async () => {
+  const { logId } = fresh();
+  // A stub of before a death is dead too.
+  let stub = bindings.PARTITION.getByName(`${logId}/0`);
+  let rpc = stub as unknown as PartitionRpc;
+  await rpc.configure(configured(logId, { archive: true, retentionRecords: 80 }));
+  for (let n = 0; n < 600; n += 100) {
+    await fill(rpc, n, n + 100);
+    if (n % 200 === 0) await evictDurableObject(stub);
+    else await abortAllDurableObjects();
+    stub = bindings.PARTITION.getByName(`${logId}/0`);
+    rpc = stub as unknown as PartitionRpc;
+  }
+  await until(async () => ((await facts(rpc)).hotFrom >= 500 ? true : undefined));
+  const where = { logId, partition: 0, blobs: bucket };
+  let next = 0;
+  while (next < 600) {
+    const call = { from: { at: "offset", offset: next } as const, limit: 1_000, bytesMax: 1e6, waitMs: 0 };
+    const page = await readThrough(where, call, (call) => rpc.read(call));
+    if (!page.ok) throw new Error(JSON.stringify(page));
+    expect(page.value.from).toBe(next);
+    expect(page.value.pieces.every((piece) => "body" in piece)).toBe(true);
+    next = page.value.to;
+  }
+  // One object a segment, and none besides.
+  const { blobs } = await bucket.list(`logs/${logId}/`);
+  const { archived } = await facts(rpc);
+  expect(blobs.length).toBe(archived.segments);
+});
+
+test("an alarm drops what is too old, though nobody asks and the object was evicted", async () => {
+  const { logId, stub, rpc } = fresh();
+  await rpc.configure(configured(logId, { retentionAgeMs: 1_000 }));
+  await fill(rpc, 0, 30);
+  await evictDurableObject(stub);
+  await scheduler.wait(3_000);
+  const rows = await runInDurableObject(stub, (_object, { storage }) => {
+    const log = Log.open(objectSql(storage), Date.now());
+    return log?.span;
+  });
+  expect(rows).toMatchObject({ head: 30, tail: 30 });
+});
+
+test("whatever of the name of a segment's object was there before is left alone, and the segment gets another", async () => {
+  const { logId, rpc } = fresh();
+  const key = `logs/${logId}/0/${"0".repeat(16)}-0.seg`;
+  await bucket.create(key, new TextEncoder().encode("not ours"));
+  await rpc.configure(configured(logId, { archive: true, retentionRecords: 80 }));
+  await fill(rpc, 0, 200);
+  await until(async () => ((await facts(rpc)).hotFrom >= 100 ? true : undefined));
+  expect(new TextDecoder().decode(await bucket.get(key, 0, 100))).toBe("not ours");
+  const call = { from: { at: "earliest" } as const, limit: 5, bytesMax: 1e6, waitMs: 0 };
+  const page = await readThrough({ logId, partition: 0, blobs: bucket }, call, (call) => rpc.read(call));
+  expect(page).toMatchObject({ ok: true, value: { from: 0, to: 10 } });
+});
+
+test("a database that is full takes nothing more, and loses nothing", async () => {
+  const { logId, stub, rpc } = fresh();
+  await rpc.configure(configured(logId, {}));
+  await fill(rpc, 0, 20);
+  await runInDurableObject(stub, (object) => {
+    const { log } = object as unknown as { log: Log };
+    log.hotBytesMax = log.segments.hotBytes + 1;
+  });
+  await fill(rpc, 20, 30);
+  const { bytes, hashes, terms } = tens(30);
+  expect(await rpc.append(1, bytes, hashes, terms)).toMatchObject({ refusal: { code: "log-full" } });
+  expect(await facts(rpc)).toMatchObject({ head: 0, tail: 30, records: 30 });
+});
