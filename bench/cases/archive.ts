@@ -134,7 +134,7 @@ async function rows(product: Service): Promise<Result> {
   return figure("archive.rows", (after.rowsWritten - before.rowsWritten) / rowBatches, "per 1000");
 }
 
-/** Resident memory of a workerd while bytes go through a log that keeps few of them; `early` when a tenth has. */
+/** Resident memory of a workerd while bytes go through a log that keeps few of them; `early` when a third has. */
 async function passed(product: Service, bytes: number, config: object): Promise<{ early: number; peak: number }> {
   const stream = await product.stream("through");
   await product.configure(stream, { deduplicationWindowMs: 0, ...config });
@@ -146,9 +146,9 @@ async function passed(product: Service, bytes: number, config: object): Promise<
     peak = Math.max(peak, residentMb(product.pid));
   }, sampleMs);
   try {
-    await times({ port: product.port, request, status: 201 }, 4, Math.ceil(count / 10));
+    await times({ port: product.port, request, status: 201 }, 4, Math.ceil(count / 3));
     const early = peak;
-    await times({ port: product.port, request, status: 201 }, 4, count - Math.ceil(count / 10));
+    await times({ port: product.port, request, status: 201 }, 4, count - Math.ceil(count / 3));
     await until(product, stream, ({ hotBytes }) => hotBytes < 134_217_728);
     return { early, peak };
   } finally {

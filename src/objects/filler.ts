@@ -3,7 +3,7 @@ import type { Delivery } from "../delivery/delivery.ts";
 import type { Heritage } from "../delivery/heritage.ts";
 import type { Wish } from "../delivery/reader.ts";
 import { readThrough } from "./cold.ts";
-import { archive, delivery, type Env, partition } from "./stubs.ts";
+import { archiveReader, delivery, type Env, partition } from "./stubs.ts";
 
 /** Reads in one run, so that a delivery that is never satisfied lets others in. */
 const roundsMax = 64;
@@ -60,7 +60,7 @@ export class Filler {
     // In an incident the window stands still, and the lanes are the ones that come to the tail.
     const follows = wish.lane === undefined || state.lanes.only !== undefined;
     const follower = follows ? { follower: this.id } : {};
-    const where = { logId, partition: number, blobs: archive(this.env) };
+    const where = { logId, partition: number, blobs: archiveReader(this.env) };
     const answer = await readThrough(where, { ...wish, ...follower, waitMs: 0 }, (call) =>
       partition(this.env, logId, number, undefined).read(call),
     );

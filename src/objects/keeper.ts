@@ -13,7 +13,7 @@ import { Filler } from "./filler.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Pusher } from "./pusher.ts";
 import { Sockets } from "./sockets.ts";
-import { archive, catalog, type Env, partition } from "./stubs.ts";
+import { archiveReader, catalog, type Env, partition } from "./stubs.ts";
 import type { Waiters } from "./waiters.ts";
 
 /** Acks of pushes and sockets are written down together, by number or after a moment: a crash in between repeats them. */
@@ -144,7 +144,7 @@ export class Keeper {
     state.unread = undefined;
     const from = { at: "offset", offset: state.cursor } as const;
     const terms = { from, limit: 1, bytesMax: 1, waitMs: 0, filter: this.core.reader.filter() };
-    const where = { logId, partition: number, blobs: archive(this.env) };
+    const where = { logId, partition: number, blobs: archiveReader(this.env) };
     const answer = await readThrough(where, terms, (call) => partition(this.env, logId, number, undefined).read(call));
     if (!answer.ok) return;
     const { pieces, to, tail, sealed } = answer.value;

@@ -5,6 +5,7 @@
 import type { StreamConfig } from "../../schemas/stream.ts";
 import { archiveOf } from "../platform/archive.ts";
 import type { Blobs } from "../platform/blobs.ts";
+import { cached } from "../platform/cached.ts";
 import type { CatalogRpc, DeliveryRpc, PartitionRpc } from "./rpc.ts";
 
 export interface Env {
@@ -65,6 +66,17 @@ export function partitionObject(
 
 /** The store of what is archived, if the deployment has one. */
 export const archive = (env: Env): Blobs | undefined => archiveOf(env);
+
+const readers = new WeakMap<Blobs, Blobs>();
+
+/** The same for readers: by the cache of where they are. */
+export function archiveReader(env: Env): Blobs | undefined {
+  const blobs = archive(env);
+  if (blobs === undefined) return undefined;
+  const reader = readers.get(blobs) ?? cached(blobs);
+  readers.set(blobs, reader);
+  return reader;
+}
 
 /** The delivery of a group on one partition; `id` is the catalog's name for the group's deliveries. */
 export function delivery(env: Env, id: string, number: number): DeliveryRpc {

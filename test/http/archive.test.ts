@@ -1,5 +1,10 @@
 /** History over HTTP: a real service whose archive is a real S3 server. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Millrace } from "../../src/client/index.ts";
 import { type Archived, archived, until } from "./archived.ts";
 import { type Ran, start } from "./cli.ts";
 import { token } from "./service.ts";
@@ -97,6 +102,67 @@ describe("an archived stream", () => {
     });
     expect(frames.status).toBe(200);
     expect(frames.text.split('"pad":').length - 1).toBe(400);
+  });
+
+  test.each(["socket", "http"] as const)(
+    "is followed by %s from its beginning, and from a time in it",
+    async (transport) => {
+      const stream = new Millrace({ url: service.url, token }).stream<{ n: number }>("long");
+      const seen: number[] = [];
+      for await (const { data } of stream.follow({ from: "earliest", transport, window: 50 })) {
+        seen.push(data.n);
+        if (seen.length === 400) break;
+      }
+      expect(seen).toEqual(Array.from({ length: 400 }, (_, n) => n));
+      for await (const { timestamp } of stream.read({ from: 120, partition: 0, limit: 1 })) {
+        const records = (await readAll("long")).filter(
+          (one) => (one as unknown as { timestamp: string }).timestamp >= timestamp,
+        );
+        const found: number[] = [];
+        for await (const { offset } of stream.follow({ from: timestamp, transport })) {
+          found.push(offset);
+          if (offset === 399) break;
+        }
+        expect(found).toEqual(records.map(({ offset }) => offset));
+      }
+    },
+  );
+
+  test("is followed by events from its beginning", async () => {
+    const headers = { authorization: `Bearer ${token}`, accept: "text/event-stream" };
+    const answer = await fetch(`${service.url}/v1/default/streams/long/records?from=earliest`, { headers });
+    let text = "";
+    for await (const chunk of answer.body as ReadableStream<Uint8Array>) {
+      text += new TextDecoder().decode(chunk);
+      if (text.includes('"offset":399,')) break;
+    }
+    const offsets = [...text.matchAll(/"offset":(\d+),/g)].map((match) => Number(match[1]));
+    expect(offsets).toEqual(Array.from({ length: 400 }, (_, n) => n));
+  });
+
+  test("is read as a table where it is written as Parquet", async () => {
+    const parquet = [{ name: "n", path: "n", type: "int" as const }];
+    await create("table", { archive: true, retentionRecords: 80, parquet });
+    await fill("table", 200);
+    await cooled("table", 90);
+    const { blobs } = await service.bucket.list("parquet/default/table/");
+    expect(blobs.length).toBeGreaterThan(8);
+    const folder = mkdtempSync(join(tmpdir(), "parquet-"));
+    for (const { key, size } of blobs) {
+      writeFileSync(join(folder, key.replaceAll("/", "_")), (await service.bucket.get(key, 0, size)) as Uint8Array);
+    }
+    const connection = await (await DuckDBInstance.create(":memory:")).connect();
+    const query = `SELECT count(*)::INT, min("offset")::INT, sum(n)::INT, sum("offset")::INT, count(DISTINCT key)::INT
+      FROM read_parquet('${folder}/*.parquet')`;
+    const [[count, first, sum, offsets, keys]] = (await connection.runAndReadAll(query)).getRows();
+    expect([first, keys]).toEqual([0, 5]);
+    expect(count).toBeGreaterThanOrEqual(90);
+    expect(sum).toBe(offsets);
+    rmSync(folder, { recursive: true });
+    await service.call("POST", "/v1/default/streams/table/partitions/0/trim", { beforeOffset: 200 });
+    await until("its files go with it", async () =>
+      (await service.bucket.list("parquet/default/table/")).blobs.length === 0 ? true : undefined,
+    );
   });
 
   test("is delivered to a group from its beginning", async () => {

@@ -9,6 +9,7 @@ import { readThrough } from "../../src/objects/cold.ts";
 import type { PartitionRpc } from "../../src/objects/rpc.ts";
 import { archive, type Env } from "../../src/objects/stubs.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
+import { cached } from "../../src/platform/cached.ts";
 import { objectSql } from "../../src/platform/sql.ts";
 import { archiveAgainstModel, rewrittenAgainstModel } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
@@ -134,6 +135,26 @@ test("whatever of the name of a segment's object was there before is left alone,
   const call = { from: { at: "earliest" } as const, limit: 5, bytesMax: 1e6, waitMs: 0 };
   const page = await readThrough({ logId, partition: 0, blobs: bucket }, call, (call) => rpc.read(call));
   expect(page).toMatchObject({ ok: true, value: { from: 0, to: 10 } });
+});
+
+test("what is read of the archive again comes from the cache of where it is read", async () => {
+  const asked: string[] = [];
+  const counting: Blobs = {
+    ...bucket,
+    async get(key, from, length) {
+      asked.push(key);
+      return bucket.get(key, from, length);
+    },
+  };
+  const reader = cached(counting);
+  await bucket.create("logs/cached/0/1.seg", digits(123_456));
+  for (let round = 0; round < 3; round++) {
+    expect(await reader.get("logs/cached/0/1.seg", 1, 3)).toEqual(digits(234));
+    await scheduler.wait(50);
+  }
+  expect(await reader.get("logs/cached/0/1.seg", 0, 2)).toEqual(digits(12));
+  expect(await reader.get("logs/cached/0/none.seg", 0, 2)).toBeUndefined();
+  expect(asked.length).toBe(3);
 });
 
 test("a database that is full takes nothing more, and loses nothing", async () => {

@@ -171,6 +171,8 @@ function headersOf({ url, backward }: Reading, ends: Ends): Record<string, strin
 function sealedTag(reading: Reading, ends: Ends, request: Request): string | undefined {
   const { from, sources, backward, route, url } = reading;
   const fixed = "cursor" in from || from.position.at === "offset";
+  // What is compacted loses records between others.
+  if (route.stream.config.compact) return undefined;
   if (!fixed || backward || sources.length > 1 || ends.upToDate || sources[0].next >= sources[0].tail) return undefined;
   const asked = murmur3(encodeText(`${url.search} ${request.headers.get("accept")}`)).toString(36);
   return `W/"${route.stream.logId}.${sources[0].partition}.${sources[0].start}-${sources[0].next}.${asked}"`;

@@ -5,7 +5,7 @@ import { type ReadQuery, readQuery } from "../../../schemas/record.ts";
 import { type From, positionOf } from "../../log/position.ts";
 import type { ReadCall } from "../../objects/answer.ts";
 import { readThrough } from "../../objects/cold.ts";
-import { archive, type Env } from "../../objects/stubs.ts";
+import { archiveReader, type Env } from "../../objects/stubs.ts";
 import { askAny, lookup, type Route } from "../lookup.ts";
 import { query } from "../parse.ts";
 import { Source } from "./source.ts";
@@ -69,7 +69,7 @@ export async function understand(
       toTail,
       filter: filter.value,
     };
-    const where = { logId: route.value.stream.logId, partition, blobs: archive(env) };
+    const where = { logId: route.value.stream.logId, partition, blobs: archiveReader(env) };
     const call = (call: ReadCall) =>
       askAny(env, route.value, partition, (stub) => readThrough(where, call, (call) => stub.read(call)));
     return new Source(partition, positionOf(from.value, partition, backward), sourceTerms, call);
