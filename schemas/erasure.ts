@@ -47,12 +47,15 @@ export const erasure = z.object({ id: z.string(), done: z.boolean(), partitions:
 /** Body of a repair. */
 export const repairBody = z.strictObject({
   mode: z
-    .enum(["isolate", "truncate"])
-    .describe("`isolate`: chunks that cannot be read become holes. `truncate`: everything from `from` on does."),
-  from: z.number().int().min(0).describe("First offset that is looked at, or lost."),
+    .enum(["isolate", "truncate", "rebuild"])
+    .describe(
+      "`isolate`: chunks that cannot be read become holes. `truncate`: everything from `from` on does. `rebuild`: an empty partition becomes what its objects in the archive say.",
+    ),
+  from: z.number().int().min(0).default(0).describe("First offset that is looked at, or lost."),
   to: z.number().int().min(0).describe("Offset after the last one that is looked at; the tail without it.").optional(),
 });
 export type RepairBody = z.infer<typeof repairBody>;
+export type RepairInput = z.input<typeof repairBody>;
 
 /** Offsets `[from, to)` that a repair has made a hole, and why. */
 export const lost = z.object({ from: z.number().int(), to: z.number().int(), reason: z.string() });

@@ -21,7 +21,7 @@ export const pastCommands = (yargs: Yargs) =>
         yargs
           .positional("stream", stream)
           .option("partition", partition)
-          .option("mode", { choices: ["isolate", "truncate"] as const, demandOption: true })
+          .option("mode", { choices: ["isolate", "truncate", "rebuild"] as const, demandOption: true })
           .option("from", { type: "number", default: 0, describe: "First offset." })
           .option("to", { type: "number", describe: "Offset after the last one; isolate only." })
           .option("yes", yes),

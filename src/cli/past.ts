@@ -50,9 +50,13 @@ export async function repair(
   yes: boolean,
 ): Promise<void> {
   const what = options.mode === "truncate" ? `everything from offset ${options.from} on` : "what cannot be read";
-  if (!yes) throw new Usage(`${what} will be lost for good: add --yes`);
+  // A partition that has something is left as it is by it.
+  if (!yes && options.mode !== "rebuild") throw new Usage(`${what} will be lost for good: add --yes`);
   const lost = await millrace.stream(name).partition(partition).repair(options);
-  if (lost.length === 0) print("nothing was lost: there is no damage in that range");
+  if (lost.length === 0 && options.mode === "rebuild") {
+    const { head, tail } = await millrace.stream(name).partition(partition).facts();
+    print(`partition ${partition} has offsets ${head} to ${tail - 1}`);
+  } else if (lost.length === 0) print("nothing was lost: there is no damage in that range");
   for (const { from, to, reason } of lost satisfies LostRange[]) {
     print(`lost: partition ${partition}, offsets ${from} to ${to - 1}: ${reason}`);
   }

@@ -46,9 +46,12 @@ export interface LostRange {
 }
 
 export interface RepairOptions {
-  /** `isolate`: chunks that cannot be read become holes. `truncate`: everything from `from` on does. */
-  mode: "isolate" | "truncate";
-  from: number;
+  /**
+   * `isolate`: chunks that cannot be read become holes. `truncate`: everything from `from` on does. `rebuild`: an empty
+   * partition becomes what its objects in the archive say.
+   */
+  mode: "isolate" | "truncate" | "rebuild";
+  from?: number;
   to?: number;
 }
 

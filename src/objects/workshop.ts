@@ -4,9 +4,10 @@ import type { LostRange, RepairBody } from "../../schemas/erasure.ts";
 import type { Result } from "../../schemas/errors.ts";
 import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
+import { type Found, rebuild } from "../archive/rebuild.ts";
 import { Repair } from "../archive/repair.ts";
 import { Rewriter } from "../archive/rewrite.ts";
-import type { Placed } from "../archive/segment.ts";
+import { footerBytes, type Index, type Placed, readFooter, readIndex } from "../archive/segment.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import type { Log } from "../log/log.ts";
@@ -55,6 +56,7 @@ export class Workshop {
    */
   async repair({ mode, from, to }: RepairBody): Promise<{ lost: LostRange[]; next?: number }> {
     const { log } = this;
+    if (mode === "rebuild") return { lost: await this.#rebuild() };
     const { head, tail } = log.span;
     // Only what is sealed is rewritten.
     log.change(this.now(), () => log.segments.cut(tail, this.now()));
@@ -81,6 +83,25 @@ export class Workshop {
       await scheduler.wait(0);
       if (segments.store.at(segment.base)?.n !== segment.n) throw new Gone("the segment went away");
     }
+  }
+
+  /** Objects that cannot be read are none: their offsets are among the lost. */
+  async #rebuild(): Promise<LostRange[]> {
+    const { blobs, log } = this;
+    if (blobs === undefined || log.span.tail > 0) return [];
+    const { logId, partition } = log.spec;
+    const found: Found[] = [];
+    for (let after: string | undefined = ""; after !== undefined; ) {
+      const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(`logs/${logId}/${partition}/`, after);
+      for (const { key, size } of page.blobs) {
+        const index = await readEnd(blobs, key, size);
+        const own = index?.footer.logId === logId && index.footer.partition === partition;
+        if (index !== undefined && own) found.push({ size, index });
+      }
+      after = page.after;
+    }
+    // Something may have been appended meanwhile.
+    return log.span.tail > 0 ? [] : rebuild(log, found, this.now());
   }
 
   async #erase(): Promise<boolean> {
@@ -156,6 +177,20 @@ export class Workshop {
       at = to;
     }
   }
+}
+
+/** Bytes at an object's end that hold most indexes. */
+const endBytes = 131_072;
+
+async function readEnd(blobs: Blobs, key: string, size: number): Promise<Index | undefined> {
+  const length = Math.min(size, endBytes);
+  const end = await blobs.get(key, size - length, length);
+  const footer = end === undefined ? undefined : readFooter(end);
+  if (end === undefined || !footer?.ok) return undefined;
+  const needed = footer.value.indexLength + footerBytes;
+  const whole = needed <= length ? end.subarray(length - needed) : await blobs.get(key, size - needed, needed);
+  const index = whole === undefined ? undefined : readIndex(whole, size);
+  return index?.ok ? index.value : undefined;
 }
 
 /** The chunks that are fetched together, up to the place after the last. */

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { expect, expectTypeOf, test } from "vitest";
 import type { z } from "zod";
-import type { erasure, LostRange, RepairBody } from "../../schemas/erasure.ts";
+import type { erasure, LostRange, RepairInput } from "../../schemas/erasure.ts";
 import type { delivery, GroupFilter, groupConfig } from "../../schemas/group.ts";
 import type { RecordInput, Verdict as VerdictView } from "../../schemas/record.ts";
 import type { partitionFacts, StreamView, streamConfig } from "../../schemas/stream.ts";
@@ -110,7 +110,7 @@ test("has the schemas' types", () => {
   expectTypeOf<z.infer<typeof partitionFacts>>().toExtend<client.PartitionFacts>();
   expectTypeOf<client.PartitionFacts>().toExtend<z.infer<typeof partitionFacts>>();
   expectTypeOf<Mutable<client.LostRange>>().toEqualTypeOf<LostRange>();
-  expectTypeOf<client.RepairOptions>().toEqualTypeOf<RepairBody>();
+  expectTypeOf<client.RepairOptions>().toEqualTypeOf<RepairInput>();
   expectTypeOf<z.infer<typeof erasure>>().toExtend<client.Erasure>();
   expectTypeOf<client.Right>().toEqualTypeOf<NonNullable<z.input<typeof ticketBody>["rights"]>[number]>();
   expectTypeOf<Pick<client.Delivery, "receipt" | "attempt" | "deliveryId">>().toExtend<

@@ -2,7 +2,10 @@
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
+import { erasedType } from "../../src/archive/rewrite.ts";
+import { eachItem } from "../../src/log/items.ts";
 import { Log } from "../../src/log/log.ts";
+import { decodeRecord } from "../../src/log/record.ts";
 import { keepAll } from "../../src/log/retention.ts";
 import type { Retention } from "../../src/log/spec.ts";
 import { readThrough } from "../../src/objects/cold.ts";
@@ -135,6 +138,53 @@ test("whatever of the name of a segment's object was there before is left alone,
   const call = { from: { at: "earliest" } as const, limit: 5, bytesMax: 1e6, waitMs: 0 };
   const page = await readThrough({ logId, partition: 0, blobs: bucket }, call, (call) => rpc.read(call));
   expect(page).toMatchObject({ ok: true, value: { from: 0, to: 10 } });
+});
+
+test("a partition whose database is lost is rebuilt from its objects, also after they were rewritten", async () => {
+  const { logId, stub, rpc } = fresh();
+  const config = configured(logId, { archive: true, retentionRecords: 80 });
+  await rpc.configure(config);
+  await fill(rpc, 0, 300);
+  await rpc.order("erase", "e", { key: "k3" });
+  await until(async () => {
+    const erasure = await rpc.order("erasure", "e");
+    const { archived, segments } = await facts(rpc);
+    return erasure.ok && erasure.value?.state === "done" && archived.segments === segments ? true : undefined;
+  });
+  const before = await facts(rpc);
+  const middle = (await bucket.list(`logs/${logId}/`)).blobs[7].key;
+  await bucket.delete([middle]);
+  await runInDurableObject(stub, async (_object, { storage }) => {
+    await storage.deleteAll();
+  });
+  await abortAllDurableObjects();
+  const again = bindings.PARTITION.getByName(`${logId}/0`) as unknown as PartitionRpc;
+  await again.configure(config);
+  const repaired = await again.order("repair", { mode: "rebuild", from: 0 });
+  expect(repaired).toEqual({ ok: true, value: { lost: [{ from: 70, to: 80, reason: "no object has them" }] } });
+  expect(await facts(again)).toMatchObject({ head: 0, tail: 300, records: before.records - 10 });
+  const where = { logId, partition: 0, blobs: bucket };
+  const offsets: number[] = [];
+  let erased = 0;
+  for (let next = 0; next < 300; ) {
+    const call = { from: { at: "offset", offset: next } as const, limit: 1_000, bytesMax: 1e6, waitMs: 0 };
+    const page = await readThrough(where, call, (call) => again.read(call));
+    if (!page.ok) throw new Error(JSON.stringify(page));
+    for (const piece of page.value.pieces) {
+      if (!("body" in piece)) throw new Error(piece.damaged.reason);
+      eachItem(piece.body, page.value, ({ bytes, from, to, offset }) => {
+        offsets.push(offset);
+        if (decodeRecord(bytes, from, to).type === erasedType) erased++;
+      });
+    }
+    next = page.value.to;
+  }
+  expect(offsets).toEqual(Array.from({ length: 300 }, (_, n) => n).filter((n) => n < 70 || n >= 80));
+  expect(erased).toBe(29);
+  const { bytes, hashes, terms } = tens(300);
+  expect(await again.append(1, bytes, hashes, terms)).toBe(300);
+  // What has something is left as it is.
+  expect(await again.order("repair", { mode: "rebuild", from: 0 })).toEqual({ ok: true, value: { lost: [] } });
 });
 
 test("what is read of the archive again comes from the cache of where it is read", async () => {
