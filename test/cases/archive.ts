@@ -34,7 +34,11 @@ export class Faulty implements Pick<Blobs, "get" | "create" | "delete" | "list">
 
   constructor(readonly inner: Blobs) {}
 
+  /** Names of objects that were read. */
+  readonly read = new Set<string>();
+
   get(key: string, from: number, length: number) {
+    this.read.add(key);
     return this.#through(() => this.inner.get(key, from, length));
   }
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { limits } from "../../schemas/limits.ts";
 import { Millrace } from "../../src/client/index.ts";
 import { type Archived, archived, until } from "./archived.ts";
 import { type Ran, start } from "./cli.ts";
@@ -408,6 +409,44 @@ describe("forgetting", () => {
       const report = await service.call("POST", `/v1/default/streams/private/partitions/${partition}/verify`);
       expect(report.json.intact).toBe(true);
     }
+  });
+});
+
+describe("what may be configured", () => {
+  const put = (config: object) => service.call("PUT", "/v1/default/streams/edges", config);
+  const column = (index: number) => ({ name: `c${index}`, path: "a.b", type: "int" });
+  const columns = (count: number) => Array.from({ length: count }, (_, index) => column(index));
+  const { retentionAgeMsMin: least, retentionMsMax: most, snapshotsMax, parquetColumnsMax } = limits;
+  const { parquetNameCharsMax, parquetPathCharsMax } = limits;
+
+  test.each([
+    ["retentionAgeMs", least, least - 1],
+    ["retentionAgeMs", most, most + 1],
+    ["archiveAgeMs", least, least - 1],
+    ["ttlMs", most, most + 1],
+    ["deleteOnEmptyMs", least, least - 1],
+    ["deleteMarkerGraceMs", 0, -1],
+    ["deleteMarkerGraceMs", most, most + 1],
+    ["retentionBytes", 1, 0],
+    ["retentionRecords", 1, 0.5],
+    ["snapshotsKept", snapshotsMax, snapshotsMax + 1],
+    ["segmentEvents", "events", "no/name"],
+    ["parquet", columns(parquetColumnsMax), columns(parquetColumnsMax + 1)],
+    [
+      "parquet",
+      [{ ...column(0), name: "n".repeat(parquetNameCharsMax), path: "p".repeat(parquetPathCharsMax) }],
+      [{ ...column(0), name: "n".repeat(parquetNameCharsMax + 1) }],
+    ],
+    ["parquet", [], [{ ...column(0), path: "p".repeat(parquetPathCharsMax + 1) }]],
+    ["parquet", null, [{ ...column(0), name: "offset" }]],
+    ["parquet", columns(2), [column(0), column(0)]],
+  ])("%s up to its edge, and not beyond", async (field, good, bad) => {
+    const refused = await put({ [field]: bad });
+    expect(refused.status).toBe(400);
+    expect(refused.json.detail).toContain(field);
+    const taken = await put({ [field]: good });
+    expect(taken.json.config[field]).toEqual(good);
+    expect((await put({ ttlMs: null })).json.config[field]).toEqual(field === "ttlMs" ? null : good);
   });
 });
 

@@ -1,6 +1,13 @@
 import { scheduler } from "node:timers/promises";
-import { test, vi } from "vitest";
-import { archiveAgainstModel, rewrittenAgainstModel } from "../cases/archive.ts";
+import { expect, test, vi } from "vitest";
+import type { Filter } from "../../src/log/filter.ts";
+import { eachItem } from "../../src/log/items.ts";
+import type { Position } from "../../src/log/read.ts";
+import { keepAll } from "../../src/log/retention.ts";
+import { readThrough } from "../../src/objects/cold.ts";
+import type { Blobs } from "../../src/platform/blobs.ts";
+import { archiveAgainstModel, Machine, rewrittenAgainstModel } from "../cases/archive.ts";
+import { batch, spec } from "../cases/log.ts";
 import { memoryBlobs } from "./bucket.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -23,4 +30,36 @@ test("a log that is compacted, and of which keys are forgotten, agrees with a li
     () => memoryBlobs(),
     Number(process.env.RUNS ?? 150),
   );
+});
+
+test("a cold read of one record, by offset, time or key, touches one object or a few, however long the log", async () => {
+  const retention = { ...keepAll, archive: true, retentionRecords: 8 };
+  const machine = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, retention });
+  for (let n = 0; n < 1_200; n++) {
+    machine.now = 1_000 + n;
+    machine.log.append([batch([{ key: `k${n}`, kind: 0, data: new Uint8Array(0) }])], machine.now);
+    if (n % 50 === 0) await machine.run();
+  }
+  await machine.run();
+  expect([...machine.log.segments.store.from(0)].filter(({ hot }) => hot === 0).length).toBeGreaterThan(1_000);
+  const one = async (terms: { from: Position; filter?: Filter }) => {
+    machine.bucket.read.clear();
+    const where = { logId: spec.logId, partition: 0, blobs: machine.bucket as unknown as Blobs };
+    const page = await readThrough(where, { ...terms, limit: 1, bytesMax: 1, waitMs: 0 }, async (call) => {
+      const read = machine.log.read(call);
+      return read.ok ? { ok: true, value: { ...read.value, ...machine.log.span, sealed: false, promise: 0 } } : read;
+    });
+    if (!page.ok) throw new Error(JSON.stringify(page));
+    const offsets: number[] = [];
+    for (const piece of page.value.pieces) {
+      const wanted = { from: page.value.from, to: page.value.to, filter: terms.filter };
+      if ("body" in piece) eachItem(piece.body, wanted, ({ offset }) => offsets.push(offset));
+    }
+    return { offsets, objects: machine.bucket.read.size };
+  };
+  expect(await one({ from: { at: "offset", offset: 700 } })).toEqual({ offsets: [700], objects: 1 });
+  expect(await one({ from: { at: "time", time: 1_500 } })).toEqual({ offsets: [500], objects: 1 });
+  const byKey = await one({ from: { at: "offset", offset: 300 }, filter: { key: "k399" } });
+  expect(byKey.offsets).toEqual([399]);
+  expect(byKey.objects).toBeLessThanOrEqual(3);
 });
