@@ -9,7 +9,7 @@ import { type Frame, flags, readHeader, readHeaders } from "./frame.ts";
 import { handOnProducers, IdsBuilder, type Inheritance, Inherited } from "./inheritance.ts";
 import { Producers } from "./producers.ts";
 import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "./record.ts";
-import type { Chunks } from "./segments.ts";
+import type { Segments } from "./segments.ts";
 import { addRun, admit, type Gate, type Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import type { Store } from "./store.ts";
@@ -41,10 +41,11 @@ export class Intake {
   #opened: { base: number; frames: readonly Frame[] } | undefined;
   readonly #inherited: Inherited;
   changed = false;
+  #goneLast = 0;
 
   constructor(
     readonly store: Store,
-    readonly chunks: Chunks,
+    readonly chunks: Segments,
     public spec: Spec,
     /** The first offset from which everything is at hand: records before it cannot be looked at. */
     public head: number,
@@ -182,11 +183,22 @@ export class Intake {
     const hash = eventHash(event);
     const offset = this.#duplicates.find(hash);
     if (offset === undefined) return this.#inherited.find(hash, now);
-    // A trimmed record cannot confirm the match; 64 bits of hash must do.
-    if (offset < this.head) return { offset };
+    if (offset < this.head) return this.#farOriginal(offset, now);
     const found = this.#at(offset);
     if (found === undefined || eventName(found.record) !== event) return undefined;
     return found.timestamp < now - this.spec.deduplicationWindowMs ? undefined : { offset };
+  }
+
+  /** A record that is not at hand cannot confirm the match: 64 bits of hash must do, and the latest that it can be of. */
+  #farOriginal(offset: number, now: number): { offset: number } | undefined {
+    const segment = this.chunks.store.before(offset);
+    const last = segment !== undefined && segment.next > offset ? segment.last : this.#goneLast;
+    return last < now - this.spec.deduplicationWindowMs ? undefined : { offset };
+  }
+
+  /** Records were dropped, none of which is later than this. */
+  gone(last: number): void {
+    this.#goneLast = Math.max(this.#goneLast, last);
   }
 
   #holds(offset: number, choice: Choice): boolean {

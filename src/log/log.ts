@@ -168,10 +168,9 @@ export class Log {
     if (before > head) {
       this.change(now, () => {
         this.#mark({ head: before });
-        // Whole tables cost no rows.
         if (before === tail) this.segments.cut(tail, now);
         for (const segment of this.segments.endedBy(before)) this.drop(segment, now);
-        if (before > this.segments.open.base) this.segments.dropOpenBefore(before);
+        if (this.segments.dropOpenBefore(before)) this.#intake.gone(this.#marks.last);
       });
     }
     return ok(this.facts());
@@ -193,6 +192,7 @@ export class Log {
   /** A segment goes for good; its object is left to be deleted. Within `change`. */
   drop(segment: Segment, now: number): void {
     this.segments.remove(segment);
+    this.#intake.gone(segment.last);
     discard(this.segments, this.#spec, segment, now);
     notice(this.segments, this.#spec, "dropped", segment, now);
   }

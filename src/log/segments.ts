@@ -200,10 +200,12 @@ export class Segments implements Chunks {
     return this.replace([segment], bodies, segment.sealed);
   }
 
-  /** Drops the open segment's chunks that end at or before an offset. */
-  dropOpenBefore(offset: number): void {
+  /** Drops the open segment's chunks that end at or before an offset; false where it has none before it. */
+  dropOpenBefore(offset: number): boolean {
+    if (offset <= this.#open.base) return false;
     this.#open.table.dropBefore(offset);
     this.#open = opened(this.#open.table, this.#open.base);
+    return true;
   }
 
   /** The hot run that an offset, below the tail or at it, lies in: everything in `[from, to)` is hot. */
