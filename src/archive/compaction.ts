@@ -45,6 +45,11 @@ export class Compaction {
     return text === undefined ? { clean: 0 } : JSON.parse(text);
   }
 
+  /** A pass is under way. */
+  get begun(): boolean {
+    return (this.log.spec.retention?.compact ?? false) && this.state.to !== undefined;
+  }
+
   /** What is to be read next: a segment whose keys are to be learnt, or segments to be rewritten. */
   due(now: number): { readonly learn: Segment } | { readonly rewrite: readonly Segment[] } | undefined {
     if (!(this.log.spec.retention ?? keepAll).compact) return undefined;

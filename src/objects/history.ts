@@ -13,6 +13,8 @@ import { upload } from "./upload.ts";
 import { Workshop } from "./workshop.ts";
 
 const retryMs = 30_000;
+/** An alarm may run for 15 minutes: what is left then is for the next one. */
+const runMs = 300_000;
 
 /** Whom the past concerns besides the log and the bucket. */
 export interface Outside {
@@ -30,6 +32,8 @@ export class History {
   #running = false;
   #again = false;
   #seen = -1;
+  /** After a failure nothing is done before this, in ms since 1970. */
+  #notBefore = 0;
 
   constructor(
     readonly log: () => Log | undefined,
@@ -53,8 +57,9 @@ export class History {
   }
 
   arm(): void {
-    const at = this.#of()?.wakeAt(this.now());
-    if (at !== undefined) this.alarms.by(Math.max(at, this.now() + 1));
+    const now = this.now();
+    const times = [this.#of()?.wakeAt(now), this.workshop?.wakeAt(now)].filter((at) => at !== undefined);
+    if (times.length > 0) this.alarms.by(Math.max(Math.min(...times), this.#notBefore, now + 1));
   }
 
   /** Looks whether there is something to do. */
@@ -74,7 +79,8 @@ export class History {
     } catch (error) {
       console.error("history:", (error as Error).message);
       // Whatever it was, it is looked at again.
-      this.alarms.by(this.now() + retryMs);
+      this.#notBefore = this.now() + retryMs;
+      this.alarms.by(this.#notBefore);
     } finally {
       this.#running = false;
       this.arm();
@@ -108,7 +114,8 @@ export class History {
   }
 
   async #work(): Promise<void> {
-    for (let archive = this.#of(); archive !== undefined; archive = this.#of()) {
+    const until = this.now() + runMs;
+    for (let archive = this.#of(); archive !== undefined && this.now() < until; archive = this.#of()) {
       const floor = archive.asksGroups ? await this.outside.floor() : Number.MAX_SAFE_INTEGER;
       archive.step(this.now(), floor);
       const job = archive.due(this.now());

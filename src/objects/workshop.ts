@@ -40,6 +40,12 @@ export class Workshop {
     this.#compaction = new Compaction(log);
   }
 
+  /** When there is something to do; undefined where there is nothing that was begun. */
+  wakeAt(now: number): number | undefined {
+    const begun = this.#compaction.begun || this.erasures.list().some((one) => one.state === "rewriting");
+    return begun ? now : undefined;
+  }
+
   /** Does the next piece. False where there is none. */
   async step(): Promise<boolean> {
     try {
