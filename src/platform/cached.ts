@@ -2,7 +2,6 @@
  * Ranges of archived segments in the cache of the data centre that asks: an object's name is never used again, so that what is
  * cached under it is right for as long as somebody asks for it.
  */
-import { waitUntil } from "cloudflare:workers";
 import type { Blobs } from "./blobs.ts";
 
 /** Also how long what was forgotten may lie in a cache, where nobody can ask for it any more. */
@@ -25,6 +24,8 @@ export function cached(blobs: Blobs): Blobs {
     const bytes = await blobs.get(key, from, length);
     if (bytes === undefined || bytes.length > bytesMax || !works) return bytes;
     const headers = { "cache-control": `max-age=${seconds}` };
+    // When it is needed: the routes are read outside workerd too, for the reference.
+    const { waitUntil } = await import("cloudflare:workers");
     waitUntil(caches.default.put(name, new Response(bytes.slice(), { headers })).catch(() => {}));
     return bytes;
   };
