@@ -75,7 +75,7 @@ export const clientMessage = z.discriminatedUnion("type", [
     from: z
       .union([z.string().max(16_384), offset])
       .default("latest")
-      .describe("As in a read: an offset, `earliest`, `latest`, `-n`, an RFC 3339 time, or a cursor."),
+      .describe("As in a read: an offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor."),
     filter: groupFilter.optional(),
     credits,
   }),
@@ -120,6 +120,16 @@ export const streamMessage = z.discriminatedUnion("type", [
     type: z.literal("verdicts"),
     answers: z.array(z.object({ id: messageId, runs: z.array(z.unknown()) })).describe("Of appends, in their order."),
   }),
+  z
+    .object({
+      type: z.literal("snapshot"),
+      partition: z.number().int(),
+      offset: z.number().int(),
+      bytes: z.number().int(),
+    })
+    .describe(
+      "A new snapshot of a partition that is followed; or that which a subscription from `snapshot` begins with.",
+    ),
   z.object({ type: z.literal("split") }).describe("The stream has grown: connect again, and go on from the cursors."),
   z.object({
     type: z.literal("error"),

@@ -94,7 +94,19 @@ export const limits = {
   subscriptionsMax: 16,
   /** Chunks that one partition keeps in its database, which has 10 GB; appends beyond it are refused. */
   hotBytesMax: 8_589_934_592,
+  /** Snapshots that a stream may keep of a partition. */
   snapshotsMax: 100,
+  /** The most that stores take in one piece. */
+  snapshotBytesMax: 5_368_709_120,
+  /** A part of an upload. A Worker holds one in memory where it is not told the length, and asks the store once for each. */
+  snapshotPartBytes: 8_388_608,
+  snapshotPartsMax: 640,
+  /** Uploads of one partition's snapshots that have begun and are not done. */
+  snapshotUploadsMax: 1_000,
+  /** The name of who makes a snapshot. */
+  snapshotNameBytesMax: 128,
+  snapshotLeaseSecondsMax: 86_400,
+  contentTypeCharsMax: 255,
   retentionAgeMsMin: 1_000,
   retentionMsMax: 3_155_760_000_000,
   /** Subscriptions of one socket as JSON: they lie in its attachment while the object sleeps, which has 16 KiB. */

@@ -80,7 +80,7 @@ export const producerTerms = z.strictObject({
   sequence: whole,
 });
 
-/** Query of a read. `from`: an offset, `earliest`, `latest`, `-n`, an RFC 3339 time, or a cursor. */
+/** Query of a read. `from`: an offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor. */
 export const readQuery = z.strictObject({
   partition: whole.optional(),
   key: text(limits.keyBytesMax).optional(),

@@ -15,12 +15,18 @@ import { bounded, cutTime, keepAll, overdue } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Retention } from "../log/spec.ts";
 import type { SegmentFacts } from "./segment.ts";
+import { Snapshots } from "./snapshots.ts";
 
 /** Work outside the log. */
 export type Job =
   | { readonly do: "upload"; readonly segment: Segment }
-  | { readonly do: "delete"; readonly keys: readonly string[] }
-  | { readonly do: "tell"; readonly stream: string; readonly notices: readonly { n: number; body: string }[] };
+  | { readonly do: "tell"; readonly stream: string; readonly notices: readonly { n: number; body: string }[] }
+  | {
+      readonly do: "delete";
+      readonly keys: readonly string[];
+      /** Uploads in parts among them, which are to be aborted first. */
+      readonly uploads: readonly { readonly key: string; readonly upload: string }[];
+    };
 
 /** What an object turned out to be. */
 export interface Uploaded {
@@ -45,12 +51,15 @@ export class Archive {
   #tellAt = 0;
   /** Something is over the bounds, and may not go yet. */
   #heldUntil: number | undefined;
+  readonly #snapshots: Snapshots;
 
   constructor(
     readonly log: Log,
     /** There is a bucket. */
     readonly bucket: boolean,
-  ) {}
+  ) {
+    this.#snapshots = new Snapshots(log);
+  }
 
   get retention(): Retention {
     return this.log.spec.retention ?? keepAll;
@@ -68,6 +77,7 @@ export class Archive {
   /** Seals, cools and drops what is due. `floor`: every group has finished what is below it. */
   step(now: number, floor: number): void {
     this.#heldUntil = undefined;
+    this.#snapshots.prune(now);
     this.#cut(now, floor);
     this.#expire(now, floor);
     if (this.#archives) this.#cool(now);
@@ -82,7 +92,13 @@ export class Archive {
     const notices = segmentEvents !== null && now >= this.#tellAt ? this.log.segments.store.notices(noticesAtOnce) : [];
     if (segmentEvents !== null && notices.length > 0) return { do: "tell", stream: segmentEvents, notices };
     const keys = this.bucket ? this.log.segments.store.garbage(now, deletesAtOnce).map(({ key }) => key) : [];
-    return keys.length > 0 ? { do: "delete", keys } : undefined;
+    if (keys.length === 0) return undefined;
+    const named = this.#snapshots.expire(keys).filter(({ upload }) => upload !== "");
+    return {
+      do: "delete",
+      keys,
+      uploads: named.map((upload) => ({ key: this.#snapshots.keyOf(upload), upload: upload.upload })),
+    };
   }
 
   /** What is written about a segment in its object. */
@@ -142,6 +158,7 @@ export class Archive {
   deleted(keys: readonly string[], now: number): void {
     this.log.change(now, () => {
       for (const key of keys) this.log.segments.store.dropGarbage(key);
+      this.#snapshots.deleted(keys);
     });
   }
 
@@ -199,6 +216,8 @@ export class Archive {
     let before = 0;
     for (const segment of this.log.segments.store.from(0)) {
       if (segment.size === 0 || segment.last > now - archiveAgeMs) break;
+      // The next snapshot wakes us.
+      if (segment.next > this.#snapshots.covered) break;
       if (segment.next > floor) {
         this.#hold(now + askGroupsMs);
         break;
@@ -235,7 +254,7 @@ export class Archive {
       records -= segment.records;
       bytes -= segment.bytes;
       const over = this.#interest || overdue(this.retention, segment, { bytes, records }, now);
-      if (!over || this.#recent(segment, now)) break;
+      if (!over || this.#recent(segment, now) || segment.next > this.#snapshots.covered) break;
       if (segment.next > floor) {
         this.#hold(now + (this.#interest ? interestMs : askGroupsMs));
         break;

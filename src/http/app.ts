@@ -19,6 +19,7 @@ import { fencePartition, listPartitions, partitionFacts, trimPartition } from ".
 import { eraseRecords, getErasure, lostRecords, repairPartition, verifyPartition } from "./past.ts";
 import { json, problem, thrown } from "./problem.ts";
 import { read } from "./read/read.ts";
+import { needOfSnapshots, snapshotRoutes } from "./snapshots/routes.ts";
 import * as streams from "./streams.ts";
 
 type C = Context<{ Bindings: Env }>;
@@ -102,7 +103,29 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   [`${group}/dead-letters/redrive`]: { POST: (c) => letters.redrive(c.req.raw, c.env, groupOf(c)) },
   [`${group}/dead-letters/discard`]: { POST: (c) => letters.discard(c.req.raw, c.env, groupOf(c)) },
   [`${group}/attempts`]: { GET: (c) => letters.listAttempts(c.env, groupOf(c)) },
+  ...ofSnapshots(),
 };
+
+function ofSnapshots(): Record<string, Record<string, Handler>> {
+  const word = (c: C, name: string) => c.req.param(name) ?? "";
+  const asked = (c: C) => ({
+    request: c.req.raw,
+    env: c.env,
+    names: {
+      namespace: namespaceOf(c),
+      stream: streamOf(c),
+      snapshot: word(c, "snapshot"),
+      upload: word(c, "upload"),
+      part: word(c, "part"),
+    },
+  });
+  return Object.fromEntries(
+    Object.entries(snapshotRoutes).map(([path, methods]) => [
+      path,
+      Object.fromEntries(Object.entries(methods).map(([method, route]) => [method, (c: C) => route(asked(c))])),
+    ]),
+  );
+}
 
 export const app = new Hono<{ Bindings: Env }>();
 
@@ -146,6 +169,8 @@ function admitted(c: C, handler: Handler, need: readonly Right[], who: Result<Pr
 
 /** Any of the rights that a route takes. */
 function needOf(path: string, method: string): readonly Right[] {
+  const snapshots = needOfSnapshots(path, method);
+  if (snapshots !== undefined) return snapshots;
   if (path.endsWith("/streams/:stream/live")) return ["read", "append"];
   if (path.endsWith("/tickets")) return ["read", "append", "consume"];
   if (path.endsWith("/records")) return [method === "GET" ? "read" : "append"];

@@ -11,11 +11,11 @@ const ofPreflight = {
   "access-control-allow-origin": "*",
   "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE",
   "access-control-allow-headers":
-    "authorization, content-type, content-encoding, accept, last-event-id, if-none-match, producer-id, producer-epoch, producer-seq",
+    "authorization, content-type, content-encoding, accept, last-event-id, if-none-match, if-range, range, producer-id, producer-epoch, producer-seq",
   "access-control-max-age": daySeconds,
 };
 const exposed =
-  "millrace-cursor, millrace-head, millrace-next, millrace-tail, millrace-up-to-date, link, etag, retry-after, allow";
+  "millrace-cursor, millrace-head, millrace-next, millrace-tail, millrace-up-to-date, millrace-snapshot, link, etag, content-range, retry-after, allow";
 
 /** The Worker's entry. A request without an origin, which is none of a browser's, pays nothing. */
 export function serve(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> {

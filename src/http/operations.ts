@@ -1,6 +1,7 @@
 /** What the reference says of each route: one entry a method, under the path as the router has it. */
 import { z } from "zod";
 import { appendBody, appendQuery, fenceBody, readQuery, trimBody, verdict } from "../../schemas/record.ts";
+import { snapshotNote } from "../../schemas/snapshot.ts";
 import {
   listQuery,
   namespaceView,
@@ -14,6 +15,7 @@ import { eventStream } from "./live/events.ts";
 import { liveOperations } from "./live/operations.ts";
 import { always, type Operation, ofNamespace, ofPartition, ofStream, withBody } from "./operation.ts";
 import { pastOperations } from "./past-operations.ts";
+import { snapshotOperations } from "./snapshots/operations.ts";
 
 const listed = (name: string, item: z.ZodType) =>
   z.object({ [name]: z.array(item), after: z.string().optional().describe("Pass as `after` for the next page.") });
@@ -34,6 +36,13 @@ const page = z.object({
   cursor: z.string().describe("As `next`, bound to this creation of the stream."),
   upToDate: z.boolean().describe("Nothing newer existed when this was answered."),
   damaged: z.array(damaged).optional(),
+  snapshot: snapshotNote
+    .nullable()
+    .describe(
+      "The newest snapshot of the partition, where the page begins before it, or was to begin with it; null: there is none.",
+    )
+    .optional(),
+  snapshots: z.array(snapshotNote).describe("With from=snapshot over several partitions.").optional(),
 });
 const recordTypes = [
   "application/x-ndjson",
@@ -214,6 +223,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
     },
   },
   ...pastOperations,
+  ...snapshotOperations,
   ...liveOperations,
   ...groupOperations,
 };

@@ -1,13 +1,24 @@
 /** Names of what lies in the bucket. */
 import type { Segment } from "./segment-store.ts";
 
+/** All keys of a partition's segments begin so. */
+export const segmentPrefix = (logId: string, partition: number): string => `logs/${logId}/${partition}/`;
+
 /** The name of a segment's object: in order of offsets, and never used again. */
 export const segmentKey = (logId: string, partition: number, { base, n }: Pick<Segment, "base" | "n">): string =>
-  `logs/${logId}/${partition}/${String(base).padStart(16, "0")}-${n}.seg`;
+  `${segmentPrefix(logId, partition)}${String(base).padStart(16, "0")}-${n}.seg`;
 
-/** The name of its Parquet file. The log's id is in it, because a stream's name may be used again. */
-export const parquetKey = (
-  { logId, partition, names }: { logId: string; partition: number; names: { namespace: string; stream: string } },
-  { base, n }: Pick<Segment, "base" | "n">,
-): string =>
-  `parquet/${names.namespace}/${names.stream}/${logId}/${partition}/${String(base).padStart(16, "0")}-${n}.parquet`;
+/** Whose Parquet files. */
+interface Named {
+  readonly logId: string;
+  readonly partition: number;
+  readonly names: { readonly namespace: string; readonly stream: string };
+}
+
+/** All keys of a partition's Parquet files begin so. The log's id is in it, because a stream's name may be used again. */
+export const parquetPrefix = ({ logId, partition, names }: Named): string =>
+  `parquet/${names.namespace}/${names.stream}/${logId}/${partition}/`;
+
+/** The name of a segment's Parquet file. */
+export const parquetKey = (named: Named, { base, n }: Pick<Segment, "base" | "n">): string =>
+  `${parquetPrefix(named)}${String(base).padStart(16, "0")}-${n}.parquet`;

@@ -5,9 +5,9 @@ import type { Position } from "./read.ts";
 /** A place in one log, or in each partition of a stream. */
 export type From = { readonly position: Position } | { readonly cursor: Cursor };
 
-/** `earliest`, `latest`, an offset, `-n`, an RFC 3339 time, or a cursor; undefined where the text is none of them. */
+/** `earliest`, `latest`, `snapshot`, an offset, `-n`, an RFC 3339 time, or a cursor; undefined where the text is none of them. */
 export function readFrom(text: string): From | undefined {
-  if (text === "earliest" || text === "latest") return { position: { at: text } };
+  if (text === "earliest" || text === "latest" || text === "snapshot") return { position: { at: text } };
   if (/^\d{1,16}$/.test(text)) return { position: { at: "offset", offset: Number(text) } };
   if (/^-[1-9]\d{0,15}$/.test(text)) return { position: { at: "last", count: -Number(text) } };
   const cursor = readCursor(text);

@@ -12,7 +12,8 @@ export type Position =
   | { readonly at: "offset"; readonly offset: number }
   /** Where a backward read goes on: the first record is the one before the offset. */
   | { readonly at: "before"; readonly offset: number }
-  | { readonly at: "earliest" | "latest" }
+  /** `snapshot`: where the newest snapshot ends, or else the earliest. */
+  | { readonly at: "earliest" | "latest" | "snapshot" }
   | { readonly at: "last"; readonly count: number }
   | { readonly at: "time"; readonly time: number };
 
@@ -80,6 +81,7 @@ export function locate(chunks: Chunks, span: Span, from: Position, backward: boo
   const { head, tail } = span;
   switch (from.at) {
     case "earliest":
+    case "snapshot":
       return ok(backward ? Math.min(head + 1, tail) : head);
     case "latest":
       return ok(tail);

@@ -54,6 +54,10 @@ export class Reads {
   /** The place that a position names, as `locate` of read.ts has it. */
   locate(from: Position, backward: boolean): Result<Place> {
     const { head, tail, dense, exact } = this.span();
+    if (from.at === "snapshot") {
+      const offset = this.segments.snapshots.usable(head)?.offset;
+      return this.locate(offset === undefined ? { at: "earliest" } : { at: "offset", offset }, backward);
+    }
     if (from.at === "last" && !exact) return ok(this.#last(from.count));
     if (from.at === "last") return ok({ offset: Math.max(head, tail - from.count) });
     if (from.at !== "time") {

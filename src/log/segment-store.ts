@@ -198,6 +198,11 @@ export class SegmentStore {
     return this.sql.all("SELECT 1 FROM garbage WHERE key = ?", key).length > 0;
   }
 
+  /** When a key is to be deleted; 0 where it is no garbage. */
+  garbageDue(key: string): number {
+    return this.sql.all<{ due: number }>("SELECT due FROM garbage WHERE key = ?", key)[0]?.due ?? 0;
+  }
+
   nextGarbage(): number | undefined {
     return this.sql.all<{ due: number | null }>("SELECT min(due) AS due FROM garbage")[0].due ?? undefined;
   }

@@ -14,6 +14,7 @@ import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { type ChunkHead, type ChunkRow, ChunkTable } from "./chunk-store.ts";
 import { type Segment, SegmentStore } from "./segment-store.ts";
+import { SnapshotStore } from "./snapshot-store.ts";
 import type { Store } from "./store.ts";
 
 /** Where chunks are found: in tables, or in a segment's object. */
@@ -53,6 +54,7 @@ const none = new Uint8Array(0);
 
 export class Segments implements Chunks {
   readonly store: SegmentStore;
+  snapshots!: SnapshotStore;
   #hot: Hot[] = [];
   #open!: Open;
   /** The number that the next segment gets. */
@@ -71,6 +73,7 @@ export class Segments implements Chunks {
 
   /** Reads again what the database holds: when it opens, and after a transaction that failed. */
   reload(): void {
+    this.snapshots = new SnapshotStore(this.sql);
     const text = this.meta.meta("segments");
     const { open, base, next } = text === undefined ? { open: 0, base: 0, next: 1 } : JSON.parse(text);
     const table = new ChunkTable(this.sql, open);
@@ -292,7 +295,6 @@ function opened(table: ChunkTable, base: number): Open {
 }
 
 type Whole = Pick<Segment, "base" | "next" | "first" | "last" | "chunks" | "records" | "bytes">;
-
 function sealed(n: number, whole: Whole, now: number): Segment {
   return { ...whole, n, hot: 1, size: 0, indexBytes: 0, sha: none, prev: none, origin: none, sealed: now };
 }

@@ -1,6 +1,7 @@
 /** What is asked of a partition's records, and answered. */
 import type { Result } from "../../schemas/errors.ts";
 import type { Page, ReadTerms } from "../log/read.ts";
+import type { Snapshot } from "../log/snapshot-store.ts";
 
 /** The caller's idea of the stream is not the partition's: its version, or 0 where the partition does not exist. */
 export interface Moved {
@@ -24,4 +25,6 @@ export interface PageAnswer extends Page {
   readonly sealed: boolean;
   /** No later record of the partition will have a timestamp below this. */
   readonly promise: number;
+  /** The newest snapshot, where the read began before it or asked for it; null where it asked for one and there is none. */
+  readonly snapshot?: Snapshot | null;
 }

@@ -6,8 +6,9 @@ import { Catalog as Core } from "../catalog/catalog.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { objectSql } from "../platform/sql.ts";
 import { lookAfter } from "./endings.ts";
+import { free } from "./freeing.ts";
 import type { CatalogRpc } from "./rpc.ts";
-import { delivery, type Env, partition } from "./stubs.ts";
+import { type Env, partition } from "./stubs.ts";
 import { newId, Telling } from "./telling.ts";
 import { arm, runDue } from "./worker-loop.ts";
 
@@ -66,7 +67,8 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     await this.#work();
     const after = this.#core.stream(name);
     // Deleted meanwhile: what was just created would be found by nobody.
-    if (!after.ok || after.value.logId !== stream.logId) await this.telling.stub(stream, number).destroy(stream.logId);
+    if (!after.ok || after.value.logId !== stream.logId)
+      await this.telling.stub(stream, number).destroy(stream.logId, number);
     return after;
   }
 
@@ -127,12 +129,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   /** Frees what is to be freed. What fails now is tried again by the alarm. */
   async #work(): Promise<void> {
     for (const job of this.#core.lifetimes.due(Date.now())) await lookAfter(this.#core, this.telling, job);
-    await runDue(this.ctx.storage, this.#core, async (job) => {
-      const [logId, groupId] = job.id.split("/");
-      if (groupId === undefined) return partition(this.env, logId, job.partition, undefined).destroy(logId);
-      await delivery(this.env, job.id, job.partition).destroy(groupId);
-      await partition(this.env, logId, job.partition, undefined).unfollow(job.id);
-    });
+    await runDue(this.ctx.storage, this.#core, (job) => free(this.env, job));
     await runDue(this.ctx.storage, this.#core.telling, (job) => this.telling.delivery(job));
   }
 

@@ -181,5 +181,6 @@ function joinPages(first: Page, then: Page, { backward }: ReadTerms): Page {
 }
 
 function join(first: PageAnswer, then: PageAnswer, call: ReadCall): PageAnswer {
-  return { ...then, ...joinPages(first, then, call) };
+  const told = first.snapshot === undefined ? {} : { snapshot: first.snapshot };
+  return { ...then, ...joinPages(first, then, call), ...told };
 }

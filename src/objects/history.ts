@@ -9,12 +9,15 @@ import type { Spec } from "../log/spec.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import type { Alarms } from "./alarms.ts";
 import { placeIn } from "./cold.ts";
+import { emptied, type Remains } from "./emptying.ts";
 import { upload } from "./upload.ts";
 import { Workshop } from "./workshop.ts";
 
 const retryMs = 30_000;
 /** An alarm may run for 15 minutes: what is left then is for the next one. */
 const runMs = 300_000;
+/** How often it is looked whether the work in hand is done. */
+const restMs = 20;
 
 /** Whom the past concerns besides the log and the bucket. */
 export interface Outside {
@@ -87,6 +90,12 @@ export class History {
     }
   }
 
+  /** Deletes what the partition has in the bucket, once nothing is on its way there. False where there may be more. */
+  async emptied(remains: Remains): Promise<boolean> {
+    while (this.#running) await scheduler.wait(restMs);
+    return this.blobs === undefined || emptied(this.blobs, remains);
+  }
+
   /** The offset that a position names, in the database or in the archive. */
   async locate(position: Position): Promise<Result<number>> {
     const log = this.log();
@@ -139,6 +148,7 @@ export class History {
       }
       return;
     }
+    for (const { key, upload } of job.uploads) await this.blobs?.abort(key, upload);
     await this.blobs?.delete(job.keys);
     archive.deleted(job.keys, this.now());
   }

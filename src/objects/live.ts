@@ -11,6 +11,7 @@ import { mustSay, type Portion, portionOf } from "../log/follow.ts";
 import type { Log } from "../log/log.ts";
 import { positionOf, readFrom } from "../log/position.ts";
 import type { Position } from "../log/read.ts";
+import type { Snapshot } from "../log/snapshot-store.ts";
 import { Appends, type LiveHost } from "./appends.ts";
 import { type Client, clientOf, expel, type Hello, type Subscription, say, understand, wrongLog } from "./clients.ts";
 import { type Made, Shown } from "./shown.ts";
@@ -89,6 +90,13 @@ export class Live {
     if (this.clients.size > 0) void this.#run();
   }
 
+  /** Those who follow hear of a new snapshot: it costs them no credits. */
+  snapshot(snapshot: Snapshot): void {
+    const { log } = this.host;
+    if (log === undefined) return;
+    for (const [socket, client] of this.clients) if (client.subs.size > 0) sayNew(socket, log, snapshot);
+  }
+
   closed(socket: WebSocket): void {
     this.clients.delete(socket);
   }
@@ -107,6 +115,8 @@ export class Live {
         this.#thaw.find(socket, client, sub, position);
       });
       if (refusal !== undefined) return refusal;
+      const snapshot = message.from === "snapshot" ? log.segments.snapshots.usable(log.span.head) : undefined;
+      if (snapshot !== undefined) sayNew(socket, log, snapshot);
     } else if (sub === undefined) return undefined;
     else if (type === "unsubscribe") client.subs.delete(id);
     else if (sub.held !== undefined) sub.held = Math.min(limits.creditsMax, sub.held + message.credits);
@@ -231,6 +241,9 @@ export class Live {
     this.closed(socket);
   }
 }
+
+const sayNew = (socket: WebSocket, { spec }: Log, { offset, bytes }: Snapshot) =>
+  say(socket, { type: "snapshot", partition: spec.partition, offset, bytes });
 
 /** `find` is called where only the archive knows the place: until then the subscription's credits are held back. */
 function subscribe(

@@ -5,6 +5,7 @@ import type { Inheritance } from "../log/inheritance.ts";
 import type { Position } from "../log/read.ts";
 import type { Report } from "../log/verify.ts";
 import { type Desk, past } from "./past.ts";
+import { snapshotOrders } from "./snapshot-orders.ts";
 
 type Order = (desk: Desk, ...args: never[]) => Result<unknown> | Promise<Result<unknown>>;
 
@@ -46,6 +47,7 @@ export const orders = {
   handOn: ({ log }: Desk): Result<Inheritance> => ok(log.handOn(Date.now())),
 
   ...past,
+  ...snapshotOrders,
 } satisfies Record<string, Order>;
 
 type Orders = typeof orders;

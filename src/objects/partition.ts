@@ -3,12 +3,14 @@ import type { Inheritance } from "../log/inheritance.ts";
 import { Log } from "../log/log.ts";
 import type { Position } from "../log/read.ts";
 import type { Run, Terms } from "../log/sequence.ts";
+import type { Snapshot } from "../log/snapshot-store.ts";
 import type { Batch, Spec } from "../log/spec.ts";
 import { objectSql } from "../platform/sql.ts";
 import { Alarms } from "./alarms.ts";
 import type { Answer, Moved, PageAnswer, ReadCall } from "./answer.ts";
 import type { Growing } from "./appends.ts";
 import { GroupCommit } from "./commit.ts";
+import { bury, remainsIn } from "./emptying.ts";
 import { Followers } from "./followers.ts";
 import { Hibernating } from "./hibernating.ts";
 import { History } from "./history.ts";
@@ -82,7 +84,8 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     const { log, history } = this;
     if (log === undefined) return this.#moved();
     const obey = orders[name] as (desk: Desk, ...args: unknown[]) => Promise<Result<PartitionOrderValue<N>>>;
-    return obey({ log, history, changed: () => this.#changed() }, ...args);
+    const told = (snapshot: Snapshot) => this.doorman.snapshot(snapshot);
+    return obey({ log, history, changed: () => this.#changed(), told }, ...args);
   }
 
   async follow(id: string, start: Position): Promise<Answer<number>> {
@@ -104,12 +107,16 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     await Promise.all([this.#followers.repeat(), this.history.run()]);
   }
 
-  async destroy(logId: string): Promise<void> {
-    if (this.log !== undefined && this.log.spec.logId !== logId) return;
+  async destroy(logId: string, number: number): Promise<boolean> {
+    if (this.log !== undefined && this.log.spec.logId !== logId) return true;
+    if (this.log !== undefined) bury(this.log);
     this.log = undefined;
     this.#waiters.wake();
     this.doorman.closeAll("the stream was deleted");
-    await this.ctx.storage.deleteAll();
+    const { storage } = this.ctx;
+    if (!(await this.history.emptied(remainsIn(objectSql(storage), logId, number)))) return false;
+    await storage.deleteAll();
+    return true;
   }
 
   #append(asks: readonly Ask[]): Result<readonly Run[]>[] {

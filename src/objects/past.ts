@@ -5,6 +5,7 @@ import type { Erasure } from "../archive/erasure.ts";
 import { lostOf } from "../archive/repair.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
+import type { Snapshot } from "../log/snapshot-store.ts";
 import type { History } from "./history.ts";
 
 /** The partition, as orders have it before them. */
@@ -13,6 +14,8 @@ export interface Desk {
   readonly history: History;
   /** Readers and followers are to look: there is more, or an end. */
   readonly changed: () => void;
+  /** Followers are to hear of a new snapshot. */
+  readonly told: (snapshot: Snapshot) => void;
 }
 
 /** An object that the manifest names, and what it should be. */

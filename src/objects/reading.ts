@@ -22,7 +22,8 @@ export async function readWaiting(
     const left = until - Date.now();
     if (page.value.pieces.length > 0 || !page.value.upToDate || left <= 0 || log.sealed) {
       const { head, tail } = log.span;
-      return ok({ ...page.value, head, tail, sealed: log.sealed, promise });
+      const told = tellOf(log, call, page.value.from);
+      return ok({ ...page.value, head, tail, sealed: log.sealed, promise, ...told });
     }
     if (waiters.size >= limits.waitersMax) {
       return refuse("too-many", `the partition holds ${limits.waitersMax} waiting readers; read without wait`);
@@ -30,4 +31,11 @@ export async function readWaiting(
     terms = { ...terms, from: { at: "offset", offset: page.value.to } };
     await waiters.wait(left);
   }
+}
+
+/** What a reader is told of the newest snapshot: it could begin with that. A group's deliveries have no use for it. */
+function tellOf(log: Log, { from, backward, follower }: ReadCall, start: number): Pick<PageAnswer, "snapshot"> {
+  const snapshot = follower === undefined ? log.segments.snapshots.usable(log.span.head) : undefined;
+  if (from.at === "snapshot") return { snapshot: snapshot ?? null };
+  return snapshot !== undefined && backward !== true && start < snapshot.offset ? { snapshot } : {};
 }

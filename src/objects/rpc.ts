@@ -35,8 +35,11 @@ export interface PartitionRpc {
   /** Notes a delivery that is to be told of appends; answers where it begins, the same however often it is asked. */
   follow(id: string, start: Position): Promise<Answer<number>>;
   unfollow(id: string): Promise<void>;
-  /** Frees all storage. */
-  destroy(logId: string): Promise<void>;
+  /**
+   * Frees all storage, objects in the bucket first. False where there is more of them than one call deletes: call again.
+   * Fails where the bucket does.
+   */
+  destroy(logId: string, number: number): Promise<boolean>;
 }
 
 /** Records under lease, flat: a call between objects pays for every object in its answer. */

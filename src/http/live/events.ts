@@ -13,6 +13,7 @@ import { recordsHeaderBytes } from "../../log/message.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { problem } from "../problem.ts";
 import { Fan, type Part, type Sink } from "./fan.ts";
+import type { NewSnapshot } from "./news.ts";
 
 export const eventStream = "text/event-stream";
 
@@ -100,6 +101,10 @@ class Events implements Sink {
 
   lost(_id: number, lost: Parameters<Sink["lost"]>[1]): void {
     this.#write(`event: lost\ndata: ${JSON.stringify({ lost })}\n\n`);
+  }
+
+  snapshot({ type: _, ...snapshot }: NewSnapshot): void {
+    this.#write(`event: snapshot\ndata: ${JSON.stringify(snapshot)}\n\n`);
   }
 
   end(_id: number, cursor: string): void {

@@ -5,16 +5,14 @@
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
 import type { StreamMessage, Subscribe } from "../../../schemas/frames.ts";
 import type { PartitionRange } from "../../../schemas/stream.ts";
-import { lineage } from "../../catalog/map.ts";
-import { encodeText } from "../../lib/bytes.ts";
-import { murmur3 } from "../../lib/hash.ts";
 import { readCursor } from "../../log/cursor.ts";
 import { readRecordsHeader } from "../../log/message.ts";
 import { type From, positionOf, readFrom } from "../../log/position.ts";
 import { wrongLog } from "../../objects/clients.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { askAny, lookup, type Route } from "../lookup.ts";
-import { type Leg, Spread } from "./spread.ts";
+import { beginnings, type NewSnapshot } from "./news.ts";
+import { inScope, type Leg, Spread } from "./spread.ts";
 import { attemptsMax, pauseMs, tell, type Upstream, Upstreams } from "./upstream.ts";
 
 /** Records of a subscription, as the partition has sent them: a binary message. */
@@ -35,6 +33,8 @@ export interface Sink {
   records(id: number, part: Part): void;
   heartbeat(id: number, cursor: string, upToDate: boolean): void;
   lost(id: number, lost: Lost): void;
+  /** Of a partition, not of a subscription: there may be several on it. */
+  snapshot(snapshot: NewSnapshot): void;
   /** The partition that was asked for was split, and is read. */
   end(id: number, cursor: string): void;
   /** The subscription is over. */
@@ -127,6 +127,10 @@ export class Fan {
       // Nothing will come after its end.
       leg.ended = range.sealed && partition === undefined && "position" in from && from.position.at === "latest";
     }
+    if ("position" in from && from.position.at === "snapshot") {
+      const news = await beginnings(this.env, route.value, [...spread.legs.keys()]);
+      for (const one of news) this.sink.snapshot(one);
+    }
     return ok({ spread, map });
   }
 
@@ -187,6 +191,7 @@ export class Fan {
       return;
     }
     const message = JSON.parse(String(data)) as StreamMessage;
+    if (message.type === "snapshot") this.sink.snapshot(message);
     const found = "id" in message && message.id !== undefined ? upstream.legs.get(message.id) : undefined;
     if (found !== undefined) this.#hear(found.spread, found.leg, message);
   }
@@ -285,12 +290,3 @@ export class Fan {
 }
 
 const gone: Refusal = { code: "stream-not-found", detail: "the stream was deleted" };
-
-/** The partitions that a subscription takes. */
-function inScope(
-  { only, filter }: Pick<Spread, "only" | "filter">,
-  map: readonly PartitionRange[],
-): readonly PartitionRange[] {
-  if (only !== undefined) return map.filter(({ partition }) => partition === only);
-  return filter?.key === undefined ? map : lineage(map, murmur3(encodeText(filter.key)));
-}

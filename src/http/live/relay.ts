@@ -15,6 +15,7 @@ import type { Env } from "../../objects/stubs.ts";
 import type { Route } from "../lookup.ts";
 import { Appending } from "./appending.ts";
 import { Fan, type Part, type Sink } from "./fan.ts";
+import type { NewSnapshot } from "./news.ts";
 
 /** Where a client is told that what it followed is gone, and where it is to connect again. */
 const [deleted, again] = [4001, 4002];
@@ -111,6 +112,10 @@ export class Relay implements Sink {
 
   lost(id: number, lost: Parameters<Sink["lost"]>[1]): void {
     if (!this.#closed) say(this.socket, { type: "lost", id, lost });
+  }
+
+  snapshot(snapshot: NewSnapshot): void {
+    if (!this.#closed) say(this.socket, snapshot);
   }
 
   end(id: number, cursor: string): void {

@@ -4,6 +4,10 @@
  */
 import type { GroupFilter } from "../../../schemas/group.ts";
 import { limits } from "../../../schemas/limits.ts";
+import type { PartitionRange } from "../../../schemas/stream.ts";
+import { lineage } from "../../catalog/map.ts";
+import { encodeText } from "../../lib/bytes.ts";
+import { murmur3 } from "../../lib/hash.ts";
 import { writeCursor } from "../../log/cursor.ts";
 
 export interface Leg {
@@ -105,4 +109,13 @@ export class Spread {
     const share = Math.max(1, Math.floor(this.credits / Math.max(1, active)));
     return leg.lent > share / 2 ? 0 : share - leg.lent;
   }
+}
+
+/** The partitions that a subscription takes. */
+export function inScope(
+  { only, filter }: Pick<Spread, "only" | "filter">,
+  map: readonly PartitionRange[],
+): readonly PartitionRange[] {
+  if (only !== undefined) return map.filter(({ partition }) => partition === only);
+  return filter?.key === undefined ? map : lineage(map, murmur3(encodeText(filter.key)));
 }

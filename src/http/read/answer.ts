@@ -1,5 +1,6 @@
 /** A read's answer as JSON or NDJSON: a page that is made before it is sent, or a stream that is made while it is. */
 
+import type { SnapshotNote } from "../../../schemas/snapshot.ts";
 import { media } from "../../intake/intake.ts";
 import { encodeText } from "../../lib/bytes.ts";
 import { murmur3 } from "../../lib/hash.ts";
@@ -8,6 +9,7 @@ import { JsonWriter } from "../../log/json.ts";
 import { problem } from "../problem.ts";
 import type { Merge } from "./merge.ts";
 import type { Reading } from "./reading.ts";
+import { snapshotHeader, snapshotsOf } from "./snapshots.ts";
 import type { Damaged, Entry, Source } from "./source.ts";
 
 /** Header lines above this are left out: common clients accept 16 KiB of them in all. */
@@ -29,6 +31,8 @@ interface Ends {
   readonly cursor: string;
   readonly back: string;
   readonly upToDate: boolean;
+  readonly snapshot?: SnapshotNote | null;
+  readonly snapshots?: readonly SnapshotNote[];
 }
 
 export async function pageAnswer(reading: Reading, merge: Merge, request: Request): Promise<Response> {
@@ -106,7 +110,11 @@ export function streamAnswer(reading: Reading, merge: Merge): Response {
     },
     { highWaterMark: 0 },
   );
-  const headers = { "cache-control": "no-store", "content-type": lines ? media.ndjson : media.json };
+  const headers = {
+    "cache-control": "no-store",
+    "content-type": lines ? media.ndjson : media.json,
+    ...snapshotHeader(snapshotsOf(reading)),
+  };
   return new Response(body, { headers });
 }
 
@@ -116,7 +124,11 @@ function showLine(writer: JsonWriter, entry: Entry, partition: number): void {
   writer.text("\n");
 }
 
-function endsOf({ sources, backward, route }: Reading, upToDate: boolean): Ends {
+function endsOf(reading: Reading, upToDate: boolean): Ends {
+  return { ...placesOf(reading, upToDate), ...snapshotsOf(reading) };
+}
+
+function placesOf({ sources, backward, route }: Reading, upToDate: boolean): Ends {
   const { logId } = route.stream;
   const at = (place: (source: Source) => number) =>
     writeCursor({ logId, offsets: new Map(sources.map((source) => [source.partition, place(source)])) });
@@ -160,6 +172,7 @@ function headersOf({ url, backward }: Reading, ends: Ends): Record<string, strin
     ...(ends.tail === undefined ? {} : { "millrace-tail": String(ends.tail), "millrace-head": String(ends.head) }),
     ...(ends.next === null || String(ends.next).length > headerCharsMax ? {} : { "millrace-next": String(ends.next) }),
     ...(ends.cursor.length > headerCharsMax ? {} : { "millrace-cursor": ends.cursor }),
+    ...snapshotHeader(ends),
     ...(links === "" || links.length > headerCharsMax ? {} : { link: links }),
   };
 }

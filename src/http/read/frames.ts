@@ -9,6 +9,7 @@ import { decodeFrame, FrameWriter } from "../../log/record.ts";
 import type { PageAnswer } from "../../objects/answer.ts";
 import { problem } from "../problem.ts";
 import type { Reading } from "./reading.ts";
+import { snapshotHeader, snapshotsOf } from "./snapshots.ts";
 
 const streamedPageBytes = 4_194_304;
 
@@ -32,6 +33,7 @@ export async function framesAnswer(reading: Reading): Promise<Response> {
     "millrace-tail": String(tail),
     "millrace-next": String(toTail ? tail : to),
     "millrace-up-to-date": String(toTail || upToDate),
+    ...snapshotHeader(snapshotsOf(reading, [first.value.snapshot])),
   };
   if (!toTail) return new Response(concat(bodies(first.value, filter)), { headers });
   let page: PageAnswer | undefined = first.value;

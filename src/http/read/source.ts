@@ -5,6 +5,7 @@ import type { Filter } from "../../log/filter.ts";
 import { eachItem } from "../../log/items.ts";
 import type { Item } from "../../log/json.ts";
 import type { Position } from "../../log/read.ts";
+import type { Snapshot } from "../../log/snapshot-store.ts";
 import type { PageAnswer, ReadCall } from "../../objects/answer.ts";
 
 export interface Damaged {
@@ -35,6 +36,8 @@ export class Source {
   ended = false;
   /** No later record will be stamped below this. */
   promise = 0;
+  /** The newest snapshot, as the first page said of it. */
+  snapshot: Snapshot | null | undefined;
   entries: Entry[] = [];
   at = 0;
   #end = 0;
@@ -76,6 +79,7 @@ export class Source {
     const { from, to, head, tail, upToDate } = page.value;
     if (!this.#fetched) {
       this.start = backward ? to : from;
+      this.snapshot = page.value.snapshot;
       if (this.terms.toTail && !backward) this.#stop = tail;
     }
     this.#fetched = true;

@@ -48,7 +48,7 @@ export function fromOf(text: string): Result<From> {
   if (from !== undefined) return ok(from);
   return refuse(
     "invalid",
-    `query: from: '${text.slice(0, 64)}' is no offset, earliest, latest, -n, RFC 3339 time or cursor`,
+    `query: from: '${text.slice(0, 64)}' is no offset, earliest, latest, snapshot, -n, RFC 3339 time or cursor`,
     {
       path: "from",
     },

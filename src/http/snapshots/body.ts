@@ -1,0 +1,132 @@
+/** A body on its way into the bucket: as it comes where its length is known, and else in parts, one in memory at a time. */
+import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import { limits } from "../../../schemas/limits.ts";
+import type { Placed } from "../../objects/snapshot-orders.ts";
+import type { Blobs } from "../../platform/blobs.ts";
+
+const tooLarge = (limit: number) =>
+  refuse("body-too-large", `the body has more than the ${limit} bytes that it may have`, { limit });
+
+/** The length that a request announces; undefined where it does not. Refused where it is too much. */
+export function lengthOf({ headers }: Request, limit: number): Result<number | undefined> {
+  const encoding = headers.get("content-encoding")?.toLowerCase() ?? "identity";
+  if (encoding !== "identity") {
+    return refuse(
+      "unsupported-media-type",
+      `content-encoding '${encoding}': bodies are kept as they come; send it without`,
+    );
+  }
+  const text = headers.get("content-length");
+  if (text === null) return ok(undefined);
+  return Number(text) > limit ? tooLarge(limit) : ok(Number(text));
+}
+
+/** Where a body goes. */
+export interface Shelf {
+  readonly blobs: Blobs;
+  /** Notes what the bucket calls an upload in parts. */
+  named(name: string): Promise<Result<unknown>>;
+}
+
+/** Writes a body as an object, and answers how long it is. */
+export async function store(
+  { body }: Request,
+  length: number | undefined,
+  key: string,
+  shelf: Shelf,
+): Promise<Result<number>> {
+  try {
+    if (length === undefined) return await storePieces(body, key, shelf);
+    await shelf.blobs.put(key, body ?? streamOf(new Uint8Array(0)), length);
+    return ok(length);
+  } catch (error) {
+    return refuse("unavailable", `the snapshot could not be stored: ${(error as Error).message}`);
+  }
+}
+
+async function storePieces(
+  body: ReadableStream<Uint8Array> | null,
+  key: string,
+  { blobs, named }: Shelf,
+): Promise<Result<number>> {
+  const parts: { number: number; etag: string }[] = [];
+  let upload: string | undefined;
+  let bytes = 0;
+  for await (const { piece, last } of pieces(body, limits.snapshotPartBytes)) {
+    bytes += piece.length;
+    if (bytes > limits.snapshotBytesMax) return tooLarge(limits.snapshotBytesMax);
+    if (last && upload === undefined) {
+      await blobs.put(key, streamOf(piece), piece.length);
+      return ok(bytes);
+    }
+    if (upload === undefined) {
+      upload = await blobs.begin(key);
+      const noted = await named(upload);
+      if (!noted.ok) return noted;
+    }
+    const number = parts.length + 1;
+    const name = upload;
+    const etag = await blobs.part(key, name, number, streamOf(piece), piece.length);
+    parts.push({ number, etag });
+  }
+  await blobs.complete(key, upload as string, parts);
+  return ok(bytes);
+}
+
+/** Writes a part of an upload. The answer names it, and says how long it is. */
+export async function storePart(
+  { body }: Request,
+  length: number | undefined,
+  blobs: Blobs,
+  { key, upload }: Placed,
+  number: number,
+): Promise<Result<string>> {
+  try {
+    if (length !== undefined) {
+      const etag = await blobs.part(key, upload, number, body ?? streamOf(new Uint8Array(0)), length);
+      return ok(`${length}.${etag}`);
+    }
+    for await (const { piece, last } of pieces(body, limits.snapshotPartBytes)) {
+      if (!last) break;
+      return ok(`${piece.length}.${await blobs.part(key, upload, number, streamOf(piece), piece.length)}`);
+    }
+    return tooLarge(limits.snapshotPartBytes);
+  } catch (error) {
+    return refuse("unavailable", `the part could not be stored: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * A body in pieces of so many bytes, the last with fewer or, where the body is empty, with none. All of them lie in the
+ * same memory: each is gone when the next is asked for.
+ */
+async function* pieces(
+  body: ReadableStream<Uint8Array> | null,
+  size: number,
+): AsyncGenerator<{ readonly piece: Uint8Array; readonly last: boolean }, void, undefined> {
+  const piece = new Uint8Array(size);
+  let filled = 0;
+  for await (const chunk of body ?? streamOf(new Uint8Array(0))) {
+    for (let at = 0; at < chunk.length; ) {
+      // A piece that is full goes when it is known that there is more.
+      if (filled === size) {
+        yield { piece, last: false };
+        filled = 0;
+      }
+      const taken = Math.min(size - filled, chunk.length - at);
+      piece.set(chunk.subarray(at, at + taken), filled);
+      filled += taken;
+      at += taken;
+    }
+  }
+  yield { piece: piece.subarray(0, filled), last: true };
+}
+
+function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      if (bytes.length > 0) controller.enqueue(bytes);
+      controller.close();
+    },
+  });
+}
