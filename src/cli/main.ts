@@ -11,6 +11,7 @@ import { groupCommands } from "./group-commands.ts";
 import { importCommand } from "./import/command.ts";
 import { exits, explain, print, Usage } from "./output.ts";
 import * as records from "./records.ts";
+import { snapshotCommands } from "./snapshot-commands.ts";
 import { streamCommands } from "./stream-commands.ts";
 
 const scope = {
@@ -82,6 +83,7 @@ const commands = yargs(hideBin(process.argv))
         .options(scope),
     (args) => records.tail(connect(args), args),
   )
+  .command("snapshot", "Store, fetch and list snapshots of what a consumer has made of a stream", snapshotCommands)
   .command("groups", "Make, watch and tend consumer groups", groupCommands)
   .command(
     "forward <stream> [files..]",

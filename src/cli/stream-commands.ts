@@ -17,6 +17,8 @@ const streamFields = [
   "retentionBytes",
   "retentionRecords",
   "keepForGroups",
+  "keepForSnapshot",
+  "snapshotsKept",
   "archive",
   "archiveAgeMs",
   "compact",
@@ -50,6 +52,8 @@ export const streamCommands = (yargs: Yargs) =>
           .option("retention-bytes", { type: "number", describe: "Bytes that each partition keeps." })
           .option("retention-records", { type: "number", describe: "Records that each partition keeps." })
           .option("keep-for-groups", { type: "boolean", describe: "Retention waits for every group." })
+          .option("keep-for-snapshot", { type: "boolean", describe: "Retention waits for snapshots." })
+          .option("snapshots-kept", { type: "number", describe: "Snapshots that each partition keeps." })
           .option("archive", { type: "boolean", describe: "Archive what retention drops; it stays readable." })
           .option("archive-age-ms", { type: "number", describe: "Delete archived records that are older." })
           .option("compact", { type: "boolean", describe: "Keep only the latest record of each key." })

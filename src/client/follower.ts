@@ -27,6 +27,8 @@ export interface FollowOptions {
   window?: number;
   /** Told of records that were trimmed before they were read. By default they are passed over. */
   onLost?: (lost: readonly Lost[]) => void;
+  /** Told of new snapshots, while it follows by socket. */
+  onSnapshot?: (snapshot: { partition: number; offset: number; bytes: number }) => void;
   /** `http` asks by long-poll. Default: a socket where there is one. */
   transport?: "socket" | "http";
 }
@@ -154,7 +156,10 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       yield { records: [], cursor: message.cursor, upToDate: message.upToDate };
     } else if (message.type === "end") this.#next = message.cursor;
     else if (message.type === "lost") this.options.onLost?.(message.lost);
-    else if (message.type === "error") {
+    else if (message.type === "snapshot") {
+      const { type: _, ...snapshot } = message;
+      this.options.onSnapshot?.(snapshot);
+    } else if (message.type === "error") {
       const { code, detail, type: _, id: __, ...facts } = message;
       throw known(code, detail, facts);
     }

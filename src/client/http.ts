@@ -87,7 +87,7 @@ export class Http {
   /** One attempt. */
   async once(method: string, path: string, { query, body, headers, signal }: Call): Promise<Response> {
     const { fetch = globalThis.fetch } = this.options;
-    const bytes = body instanceof Uint8Array;
+    const bytes = body instanceof Uint8Array || body instanceof Blob;
     const [name, secret] = await this.credentials();
     let response: Response;
     try {

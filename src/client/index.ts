@@ -18,10 +18,12 @@ export {
   type RepairOptions,
   type Verification,
 } from "./partition.ts";
+export type { SnapshotBody } from "./parts.ts";
 export { Producer, type ProducerOptions, type Settled } from "./producer.ts";
 export { Reader, type ReadOptions } from "./reader.ts";
 export type { RetryOptions } from "./retry.ts";
-export { type AppendOptions, Stream } from "./stream.ts";
+export { type FetchedSnapshot, type OfPartition, type PutSnapshotOptions, Snapshots } from "./snapshots.ts";
+export { type AppendOptions, type Restored, Stream } from "./stream.ts";
 export type * from "./types.ts";
 export { verifyWebhook, type WebhookOptions } from "./webhook.ts";
 

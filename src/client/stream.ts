@@ -5,6 +5,7 @@ import type { Http } from "./http.ts";
 import { Partition } from "./partition.ts";
 import { Producer, type ProducerOptions } from "./producer.ts";
 import { Reader, type ReadOptions } from "./reader.ts";
+import { type FetchedSnapshot, type OfPartition, Snapshots } from "./snapshots.ts";
 import type { Erasure, GroupInfo, NewRecord, Placed, Right, StreamConfig, StreamInfo, Verdict } from "./types.ts";
 
 /** What an append asks for besides its records. */
@@ -20,15 +21,27 @@ export interface AppendOptions {
   signal?: AbortSignal;
 }
 
+/** Where a consumer of a partition begins that knows nothing yet. */
+export interface Restored<Data> {
+  /** The state to begin with; none: begin with an empty one. */
+  readonly snapshot: FetchedSnapshot | undefined;
+  /** The records after it, up to the tail as it is then. */
+  readonly records: Reader<Data>;
+  /** Where they begin: for `follow`, if you do not read them first. */
+  readonly from: number | "earliest";
+}
+
 /** A stream: an ordered, durable log of records. */
 export class Stream<Data = unknown> {
   readonly path: string;
+  readonly snapshots: Snapshots;
 
   constructor(
     readonly http: Http,
     readonly name: string,
   ) {
     this.path = `/streams/${encodeURIComponent(name)}`;
+    this.snapshots = new Snapshots(http, this.path);
   }
 
   /**
@@ -83,6 +96,24 @@ export class Stream<Data = unknown> {
    */
   follow(options: FollowOptions = {}): Follower<Data> {
     return new Follower(this.http, this.path, options);
+  }
+
+  /**
+   * The newest snapshot of a partition, and the records after it: together as good as all records.
+   *
+   * @example
+   * const { snapshot, records } = await millrace.stream("orders").restore({ partition: 0 });
+   * const state = snapshot === undefined ? { count: 0 } : await new Response(snapshot.body).json();
+   * for await (const _ of records) state.count++;
+   * await millrace.stream("orders").follow({ partition: 0, from: records.cursor ?? "earliest" });
+   */
+  async restore(options: OfPartition = {}): Promise<Restored<Data>> {
+    const snapshot = await this.snapshots.get("latest", options).catch((error) => {
+      if (error instanceof MillraceError && error.code === "snapshot-not-found") return undefined;
+      throw error;
+    });
+    const from = snapshot?.offset ?? "earliest";
+    return { snapshot, records: this.read({ ...options, from }), from };
   }
 
   /**

@@ -59,7 +59,7 @@ export interface Filter {
   match?: "any" | "all";
 }
 
-/** An offset, `earliest`, `latest`, `-n`, an RFC 3339 time, or a cursor. */
+/** An offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor. */
 export type From = number | string;
 
 /** A request to forget, and what has become of it. */
@@ -179,6 +179,27 @@ export interface Delivery<Data = unknown> extends StoredRecord<Data> {
   readonly attempt: number;
   /** The same at every attempt: for deduplication. */
   readonly deliveryId: string;
+}
+
+/** A snapshot of a partition: a state in which everything below the offset is applied. */
+export interface SnapshotInfo {
+  readonly partition: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly contentType: string;
+  readonly name?: string | undefined;
+  readonly createdAt: string;
+  /** Another snapshot that is stored at the offset has another. */
+  readonly version: string;
+  /** Its path, which stays what it is. */
+  readonly href: string;
+}
+
+export interface SnapshotLease {
+  readonly partition: number;
+  readonly lease: string;
+  readonly offset: number;
+  readonly expiresAt: string;
 }
 
 export type Right = "read" | "append" | "consume";

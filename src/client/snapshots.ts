@@ -1,0 +1,182 @@
+import { MillraceError } from "./error.ts";
+import type { Http } from "./http.ts";
+import { Parts, type SnapshotBody } from "./parts.ts";
+import type { SnapshotInfo, SnapshotLease } from "./types.ts";
+
+/** Whose snapshots. */
+export interface OfPartition {
+  /** May be left out where the stream has one. */
+  partition?: number;
+  signal?: AbortSignal;
+}
+
+export interface PutSnapshotOptions extends OfPartition {
+  /** Default `application/octet-stream`. */
+  contentType?: string;
+  /** Who makes it. */
+  name?: string;
+  /** The lease that it is made under: refused when another has taken it since. */
+  lease?: string;
+}
+
+/** A snapshot that is being fetched. */
+export interface FetchedSnapshot extends SnapshotInfo {
+  readonly body: ReadableStream<Uint8Array>;
+}
+
+/** Parts on their way at a time: as many are in memory. */
+const partsAtOnce = 4;
+
+/** A stream's snapshots: states of its consumers, each at an offset of a partition. */
+export class Snapshots {
+  readonly path: string;
+
+  constructor(
+    readonly http: Http,
+    stream: string,
+  ) {
+    this.path = `${stream}/snapshots`;
+  }
+
+  /**
+   * Stores a state in which everything below the offset is applied. What is large goes in parts, of which four are in
+   * memory at a time; each is tried again by itself.
+   *
+   * @example
+   * const state = new Blob([JSON.stringify({ total: 42 })]);
+   * await millrace.stream("orders").snapshots.put(1_000, state, { contentType: "application/json" });
+   */
+  async put(offset: number, body: SnapshotBody, options: PutSnapshotOptions = {}): Promise<SnapshotInfo> {
+    const { partition, signal, contentType = "application/octet-stream", ...terms } = options;
+    const path = `${this.path}/${offset}`;
+    const parts = new Parts(body);
+    try {
+      const first = await parts.take();
+      const rest = { ...(signal && { signal }) };
+      if (parts.ended) {
+        const headers = { "content-type": contentType };
+        return await this.http.json("PUT", path, { body: first, query: { partition, ...terms }, headers, ...rest });
+      }
+      const query = { partition };
+      const begin = { body: { contentType, ...terms }, query, safe: true, ...rest };
+      const { upload, partBytes } = await this.http.json<Upload>("POST", `${path}/uploads`, begin);
+      const target = `${path}/uploads/${upload}`;
+      try {
+        const etags = await this.#send(target, parts, first, partBytes, { query, ...rest });
+        const named = etags.map((etag, index) => ({ number: index + 1, etag }));
+        return await this.http.json("POST", `${target}/complete`, {
+          body: { parts: named },
+          query,
+          safe: true,
+          ...rest,
+        });
+      } catch (error) {
+        // Whatever that comes to: an upload that nobody goes on with is given up in time.
+        await this.http.once("DELETE", target, { query }).catch(() => {});
+        throw error;
+      }
+    } finally {
+      parts.cancel();
+    }
+  }
+
+  async #send(
+    target: string,
+    parts: Parts,
+    first: Uint8Array | Blob,
+    partBytes: number,
+    call: { query: { partition: number | undefined }; signal?: AbortSignal },
+  ): Promise<string[]> {
+    const etags: string[] = [];
+    parts.again(first, partBytes);
+    let taking: Promise<unknown> = Promise.resolve();
+    let failed = false;
+    const work = async () => {
+      while (!failed && !parts.ended) {
+        // One takes at a time: the parts have an order.
+        const turn = taking.then(async () =>
+          failed || parts.ended ? undefined : ([parts.taken, await parts.take()] as const),
+        );
+        taking = turn.catch(() => {});
+        const taken = await turn;
+        if (taken === undefined) return;
+        const [index, body] = taken;
+        const { etag } = await this.http.json<{ etag: string }>("PUT", `${target}/${index + 1}`, { ...call, body });
+        etags[index] = etag;
+      }
+    };
+    const guarded = () =>
+      work().catch((error) => {
+        failed = true;
+        throw error;
+      });
+    const done = await Promise.allSettled(Array.from({ length: partsAtOnce }, guarded));
+    for (const one of done) if (one.status === "rejected") throw one.reason;
+    return etags;
+  }
+
+  /**
+   * One by its offset, or the newest that can be begun with, below `before` where that is given. Throws
+   * `snapshot-not-found` where there is none.
+   *
+   * @example
+   * const { offset, body } = await millrace.stream("orders").snapshots.get("latest");
+   * console.log(offset, await new Response(body).json());
+   */
+  async get(
+    offset: number | "latest",
+    { signal, ...query }: OfPartition & { before?: number } = {},
+  ): Promise<FetchedSnapshot> {
+    const call = { query, ...(signal && { signal }) };
+    const { headers, body } = await this.http.send("GET", `${this.path}/${offset}`, call);
+    const info = JSON.parse(headers.get("millrace-snapshot") as string) as SnapshotInfo;
+    return { ...info, body: body ?? new Blob([]).stream() };
+  }
+
+  /**
+   * Those that there are, newest first in each partition.
+   *
+   * @example
+   * for (const { partition, offset, bytes } of await millrace.stream("orders").snapshots.list()) {
+   *   console.log(partition, offset, bytes);
+   * }
+   */
+  async list({ signal, ...query }: OfPartition = {}): Promise<SnapshotInfo[]> {
+    const call = { query, ...(signal && { signal }) };
+    return (await this.http.json<{ snapshots: SnapshotInfo[] }>("GET", this.path, call)).snapshots;
+  }
+
+  /**
+   * Deletes one. That it is not there is no error.
+   *
+   * @example
+   * await millrace.stream("orders").snapshots.delete(1_000);
+   */
+  async delete(offset: number, { signal, ...query }: OfPartition = {}): Promise<void> {
+    const call = { query, ...(signal && { signal }) };
+    await this.http.send("DELETE", `${this.path}/${offset}`, call).catch((error) => {
+      if (!(error instanceof MillraceError) || error.code !== "snapshot-not-found") throw error;
+    });
+  }
+
+  /**
+   * Takes the lease of the next snapshot, or renews it, so that no two make the same. Throws `leased` where another has it:
+   * `facts.holder` and `facts.expiresAt` say who, and until when. No seconds give it up.
+   *
+   * @example
+   * const { snapshots } = millrace.stream("orders");
+   * const { lease, offset } = await snapshots.lease({ holder: "worker-1", seconds: 60 });
+   * await snapshots.put(offset, "the state at that offset", { lease });
+   */
+  lease({
+    signal,
+    ...body
+  }: OfPartition & { holder: string; seconds: number; offset?: number }): Promise<SnapshotLease> {
+    return this.http.json("POST", `${this.path}/lease`, { body, safe: true, ...(signal && { signal }) });
+  }
+}
+
+interface Upload {
+  readonly upload: string;
+  readonly partBytes: number;
+}
