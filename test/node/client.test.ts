@@ -10,6 +10,7 @@ import type { z } from "zod";
 import type { erasure, LostRange, RepairInput } from "../../schemas/erasure.ts";
 import type { delivery, GroupFilter, groupConfig } from "../../schemas/group.ts";
 import type { RecordInput, Verdict as VerdictView } from "../../schemas/record.ts";
+import type { leaseView, SnapshotView } from "../../schemas/snapshot.ts";
 import type { partitionFacts, StreamView, streamConfig } from "../../schemas/stream.ts";
 import type { ticketBody } from "../../schemas/ticket.ts";
 import * as client from "../../src/client/index.ts";
@@ -87,7 +88,7 @@ test("has an example for every public function", () => {
   const text = readdirSync(folder)
     .map((file) => readFileSync(join(folder, file), "utf8"))
     .join("\n");
-  const classes = [client.Millrace, client.Stream, client.Group, client.Partition, client.Producer];
+  const classes = [client.Millrace, client.Stream, client.Group, client.Partition, client.Producer, client.Snapshots];
   const methods = classes.flatMap(({ prototype }) => Object.getOwnPropertyNames(prototype));
   const names = [...methods.filter((name) => name !== "constructor"), "verifyWebhook"];
   const missing = names.filter((name) => {
@@ -112,6 +113,8 @@ test("has the schemas' types", () => {
   expectTypeOf<Mutable<client.LostRange>>().toEqualTypeOf<LostRange>();
   expectTypeOf<client.RepairOptions>().toEqualTypeOf<RepairInput>();
   expectTypeOf<z.infer<typeof erasure>>().toExtend<client.Erasure>();
+  expectTypeOf<Mutable<client.SnapshotInfo>>().toEqualTypeOf<SnapshotView>();
+  expectTypeOf<Mutable<client.SnapshotLease>>().toEqualTypeOf<z.infer<typeof leaseView>>();
   expectTypeOf<client.Right>().toEqualTypeOf<NonNullable<z.input<typeof ticketBody>["rights"]>[number]>();
   expectTypeOf<Pick<client.Delivery, "receipt" | "attempt" | "deliveryId">>().toExtend<
     Pick<z.infer<typeof delivery>, "receipt" | "attempt" | "deliveryId">
