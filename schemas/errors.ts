@@ -19,6 +19,7 @@ const entry = (status: number, title: string, retryable = false, clean = true): 
 export const errors = {
   "bad-json": entry(400, "The body is not valid JSON"),
   "bad-frame": entry(400, "The body is not a valid sequence of frames"),
+  "bad-dump": entry(400, "The body, or the file, is not a part of a valid dump"),
   "bad-gzip": entry(400, "The body is not valid gzip"),
   "bad-event": entry(400, "The body is not a valid CloudEvent"),
   "bad-key": entry(400, "The keys of the batch do not fit the request"),
@@ -45,6 +46,8 @@ export const errors = {
   "stale-lease": entry(409, "The lease has passed to another"),
   leased: entry(409, "Another has the lease"),
   "archive-off": entry(409, "The deployment has no archive"),
+  restoring: entry(409, "The stream is being restored", true),
+  "restore-gap": entry(409, "The part of the dump is not the next one"),
   sealed: entry(409, "The partition is sealed"),
   fenced: entry(409, "Fenced by a newer writer"),
   "sequence-gap": entry(409, "The producer's sequence has a gap"),

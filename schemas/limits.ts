@@ -112,6 +112,11 @@ export const limits = {
   /** Subscriptions of one socket as JSON: they lie in its attachment while the object sleeps, which has 16 KiB. */
   subscriptionBytesMax: 12_288,
 
+  /** Payload of a block of a dump. The largest are a chunk with its fingerprint, and a dead letter with its attempts. */
+  dumpBlockBytesMax: 4_194_304,
+  /** Blocks of one request of a restore, and of one answer of a dump: all of them are held at a time. */
+  dumpBodyBytesMax: 8_388_608,
+
   /** Typed columns of a stream's Parquet files: each is looked for in every record. */
   parquetColumnsMax: 32,
   parquetNameCharsMax: 64,

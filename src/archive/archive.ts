@@ -77,6 +77,11 @@ export class Archive {
   /** Seals, cools and drops what is due. `floor`: every group has finished what is below it. */
   step(now: number, floor: number): void {
     this.#heldUntil = undefined;
+    // Of a log that is being restored nothing goes, and nothing is sealed but what is full.
+    if (this.log.restoring) {
+      if (this.#archives) this.#cool(now);
+      return;
+    }
     this.#snapshots.prune(now);
     this.#cut(now, floor);
     this.#expire(now, floor);
@@ -166,6 +171,8 @@ export class Archive {
   wakeAt(now: number): number | undefined {
     const { segments, spec } = this.log;
     const { retentionAgeMs, archiveAgeMs } = this.retention;
+    if (this.log.restoring)
+      return this.#archives && segments.store.unarchived() ? Math.max(now, this.#uploadAt) : undefined;
     const times: (number | undefined)[] = [cutTime(spec, segments.open.first), this.#heldUntil];
     if (this.#archives && segments.store.unarchived() !== undefined) times.push(Math.max(now, this.#uploadAt));
     if (this.bucket) times.push(segments.store.nextGarbage());

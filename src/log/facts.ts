@@ -30,6 +30,8 @@ export interface Marks {
   closed?: boolean;
   /** Records were taken out from between others. */
   thinned?: boolean;
+  /** The log is being filled from a dump. */
+  restoring?: boolean;
 }
 
 export function factsOf(segments: Segments, marks: Marks, rowsWritten: number): Facts {

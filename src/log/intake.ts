@@ -40,6 +40,7 @@ export class Intake {
   readonly #pending = new Set<number>();
   #opened: { base: number; frames: readonly Frame[] } | undefined;
   readonly #inherited: Inherited;
+  #swept = false;
   changed = false;
   #goneLast = 0;
 
@@ -53,7 +54,6 @@ export class Intake {
     now: number,
   ) {
     this.#producers = new Producers(store);
-    store.dropInherited(now - spec.deduplicationWindowMs);
     this.#inherited = new Inherited(store.inherited(), spec.deduplicationWindowMs);
     if (spec.deduplicationWindowMs > 0) {
       this.#duplicates = new Duplicates(spec.deduplicationWindowMs, now);
@@ -92,6 +92,9 @@ export class Intake {
 
   /** Writes down what the commit changed besides its chunks. */
   save(now: number): void {
+    // With a write: a log that is only looked at stays as it is.
+    if (!this.#swept) this.store.dropInherited(now - this.spec.deduplicationWindowMs);
+    this.#swept = true;
     this.#producers.save(now);
     for (const [key, offset] of this.#keys) this.store.setLastOfKey(key, offset);
     this.#keys.clear();

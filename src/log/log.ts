@@ -15,7 +15,7 @@ import { Intake } from "./intake.ts";
 import { discard, notice } from "./notice.ts";
 import type { Page, Position, ReadTerms, Span } from "./read.ts";
 import { type Place, Reads } from "./reads.ts";
-import { cutAt } from "./retention.ts";
+import { isFull } from "./retention.ts";
 import type { Segment } from "./segment-store.ts";
 import { Segments } from "./segments.ts";
 import type { Run } from "./sequence.ts";
@@ -64,11 +64,12 @@ export class Log {
   }
 
   /** Makes the tables and what is in them at first: nothing, or what a split partition hands over. */
-  static create(sql: Sql, spec: Spec, now: number, inheritance?: Inheritance): Log {
+  static create(sql: Sql, spec: Spec, now: number, inheritance?: Inheritance, restoring = false): Log {
     const store = new Store(sql);
     sql.transaction(() => {
       store.setMeta("format", "1");
       store.setMeta("spec", JSON.stringify(spec));
+      if (restoring) store.setMeta("marks", JSON.stringify({ ...empty, restoring }));
       if (inheritance === undefined) return;
       store.setMeta("marks", JSON.stringify({ ...empty, last: inheritance.last }));
       for (const { id, epoch, seen, batches } of inheritance.producers) store.setProducer(id, epoch, seen, batches);
@@ -89,6 +90,11 @@ export class Log {
 
   get sealed(): boolean {
     return this.#marks.sealed;
+  }
+
+  /** It is being filled from a dump: nobody else may see it. */
+  get restoring(): boolean {
+    return this.#marks.restoring === true;
   }
 
   /** Takes a newer version of its configuration. An older one changes nothing. */
@@ -119,7 +125,7 @@ export class Log {
         this.sql.transaction(() => {
           for (const row of rows) this.segments.insert(row);
           this.#intake.save(time);
-          if (rows.length > 0 && this.#full) this.segments.cut(chunks.next, time);
+          if (rows.length > 0 && isFull(this.segments.open, this.#spec)) this.segments.cut(chunks.next, time);
         });
       }
       if (rows.length > 0) {
@@ -276,12 +282,6 @@ export class Log {
     const marks = { ...this.#marks, ...change };
     this.#store.setMeta("marks", JSON.stringify(marks));
     this.#marks = marks;
-  }
-
-  get #full(): boolean {
-    const { bytes, chunks, records } = this.segments.open;
-    const at = cutAt(this.#spec);
-    return bytes >= at.bytes || chunks >= at.chunks || records >= at.records;
   }
 
   #newIntake(now: number): Intake {

@@ -34,6 +34,12 @@ export function cutAt({ retention = keepAll }: Spec): { bytes: number; chunks: n
   };
 }
 
+/** True where a segment that has so much is to be sealed. */
+export function isFull(open: { bytes: number; chunks: number; records: number }, spec: Spec): boolean {
+  const at = cutAt(spec);
+  return open.bytes >= at.bytes || open.chunks >= at.chunks || open.records >= at.records;
+}
+
 /** When the open segment, whose first record is of `first`, is to be sealed for its age, in ms; undefined: never. */
 export function cutTime({ retention = keepAll }: Spec, first: number | undefined): number | undefined {
   const { retentionAgeMs, compact } = retention;

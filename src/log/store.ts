@@ -66,6 +66,15 @@ export class Store {
     return this.sql.all<ProducerRow>("SELECT id, epoch, seen, batches FROM producer");
   }
 
+  /** Those after an id, some at a time: together they may be more than memory has room for. */
+  producersAfter(id: string, limit: number): ProducerRow[] {
+    return this.sql.all<ProducerRow>(
+      "SELECT id, epoch, seen, batches FROM producer WHERE id > ? ORDER BY id LIMIT ?",
+      id,
+      limit,
+    );
+  }
+
   setProducer(id: string, epoch: number, seen: number, batches: string): void {
     this.sql.run(
       `INSERT INTO producer (id, epoch, seen, batches) VALUES (?, ?, ?, ?) ON CONFLICT (id)
@@ -87,6 +96,11 @@ export class Store {
 
   lastOfKey(key: string): number | undefined {
     return this.sql.all<{ offset: number }>("SELECT offset FROM last_of_key WHERE key = ?", key)[0]?.offset;
+  }
+
+  /** Keys after one, with their last offsets. */
+  lastOfKeysAfter(key: string, limit: number): { key: string; offset: number }[] {
+    return this.sql.all("SELECT key, offset FROM last_of_key WHERE key > ? ORDER BY key LIMIT ?", key, limit);
   }
 
   setLastOfKey(key: string, offset: number): void {
@@ -114,7 +128,11 @@ export class Store {
   }
 
   inherited(): InheritedRow[] {
-    return this.sql.all<InheritedRow>("SELECT part, origin, last, body FROM inherited");
+    return this.sql.all<InheritedRow>("SELECT part, origin, last, body FROM inherited ORDER BY part");
+  }
+
+  countInherited(): number {
+    return this.sql.all<{ count: number }>("SELECT count(*) AS count FROM inherited")[0].count;
   }
 
   addInherited(row: Omit<InheritedRow, "part">): void {

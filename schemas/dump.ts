@@ -1,0 +1,227 @@
+/** What the blocks of a dump hold that is JSON. Strict: a field that is not known would be lost on the way back. */
+import { z } from "zod";
+import { groupConfig } from "./group.ts";
+import { limits } from "./limits.ts";
+import { namespaceName, streamName } from "./names.ts";
+import { fenceToken } from "./record.ts";
+import { partitionRange, streamConfig } from "./stream.ts";
+
+const whole = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const id = z.string().regex(/^[0-9a-f]{20}$/, "must be 20 hexadecimal digits");
+const partitions = z
+  .array(whole)
+  .refine((list) => list.every((one, at) => at === 0 || one > list[at - 1]), "must be in order, each once");
+const text = z.string().max(limits.dumpBlockBytesMax);
+/** Texts that are stored as JSON, and come back as they were. */
+const jsonText = text.refine(isJson, "must be JSON");
+const jsonList = jsonText.refine((value) => !isJson(value) || Array.isArray(JSON.parse(value)), "must be a JSON array");
+
+function isJson(value: string): boolean {
+  try {
+    JSON.parse(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export const namespaceDump = z.strictObject({ namespace: namespaceName });
+
+export const streamDump = z
+  .strictObject({
+    stream: streamName,
+    logId: id,
+    version: z.number().int().min(1),
+    created: whole,
+    updated: whole,
+    config: streamConfig.required().extend({ placement: streamConfig.shape.placement }),
+    map: z
+      .array(z.strictObject(partitionRange.shape))
+      .min(1)
+      .max(4 * limits.partitionsMax),
+    opened: partitions.describe("Partitions that exist."),
+  })
+  .refine(({ map }) => map.every(({ partition }, at) => partition === at), "map: partitions are numbered in order")
+  .refine(({ map }) => map.every(({ parent }, at) => parent === undefined || parent < at), "map: parents come first")
+  .refine(({ map }) => covers(map), "map: the ranges of the partitions do not cover all hashes, each once")
+  .refine(({ map, opened }) => opened.every((one) => one < map.length), "opened: a partition is not in the map");
+export type StreamDump = z.infer<typeof streamDump>;
+
+function covers(map: readonly { from: number; to: number; sealed: boolean }[]): boolean {
+  const active = map.filter(({ sealed }) => !sealed).sort((a, b) => a.from - b.from);
+  const joined = active.every(({ from, to }, at) => from === (active[at - 1]?.to ?? 0) && to > from);
+  return joined && active[active.length - 1]?.to === 2 ** 32;
+}
+
+export const groupDump = z.strictObject({
+  group: streamName,
+  id,
+  version: z.number().int().min(1),
+  paused: z.boolean(),
+  partitions: z.number().int().min(1).describe("Partitions that the stream had when the group came to be."),
+  created: whole,
+  updated: whole,
+  config: groupConfig.required(),
+  opened: partitions.describe("Partitions on which it has a place."),
+});
+export type GroupDump = z.infer<typeof groupDump>;
+
+/** A group's place on a partition. */
+export const placeDump = z.strictObject({
+  group: streamName,
+  partition: whole,
+  floor: whole,
+  era: whole,
+  done: z.base64().describe("Ranges above the floor that are finished; see docs/STORAGE.md."),
+  paused: jsonText.nullable(),
+  heritage: z.enum(["holding", "done"]).nullable(),
+  forwarded: whole,
+});
+export type PlaceDump = z.infer<typeof placeDump>;
+
+const laneDump = z.strictObject({
+  id: z.number().int().min(1),
+  kind: z.enum(["key", "single", "whole"]),
+  key: text.nullable(),
+  start: whole,
+  state: z.enum(["open", "retry", "parked", "held"]),
+  attempts: whole,
+  due: whole,
+  tries: jsonList,
+  redriven: z.union([z.literal(0), z.literal(1)]),
+});
+export const lanesDump = z.array(laneDump).max(limits.lanesMax);
+
+export const letterDump = z.strictObject({
+  offset: whole,
+  timestamp: whole,
+  key: text.nullable(),
+  died: whole,
+  attempts: whole,
+  reason: text,
+  tries: jsonList,
+  state: z.enum(["dead", "redriven"]),
+  checked: z.union([z.literal(0), z.literal(1)]),
+  forward: whole.nullable(),
+});
+
+/** The end of a place: how much there was of it. */
+export const settledDump = z.strictObject({ group: streamName, partition: whole, lanes: whole, letters: whole });
+
+export const partitionDump = z.strictObject({ partition: whole });
+
+export const keysDump = z.array(z.tuple([z.string().min(1).max(limits.keyBytesMax), whole]));
+export type KeysDump = z.infer<typeof keysDump>;
+
+const erasure = z.strictObject({
+  id: text,
+  target: z.union([z.strictObject({ key: text }), z.strictObject({ subject: text })]),
+  to: whole,
+  requested: whole,
+});
+
+/** What a partition was when it was dumped: its records are those below `tail`. */
+export const marksDump = z
+  .strictObject({
+    partition: whole,
+    head: whole,
+    tail: whole,
+    last: whole.describe("No later record has an earlier timestamp, in ms."),
+    sealed: z.boolean(),
+    fence: fenceToken.optional(),
+    thinned: z.boolean().describe("Records are missing between others: compaction dropped them.").optional(),
+    producers: whole,
+    ids: whole.describe("Rows of ids that a split parent handed over."),
+    erasures: z.array(erasure).describe("Keys that are yet to be forgotten."),
+  })
+  .refine(({ head, tail }) => head <= tail, "the head is past the tail");
+export type MarksDump = z.infer<typeof marksDump>;
+
+const run = z.union([
+  z.strictObject({
+    verdict: z.enum(["appended", "duplicate"]),
+    offset: whole,
+    count: whole,
+    partition: whole.optional(),
+  }),
+  z.strictObject({ verdict: z.literal("rejected"), reason: text, detail: text, count: whole }),
+]);
+const batches = z.array(z.strictObject({ sequence: whole, runs: z.array(run) }));
+
+export const producerDump = z.strictObject({
+  id: z.string().min(1).max(limits.producerIdBytesMax),
+  epoch: whole,
+  seen: whole,
+  batches: jsonText.refine((value) => isJson(value) && batches.safeParse(JSON.parse(value)).success, "are no answers"),
+});
+export const producersDump = z.array(producerDump);
+
+/** Records below it went while they were dumped. */
+export const headDump = z.strictObject({ partition: whole, head: whole });
+export const closeDump = z.strictObject({ partition: whole, chunks: whole, records: whole });
+export type CloseDump = z.infer<typeof closeDump>;
+
+export const totalsDump = z.strictObject({
+  streams: whole,
+  groups: whole,
+  partitions: whole,
+  chunks: whole,
+  records: whole,
+  letters: whole,
+});
+export type TotalsDump = z.infer<typeof totalsDump>;
+
+/** Query of `…/groups/{group}/dump`. */
+export const placeQuery = z.strictObject({
+  partition: z.coerce.number().int().min(0),
+  after: z
+    .string()
+    .regex(/^(lane|letter):\d{1,16}$/, "as the header Millrace-Next said")
+    .optional(),
+});
+
+const from = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** Query of `…/partitions/{p}/dump`. */
+export const partitionQuery = z.strictObject({
+  part: z
+    .enum(["state", "keys", "records"])
+    .default("records")
+    .describe("`state`: marks, producers, ids. `keys`: the key index. `records`: chunks."),
+  from: from.default(0).describe("First offset, of `records`."),
+  to: from.optional().describe("Offset after the last; default the tail."),
+  after: z.string().max(limits.keyBytesMax).default("").describe("Go on after this key, of `keys`."),
+});
+
+/** Query of `…/restore`. */
+export const restoreQuery = z.strictObject({
+  dump: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal digits")
+    .describe("SHA-256 of the dump: which one it is that is being restored."),
+  newId: z
+    .enum(["true", "false"])
+    .transform((value) => value === "true")
+    .default(false)
+    .describe("Give the log and its groups new ids: the original lives on elsewhere."),
+});
+export const restorePlaceQuery = z.strictObject({ partition: z.coerce.number().int().min(0).optional() });
+
+/** What a restore was answered: the log that is being filled. */
+export const restoredStream = z.object({
+  stream: z.string(),
+  logId: z.string(),
+  finished: z.boolean().describe("This dump has been restored here before; nothing is to be done."),
+});
+
+/** Where a restore of a partition stands. */
+export const restoreStand = z.object({
+  partition: z.number().int(),
+  marks: z.boolean().describe("The marks are there."),
+  producers: z.number().int(),
+  ids: z.number().int(),
+  next: z.number().int().describe("The chunk that is wanted next begins here, or later where offsets have holes."),
+  chunks: z.number().int(),
+  closed: z.boolean().describe("Everything is there."),
+});
+export type RestoreStand = z.infer<typeof restoreStand>;
