@@ -7,6 +7,7 @@ import type { TellRow } from "./group-store.ts";
 import { Groups } from "./groups.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import { firstMap, grow } from "./map.ts";
+import { Restores } from "./restores.ts";
 import { type Job, Store, type StreamRow } from "./store.ts";
 import type { Listed, Stream } from "./stream.ts";
 
@@ -20,6 +21,7 @@ export class Catalog {
   readonly #store: Store;
   readonly groups: Groups;
   readonly lifetimes: Lifetimes;
+  readonly restores: Restores;
 
   constructor(
     readonly sql: Sql,
@@ -34,6 +36,7 @@ export class Catalog {
       (id, partition) => store.setOpened(id, partition),
       (id, now) => store.purgeAll(id, now),
     );
+    this.restores = new Restores(sql, store, this.groups);
   }
 
   /** When the namespace was created, in ms; undefined where it does not exist. */
@@ -57,13 +60,14 @@ export class Catalog {
     if (this.namespace === always)
       return refuse("conflict", "the namespace 'default' always exists; delete its streams");
     if (this.created === undefined) return this.#missing();
-    const count = this.#store.countStreams();
+    const count = this.#store.countStreams() + this.restores.names().length;
     if (count > 0 && !force) {
       const detail = `the namespace has ${count} streams, which would be deleted; delete them first, or pass force=true`;
       return refuse("conflict", detail, { streams: count });
     }
     this.sql.transaction(() => {
       for (const row of this.#store.streams("", "", Number.MAX_SAFE_INTEGER)) this.#drop(row, now);
+      for (const name of this.restores.names()) this.restores.drop(name, now);
       this.#store.dropNamespace(this.namespace);
     });
     return ok(undefined);
@@ -72,8 +76,9 @@ export class Catalog {
   stream(name: string): Result<Stream> {
     if (this.created === undefined) return this.#missing();
     const row = this.#store.stream(name);
-    if (row === undefined) return refuse("stream-not-found", `the stream '${name}' does not exist; create it with PUT`);
-    return ok(view(row));
+    if (row !== undefined) return ok(view(row));
+    const missing = refuse("stream-not-found", `the stream '${name}' does not exist; create it with PUT`);
+    return this.restores.refusal(name) ?? missing;
   }
 
   streams(query: ListQuery): Result<Listed<Stream>> {
@@ -116,11 +121,12 @@ export class Catalog {
   drop(name: string, now: number): Result<undefined> {
     if (this.created === undefined) return this.#missing();
     const row = this.#store.stream(name);
-    if (row === undefined) return refuse("stream-not-found", `the stream '${name}' does not exist`);
+    let found = row !== undefined;
     this.sql.transaction(() => {
-      this.#drop(row, now);
+      if (row === undefined) found = this.restores.drop(name, now);
+      else this.#drop(row, now);
     });
-    return ok(undefined);
+    return found ? ok(undefined) : refuse("stream-not-found", `the stream '${name}' does not exist`);
   }
 
   /** Notes that a partition is about to hold data, so that deletion finds it. Refuses one that is being sealed. */
@@ -221,6 +227,8 @@ export class Catalog {
     id: string,
     now: number,
   ): Result<{ stream: Stream; created: boolean }> {
+    const restoring = this.restores.refusal(name);
+    if (restoring !== undefined) return restoring;
     if (this.#store.countStreams() >= limits.streamsMax) {
       return refuse("too-many", `a namespace has at most ${limits.streamsMax} streams`, { limit: limits.streamsMax });
     }
@@ -245,6 +253,7 @@ export class Catalog {
     this.lifetimes.drop(row.id);
     this.#store.purgeAll(row.id, now);
     this.#store.dropStream(row.name);
+    this.restores.drop(row.name, now);
   }
 
   #missing(): { ok: false; refusal: { code: "namespace-not-found"; detail: string } } {

@@ -1,4 +1,5 @@
 /** The consumer groups of a namespace's streams, and which of their deliveries are yet to be told. Synchronous. */
+import type { GroupDump } from "../../schemas/dump.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -126,6 +127,34 @@ export class Groups {
       this.#store.setGroup(next);
       this.#tellAll(next, now);
     }
+  }
+
+  /** The groups of a log, as a dump has them. Those that are not durable have no place to be kept. */
+  dump(log: string): GroupDump[] {
+    const durable = this.#all(log).map(view);
+    return durable
+      .filter(({ config }) => config.durable)
+      .map(({ name, config, ...group }) => {
+        const opened = this.opened(deliveriesOf(log, group.id));
+        return { group: name, ...group, config: { ...groupDefaults, ...config }, opened };
+      });
+  }
+
+  /** Takes a group as it was, and answers its id: the same one however often it comes. */
+  restore(log: string, { group: name, opened, config, paused, ...rest }: GroupDump, id: string): Result<string> {
+    const known = this.#store.group(log, name);
+    if (known !== undefined) return ok(known.id);
+    if (this.#store.countGroups(log) >= limits.groupsMax) {
+      return refuse("too-many", `a stream has at most ${limits.groupsMax} groups`, { limit: limits.groupsMax });
+    }
+    for (const partition of opened) this.open(deliveriesOf(log, id), partition);
+    this.#store.setGroup({ log, name, ...rest, id, config: JSON.stringify(config), paused: paused ? 1 : 0 });
+    return ok(id);
+  }
+
+  /** All deliveries of a log are to be told what they are. */
+  tellLog(log: string, now: number): void {
+    for (const row of this.#all(log)) this.#tellAll(row, now);
   }
 
   /** Deliveries that are to be told. */

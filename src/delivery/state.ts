@@ -3,6 +3,7 @@ import { assert } from "../lib/assert.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
 import type { Sql } from "../lib/sql.ts";
+import { adopt } from "./dump.ts";
 import type { Item, Lane } from "./item.ts";
 import { Lanes } from "./lanes.ts";
 import { Leases, type SavedLease } from "./leases.ts";
@@ -61,8 +62,9 @@ export class State {
 
   #savedFloor: number;
 
-  /** Makes the tables, and the place before the first record. */
+  /** Makes the tables, and the place before the first record; or takes the place that has been restored. */
   static create(sql: Sql, spec: DeliverySpec, offset: number, now: number): void {
+    if (adopt(sql, spec)) return;
     const store = new Store(sql);
     sql.transaction(() => {
       store.setMeta("format", "1");

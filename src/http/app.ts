@@ -7,6 +7,7 @@ import type { Env } from "../objects/stubs.ts";
 import { append } from "./append.ts";
 import { authenticate, denial, type Principal } from "./auth.ts";
 import { docsPage } from "./docs.ts";
+import { dumpPartition, dumpPlace, dumpStream } from "./dump.ts";
 import * as groups from "./groups/groups.ts";
 import * as letters from "./groups/letters.ts";
 import { live as groupLive } from "./groups/live.ts";
@@ -19,6 +20,7 @@ import { fencePartition, listPartitions, partitionFacts, trimPartition } from ".
 import { eraseRecords, getErasure, lostRecords, repairPartition, verifyPartition } from "./past.ts";
 import { json, problem, thrown } from "./problem.ts";
 import { read } from "./read/read.ts";
+import * as restores from "./restore.ts";
 import { needOfSnapshots, snapshotRoutes } from "./snapshots/routes.ts";
 import * as streams from "./streams.ts";
 
@@ -80,6 +82,20 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   },
   "/v1/:ns/streams/:stream/erasures/:erasure": {
     GET: (c) => getErasure(c.env, namespaceOf(c), streamOf(c), c.req.param("erasure") as string),
+  },
+  "/v1/:ns/streams/:stream/partitions/:partition/dump": {
+    GET: (c) => dumpPartition(c.req.raw, c.env, partitionOf(c)),
+  },
+  "/v1/:ns/streams/:stream/partitions/:partition/restore": {
+    GET: (c) => restores.restoreStand(c.env, partitionOf(c)),
+    POST: (c) => restores.restorePartition(c.req.raw, c.env, partitionOf(c)),
+  },
+  "/v1/:ns/streams/:stream/dump": { GET: (c) => dumpStream(c.env, partitionOf(c)) },
+  "/v1/:ns/streams/:stream/restore": { POST: (c) => restores.restoreStream(c.req.raw, c.env, partitionOf(c)) },
+  "/v1/:ns/streams/:stream/restore/finish": { POST: (c) => restores.restoreFinish(c.env, partitionOf(c)) },
+  [`${group}/dump`]: { GET: (c) => dumpPlace(c.req.raw, c.env, { ...partitionOf(c), ...groupOf(c) }) },
+  [`${group}/restore`]: {
+    POST: (c) => restores.restoreGroup(c.req.raw, c.env, { ...partitionOf(c), ...groupOf(c) }),
   },
   "/v1/:ns/streams/:stream/groups": { GET: (c) => groups.listGroups(c.req.raw, c.env, namespaceOf(c), streamOf(c)) },
   [group]: {
@@ -173,6 +189,7 @@ function needOf(path: string, method: string): readonly Right[] {
   if (snapshots !== undefined) return snapshots;
   if (path.endsWith("/streams/:stream/live")) return ["read", "append"];
   if (path.endsWith("/tickets")) return ["read", "append", "consume"];
+  if (/\/(dump|restore)$/.test(path)) return ["admin"];
   if (path.endsWith("/records")) return [method === "GET" ? "read" : "append"];
   if (path.startsWith(group) && /\/(receive|ack|nack|extend|live)$/.test(path)) return ["consume"];
   return [method === "GET" ? "read" : "admin"];

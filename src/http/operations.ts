@@ -10,6 +10,7 @@ import {
   streamConfig,
   streamView,
 } from "../../schemas/stream.ts";
+import { dumpOperations } from "./dump-operations.ts";
 import { groupOperations } from "./groups/operations.ts";
 import { eventStream } from "./live/events.ts";
 import { liveOperations } from "./live/operations.ts";
@@ -224,6 +225,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
   },
   ...pastOperations,
   ...snapshotOperations,
+  ...dumpOperations,
   ...liveOperations,
   ...groupOperations,
 };

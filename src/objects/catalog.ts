@@ -5,6 +5,7 @@ import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core } from "../catalog/catalog.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { objectSql } from "../platform/sql.ts";
+import { type CatalogOrder, type CatalogOrderArgs, obey } from "./catalog-orders.ts";
 import { lookAfter } from "./endings.ts";
 import { free } from "./freeing.ts";
 import type { CatalogRpc } from "./rpc.ts";
@@ -68,7 +69,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     const after = this.#core.stream(name);
     // Deleted meanwhile: what was just created would be found by nobody.
     if (!after.ok || after.value.logId !== stream.logId)
-      await this.telling.stub(stream, number).destroy(stream.logId, number);
+      await this.telling.stub(stream, number).destroy(stream.logId, number, this.#core.namespace);
     return after;
   }
 
@@ -109,6 +110,10 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     return stream.ok ? ask(stream.value) : stream;
   }
 
+  async order<N extends CatalogOrder>(name: N, ...args: CatalogOrderArgs<N>) {
+    return this.#worked(await obey(name, { core: this.#core, telling: this.telling, newId }, ...args));
+  }
+
   async register(name: string) {
     this.#core.register(name, Date.now());
   }
@@ -129,7 +134,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   /** Frees what is to be freed. What fails now is tried again by the alarm. */
   async #work(): Promise<void> {
     for (const job of this.#core.lifetimes.due(Date.now())) await lookAfter(this.#core, this.telling, job);
-    await runDue(this.ctx.storage, this.#core, (job) => free(this.env, job));
+    await runDue(this.ctx.storage, this.#core, (job) => free(this.env, this.#core.namespace, job));
     await runDue(this.ctx.storage, this.#core.telling, (job) => this.telling.delivery(job));
   }
 

@@ -2,7 +2,9 @@ import { ok, type Result } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { Admin, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
 import { Delivery as Core } from "../delivery/delivery.ts";
+import { beginsAt, isAnothers, type PlacePage, type PlacePart, placePage, takePlace } from "../delivery/dump.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
+import { Store } from "../delivery/store.ts";
 import type { Position } from "../log/read.ts";
 import { objectSql } from "../platform/sql.ts";
 import type { Answer } from "./answer.ts";
@@ -34,9 +36,10 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
 
   async configure(spec: DeliverySpec): Promise<Answer<undefined>> {
     if (this.keeper === undefined) {
-      const start = await partition(this.env, spec.logId, spec.partition, undefined).follow(this.#id, spec.start);
-      if (!start.ok) return start;
       const sql = objectSql(this.ctx.storage);
+      const log = partition(this.env, spec.logId, spec.partition, undefined);
+      const start = await log.follow(this.#id, beginsAt(sql, spec));
+      if (!start.ok) return start;
       this.keeper ??= this.#keep(Core.create(sql, spec, start.value, limits.lanesMax, Date.now()));
     }
     // Another call may have created it meanwhile, by an older version.
@@ -111,12 +114,23 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     return state?.head ?? Number.MAX_SAFE_INTEGER;
   }
 
+  async dump(after?: string): Promise<Answer<PlacePage>> {
+    this.keeper?.core.state.save();
+    this.keeper?.core.state.settleFloor();
+    const store = Store.open(objectSql(this.ctx.storage));
+    return store?.progress() === undefined ? gone : ok(placePage(store, after));
+  }
+
+  async restore(owner: string, parts: readonly PlacePart[]): Promise<Answer<boolean>> {
+    return takePlace(objectSql(this.ctx.storage), owner, parts);
+  }
+
   async idle(): Promise<boolean> {
     return this.keeper?.idle ?? true;
   }
 
-  async destroy(groupId: string): Promise<void> {
-    if (this.keeper !== undefined && this.keeper.core.state.spec.groupId !== groupId) return;
+  async destroy(groupId: string, owner: string): Promise<void> {
+    if (isAnothers(objectSql(this.ctx.storage), groupId, owner)) return;
     this.keeper?.stop("the group was deleted");
     this.keeper = undefined;
     await this.ctx.storage.deleteAll();

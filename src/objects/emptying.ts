@@ -28,6 +28,9 @@ export function bury({ sql, spec, segments }: Log): void {
   });
 }
 
+/** True where a log was buried whose objects are yet to be deleted. */
+export const isBuried = (sql: Sql): boolean => new Store(sql).meta("buried") !== undefined;
+
 /** What a database still knows of a log that was buried; or of one that it never had. */
 export function remainsIn(sql: Sql, logId: string, partition: number): Remains {
   const buried = new Store(sql).meta("buried");

@@ -3,15 +3,15 @@ import type { Job } from "../catalog/store.ts";
 import { delivery, type Env, partition } from "./stubs.ts";
 
 /** Has a partition, or a delivery, freed. Fails where it is to be tried again. */
-export async function free(env: Env, { id, partition: number, attempts }: Job): Promise<void> {
+export async function free(env: Env, namespace: string, { id, partition: number, attempts }: Job): Promise<void> {
   const [logId, groupId] = id.split("/");
   if (groupId === undefined) {
-    while (!(await partition(env, logId, number, undefined).destroy(logId, number))) {
+    while (!(await partition(env, logId, number, undefined).destroy(logId, number, namespace))) {
       // Somebody may wait for the first attempt; later ones go on until there is nothing left.
       if (attempts === 0) throw new Error("the partition has more objects");
     }
     return;
   }
-  await delivery(env, id, number).destroy(groupId);
+  await delivery(env, id, number).destroy(groupId, namespace);
   await partition(env, logId, number, undefined).unfollow(id);
 }

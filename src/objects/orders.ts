@@ -4,6 +4,7 @@ import type { Facts } from "../log/facts.ts";
 import type { Inheritance } from "../log/inheritance.ts";
 import type { Position } from "../log/read.ts";
 import type { Report } from "../log/verify.ts";
+import { dumpOrders } from "./dump-orders.ts";
 import { type Desk, past } from "./past.ts";
 import { snapshotOrders } from "./snapshot-orders.ts";
 
@@ -48,6 +49,7 @@ export const orders = {
 
   ...past,
   ...snapshotOrders,
+  ...dumpOrders,
 } satisfies Record<string, Order>;
 
 type Orders = typeof orders;

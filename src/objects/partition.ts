@@ -10,7 +10,8 @@ import { Alarms } from "./alarms.ts";
 import type { Answer, Moved, PageAnswer, ReadCall } from "./answer.ts";
 import type { Growing } from "./appends.ts";
 import { GroupCommit } from "./commit.ts";
-import { bury, remainsIn } from "./emptying.ts";
+import { begin, buried, configured, dumpOrders, prepared } from "./dump-orders.ts";
+import { remainsIn } from "./emptying.ts";
 import { Followers } from "./followers.ts";
 import { Hibernating } from "./hibernating.ts";
 import { History } from "./history.ts";
@@ -28,7 +29,7 @@ type Ask = Batch | Growing;
 
 /** One partition: the log's shell. It gathers appends, wakes readers, and holds no rule of its own. */
 export class Partition extends Hibernating<Env> implements PartitionRpc {
-  log: Log | undefined;
+  #log: Log | undefined;
   readonly commit = new GroupCommit(
     (asks: readonly Ask[]) => this.#append(asks),
     () => this.ctx.storage.sync(),
@@ -37,26 +38,34 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   );
   readonly #waiters = new Waiters();
   readonly #followers: Followers;
-  readonly #alarms: Alarms;
+  readonly #alarms = new Alarms(this.ctx.storage);
   readonly history: History;
   override readonly doorman = new Live(this.ctx, this);
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.log = Log.open(objectSql(ctx.storage), Date.now());
-    const alarms = new Alarms(ctx.storage);
+    this.#log = Log.open(objectSql(ctx.storage), Date.now());
     const log = () => this.log;
-    this.#followers = new Followers(alarms, log, (id) => delivery(env, id, this.log?.spec.partition as number));
-    this.history = new History(log, archive(env), alarms, new Around(env, this.#followers));
-    this.#alarms = alarms;
+    this.#followers = new Followers(this.#alarms, log, (id) => delivery(env, id, log()?.spec.partition as number));
+    this.history = new History(() => this.#log, archive(env), this.#alarms, new Around(env, this.#followers));
+  }
+
+  /** The log, for everybody. One that is being restored is there for its restore, and goes into the archive meanwhile. */
+  get log(): Log | undefined {
+    return this.#log?.restoring ? undefined : this.#log;
   }
 
   async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean> {
-    if (this.log !== undefined) this.log.configure(spec, Date.now());
+    if (this.#log !== undefined) configured(this.#log, spec, Date.now());
     else if (spec.continues && inheritance === undefined) return false;
-    else this.log = Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
+    else this.#log = Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
     this.history.kick();
     return true;
+  }
+
+  async prepare(spec: Spec): Promise<Result<undefined>> {
+    this.#log ??= begin(objectSql(this.ctx.storage), spec, Date.now());
+    return prepared(this.#log, spec);
   }
 
   async append(version: number, bytes: Uint8Array, hashes: Uint32Array, terms: Terms = {}): Promise<Appended> {
@@ -81,11 +90,11 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     name: N,
     ...args: PartitionOrderArgs<N>
   ): Promise<Answer<PartitionOrderValue<N>>> {
-    const { log, history } = this;
+    const log = name in dumpOrders ? this.#log : this.log;
     if (log === undefined) return this.#moved();
     const obey = orders[name] as (desk: Desk, ...args: unknown[]) => Promise<Result<PartitionOrderValue<N>>>;
     const told = (snapshot: Snapshot) => this.doorman.snapshot(snapshot);
-    return obey({ log, history, changed: () => this.#changed(), told }, ...args);
+    return obey({ log, history: this.history, changed: () => this.#changed(), told }, ...args);
   }
 
   async follow(id: string, start: Position): Promise<Answer<number>> {
@@ -107,25 +116,21 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     await Promise.all([this.#followers.repeat(), this.history.run()]);
   }
 
-  async destroy(logId: string, number: number): Promise<boolean> {
-    if (this.log !== undefined && this.log.spec.logId !== logId) return true;
-    if (this.log !== undefined) bury(this.log);
-    this.log = undefined;
+  async destroy(logId: string, number: number, owner: string): Promise<boolean> {
+    if (this.#log !== undefined && !buried(this.#log, logId, owner)) return true;
+    this.#log = undefined;
     this.#waiters.wake();
     this.doorman.closeAll("the stream was deleted");
-    const { storage } = this.ctx;
-    if (!(await this.history.emptied(remainsIn(objectSql(storage), logId, number)))) return false;
-    await storage.deleteAll();
-    return true;
+    const all = await this.history.emptied(remainsIn(objectSql(this.ctx.storage), logId, number));
+    if (all) await this.ctx.storage.deleteAll();
+    return all;
   }
 
   #append(asks: readonly Ask[]): Result<readonly Run[]>[] {
     const { log } = this;
     if (log === undefined) return asks.map(() => refuse("stream-not-found", "the stream was deleted"));
-    const answers = log.append(
-      asks.map((ask) => ("batch" in ask ? ask.batch() : ask)),
-      Date.now(),
-    );
+    const batches = asks.map((ask) => ("batch" in ask ? ask.batch() : ask));
+    const answers = log.append(batches, Date.now());
     this.#changed();
     return answers;
   }
@@ -140,7 +145,6 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
 
   /** A sealed log points past its version: what replaces it is in the next map. */
   #moved(): Moved {
-    const log = this.log;
-    return { ok: false, moved: log === undefined ? 0 : log.spec.version + (log.sealed ? 1 : 0) };
+    return { ok: false, moved: this.log === undefined ? 0 : this.log.spec.version + (this.log.sealed ? 1 : 0) };
   }
 }

@@ -5,6 +5,7 @@ import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import type { Group } from "../catalog/groups.ts";
 import type { Listed, Stream } from "../catalog/stream.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
+import type { PlacePage, PlacePart } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/state.ts";
@@ -13,6 +14,7 @@ import type { Position } from "../log/read.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Spec } from "../log/spec.ts";
 import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
+import type { CatalogOrder, CatalogOrderArgs, CatalogOrderValue } from "./catalog-orders.ts";
 import type { PartitionOrder, PartitionOrderArgs, PartitionOrderValue } from "./orders.ts";
 
 /** Verdicts, or the offset of the first record where all were appended one after another. */
@@ -35,11 +37,13 @@ export interface PartitionRpc {
   /** Notes a delivery that is to be told of appends; answers where it begins, the same however often it is asked. */
   follow(id: string, start: Position): Promise<Answer<number>>;
   unfollow(id: string): Promise<void>;
+  /** Creates the partition as one that is restored. Refuses where it is in use. */
+  prepare(spec: Spec): Promise<Result<undefined>>;
   /**
-   * Frees all storage, objects in the bucket first. False where there is more of them than one call deletes: call again.
-   * Fails where the bucket does.
+   * Frees all storage, objects in the bucket first, unless it is that of another log, or of another namespace. False where
+   * there is more than one call deletes: call again. Fails where the bucket does.
    */
-  destroy(logId: string, number: number): Promise<boolean>;
+  destroy(logId: string, number: number, owner: string): Promise<boolean>;
 }
 
 /** Records under lease, flat: a call between objects pays for every object in its answer. */
@@ -115,7 +119,12 @@ export interface DeliveryRpc {
   floor(): Promise<number>;
   /** True where no member has been here for some time. */
   idle(): Promise<boolean>;
-  destroy(groupId: string): Promise<void>;
+  /** Its place, for a dump; `after` as the page before said. */
+  dump(after?: string): Promise<Answer<PlacePage>>;
+  /** Takes parts of a place, and says whether all is there. It becomes a delivery when it is configured. `owner`: the namespace. */
+  restore(owner: string, parts: readonly PlacePart[]): Promise<Answer<boolean>>;
+  /** Frees all storage, unless it is that of another group, or of another namespace. */
+  destroy(groupId: string, owner: string): Promise<void>;
 }
 
 /** The catalog object of one namespace; the object named `registry` knows the namespaces. */
@@ -141,6 +150,8 @@ export interface CatalogRpc {
   dropGroup(stream: string, name: string): Promise<Result<undefined>>;
   /** A group that is not durable has no member left on a partition: it goes, if that is so on all of them. */
   leaveGroup(stream: string, name: string, groupId: string): Promise<void>;
+  /** What dumps and restores ask, by name; see `catalogOrders`. */
+  order<N extends CatalogOrder>(name: N, ...args: CatalogOrderArgs<N>): Promise<Result<CatalogOrderValue<N>>>;
   register(name: string): Promise<void>;
   unregister(name: string): Promise<void>;
   namespaces(query: ListQuery): Promise<Listed<{ name: string; created: number }>>;

@@ -1,5 +1,7 @@
 /** How the catalog's decisions reach partitions and deliveries. */
 
+import type { RestoreStand } from "../../schemas/dump.ts";
+import type { Result } from "../../schemas/errors.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { TellRow } from "../catalog/group-store.ts";
@@ -10,7 +12,7 @@ import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Inheritance } from "../log/inheritance.ts";
 import { positionOf, readFrom } from "../log/position.ts";
 import type { Position } from "../log/read.ts";
-import type { Retention } from "../log/spec.ts";
+import type { Retention, Spec } from "../log/spec.ts";
 import { delivery, type Env, partition } from "./stubs.ts";
 
 export class Telling {
@@ -21,10 +23,33 @@ export class Telling {
 
   /** Brings a partition up to date, and creates it where it is not there. */
   async partition(stream: Stream, number: number): Promise<void> {
+    const spec = this.#spec(stream, number);
+    if (await this.stub(stream, number).configure(spec)) return;
+    await this.stub(stream, number).configure(spec, await this.#inheritance(stream, number));
+  }
+
+  /** Makes a partition that is to be restored. */
+  prepare(stream: Stream, number: number): Promise<Result<undefined>> {
+    return this.stub(stream, number).prepare(this.#spec(stream, number));
+  }
+
+  /** What has come of a partition that is being restored; undefined where nothing has. */
+  async stand(stream: Stream, number: number): Promise<RestoreStand | undefined> {
+    const stand = await this.stub(stream, number).order("restoreStand");
+    return stand.ok ? stand.value : undefined;
+  }
+
+  /** True where all of a group's place has come. */
+  async hasPlace(id: string, number: number): Promise<boolean> {
+    const place = await delivery(this.env, id, number).restore(this.core.namespace, []);
+    return place.ok && place.value;
+  }
+
+  #spec(stream: Stream, number: number): Spec {
     const { deduplicationWindowMs, timestamps, offsets, keyIndex, recordBytesMax, batchBytesMax } = stream.config;
     const { logId, version, map } = stream;
     const { sealed, parent } = map[number];
-    const spec = {
+    return {
       logId,
       partition: number,
       version,
@@ -39,8 +64,6 @@ export class Telling {
       sealed,
       continues: parent !== undefined,
     };
-    if (await this.stub(stream, number).configure(spec)) return;
-    await this.stub(stream, number).configure(spec, await this.#inheritance(stream, number));
   }
 
   /** Brings a stream's partitions up to date. One that cannot be reached is told by the next append that it gets. */
@@ -71,10 +94,12 @@ export class Telling {
       privateTargets: Boolean(this.env.MILLRACE_PUSH_PRIVATE),
     };
     const answer = await delivery(this.env, id, number).configure(spec);
+    // A partition that has been restored learns that it is in use when it is configured.
+    if (!answer.ok && "moved" in answer) await this.partition(stream, number);
     if (!answer.ok) throw new Error(`the delivery ${id}/${number} cannot begin: ${JSON.stringify(answer)}`);
     if (this.core.groups.groupOf(id) !== undefined) return;
     // Deleted meanwhile: what was just created would be found by nobody.
-    await delivery(this.env, id, number).destroy(group.id);
+    await delivery(this.env, id, number).destroy(group.id, this.core.namespace);
     await this.stub(stream, number).unfollow(id);
   }
 

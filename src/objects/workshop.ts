@@ -48,6 +48,7 @@ export class Workshop {
 
   /** Does the next piece. False where there is none. */
   async step(): Promise<boolean> {
+    if (this.log.restoring) return false;
     try {
       return (await this.#erase()) || (await this.#compact());
     } catch (error) {

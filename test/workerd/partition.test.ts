@@ -160,9 +160,9 @@ describe("an object", () => {
     const { stub, rpc } = fresh();
     await rpc.configure(spec);
     await append(rpc, [record("1")]);
-    await rpc.destroy("another", 0);
+    await rpc.destroy("another", 0, "default");
     expect(await rpc.order("facts")).toMatchObject({ ok: true, value: { tail: 1 } });
-    await rpc.destroy(spec.logId, 0);
+    await rpc.destroy(spec.logId, 0, "default");
     expect(await append(rpc, [record("1")])).toEqual({ ok: false, moved: 0 });
     await runInDurableObject(stub, (_object, state) => {
       expect(Log.open(objectSql(state.storage), 0)).toBeUndefined();

@@ -110,7 +110,7 @@ test("a partition is freed in steps, does not open in between, and is tried agai
     const { history } = object as unknown as { history: { blobs: { list: unknown } } };
     const { list } = history.blobs;
     history.blobs.list = () => Promise.reject(new Error("the bucket does not answer"));
-    await expect((object as unknown as PartitionRpc).destroy(logId, 3)).rejects.toThrow("does not answer");
+    await expect((object as unknown as PartitionRpc).destroy(logId, 3, "default")).rejects.toThrow("does not answer");
     history.blobs.list = list;
   });
   // Somebody who knows an old map.
@@ -120,11 +120,11 @@ test("a partition is freed in steps, does not open in between, and is tried agai
     expect(rows).toEqual([{ name: "buried" }]);
   });
   expect(await keysOf(`snapshots/${logId}/`)).toHaveLength(1);
-  expect(await rpc.destroy(logId, 3)).toBe(true);
+  expect(await rpc.destroy(logId, 3, "default")).toBe(true);
   expect(await keysOf(`snapshots/${logId}/`)).toEqual([]);
   await runInDurableObject(stub, (_object, state) => {
     expect(state.storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'meta'").toArray()).toEqual([]);
   });
   // Asked again, there is nothing to do.
-  expect(await rpc.destroy(logId, 3)).toBe(true);
+  expect(await rpc.destroy(logId, 3, "default")).toBe(true);
 });

@@ -1,0 +1,107 @@
+/** What the reference says of dumps and restores. */
+import { z } from "zod";
+import {
+  partitionQuery,
+  placeQuery,
+  restoredStream,
+  restorePlaceQuery,
+  restoreQuery,
+  restoreStand,
+} from "../../schemas/dump.ts";
+import type { ErrorCode } from "../../schemas/errors.ts";
+import { dumpType } from "./dump.ts";
+import { type Operation, ofStream } from "./operation.ts";
+
+const stream = "/v1/:ns/streams/:stream";
+const partition = `${stream}/partitions/:partition`;
+const group = `${stream}/groups/:group`;
+
+const blocks = z.string().describe("Blocks of a dump; docs/STORAGE.md has the bytes.");
+const ofBlocks: readonly ErrorCode[] = [
+  ...ofStream,
+  "bad-dump",
+  "body-too-large",
+  "bad-gzip",
+  "unsupported-media-type",
+  "conflict",
+  "restore-gap",
+];
+const types = [dumpType];
+const next = "The header `Millrace-Next` says where to go on; without it there is no more.";
+
+export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
+  [`${stream}/dump`]: {
+    GET: {
+      summary: "Dump a stream: its configuration, its map, its groups",
+      detail: "A stream block, and a group block for each group. Secrets of webhooks are in it.",
+      answers: { 200: { says: "Blocks.", body: blocks, types } },
+      refusals: ofStream,
+    },
+  },
+  [`${group}/dump`]: {
+    GET: {
+      summary: "Dump a group's place on a partition",
+      detail: `Place, lanes, dead letters. ${next}`,
+      query: placeQuery,
+      answers: { 200: { says: "Blocks.", body: blocks, types } },
+      refusals: [...ofStream, "group-not-found", "partition-not-found"],
+    },
+  },
+  [`${partition}/dump`]: {
+    GET: {
+      summary: "Dump a partition: its state, its key index, or its records",
+      detail: `The state is as of one tail, which its marks name; then ask for the records up to it. ${next}`,
+      query: partitionQuery,
+      answers: { 200: { says: "Blocks.", body: blocks, types } },
+      refusals: [...ofStream, "partition-not-found", "trimmed", "damaged"],
+    },
+  },
+  [`${stream}/restore`]: {
+    POST: {
+      summary: "Begin to restore a stream, or go on with it",
+      detail: "The body is its stream block. Nobody sees the stream before the restore is finished; DELETE ends it.",
+      query: restoreQuery,
+      body: blocks,
+      bodyTypes: types,
+      answers: {
+        201: { says: "Send what belongs to it.", body: restoredStream },
+        200: { says: "This dump was restored here before.", body: restoredStream },
+      },
+      refusals: ofBlocks,
+    },
+  },
+  [`${stream}/restore/finish`]: {
+    POST: {
+      summary: "Finish a restore: the stream is there",
+      detail: "Refused while anything is missing. Again is as once.",
+      answers: { 200: { says: "It is there.", body: restoredStream } },
+      refusals: [...ofStream, "restore-gap"],
+    },
+  },
+  [`${group}/restore`]: {
+    POST: {
+      summary: "Restore a group, or its place on a partition",
+      detail: "Without `partition` its group block; with it place, lanes and dead letters, in any number of requests.",
+      query: restorePlaceQuery.extend({ newId: restoreQuery.shape.newId }),
+      body: blocks,
+      bodyTypes: types,
+      answers: { 200: { says: "Taken.", body: z.object({ group: z.string() }).catchall(z.unknown()) } },
+      refusals: [...ofBlocks, "group-not-found", "partition-not-found", "too-many"],
+    },
+  },
+  [`${partition}/restore`]: {
+    GET: {
+      summary: "Where a restore of a partition stands",
+      answers: { 200: { says: "What is there.", body: restoreStand } },
+      refusals: [...ofStream, "partition-not-found"],
+    },
+    POST: {
+      summary: "Restore a partition",
+      detail: "Blocks in the order of the dump. What is there is passed over; what leaves a gap is refused.",
+      body: blocks,
+      bodyTypes: types,
+      answers: { 200: { says: "Taken; what is there now.", body: restoreStand } },
+      refusals: [...ofBlocks, "partition-not-found", "too-many"],
+    },
+  },
+};

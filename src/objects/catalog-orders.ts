@@ -1,0 +1,126 @@
+/** What dumps and restores ask of a catalog, by name. */
+import type { GroupDump, RestoreStand, StreamDump } from "../../schemas/dump.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { deliveriesOf } from "../catalog/groups.ts";
+import type { Restored } from "../catalog/restores.ts";
+import type { Stream } from "../catalog/stream.ts";
+
+/** What an order has before it: the catalog, and the way to the objects of a stream. */
+interface Desk {
+  readonly core: Catalog;
+  readonly telling: {
+    prepare(stream: Stream, number: number): Promise<Result<undefined>>;
+    stand(stream: Stream, number: number): Promise<RestoreStand | undefined>;
+    hasPlace(id: string, number: number): Promise<boolean>;
+    all(stream: Stream): Promise<void>;
+  };
+  readonly newId: () => string;
+}
+
+/** A stream, and who asks for it may see it though it is being restored. */
+function anyStream({ core }: Desk, name: string): Result<Restored> {
+  const described = core.describe();
+  if (!described.ok) return described;
+  const restored = core.restores.get(name);
+  if (restored.ok && !restored.value.finished) return restored;
+  const stream = core.stream(name);
+  return stream.ok ? ok({ stream: stream.value, finished: true }) : stream;
+}
+
+const orders = {
+  anyStream,
+
+  /** The catalog's part of a dump. */
+  dump(desk: Desk, name: string): Result<{ stream: StreamDump; groups: GroupDump[] }> {
+    const found = anyStream(desk, name);
+    if (!found.ok) return found;
+    const dumped = desk.core.restores.dump(found.value.stream);
+    return dumped === undefined
+      ? refuse("unavailable", "the stream grows; try again when its partitions are split")
+      : ok(dumped);
+  },
+
+  /** Begins a restore, or goes on with it: partitions are made, and belong to nobody else. */
+  async restore(desk: Desk, name: string, dump: string, given: StreamDump, other: boolean): Promise<Result<Restored>> {
+    const { core, telling, newId } = desk;
+    const described = core.describe();
+    if (!described.ok) return described;
+    const begun = core.restores.begin(name, dump, given, other ? newId() : undefined);
+    if (!begun.ok || begun.value.finished) return begun;
+    const { stream } = begun.value;
+    for (const number of core.opened(stream.logId)) {
+      const prepared = await telling.prepare(stream, number);
+      if (prepared.ok) continue;
+      // What it has made goes again; what is another's stays that one's.
+      core.restores.drop(name, Date.now());
+      return prepared;
+    }
+    return begun;
+  },
+
+  /** Answers the group's id. */
+  restoreGroup(desk: Desk, name: string, group: GroupDump, other: boolean): Result<string> {
+    const found = unfinished(desk, name);
+    return found.ok ? desk.core.restores.group(found.value, group, other ? desk.newId() : group.id) : found;
+  },
+
+  /** The catalog's name for a group's deliveries. */
+  restorePlace(desk: Desk, name: string, group: string, partition: number): Result<string> {
+    const found = anyStream(desk, name);
+    const id = found.ok ? desk.core.groups.get(found.value.stream, group) : found;
+    if (!id.ok || !found.ok) return id.ok ? refuse("stream-not-found", "") : id;
+    const deliveries = deliveriesOf(found.value.stream.logId, id.value.id);
+    if (desk.core.opened(deliveries).includes(partition)) return ok(deliveries);
+    return refuse("partition-not-found", `the group '${group}' has no place on partition ${partition}`);
+  },
+
+  /** Makes a stream of what was restored, once everything is there. */
+  async restoreFinish(desk: Desk, name: string): Promise<Result<Restored>> {
+    const { core, telling } = desk;
+    const found = core.restores.get(name);
+    if (!found.ok) return found;
+    const { stream, finished } = found.value;
+    if (!finished) {
+      const { partitions, places } = core.restores.parts(stream.logId);
+      for (const number of partitions) {
+        const stand = await telling.stand(stream, number);
+        if (stand?.closed) continue;
+        const facts = { partition: number, ...stand };
+        return refuse("restore-gap", `partition ${number} is not complete; send what is missing first`, facts);
+      }
+      for (const { id, partition, group } of places) {
+        if (await telling.hasPlace(id, partition)) continue;
+        const detail = `the place of the group '${group}' on partition ${partition} is missing; send it first`;
+        return refuse("restore-gap", detail, { group, partition });
+      }
+      core.restores.finish(name, Date.now());
+      core.lifetimes.set(stream, Date.now());
+    }
+    await telling.all(stream);
+    return ok({ stream, finished: true });
+  },
+};
+
+function unfinished({ core }: Desk, name: string): Result<Stream> {
+  const found = core.restores.get(name);
+  if (!found.ok) return found;
+  return found.value.finished ? refuse("conflict", `the stream '${name}' has been restored`) : ok(found.value.stream);
+}
+
+type Orders = typeof orders;
+export type CatalogOrder = keyof Orders;
+export type CatalogOrderArgs<N extends CatalogOrder> = Orders[N] extends (desk: Desk, ...args: infer A) => unknown
+  ? A
+  : never;
+export type CatalogOrderValue<N extends CatalogOrder> =
+  Awaited<ReturnType<Orders[N]>> extends Result<infer T> ? T : never;
+
+export async function obey<N extends CatalogOrder>(
+  name: N,
+  desk: Desk,
+  ...args: CatalogOrderArgs<N>
+): Promise<Result<CatalogOrderValue<N>>> {
+  const order = orders[name] as (desk: Desk, ...args: unknown[]) => Promise<Result<CatalogOrderValue<N>>>;
+  return order(desk, ...args);
+}

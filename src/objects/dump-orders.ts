@@ -1,0 +1,84 @@
+/** What dumps and restores ask of a partition. They alone see a log that is being restored. */
+import type { RestoreStand } from "../../schemas/dump.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { readBlocks } from "../archive/dump.ts";
+import { type ChunksPage, chunksPage, type KeysPage, keysPage, stateBlocks } from "../archive/dump-log.ts";
+import { partOf } from "../archive/dump-part.ts";
+import { finish, type Part, standOf, take } from "../archive/restore-log.ts";
+import type { Sql } from "../lib/sql.ts";
+import { Log } from "../log/log.ts";
+import type { Spec } from "../log/spec.ts";
+import { bury, isBuried } from "./emptying.ts";
+import type { History } from "./history.ts";
+
+interface Desk {
+  readonly log: Log;
+  readonly history: History;
+}
+
+export const dumpOrders = {
+  /** The blocks of the state, one after another: what memory has room for may be more than a call's answer has. */
+  dumpState: ({ log }: Desk): Result<ReadableStream<Uint8Array>> => ok(streamOf([...stateBlocks(log)])),
+
+  dumpKeys: ({ log }: Desk, after: string): Result<KeysPage> => ok(keysPage(log, after)),
+
+  dumpChunks: ({ log }: Desk, from: number, to: number): Result<ChunksPage> => chunksPage(log, from, to),
+
+  /** Blocks that the Worker has checked. */
+  restoreParts({ log, history }: Desk, bytes: Uint8Array): Result<RestoreStand> {
+    const blocks = readBlocks(bytes);
+    if (!blocks.ok) return blocks;
+    const parts: Part[] = [];
+    for (const block of blocks.value) {
+      const part = partOf(block);
+      if (!part.ok) return part;
+      parts.push(part.value);
+    }
+    const taken = take(log, parts, Date.now());
+    history.kick();
+    return taken;
+  },
+
+  restoreStand: ({ log }: Desk): Result<RestoreStand> => ok(standOf(log)),
+};
+
+/** A stream of bytes that are there. */
+function streamOf(parts: Uint8Array[]): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream<Uint8Array>({
+    // Only a stream of bytes travels between objects. The types of the platform and of the browser disagree on how it is asked for.
+    type: "bytes" as never,
+    pull(controller: ReadableStreamDefaultController<Uint8Array>) {
+      if (at < parts.length) controller.enqueue(parts[at++]);
+      else controller.close();
+    },
+  });
+}
+
+/** Brings a log up to date. One that was restored comes into use by that: its catalog has made sure that all of it is there. */
+export function configured(log: Log, spec: Spec, now: number): void {
+  if (log.restoring) finish(log, now);
+  log.configure(spec, now);
+}
+
+/** Buries a log that was deleted; false, and nothing done, where it is another, or another namespace's. */
+export function buried(log: Log, logId: string, owner: string): boolean {
+  const { spec } = log;
+  if (spec.logId !== logId || (spec.names?.namespace ?? owner) !== owner) return false;
+  bury(log);
+  return true;
+}
+
+/** A log that is to be restored; undefined where one that was deleted is yet to be freed. */
+export function begin(sql: Sql, spec: Spec, now: number): Log | undefined {
+  return isBuried(sql) ? undefined : Log.create(sql, spec, now, undefined, true);
+}
+
+/** Whether a log is one that may be restored into, as this stream's. */
+export function prepared(log: Log | undefined, spec: Spec): Result<undefined> {
+  const names = log?.spec.names;
+  const same = names?.namespace === spec.names?.namespace && names?.stream === spec.names?.stream;
+  if (log?.restoring && same) return ok(undefined);
+  const detail = `the log ${spec.logId} is in use, or still being deleted: restore it with a new id, or try again in a moment`;
+  return refuse("conflict", detail);
+}
