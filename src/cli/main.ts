@@ -6,6 +6,7 @@ import { given, stream, type Yargs } from "./arguments.ts";
 import { bench } from "./bench.ts";
 import { connect, profilePath, readProfile, settle, writeProfile } from "./config.ts";
 import { dev } from "./dev.ts";
+import { dumpCommand, restoreCommand, verifyCommand } from "./dump/command.ts";
 import { forward } from "./forward/forward.ts";
 import { groupCommands } from "./group-commands.ts";
 import { importCommand } from "./import/command.ts";
@@ -100,6 +101,9 @@ const commands = yargs(hideBin(process.argv))
     (args) => forward(connect(args), { ...args, files: (args.files as string[] | undefined) ?? [] }),
   )
   .command(importCommand)
+  .command(dumpCommand)
+  .command(restoreCommand)
+  .command(verifyCommand)
   .command(
     "bench",
     "Measure a service, on a stream of its own",

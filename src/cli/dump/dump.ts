@@ -1,0 +1,230 @@
+/** `dump`: a namespace, or one stream of it, as a file. */
+
+import { once } from "node:events";
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { createGzip } from "node:zlib";
+import { DumpWriter, jsonBlock, readBlock } from "../../archive/dump.ts";
+import { Outline, type OutlineState } from "../../archive/dump-outline.ts";
+import { Millrace, MillraceError } from "../../client/index.ts";
+import { type Common, settle } from "../config.ts";
+import { print, Usage } from "../output.ts";
+import { isGzip, Sha256, sizeOf } from "./file.ts";
+import { Progress } from "./progress.ts";
+import { type Onwards, pathOf, Remote, streamBlocks } from "./remote.ts";
+import { findings, summary, told } from "./verify.ts";
+
+export interface DumpArgs extends Common {
+  what?: string;
+  output?: string;
+  resume?: boolean;
+  verify?: boolean;
+  gzip?: boolean;
+}
+
+/** A place in the file behind which it can be gone on. */
+interface Checkpoint {
+  readonly at: number;
+  readonly since: number;
+  readonly hash: Sha256;
+  readonly state: OutlineState;
+}
+
+/** Bytes that are written together. */
+const flushBytes = 4_194_304;
+
+export async function dump(args: DumpArgs): Promise<void> {
+  const { namespace, ...profile } = settle(args);
+  const [ns = namespace, only] = (args.what ?? namespace).split("/");
+  const remote = new Remote(new Millrace({ ...profile, namespace: ns }));
+  if (args.output === undefined && process.stdout.isTTY) throw new Usage("say where to with --output, or > file");
+  if (args.output === undefined && (args.resume || args.verify))
+    throw new Usage("only a file that is named with --output can be gone on with, or verified");
+  const begun = args.output !== undefined && existsSync(args.output) && sizeOf(args.output) > 0;
+  if (begun && !args.resume) throw new Usage(`${args.output} is there; go on with it with --resume, or remove it`);
+  const zipped = args.gzip || isGzip(args.output ?? "");
+  if (begun && zipped) throw new Usage("a compressed dump cannot be gone on with; remove it and begin anew");
+  const checkpoint = begun ? await checkpointOf(args.output as string) : undefined;
+  if (checkpoint?.state.ended !== true) await write(remote, ns, only, args.output, zipped, checkpoint);
+  else if (checkpoint.state.namespace !== ns) throw otherDump(args.output as string, ns);
+  if (args.output === undefined) return;
+  if (args.verify) {
+    const { damages } = await findings(args.output);
+    if (damages.length > 0) throw new Error(`${args.output}: ${told(damages[0])}`);
+  }
+}
+
+const otherDump = (path: string, what: string) => new Usage(`${path} is not a dump of ${what}; give another file`);
+
+async function write(
+  remote: Remote,
+  namespace: string,
+  only: string | undefined,
+  path: string | undefined,
+  zipped: boolean,
+  checkpoint: Checkpoint | undefined,
+): Promise<void> {
+  const state = checkpoint?.state;
+  if (state !== undefined && state.namespace !== undefined && state.namespace !== namespace)
+    throw otherDump(path as string, namespace);
+  const sink = new Sink(path, zipped, checkpoint?.at);
+  const writer = new DumpWriter(checkpoint?.hash ?? new Sha256(), (bytes) => sink.add(bytes), checkpoint?.since);
+  // The service has looked at the records.
+  const outline = new Outline(state, false);
+  const progress = new Progress("dump", 0);
+  const add = async (bytes: Uint8Array) => {
+    const block = readBlock(bytes, 0, bytes.length);
+    const added = block.ok ? outline.add(block.value) : block;
+    if (!added.ok) throw new Error(`${outline.where}: ${added.refusal.detail}`);
+    writer.add(bytes);
+    progress.add(bytes.length);
+    if (sink.bytes >= flushBytes) await sink.flush();
+  };
+  try {
+    if (outline.state.namespace === undefined) await add(jsonBlock("namespace", { namespace }));
+    for await (const { name, onwards } of streamsLeft(remote, only, outline.state)) {
+      progress.expect(await bytesOf(remote, name));
+      try {
+        for await (const bytes of streamBlocks(remote, name, onwards)) await add(bytes);
+      } catch (error) {
+        // One that was deleted since it was listed was not there.
+        const gone = error instanceof MillraceError && error.code === "stream-not-found";
+        if (only === undefined && gone && outline.state.stream?.stream !== name) continue;
+        throw Object.assign(error as Error, { message: `${outline.where}: ${(error as Error).message}` });
+      }
+    }
+    writer.finish(outline.state.totals);
+    await sink.end();
+  } finally {
+    progress.end();
+    sink.close();
+  }
+  if (path !== undefined) print(`dumped ${summary(outline)} to ${path}`);
+  else console.error(`dumped ${summary(outline)}`);
+}
+
+/** The streams that are yet to be dumped; the first of them perhaps from the middle on. */
+async function* streamsLeft(
+  remote: Remote,
+  only: string | undefined,
+  state: OutlineState,
+): AsyncGenerator<{ name: string; onwards?: Onwards }> {
+  const { stream, partition, partitions } = state;
+  const last = stream?.stream;
+  if (only !== undefined && last !== undefined && last !== only)
+    throw new Usage(`the file has the stream '${last}', not '${only}'`);
+  if (stream !== undefined && (partition !== undefined || partitions.length > 0)) {
+    const { logId } = await remote.json<{ logId: string }>("GET", pathOf(stream.stream));
+    if (logId !== stream.logId) throw new Usage(`the stream '${last}' was deleted and made anew; begin the dump anew`);
+    const marks = partition?.marks;
+    const within = marks === undefined ? {} : { within: { ...partition, marks } as NonNullable<Onwards["within"]> };
+    yield { name: stream.stream, onwards: { stream, partitions: [...partitions], ...within } };
+  }
+  if (only !== undefined) {
+    if (last === undefined) yield { name: only };
+    return;
+  }
+  for await (const { stream: name } of remote.millrace.streams()) if (last === undefined || name > last) yield { name };
+}
+
+async function bytesOf(remote: Remote, name: string): Promise<number> {
+  if (!process.stderr.isTTY) return 0;
+  const { partitions } = await remote.json<{ partitions: { partition: number }[] }>(
+    "GET",
+    `${pathOf(name)}/partitions`,
+  );
+  let sum = 0;
+  for (const { partition } of partitions) {
+    sum += (await remote.json<{ bytes: number }>("GET", `${pathOf(name)}/partitions/${partition}`)).bytes;
+  }
+  return sum;
+}
+
+/** The last place of an unfinished dump behind which it can be gone on. Throws where it was damaged before that. */
+async function checkpointOf(path: string): Promise<Checkpoint | undefined> {
+  let checkpoint: Checkpoint | undefined;
+  let since = 8;
+  const { damages } = await findings(path, ({ at, bytes, block }, outline, hash) => {
+    if (!block.ok) return;
+    const { name } = block.value;
+    since = name === "hash" ? 0 : since + bytes.length;
+    const { state } = outline;
+    // A group's places, and a partition's state, are each as of one moment: they are dumped anew.
+    const fits = outline.inRecords || state.ended || name === "namespace" || name === "close";
+    if (!fits && !(name === "hash" && checkpoint?.at === at)) return;
+    checkpoint = { at: at + bytes.length, since, hash: hash.copy(), state: copyOf(state) };
+  });
+  const cut = damages[0];
+  if (cut !== undefined && !/cut off|ends before/.test(cut.what))
+    throw new Usage(`${path}: ${told(cut)}; remove it and begin anew`);
+  return checkpoint;
+}
+
+const copyOf = ({ partition, ...state }: OutlineState): OutlineState => ({
+  ...state,
+  places: [...state.places],
+  partitions: [...state.partitions],
+  ...(partition === undefined ? {} : { partition: { ...partition } }),
+  totals: { ...state.totals },
+});
+
+/** Where the bytes go: a file, or the standard output. */
+class Sink {
+  bytes = 0;
+  #parts: Uint8Array[] = [];
+  readonly #file: number | undefined;
+  readonly #gzip: ReturnType<typeof createGzip> | undefined;
+
+  constructor(path: string | undefined, zipped: boolean, at: number | undefined) {
+    // It holds what is in the log, and secrets of webhooks: for the eyes of its owner.
+    if (path !== undefined) this.#file = openSync(path, at === undefined ? "w" : "r+", 0o600);
+    if (this.#file !== undefined && at !== undefined) ftruncateSync(this.#file, at);
+    this.#at = at ?? 0;
+    if (!zipped) return;
+    this.#gzip = createGzip({ level: 6 });
+    this.#gzip.on("data", (part: Buffer) => {
+      this.#gzip?.pause();
+      this.#drained = this.#put(part).then(() => void this.#gzip?.resume());
+    });
+  }
+
+  #at: number;
+  #drained: Promise<void> = Promise.resolve();
+
+  add(bytes: Uint8Array): void {
+    this.#parts.push(bytes);
+    this.bytes += bytes.length;
+  }
+
+  async flush(): Promise<void> {
+    const parts = Buffer.concat(this.#parts);
+    this.#parts = [];
+    this.bytes = 0;
+    if (this.#gzip === undefined) return this.#put(parts);
+    if (!this.#gzip.write(parts)) await once(this.#gzip, "drain");
+  }
+
+  async end(): Promise<void> {
+    await this.flush();
+    if (this.#gzip !== undefined) {
+      const ended = once(this.#gzip, "end");
+      this.#gzip.end();
+      await ended;
+      await this.#drained;
+    }
+    if (this.#file !== undefined) fsyncSync(this.#file);
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+  }
+
+  async #put(bytes: Buffer): Promise<void> {
+    if (this.#file === undefined) {
+      if (!process.stdout.write(bytes)) await once(process.stdout, "drain");
+      return;
+    }
+    for (let done = 0; done < bytes.length; )
+      done += writeSync(this.#file, bytes, done, bytes.length - done, this.#at + done);
+    this.#at += bytes.length;
+  }
+}

@@ -1,0 +1,172 @@
+/** A service from which is dumped, or into which is restored. Everything may be asked again. */
+
+import type { MarksDump, StreamDump } from "../../../schemas/dump.ts";
+import { type Block, jsonBlock, readBlocks } from "../../archive/dump.ts";
+import { network } from "../../client/error.ts";
+import { type Millrace, MillraceError } from "../../client/index.ts";
+import { retrying } from "../../client/retry.ts";
+
+/** Some minutes: as long as a service may be away, or an archive behind. */
+const patience = { attempts: 60, initialMs: 100, maxMs: 5_000 };
+const blocksType = "application/vnd.millrace.dump";
+
+type Query = Record<string, string | number | boolean | undefined>;
+
+export interface Page {
+  readonly bytes: Uint8Array;
+  readonly next: string | undefined;
+}
+
+export class Remote {
+  constructor(readonly millrace: Millrace) {}
+
+  get(path: string, query: Query = {}): Promise<Page> {
+    return this.#patiently(async () => {
+      const response = await this.millrace.http.once("GET", path, { query });
+      const next = response.headers.get("millrace-next");
+      const body: ArrayBuffer = await response.arrayBuffer().catch((error) => Promise.reject(network(error)));
+      return { bytes: new Uint8Array(body), next: next === null ? undefined : decodeURIComponent(next) };
+    });
+  }
+
+  json<T>(method: "GET" | "POST" | "PUT", path: string): Promise<T> {
+    return this.#patiently(() => this.millrace.http.jsonOnce<T>(method, path, {}));
+  }
+
+  post<T>(path: string, query: Query, body: Uint8Array): Promise<T> {
+    const headers = { "content-type": blocksType };
+    return this.#patiently(() => this.millrace.http.jsonOnce<T>("POST", path, { query, body, headers }));
+  }
+
+  #patiently<T>(attempt: () => Promise<T>): Promise<T> {
+    return retrying(attempt, patience, undefined, ({ retryable }) => retryable);
+  }
+}
+
+export const pathOf = (stream: string): string => `/streams/${encodeURIComponent(stream)}`;
+export const groupPath = (stream: string, group: string): string =>
+  `${pathOf(stream)}/groups/${encodeURIComponent(group)}`;
+export const partitionPath = (stream: string, partition: number): string => `${pathOf(stream)}/partitions/${partition}`;
+
+/** Blocks of an answer, which the service has just made. */
+export function blocksOf(bytes: Uint8Array): { block: Block; bytes: Uint8Array }[] {
+  const read = readBlocks(bytes);
+  if (!read.ok) throw network(new Error(read.refusal.detail));
+  let at = 0;
+  return read.value.map((block) => {
+    const from = at;
+    at += 12 + block.payload.length;
+    return { block, bytes: bytes.subarray(from, at) };
+  });
+}
+
+export const jsonIn = <T>({ payload }: Block): T => JSON.parse(new TextDecoder().decode(payload)) as T;
+
+/** Where a dump goes on within a stream. */
+export interface Onwards {
+  readonly stream: StreamDump;
+  /** Partitions that are yet to come. */
+  readonly partitions: readonly number[];
+  /** A partition whose state is told, and its records up to `next`. */
+  readonly within?: {
+    readonly marks: MarksDump;
+    readonly next: number;
+    readonly chunks: number;
+    readonly records: number;
+  };
+}
+
+/** All blocks of a stream, in the order of a dump. Groups come first: what they have finished is in the records, then. */
+export async function* streamBlocks(remote: Remote, name: string, onwards?: Onwards): AsyncGenerator<Uint8Array> {
+  let partitions = onwards?.partitions;
+  let stream = onwards?.stream;
+  if (stream === undefined) {
+    const [first, ...groups] = blocksOf((await remote.get(`${pathOf(name)}/dump`)).bytes);
+    stream = jsonIn<StreamDump>(first.block);
+    partitions = stream.opened;
+    yield first.bytes;
+    for (const { block, bytes } of groups) {
+      yield bytes;
+      const { group, opened } = jsonIn<{ group: string; opened: number[] }>(block);
+      for (const partition of opened) yield* placeBlocks(remote, name, group, partition);
+    }
+  }
+  if (onwards?.within !== undefined) yield* recordBlocks(remote, name, onwards.within);
+  for (const partition of partitions ?? []) {
+    const path = `${partitionPath(name, partition)}/dump`;
+    yield jsonBlock("partition", { partition });
+    if (stream.config.keyIndex) yield* pages(remote, path, { part: "keys" });
+    const state = blocksOf((await remote.get(path, { part: "state" })).bytes);
+    for (const { bytes } of state) yield bytes;
+    const marks = jsonIn<MarksDump>(state[0].block);
+    yield* recordBlocks(remote, name, { marks, next: marks.head, chunks: 0, records: 0 });
+  }
+}
+
+async function* placeBlocks(
+  remote: Remote,
+  name: string,
+  group: string,
+  partition: number,
+): AsyncGenerator<Uint8Array> {
+  let lanes = 0;
+  let letters = 0;
+  for await (const bytes of pages(remote, `${groupPath(name, group)}/dump`, { partition })) {
+    const [{ block }] = blocksOf(bytes);
+    if (block.name === "lanes") lanes += jsonIn<unknown[]>(block).length;
+    if (block.name === "letter") letters++;
+    yield bytes;
+  }
+  yield jsonBlock("settled", { group, partition, lanes, letters });
+}
+
+async function* pages(remote: Remote, path: string, query: Query): AsyncGenerator<Uint8Array> {
+  for (let after: string | undefined; ; ) {
+    const page = await remote.get(path, { ...query, after });
+    for (const { bytes } of blocksOf(page.bytes)) yield bytes;
+    if (page.next === undefined) return;
+    after = page.next;
+  }
+}
+
+/** The chunks of a partition, the next page being fetched while this one is written. */
+async function* recordBlocks(
+  remote: Remote,
+  name: string,
+  { marks, ...before }: NonNullable<Onwards["within"]>,
+): AsyncGenerator<Uint8Array> {
+  const { partition, tail } = marks;
+  let { next, chunks, records } = before;
+  const fetch = async (from: number): Promise<Page | { head: number }> => {
+    try {
+      return await remote.get(`${partitionPath(name, partition)}/dump`, { from, to: tail });
+    } catch (error) {
+      // Retention was faster.
+      const gone = error instanceof MillraceError && error.code === "trimmed" && typeof error.facts.head === "number";
+      if (!gone) throw error;
+      return { head: Math.min(error.facts.head as number, tail) };
+    }
+  };
+  let coming = next < tail ? quiet(fetch(next)) : undefined;
+  while (coming !== undefined) {
+    const page = await coming;
+    const end: number = "head" in page ? page.head : Number(page.next);
+    if (!("head" in page) && end <= next) throw new Error(`the service does not go on at offset ${next}`);
+    coming = end < tail ? quiet(fetch(end)) : undefined;
+    next = end;
+    if ("head" in page) yield jsonBlock("head", { partition, head: end });
+    else
+      for (const { block, bytes } of blocksOf(page.bytes)) {
+        chunks++;
+        records += new DataView(block.payload.buffer, block.payload.byteOffset).getUint32(32, true);
+        yield bytes;
+      }
+  }
+  yield jsonBlock("close", { partition, chunks, records });
+}
+
+/** That it failed is told when it is asked for. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
