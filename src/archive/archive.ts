@@ -93,9 +93,8 @@ export class Archive {
   due(now: number): Job | undefined {
     const segment = this.#archives && now >= this.#uploadAt ? this.log.segments.store.unarchived() : undefined;
     if (segment !== undefined) return { do: "upload", segment };
-    const { segmentEvents } = this.retention;
-    const notices = segmentEvents !== null && now >= this.#tellAt ? this.log.segments.store.notices(noticesAtOnce) : [];
-    if (segmentEvents !== null && notices.length > 0) return { do: "tell", stream: segmentEvents, notices };
+    const untold = now >= this.#tellAt ? this.untold() : undefined;
+    if (untold !== undefined) return untold;
     const keys = this.bucket ? this.log.segments.store.garbage(now, deletesAtOnce).map(({ key }) => key) : [];
     if (keys.length === 0) return undefined;
     const named = this.#snapshots.expire(keys).filter(({ upload }) => upload !== "");
@@ -104,6 +103,14 @@ export class Archive {
       keys,
       uploads: named.map((upload) => ({ key: this.#snapshots.keyOf(upload), upload: upload.upload })),
     };
+  }
+
+  /** What is yet to be said of segments, and to whom. */
+  untold(): Job | undefined {
+    const { segmentEvents } = this.retention;
+    if (segmentEvents === null) return undefined;
+    const notices = this.log.segments.store.notices(noticesAtOnce);
+    return notices.length === 0 ? undefined : { do: "tell", stream: segmentEvents, notices };
   }
 
   /** What is written about a segment in its object. */
@@ -176,8 +183,7 @@ export class Archive {
     const times: (number | undefined)[] = [cutTime(spec, segments.open.first), this.#heldUntil];
     if (this.#archives && segments.store.unarchived() !== undefined) times.push(Math.max(now, this.#uploadAt));
     if (this.bucket) times.push(segments.store.nextGarbage());
-    const told = this.retention.segmentEvents === null || segments.store.notices(1).length === 0;
-    if (!told) times.push(Math.max(now, this.#tellAt));
+    if (this.untold() !== undefined) times.push(Math.max(now, this.#tellAt));
     const [oldest] = segments.hot;
     const first = segments.store.from(0).next().value;
     const ages: (number | undefined)[] = [];

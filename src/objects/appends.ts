@@ -23,11 +23,14 @@ export interface Growing {
   readonly count: number;
 }
 
+/** A batch, or one that is made when it is committed. */
+export type Ask = Batch | Growing;
+
 /** What the sockets need of the partition around them. */
 export interface LiveHost {
   readonly log: Log | undefined;
   /** Commits with what else is to be committed; a batch may be made when its time has come. */
-  readonly commit: { add(ask: Batch | Growing): Promise<Result<readonly Run[]>> };
+  readonly commit: { add(ask: Ask): Promise<Result<readonly Run[]>> };
   readonly history: Pick<History, "locate" | "blobs">;
 }
 

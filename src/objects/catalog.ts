@@ -64,7 +64,8 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     const opened = this.#core.open(name, number, Date.now());
     if (!opened.ok) return opened;
     const stream = opened.value;
-    await this.telling.partition(stream, number);
+    const told = await this.telling.partition(stream, number);
+    if (!told.ok) return told;
     await this.#work();
     const after = this.#core.stream(name);
     // Deleted meanwhile: what was just created would be found by nobody.

@@ -56,9 +56,13 @@ function streamOf(parts: Uint8Array[]): ReadableStream<Uint8Array> {
 }
 
 /** Brings a log up to date. One that was restored comes into use by that: its catalog has made sure that all of it is there. */
-export function configured(log: Log, spec: Spec, now: number): void {
+export function configured(log: Log, spec: Spec, now: number): true | "foreign" {
+  // A stream that was restored without records has another's id until it is first used.
+  const owner = log.spec.names?.namespace;
+  if (owner !== undefined && owner !== spec.names?.namespace) return "foreign";
   if (log.restoring) finish(log, now);
   log.configure(spec, now);
+  return true;
 }
 
 /** Buries a log that was deleted; false, and nothing done, where it is another, or another namespace's. */

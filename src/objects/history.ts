@@ -96,6 +96,17 @@ export class History {
     return this.blobs === undefined || emptied(this.blobs, remains);
   }
 
+  /** Says what is yet to be said of segments: the stream is being deleted. What fails now goes with it. */
+  async drain(): Promise<void> {
+    try {
+      for (let archive = this.#of(), job = archive?.untold(); archive && job; job = archive.untold()) {
+        await this.#act(archive, job);
+      }
+    } catch (error) {
+      console.error("segment events:", (error as Error).message);
+    }
+  }
+
   /** The offset that a position names, in the database or in the archive. */
   async locate(position: Position): Promise<Result<number>> {
     const log = this.log();

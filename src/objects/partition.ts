@@ -4,11 +4,11 @@ import { Log } from "../log/log.ts";
 import type { Position } from "../log/read.ts";
 import type { Run, Terms } from "../log/sequence.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
-import type { Batch, Spec } from "../log/spec.ts";
+import type { Spec } from "../log/spec.ts";
 import { objectSql } from "../platform/sql.ts";
 import { Alarms } from "./alarms.ts";
 import type { Answer, Moved, PageAnswer, ReadCall } from "./answer.ts";
-import type { Growing } from "./appends.ts";
+import type { Ask } from "./appends.ts";
 import { GroupCommit } from "./commit.ts";
 import { begin, buried, configured, dumpOrders, prepared } from "./dump-orders.ts";
 import { remainsIn } from "./emptying.ts";
@@ -23,9 +23,6 @@ import { readWaiting } from "./reading.ts";
 import type { Appended, PartitionRpc } from "./rpc.ts";
 import { archive, delivery, type Env } from "./stubs.ts";
 import { Waiters } from "./waiters.ts";
-
-/** A batch, or one that is made when it is committed. */
-type Ask = Batch | Growing;
 
 /** One partition: the log's shell. It gathers appends, wakes readers, and holds no rule of its own. */
 export class Partition extends Hibernating<Env> implements PartitionRpc {
@@ -55,12 +52,12 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     return this.#log?.restoring ? undefined : this.#log;
   }
 
-  async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean> {
-    if (this.#log !== undefined) configured(this.#log, spec, Date.now());
-    else if (spec.continues && inheritance === undefined) return false;
-    else this.#log = Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
+  async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean | "foreign"> {
+    if (this.#log === undefined && spec.continues && inheritance === undefined) return false;
+    this.#log ??= Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
+    const done = configured(this.#log, spec, Date.now());
     this.history.kick();
-    return true;
+    return done;
   }
 
   async prepare(spec: Spec): Promise<Result<undefined>> {
@@ -117,6 +114,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   }
 
   async destroy(logId: string, number: number, owner: string): Promise<boolean> {
+    await this.history.drain();
     if (this.#log !== undefined && !buried(this.#log, logId, owner)) return true;
     this.#log = undefined;
     this.#waiters.wake();

@@ -1,7 +1,7 @@
 /** How the catalog's decisions reach partitions and deliveries. */
 
 import type { RestoreStand } from "../../schemas/dump.ts";
-import type { Result } from "../../schemas/errors.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { TellRow } from "../catalog/group-store.ts";
@@ -22,10 +22,12 @@ export class Telling {
   ) {}
 
   /** Brings a partition up to date, and creates it where it is not there. */
-  async partition(stream: Stream, number: number): Promise<void> {
+  async partition(stream: Stream, number: number): Promise<Result<undefined>> {
     const spec = this.#spec(stream, number);
-    if (await this.stub(stream, number).configure(spec)) return;
-    await this.stub(stream, number).configure(spec, await this.#inheritance(stream, number));
+    let done = await this.stub(stream, number).configure(spec);
+    if (!done) done = await this.stub(stream, number).configure(spec, await this.#inheritance(stream, number));
+    if (done !== "foreign") return ok(undefined);
+    return refuse("conflict", "another namespace has the stream's log; restore it under a new id");
   }
 
   /** Makes a partition that is to be restored. */

@@ -342,6 +342,21 @@ describe("retention", () => {
   });
 });
 
+test("what could not be told yet is told when the stream is deleted", async () => {
+  await create("muted", { archive: true, retentionRecords: 80, segmentEvents: "late-events" });
+  await fill("muted", 200);
+  await cooled("muted", 90);
+  await service.call("PUT", "/v1/default/streams/late-events", {});
+  expect((await service.call("DELETE", "/v1/default/streams/muted")).status).toBe(204);
+  const told = await until("it is told", async () => {
+    const { records } = (await service.call("GET", "/v1/default/streams/late-events/records?limit=1000")).json;
+    return records.length >= 10 ? records : undefined;
+  });
+  expect(told.map(({ data }: { data: { base: number } }) => data.base)).toEqual(
+    told.map((_: unknown, index: number) => index * 10),
+  );
+});
+
 describe("compaction", () => {
   test("keeps the latest record of each key at its offset", async () => {
     await create("state", { archive: true, compact: true, retentionRecords: 40 });

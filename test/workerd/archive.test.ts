@@ -187,6 +187,16 @@ test("a partition whose database is lost is rebuilt from its objects, also after
   expect(await again.order("repair", { mode: "rebuild", from: 0 })).toEqual({ ok: true, value: { lost: [] } });
 });
 
+test("a log that another namespace has is not taken over", async () => {
+  const { logId, rpc } = fresh();
+  const mine = { ...configured(logId, {}), names: { namespace: "mine", stream: "s" } };
+  expect(await rpc.configure(mine)).toBe(true);
+  await fill(rpc, 0, 10);
+  expect(await rpc.configure({ ...mine, version: 2, names: { namespace: "theirs", stream: "s" } })).toBe("foreign");
+  await fill(rpc, 10, 20);
+  expect(await rpc.configure({ ...mine, version: 2 })).toBe(true);
+});
+
 test("what is read of the archive again comes from the cache of where it is read", async () => {
   const asked: string[] = [];
   const counting: Blobs = {
