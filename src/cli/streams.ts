@@ -40,7 +40,7 @@ export async function show(millrace: Millrace, name: string, json?: boolean): Pr
   print(`${info.stream}  log ${info.logId}  created ${info.createdAt}`);
   print(
     Object.entries(info.config)
-      .map(([name, value]) => `  ${name} ${value}`)
+      .map(([name, value]) => `  ${name} ${typeof value === "object" ? JSON.stringify(value) : value}`)
       .join("\n"),
   );
   const rows = facts.map((one) => [

@@ -44,7 +44,8 @@ export function factsOf(segments: Segments, marks: Marks, rowsWritten: number): 
     head,
     tail,
     hotFrom: Math.max(head, segments.hotFrom),
-    records: sealed.records + open.records,
+    // A segment of which a part was trimmed still counts its records.
+    records: Math.min(sealed.records + open.records, tail - head),
     bytes: sealed.bytes + open.bytes,
     chunks: sealed.chunks + open.chunks,
     segments: sealed.segments,

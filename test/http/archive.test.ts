@@ -516,6 +516,7 @@ describe("the command line", () => {
     expect((await run("streams", "erase", "tended")).code).toBe(2);
     const trimmed = await run("streams", "trim", "tended", "10", "--yes");
     expect(trimmed.out).toBe("partition 0 begins at offset 10 now\n");
+    expect(await facts("tended")).toMatchObject({ head: 10, tail: 100, records: 90 });
     expect((await run("streams", "trim", "tended", "10")).code).toBe(2);
     const verified = await run("streams", "verify", "tended");
     expect(verified).toMatchObject({ code: 0, out: expect.stringMatching(/^partition 0: intact; /) });
