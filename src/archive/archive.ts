@@ -8,9 +8,9 @@
  * `step` does what nobody is needed for; `due` names what the shell must do outside.
  */
 import { defaults } from "../../schemas/limits.ts";
-import { segmentKey } from "../log/keys.ts";
+import { parquetKey, segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
-import { notice } from "../log/notice.ts";
+import { discard, notice } from "../log/notice.ts";
 import { bounded, cutTime, keepAll, overdue } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Retention } from "../log/spec.ts";
@@ -65,9 +65,9 @@ export class Archive {
     return this.log.spec.retention ?? keepAll;
   }
 
-  /** True where records may only go when the groups have let go of them. */
-  get asksGroups(): boolean {
-    return this.retention.keepForGroups && this.log.followers.ids().length > 0;
+  /** Groups that must have let go of records before they may go. */
+  get groups(): readonly string[] {
+    return this.retention.keepForGroups ? this.log.followers.ids() : [];
   }
 
   get #archives(): boolean {
@@ -134,7 +134,7 @@ export class Archive {
     this.log.change(now, () => {
       const current = store.at(segment.base);
       if (current?.n !== segment.n) {
-        store.addGarbage(this.keyOf(segment), now);
+        discard(this.log.segments, this.log.spec, { ...segment, size: object.size }, now);
         return;
       }
       const { print, ...facts } = object;
@@ -148,7 +148,12 @@ export class Archive {
   taken(segment: Segment, now: number): void {
     this.log.change(now, () => {
       const current = this.log.segments.store.at(segment.base);
-      if (current?.n === segment.n) this.log.segments.renumber(current);
+      if (current?.n !== segment.n) return;
+      this.log.segments.renumber(current);
+      // The object is another's; what was made beside it is ours.
+      const { logId, partition, names, retention } = this.log.spec;
+      if (!retention?.parquet || names === undefined) return;
+      this.log.segments.store.addGarbage(parquetKey({ logId, partition, names }, segment), now);
     });
   }
 
@@ -189,9 +194,9 @@ export class Archive {
     const ages: (number | undefined)[] = [];
     if (oldest !== undefined && retentionAgeMs !== null) ages.push(oldest.last + retentionAgeMs);
     if (archiveAgeMs !== null && first !== undefined && first.size > 0) ages.push(first.last + archiveAgeMs);
+    if (this.#interest && segments.open.first !== undefined) ages.push(segments.open.first + interestMs);
     // What is late by its age is held by something, which has a time of its own.
     times.push(...ages.filter((at) => at !== undefined && at > now));
-    if (this.#interest && segments.open.first !== undefined) times.push(segments.open.first + interestMs);
     const due = times.filter((time) => time !== undefined);
     return due.length === 0 ? undefined : Math.min(...due);
   }
@@ -218,7 +223,9 @@ export class Archive {
     const { first, base } = segments.open;
     if (first === undefined) return;
     const aged = (cutTime(spec, first) ?? Number.POSITIVE_INFINITY) <= now;
-    const idle = this.#interest && floor > base && first + interestMs <= now;
+    const due = this.#interest && first + interestMs <= now;
+    if (due && floor <= base) this.#hold(now + interestMs);
+    const idle = due && floor > base;
     if (aged || idle) this.log.change(now, () => segments.cut(span.tail, now));
   }
 

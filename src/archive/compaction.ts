@@ -22,6 +22,8 @@ interface State {
   /** A pass is under way: its keys are those below `to`, and it has come to `at`. */
   readonly to?: number;
   readonly at?: number;
+  /** A segment could not be read: deletions stay, for what they delete may still be in it. */
+  readonly skipped?: boolean;
 }
 
 /** A pass begins when there is half as much that is new as there is that is clean. */
@@ -37,8 +39,14 @@ export class Compaction {
   readonly #keys = new Map<string, number>();
   #keysBytes = 0;
   #learnt = 0;
+  /** Segments that are taken together; one, after a failure. */
+  #together = inputsMax;
 
-  constructor(readonly log: Log) {}
+  constructor(
+    readonly log: Log,
+    /** What is rewritten can go into an archive. */
+    readonly archives: () => boolean,
+  ) {}
 
   get state(): State {
     const text = this.log.segments.meta.meta("compaction");
@@ -66,7 +74,13 @@ export class Compaction {
     const inputs: Segment[] = [];
     let bytes = 0;
     for (const segment of store.from(Math.max(state.at ?? 0, this.log.span.head))) {
-      if (segment.next > to || inputs.length >= inputsMax) break;
+      if (segment.next > to || inputs.length >= this.#together) break;
+      // What is rewritten is hot: without an archive to go back to, it would stay so.
+      if (segment.hot === 0 && !this.archives()) {
+        if (inputs.length > 0) break;
+        this.#save({ ...this.state, at: segment.next, skipped: true });
+        continue;
+      }
       if (inputs.length > 0 && bytes + segment.bytes > segmentBytes) break;
       inputs.push(segment);
       bytes += segment.bytes;
@@ -98,7 +112,14 @@ export class Compaction {
     const last = this.#keys.get(key);
     if (last !== undefined && last > offset) return "drop";
     const { deleteMarkerGraceMs } = this.log.spec.retention ?? keepAll;
+    if (this.state.skipped) return "keep";
     return kind === kinds.none && timestamp < now - deleteMarkerGraceMs ? "drop" : "keep";
+  }
+
+  /** One of the segments could not be read: each is taken by itself, and the one that it was is left as it is. */
+  failed(inputs: readonly Segment[]): void {
+    if (inputs.length === 1) this.#save({ ...this.state, at: inputs[0].next, skipped: true });
+    this.#together = inputs.length === 1 ? inputsMax : 1;
   }
 
   /** The segments were read: what is left of them takes their place, if it is less, or if there are fewer then. */

@@ -78,15 +78,24 @@ export class Erasures {
     return erasure;
   }
 
-  /** The next segment that is to be searched. */
-  due(now: number): { readonly erasure: Erasure; readonly segment: Segment } | undefined {
+  /** The next segment that is to be searched; without one, all were, and groups are to forget what they took meanwhile. */
+  due(now: number): { readonly erasure: Erasure; readonly segment?: Segment } | undefined {
     for (let erasure of this.list()) {
       if (erasure.state === "deleting") erasure = this.#deleted(erasure, now);
       if (erasure.state !== "rewriting") continue;
-      const segment = this.#next(erasure, now);
-      if (segment !== undefined) return { erasure, segment };
+      const segment = this.#next(erasure);
+      return segment === undefined ? { erasure } : { erasure, segment };
     }
     return undefined;
+  }
+
+  /** Everything was searched, and every group asked: what is left are the objects. */
+  finish({ id }: Erasure, now: number): void {
+    const current = this.get(id);
+    if (current?.state !== "rewriting") return;
+    const deleting: Erasure = { ...current, at: current.to, state: "deleting" };
+    this.#save(deleting);
+    this.#deleted(deleting, now);
   }
 
   fate({ target, to }: Erasure, record: Rec, offset: number): Fate {
@@ -112,8 +121,8 @@ export class Erasures {
     });
   }
 
-  /** Segments that surely hold no such key are passed over; at the end the request waits for its objects. */
-  #next(erasure: Erasure, now: number): Segment | undefined {
+  /** Segments that surely hold no such key are passed over. */
+  #next(erasure: Erasure): Segment | undefined {
     let { at } = erasure;
     let passed = 0;
     for (const segment of this.#segments.store.from(this.#segments.store.before(at)?.base ?? at)) {
@@ -126,7 +135,6 @@ export class Erasures {
       at = segment.next;
       passed++;
     }
-    this.#deleted({ ...erasure, at: erasure.to, state: "deleting" }, now);
     return undefined;
   }
 

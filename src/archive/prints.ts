@@ -1,26 +1,34 @@
 /** The fingerprint over records that are packed: of a whole segment, or of a chunk that was rewritten. */
 import { ByteReader } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
-import { fingerprint, seeds } from "../log/fingerprint.ts";
+import { everything, fingerprint, seeds } from "../log/fingerprint.ts";
 import type { Frame } from "../log/frame.ts";
 import { bits, eachPlaced, textFields } from "../log/record.ts";
 
-/** With so many hashes the fingerprint says yes to everything. */
+/** With more hashes the fingerprint would say yes to nearly everything: it does. */
 const hashesMax = 262_144;
 
 const hashed: Readonly<Record<string, number>> = { key: seeds.key, source: seeds.source, type: seeds.type };
 
 export class Prints {
   readonly #hashes = new Set<number>();
+  #all = false;
 
   /** Adds the records of a frame whose checksum has been checked. */
   add(frame: Frame): void {
-    if (this.#hashes.size >= hashesMax) return;
+    if (this.#hashes.size >= hashesMax) this.#all = true;
+    if (this.#all) return;
     const { bytes } = frame;
     eachPlaced(frame, (from, to) => this.#record(bytes, from, to));
   }
 
+  /** There are records that nobody can read: it says yes to everything. */
+  unknown(): void {
+    this.#all = true;
+  }
+
   finish(bytesMax: number): Uint8Array {
+    if (this.#all) return everything();
     return fingerprint([Uint32Array.from(this.#hashes)], bytesMax);
   }
 

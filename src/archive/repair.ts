@@ -26,10 +26,12 @@ export class Repair {
   constructor(
     readonly log: Log,
     readonly segment: Segment,
-    /** Everything from here on is lost; `Infinity` where nothing is but what is damaged. */
+    /** Everything in `[cut, end)` is lost; `Infinity` where nothing is but what is damaged. */
     readonly cut: number,
+    readonly end: number,
   ) {
-    this.#rewriter = new Rewriter(log.span.dense, (_record, offset) => (offset >= cut ? "drop" : "keep"));
+    const isCut = (offset: number) => offset >= cut && offset < end;
+    this.#rewriter = new Rewriter(log.span.dense, (_record, offset) => (isCut(offset) ? "drop" : "keep"));
     this.#next = segment.base;
     this.#last = segment.first;
   }
@@ -39,7 +41,9 @@ export class Repair {
     if (row.base > this.#next && this.log.span.dense) this.#lose(this.#next, row.base, "the chunk is missing");
     if (!this.#rewriter.add(row, true)) {
       this.#lose(row.base, row.next, "the chunk was damaged");
-    } else if (row.next > this.cut) this.#note(Math.max(row.base, this.cut), row.next, "cut off");
+    } else if (row.next > this.cut && row.base < this.end) {
+      this.#note(Math.max(row.base, this.cut), Math.min(row.next, this.end), "cut off");
+    }
     this.#next = row.next;
     this.#last = row.last;
   }

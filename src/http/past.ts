@@ -1,5 +1,5 @@
 /** A stream's past: forgetting, checking and repairing what is stored. */
-import { type ErasureView, eraseBody, type LostRange, repairBody } from "../../schemas/erasure.ts";
+import { type ErasureView, eraseBody, type LostRange, type RepairBody, repairBody } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import { hashedPart, hex } from "../archive/segment.ts";
@@ -78,14 +78,15 @@ export async function repairPartition(request: Request, env: Env, names: Names):
   if (!target.ok) return problem(target.refusal);
   const { route, number } = target.value;
   const lost: LostRange[] = [];
-  for (let from: number | undefined = body.value.from; from !== undefined; ) {
-    const at: number = from;
-    const step: Result<{ lost: LostRange[]; next?: number }> = await askAny(env, route, number, (one) =>
-      one.order("repair", { ...body.value, from: at }),
+  for (let rest: RepairBody | undefined = body.value; rest !== undefined; ) {
+    const now: RepairBody = rest;
+    const step: Result<{ lost: LostRange[]; next?: number; to?: number }> = await askAny(env, route, number, (one) =>
+      one.order("repair", now),
     );
     if (!step.ok) return problem(step.refusal);
+    const { next, to } = step.value;
     lost.push(...step.value.lost);
-    from = step.value.next;
+    rest = next === undefined ? undefined : { ...now, from: next, ...(to === undefined ? {} : { to }) };
   }
   return json({ partition: number, lost });
 }
@@ -148,6 +149,7 @@ async function verifyObjects(
   for (let from = start; ; ) {
     const objects = await askAny(env, route, number, (one) => one.order("objects", from));
     if (!objects.ok) return objects;
+    let replaced = false;
     for (const expected of objects.value) {
       if (found.next !== undefined && expected.base >= found.next) return ok(undefined);
       if (found.bytes >= verifyAnswerBytes) {
@@ -156,12 +158,22 @@ async function verifyObjects(
       }
       const faults = await verifyOne(blobs, expected, before, dense, found);
       if (!faults.ok) return faults;
+      if (faults.value.length > 0 && (await isReplaced(env, route, number, expected))) {
+        // It was rewritten meanwhile: what took its place is looked at instead.
+        replaced = true;
+        break;
+      }
       found.damaged.push(...faults.value.map((fault) => ({ object: expected.key, ...fault })));
       before = expected;
       from = expected.next;
     }
-    if (objects.value.length === 0) return ok(undefined);
+    if (objects.value.length === 0 && !replaced) return ok(undefined);
   }
+}
+
+async function isReplaced(env: Env, route: Route, number: number, { base, key }: Expected): Promise<boolean> {
+  const now = await askAny(env, route, number, (one) => one.order("objects", base));
+  return now.ok && now.value[0]?.key !== key;
 }
 
 async function verifyOne(

@@ -1,4 +1,5 @@
 /** What a partition says of itself. */
+import { refuse } from "../../schemas/errors.ts";
 import type { Segments } from "./segments.ts";
 
 export interface Facts {
@@ -26,8 +27,8 @@ export interface Marks {
   last: number;
   sealed: boolean;
   fence?: string;
-  /** It is empty, and takes nothing: the stream is being deleted. */
-  closed?: boolean;
+  /** It is empty, and takes nothing for `closedMs` after this, in ms since 1970: the stream is being deleted. */
+  closedAt?: number;
   /** Records were taken out from between others. */
   thinned?: boolean;
   /** The log is being filled from a dump. */
@@ -57,4 +58,16 @@ export function factsOf(segments: Segments, marks: Marks, rowsWritten: number): 
     ...(fence === undefined ? {} : { fence }),
     rowsWritten,
   };
+}
+
+/** A stream that was not deleted by then is open again, whatever became of whoever closed it. */
+export const closedMs = 60_000;
+
+const closed = refuse("unavailable", "the stream is empty and is being deleted; create it again in a moment");
+const full = refuse("log-full", "the partition's database is full; set a retention, archive it, or add partitions");
+
+/** Why nothing is appended at all, if so. */
+export function shutOf({ closedAt }: Marks, isFull: boolean, now: number): typeof full | typeof closed | undefined {
+  if (closedAt !== undefined && now < closedAt + closedMs) return closed;
+  return isFull ? full : undefined;
 }

@@ -51,6 +51,9 @@ export function fingerprint(parts: readonly Uint32Array[], bytesMax = chunkPrint
   return print;
 }
 
+/** A fingerprint that says yes to every hash. */
+export const everything = (): Uint8Array => Uint8Array.of(bloom, 255);
+
 export function mayContain(print: Uint8Array, hash: number): boolean {
   if (print[0] === list) {
     const view = new DataView(print.buffer, print.byteOffset, print.length);

@@ -209,7 +209,10 @@ export class Intake {
     const before = choice.runs.some(
       (run) => run.verdict === "appended" && offset >= run.offset && offset < run.offset + run.count,
     );
-    return before || this.#pending.has(offset) || this.#at(offset) !== undefined;
+    if (before || this.#pending.has(offset) || this.#at(offset) !== undefined) return true;
+    // What was taken out from between others had been appended.
+    const chunk = this.chunks.chunkAt(offset);
+    return chunk !== undefined && chunk.next > offset && (chunk.flags & flags.thinned) !== 0;
   }
 
   #at(wanted: number): { record: Rec; timestamp: number } | undefined {

@@ -8,7 +8,7 @@ import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { ChunkBuilder } from "./chunk.ts";
 import type { ChunkRow } from "./chunk-store.ts";
-import { type Facts, factsOf, type Marks } from "./facts.ts";
+import { type Facts, factsOf, type Marks, shutOf } from "./facts.ts";
 import { FollowerList } from "./follower-list.ts";
 import { type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
@@ -22,9 +22,6 @@ import type { Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import { Store } from "./store.ts";
 import { checkSegments, type Report, verifyHot } from "./verify.ts";
-
-const closed = refuse("unavailable", "the stream is empty and is being deleted; create it again in a moment");
-const full = refuse("log-full", "the partition's database is full; set a retention, archive it, or add partitions");
 
 const empty: Marks = { head: 0, tail: 0, last: 0, sealed: false };
 
@@ -113,7 +110,7 @@ export class Log {
   append(batches: readonly Batch[], now: number): Result<readonly Run[]>[] {
     const marks = this.#marks;
     const time = Math.max(now, marks.last);
-    const shut = marks.closed ? closed : this.segments.hotBytes >= this.hotBytesMax ? full : undefined;
+    const shut = shutOf(marks, this.segments.hotBytes >= this.hotBytesMax, now);
     if (shut !== undefined) return batches.map(() => shut);
     // Client timestamps begin where the last one was; the partition's clock has no say.
     const start = this.#spec.timestamps === "client" ? marks.last : time;
@@ -240,15 +237,14 @@ export class Log {
 
   /** Closes it if it is empty, and nothing came for so long: what is appended then would be lost with the stream. */
   close(idleMs: number, now: number): boolean {
-    const { head, tail, last, closed } = this.#marks;
-    if (closed) return true;
+    const { head, tail, last } = this.#marks;
     const idle = head === tail && last <= now - idleMs;
-    if (idle) this.#mark({ closed: true });
+    if (idle) this.#mark({ closedAt: now });
     return idle;
   }
 
   reopen(): void {
-    if (this.#marks.closed) this.#mark({ closed: false });
+    if (this.#marks.closedAt !== undefined) this.#mark({ closedAt: undefined });
   }
 
   /** Takes no more appends. */

@@ -55,17 +55,31 @@ export function notice(
 
 /** No upload takes longer: an object that nobody noted by then is nobody's. */
 const uploadMsMax = 600_000;
+const uploadsName = "uploads";
+
+/** What this log has ever begun to upload: from then on there may be objects that nobody noted. */
+export interface Uploads {
+  readonly segments: boolean;
+  readonly parquet: boolean;
+}
+
+const uploadsOf = ({ meta }: Segments): Uploads =>
+  JSON.parse(meta.meta(uploadsName) ?? '{"segments":false,"parquet":false}');
+
+/** To be called before an upload: written once, and never taken back. */
+export function uploading(segments: Segments, parquet: boolean): void {
+  const known = uploadsOf(segments);
+  if (known.segments && (known.parquet || !parquet)) return;
+  segments.meta.setMeta(uploadsName, JSON.stringify({ segments: true, parquet: known.parquet || parquet }));
+}
 
 /** Leaves a segment's objects to be deleted. One that is not noted may be on its way. */
-export function discard(
-  { store }: Segments,
-  { logId, partition, names, retention }: Spec,
-  segment: Segment,
-  now: number,
-): void {
-  if (segment.size === 0 && !retention?.archive) return;
+export function discard(segments: Segments, { logId, partition, names }: Spec, segment: Segment, now: number): void {
+  const begun = uploadsOf(segments);
+  if (segment.size === 0 && !begun.segments) return;
   const due = segment.size > 0 ? now : now + uploadMsMax;
-  store.addGarbage(segmentKey(logId, partition, segment), due);
-  if (!retention?.parquet || names === undefined) return;
-  store.addGarbage(parquetKey({ logId, partition, names }, segment), due);
+  segments.store.addGarbage(segmentKey(logId, partition, segment), due);
+  if (begun.parquet && names !== undefined) {
+    segments.store.addGarbage(parquetKey({ logId, partition, names }, segment), due);
+  }
 }

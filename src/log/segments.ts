@@ -13,6 +13,7 @@
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { type ChunkHead, type ChunkRow, ChunkTable } from "./chunk-store.ts";
+import { headsIn } from "./heads.ts";
 import { type Segment, SegmentStore } from "./segment-store.ts";
 import { SnapshotStore } from "./snapshot-store.ts";
 import type { Store } from "./store.ts";
@@ -198,8 +199,7 @@ export class Segments implements Chunks {
 
   /** Gives a segment that is hot another number, and so its object another name. */
   renumber(segment: Segment): Segment {
-    const rows = [...this.chunksFrom(segment.base)].filter(({ base }) => base < segment.next);
-    const bodies = rows.map((row) => ({ ...row, body: this.body(row.base) }));
+    const bodies = headsIn(this, segment.base, segment.next).map((row) => ({ ...row, body: this.body(row.base) }));
     return this.replace([segment], bodies, segment.sealed);
   }
 

@@ -74,7 +74,7 @@ async function coldRead(
 ): Promise<Result<Found>> {
   let page: Page | undefined;
   for (const segment of segments) {
-    const from = page === undefined ? terms.from : onwards(page, terms.backward === true);
+    const from = page === undefined ? terms.from : within(segment, onwards(page, terms.backward === true));
     const opened = await indexOf(where, segment);
     if (opened?.ok === false && opened.refusal.code !== "damaged") return opened;
     const read = opened?.ok ? await readSegment(where, segment, opened.value, around, { ...terms, from }) : undefined;
@@ -174,6 +174,12 @@ function passed(page: Page, on: number, { backward, from }: ReadTerms): Page {
 
 const onwards = ({ from, to }: Page, backward: boolean): Position =>
   backward ? { at: "before", offset: from } : { at: "offset", offset: to };
+
+/** A place in a segment, where those between it and the one before were passed over. */
+function within({ base, next }: ColdSegment, position: Position): Position {
+  if (position.at === "before") return { at: "before", offset: Math.min(position.offset, next) };
+  return position.at === "offset" ? { at: "offset", offset: Math.max(position.offset, base) } : position;
+}
 
 /** Two pages that follow each other, of which the first found nothing. */
 function joinPages(first: Page, then: Page, { backward }: ReadTerms): Page {

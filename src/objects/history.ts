@@ -32,9 +32,11 @@ export interface Outside {
 export class History {
   #archive: Archive | undefined;
   #workshop: Workshop | undefined;
-  #running = false;
+  #running: Promise<void> | undefined;
   #again = false;
+  /** The open segment that was seen last, and whether it had something. */
   #seen = -1;
+  #filled = false;
   /** After a failure nothing is done before this, in ms since 1970. */
   #notBefore = 0;
 
@@ -51,9 +53,10 @@ export class History {
     const log = this.log();
     if (log === undefined || log.spec.retention === undefined) return;
     const { open } = log.segments;
-    if (open.table.n === this.#seen && open.chunks > 1) return;
+    if (open.table.n === this.#seen && (open.chunks === 0 || this.#filled)) return;
     const sealed = open.table.n !== this.#seen && this.#seen >= 0;
     this.#seen = open.table.n;
+    this.#filled = open.chunks > 0;
     // In the transaction of the commit: what a crash takes from memory, the alarm brings back.
     this.arm();
     if (sealed) this.kick();
@@ -68,12 +71,21 @@ export class History {
   /** Looks whether there is something to do. */
   kick(): void {
     this.#again = true;
-    if (!this.#running) void this.run();
+    if (this.#running !== undefined) return;
+    // A crash takes the run with it: the alarm does not go.
+    this.arm();
+    void this.run();
   }
 
-  async run(): Promise<void> {
-    if (this.#running) return;
-    this.#running = true;
+  /** Works until nothing is due; whoever comes meanwhile waits for the same run. */
+  run(): Promise<void> {
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Whoever asked has the promise before it is over.
+    await undefined;
     try {
       do {
         this.#again = false;
@@ -85,7 +97,7 @@ export class History {
       this.#notBefore = this.now() + retryMs;
       this.alarms.by(this.#notBefore);
     } finally {
-      this.#running = false;
+      this.#running = undefined;
       this.arm();
     }
   }
@@ -122,7 +134,8 @@ export class History {
   get workshop(): Workshop | undefined {
     const log = this.log();
     if (log === undefined) this.#workshop = undefined;
-    else if (this.#workshop?.log !== log) this.#workshop = new Workshop(log, this.blobs, this.now);
+    else if (this.#workshop?.log !== log)
+      this.#workshop = new Workshop(log, this.blobs, (target) => this.outside.forget(target), this.now);
     return this.#workshop;
   }
 
@@ -136,7 +149,10 @@ export class History {
   async #work(): Promise<void> {
     const until = this.now() + runMs;
     for (let archive = this.#of(); archive !== undefined && this.now() < until; archive = this.#of()) {
-      const floor = archive.asksGroups ? await this.outside.floor() : Number.MAX_SAFE_INTEGER;
+      const groups = archive.groups.join();
+      const floor = groups === "" ? Number.MAX_SAFE_INTEGER : await this.outside.floor();
+      // A group that came meanwhile was not asked.
+      if (archive.groups.join() !== groups) continue;
       archive.step(this.now(), floor);
       const job = archive.due(this.now());
       if (job !== undefined) {

@@ -10,42 +10,38 @@ const keptBytesMax = 16_777_216;
 const entryBytes = 200;
 
 interface Kept {
-  readonly index: Loaded;
-  bytes: number;
+  readonly index: Result<Index>;
+  readonly bytes: number;
 }
 
 class Indexes {
   readonly #kept = new Map<string, Kept>();
   #bytes = 0;
 
-  /** The index of an object, loaded once for all who ask for it. One that is not there, or damaged, is not kept. */
-  get(key: string, load: () => Loaded): Loaded {
+  /**
+   * The index of an object. One that is not there, or damaged, is not kept. Nobody waits for what another request loads: the
+   * platform ends that with the request.
+   */
+  async get(key: string, load: () => Loaded): Loaded {
     const known = this.#kept.get(key);
     if (known !== undefined) {
       this.#kept.delete(key);
       this.#kept.set(key, known);
       return known.index;
     }
-    const kept: Kept = { index: load(), bytes: 0 };
-    this.#kept.set(key, kept);
-    kept.index.then(
-      (index) => this.#weigh(key, kept, index),
-      () => this.#kept.delete(key),
-    );
-    return kept.index;
+    const index = await load();
+    if (index?.ok) this.#keep(key, index);
+    return index;
   }
 
-  #weigh(key: string, kept: Kept, index: Awaited<Loaded>): void {
-    if (this.#kept.get(key) !== kept) return;
-    if (index?.ok !== true) {
-      this.#kept.delete(key);
-      return;
-    }
-    kept.bytes = index.value.chunks.reduce((sum, chunk) => sum + entryBytes + chunk.print.length, 0);
-    this.#bytes += kept.bytes;
-    for (const [old, { bytes }] of this.#kept) {
+  #keep(key: string, index: Result<Index> & { ok: true }): void {
+    if (this.#kept.has(key)) return;
+    const bytes = index.value.chunks.reduce((sum, chunk) => sum + entryBytes + chunk.print.length, 0);
+    this.#kept.set(key, { index, bytes });
+    this.#bytes += bytes;
+    for (const [old, kept] of this.#kept) {
       if (this.#bytes <= keptBytesMax || old === key) break;
-      this.#bytes -= bytes;
+      this.#bytes -= kept.bytes;
       this.#kept.delete(old);
     }
   }

@@ -37,8 +37,8 @@ export const past = {
     const { workshop } = history;
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
     const erasure = workshop.erasures.request(id, target, Date.now());
-    await history.outside.forget(target);
     history.kick();
+    await history.outside.forget(target);
     return ok(view(log, erasure));
   },
 
@@ -48,7 +48,10 @@ export const past = {
     return ok(erasure === undefined ? undefined : view(log, erasure));
   },
 
-  async repair({ history }: Desk, body: RepairBody): Promise<Result<{ lost: LostRange[]; next?: number }>> {
+  async repair(
+    { history }: Desk,
+    body: RepairBody,
+  ): Promise<Result<{ lost: LostRange[]; next?: number; to?: number }>> {
     const { workshop } = history;
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
     const repaired = await workshop.repair(body);

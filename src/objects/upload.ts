@@ -5,8 +5,10 @@ import { Prints } from "../archive/prints.ts";
 import { type Footer, footerBytes, hashedPart, printBytesMax, readFooter, SegmentBuilder } from "../archive/segment.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
+import { headsIn } from "../log/heads.ts";
 import { parquetKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
+import { uploading } from "../log/notice.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 
@@ -15,6 +17,7 @@ const turnBytes = 1_048_576;
 
 /** Uploads a segment, and notes it. Repeated after a crash it comes to the same. */
 export async function upload(archive: Archive, blobs: Blobs, segment: Segment, now: () => number): Promise<void> {
+  uploading(archive.log.segments, archive.retention.parquet !== null);
   await uploadParquet(archive.log, blobs, segment);
   const facts = archive.factsOf(segment);
   const heads = headsOf(archive.log, segment);
@@ -25,6 +28,7 @@ export async function upload(archive: Archive, blobs: Blobs, segment: Segment, n
     const frames = openChunk(row, dense);
     // What is damaged is archived as it is: its place is known, and `repair` decides.
     if (frames.ok) for (const frame of frames.value) prints.add(frame);
+    else prints.unknown();
     builder.add(row);
   }
   const print = prints.finish(printBytesMax);
@@ -51,8 +55,7 @@ async function uploadParquet(log: Log, blobs: Blobs, segment: Segment): Promise<
   await blobs.create(parquetKey({ logId, partition, names }, segment), parquet.finish());
 }
 
-const headsOf = ({ segments }: Log, segment: Segment) =>
-  [...segments.chunksFrom(segment.base)].filter(({ base }) => base < segment.next);
+const headsOf = ({ segments }: Log, { base, next }: Segment) => headsIn(segments, base, next);
 
 /** The chunks of heads, with turns for others in between. */
 async function* inTurns({ segments }: Log, heads: ReturnType<typeof headsOf>): AsyncGenerator<ChunkRow> {

@@ -1,6 +1,6 @@
 /** Rewriting a log's past, a step at a time: compaction, and the forgetting of keys. */
 
-import type { LostRange, RepairBody } from "../../schemas/erasure.ts";
+import type { LostRange, RepairBody, Target } from "../../schemas/erasure.ts";
 import type { Result } from "../../schemas/errors.ts";
 import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
@@ -10,6 +10,7 @@ import { Rewriter } from "../archive/rewrite.ts";
 import { footerBytes, type Index, type Placed, readFooter, readIndex } from "../archive/segment.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
+import { headsIn } from "../log/heads.ts";
 import type { Log } from "../log/log.ts";
 import { decodeFrame } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
@@ -18,6 +19,8 @@ import { bytesOf, indexOf } from "./cold.ts";
 
 /** Bytes read from the bucket at a time. */
 const fetchBytes = 4_194_304;
+/** How often a full database is looked at. */
+const fullMs = 60_000;
 /** Bytes that are worked through before others have a turn. */
 const turnBytes = 524_288;
 
@@ -34,21 +37,29 @@ export class Workshop {
   constructor(
     readonly log: Log,
     readonly blobs: Blobs | undefined,
+    /** Groups are to forget what they keep of a target. */
+    readonly forget: (target: Target) => Promise<void>,
     readonly now: () => number,
   ) {
     this.erasures = new Erasures(log);
-    this.#compaction = new Compaction(log);
+    this.#compaction = new Compaction(log, () => blobs !== undefined && (log.spec.retention?.archive ?? false));
   }
 
   /** When there is something to do; undefined where there is nothing that was begun. */
   wakeAt(now: number): number | undefined {
     const begun = this.#compaction.begun || this.erasures.list().some((one) => one.state === "rewriting");
-    return begun ? now : undefined;
+    return begun ? now + (this.#full ? fullMs : 0) : undefined;
+  }
+
+  get #full(): boolean {
+    return this.log.segments.hotBytes > this.log.hotBytesMax / 2;
   }
 
   /** Does the next piece. False where there is none. */
   async step(): Promise<boolean> {
     if (this.log.restoring) return false;
+    // What was rewritten is yet to leave the database: there must be room for appends.
+    if (this.#full) return false;
     try {
       return (await this.#erase()) || (await this.#compact());
     } catch (error) {
@@ -61,21 +72,22 @@ export class Workshop {
    * Makes holes of what cannot be read in `[from, to)`, or of everything from `from` on. One segment at a time: `next` says
    * where to go on.
    */
-  async repair({ mode, from, to }: RepairBody): Promise<{ lost: LostRange[]; next?: number }> {
+  async repair({ mode, from, to }: RepairBody): Promise<{ lost: LostRange[]; next?: number; to?: number }> {
     const { log } = this;
     if (mode === "rebuild") return { lost: await this.#rebuild() };
     const { head, tail } = log.span;
     // Only what is sealed is rewritten.
     log.change(this.now(), () => log.segments.cut(tail, this.now()));
     const start = Math.max(from, head);
-    const end = mode === "truncate" ? tail : Math.min(to ?? tail, tail);
+    // What comes after it was asked for is not concerned.
+    const end = Math.min(to ?? tail, tail);
     const segment = start < end ? log.segments.store.before(start) : undefined;
     if (segment === undefined) return { lost: [] };
-    const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY);
+    const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY, end);
     const whole = await this.#each([segment], (row) => repair.add(row));
     if (!whole) repair.missing();
     const lost = repair.finish(this.now()) ? repair.lost : [];
-    return segment.next < end ? { lost, next: segment.next } : { lost };
+    return segment.next < end ? { lost, next: segment.next, to: end } : { lost };
   }
 
   /** The chunks of a segment, wherever they lie; throws where they are not to be had. */
@@ -115,8 +127,14 @@ export class Workshop {
     const due = this.erasures.due(this.now());
     if (due === undefined) return false;
     const { erasure, segment } = due;
+    if (segment === undefined) {
+      if (erasure.target !== undefined) await this.forget(erasure.target);
+      this.erasures.finish(erasure, this.now());
+      return true;
+    }
     const rewriter = new Rewriter(this.log.span.dense, (record, offset) => this.erasures.fate(erasure, record, offset));
     const unread = await this.#rewrite([segment], rewriter);
+    if (this.log.segments.store.at(segment.base)?.n !== segment.n) return true;
     const found = unread ?? [segment.base];
     // What could not be had at all is left as it is.
     const empty = new Rewriter(true, () => "keep");
@@ -142,8 +160,8 @@ export class Workshop {
       compaction.fate(record, offset, time, now),
     );
     const unread = await this.#rewrite(due.rewrite, rewriter);
-    const empty = new Rewriter(true, () => "keep");
-    compaction.rewritten(due.rewrite, unread === undefined ? empty : rewriter, now);
+    if (unread === undefined) compaction.failed(due.rewrite);
+    else compaction.rewritten(due.rewrite, rewriter, now);
     return true;
   }
 
@@ -214,6 +232,6 @@ function had<T>(result: Result<T>): T {
 }
 
 async function* hotRows({ segments }: Log, segment: Segment): AsyncGenerator<ChunkRow> {
-  const heads = [...segments.chunksFrom(segment.base)].filter(({ base }) => base < segment.next);
+  const heads = headsIn(segments, segment.base, segment.next);
   for (const head of heads) yield { ...head, body: segments.body(head.base) };
 }
