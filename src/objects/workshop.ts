@@ -51,8 +51,10 @@ export class Workshop {
     return begun ? now + (this.#full ? fullMs : 0) : undefined;
   }
 
+  /** Archived segments would become hot, and those that are wait for a bucket that takes nothing. */
   get #full(): boolean {
-    return this.log.segments.hotBytes > this.log.hotBytesMax / 2;
+    const { log } = this;
+    return (log.spec.retention?.archive ?? false) && log.segments.hotBytes > log.hotBytesMax / 2;
   }
 
   /** Does the next piece. False where there is none. */
