@@ -40,6 +40,8 @@ export async function send(env: Env, { namespace, stream, record, checked, hash,
     const stub = partition(env, logId, number, config.placement);
     const said = await stub.append(version, bytes, Uint32Array.from([hashes.length, ...hashes]), { producer });
     if (typeof said === "number" || said.ok) return;
+    // Numbers are sent one after another: one below those that are remembered has been there.
+    if (!("moved" in said) && said.refusal.code === "sequence-stale") return;
     if (!("moved" in said)) throw new Error(said.refusal.detail);
     target = await catalog(env, namespace).open(stream, number);
   }
