@@ -8,10 +8,10 @@
  * `step` does what nobody is needed for; `due` names what the shell must do outside.
  */
 import { defaults } from "../../schemas/limits.ts";
-import { parquetKey, segmentKey } from "../log/keys.ts";
+import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
-import { discard, notice } from "../log/notice.ts";
-import { bounded, cutTime, keepAll, overdue } from "../log/retention.ts";
+import { discard, discardParquet, notice } from "../log/notice.ts";
+import { type Behind, bounded, cutTime, keepAll, overdue } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Retention } from "../log/spec.ts";
 import type { SegmentFacts } from "./segment.ts";
@@ -151,9 +151,7 @@ export class Archive {
       if (current?.n !== segment.n) return;
       this.log.segments.renumber(current);
       // The object is another's; what was made beside it is ours.
-      const { logId, partition, names, retention } = this.log.spec;
-      if (!retention?.parquet || names === undefined) return;
-      this.log.segments.store.addGarbage(parquetKey({ logId, partition, names }, segment), now);
+      discardParquet(this.log.segments, this.log.spec, segment, now);
     });
   }
 
@@ -183,10 +181,10 @@ export class Archive {
   wakeAt(now: number): number | undefined {
     const { segments, spec } = this.log;
     const { retentionAgeMs, archiveAgeMs } = this.retention;
-    if (this.log.restoring)
-      return this.#archives && segments.store.unarchived() ? Math.max(now, this.#uploadAt) : undefined;
-    const times: (number | undefined)[] = [cutTime(spec, segments.open.first), this.#heldUntil];
-    if (this.#archives && segments.store.unarchived() !== undefined) times.push(Math.max(now, this.#uploadAt));
+    const waits = this.#archives && segments.store.unarchived() !== undefined;
+    const upload = waits ? Math.max(now, this.#uploadAt) : undefined;
+    if (this.log.restoring) return upload;
+    const times = [upload, cutTime(spec, segments.open.first), this.#heldUntil];
     if (this.bucket) times.push(segments.store.nextGarbage());
     if (this.untold() !== undefined) times.push(Math.max(now, this.#tellAt));
     const [oldest] = segments.hot;
@@ -247,17 +245,25 @@ export class Archive {
     if (before > 0) this.log.trim(before, now);
   }
 
+  /** Hot segments, each with what is hot behind it. */
+  *#oldestFirst(): Generator<{ readonly segment: Segment; readonly behind: Behind }> {
+    const { segments } = this.log;
+    let records = segments.hot.reduce((sum, segment) => sum + segment.records, segments.open.records);
+    let bytes = segments.hotBytes;
+    for (const segment of segments.hot) {
+      records -= segment.records;
+      bytes -= segment.bytes;
+      yield { segment, behind: { bytes, records } };
+    }
+  }
+
   /** Takes archived segments out of the database, oldest first. */
   #cool(now: number): void {
     const { segments } = this.log;
     const retention = { ...this.retention, retentionBytes: this.retention.retentionBytes ?? defaults.hotBytes };
-    let records = segments.hot.reduce((sum, segment) => sum + segment.records, segments.open.records);
-    let bytes = segments.hotBytes;
     const cooled: Segment[] = [];
-    for (const segment of segments.hot) {
-      records -= segment.records;
-      bytes -= segment.bytes;
-      if (!overdue(retention, segment, { bytes, records }, now)) break;
+    for (const { segment, behind } of this.#oldestFirst()) {
+      if (!overdue(retention, segment, behind, now)) break;
       if (this.#recent(segment, now) || segment.size === 0) break;
       cooled.push(segment);
     }
@@ -266,14 +272,9 @@ export class Archive {
 
   /** Drops segments for good, oldest first: there is no archive. */
   #drop(now: number, floor: number): void {
-    const { segments } = this.log;
-    let records = segments.hot.reduce((sum, segment) => sum + segment.records, segments.open.records);
-    let bytes = segments.hotBytes;
     let before = 0;
-    for (const segment of segments.hot) {
-      records -= segment.records;
-      bytes -= segment.bytes;
-      const over = this.#interest || overdue(this.retention, segment, { bytes, records }, now);
+    for (const { segment, behind } of this.#oldestFirst()) {
+      const over = this.#interest || overdue(this.retention, segment, behind, now);
       if (!over || this.#recent(segment, now) || segment.next > this.#snapshots.covered) break;
       if (segment.next > floor) {
         this.#hold(now + (this.#interest ? interestMs : askGroupsMs));

@@ -107,13 +107,16 @@ export class Compaction {
     }
   }
 
-  fate({ key, kind }: Rec, offset: number, timestamp: number, now: number): Fate {
-    if (key === undefined) return "keep";
-    const last = this.#keys.get(key);
-    if (last !== undefined && last > offset) return "drop";
+  /** What becomes of each record of the segments that are rewritten now. */
+  fates(now: number): (record: Rec, offset: number, timestamp: number) => Fate {
     const { deleteMarkerGraceMs } = this.log.spec.retention ?? keepAll;
-    if (this.state.skipped) return "keep";
-    return kind === kinds.none && timestamp < now - deleteMarkerGraceMs ? "drop" : "keep";
+    const { skipped = false } = this.state;
+    return ({ key, kind }, offset, timestamp) => {
+      if (key === undefined) return "keep";
+      const last = this.#keys.get(key);
+      if (last !== undefined && last > offset) return "drop";
+      return !skipped && kind === kinds.none && timestamp < now - deleteMarkerGraceMs ? "drop" : "keep";
+    };
   }
 
   /** One of the segments could not be read: each is taken by itself, and the one that it was is left as it is. */

@@ -74,12 +74,20 @@ export function uploading(segments: Segments, parquet: boolean): void {
 }
 
 /** Leaves a segment's objects to be deleted. One that is not noted may be on its way. */
-export function discard(segments: Segments, { logId, partition, names }: Spec, segment: Segment, now: number): void {
-  const begun = uploadsOf(segments);
-  if (segment.size === 0 && !begun.segments) return;
+export function discard(segments: Segments, spec: Spec, segment: Segment, now: number): void {
+  if (segment.size === 0 && !uploadsOf(segments).segments) return;
   const due = segment.size > 0 ? now : now + uploadMsMax;
-  segments.store.addGarbage(segmentKey(logId, partition, segment), due);
-  if (begun.parquet && names !== undefined) {
-    segments.store.addGarbage(parquetKey({ logId, partition, names }, segment), due);
-  }
+  segments.store.addGarbage(segmentKey(spec.logId, spec.partition, segment), due);
+  discardParquet(segments, spec, segment, due);
+}
+
+/** The same for its Parquet file alone, if there may be one. */
+export function discardParquet(
+  segments: Segments,
+  { logId, partition, names }: Spec,
+  segment: Segment,
+  due: number,
+): void {
+  if (names === undefined || !uploadsOf(segments).parquet) return;
+  segments.store.addGarbage(parquetKey({ logId, partition, names }, segment), due);
 }

@@ -158,9 +158,7 @@ export class Workshop {
       compaction.learnt(due.learn);
       return true;
     }
-    const rewriter = new Rewriter(this.log.span.dense, (record, offset, time) =>
-      compaction.fate(record, offset, time, now),
-    );
+    const rewriter = new Rewriter(this.log.span.dense, compaction.fates(now));
     const unread = await this.#rewrite(due.rewrite, rewriter);
     if (unread === undefined) compaction.failed(due.rewrite);
     else compaction.rewritten(due.rewrite, rewriter, now);
