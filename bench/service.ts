@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Options, type Running, run } from "../scripts/workerd.ts";
-import { archiveVars } from "../src/cli/archive.ts";
 import type { S3Store } from "../src/platform/s3-request.ts";
+import { varsOf } from "../test/system/s3-server.ts";
 import type { Payload } from "./payloads.ts";
 import { Socket } from "./socket.ts";
 import { request } from "./wire.ts";
@@ -22,13 +22,7 @@ export async function startProduct(): Promise<Service> {
 
 /** The product with an archive. */
 export async function startArchived(store: S3Store): Promise<Service> {
-  const archive = archiveVars({
-    MILLRACE_S3_ENDPOINT: store.endpoint,
-    MILLRACE_S3_BUCKET: store.bucket,
-    MILLRACE_S3_ACCESS_KEY_ID: store.accessKeyId,
-    MILLRACE_S3_SECRET_ACCESS_KEY: store.secretAccessKey,
-  });
-  return start("archived", { archive });
+  return start("archived", { archive: varsOf(store) });
 }
 
 export async function startBaseline(): Promise<Service> {

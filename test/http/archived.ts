@@ -1,8 +1,7 @@
 /** A service whose archive is in a real S3 server, and what lies in that. */
-import { archiveVars } from "../../src/cli/archive.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
-import { type Server, s3Server } from "../system/s3-server.ts";
+import { type Server, s3Server, varsOf } from "../system/s3-server.ts";
 import { type Service, service } from "./service.ts";
 
 export interface Archived extends Service {
@@ -15,13 +14,7 @@ export interface Archived extends Service {
 
 export async function archived(): Promise<Archived> {
   const store = await s3Server();
-  const { endpoint, bucket, accessKeyId, secretAccessKey } = store.store;
-  const archive = archiveVars({
-    MILLRACE_S3_ENDPOINT: endpoint,
-    MILLRACE_S3_BUCKET: bucket,
-    MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
-    MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
-  }) as Record<string, string>;
+  const archive = varsOf(store.store);
   const running = await service(undefined, { archive });
   const blobs = s3Blobs(store.store);
   return {

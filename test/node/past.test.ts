@@ -34,6 +34,25 @@ const base = { ...spec, deduplicationWindowMs: 0 };
 const cut = (m: Machine) => m.log.change(m.now, () => m.log.segments.cut(m.log.span.tail, m.now));
 const all = async (blobs: any, prefix = "") => (await blobs.list(prefix)).blobs.map((b: any) => b.key) as string[];
 
+/** The past of a machine's log over another bucket, and the alarms that it sets. */
+function watched(m: Machine, blobs: unknown) {
+  const alarms: number[] = [];
+  const a = new Alarms({
+    setAlarm: (t: number) => {
+      alarms.push(t);
+    },
+  } as any);
+  const outside = { floor: async () => 0, forget: async () => {}, tell: async () => {} };
+  const h = new History(
+    () => m.log,
+    blobs as any,
+    a,
+    outside,
+    () => m.now,
+  );
+  return { a, alarms, h };
+}
+
 test("compaction beside one missing object keeps the neighbours", async () => {
   const blobs = memoryBlobs();
   const m = new Machine(nodeSql(), blobs, { ...base, retention: { ...keepAll, archive: true, retentionRecords: 8 } });
@@ -108,26 +127,15 @@ test("keepForGroups without bounds and a group that lags: no alarm in the past",
   const sql = nodeSql();
   const m = new Machine(sql, memoryBlobs(), { ...base, retention: { ...keepAll, keepForGroups: true } });
   m.log.followers.add("g", 0);
-  const alarms: number[] = [];
-  let now = 1_000;
-  const h = new History(
-    () => m.log,
-    undefined,
-    new Alarms({
-      setAlarm: (t: number) => {
-        alarms.push(t);
-      },
-    } as any) as any,
-    { floor: async () => 0, forget: async () => {}, tell: async () => {} },
-    () => now,
-  );
-  m.log.append([batch([rec("a")])], now);
+  m.now = 1_000;
+  const { a, alarms, h } = watched(m, undefined);
+  m.log.append([batch([rec("a")])], m.now);
   h.appended();
-  now += 60_001;
-  (h.alarms as Alarms).fired();
+  m.now += 60_001;
+  a.fired();
   alarms.length = 0;
   await h.run();
-  expect(alarms[0] - now).toBeGreaterThan(900);
+  expect(alarms[0] - m.now).toBeGreaterThan(900);
 });
 
 test("fingerprint of a segment with many keys has no false negatives", () => {
@@ -183,20 +191,8 @@ test("a request to forget is resumed after a crash: an alarm is armed before wor
   m.log.change(m.now, () => {
     for (const s of m.log.segments.hot) m.log.segments.cool(s);
   });
-  const alarms: number[] = [];
   const hang = { ...blobs, get: () => new Promise(() => {}) };
-  const a = new Alarms({
-    setAlarm: (t: number) => {
-      alarms.push(t);
-    },
-  } as any);
-  const h = new History(
-    () => m.log,
-    hang as any,
-    a,
-    { floor: async () => 0, forget: async () => {}, tell: async () => {} },
-    () => m.now,
-  );
+  const { alarms, h } = watched(m, hang);
   h.workshop!.erasures.request("e", { key: "pii" }, m.now);
   h.kick();
   await scheduler.wait(20);
@@ -211,19 +207,7 @@ test("an alarm that fires while a run is under way leaves something armed, or wa
   m.log.append([batch([rec("pii")])], m.now);
   cut(m);
   const hang = { ...blobs, create: () => new Promise(() => {}) };
-  const alarms: number[] = [];
-  const a = new Alarms({
-    setAlarm: (t: number) => {
-      alarms.push(t);
-    },
-  } as any);
-  const h = new History(
-    () => m.log,
-    hang as any,
-    a,
-    { floor: async () => 0, forget: async () => {}, tell: async () => {} },
-    () => m.now,
-  );
+  const { a, alarms, h } = watched(m, hang);
   h.kick();
   await scheduler.wait(20);
   a.fired();
@@ -402,20 +386,8 @@ test("a damaged chunk of an archived segment is not passed over by an erasure by
 });
 test("a commit of several chunks into a fresh segment arms its sealing", async () => {
   const m = new Machine(nodeSql(), memoryBlobs(), { ...base, retention: { ...keepAll, archive: true, compact: true } });
-  const alarms: number[] = [];
-  const a = new Alarms({
-    setAlarm: (t: number) => {
-      alarms.push(t);
-    },
-  } as any);
   m.now = 1_000;
-  const h = new History(
-    () => m.log,
-    m.bucket as any,
-    a,
-    { floor: async () => 0, forget: async () => {}, tell: async () => {} },
-    () => m.now,
-  );
+  const { a, alarms, h } = watched(m, m.bucket);
   m.log.append([batch([rec("a")])], m.now);
   h.appended();
   m.log.change(m.now, () => m.log.segments.cut(m.log.span.tail, m.now)); // trim, erase, age: then

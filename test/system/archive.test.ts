@@ -8,14 +8,13 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
-import { archiveVars } from "../../src/cli/archive.ts";
 import { Millrace } from "../../src/client/index.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
 import { until } from "../http/archived.ts";
 import { call, token } from "../http/service.ts";
 import { type FaultProxy, faultProxy } from "./fault-proxy.ts";
-import { type Server, s3Server } from "./s3-server.ts";
+import { type Server, s3Server, varsOf } from "./s3-server.ts";
 
 const data = mkdtempSync(join(tmpdir(), "millrace-archive-"));
 let server: Server;
@@ -23,16 +22,7 @@ let proxy: FaultProxy;
 let bucket: Blobs;
 let running: Running;
 
-const start = () => {
-  const { endpoint, bucket, accessKeyId, secretAccessKey } = proxy.store;
-  const archive = archiveVars({
-    MILLRACE_S3_ENDPOINT: endpoint,
-    MILLRACE_S3_BUCKET: bucket,
-    MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
-    MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
-  });
-  return run({ data, token, archive });
-};
+const start = () => run({ data, token, archive: varsOf(proxy.store) });
 
 beforeAll(async () => {
   server = await s3Server();

@@ -14,13 +14,12 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
-import { archiveVars } from "../../src/cli/archive.ts";
 import { findings } from "../../src/cli/dump/verify.ts";
 import { Millrace } from "../../src/client/index.ts";
 import { build, start } from "../http/cli.ts";
 import { type Answer, call, token } from "../http/service.ts";
 import { Scan } from "./dump-file.ts";
-import { type Server, s3Server } from "./s3-server.ts";
+import { type Server, s3Server, varsOf } from "./s3-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-dump-"));
 let server: Server;
@@ -147,13 +146,7 @@ async function fill(at: Running): Promise<void> {
 beforeAll(async () => {
   build();
   server = await s3Server();
-  const { endpoint, accessKeyId, secretAccessKey } = server.store;
-  archive = archiveVars({
-    MILLRACE_S3_ENDPOINT: endpoint,
-    MILLRACE_S3_BUCKET: "archive",
-    MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
-    MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
-  });
+  archive = varsOf({ ...server.store, bucket: "archive" });
   source = await service("archive");
   target = await service("worker");
   await fill(source);

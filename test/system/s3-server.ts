@@ -16,6 +16,14 @@ export interface Server {
   end(): Promise<void>;
 }
 
+/** What tells a service of a store. */
+export const varsOf = ({ endpoint, bucket, accessKeyId, secretAccessKey }: S3Store): Record<string, string> => ({
+  MILLRACE_S3_ENDPOINT: endpoint,
+  MILLRACE_S3_BUCKET: bucket,
+  MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
+  MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
+});
+
 export async function s3Server(): Promise<Server> {
   const child: ChildProcess = spawn(process.execPath, [import.meta.filename], { stdio: ["ignore", "pipe", "inherit"] });
   for await (const endpoint of createInterface({ input: child.stdout! })) {

@@ -10,7 +10,7 @@ import { patience } from "../../src/platform/patience.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
 import { blobCases, pattern, read, same, streamOf } from "../cases/blobs.ts";
 import { type FaultProxy, faultProxy } from "./fault-proxy.ts";
-import { type Server, s3Server } from "./s3-server.ts";
+import { type Server, s3Server, varsOf } from "./s3-server.ts";
 
 let server: Server;
 beforeAll(async () => {
@@ -31,14 +31,7 @@ describe("in S3, from a Worker that is hosted by oneself", () => {
   let running: Running;
   let blobs: Blobs;
   beforeAll(async () => {
-    const { endpoint, accessKeyId, secretAccessKey } = server.store;
-    const archive = archiveVars({
-      PATH: "not for the Worker",
-      MILLRACE_S3_ENDPOINT: endpoint,
-      MILLRACE_S3_BUCKET: "worker",
-      MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
-      MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
-    });
+    const archive = archiveVars({ PATH: "not for the Worker", ...varsOf({ ...server.store, bucket: "worker" }) });
     data = mkdtempSync(join(tmpdir(), "millrace-s3-"));
     running = await run({ data, main: join(import.meta.dirname, "blobs-worker.ts"), archive });
     blobs = remote(running.url);
