@@ -1,14 +1,14 @@
 /** Chunks on their way into a dump and out of one: cut at the bounds of what is dumped, and looked through before they are believed. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { concat, decodeText, isText } from "../lib/bytes.ts";
+import { decodeText, isText } from "../lib/bytes.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import { mayContain } from "../log/fingerprint.ts";
-import { type Frame, flags, readHeader, stampFrame } from "../log/frame.ts";
+import { type Frame, flags } from "../log/frame.ts";
 import { type Inspected, inspect } from "../log/inspect.ts";
-import { decodeFrame, eachPlaced, FrameWriter, kinds, type Rec } from "../log/record.ts";
-import { Prints } from "./prints.ts";
+import { decodeFrame, eachPlaced, kinds, type Rec } from "../log/record.ts";
+import { Packing } from "./packing.ts";
 
 /** A record that was packed anew carries its place: two numbers, ten bytes at most each. */
 const placeBytes = 20;
@@ -23,50 +23,24 @@ export function cutChunk(row: ChunkRow, dense: boolean, from: number, to: number
   if (row.base >= from && row.next <= to) return ok(row);
   const opened = openChunk(row, dense);
   if (!opened.ok) return refuse("damaged", `the chunk at offset ${row.base} is damaged: ${opened.refusal.detail}`);
-  const writers: { writer: FrameWriter; checked: number }[] = [];
+  const packing = new Packing();
   const times: number[] = [];
   for (const frame of opened.value) {
-    const checked = frame.flags & flags.checked;
+    const checked = (frame.flags & flags.checked) !== 0;
     decodeFrame(frame, (record, offset, timestamp) => {
       if (offset < from || offset >= to) return;
-      let last = writers[writers.length - 1];
-      if (last === undefined || last.checked !== checked) {
-        last = { writer: new FrameWriter(), checked };
-        writers.push(last);
-      }
-      last.writer.add({ ...record, offset, timestamp }, Number.POSITIVE_INFINITY);
+      packing.put(record, offset, timestamp, checked);
       times.push(timestamp);
     });
   }
-  const frames = writers.flatMap(({ writer, checked }) => writer.finish(checked));
-  const prints = new Prints();
-  let set = row.flags & flags.thinned;
-  for (const bytes of frames) {
-    const frame = readHeader(bytes, 0);
-    if (!frame.ok) return frame;
-    stampFirst(frame.value);
-    prints.add(frame.value);
-    set |= bytes[3];
-  }
-  const body = concat(frames.length === 0 ? [new Uint8Array(0)] : frames);
+  const packed = packing.finish();
   return ok({
     base: Math.max(row.base, from),
     next: Math.min(row.next, to),
     first: row.base >= from ? row.first : (times[0] ?? row.last),
     last: row.next <= to ? row.last : (times[times.length - 1] ?? row.first),
-    records: times.length,
-    flags: set,
-    bytes: body.length,
-    print: prints.finish(printBytesMax - 1),
-    body,
-  });
-}
-
-function stampFirst(frame: Frame): void {
-  let first = true;
-  eachPlaced(frame, (_from, _to, offset, timestamp) => {
-    if (first) stampFrame(frame.bytes, frame.at, frame.flags, offset, timestamp);
-    first = false;
+    ...packed,
+    flags: packed.flags | (row.flags & flags.thinned),
   });
 }
 

@@ -11,7 +11,7 @@
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { concat, decodeText, encodeText } from "../lib/bytes.ts";
+import { concat, decodeText, encodeText, readNumber, writeNumber } from "../lib/bytes.ts";
 import { crc32c } from "../lib/crc32c.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import type { InheritedRow } from "../log/store.ts";
@@ -136,13 +136,9 @@ export function readJson(payload: Uint8Array): Result<unknown> {
   }
 }
 
-const setNumber = (view: DataView, at: number, value: number) => {
-  view.setUint32(at, value >>> 0, true);
-  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
-};
 /** Beyond what can be counted exactly it is no number: NaN fails every comparison. */
 const number = (view: DataView, at: number): number => {
-  const value = view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+  const value = readNumber(view, at);
   return value <= Number.MAX_SAFE_INTEGER ? value : Number.NaN;
 };
 
@@ -151,10 +147,10 @@ const chunkHeadBytes = 48;
 export function chunkBlock(row: ChunkRow): Uint8Array {
   const payload = new Uint8Array(chunkHeadBytes + row.print.length + row.body.length);
   const view = viewOf(payload);
-  setNumber(view, 0, row.base);
-  setNumber(view, 8, row.next);
-  setNumber(view, 16, row.first);
-  setNumber(view, 24, row.last);
+  writeNumber(view, 0, row.base);
+  writeNumber(view, 8, row.next);
+  writeNumber(view, 16, row.first);
+  writeNumber(view, 24, row.last);
   view.setUint32(32, row.records, true);
   view.setUint32(36, row.flags, true);
   view.setUint32(40, row.bytes, true);
@@ -195,7 +191,7 @@ export function idsBlock({ part, origin, last, body }: InheritedRow): Uint8Array
   const view = viewOf(payload);
   view.setUint32(0, part, true);
   view.setUint32(4, origin, true);
-  setNumber(view, 8, last);
+  writeNumber(view, 8, last);
   payload.set(body, idsHeadBytes);
   return writeBlock("ids", payload);
 }

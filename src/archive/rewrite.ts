@@ -3,12 +3,11 @@
  * tombstone where one is to be forgotten. A record that is packed anew carries its offset and its timestamp; a chunk that
  * has lost records says so in its row, and still covers the offsets that they had.
  */
-import { concat } from "../lib/bytes.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
-import { flags, readHeader, stampFrame } from "../log/frame.ts";
-import { decodeFrame, eachPlaced, FrameWriter, kinds, type Rec, recordBytes } from "../log/record.ts";
-import { Prints } from "./prints.ts";
+import { flags } from "../log/frame.ts";
+import { decodeFrame, kinds, type Rec, recordBytes } from "../log/record.ts";
+import { Packing } from "./packing.ts";
 
 export type Fate = "keep" | "drop" | "erase";
 
@@ -18,7 +17,6 @@ export const erasedType = "millrace.erased";
 /** Chunks of this size are left as they are where nothing of theirs goes; smaller ones are put together. */
 const wholeBytes = 65_536;
 const chunkBytes = 524_288;
-const printBytes = 4_096;
 
 /** A chunk that is being made. */
 interface Open {
@@ -26,8 +24,6 @@ interface Open {
   readonly first: number;
   last: number;
   next: number;
-  records: number;
-  bytes: number;
   thinned: boolean;
 }
 const none = new Uint8Array(0);
@@ -39,8 +35,7 @@ export class Rewriter {
   dropped = 0;
   erased = 0;
   bytes = 0;
-  #writers: { writer: FrameWriter; checked: boolean }[] = [];
-  #prints = new Prints();
+  #packing = new Packing();
   #open: Open | undefined;
   /** The chunk that is taken has lost records before. */
   #thin = false;
@@ -109,7 +104,7 @@ export class Rewriter {
   }
 
   #begin({ base, first }: Pick<ChunkRow, "base" | "first">): Open {
-    this.#open ??= { base, first, last: first, next: base, records: 0, bytes: 0, thinned: false };
+    this.#open ??= { base, first, last: first, next: base, thinned: false };
     this.#open.thinned ||= this.#thin;
     return this.#open;
   }
@@ -121,20 +116,14 @@ export class Rewriter {
   }
 
   #put(record: Rec, offset: number, timestamp: number, checked: boolean): void {
-    let open = this.#begin({ base: offset, first: timestamp });
-    if (open.records > 0 && open.bytes + recordBytes(record) > chunkBytes) {
+    const open = this.#begin({ base: offset, first: timestamp });
+    const { records, bytes } = this.#packing;
+    if (records > 0 && bytes + recordBytes(record) > chunkBytes) {
       Object.assign(open, { next: offset, last: timestamp });
       this.#flush();
-      open = this.#begin({ base: offset, first: timestamp });
+      this.#begin({ base: offset, first: timestamp });
     }
-    let last = this.#writers[this.#writers.length - 1];
-    if (last === undefined || last.checked !== checked) {
-      last = { writer: new FrameWriter(), checked };
-      this.#writers.push(last);
-    }
-    // A record that was of the largest size may exceed it by its place.
-    open.bytes += last.writer.add({ ...record, offset, timestamp }, Number.POSITIVE_INFINITY);
-    open.records++;
+    this.#packing.put(record, offset, timestamp, checked);
   }
 
   #whole(row: ChunkRow): void {
@@ -146,26 +135,11 @@ export class Rewriter {
   #flush(): void {
     const open = this.#open;
     if (open === undefined) return;
-    const frames = this.#writers.flatMap(({ writer, checked }) => writer.finish(checked ? flags.checked : 0));
-    let set = open.thinned ? flags.thinned : 0;
-    for (const bytes of frames) {
-      const header = readHeader(bytes, 0);
-      if (!header.ok) continue;
-      this.#prints.add(header.value);
-      let first = true;
-      eachPlaced(header.value, (_from, _to, offset, timestamp) => {
-        if (first) stampFrame(bytes, 0, bytes[3], offset, timestamp);
-        first = false;
-      });
-      set |= bytes[3];
-    }
-    const body = concat(frames);
-    const { base, next, first, last, records } = open;
-    const print = this.#prints.finish(printBytes);
-    this.rows.push({ base, next, first, last, records, flags: set, bytes: body.length, print, body });
-    this.bytes += body.length;
-    this.#writers = [];
-    this.#prints = new Prints();
+    const packed = this.#packing.finish();
+    const { base, next, first, last, thinned } = open;
+    this.rows.push({ base, next, first, last, ...packed, flags: packed.flags | (thinned ? flags.thinned : 0) });
+    this.bytes += packed.bytes;
+    this.#packing = new Packing();
     this.#open = undefined;
   }
 }

@@ -6,6 +6,7 @@
  *            └ read by range    └──────────── one read, at the end ─────────────┘
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { hex, readNumber, writeNumber } from "../lib/bytes.ts";
 import { crc32c } from "../lib/crc32c.ts";
 import type { ChunkHead, ChunkRow } from "../log/chunk-store.ts";
 
@@ -51,17 +52,10 @@ export interface Placed extends ChunkHead {
   readonly at: number;
 }
 
-const setNumber = (view: DataView, at: number, value: number) => {
-  view.setUint32(at, value >>> 0, true);
-  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
-};
-const number = (view: DataView, at: number) => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 const setText = (bytes: Uint8Array, at: number, text: string) => {
   for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
 };
 const textAt = (bytes: Uint8Array, at: number) => String.fromCharCode(...bytes.subarray(at, at + 4));
-export const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const fromHex = (digits: string) => Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
@@ -84,9 +78,9 @@ export class SegmentBuilder {
     view.setUint8(4, formatVersion);
     this.bytes.set(fromHex(facts.logId), 8);
     view.setUint32(20, facts.partition, true);
-    setNumber(view, 24, facts.n);
-    setNumber(view, 32, facts.base);
-    setNumber(view, 40, facts.next);
+    writeNumber(view, 24, facts.n);
+    writeNumber(view, 32, facts.base);
+    writeNumber(view, 40, facts.next);
   }
 
   add({ body, ...head }: ChunkRow): void {
@@ -112,15 +106,15 @@ export class SegmentBuilder {
     const indexLength = foot - indexAt;
     setText(bytes, foot, footMagic);
     view.setUint32(foot + 4, this.#entries.length, true);
-    setNumber(view, foot + 8, indexAt);
+    writeNumber(view, foot + 8, indexAt);
     view.setUint32(foot + 16, indexLength, true);
     view.setUint32(foot + 20, crc32c(bytes, indexAt, foot), true);
-    setNumber(view, foot + 24, facts.base);
-    setNumber(view, foot + 32, facts.next);
-    setNumber(view, foot + 40, facts.first);
-    setNumber(view, foot + 48, facts.last);
-    setNumber(view, foot + 56, facts.records);
-    setNumber(view, foot + 64, facts.n);
+    writeNumber(view, foot + 24, facts.base);
+    writeNumber(view, foot + 32, facts.next);
+    writeNumber(view, foot + 40, facts.first);
+    writeNumber(view, foot + 48, facts.last);
+    writeNumber(view, foot + 56, facts.records);
+    writeNumber(view, foot + 64, facts.n);
     view.setUint32(foot + 72, facts.partition, true);
     view.setUint32(foot + 76, print.length, true);
     bytes.set(fromHex(facts.logId), foot + 80);
@@ -140,11 +134,11 @@ export class SegmentBuilder {
 
   #entry(view: DataView, entry: Placed): void {
     const at = this.#at;
-    setNumber(view, at, entry.base);
-    setNumber(view, at + 8, entry.next);
-    setNumber(view, at + 16, entry.first);
-    setNumber(view, at + 24, entry.last);
-    setNumber(view, at + 32, entry.at);
+    writeNumber(view, at, entry.base);
+    writeNumber(view, at + 8, entry.next);
+    writeNumber(view, at + 16, entry.first);
+    writeNumber(view, at + 24, entry.last);
+    writeNumber(view, at + 32, entry.at);
     view.setUint32(at + 40, entry.records, true);
     view.setUint32(at + 44, entry.flags, true);
     view.setUint32(at + 48, entry.bytes, true);
@@ -167,15 +161,15 @@ export function readFooter(end: Uint8Array): Result<Footer> {
   if (crc32c(bytes, 0, 192) !== view.getUint32(192, true)) return bad("the footer's checksum does not match");
   return ok({
     chunks: view.getUint32(4, true),
-    indexAt: number(view, 8),
+    indexAt: readNumber(view, 8),
     indexLength: view.getUint32(16, true),
     indexCrc: view.getUint32(20, true),
-    base: number(view, 24),
-    next: number(view, 32),
-    first: number(view, 40),
-    last: number(view, 48),
-    records: number(view, 56),
-    n: number(view, 64),
+    base: readNumber(view, 24),
+    next: readNumber(view, 32),
+    first: readNumber(view, 40),
+    last: readNumber(view, 48),
+    records: readNumber(view, 56),
+    n: readNumber(view, 64),
     partition: view.getUint32(72, true),
     printLength: view.getUint32(76, true),
     logId: hex(bytes.subarray(80, 90)),
@@ -206,11 +200,11 @@ export function readIndex(end: Uint8Array, size: number): Result<Index> {
   for (let left = footer.chunks; left > 0; left--) {
     const print = view.getUint32(at + 52, true);
     chunks.push({
-      base: number(view, at),
-      next: number(view, at + 8),
-      first: number(view, at + 16),
-      last: number(view, at + 24),
-      at: number(view, at + 32),
+      base: readNumber(view, at),
+      next: readNumber(view, at + 8),
+      first: readNumber(view, at + 16),
+      last: readNumber(view, at + 24),
+      at: readNumber(view, at + 32),
       records: view.getUint32(at + 40, true),
       flags: view.getUint32(at + 44, true),
       bytes: view.getUint32(at + 48, true),

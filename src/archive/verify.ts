@@ -1,6 +1,8 @@
 /** Whether an object is the segment that it should be: whole, unchanged, and the one after the one before. */
+
+import { hex } from "../lib/bytes.ts";
 import { openChunk } from "../log/chunk.ts";
-import { hex, readIndex } from "./segment.ts";
+import { readIndex } from "./segment.ts";
 
 export interface ObjectFault {
   /** Offsets that it concerns. */

@@ -8,6 +8,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Right } from "../../schemas/ticket.ts";
 import { encodeText } from "../lib/bytes.ts";
 import type { Env } from "../objects/stubs.ts";
+import { sha256 } from "../platform/sha256.ts";
 
 export interface Principal {
   readonly rights: readonly Right[];
@@ -82,9 +83,7 @@ function fromBase64Url(text: string): string {
 }
 
 /** Tickets are signed by a key that is made of the root token: a new token voids them. */
-async function keyOf(token: string): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", encodeText(`millrace ticket ${token}`)));
-}
+const keyOf = (token: string): Promise<Uint8Array> => sha256(encodeText(`millrace ticket ${token}`));
 
 const issuer = "millrace";
 

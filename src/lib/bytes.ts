@@ -105,3 +105,14 @@ export class ByteReader {
     return from;
   }
 }
+
+/** 64-bit numbers, little-endian, in halves: a BigInt is an allocation, and headers are read for every small append. */
+export const readNumber = (view: DataView, at: number): number =>
+  view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+export const writeNumber = (view: DataView, at: number, value: number): void => {
+  view.setUint32(at, value >>> 0, true);
+  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+};
+
+export const hex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

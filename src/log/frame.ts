@@ -16,7 +16,7 @@
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { ByteReader } from "../lib/bytes.ts";
+import { ByteReader, readNumber, writeNumber } from "../lib/bytes.ts";
 import { crc32c } from "../lib/crc32c.ts";
 
 export const headerBytes = 32;
@@ -54,12 +54,6 @@ export interface Frame {
 
 const view = (bytes: Uint8Array, at: number) => new DataView(bytes.buffer, bytes.byteOffset + at, headerBytes);
 
-/** 64-bit numbers in halves: a BigInt is an allocation, and headers are read for every small append. */
-const readNumber = (view: DataView, at: number) => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
-const writeNumber = (view: DataView, at: number, value: number) => {
-  view.setUint32(at, value >>> 0, true);
-  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
-};
 const bad = (detail: string, at: number) => refuse("bad-frame", `${detail} (frame at byte ${at})`, { at });
 
 /** Reads the header at `at` and checks what it says against the bytes, and the checksum over them. */

@@ -2,6 +2,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Log } from "../log/log.ts";
+import type { Page } from "../log/read.ts";
 import type { PageAnswer, ReadCall } from "./answer.ts";
 import type { Waiters } from "./waiters.ts";
 
@@ -21,9 +22,7 @@ export async function readWaiting(
     if (!page.ok) return page;
     const left = until - Date.now();
     if (page.value.pieces.length > 0 || !page.value.upToDate || left <= 0 || log.sealed) {
-      const { head, tail } = log.span;
-      const told = tellOf(log, call, page.value.from);
-      return ok({ ...page.value, head, tail, sealed: log.sealed, promise, ...told });
+      return ok({ ...answerOf(log, page.value, promise), ...tellOf(log, call, page.value.from) });
     }
     if (waiters.size >= limits.waitersMax) {
       return refuse("too-many", `the partition holds ${limits.waitersMax} waiting readers; read without wait`);
@@ -31,6 +30,12 @@ export async function readWaiting(
     terms = { ...terms, from: { at: "offset", offset: page.value.to } };
     await waiters.wait(left);
   }
+}
+
+/** A page, and where the log stands. */
+export function answerOf(log: Log, page: Page, promise: number): PageAnswer {
+  const { head, tail } = log.span;
+  return { ...page, head, tail, sealed: log.sealed, promise };
 }
 
 /** What a reader is told of the newest snapshot: it could begin with that. A group's deliveries have no use for it. */

@@ -9,6 +9,7 @@ import { deliveriesOf } from "../catalog/groups.ts";
 import { active } from "../catalog/map.ts";
 import type { Stream } from "../catalog/stream.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
+import { hex } from "../lib/bytes.ts";
 import type { Inheritance } from "../log/inheritance.ts";
 import { positionOf, readFrom } from "../log/position.ts";
 import type { Position } from "../log/read.ts";
@@ -166,5 +167,5 @@ function startOf(start: string | number, number: number): Position {
 
 /** 80 random bits: the identity of a log, or a group, unique over all deployments. */
 export function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(crypto.getRandomValues(new Uint8Array(10)));
 }

@@ -1,12 +1,12 @@
 /** Followers that are far behind: what lies before them is in the archive, and comes without holding up those at the tail. */
 import { ok, type Result } from "../../schemas/errors.ts";
 import { type Portion, portionOfPage, portionTerms } from "../log/follow.ts";
-import type { Log } from "../log/log.ts";
 import type { Position } from "../log/read.ts";
-import type { PageAnswer, ReadCall } from "./answer.ts";
+import type { ReadCall } from "./answer.ts";
 import type { LiveHost } from "./appends.ts";
 import type { Client, Subscription } from "./clients.ts";
 import { readThrough } from "./cold.ts";
+import { answerOf } from "./reading.ts";
 
 /** What is done with the subscriptions. */
 export interface Server {
@@ -62,7 +62,10 @@ export class Thaw {
       const { next, credits } = sub;
       const call: ReadCall = { ...portionTerms(log, next, credits, filter), waitMs: 0 };
       const where = { logId, partition, blobs: this.host.history.blobs };
-      const page = await readThrough(where, call, async (call) => answerOf(log, call));
+      const page = await readThrough(where, call, async (call) => {
+        const page = log.read(call);
+        return page.ok ? ok(answerOf(log, page.value, 0)) : page;
+      });
       if (!page.ok) {
         console.error("archive:", "refusal" in page ? page.refusal.detail : "the log went away");
         await scheduler.wait(retryMs);
@@ -72,11 +75,4 @@ export class Thaw {
       this.server.show(socket, client, sub, portionOfPage(page.value, log, next, credits, filter));
     }
   }
-}
-
-function answerOf(log: Log, call: ReadCall): Result<PageAnswer> {
-  const page = log.read(call);
-  if (!page.ok) return page;
-  const { head, tail } = log.span;
-  return ok({ ...page.value, head, tail, sealed: log.sealed, promise: 0 });
 }

@@ -11,6 +11,7 @@ import type { Log } from "../log/log.ts";
 import { uploading } from "../log/notice.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
+import { sha256 } from "../platform/sha256.ts";
 
 /** Bytes that are packed before others have a turn. */
 const turnBytes = 1_048_576;
@@ -33,7 +34,7 @@ export async function upload(archive: Archive, blobs: Blobs, segment: Segment, n
   }
   const print = prints.finish(printBytesMax);
   const { hashed, indexBytes } = builder.finish(print);
-  const sha = new Uint8Array(await crypto.subtle.digest("SHA-256", hashed as Uint8Array<ArrayBuffer>));
+  const sha = await sha256(hashed);
   const object = builder.sign(sha);
   const key = archive.keyOf(segment);
   const made = { size: object.length, indexBytes, sha, prev: facts.prev, print };
@@ -78,7 +79,7 @@ async function thatIs(blobs: Blobs, key: string, object: Uint8Array): Promise<Fo
   const footer = there === undefined ? undefined : readFooter(there);
   if (there === undefined || footer?.ok !== true || there.length !== object.length) return undefined;
   const same = equal(there.subarray(0, -footerBytes), object.subarray(0, -footerBytes));
-  const sha = new Uint8Array(await crypto.subtle.digest("SHA-256", hashedPart(there) as Uint8Array<ArrayBuffer>));
+  const sha = await sha256(hashedPart(there));
   return same && equal(sha, footer.value.sha) ? footer.value : undefined;
 }
 

@@ -11,6 +11,7 @@ import { footerBytes, type Index, type Placed, readFooter, readIndex } from "../
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import { headsIn } from "../log/heads.ts";
+import { segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { decodeFrame } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
@@ -113,7 +114,7 @@ export class Workshop {
     const { logId, partition } = log.spec;
     const found: Found[] = [];
     for (let after: string | undefined = ""; after !== undefined; ) {
-      const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(`logs/${logId}/${partition}/`, after);
+      const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(segmentPrefix(logId, partition), after);
       for (const { key, size } of page.blobs) {
         const index = await readEnd(blobs, key, size);
         const own = index?.footer.logId === logId && index.footer.partition === partition;

@@ -1,8 +1,10 @@
 /** Requests to a store that speaks S3: signed, sent once, and either done or a fault. */
 import { AwsV4Signer } from "aws4fetch";
+import { hex } from "../lib/bytes.ts";
 import { checkKey } from "./blobs.ts";
 import { Fault, messageOf } from "./patience.ts";
 import { textOf } from "./s3-xml.ts";
+import { sha256 } from "./sha256.ts";
 
 export interface S3Store {
   /** With or without a path. Buckets are addressed by path. */
@@ -47,7 +49,8 @@ export function s3Requests(store: S3Store): (request: S3Request, signal: AbortSi
     const url = `${root}${pathOf(key)}${searchOf(query)}`;
     const content = body === undefined || body instanceof Uint8Array ? body : body.stream;
     // The store checks what is hashed; a stream cannot be, before it is sent.
-    const hash = content instanceof ReadableStream ? "UNSIGNED-PAYLOAD" : await sha256(content ?? new Uint8Array(0));
+    const hash =
+      content instanceof ReadableStream ? "UNSIGNED-PAYLOAD" : hex(await sha256(content ?? new Uint8Array(0)));
     const signer = new AwsV4Signer({
       method,
       url,
@@ -99,11 +102,6 @@ function bodyOf(body: S3Request["body"], headers: Headers): RequestInit {
   if (typeof FixedLengthStream !== "undefined") return { body: stream.pipeThrough(new FixedLengthStream(length)) };
   headers.set("content-length", String(length));
   return { body: stream, duplex: "half" } as RequestInit;
-}
-
-async function sha256(bytes: Uint8Array): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 async function refusalOf(response: Response): Promise<Fault> {
