@@ -49,6 +49,8 @@ export class Archive {
   #uploadAt = 0;
   #failures = 0;
   #tellAt = 0;
+  /** When it was last looked what is due, in ms since 1970. */
+  #stepped = 0;
   /** Something is over the bounds, and may not go yet. */
   #heldUntil: number | undefined;
   readonly #snapshots: Snapshots;
@@ -77,6 +79,7 @@ export class Archive {
   /** Seals, cools and drops what is due. `floor`: every group has finished what is below it. */
   step(now: number, floor: number): void {
     this.#heldUntil = undefined;
+    this.#stepped = now;
     // Of a log that is being restored nothing goes, and nothing is sealed but what is full.
     if (this.log.restoring) {
       if (this.#archives) this.#cool(now);
@@ -193,8 +196,8 @@ export class Archive {
     if (oldest !== undefined && retentionAgeMs !== null) ages.push(oldest.last + retentionAgeMs);
     if (archiveAgeMs !== null && first !== undefined && first.size > 0) ages.push(first.last + archiveAgeMs);
     if (this.#interest && segments.open.first !== undefined) ages.push(segments.open.first + interestMs);
-    // What is late by its age is held by something, which has a time of its own.
-    times.push(...ages.filter((at) => at !== undefined && at > now));
+    // What was late then is held by something, which has a time of its own. What is late since was not seen yet.
+    times.push(...ages.filter((at) => at !== undefined && at > this.#stepped));
     const due = times.filter((time) => time !== undefined);
     return due.length === 0 ? undefined : Math.min(...due);
   }

@@ -39,6 +39,8 @@ export class Compaction {
   readonly #keys = new Map<string, number>();
   #keysBytes = 0;
   #learnt = 0;
+  /** A segment is sealed whose ids may still come again: it can be looked at from then on, in ms since 1970. */
+  heldUntil: number | undefined;
   /** Segments that are taken together; one, after a failure. */
   #together = inputsMax;
 
@@ -136,13 +138,17 @@ export class Compaction {
   /** Where a pass ends that is worth it; undefined where none is. */
   #begin(state: State, now: number): number | undefined {
     const { deduplicationWindowMs } = this.log.spec;
+    this.heldUntil = undefined;
     if ((this.log.segments.newest?.next ?? 0) <= state.clean) return undefined;
     let clean = 0;
     let dirty = 0;
     let to: number | undefined;
     for (const segment of this.log.segments.store.from(0)) {
       // An id that may come again must be found.
-      if (segment.last >= now - deduplicationWindowMs) break;
+      if (segment.last >= now - deduplicationWindowMs) {
+        this.heldUntil = segment.last + deduplicationWindowMs + 1;
+        break;
+      }
       if (segment.next <= state.clean) clean += segment.bytes;
       else {
         dirty += segment.bytes;

@@ -54,7 +54,8 @@ export class History {
     if (log === undefined || log.spec.retention === undefined) return;
     const { open } = log.segments;
     if (open.table.n === this.#seen && (open.chunks === 0 || this.#filled)) return;
-    const sealed = open.table.n !== this.#seen && this.#seen >= 0;
+    // Whatever an object that went away was at work on is looked at again by the next one.
+    const sealed = open.table.n !== this.#seen;
     this.#seen = open.table.n;
     this.#filled = open.chunks > 0;
     // In the transaction of the commit: what a crash takes from memory, the alarm brings back.

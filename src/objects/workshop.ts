@@ -46,10 +46,10 @@ export class Workshop {
     this.#compaction = new Compaction(log, () => blobs !== undefined && (log.spec.retention?.archive ?? false));
   }
 
-  /** When there is something to do; undefined where there is nothing that was begun. */
+  /** When there is something to do, in ms since 1970. */
   wakeAt(now: number): number | undefined {
     const begun = this.#compaction.begun || this.erasures.list().some((one) => one.state === "rewriting");
-    return begun ? now + (this.#full ? fullMs : 0) : undefined;
+    return begun ? now + (this.#full ? fullMs : 0) : this.#compaction.heldUntil;
   }
 
   /** Archived segments would become hot, and those that are wait for a bucket that takes nothing. */
