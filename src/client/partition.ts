@@ -123,8 +123,10 @@ export class Partition {
    * for (const { from, to } of lost) console.log(`lost: ${from} up to ${to}`);
    */
   async repair(options: RepairOptions): Promise<LostRange[]> {
+    // Sent again, it must not reach what was appended since.
+    const to = options.mode === "truncate" ? (options.to ?? (await this.facts()).tail) : options.to;
     const { lost } = await this.http.json<{ lost: LostRange[] }>("POST", `${this.path}/repair`, {
-      body: options,
+      body: { ...options, to },
       safe: true,
     });
     return lost;

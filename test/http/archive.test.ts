@@ -262,6 +262,24 @@ describe("an archived stream", () => {
     await fill("broken", 10, 200);
     expect((await readAll("broken")).at(-1)?.offset).toBe(209);
   });
+
+  test("is truncated once by the library, though the answer is lost and records come before it asks again", async () => {
+    await create("cut", {});
+    await fill("cut", 20);
+    let lost = false;
+    const lossy: typeof fetch = async (input, init) => {
+      const response = await fetch(input, init);
+      if (lost || !String(input).endsWith("/repair")) return response;
+      lost = true;
+      await response.arrayBuffer();
+      await fill("cut", 5, 20);
+      throw new TypeError("the line is cut");
+    };
+    const stream = new Millrace({ url: service.url, token, fetch: lossy, retry: { initialMs: 1 } }).stream("cut");
+    await stream.partition(0).repair({ mode: "truncate", from: 10 });
+    expect(lost).toBe(true);
+    expect((await readAll("cut")).map(({ offset }) => offset)).toEqual([...Array(10).keys(), 20, 21, 22, 23, 24]);
+  });
 });
 
 describe("retention", () => {
