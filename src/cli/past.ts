@@ -1,15 +1,9 @@
 /** `streams trim|verify|repair|erase`: a stream's past. */
-import type { Damage, LostRange, Millrace, RepairOptions } from "../client/index.ts";
+import type { Damage, Millrace, RepairOptions } from "../client/index.ts";
 import { print, Usage } from "./output.ts";
+import { partitionsOf } from "./streams.ts";
 
 const pauseMs = 500;
-
-async function partitionsOf(millrace: Millrace, name: string, only: number | undefined): Promise<number[]> {
-  if (only !== undefined) return [only];
-  const { path } = millrace.stream(name);
-  const { partitions } = await millrace.http.json<{ partitions: { partition: number }[] }>("GET", `${path}/partitions`);
-  return partitions.map(({ partition }) => partition);
-}
 
 const told = (partition: number, { from, to, reason, object }: Damage) =>
   `partition ${partition}: offsets ${from} to ${to - 1}: ${reason}${object === undefined ? "" : ` (${object})`}`;
@@ -22,7 +16,7 @@ export async function verify(
   json?: boolean,
 ): Promise<void> {
   let broken = 0;
-  for (const partition of await partitionsOf(millrace, name, only)) {
+  for (const partition of only === undefined ? await partitionsOf(millrace, name) : [only]) {
     const found = await millrace
       .stream(name)
       .partition(partition)
@@ -57,7 +51,7 @@ export async function repair(
     const { head, tail } = await millrace.stream(name).partition(partition).facts();
     print(`partition ${partition} has offsets ${head} to ${tail - 1}`);
   } else if (lost.length === 0) print("nothing was lost: there is no damage in that range");
-  for (const { from, to, reason } of lost satisfies LostRange[]) {
+  for (const { from, to, reason } of lost) {
     print(`lost: partition ${partition}, offsets ${from} to ${to - 1}: ${reason}`);
   }
 }

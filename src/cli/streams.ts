@@ -20,22 +20,17 @@ export async function list(millrace: Millrace, prefix: string | undefined, json?
     print(rows.length === 0 ? "no streams; make one with: millrace streams create <name>" : table(header, rows));
 }
 
-interface Facts {
-  partition: number;
-  head: number;
-  tail: number;
-  records: number;
-  bytes: number;
-  sealed: boolean;
+/** Numbers of a stream's partitions, those that were split too. */
+export async function partitionsOf(millrace: Millrace, name: string): Promise<number[]> {
+  const { path } = millrace.stream(name);
+  const { partitions } = await millrace.http.json<{ partitions: { partition: number }[] }>("GET", `${path}/partitions`);
+  return partitions.map(({ partition }) => partition);
 }
 
 export async function show(millrace: Millrace, name: string, json?: boolean): Promise<void> {
-  const { path } = millrace.stream(name);
   const info = await millrace.stream(name).info();
-  const map = await millrace.http.json<{ partitions: { partition: number }[] }>("GET", `${path}/partitions`);
-  const facts = await Promise.all(
-    map.partitions.map(({ partition }) => millrace.http.json<Facts>("GET", `${path}/partitions/${partition}`)),
-  );
+  const partitions = await partitionsOf(millrace, name);
+  const facts = await Promise.all(partitions.map((partition) => millrace.stream(name).partition(partition).facts()));
   if (json) return print(JSON.stringify({ ...info, partitions: facts }));
   print(`${info.stream}  log ${info.logId}  created ${info.createdAt}`);
   print(

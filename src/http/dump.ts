@@ -11,7 +11,7 @@ import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import type { ColdSegment } from "../log/read.ts";
 import type { Answer } from "../objects/answer.ts";
-import { bytesOf, indexOf } from "../objects/cold.ts";
+import { chunkRows, indexOf } from "../objects/cold.ts";
 import type { PartitionRpc } from "../objects/rpc.ts";
 import { archive, catalog, delivery, type Env, partition } from "../objects/stubs.ts";
 import { query } from "./parse.ts";
@@ -185,15 +185,12 @@ async function coldRows(
   const { chunks } = index.value;
   const wanted = chunks.filter(({ base, next }) => next > from && base < to);
   if (wanted.length === 0) return ok({ rows: [], next: Math.min(segment.next, to) });
-  const start = wanted[0].at;
-  const some = wanted.filter(({ at, bytes }, place) => place === 0 || at + bytes - start <= pageBytes);
-  const last = some[some.length - 1];
-  const bytes = await bytesOf(where, segment, start, last.at + last.bytes - start);
-  if (!bytes.ok) return bytes;
-  const body = bytes.value;
-  if (body === undefined) return ok(undefined);
-  const rows = some.map(({ at, ...row }) => ({ ...row, body: body.subarray(at - start, at - start + row.bytes) }));
-  return ok({ rows, next: some.length < wanted.length ? last.next : Math.min(segment.next, to) });
+  const read = await chunkRows(where, segment, wanted, pageBytes);
+  if (!read.ok) return read;
+  const rows = read.value;
+  if (rows === undefined) return ok(undefined);
+  const all = rows.length === wanted.length;
+  return ok({ rows, next: all ? Math.min(segment.next, to) : rows[rows.length - 1].next });
 }
 
 /** The chunks as blocks, as far as they are sound. */

@@ -1,7 +1,8 @@
 /** Reads of what lies in the archive: the partition says where, and whoever asks fetches it. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { type Around, attempt, ColdChunks, coldPage, coldPlace } from "../archive/cold.ts";
-import { type Index, readIndex } from "../archive/segment.ts";
+import { type Index, type Placed, readIndex } from "../archive/segment.ts";
+import type { ChunkRow } from "../log/chunk-store.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { ColdSegment, Page, Position, ReadTerms } from "../log/read.ts";
 import type { Blobs } from "../platform/blobs.ts";
@@ -140,6 +141,26 @@ export function indexOf(where: Where, segment: ColdSegment): Promise<Result<Inde
   const { blobs } = where;
   if (blobs === undefined) return load(where, segment);
   return indexesOf(blobs).get(keyOf(where, segment), () => load(where, segment));
+}
+
+/**
+ * The first of some chunks that lie one after another in a segment's object, as many as come to `bytesMax`, and at least one;
+ * undefined where the object is not there.
+ */
+export async function chunkRows(
+  where: Where,
+  segment: ColdSegment,
+  chunks: readonly Placed[],
+  bytesMax: number,
+): Promise<Result<ChunkRow[] | undefined>> {
+  const start = chunks[0].at;
+  const some = chunks.filter(({ at, bytes }, place) => place === 0 || at + bytes - start <= bytesMax);
+  const last = some[some.length - 1];
+  const read = await bytesOf(where, segment, start, last.at + last.bytes - start);
+  if (!read.ok) return read;
+  const bytes = read.value;
+  if (bytes === undefined) return ok(undefined);
+  return ok(some.map(({ at, ...row }) => ({ ...row, body: bytes.subarray(at - start, at - start + row.bytes) })));
 }
 
 async function load(where: Where, segment: ColdSegment): Promise<Result<Index> | undefined> {

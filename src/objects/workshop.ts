@@ -7,7 +7,7 @@ import { Erasures } from "../archive/erasure.ts";
 import { type Found, rebuild } from "../archive/rebuild.ts";
 import { Repair } from "../archive/repair.ts";
 import { Rewriter } from "../archive/rewrite.ts";
-import { footerBytes, type Index, type Placed, readFooter, readIndex } from "../archive/segment.ts";
+import { footerBytes, type Index, readFooter, readIndex } from "../archive/segment.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import { headsIn } from "../log/heads.ts";
@@ -16,7 +16,7 @@ import type { Log } from "../log/log.ts";
 import { decodeFrame } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
-import { bytesOf, indexOf } from "./cold.ts";
+import { chunkRows, indexOf } from "./cold.ts";
 
 /** Bytes read from the bucket at a time. */
 const fetchBytes = 4_194_304;
@@ -192,15 +192,10 @@ export class Workshop {
     if (index === undefined) throw new Lost("the object is missing");
     const { chunks } = had(index);
     for (let at = 0; at < chunks.length; ) {
-      const to = spanOf(chunks, at);
-      const last = chunks[to - 1];
-      const from = chunks[at].at;
-      const bytes = had(await bytesOf(where, segment, from, last.at + last.bytes - from));
-      if (bytes === undefined) throw new Lost("the object is missing");
-      for (const chunk of chunks.slice(at, to)) {
-        yield { ...chunk, body: bytes.subarray(chunk.at - from, chunk.at - from + chunk.bytes) };
-      }
-      at = to;
+      const rows = had(await chunkRows(where, segment, chunks.slice(at), fetchBytes));
+      if (rows === undefined) throw new Lost("the object is missing");
+      yield* rows;
+      at += rows.length;
     }
   }
 }
@@ -217,13 +212,6 @@ async function readEnd(blobs: Blobs, key: string, size: number): Promise<Index |
   const whole = needed <= length ? end.subarray(length - needed) : await blobs.get(key, size - needed, needed);
   const index = whole === undefined ? undefined : readIndex(whole, size);
   return index?.ok ? index.value : undefined;
-}
-
-/** The chunks that are fetched together, up to the place after the last. */
-function spanOf(chunks: readonly Placed[], from: number): number {
-  let to = from + 1;
-  while (to < chunks.length && chunks[to].at + chunks[to].bytes - chunks[from].at <= fetchBytes) to++;
-  return to;
 }
 
 /** What is damaged is lost; what is only out of reach is tried again. */
