@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { type Options, type Running, run } from "../scripts/workerd.ts";
 import type { S3Store } from "../src/platform/s3-request.ts";
 import { varsOf } from "../test/system/s3-server.ts";
+import { bound } from "./bound.ts";
 import type { Payload } from "./payloads.ts";
 import { Socket } from "./socket.ts";
 import { request } from "./wire.ts";
@@ -13,7 +14,7 @@ const root = resolve(import.meta.dirname, "..");
 // Inside the project, not in the system's folder for temporary files: that may be memory, where an fsync is free.
 const data = join(root, ".millrace", `bench-${process.pid}`);
 const token = randomUUID();
-const running: Promise<Running>[] = [];
+const running: Promise<Pick<Running, "stop">>[] = [];
 
 export async function startProduct(): Promise<Service> {
   // Webhooks go to receivers in this process.
@@ -23,6 +24,13 @@ export async function startProduct(): Promise<Service> {
 /** The product with an archive. */
 export async function startArchived(store: S3Store): Promise<Service> {
   return start("archived", { archive: varsOf(store) });
+}
+
+/** The product with a bucket that is bound. */
+export async function startBound(): Promise<Service> {
+  const starting = bound(join(root, "src/worker.ts"), join(data, `bound-${running.length}`), token);
+  running.push(starting);
+  return new Service(await starting);
 }
 
 export async function startBaseline(): Promise<Service> {
@@ -70,10 +78,11 @@ export interface GroupFacts {
 export class Service {
   readonly url: string;
   readonly port: number;
+  /** workerd's; 0 where that is another's child. */
   readonly pid: number;
   readonly token = token;
 
-  constructor({ url, pid }: Running) {
+  constructor({ url, pid = 0 }: { readonly url: string; readonly pid?: number }) {
     this.url = url;
     this.port = Number(new URL(url).port);
     this.pid = pid;
