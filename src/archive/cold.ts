@@ -4,7 +4,7 @@
  * when that is there.
  */
 import { ok, type Result } from "../../schemas/errors.ts";
-import { chunkMayMatch, type Filter } from "../log/filter.ts";
+import { chunkMayMatch } from "../log/filter.ts";
 import { locate, type Page, type Position, type ReadTerms, readPage, type Span } from "../log/read.ts";
 import type { Chunks } from "../log/segments.ts";
 import type { Index, Placed } from "./segment.ts";
@@ -16,6 +16,9 @@ export interface Miss {
   readonly at: number;
   readonly length: number;
 }
+
+/** How far a read goes. */
+export type Extent = Pick<ReadTerms, "from" | "limit" | "bytesMax" | "backward" | "filter">;
 
 class Missing extends Error {
   constructor(readonly base: number) {
@@ -63,16 +66,21 @@ export class ColdChunks implements Chunks {
   }
 
   /** What is to be fetched for the chunk at `base`, and for those with which the read goes on. */
-  around(base: number, terms: Pick<ReadTerms, "bytesMax" | "backward">, filter: Filter | undefined): Miss {
+  around(base: number, terms: Extent): Miss {
     const { chunks } = this.index;
+    const { filter, limit } = terms;
     const step = terms.backward ? -1 : 1;
     const bytesMax = Math.min(terms.bytesMax, fetchBytes);
     let from = this.#place(base);
     let to = from + 1;
+    let records = wanted(chunks[from], terms);
     for (let at = from + step; at >= 0 && at < chunks.length; at += step) {
+      // How many records of a chunk a filter finds is not known before.
+      if (filter === undefined && records >= limit) break;
       const low = chunks[Math.min(at, from)];
       const high = chunks[Math.max(at, to - 1)];
       if (high.at + high.bytes - low.at > bytesMax) break;
+      records += chunks[at].records;
       if (filter === undefined || chunkMayMatch(filter, chunks[at].print)) {
         [from, to] = [Math.min(from, at), Math.max(to, at + 1)];
       } else if (Math.abs(chunks[at].at - chunks[terms.backward ? from : to - 1].at) > gapBytes) break;
@@ -94,17 +102,24 @@ export class ColdChunks implements Chunks {
   }
 }
 
+/** At most so many records of a chunk are between the place from which a read goes, and the chunk's end. */
+function wanted({ base, next, records }: Placed, { from, backward }: Extent): number {
+  if (!("offset" in from)) return records;
+  const span = backward ? from.offset - base : next - from.offset;
+  return Math.min(records, Math.max(span, 0));
+}
+
 /** Runs a read over a segment's chunks: what it comes to, or what is to be fetched before it is run again. */
 export function attempt<T>(
   chunks: ColdChunks,
-  terms: Pick<ReadTerms, "bytesMax" | "backward" | "filter">,
+  terms: Extent,
   read: () => T,
 ): { readonly done: T } | { readonly miss: Miss } {
   try {
     return { done: read() };
   } catch (error) {
     if (!(error instanceof Missing)) throw error;
-    return { miss: chunks.around(error.base, terms, terms.filter) };
+    return { miss: chunks.around(error.base, terms) };
   }
 }
 

@@ -1,6 +1,6 @@
 /** Reads of what lies in the archive: the partition says where, and whoever asks fetches it. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { type Around, attempt, ColdChunks, coldPage, coldPlace } from "../archive/cold.ts";
+import { type Around, attempt, ColdChunks, coldPage, coldPlace, type Extent } from "../archive/cold.ts";
 import { type Index, type Placed, readIndex } from "../archive/segment.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import { segmentKey } from "../log/keys.ts";
@@ -59,7 +59,9 @@ export async function placeIn(
   if (opened === undefined) return refuse("damaged", `the object ${keyOf(where, segment)} is missing`);
   if (!opened.ok) return opened;
   const chunks = new ColdChunks(opened.value);
-  const place = await run(where, segment, chunks, { bytesMax: 1 }, () => coldPlace(chunks, around, at));
+  const place = await run(where, segment, chunks, { from: at, limit: 1, bytesMax: 1 }, () =>
+    coldPlace(chunks, around, at),
+  );
   return place ?? refuse("unavailable", "the archive changed while it was read; try again");
 }
 
@@ -105,7 +107,7 @@ async function run<T>(
   where: Where,
   segment: ColdSegment,
   chunks: ColdChunks,
-  terms: Pick<ReadTerms, "bytesMax" | "backward" | "filter">,
+  terms: Extent,
   read: () => Result<T>,
 ): Promise<Result<T> | undefined> {
   for (;;) {

@@ -3,7 +3,9 @@ import { expect, test, vi } from "vitest";
 import type { Filter } from "../../src/log/filter.ts";
 import { eachItem } from "../../src/log/items.ts";
 import type { Position } from "../../src/log/read.ts";
+import { kinds } from "../../src/log/record.ts";
 import { keepAll } from "../../src/log/retention.ts";
+import type { ReadCall } from "../../src/objects/answer.ts";
 import { readThrough } from "../../src/objects/cold.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { archiveAgainstModel, Machine, rewrittenAgainstModel } from "../cases/archive.ts";
@@ -32,6 +34,49 @@ test("a log that is compacted, and of which keys are forgotten, agrees with a li
   );
 });
 
+/** The offsets of a page, however it is read. */
+async function page(machine: Machine, terms: Omit<ReadCall, "waitMs">): Promise<number[]> {
+  const where = { logId: spec.logId, partition: 0, blobs: machine.bucket as unknown as Blobs };
+  const page = await readThrough(where, { ...terms, waitMs: 0 }, async (call) => {
+    const read = machine.log.read(call);
+    return read.ok ? { ok: true, value: { ...read.value, ...machine.log.span, sealed: false, promise: 0 } } : read;
+  });
+  if (!page.ok) throw new Error(JSON.stringify(page));
+  const offsets: number[] = [];
+  for (const piece of page.value.pieces) {
+    const wanted = { from: page.value.from, to: page.value.to, filter: terms.filter };
+    if ("body" in piece) eachItem(piece.body, wanted, ({ offset }) => offsets.push(offset));
+  }
+  return offsets;
+}
+
+test("a cold page fetches the chunks that it is made of, at once, and no others", async () => {
+  const retention = { ...keepAll, archive: true, retentionRecords: 4_000 };
+  const machine = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, retention });
+  const ten = batch(Array.from({ length: 10 }, () => ({ kind: kinds.none, data: new Uint8Array(0) })));
+  for (let n = 0; n < 600; n++) machine.log.append([ten], 1_000);
+  machine.now = 2_000;
+  await machine.run();
+  expect(machine.log.segments.hot[0].base).toBeGreaterThanOrEqual(1_000);
+  const get = vi.spyOn(machine.bucket, "get");
+  /** How many chunks were fetched, for each time that something was. */
+  const fetched = async (terms: { from: Position; limit: number; backward?: boolean; bytesMax?: number }) => {
+    get.mockClear();
+    const offsets = await page(machine, { bytesMax: 1_000_000, ...terms });
+    const chunkBytes = ten.bytes.length;
+    return { records: offsets.length, chunks: get.mock.calls.map(([, , length]) => Math.round(length / chunkBytes)) };
+  };
+  // Its index comes first, and is kept.
+  await fetched({ from: { at: "offset", offset: 0 }, limit: 1 });
+  expect(await fetched({ from: { at: "offset", offset: 100 }, limit: 1 })).toEqual({ records: 10, chunks: [1] });
+  expect(await fetched({ from: { at: "offset", offset: 105 }, limit: 20 })).toEqual({ records: 25, chunks: [3] });
+  const back = { limit: 20, backward: true } as const;
+  expect(await fetched({ from: { at: "before", offset: 105 }, ...back })).toEqual({ records: 25, chunks: [3] });
+  expect(await fetched({ from: { at: "offset", offset: 109 }, ...back })).toEqual({ records: 20, chunks: [2] });
+  const bytesMax = 3 * ten.bytes.length;
+  expect((await fetched({ from: { at: "offset", offset: 100 }, limit: 100, bytesMax })).chunks).toEqual([3]);
+});
+
 test("a cold read of one record, by offset, time or key, touches one object or a few, however long the log", async () => {
   const retention = { ...keepAll, archive: true, retentionRecords: 8 };
   const machine = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, retention });
@@ -44,17 +89,7 @@ test("a cold read of one record, by offset, time or key, touches one object or a
   expect([...machine.log.segments.store.from(0)].filter(({ hot }) => hot === 0).length).toBeGreaterThan(1_000);
   const one = async (terms: { from: Position; filter?: Filter }) => {
     machine.bucket.read.clear();
-    const where = { logId: spec.logId, partition: 0, blobs: machine.bucket as unknown as Blobs };
-    const page = await readThrough(where, { ...terms, limit: 1, bytesMax: 1, waitMs: 0 }, async (call) => {
-      const read = machine.log.read(call);
-      return read.ok ? { ok: true, value: { ...read.value, ...machine.log.span, sealed: false, promise: 0 } } : read;
-    });
-    if (!page.ok) throw new Error(JSON.stringify(page));
-    const offsets: number[] = [];
-    for (const piece of page.value.pieces) {
-      const wanted = { from: page.value.from, to: page.value.to, filter: terms.filter };
-      if ("body" in piece) eachItem(piece.body, wanted, ({ offset }) => offsets.push(offset));
-    }
+    const offsets = await page(machine, { ...terms, limit: 1, bytesMax: 1 });
     return { offsets, objects: machine.bucket.read.size };
   };
   expect(await one({ from: { at: "offset", offset: 700 } })).toEqual({ offsets: [700], objects: 1 });
