@@ -217,6 +217,29 @@ test("what is read of the archive again comes from the cache of where it is read
   expect(asked.length).toBe(3);
 });
 
+test("a large range goes into the cache when it is asked for again, and not at once", async () => {
+  const large = new Uint8Array(65_537).fill(7);
+  let asked = 0;
+  const reader = cached({
+    ...bucket,
+    async get() {
+      asked++;
+      return large;
+    },
+  });
+  const get = async (key: string) => {
+    expect(await reader.get(`logs/large/0/${key}.seg`, 0, large.length)).toEqual(large);
+    await scheduler.wait(50);
+    return asked;
+  };
+  expect([await get("a"), await get("a"), await get("a"), await get("a")]).toEqual([1, 2, 2, 2]);
+  // What was asked for too long ago is asked for anew: the list of names does not grow.
+  await get("b");
+  for (let n = 0; n < 4_096; n++) await reader.get(`logs/large/0/${n}.seg`, 0, large.length);
+  const before = asked;
+  expect([await get("b"), await get("b"), await get("b")]).toEqual([before + 1, before + 2, before + 2]);
+});
+
 test("a database that is full takes nothing more, and loses nothing", async () => {
   const { logId, stub, rpc } = fresh();
   await rpc.configure(configured(logId, {}));
