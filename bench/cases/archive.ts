@@ -45,7 +45,7 @@ export const retentionCase: Case = {
     try {
       const product = await startArchived(store.store);
       const config = { retentionBytes: 67_108_864, archive: true };
-      const archived = await passed(product, Math.ceil(bytes / 4), config);
+      const archived = await passed(product, bytes, config);
       return [
         figure("retention.memory", dropped.peak, "MB"),
         figure("retention.memory.growth", dropped.peak - dropped.early, "MB"),

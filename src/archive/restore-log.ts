@@ -167,8 +167,8 @@ function takeChunk(log: Log, restore: Restore, row: ChunkRow, now: number): Prob
 
 /** The first segment begins where the log does. */
 function begin({ segments }: Log, base: number): void {
-  const { open, next } = JSON.parse(segments.meta.meta("segments") ?? '{"open":0,"next":1}');
-  segments.meta.setMeta("segments", JSON.stringify({ open, base, next }));
+  const known = JSON.parse(segments.meta.meta("segments") ?? '{"open":0,"next":1}');
+  segments.meta.setMeta("segments", JSON.stringify({ ...known, base }));
   segments.reload();
 }
 

@@ -46,9 +46,9 @@ export class ChunkTable {
 
   constructor(
     readonly sql: Sql,
-    readonly n: number,
+    readonly number: number,
   ) {
-    const name = n === 0 ? "chunk" : `chunk_${n}`;
+    const name = number === 0 ? "chunk" : `chunk_${number}`;
     this.#name = name;
     // Made once, because statements are cached by their text.
     this.#insert = `INSERT INTO ${name} (${head}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;

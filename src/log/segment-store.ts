@@ -3,7 +3,7 @@ import type { Sql } from "../lib/sql.ts";
 
 /** A sealed run of chunks: offsets `[base, next)`, timestamps from `first` to `last`. */
 export interface Segment {
-  /** Names its table, and its object; never used again. */
+  /** Names its object; never used again. */
   n: number;
   base: number;
   next: number;

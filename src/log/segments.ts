@@ -12,11 +12,13 @@
  */
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
-import { type ChunkHead, type ChunkRow, ChunkTable } from "./chunk-store.ts";
+import type { ChunkHead, ChunkRow, ChunkTable } from "./chunk-store.ts";
 import { headsIn } from "./heads.ts";
+import { type Open, opened } from "./open-segment.ts";
 import { type Segment, SegmentStore } from "./segment-store.ts";
 import { SnapshotStore } from "./snapshot-store.ts";
 import type { Store } from "./store.ts";
+import { Tables } from "./tables.ts";
 
 /** Where chunks are found: in tables, or in a segment's object. */
 export interface Chunks {
@@ -29,24 +31,6 @@ export interface Chunks {
   body(base: number): Uint8Array;
 }
 
-/** What appends go to. `base`: the tail when it was opened. */
-interface Open {
-  readonly table: ChunkTable;
-  readonly base: number;
-  chunks: number;
-  records: number;
-  bytes: number;
-  /** Timestamps of its first and last chunk, and the end of its last; undefined while it is empty. */
-  first: number | undefined;
-  last: number | undefined;
-  next: number | undefined;
-}
-
-interface Hot {
-  readonly segment: Segment;
-  readonly table: ChunkTable;
-}
-
 /** Bytes and chunks at which a segment is sealed: one object, one table, and an index that fits memory. */
 export const segmentBytes = 8_388_608;
 export const segmentChunks = 4_096;
@@ -56,7 +40,8 @@ const none = new Uint8Array(0);
 export class Segments implements Chunks {
   readonly store: SegmentStore;
   snapshots!: SnapshotStore;
-  #hot: Hot[] = [];
+  #tables!: Tables;
+  #hot: Segment[] = [];
   #open!: Open;
   /** The number that the next segment gets. */
   #next = 1;
@@ -76,12 +61,14 @@ export class Segments implements Chunks {
   reload(): void {
     this.snapshots = new SnapshotStore(this.sql);
     const text = this.meta.meta("segments");
-    const { open, base, next } = text === undefined ? { open: 0, base: 0, next: 1 } : JSON.parse(text);
-    const table = new ChunkTable(this.sql, open);
+    const { open, base, next, tables } = text === undefined ? { open: 0, base: 0, next: 1 } : JSON.parse(text);
+    this.#tables = new Tables(this.sql, tables);
+    const table = this.#tables.open(open);
     table.create();
-    this.#open = opened(table, base);
+    this.#open = opened(open, table, base);
     this.#next = next;
-    this.#hot = this.store.hot().map((segment) => ({ segment, table: new ChunkTable(this.sql, segment.n) }));
+    this.#hot = this.store.hot();
+    for (const { n } of this.#hot) this.#tables.open(n);
     this.#newest = this.store.before(Number.MAX_SAFE_INTEGER);
     this.#sealedBytes = this.hot.reduce((sum, { bytes }) => sum + bytes, 0);
   }
@@ -92,7 +79,7 @@ export class Segments implements Chunks {
 
   /** Sealed segments that are hot, oldest first. */
   get hot(): readonly Segment[] {
-    return this.#hot.map(({ segment }) => segment);
+    return this.#hot;
   }
 
   /** The sealed segment before the open one. */
@@ -121,12 +108,12 @@ export class Segments implements Chunks {
 
   /** Seals the open segment at the tail; undefined where there is nothing in it. In a transaction. */
   cut(tail: number, now: number): Segment | undefined {
-    const { table, base, chunks, records, bytes, first, last } = this.#open;
+    const { n, base, chunks, records, bytes, first, last } = this.#open;
     if (first === undefined || last === undefined) return undefined;
     const whole = { base, next: tail, first, last, chunks, records, bytes };
-    const segment = sealed(table.n, whole, now);
+    const segment = sealed(n, whole, now);
     this.store.set(segment);
-    this.#hot.push({ segment, table });
+    this.#hot.push(segment);
     this.#sealedBytes += bytes;
     this.#newest = segment;
     this.#begin(tail);
@@ -136,14 +123,14 @@ export class Segments implements Chunks {
   /** The sealed segment becomes one that has an object. */
   archived(segment: Segment): void {
     this.store.set(segment);
-    this.#hot = this.#hot.map((hot) => (hot.segment.base === segment.base ? { ...hot, segment } : hot));
+    this.#hot = this.#hot.map((hot) => (hot.base === segment.base ? segment : hot));
     if (this.#newest?.base === segment.base) this.#newest = segment;
   }
 
   /** The chunks of a segment that has an object leave the database. */
   cool({ base }: Segment): void {
-    const at = this.#hot.findIndex(({ segment }) => segment.base === base);
-    assert(at >= 0 && this.#hot[at].segment.size > 0, "only what is archived is dropped from the database");
+    const at = this.#hot.findIndex((hot) => hot.base === base);
+    assert(at >= 0 && this.#hot[at].size > 0, "only what is archived is dropped from the database");
     this.#evict(at);
     this.store.cool(base);
     if (this.#newest?.base === base) this.#newest = { ...this.#newest, hot: 0 };
@@ -151,7 +138,7 @@ export class Segments implements Chunks {
 
   /** A segment goes, with its chunks; what becomes of its object is the caller's. */
   remove(segment: Segment): void {
-    const at = this.#hot.findIndex((hot) => hot.segment.base === segment.base);
+    const at = this.#hot.findIndex(({ base }) => base === segment.base);
     if (at >= 0) this.#evict(at);
     this.store.drop(segment);
     if (this.#newest?.base === segment.base) this.#newest = this.store.before(Number.MAX_SAFE_INTEGER);
@@ -171,8 +158,7 @@ export class Segments implements Chunks {
   replace(inputs: readonly Segment[], rows: readonly ChunkRow[], now: number): Segment {
     const [first, last] = [inputs[0], inputs[inputs.length - 1]];
     for (const input of inputs) this.remove(input);
-    const table = new ChunkTable(this.sql, this.#next);
-    table.create();
+    const table = this.#tables.make(this.#next);
     for (const row of rows) table.insert(row);
     const sum = (of: (row: ChunkRow) => number) => rows.reduce((total, row) => total + of(row), 0);
     const whole = {
@@ -186,14 +172,14 @@ export class Segments implements Chunks {
     };
     const { prev } = first;
     const origin = last.sha.length > 0 ? last.sha : last.origin;
-    const segment: Segment = { ...sealed(table.n, whole, now), prev, origin };
+    const segment: Segment = { ...sealed(this.#next, whole, now), prev, origin };
     this.store.set(segment);
-    this.#hot.push({ segment, table });
+    this.#hot.push(segment);
     this.#sealedBytes += segment.bytes;
-    this.#hot.sort((a, b) => a.segment.base - b.segment.base);
+    this.#hot.sort((a, b) => a.base - b.base);
     if (this.#newest === undefined || this.#newest.base <= segment.base) this.#newest = segment;
     this.#next++;
-    this.#remember(this.#open.table.n, this.#open.base);
+    this.#remember();
     return segment;
   }
 
@@ -207,7 +193,7 @@ export class Segments implements Chunks {
   dropOpenBefore(offset: number): boolean {
     if (offset <= this.#open.base) return false;
     this.#open.table.dropBefore(offset);
-    this.#open = opened(this.#open.table, this.#open.base);
+    this.#open = opened(this.#open.n, this.#open.table, this.#open.base);
     return true;
   }
 
@@ -215,7 +201,7 @@ export class Segments implements Chunks {
   run(offset: number): { from: number; to: number } | undefined {
     let [from, to] = [this.#open.base, Number.MAX_SAFE_INTEGER];
     for (let at = this.#hot.length - 1; at >= 0; at--) {
-      const { segment } = this.#hot[at];
+      const segment = this.#hot[at];
       if (segment.next === from) from = segment.base;
       else if (offset >= from) break;
       else [from, to] = [segment.base, segment.next];
@@ -232,7 +218,7 @@ export class Segments implements Chunks {
     const open = offset >= this.#open.base ? this.#open.table.at(offset) : undefined;
     if (open !== undefined) return open;
     for (let at = this.#place(offset); at >= 0; at--) {
-      const found = this.#hot[at].table.at(offset);
+      const found = this.#table(at).at(offset);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -240,8 +226,8 @@ export class Segments implements Chunks {
 
   *chunksFrom(offset: number): Generator<ChunkHead> {
     if (offset < this.#open.base) {
-      // Segments may come and go while somebody reads: by number, what is read stays what it is.
-      const tables = this.#hot.slice(Math.max(0, this.#place(offset))).map(({ table }) => table);
+      // Segments may come and go between two chunks: what is read is what there was.
+      const tables = this.#hot.slice(Math.max(0, this.#place(offset))).map(({ n }) => this.#tables.of(n));
       for (const table of tables) yield* table.from(offset);
     }
     yield* this.#open.table.from(offset);
@@ -249,12 +235,13 @@ export class Segments implements Chunks {
 
   *chunksBack(offset: number): Generator<ChunkHead> {
     if (offset >= this.#open.base) yield* this.#open.table.back(offset);
-    for (let at = this.#place(offset); at >= 0; at--) yield* this.#hot[at].table.back(offset);
+    for (let at = this.#place(offset); at >= 0; at--) yield* this.#table(at).back(offset);
   }
 
   body(base: number): Uint8Array {
-    const table = base >= this.#open.base ? this.#open.table : this.#hot[this.#place(base)]?.table;
-    return table?.body(base) ?? none;
+    if (base >= this.#open.base) return this.#open.table.body(base) ?? none;
+    const at = this.#place(base);
+    return (at < 0 ? undefined : this.#table(at).body(base)) ?? none;
   }
 
   /** Place of the last hot segment that begins at or before an offset, or -1. */
@@ -263,35 +250,32 @@ export class Segments implements Chunks {
     let high = this.#hot.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.#hot[middle].segment.base <= offset) low = middle + 1;
+      if (this.#hot[middle].base <= offset) low = middle + 1;
       else high = middle;
     }
     return low - 1;
   }
 
+  #table(at: number): ChunkTable {
+    return this.#tables.of(this.#hot[at].n);
+  }
+
   #evict(at: number): void {
-    const { segment, table } = this.#hot[at];
-    table.drop();
-    this.#sealedBytes -= segment.bytes;
-    this.#hot.splice(at, 1);
+    const [{ n, bytes }] = this.#hot.splice(at, 1);
+    this.#tables.drop(n);
+    this.#sealedBytes -= bytes;
   }
 
   #begin(base: number): void {
-    const table = new ChunkTable(this.sql, this.#next++);
-    table.create();
-    this.#open = opened(table, base);
-    this.#remember(table.n, base);
+    const n = this.#next++;
+    this.#open = opened(n, this.#tables.make(n), base);
+    this.#remember();
   }
 
-  #remember(open: number, base: number): void {
-    this.meta.setMeta("segments", JSON.stringify({ open, base, next: this.#next }));
+  #remember(): void {
+    const { n: open, base } = this.#open;
+    this.meta.setMeta("segments", JSON.stringify({ open, base, next: this.#next, tables: this.#tables.numbers }));
   }
-}
-
-function opened(table: ChunkTable, base: number): Open {
-  const { chunks, records, bytes, first, last, next } = table.totals();
-  const [from, to, end] = [first ?? undefined, last ?? undefined, next ?? undefined];
-  return { table, base, chunks, records, bytes, first: from, last: to, next: end };
 }
 
 type Whole = Pick<Segment, "base" | "next" | "first" | "last" | "chunks" | "records" | "bytes">;
