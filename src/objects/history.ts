@@ -53,10 +53,10 @@ export class History {
     const log = this.log();
     if (log === undefined || log.spec.retention === undefined) return;
     const { open } = log.segments;
-    if (open.table.n === this.#seen && (open.chunks === 0 || this.#filled)) return;
+    if (open.n === this.#seen && (open.chunks === 0 || this.#filled)) return;
     // Whatever an object that went away was at work on is looked at again by the next one.
-    const sealed = open.table.n !== this.#seen;
-    this.#seen = open.table.n;
+    const sealed = open.n !== this.#seen;
+    this.#seen = open.n;
     this.#filled = open.chunks > 0;
     // In the transaction of the commit: what a crash takes from memory, the alarm brings back.
     this.arm();
@@ -116,7 +116,8 @@ export class History {
         await this.#act(archive, job);
       }
     } catch (error) {
-      console.error("segment events:", (error as Error).message);
+      // Where the log is gone by now, another request to delete it was faster.
+      if (this.log() !== undefined) console.error("segment events:", (error as Error).message);
     }
   }
 
