@@ -4,8 +4,8 @@ import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Options, type Running, run } from "../scripts/workerd.ts";
 import type { S3Store } from "../src/platform/s3-request.ts";
+import { bound } from "../test/system/bound.ts";
 import { varsOf } from "../test/system/s3-server.ts";
-import { bound } from "./bound.ts";
 import type { Payload } from "./payloads.ts";
 import { Socket } from "./socket.ts";
 import { request } from "./wire.ts";
@@ -28,7 +28,7 @@ export async function startArchived(store: S3Store): Promise<Service> {
 
 /** The product with a bucket that is bound. */
 export async function startBound(): Promise<Service> {
-  const starting = bound(join(root, "src/worker.ts"), join(data, `bound-${running.length}`), token);
+  const starting = bound(join(data, `bound-${running.length}`), token);
   running.push(starting);
   return new Service(await starting);
 }
