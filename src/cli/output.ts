@@ -34,6 +34,9 @@ export function explain(error: unknown): { message: string; code: number } {
   return { message: `${message}${head}`, code: exits.refused };
 }
 
+/** `1 record`, `2 records`. */
+export const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`;
+
 /** Columns as wide as they must be; numbers to the right. */
 export function table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => String(row[column]).length)));

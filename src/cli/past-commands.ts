@@ -23,7 +23,7 @@ export const pastCommands = (yargs: Yargs) =>
           .option("partition", partition)
           .option("mode", { choices: ["isolate", "truncate", "rebuild"] as const, demandOption: true })
           .option("from", { type: "number", default: 0, describe: "First offset." })
-          .option("to", { type: "number", describe: "Offset after the last one; isolate only." })
+          .option("to", { type: "number", describe: "Offset after the last one. Default: the tail." })
           .option("yes", yes),
       (args) => {
         const { mode, from, to } = args;
@@ -56,6 +56,6 @@ export const pastCommands = (yargs: Yargs) =>
         const { key, subject } = args;
         if ((key === undefined) === (subject === undefined)) throw new Usage("say --key, or --subject");
         const target = key === undefined ? { subject: subject as string } : { key };
-        return past.erase(connect(args), args.stream, target, args.id, args.wait);
+        return past.erase(connect(args), args.stream, target, args.id, args.wait, args.json);
       },
     );

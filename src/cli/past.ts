@@ -1,6 +1,6 @@
 /** `streams trim|verify|repair|erase`: a stream's past. */
 import type { Damage, Millrace, RepairOptions } from "../client/index.ts";
-import { print, Usage } from "./output.ts";
+import { counted, print, Usage } from "./output.ts";
 import { partitionsOf } from "./streams.ts";
 
 const pauseMs = 500;
@@ -78,6 +78,7 @@ export async function erase(
   target: { key: string } | { subject: string },
   id: string | undefined,
   wait: boolean,
+  json?: boolean,
 ): Promise<void> {
   const stream = millrace.stream(name);
   let erasure = await stream.erase(id === undefined ? target : { ...target, id });
@@ -85,5 +86,15 @@ export async function erase(
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
     erasure = await stream.erasure(erasure.id);
   }
-  print(JSON.stringify(erasure, undefined, 2));
+  if (json) return print(JSON.stringify(erasure));
+  for (const { partition, state, at, to, records, segments, objects, unread } of erasure.partitions) {
+    const so = `${counted(records, "record")} in ${counted(segments, "segment")}`;
+    const left =
+      state === "rewriting" ? `searched up to offset ${at} of ${to}` : `${counted(objects, "object")} to delete`;
+    print(`partition ${partition}: forgot ${so}${state === "done" ? "" : `; ${left}`}`);
+    if (unread.length > 0)
+      print(`partition ${partition}: damaged, and not searched: the chunks at ${unread.join(", ")}`);
+  }
+  if (erasure.done) print(`receipt ${erasure.id}`);
+  else print(`request ${erasure.id} goes on; see how far with --id ${erasure.id}, or --wait`);
 }

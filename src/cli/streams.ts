@@ -41,12 +41,14 @@ export async function show(millrace: Millrace, name: string, json?: boolean): Pr
   const rows = facts.map((one) => [
     one.partition,
     one.head,
+    one.hotFrom,
     one.tail,
     one.records,
     one.bytes,
+    one.archived.bytes,
     one.sealed ? "sealed" : "",
   ]);
-  print(table(["PARTITION", "HEAD", "TAIL", "RECORDS", "BYTES", ""], rows));
+  print(table(["PARTITION", "HEAD", "HOT FROM", "TAIL", "RECORDS", "BYTES", "ARCHIVED", ""], rows));
 }
 
 /** Asks for its name, unless `yes`: what is deleted is gone. */

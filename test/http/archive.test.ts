@@ -529,8 +529,13 @@ describe("the command line", () => {
     const lifted = await run("streams", "update", "tended", "--config", '{"compact":false,"ttlMs":null}', "--json");
     expect(JSON.parse(lifted.out).config).toMatchObject({ archive: true, retentionRecords: 80, compact: false });
     await fill("tended", 100);
-    const erased = await run("streams", "erase", "tended", "--key", "k1", "--id", "cli", "--wait");
-    expect(JSON.parse(erased.out)).toMatchObject({ id: "cli", done: true, partitions: [{ records: 20 }] });
+    const erase = ["streams", "erase", "tended", "--key", "k1", "--id", "cli"];
+    const erased = await run(...erase, "--wait");
+    expect(erased.out).toMatch(/^partition 0: forgot 20 records in \d+ segments\nreceipt cli\n$/);
+    expect(JSON.parse((await run(...erase, "--json")).out)).toMatchObject({
+      done: true,
+      partitions: [{ records: 20 }],
+    });
     expect((await run("streams", "erase", "tended")).code).toBe(2);
     const trimmed = await run("streams", "trim", "tended", "10", "--yes");
     expect(trimmed.out).toBe("partition 0 begins at offset 10 now\n");

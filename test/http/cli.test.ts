@@ -42,7 +42,9 @@ describe("streams", () => {
     expect(await json(["streams", "ls", "--prefix", name])).toMatchObject([
       { stream: name, config: { partitions: 2 } },
     ]);
-    expect((await done(["streams", "show", name])).out).toMatch(/PARTITION +HEAD +TAIL/);
+    expect((await done(["streams", "show", name])).out).toMatch(
+      /PARTITION +HEAD +HOT FROM +TAIL +RECORDS +BYTES +ARCHIVED/,
+    );
     expect(await json(["streams", "show", name])).toMatchObject([{ partitions: [{ tail: 0 }, { tail: 0 }] }]);
     expect(await run(["streams", "delete", name])).toMatchObject({ code: 2, err: expect.stringContaining("--yes") });
     expect((await done(["streams", "delete", name, "--yes"])).out).toBe(`deleted ${name}\n`);

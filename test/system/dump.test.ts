@@ -439,6 +439,12 @@ describe("a file", () => {
       MILLRACE_TOKEN: token,
     }).ended;
     expect(refused).toMatchObject({ code: 2 });
+    // A stream's name alone is taken for a namespace's: it is said how the stream is named.
+    const nowhere = await start(["dump", "outbox", "-n", "shop", "-o", file("nowhere")], {
+      MILLRACE_URL: source.url,
+      MILLRACE_TOKEN: token,
+    }).ended;
+    expect(nowhere).toMatchObject({ code: 2, err: expect.stringContaining("shop/outbox") });
   });
 });
 

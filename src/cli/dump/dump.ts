@@ -44,8 +44,13 @@ export async function dump(args: DumpArgs): Promise<void> {
   const zipped = args.gzip || isGzip(args.output ?? "");
   if (begun && zipped) throw new Usage("a compressed dump cannot be gone on with; remove it and begin anew");
   const checkpoint = begun ? await checkpointOf(args.output as string) : undefined;
-  if (checkpoint?.state.ended !== true) await write(remote, ns, only, args.output, zipped, checkpoint);
-  else if (checkpoint.state.namespace !== ns) throw otherDump(args.output as string, ns);
+  if (checkpoint?.state.ended !== true) {
+    await write(remote, ns, only, args.output, zipped, checkpoint).catch((error) => {
+      const missing = error instanceof MillraceError && error.code === "namespace-not-found";
+      if (!missing || args.what === undefined || only !== undefined) throw error;
+      throw new Usage(`there is no namespace '${ns}'; a stream is named with its own: ${namespace}/${ns}`);
+    });
+  } else if (checkpoint.state.namespace !== ns) throw otherDump(args.output as string, ns);
   if (args.output === undefined) return;
   if (args.verify) {
     const { damages } = await findings(args.output);

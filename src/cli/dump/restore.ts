@@ -5,7 +5,7 @@ import { type Block, jsonBlock, readBlock } from "../../archive/dump.ts";
 import { Millrace } from "../../client/index.ts";
 import { concat } from "../../lib/bytes.ts";
 import { type Common, settle } from "../config.ts";
-import { print, Usage } from "../output.ts";
+import { counted, print, Usage } from "../output.ts";
 import { blocksIn, type Found, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
 import { groupPath, jsonIn, partitionPath, pathOf, Remote, streamBlocks } from "./remote.ts";
@@ -45,7 +45,7 @@ export async function restore(args: RestoreArgs): Promise<void> {
     progress.end();
   }
   if (only !== "" && run.streams === 0) throw new Usage(`${args.file} has no stream '${only}'`);
-  print(`restored ${run.restored} of ${run.streams} stream${run.streams === 1 ? "" : "s"} into ${namespace}`);
+  print(`restored ${run.restored} of ${counted(run.streams, "stream")} into ${namespace}`);
 }
 
 /** A stream that is being sent. */

@@ -1,7 +1,7 @@
 /** `verify`: a dump's file, looked through without a service. */
 import { saidHash } from "../../archive/dump.ts";
 import { Outline } from "../../archive/dump-outline.ts";
-import { print } from "../output.ts";
+import { counted, print } from "../output.ts";
 import { Broken, blocksIn, type Found, Sha256, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
 
@@ -83,8 +83,6 @@ export async function verify(path: string, json?: boolean): Promise<void> {
   }
   if (damages.length > 0) process.exitCode = 1;
 }
-
-const counted = (count: number, one: string) => `${count} ${one}${count === 1 ? "" : "s"}`;
 
 export function summary({ state: { totals } }: Outline): string {
   const { streams, groups, partitions, records } = totals;
