@@ -11,7 +11,7 @@ import { defaults } from "../../schemas/limits.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { discard, discardParquet, notice } from "../log/notice.ts";
-import { type Behind, bounded, cutTime, keepAll, overdue } from "../log/retention.ts";
+import { type Behind, bounded, cutTime, overdue, retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Retention } from "../log/spec.ts";
 import type { SegmentFacts } from "./segment.ts";
@@ -64,7 +64,7 @@ export class Archive {
   }
 
   get retention(): Retention {
-    return this.log.spec.retention ?? keepAll;
+    return retentionOf(this.log.spec);
   }
 
   /** Groups that must have let go of records before they may go. */

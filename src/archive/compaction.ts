@@ -10,7 +10,7 @@
  */
 import type { Log } from "../log/log.ts";
 import { kinds, type Rec } from "../log/record.ts";
-import { keepAll } from "../log/retention.ts";
+import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import { segmentBytes } from "../log/segments.ts";
 import type { Fate, Rewriter } from "./rewrite.ts";
@@ -57,12 +57,12 @@ export class Compaction {
 
   /** A pass is under way. */
   get begun(): boolean {
-    return (this.log.spec.retention?.compact ?? false) && this.state.to !== undefined;
+    return retentionOf(this.log.spec).compact && this.state.to !== undefined;
   }
 
   /** What is to be read next: a segment whose keys are to be learnt, or segments to be rewritten. */
   due(now: number): { readonly learn: Segment } | { readonly rewrite: readonly Segment[] } | undefined {
-    if (!(this.log.spec.retention ?? keepAll).compact) return undefined;
+    if (!retentionOf(this.log.spec).compact) return undefined;
     const state = this.state;
     const to = state.to ?? this.#begin(state, now);
     if (to === undefined) return undefined;
@@ -111,7 +111,7 @@ export class Compaction {
 
   /** What becomes of each record of the segments that are rewritten now. */
   fates(now: number): (record: Rec, offset: number, timestamp: number) => Fate {
-    const { deleteMarkerGraceMs } = this.log.spec.retention ?? keepAll;
+    const { deleteMarkerGraceMs } = retentionOf(this.log.spec);
     const { skipped = false } = this.state;
     return ({ key, kind }, offset, timestamp) => {
       if (key === undefined) return "keep";

@@ -12,7 +12,7 @@ import type { ChunkRow } from "../log/chunk-store.ts";
 import type { Marks } from "../log/facts.ts";
 import type { Log } from "../log/log.ts";
 import { decodeFrame } from "../log/record.ts";
-import { isFull, keepAll } from "../log/retention.ts";
+import { isFull, retentionOf } from "../log/retention.ts";
 import type { InheritedRow, ProducerRow } from "../log/store.ts";
 
 /** What is written down of a restore, in `meta`. */
@@ -183,7 +183,7 @@ function learn({ segments: { meta } }: Log, row: ChunkRow): void {
 }
 
 function room({ segments, spec, hotBytesMax }: Log): Problem {
-  const { archive, retentionBytes } = spec.retention ?? keepAll;
+  const { archive, retentionBytes } = retentionOf(spec);
   const max = Math.min(hotBytesMax, archive ? (retentionBytes ?? defaults.hotBytes) + behindBytes : hotBytesMax);
   if (segments.hotBytes < max) return undefined;
   if (archive) return refuse("overloaded", "the archive has yet to take what was restored; go on in a moment");

@@ -9,7 +9,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Log } from "../log/log.ts";
-import { keepAll } from "../log/retention.ts";
+import { retentionOf } from "../log/retention.ts";
 import type { Snapshot, SnapshotStore, Upload } from "../log/snapshot-store.ts";
 
 /** Who builds the next one, so that others need not. Times are ms since 1970. */
@@ -203,12 +203,12 @@ export class Snapshots {
 
   /** Records below this offset are in a snapshot, where the stream wants that before it drops them. */
   get covered(): number {
-    const { keepForSnapshot } = this.log.spec.retention ?? keepAll;
+    const { keepForSnapshot } = retentionOf(this.log.spec);
     return keepForSnapshot ? (this.#store.newest()?.offset ?? 0) : Number.MAX_SAFE_INTEGER;
   }
 
   get #kept(): number {
-    return (this.log.spec.retention ?? keepAll).snapshotsKept;
+    return retentionOf(this.log.spec).snapshotsKept;
   }
 
   #lease(): Lease | undefined {

@@ -19,14 +19,16 @@ export const keepAll: Retention = {
   parquet: null,
 };
 
+export const retentionOf = ({ retention }: Spec): Retention => retention ?? keepAll;
+
 /** Retention is kept to an eighth: it drops whole segments, and there are at least so many within its bounds. */
 const parts = 8;
 /** A stream that is compacted is sealed so often: only what is sealed is. */
 const compactMs = 600_000;
 
 /** When the open segment is to be sealed. */
-export function cutAt({ retention = keepAll }: Spec): { bytes: number; chunks: number; records: number } {
-  const { retentionBytes, retentionRecords } = retention;
+export function cutAt(spec: Spec): { bytes: number; chunks: number; records: number } {
+  const { retentionBytes, retentionRecords } = retentionOf(spec);
   return {
     bytes: Math.min(segmentBytes, Math.ceil((retentionBytes ?? Number.POSITIVE_INFINITY) / parts)),
     chunks: segmentChunks,
@@ -41,8 +43,8 @@ export function isFull(open: { bytes: number; chunks: number; records: number },
 }
 
 /** When the open segment, whose first record is of `first`, is to be sealed for its age, in ms; undefined: never. */
-export function cutTime({ retention = keepAll }: Spec, first: number | undefined): number | undefined {
-  const { retentionAgeMs, compact } = retention;
+export function cutTime(spec: Spec, first: number | undefined): number | undefined {
+  const { retentionAgeMs, compact } = retentionOf(spec);
   if (first === undefined || (retentionAgeMs === null && !compact)) return undefined;
   const age = retentionAgeMs === null ? Number.POSITIVE_INFINITY : Math.ceil(retentionAgeMs / parts);
   return first + Math.min(age, compact ? compactMs : Number.POSITIVE_INFINITY);

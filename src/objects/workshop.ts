@@ -14,6 +14,7 @@ import { headsIn } from "../log/heads.ts";
 import { segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { decodeFrame } from "../log/record.ts";
+import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { chunkRows, indexOf } from "./cold.ts";
@@ -43,7 +44,7 @@ export class Workshop {
     readonly now: () => number,
   ) {
     this.erasures = new Erasures(log);
-    this.#compaction = new Compaction(log, () => blobs !== undefined && (log.spec.retention?.archive ?? false));
+    this.#compaction = new Compaction(log, () => blobs !== undefined && retentionOf(log.spec).archive);
   }
 
   /** When there is something to do, in ms since 1970. */
@@ -55,7 +56,7 @@ export class Workshop {
   /** Archived segments would become hot, and those that are wait for a bucket that takes nothing. */
   get #full(): boolean {
     const { log } = this;
-    return (log.spec.retention?.archive ?? false) && log.segments.hotBytes > log.hotBytesMax / 2;
+    return retentionOf(log.spec).archive && log.segments.hotBytes > log.hotBytesMax / 2;
   }
 
   /** Does the next piece. False where there is none. */
