@@ -102,6 +102,22 @@ export class Machine {
     this.history = this.#history();
   }
 
+  /** Appends a batch. */
+  append(...records: Rec[]): void {
+    this.log.append([batch(records)], this.now);
+  }
+
+  /** Seals what is open. */
+  seal(): void {
+    this.log.change(this.now, () => this.log.segments.cut(this.log.span.tail, this.now));
+  }
+
+  /** Gives the stream another retention. */
+  retain(retention: Partial<Retention>): void {
+    const { spec } = this.log;
+    this.log.configure({ ...spec, version: spec.version + 1, retention: { ...keepAll, ...retention } }, this.now);
+  }
+
   /** Runs the background work until it has nothing to do, or a crash comes. */
   async run(fault?: { at: number; kind: Fault }): Promise<void> {
     const { bucket, history } = this;

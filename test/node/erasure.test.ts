@@ -1,0 +1,86 @@
+/** Forgetting where the archive has changed, lost answers, or is damaged; and truncation, which comes to an end. */
+import { scheduler } from "node:timers/promises";
+import { expect, test, vi } from "vitest";
+import { kinds, type Rec } from "../../src/log/record.ts";
+import { keepAll } from "../../src/log/retention.ts";
+import type { Retention, Spec } from "../../src/log/spec.ts";
+import { Machine } from "../cases/archive.ts";
+import { spec } from "../cases/log.ts";
+import { memoryBlobs } from "./bucket.ts";
+import { nodeSql } from "./sqlite.ts";
+
+// As workerd has it.
+Object.assign(globalThis, { scheduler });
+// The faults say so.
+vi.spyOn(console, "error").mockReturnValue();
+
+const hour = 3_600_000;
+const ofKey = (key: string, bytes = 0): Rec => ({ key, kind: kinds.binary, data: new Uint8Array(bytes) });
+
+function machine(retention: Partial<Retention>, more: Partial<Spec> = {}): Machine {
+  const kept = { ...keepAll, ...retention };
+  const one = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, ...more, retention: kept });
+  one.now = 1_000;
+  return one;
+}
+
+const keysIn = async ({ blobs }: Machine) => (await blobs.list("")).blobs.map(({ key }) => key);
+
+/** Forgets a key, and waits long enough for whatever is to be tried again. */
+async function forget(one: Machine, key: string) {
+  one.history.workshop?.erasures.request("request", { key }, one.now);
+  for (let wait = 0; wait < 4; wait++) {
+    one.now += hour;
+    await one.run();
+  }
+  return one.history.workshop?.erasures.get("request");
+}
+
+test("deletes the Parquet file of a stream that does not make them any more", async () => {
+  const one = machine({ archive: true, parquet: [] }, { names: { namespace: "shop", stream: "orders" } });
+  one.append(ofKey("jane"));
+  one.seal();
+  await one.run();
+  expect((await keysIn(one)).map((key) => key.split("/")[0]).sort()).toEqual(["logs", "parquet"]);
+  one.retain({ archive: true });
+  expect(await forget(one, "jane")).toMatchObject({ state: "done" });
+  expect((await keysIn(one)).map((key) => key.split("/")[0])).toEqual(["logs"]);
+});
+
+test("deletes an object of which nothing is noted, because the answer was lost before the archive was given up", async () => {
+  const one = machine({ archive: true });
+  one.append(ofKey("jane"));
+  one.seal();
+  await one.run({ at: 1, kind: "crash after" });
+  expect((await keysIn(one)).length).toBe(1);
+  one.retain({});
+  expect(await forget(one, "jane")).toMatchObject({ state: "done" });
+  expect(await keysIn(one)).toEqual([]);
+});
+
+test("says which chunk is damaged, and was not searched, also in a segment that is archived", async () => {
+  const one = machine({ archive: true });
+  one.append(ofKey("jane", 100));
+  one.append(ofKey("joe"));
+  one.sql.run("UPDATE chunk SET body = CAST(substr(body, 1, 60) || x'ff' || substr(body, 62) AS BLOB) WHERE base = 0");
+  one.seal();
+  await one.run();
+  expect(await forget(one, "jane")).toMatchObject({ state: "done", unread: [0] });
+});
+
+test("a truncation leaves what is appended after it was asked for, and ends", async () => {
+  const one = machine({});
+  for (let n = 0; n < 3; n++) {
+    one.append(ofKey("before"));
+    one.seal();
+  }
+  const later: number[] = [];
+  let rest: { next?: number; to?: number } = { next: 1 };
+  while (rest.next !== undefined) {
+    rest = (await one.history.workshop?.repair({ mode: "truncate", from: rest.next, to: rest.to })) ?? {};
+    later.push(one.log.span.tail);
+    one.append(ofKey("later"));
+    expect(later.length).toBeLessThan(10);
+  }
+  expect((await one.read({ at: "earliest" })).map(({ offset }) => offset)).toEqual([0, ...later]);
+});

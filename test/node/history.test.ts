@@ -1,0 +1,102 @@
+/** Work on a log's past survives whoever does it: while any is left an alarm is set, and not one for the past. */
+import { scheduler } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { kinds, type Rec } from "../../src/log/record.ts";
+import { keepAll } from "../../src/log/retention.ts";
+import type { Retention } from "../../src/log/spec.ts";
+import { Alarms } from "../../src/objects/alarms.ts";
+import { History } from "../../src/objects/history.ts";
+import type { Blobs } from "../../src/platform/blobs.ts";
+import { Machine } from "../cases/archive.ts";
+import { batch, spec } from "../cases/log.ts";
+import { memoryBlobs } from "./bucket.ts";
+import { nodeSql } from "./sqlite.ts";
+
+// As workerd has it.
+Object.assign(globalThis, { scheduler });
+
+const never = () => new Promise<never>(() => {});
+const ofKey = (key: string, bytes = 0): Rec => ({ key, kind: kinds.binary, data: new Uint8Array(bytes) });
+
+function machine(retention: Partial<Retention>): Machine {
+  const kept = { ...keepAll, ...retention };
+  const one = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, retention: kept });
+  one.now = 1_000;
+  return one;
+}
+
+/** The past of a machine's log over a bucket of its own, the alarms that are set since the last one fired, and a group that lags. */
+function watched(one: Machine, blobs: Blobs | undefined) {
+  const set: number[] = [];
+  const storage = { setAlarm: (at: number) => void set.push(at) } as unknown as DurableObjectStorage;
+  const alarms = new Alarms(storage);
+  const outside = { floor: async () => 0, forget: async () => {}, tell: async () => {} };
+  const history = new History(
+    () => one.log,
+    blobs,
+    alarms,
+    outside,
+    () => one.now,
+  );
+  const fire = () => {
+    alarms.fired();
+    set.length = 0;
+  };
+  return { history, set, fire };
+}
+
+test("what a group holds up is looked at again later, and not at once for ever", async () => {
+  const one = machine({ keepForGroups: true });
+  one.log.followers.add("group", 0);
+  const { history, set, fire } = watched(one, undefined);
+  one.append(ofKey("a"));
+  history.appended();
+  one.now += 60_001;
+  fire();
+  await history.run();
+  expect(set[0] - one.now).toBeGreaterThan(900);
+});
+
+test("a request to forget sets an alarm before it waits for the bucket", async () => {
+  const one = machine({ archive: true });
+  one.append(ofKey("jane"));
+  one.seal();
+  await one.run();
+  one.log.change(one.now, () => {
+    for (const segment of one.log.segments.hot) one.log.segments.cool(segment);
+  });
+  const { history, set } = watched(one, { ...one.blobs, get: never });
+  history.workshop?.erasures.request("request", { key: "jane" }, one.now);
+  history.kick();
+  await scheduler.wait(20);
+  expect(set.length).toBeGreaterThan(0);
+});
+
+test("an alarm that fires during a run waits for it", async () => {
+  const one = machine({ archive: true });
+  one.append(ofKey("a"));
+  one.seal();
+  const { history, set, fire } = watched(one, { ...one.blobs, create: never });
+  history.kick();
+  await scheduler.wait(20);
+  fire();
+  const ended = await Promise.race([history.run().then(() => "ended"), scheduler.wait(50).then(() => "waits")]);
+  expect([ended, set]).toEqual(["waits", []]);
+});
+
+test("several chunks of one commit, the first of a segment, set the alarm that seals it", async () => {
+  const one = machine({ archive: true, compact: true });
+  const { history, set, fire } = watched(one, one.blobs);
+  one.append(ofKey("a"));
+  history.appended();
+  one.seal();
+  history.appended();
+  await history.run();
+  await scheduler.wait(20);
+  await history.run();
+  fire();
+  one.log.append([batch([ofKey("a", 900_000)]), batch([ofKey("a", 900_000)])], one.now);
+  history.appended();
+  expect(one.log.segments.open.chunks).toBe(2);
+  expect(set.length).toBeGreaterThan(0);
+});
