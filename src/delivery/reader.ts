@@ -90,7 +90,7 @@ export class Reader {
   /** Takes what was read. Answers false where it does not fit: something else was read meanwhile. */
   take(wish: Pick<Wish, "lane">, read: Read, now: number): boolean {
     const { state } = this;
-    state.known = Math.max(state.known ?? 0, read.tail);
+    this.learn(read.tail);
     if (read.sealed) state.sealed = true;
     if (wish.lane === undefined) return this.#takeWindow(read, now);
     const lane = state.lanes.byId.get(wish.lane);
@@ -117,10 +117,18 @@ export class Reader {
     } else if (head > state.cursor) {
       state.lost.push({ from: state.cursor, to: head, why: "trimmed" });
       state.cursor = head;
+      this.learn(0);
       state.done.dropBefore(head);
     }
     state.unsaved++;
     state.save();
+  }
+
+  /** The log has come to `tail`. What it had come to before the place that was jumped to says nothing: it is read for more. */
+  learn(tail: number): void {
+    const { state } = this;
+    const known = Math.max(state.known ?? 0, tail);
+    state.known = known < state.cursor ? undefined : known;
   }
 
   /** To be called when a lane has changed: it goes on, reads on, or, where it has caught up, is no lane any more. */

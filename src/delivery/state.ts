@@ -190,6 +190,7 @@ export class State {
     this.window.clear();
     this.done = new Ranges();
     this.cursor = offset;
+    this.known = undefined;
     this.finishedTo = offset;
     this.era++;
     this.unsaved++;

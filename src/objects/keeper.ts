@@ -83,9 +83,9 @@ export class Keeper {
   /** Records were appended: taken as they come, where there is somebody for them and nothing between. */
   wake(read: Read): number {
     const { state, reader } = this.core;
-    state.known = Math.max(state.known ?? 0, read.tail);
+    reader.learn(read.tail);
     if (read.sealed) state.sealed = true;
-    const caughtUp = state.cursor >= state.known;
+    const caughtUp = state.known !== undefined && state.cursor >= state.known;
     if (read.from !== -1 && read.to <= state.cursor) return state.cursor;
     const fits = read.from === state.cursor && this.wanted && reader.wantsMore && !this.filler.busy;
     if (fits && reader.take({}, read, Date.now())) {
@@ -148,7 +148,7 @@ export class Keeper {
     const answer = await readThrough(where, terms, (call) => partition(this.env, logId, number, undefined).read(call));
     if (!answer.ok) return;
     const { pieces, to, tail, sealed } = answer.value;
-    state.known = Math.max(state.known ?? 0, tail);
+    this.core.reader.learn(tail);
     state.sealed ||= sealed;
     state.unread = itemsOf(pieces, from.offset, to, this.core.reader.filter(), false).items[0]?.timestamp;
   }

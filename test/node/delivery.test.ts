@@ -236,6 +236,27 @@ describe("a place", () => {
     expect(offsets(r.receive())).toEqual([2, 3]);
     expect(r.delivery.state.lost).toEqual([{ from: 0, to: 2, why: "trimmed" }]);
   });
+
+  test("behind what was trimmed goes on, though the log had not come so far when it was last heard of", () => {
+    const r = rig();
+    r.append(["a", "b"]);
+    r.admin.pause("for a while", r.now);
+    r.append(["c", "d", "e"]);
+    // Of a group that stands still the partition says nothing.
+    r.delivery.state.known = 2;
+    r.log.trim(4, 0);
+    r.admin.resume(r.now);
+    expect(offsets(r.receive())).toEqual([4]);
+  });
+
+  test("goes on where it was moved to, though the log had not come so far when it was last heard of", () => {
+    const r = rig();
+    r.append(["a", "b"]);
+    r.append(["c", "d", "e"]);
+    r.delivery.state.known = 2;
+    r.admin.seek(4, r.now);
+    expect(offsets(r.receive())).toEqual([4]);
+  });
 });
 
 test("a line that became too long goes on by itself", () => {
