@@ -61,11 +61,17 @@ export class Filler {
     const follows = wish.lane === undefined || state.lanes.only !== undefined;
     const follower = follows ? { follower: this.id } : {};
     const where = { logId, partition: number, blobs: archiveReader(this.env) };
-    const answer = await readThrough(where, { ...wish, ...follower, waitMs: 0 }, (call) =>
-      partition(this.env, logId, number, undefined).read(call),
-    );
-    if (answer.ok) reader.take(wish, answer.value, Date.now());
-    else if ("moved" in answer) state.known = state.cursor;
+    let cold = false;
+    const answer = await readThrough(where, { ...wish, ...follower, waitMs: 0 }, async (call) => {
+      const page = await partition(this.env, logId, number, undefined).read(call);
+      cold = page.ok && page.value.cold !== undefined;
+      return page;
+    });
+    if (answer.ok) {
+      reader.take(wish, answer.value, Date.now());
+      // Of who came to the tail in the archive the partition does not know that it waits there: it is asked once more.
+      if (cold && answer.value.to >= answer.value.tail) state.known = undefined;
+    } else if ("moved" in answer) state.known = state.cursor;
     else if (answer.refusal.code === "trimmed") reader.trimmed(wish, Number(answer.refusal.facts?.head), Date.now());
     else if (answer.refusal.code === "past-tail") state.known = state.cursor;
     else throw new Error(answer.refusal.detail);

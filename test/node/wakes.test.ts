@@ -1,0 +1,67 @@
+/** Whoever waits is woken: a partition and the deliveries that follow it, with what may come between them. */
+import { scheduler } from "node:timers/promises";
+import { expect, test, vi } from "vitest";
+import { Delivery } from "../../src/delivery/delivery.ts";
+import { Heritage } from "../../src/delivery/heritage.ts";
+import { keepAll } from "../../src/log/retention.ts";
+import { Alarms } from "../../src/objects/alarms.ts";
+import type { ReadCall } from "../../src/objects/answer.ts";
+import { Filler } from "../../src/objects/filler.ts";
+import { Followers } from "../../src/objects/followers.ts";
+import { readWaiting } from "../../src/objects/reading.ts";
+import type { DeliveryRpc } from "../../src/objects/rpc.ts";
+import type { Env } from "../../src/objects/stubs.ts";
+import { Waiters } from "../../src/objects/waiters.ts";
+import type { Blobs } from "../../src/platform/blobs.ts";
+import { Machine } from "../cases/archive.ts";
+import { specOf } from "../cases/delivery.ts";
+import { batch, spec } from "../cases/log.ts";
+import { memoryBlobs } from "./bucket.ts";
+import { nodeSql } from "./sqlite.ts";
+
+// As workerd has it.
+Object.assign(globalThis, { scheduler });
+vi.spyOn(console, "error").mockReturnValue();
+
+const one = batch([{ kind: 0, data: new Uint8Array(0) }]);
+const silent = { setAlarm: () => {} } as unknown as DurableObjectStorage;
+
+/** As much of a bucket as a reader asks for. */
+const bucketOf = (blobs: Blobs) => ({
+  async get(key: string, { range }: { range: { offset: number; length: number } }) {
+    const bytes = await blobs.get(key, range.offset, range.length);
+    return bytes === undefined ? null : { body: {}, arrayBuffer: async () => bytes.slice().buffer };
+  },
+});
+
+/** A partition's part in what a delivery reads. */
+function environment(m: Machine, followers: Followers): Env {
+  const read = async (call: ReadCall) => {
+    const page = await readWaiting(() => m.log, call, new Waiters());
+    if (page?.ok && call.follower !== undefined) followers.read(call.follower, page.value.to, page.value.upToDate);
+    return page;
+  };
+  return { PARTITION: { getByName: () => ({ read }) }, ARCHIVE: bucketOf(m.blobs) } as unknown as Env;
+}
+
+test("a delivery that came to the tail in the archive is told of what is appended then", async () => {
+  const retention = { ...keepAll, archive: true, retentionAgeMs: 10 };
+  const m = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, retention });
+  m.log.append([one, one], 1_000);
+  for (m.now = 1_000; m.now < 1_100; m.now += 5) await m.run();
+  expect(m.log.facts()).toMatchObject({ hotFrom: 2, hotBytes: 0 });
+  const wake = vi.fn(async () => -1);
+  const followers = new Followers(
+    new Alarms(silent),
+    () => m.log,
+    () => ({ wake }) as unknown as DeliveryRpc,
+  );
+  followers.add("d");
+  const core = Delivery.create(nodeSql(), specOf(), 0, 100, 1_100);
+  const filler = new Filler(environment(m, followers), "d", core, new Heritage(core));
+  await filler.fill(() => false);
+  expect(core.lease({ max: 10, bytesMax: 1e6, member: "m" }, 1_100)).toHaveLength(2);
+  m.log.append([one], 1_100);
+  followers.appended();
+  expect(wake).toHaveBeenCalledOnce();
+});
