@@ -93,7 +93,10 @@ export class Keeper {
       return state.cursor;
     }
     this.kick();
-    return caughtUp ? state.cursor : -1;
+    if (caughtUp) return state.cursor;
+    // From here on it is left alone: a crash must not take what it is about to read.
+    this.arm();
+    return -1;
   }
 
   /** How long somebody who waits may wait before looking again. */

@@ -1,6 +1,7 @@
 /** Whoever waits is woken: a partition and the deliveries that follow it, with what may come between them. */
 import { scheduler } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
+import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
 import { Delivery } from "../../src/delivery/delivery.ts";
 import { Heritage } from "../../src/delivery/heritage.ts";
 import { keepAll } from "../../src/log/retention.ts";
@@ -8,6 +9,7 @@ import { Alarms } from "../../src/objects/alarms.ts";
 import type { ReadCall } from "../../src/objects/answer.ts";
 import { Filler } from "../../src/objects/filler.ts";
 import { Followers } from "../../src/objects/followers.ts";
+import { Keeper } from "../../src/objects/keeper.ts";
 import { readWaiting } from "../../src/objects/reading.ts";
 import type { DeliveryRpc } from "../../src/objects/rpc.ts";
 import type { Env } from "../../src/objects/stubs.ts";
@@ -20,7 +22,7 @@ import { memoryBlobs } from "./bucket.ts";
 import { nodeSql } from "./sqlite.ts";
 
 // As workerd has it.
-Object.assign(globalThis, { scheduler });
+Object.assign(globalThis, { scheduler, WebSocketRequestResponsePair: class {} });
 vi.spyOn(console, "error").mockReturnValue();
 
 const one = batch([{ kind: 0, data: new Uint8Array(0) }]);
@@ -64,4 +66,27 @@ test("a delivery that came to the tail in the archive is told of what is appende
   m.log.append([one], 1_100);
   followers.appended();
   expect(wake).toHaveBeenCalledOnce();
+});
+
+/** What keeps a delivery going whose partition never answers; `alarms` are those that it sets. */
+function kept(config: Partial<GroupConfig>, alarms: number[]): Keeper {
+  const setAlarm = (at: number) => {
+    alarms.push(at);
+  };
+  const storage = { setAlarm, sync: async () => {} };
+  const ctx = { storage, setWebSocketAutoResponse: () => {}, getWebSockets: () => [] };
+  const env = { PARTITION: { getByName: () => ({ read: () => new Promise(() => {}) }) } };
+  const core = Delivery.create(nodeSql(), specOf(config), 0, 100, Date.now());
+  return new Keeper(ctx as unknown as DurableObjectState, env as unknown as Env, "d", core, new Waiters());
+}
+
+const push = pushTarget.parse({ url: "http://localhost/" });
+const told = (tail: number) => ({ from: -1, to: -1, tail, sealed: false, pieces: [] });
+
+test("a delivery that says that it will read has armed its alarm: the partition leaves it alone from then on", () => {
+  const alarms: number[] = [];
+  const keeper = kept({ push }, alarms);
+  expect(keeper.wake(told(0))).toBe(0);
+  expect(keeper.wake(told(5))).toBe(-1);
+  expect(alarms).toHaveLength(1);
 });
