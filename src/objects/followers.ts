@@ -71,7 +71,8 @@ export class Followers {
     if (tail === undefined) return;
     const owed = [...this.#followers.values()].filter(({ at }) => at === undefined || (at !== "reading" && at < tail));
     await Promise.all(owed.map((follower) => this.#tell(follower)));
-    if (owed.some(({ at }) => at === undefined)) this.#arm();
+    // Who is still being told by another call has not answered either.
+    if (owed.some(({ at, telling }) => at === undefined || telling)) this.#arm();
   }
 
   /** The lowest offset that a follower may still want; 0 where one cannot be asked. */

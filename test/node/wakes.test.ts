@@ -90,3 +90,26 @@ test("a delivery that says that it will read has armed its alarm: the partition 
   expect(keeper.wake(told(5))).toBe(-1);
   expect(alarms).toHaveLength(1);
 });
+
+test("a wake that is not answered when its alarm comes is looked after by another one", async () => {
+  const alarms: number[] = [];
+  const setAlarm = (at: number) => {
+    alarms.push(at);
+  };
+  const m = new Machine(nodeSql(), memoryBlobs(), spec);
+  const shared = new Alarms({ setAlarm } as unknown as DurableObjectStorage);
+  const wake = () => new Promise<number>(() => {});
+  const followers = new Followers(
+    shared,
+    () => m.log,
+    () => ({ wake }) as unknown as DeliveryRpc,
+  );
+  followers.add("d");
+  followers.read("d", 0, true);
+  m.log.append([one], 1_000);
+  followers.appended();
+  expect(alarms).toHaveLength(1);
+  shared.fired();
+  await followers.repeat();
+  expect(alarms).toHaveLength(2);
+});
