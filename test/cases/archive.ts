@@ -173,7 +173,7 @@ export class Machine {
   }
 
   #history(): History {
-    const storage = { setAlarm: () => {} } as unknown as DurableObjectStorage;
+    const storage = { setAlarm: () => {}, getAlarm: async () => null } as unknown as DurableObjectStorage;
     const blobs = this.bucket as unknown as Blobs;
     const outside = { floor: async () => this.floor, forget: async () => {}, tell: async () => {} };
     return new History(

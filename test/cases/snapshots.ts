@@ -132,7 +132,7 @@ export class Keeper {
   }
 
   #history(): History {
-    const alarms = new Alarms({ setAlarm: () => {} } as unknown as DurableObjectStorage);
+    const alarms = new Alarms({ setAlarm: () => {}, getAlarm: async () => null } as unknown as DurableObjectStorage);
     const blobs = this.shop as unknown as Blobs;
     return new History(
       () => this.log,

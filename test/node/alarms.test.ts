@@ -67,7 +67,7 @@ test("no wake is lost between a look at the log and the next one", async () => {
       const setAlarm = (at: number) => {
         alarm = at;
       };
-      const alarms = new Alarms({ setAlarm } as unknown as DurableObjectStorage);
+      const alarms = new Alarms({ setAlarm, getAlarm: async () => null } as unknown as DurableObjectStorage);
       const history = new History(() => log, bucket as unknown as Blobs, alarms, outsideOf(log), clock);
       /** Fires the alarms that come up to a time. */
       const pass = async (until: number) => {
@@ -109,7 +109,7 @@ test("what an object left undone that went away is taken up by the next one's fi
   const retention = { ...keepAll, retentionRecords: 8 };
   const log = Log.create(nodeSql(), { ...spec, deduplicationWindowMs: 0, retention }, 0);
   for (let n = 0; n < 40; n++) append(log, 1, 1_000 + n);
-  const alarms = new Alarms({ setAlarm: () => {} } as unknown as DurableObjectStorage);
+  const alarms = new Alarms({ setAlarm: () => {}, getAlarm: async () => null } as unknown as DurableObjectStorage);
   const history = new History(
     () => log,
     undefined,
@@ -133,7 +133,7 @@ test("a stream is compacted when its last ids cannot come again, though nothing 
   const setAlarm = (at: number) => {
     alarm = at;
   };
-  const alarms = new Alarms({ setAlarm } as unknown as DurableObjectStorage);
+  const alarms = new Alarms({ setAlarm, getAlarm: async () => null } as unknown as DurableObjectStorage);
   const history = new History(
     () => log,
     undefined,

@@ -26,7 +26,7 @@ Object.assign(globalThis, { scheduler, WebSocketRequestResponsePair: class {} })
 vi.spyOn(console, "error").mockReturnValue();
 
 const one = batch([{ kind: 0, data: new Uint8Array(0) }]);
-const silent = { setAlarm: () => {} } as unknown as DurableObjectStorage;
+const silent = { setAlarm: () => {}, getAlarm: async () => null } as unknown as DurableObjectStorage;
 
 /** As much of a bucket as a reader asks for. */
 const bucketOf = (blobs: Blobs) => ({
@@ -97,7 +97,7 @@ test("a wake that is not answered when its alarm comes is looked after by anothe
     alarms.push(at);
   };
   const m = new Machine(nodeSql(), memoryBlobs(), spec);
-  const shared = new Alarms({ setAlarm } as unknown as DurableObjectStorage);
+  const shared = new Alarms({ setAlarm, getAlarm: async () => null } as unknown as DurableObjectStorage);
   const wake = () => new Promise<number>(() => {});
   const followers = new Followers(
     shared,
@@ -112,4 +112,21 @@ test("a wake that is not answered when its alarm comes is looked after by anothe
   shared.fired();
   await followers.repeat();
   expect(alarms).toHaveLength(2);
+});
+
+test("an object that comes back leaves the alarm that its predecessor had set for sooner", async () => {
+  let alarm: number | null = 10_000;
+  const setAlarm = (at: number) => {
+    alarm = at;
+  };
+  const storage = { setAlarm, getAlarm: async () => alarm } as unknown as DurableObjectStorage;
+  const alarms = new Alarms(storage);
+  alarms.by(86_400_000);
+  await scheduler.yield();
+  expect(alarm).toBe(10_000);
+  // The next one is set by itself.
+  alarms.fired();
+  alarms.by(20_000);
+  await scheduler.yield();
+  expect(alarm).toBe(20_000);
 });
