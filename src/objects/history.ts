@@ -166,6 +166,8 @@ export class History {
         }
       } else if (!(await this.workshop?.step())) return;
     }
+    // What is left, if anything is, was not looked for.
+    if (this.#of() !== undefined) this.alarms.by(this.now() + 1);
   }
 
   async #act(archive: Archive, job: Job): Promise<void> {

@@ -153,3 +153,34 @@ test("a stream is compacted when its last ids cannot come again, though nothing 
   expect(now).toBeLessThan(6_010);
   expect(log.facts().records).toBe(1);
 });
+
+test("what a run has no time left for is done by the next one, though nothing else is due", async () => {
+  const retention = { ...keepAll, retentionRecords: 8, archive: true, compact: true };
+  const log = Log.create(nodeSql(), { ...spec, deduplicationWindowMs: 0, retention }, 0);
+  append(log, 1, 1_000);
+  append(log, 1, 1_001);
+  let alarm = Number.POSITIVE_INFINITY;
+  let now = 2_000;
+  const setAlarm = (at: number) => {
+    alarm = at;
+  };
+  const bucket = memoryBlobs();
+  const create: Blobs["create"] = (key, body) => {
+    now += 300_000;
+    return bucket.create(key, body);
+  };
+  const history = new History(
+    () => log,
+    { ...bucket, create },
+    new Alarms({ setAlarm, getAlarm: async () => null } as unknown as DurableObjectStorage),
+    outsideOf(log),
+    () => now,
+  );
+  for (let next = now; Number.isFinite(next); next = alarm) {
+    now = Math.max(now, next);
+    alarm = Number.POSITIVE_INFINITY;
+    history.alarms.fired();
+    await history.run();
+  }
+  expect(log.facts()).toMatchObject({ records: 1, segments: 1 });
+});
