@@ -3,8 +3,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type ListQuery, type PartitionRange, type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
-import type { TellRow } from "./group-store.ts";
-import { Groups } from "./groups.ts";
+import { Groups, type ToTell } from "./groups.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import { firstMap, grow } from "./map.ts";
 import { Restores } from "./restores.ts";
@@ -187,7 +186,7 @@ export class Catalog {
   /** Deliveries that are to be told of their groups: background work as the partitions to be freed are. */
   readonly telling = {
     due: (now: number) => this.groups.due(now),
-    settle: (job: TellRow, told: boolean, now: number) => this.groups.settle(job, told, now),
+    settle: (job: ToTell, told: boolean, now: number) => this.groups.settle(job, told, now),
     wakeAt: (now: number) => this.wakeAt(now),
   };
 

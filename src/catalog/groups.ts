@@ -22,6 +22,11 @@ export interface Group {
   readonly updated: number;
 }
 
+/** A delivery that is to be told; `version` is what its group had when that was asked. */
+export interface ToTell extends TellRow {
+  readonly version: number | undefined;
+}
+
 /** The catalog's name for a group's deliveries, and the beginning of their objects' names. */
 export const deliveriesOf = (log: string, id: string): string => `${log}/${id}`;
 
@@ -158,11 +163,13 @@ export class Groups {
   }
 
   /** Deliveries that are to be told. */
-  due(now: number): TellRow[] {
-    return this.#store.telling(now, toldAtOnce);
+  due(now: number): ToTell[] {
+    return this.#store.telling(now, toldAtOnce).map((row) => ({ ...row, version: this.#versionOf(row.id) }));
   }
 
-  settle(job: TellRow, told: boolean, now: number): void {
+  settle(job: ToTell, told: boolean, now: number): void {
+    // What the group became while its delivery was told is yet to be told.
+    if (told && this.#versionOf(job.id) !== job.version) return;
     if (told) this.#store.told(job.id, job.partition);
     else this.#store.tell(job.id, job.partition, job.attempts + 1, now + retryMs(job.attempts));
   }
@@ -176,6 +183,10 @@ export class Groups {
     const [log, groupId] = id.split("/");
     const row = this.#store.groupOf(log, groupId);
     return row === undefined ? undefined : { log, group: view(row) };
+  }
+
+  #versionOf(id: string): number | undefined {
+    return this.groupOf(id)?.group.version;
   }
 
   #tellAll(row: GroupRow, now: number): void {
