@@ -45,8 +45,9 @@ async function closed(core: Catalog, telling: Telling, stream: Stream, now: numb
   return false;
 }
 
+/** One that cannot be reached is open again before long, by itself. */
 async function reopen(core: Catalog, telling: Telling, stream: Stream): Promise<void> {
-  await Promise.all(core.opened(stream.logId).map((number) => telling.stub(stream, number).order("reopen")));
+  await Promise.allSettled(core.opened(stream.logId).map((number) => telling.stub(stream, number).order("reopen")));
 }
 
 /** A partition that never was has nothing in it. */
