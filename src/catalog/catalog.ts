@@ -187,7 +187,6 @@ export class Catalog {
   readonly telling = {
     due: (now: number) => this.groups.due(now),
     settle: (job: ToTell, told: boolean, now: number) => this.groups.settle(job, told, now),
-    wakeAt: (now: number) => this.wakeAt(now),
   };
 
   /** When there is something to do next, in ms since 1970. */

@@ -16,6 +16,8 @@ interface Desk {
     all(stream: Stream): Promise<void>;
   };
   readonly newId: () => string;
+  /** The alarm is to see to what was noted, if nobody else does. */
+  arm(): Promise<void>;
 }
 
 /** A stream, and who asks for it may see it though it is being restored. */
@@ -77,7 +79,7 @@ const orders = {
 
   /** Makes a stream of what was restored, once everything is there. */
   async restoreFinish(desk: Desk, name: string): Promise<Result<Restored>> {
-    const { core, telling } = desk;
+    const { arm, core, telling } = desk;
     const found = core.restores.get(name);
     if (!found.ok) return found;
     const { stream, finished } = found.value;
@@ -96,6 +98,7 @@ const orders = {
       }
       core.restores.finish(name, Date.now());
       core.lifetimes.set(stream, Date.now());
+      await arm();
     }
     await telling.all(stream);
     return ok({ stream, finished: true });

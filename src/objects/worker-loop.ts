@@ -1,8 +1,7 @@
-/** Background work of any core: what is due, do it, say how it went; the alarm is armed last. */
+/** Background work of any core: what is due, do it, say how it went; then the alarm is armed. */
 export interface Worklist<Job> {
   due(now: number): Job[];
   settle(job: Job, done: boolean, now: number): void;
-  wakeAt(now: number): number | undefined;
 }
 
 /** Jobs of one kind that run at the same time: the platform opens six connections at most. */
@@ -10,13 +9,9 @@ const jobsAtOnce = 6;
 
 /**
  * Runs what is due until nothing is, or until the work itself says to wait. A job that fails is settled as not done: it
- * comes back after its backoff. The platform's own retries are left for crashes.
+ * comes back after its backoff.
  */
-export async function runDue<Job>(
-  storage: DurableObjectStorage,
-  list: Worklist<Job>,
-  act: (job: Job) => Promise<void>,
-): Promise<void> {
+export async function runDue<Job>(list: Worklist<Job>, act: (job: Job) => Promise<void>): Promise<void> {
   for (let jobs = list.due(Date.now()); jobs.length > 0; jobs = list.due(Date.now())) {
     for (let at = 0; at < jobs.length; at += jobsAtOnce) {
       const some = jobs.slice(at, at + jobsAtOnce);
@@ -24,11 +19,19 @@ export async function runDue<Job>(
       for (const [index, job] of some.entries()) list.settle(job, done[index].status === "fulfilled", Date.now());
     }
   }
-  await arm(storage, list);
 }
 
-/** Arms the alarm for what is left to do. Never earlier than needed, and not at all when it stands already. */
-export async function arm<Job>(storage: DurableObjectStorage, list: Worklist<Job>): Promise<void> {
+/**
+ * Arms the alarm for what is left to do, but not before `from`, in ms since 1970. One that is set for sooner stays: who asks
+ * again and again must not put it off.
+ */
+export async function arm(
+  storage: Pick<DurableObjectStorage, "getAlarm" | "setAlarm">,
+  list: { wakeAt(now: number): number | undefined },
+  from = 0,
+): Promise<void> {
   const at = list.wakeAt(Date.now());
-  if (at !== undefined && (await storage.getAlarm()) !== at) await storage.setAlarm(at);
+  if (at === undefined) return;
+  const set = await storage.getAlarm();
+  if (set === null || Math.max(at, from) < set) await storage.setAlarm(Math.max(at, from));
 }
