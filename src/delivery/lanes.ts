@@ -108,7 +108,7 @@ export class Lanes {
   schedule(lane: Lane, now: number): void {
     this.hungry.delete(lane);
     if (lane.kind === "whole") {
-      if (lane.state === "retry") this.#nextDue = Math.min(this.#nextDue, lane.due);
+      if (lane.state === "retry" && lane.due > now) this.#nextDue = Math.min(this.#nextDue, lane.due);
       return;
     }
     if (lane.state === "parked" || lane.state === "held" || !this.allows(lane)) return;

@@ -13,7 +13,7 @@ const retryMs = 5_000;
 
 export class Forwarder {
   /** Not before this, in ms since 1970. */
-  notBefore = 0;
+  #notBefore = 0;
   #running = false;
 
   constructor(
@@ -21,10 +21,17 @@ export class Forwarder {
     readonly core: Delivery,
   ) {}
 
+  /** When there is something to send, in ms since 1970; what is on its way is looked after. */
+  get dueAt(): number {
+    const { letters, spec } = this.core.state;
+    if (letters.forwarding === 0 || spec.config.deadLetterStream === null) return Number.POSITIVE_INFINITY;
+    return this.#running ? Date.now() + retryMs : this.#notBefore;
+  }
+
   async run(): Promise<void> {
     const { letters, spec } = this.core.state;
     const name = spec.config.deadLetterStream;
-    if (this.#running || letters.forwarding === 0 || name === null || Date.now() < this.notBefore) return;
+    if (this.#running || letters.forwarding === 0 || name === null || Date.now() < this.#notBefore) return;
     this.#running = true;
     try {
       for (const letter of letters.toForward(atOnce)) {
@@ -32,7 +39,7 @@ export class Forwarder {
         letters.forwarded(letter.offset);
       }
     } catch (error) {
-      this.notBefore = Date.now() + retryMs;
+      this.#notBefore = Date.now() + retryMs;
       console.error("dead-letter stream:", (error as Error).message);
     } finally {
       this.#running = false;

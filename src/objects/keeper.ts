@@ -203,12 +203,15 @@ export class Keeper {
     const now = Date.now();
     this.core.expire(now, Math.random());
     this.sockets.beat(now);
+    // Nobody waits for it: the stream that it sends to may take long to answer.
+    const forwarded = this.#forwarder.run();
     const { durable } = this.core.state.spec.config;
     if (!durable && this.idle) return this.#leave();
     this.core.state.saveLeases(now);
     this.core.state.settleFloor();
-    await this.#forwarder.run();
     this.kick();
+    this.arm();
+    await forwarded;
     this.arm();
   }
 
@@ -220,24 +223,26 @@ export class Keeper {
   }
 
   #wakeAt(now: number): number {
-    const { core, pusher, sockets } = this;
-    const { state } = core;
+    const { pusher, sockets } = this;
+    const { state } = this.core;
     const times: number[] = [];
     const { durable, heartbeatMs } = state.spec.config;
     if (!durable) times.push(now + idleBeats * heartbeatMs);
     if (state.leases.size > 0) times.push(now + lastingMs);
-    if (state.letters.forwarding > 0) times.push(this.#forwarder.notBefore);
+    times.push(this.#forwarder.dueAt);
     if (sockets.size > 0) times.push(now + heartbeatMs / 2);
     const pushes = pusher.target !== null && state.paused === undefined;
     if (pushes || sockets.size > 0) {
-      times.push(core.nextAt());
+      times.push(state.leases.soonest);
       if (this.heritage.pending) times.push(now + heritageMs);
-      if (state.rate !== undefined && this.ready) times.push(state.rate.readyAt(now));
-    }
-    if (pushes) {
       if (pusher.notBefore > now) times.push(pusher.notBefore);
-      if (!this.#idle) times.push(now + watchMs);
     }
+    // Where nobody takes any, whoever comes looks; a run that is under way looks when it is over.
+    if (!this.#running && state.paused === undefined && (pusher.hungry || sockets.hungry)) {
+      times.push(state.lanes.nextDue);
+      if (state.rate !== undefined && this.ready) times.push(rateAt(state.rate.readyAt(now), now));
+    }
+    if (pushes && !this.#idle) times.push(now + watchMs);
     return Math.max(now + 1, Math.min(Number.POSITIVE_INFINITY, ...times));
   }
 

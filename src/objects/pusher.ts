@@ -115,7 +115,7 @@ export class Pusher {
     this.#waiting ??= setTimeout(() => {
       this.#waiting = undefined;
       this.#waited = true;
-      this.run();
+      this.host.settled();
     }, waitMs);
     return true;
   }

@@ -1,0 +1,114 @@
+/** What keeps a delivery going: it looks again when something is due, and no more often. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
+import { Keeper } from "../../src/objects/keeper.ts";
+import type { Env } from "../../src/objects/stubs.ts";
+import { Waiters } from "../../src/objects/waiters.ts";
+import { Rig } from "../cases/delivery.ts";
+import { nodeSql } from "./sqlite.ts";
+
+Object.assign(globalThis, { WebSocketRequestResponsePair: class {} });
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(console, "error").mockReturnValue();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+/** A delivery, and what keeps it going. `looks`: how often it has looked what is due. */
+function kept(config: Partial<GroupConfig>, { read = vi.fn(), sockets = [] as unknown[] } = {}) {
+  const rig = new Rig(nodeSql(), nodeSql(), config);
+  rig.now = Date.now();
+  const storage = { setAlarm: () => {}, sync: async () => {} };
+  const ctx = {
+    storage,
+    setWebSocketAutoResponse: () => {},
+    getWebSockets: () => sockets,
+    getWebSocketAutoResponseTimestamp: () => null,
+  };
+  const stuck = () => new Promise<never>(() => {});
+  const env = { PARTITION: { getByName: () => ({ read }) }, CATALOG: { getByName: () => ({ stream: stuck }) } };
+  const looks = vi.spyOn(rig.delivery, "expire");
+  const [state, bindings] = [ctx as unknown as DurableObjectState, env as unknown as Env];
+  return { rig, looks, keeper: new Keeper(state, bindings, "d", rig.delivery, new Waiters()) };
+}
+
+/** A record fails, and is due again in half a second. */
+function failed(rig: Rig): void {
+  rig.append(["a", "b"]);
+  rig.nack(rig.receive(1));
+}
+
+const push = pushTarget.parse({ url: "http://localhost/" });
+
+test.each(["key", "partition"] as const)(
+  "a retry that nobody can take yet is not looked at for ever, in order of %s",
+  async (order) => {
+    const { rig, looks, keeper } = kept({ push, order, backoff: [500] });
+    failed(rig);
+    keeper.pusher.notBefore = Date.now() + 60_000;
+    keeper.arm();
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(looks.mock.calls.length).toBeLessThan(10);
+  },
+);
+
+test("a retry of a partition in order is not looked at for ever while it is under way", async () => {
+  vi.stubGlobal(
+    "fetch",
+    vi.fn(() => new Promise(() => {})),
+  );
+  const { rig, looks, keeper } = kept({ push, order: "partition", backoff: [500], maxInFlight: 2 });
+  failed(rig);
+  keeper.arm();
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(fetch).toHaveBeenCalled();
+  expect(looks.mock.calls.length).toBeLessThan(20);
+});
+
+test("a limit that is not reached is not waited for", async () => {
+  const { rig, looks, keeper } = kept({ push, rate: { perSecond: 10, burst: 10 } });
+  rig.append(["a"]);
+  rig.fill();
+  keeper.pusher.notBefore = Date.now() + 60_000;
+  keeper.arm();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(looks.mock.calls.length).toBeLessThan(10);
+});
+
+test("dead letters that go nowhere any more are not looked at for ever", async () => {
+  const { rig, looks, keeper } = kept({ deadLetterStream: "letters", onFailure: "skip", maxDeliveries: 1 });
+  failed(rig);
+  expect(rig.delivery.state.letters.forwarding).toBe(1);
+  rig.configure({ deadLetterStream: null });
+  keeper.arm();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(looks.mock.calls.length).toBeLessThan(10);
+});
+
+test("a dead letter that is long on its way holds up no retry, and is not looked at for ever", async () => {
+  const posted = vi.fn(() => new Promise(() => {}));
+  vi.stubGlobal("fetch", posted);
+  const { rig, looks, keeper } = kept({ push, deadLetterStream: "letters", backoff: [500] });
+  failed(rig);
+  rig.delivery.state.letters.forwarding = 1;
+  vi.spyOn(rig.delivery.state.letters, "toForward").mockReturnValue([
+    { offset: 9, number: 1, key: "z", checked: false, attempts: 1, reason: "", body: Uint8Array.of(0, 0) } as never,
+  ]);
+  keeper.arm();
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(posted.mock.calls.length).toBe(2);
+  expect(looks.mock.calls.length).toBeLessThan(30);
+});
+
+test("members with sockets need not wait for a heartbeat until a partition that could not be reached is asked again", async () => {
+  const read = vi.fn(() => Promise.reject(new Error("out of reach")));
+  const member = { id: "m", relayed: false, credits: 5, seen: Date.now() };
+  const { keeper } = kept({}, { read, sockets: [{ deserializeAttachment: () => member }] });
+  keeper.wake({ from: -1, to: -1, tail: 5, sealed: false, pieces: [] });
+  await vi.advanceTimersByTimeAsync(2_500);
+  expect(read.mock.calls.length).toBe(3);
+});
