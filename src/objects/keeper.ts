@@ -102,9 +102,9 @@ export class Keeper {
   /** How long somebody who waits may wait before looking again. */
   patienceMs(): number {
     const now = Date.now();
-    const { rate } = this.core.state;
+    const { leases, paused, rate } = this.core.state;
     const at = Math.min(
-      this.core.nextAt(),
+      paused === undefined ? this.core.nextAt() : leases.soonest,
       rate === undefined ? Number.POSITIVE_INFINITY : rateAt(rate.readyAt(now), now),
     );
     return Math.max(1, Math.min(at - now, this.heritage.pending ? heritageMs : 60_000));

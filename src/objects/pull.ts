@@ -40,6 +40,7 @@ async function fill(read: () => Promise<void>): Promise<Result<undefined>> {
 /** Resolves when something may be leased, or after a time. */
 export async function ready(keeper: Keeper, waitMs: number): Promise<Result<boolean>> {
   for (const until = Date.now() + waitMs; ; ) {
+    keeper.core.expire(Date.now(), Math.random());
     const filled = await fill(() => keeper.filler.fill(() => keeper.ready));
     if (!filled.ok) return filled;
     const left = until - Date.now();

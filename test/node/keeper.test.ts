@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
 import { Keeper } from "../../src/objects/keeper.ts";
+import { ready, receive } from "../../src/objects/pull.ts";
 import type { Env } from "../../src/objects/stubs.ts";
 import { Waiters } from "../../src/objects/waiters.ts";
 import { Rig } from "../cases/delivery.ts";
@@ -111,4 +112,23 @@ test("members with sockets need not wait for a heartbeat until a partition that 
   keeper.wake({ from: -1, to: -1, tail: 5, sealed: false, pieces: [] });
   await vi.advanceTimersByTimeAsync(2_500);
   expect(read.mock.calls.length).toBe(3);
+});
+
+test("a member that waits for any partition hears of a lease that runs out", async () => {
+  const { rig, keeper } = kept({ ackTimeoutMs: 1_000, backoff: [500] });
+  rig.append(["a"]);
+  rig.receive();
+  const heard = vi.fn();
+  void ready(keeper, 4_000).then(heard);
+  await vi.advanceTimersByTimeAsync(1_700);
+  expect(heard).toHaveBeenCalledWith({ ok: true, value: true });
+});
+
+test("a member that waits for a group that stands still does not look for ever at a retry that is due", async () => {
+  const { rig, looks, keeper } = kept({ backoff: [500] });
+  failed(rig);
+  keeper.pause("for a while");
+  void receive(keeper, { max: 10, bytesMax: 1e6, waitMs: 3_000, member: "m", ack: [] }, []);
+  await vi.advanceTimersByTimeAsync(4_000);
+  expect(looks.mock.calls.length).toBeLessThan(10);
 });
