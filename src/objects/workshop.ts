@@ -55,8 +55,9 @@ export class Workshop {
 
   /** Archived segments would become hot, and those that are wait for a bucket that takes nothing. */
   get #full(): boolean {
-    const { log } = this;
-    return retentionOf(log.spec).archive && log.segments.hotBytes > log.hotBytesMax / 2;
+    const { hotBytesMax, segments, spec } = this.log;
+    if (!retentionOf(spec).archive || segments.hotBytes <= hotBytesMax / 2) return false;
+    return segments.store.unarchived() !== undefined;
   }
 
   /** Does the next piece. False where there is none. */

@@ -68,6 +68,14 @@ test("says which chunk is damaged, and was not searched, also in a segment that 
   expect(await forget(one, "jane")).toMatchObject({ state: "done", unread: [0] });
 });
 
+test("is done though the stream keeps more than half a database at hand", async () => {
+  const one = machine({ archive: true, retentionBytes: 400_000 });
+  one.log.hotBytesMax = 500_000;
+  for (let n = 0; n < 30; n++) one.append(ofKey(`k${n}`, 10_000));
+  await one.run();
+  expect(await forget(one, "k3")).toMatchObject({ state: "done", records: 1 });
+});
+
 test("a truncation leaves what is appended after it was asked for, and ends", async () => {
   const one = machine({});
   for (let n = 0; n < 3; n++) {

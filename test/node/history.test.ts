@@ -28,7 +28,10 @@ function machine(retention: Partial<Retention>): Machine {
 /** The past of a machine's log over a bucket of its own, the alarms that are set since the last one fired, and a group that lags. */
 function watched(one: Machine, blobs: Blobs | undefined) {
   const set: number[] = [];
-  const storage = { setAlarm: (at: number) => void set.push(at) } as unknown as DurableObjectStorage;
+  const storage = {
+    getAlarm: async () => null,
+    setAlarm: (at: number) => void set.push(at),
+  } as unknown as DurableObjectStorage;
   const alarms = new Alarms(storage);
   const outside = { floor: async () => 0, forget: async () => {}, tell: async () => {} };
   const history = new History(
