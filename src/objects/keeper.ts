@@ -178,6 +178,7 @@ export class Keeper {
    * alarm, which costs a row, where it is not, or where a crash would take the timer with it.
    */
   arm(): void {
+    if (this.stopped) return;
     const now = Date.now();
     const at = this.#wakeAt(now);
     if (!Number.isFinite(at)) return;
@@ -203,15 +204,13 @@ export class Keeper {
     const now = Date.now();
     this.core.expire(now, Math.random());
     this.sockets.beat(now);
-    // Nobody waits for it: the stream that it sends to may take long to answer.
-    const forwarded = this.#forwarder.run();
+    // Nobody waits for it: the stream that it sends to may take long to answer, and no alarm goes while another does.
+    void this.#forwarder.run().then(() => this.arm());
     const { durable } = this.core.state.spec.config;
     if (!durable && this.idle) return this.#leave();
     this.core.state.saveLeases(now);
     this.core.state.settleFloor();
     this.kick();
-    this.arm();
-    await forwarded;
     this.arm();
   }
 

@@ -23,7 +23,8 @@ afterEach(() => {
 function kept(config: Partial<GroupConfig>, { read = vi.fn(), sockets = [] as unknown[] } = {}) {
   const rig = new Rig(nodeSql(), nodeSql(), config);
   rig.now = Date.now();
-  const storage = { setAlarm: () => {}, sync: async () => {} };
+  const setAlarm = vi.fn();
+  const storage = { setAlarm, sync: async () => {} };
   const ctx = {
     storage,
     setWebSocketAutoResponse: () => {},
@@ -34,7 +35,7 @@ function kept(config: Partial<GroupConfig>, { read = vi.fn(), sockets = [] as un
   const env = { PARTITION: { getByName: () => ({ read }) }, CATALOG: { getByName: () => ({ stream: stuck }) } };
   const looks = vi.spyOn(rig.delivery, "expire");
   const [state, bindings] = [ctx as unknown as DurableObjectState, env as unknown as Env];
-  return { rig, looks, keeper: new Keeper(state, bindings, "d", rig.delivery, new Waiters()) };
+  return { rig, looks, setAlarm, keeper: new Keeper(state, bindings, "d", rig.delivery, new Waiters()) };
 }
 
 /** A record fails, and is due again in half a second. */
@@ -103,6 +104,24 @@ test("a dead letter that is long on its way holds up no retry, and is not looked
   await vi.advanceTimersByTimeAsync(3_000);
   expect(posted.mock.calls.length).toBe(2);
   expect(looks.mock.calls.length).toBeLessThan(30);
+});
+
+test("an alarm does not wait for a dead letter that is long on its way: the next one could not go", async () => {
+  const { rig, setAlarm, keeper } = kept({ deadLetterStream: "letters", onFailure: "skip", maxDeliveries: 1 });
+  failed(rig);
+  const gone = vi.fn();
+  void keeper.alarm().then(gone);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(gone).toHaveBeenCalled();
+  expect(setAlarm).toHaveBeenCalled();
+});
+
+test("a delivery that was deleted sets no alarm any more", () => {
+  const { rig, setAlarm, keeper } = kept({ push });
+  failed(rig);
+  keeper.stop("deleted");
+  keeper.arm();
+  expect(setAlarm).not.toHaveBeenCalled();
 });
 
 test("members with sockets need not wait for a heartbeat until a partition that could not be reached is asked again", async () => {
