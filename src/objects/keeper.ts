@@ -137,6 +137,7 @@ export class Keeper {
     if (!offset.ok) return offset;
     new Admin(this.core).seek(offset.value, Date.now());
     this.kick();
+    this.arm();
     return offset;
   }
 

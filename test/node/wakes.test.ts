@@ -75,7 +75,8 @@ function kept(config: Partial<GroupConfig>, alarms: number[]): Keeper {
   };
   const storage = { setAlarm, sync: async () => {} };
   const ctx = { storage, setWebSocketAutoResponse: () => {}, getWebSockets: () => [] };
-  const env = { PARTITION: { getByName: () => ({ read: () => new Promise(() => {}) }) } };
+  const order = async () => ({ ok: true, value: 0 });
+  const env = { PARTITION: { getByName: () => ({ read: () => new Promise(() => {}), order }) } };
   const core = Delivery.create(nodeSql(), specOf(config), 0, 100, Date.now());
   return new Keeper(ctx as unknown as DurableObjectState, env as unknown as Env, "d", core, new Waiters());
 }
@@ -88,6 +89,14 @@ test("a delivery that says that it will read has armed its alarm: the partition 
   const keeper = kept({ push }, alarms);
   expect(keeper.wake(told(0))).toBe(0);
   expect(keeper.wake(told(5))).toBe(-1);
+  expect(alarms).toHaveLength(1);
+});
+
+test("a delivery that is moved back has armed its alarm: nobody else knows that it has to read", async () => {
+  const alarms: number[] = [];
+  const keeper = kept({ push }, alarms);
+  keeper.wake(told(0));
+  await keeper.seek({ at: "earliest" });
   expect(alarms).toHaveLength(1);
 });
 
