@@ -1,0 +1,36 @@
+/** `npm run serve`, as the README has it. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { expect, test } from "vitest";
+import { call } from "../http/service.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+
+test("serves until it is interrupted, and has everything when it serves again", async () => {
+  const data = mkdtempSync(join(tmpdir(), "millrace-"));
+  try {
+    for (const tail of [1, 2]) {
+      const args = ["run", "--silent", "serve", "--", "--port", "0", "--data", data];
+      const env = { ...process.env, MILLRACE_ROOT_TOKEN: "test-token" };
+      // A group of its own, as a terminal makes it: an interrupt is for all of it.
+      const child = spawn("npm", args, { cwd: root, env, detached: true, stdio: ["ignore", "pipe", "inherit"] });
+      let said = "";
+      child.stdout.on("data", (text) => {
+        said += text;
+      });
+      await expect.poll(() => said, { timeout: 30_000 }).toContain("Ctrl-C stops");
+      const url = /up on (\S+)/.exec(said)?.[1] as string;
+      await call(url, "PUT", "/v1/default/streams/kept", {});
+      await call(url, "POST", "/v1/default/streams/kept/records", { records: [{ data: tail }] });
+      expect((await call(url, "GET", "/v1/default/streams/kept/partitions/0")).json.tail).toBe(tail);
+      const ended = once(child, "close");
+      process.kill(-(child.pid as number), "SIGINT");
+      await ended;
+    }
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
+});
