@@ -11,6 +11,7 @@
  * lies.
  */
 import { assert } from "../lib/assert.ts";
+import { hex } from "../lib/bytes.ts";
 import type { Sql } from "../lib/sql.ts";
 import type { ChunkHead, ChunkRow, ChunkTable } from "./chunk-store.ts";
 import { headsIn } from "./heads.ts";
@@ -171,7 +172,7 @@ export class Segments implements Chunks {
       bytes: sum(({ bytes }) => bytes),
     };
     const { prev } = first;
-    const origin = last.sha.length > 0 ? last.sha : last.origin;
+    const origin = this.#knownBy(last);
     const segment: Segment = { ...sealed(this.#next, whole, now), prev, origin };
     this.store.set(segment);
     this.#hot.push(segment);
@@ -181,6 +182,12 @@ export class Segments implements Chunks {
     this.#next++;
     this.#remember();
     return segment;
+  }
+
+  /** Of the hashes that a segment, and what it replaced, had: the one that the segment behind it names, or may come to name. */
+  #knownBy({ next, sha, origin }: Segment): Uint8Array {
+    const named = hex(this.store.at(next)?.prev ?? none);
+    return hex(origin) === named || sha.length === 0 ? origin : sha;
   }
 
   /** Gives a segment that is hot another number, and so its object another name. */

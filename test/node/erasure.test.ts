@@ -28,12 +28,13 @@ const keysIn = async ({ blobs }: Machine) => (await blobs.list("")).blobs.map(({
 
 /** Forgets a key, and waits long enough for whatever is to be tried again. */
 async function forget(one: Machine, key: string) {
-  one.history.workshop?.erasures.request("request", { key }, one.now);
+  const id = `request-${key}`;
+  one.history.workshop?.erasures.request(id, { key }, one.now);
   for (let wait = 0; wait < 4; wait++) {
     one.now += hour;
     await one.run();
   }
-  return one.history.workshop?.erasures.get("request");
+  return one.history.workshop?.erasures.get(id);
 }
 
 test("deletes the Parquet file of a stream that does not make them any more", async () => {
@@ -66,6 +67,23 @@ test("says which chunk is damaged, and was not searched, also in a segment that 
   one.seal();
   await one.run();
   expect(await forget(one, "jane")).toMatchObject({ state: "done", unread: [0] });
+});
+
+test("leaves the chain of segments whole, however often one is rewritten", async () => {
+  const one = machine({ archive: true });
+  for (let segment = 0; segment < 3; segment++) {
+    one.append(ofKey("k1"), ofKey("k2"), ofKey("k3"), ofKey("k4"));
+    one.seal();
+  }
+  await one.run();
+  const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+  for (const key of ["k1", "k2", "k3"]) {
+    expect(await forget(one, key)).toMatchObject({ state: "done", records: 3 });
+    const [first, second, third] = [...one.log.segments.store.from(0)];
+    expect([first.sha, first.origin].map(hexOf)).toContain(hexOf(second.prev));
+    expect([second.sha, second.origin].map(hexOf)).toContain(hexOf(third.prev));
+    expect(second.prev.length).toBe(32);
+  }
 });
 
 test("is done though the stream keeps more than half a database at hand", async () => {
