@@ -45,17 +45,30 @@ export type ErasureView = z.infer<typeof erasureView>;
 export const erasure = z.object({ id: z.string(), done: z.boolean(), partitions: z.array(erasureView) });
 
 /** Body of a repair. */
-export const repairBody = z.strictObject({
-  mode: z
-    .enum(["isolate", "truncate", "rebuild"])
-    .describe(
-      "`isolate`: chunks that cannot be read become holes. `truncate`: everything from `from` on does. `rebuild`: an empty partition becomes what its objects in the archive say.",
-    ),
-  from: z.number().int().min(0).default(0).describe("First offset that is looked at, or lost."),
-  to: z.number().int().min(0).describe("Offset after the last one that is looked at; the tail without it.").optional(),
-});
-export type RepairBody = z.infer<typeof repairBody>;
+export const repairBody = z
+  .strictObject({
+    mode: z
+      .enum(["isolate", "truncate", "rebuild"])
+      .describe(
+        "`isolate`: chunks that cannot be read become holes. `truncate`: everything from `from` on does. `rebuild`: an empty partition becomes what its objects in the archive say.",
+      ),
+    from: z.number().int().min(0).describe("First offset that is looked at, or lost. `truncate` needs it.").optional(),
+    to: z
+      .number()
+      .int()
+      .min(0)
+      .describe("Offset after the last one that is looked at; the tail without it.")
+      .optional(),
+  })
+  .refine(({ mode, from }) => mode !== "truncate" || from !== undefined, {
+    path: ["from"],
+    message: "say from which offset on everything is to go",
+  })
+  .refine(({ from = 0, to }) => to === undefined || to >= from, { path: ["to"], message: "must not be below 'from'" });
 export type RepairInput = z.input<typeof repairBody>;
+
+/** What a partition is asked to give up. */
+export type RepairCall = RepairInput & { readonly from: number };
 
 /** Offsets `[from, to)` that a repair has made a hole, and why. */
 export const lost = z.object({ from: z.number().int(), to: z.number().int(), reason: z.string() });

@@ -4,6 +4,7 @@
  */
 
 import type { Target } from "../../schemas/erasure.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { hashText, mayContain, seeds } from "../log/fingerprint.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
@@ -18,6 +19,8 @@ export interface Erasure {
   readonly state: "rewriting" | "deleting" | "done";
   /** Absent once it is done. */
   readonly target?: Target;
+  /** What stays of the target: too little to tell what it was, and enough to tell another one. */
+  readonly hash?: number;
   /** Records below this offset are concerned: the tail when it was requested. */
   readonly to: number;
   /** How far it has come. */
@@ -52,15 +55,19 @@ export class Erasures {
     return this.#segments.meta.metaLike(prefix).map(({ value }) => JSON.parse(value));
   }
 
-  /** Takes a request. The same id again is the same request. */
-  request(id: string, target: Target, now: number): Erasure {
+  /** Takes a request. The same id again is the same request, and cannot be another one. */
+  request(id: string, target: Target, now: number): Result<Erasure> {
     const known = this.get(id);
-    if (known !== undefined) return known;
+    const hash = hashOf(target);
+    if (known !== undefined && (known.hash ?? hash) === hash) return ok(known);
+    if (known !== undefined)
+      return refuse("conflict", `the request '${id}' is for another key, or subject; give this one an id of its own`);
     const { head, tail } = this.log.span;
     const erasure: Erasure = {
       id,
       state: "rewriting",
       target,
+      hash,
       to: tail,
       at: head,
       records: 0,
@@ -75,7 +82,7 @@ export class Erasures {
       if ("key" in target) this.#segments.meta.dropLastOfKey(target.key);
       this.#save(erasure);
     });
-    return erasure;
+    return ok(erasure);
   }
 
   /** The next segment that is to be searched; without one, all were, and groups are to forget what they took meanwhile. */
@@ -158,3 +165,6 @@ export class Erasures {
     this.#segments.meta.setMeta(prefix + erasure.id, JSON.stringify(erasure));
   }
 }
+
+const hashOf = (target: Target): number =>
+  "key" in target ? hashText(target.key, seeds.key) : hashText(target.subject, ~seeds.key >>> 0);

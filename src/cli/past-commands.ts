@@ -22,13 +22,13 @@ export const pastCommands = (yargs: Yargs) =>
           .positional("stream", stream)
           .option("partition", partition)
           .option("mode", { choices: ["isolate", "truncate", "rebuild"] as const, demandOption: true })
-          .option("from", { type: "number", default: 0, describe: "First offset." })
+          .option("from", { type: "number", describe: "First offset. Default: 0; truncate needs it." })
           .option("to", { type: "number", describe: "Offset after the last one. Default: the tail." })
           .option("yes", yes),
       (args) => {
         const { mode, from, to } = args;
-        const options = { mode, from, ...(to === undefined ? {} : { to }) };
-        return past.repair(connect(args), args.stream, args.partition, options, args.yes);
+        if (mode === "truncate" && from === undefined) throw new Usage("say with --from where to cut it off");
+        return past.repair(connect(args), args.stream, args.partition, { mode, from, to }, args.yes);
       },
     )
     .command(

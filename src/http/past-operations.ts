@@ -60,7 +60,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
         "Those below the tail become tombstones (type `millrace.erased`) at their offsets, in the database and in the archive; dead letters of theirs go. In the background: ask for the receipt.",
       body: eraseBody,
       answers: { 202: { says: "Taken, or known.", body: erasure } },
-      refusals: [...ofStream, ...withBody],
+      refusals: [...ofStream, ...withBody, "conflict"],
     },
   },
   [`${erasures}/:erasure`]: {

@@ -1,5 +1,5 @@
 /** A stream's past: forgetting, checking and repairing what is stored. */
-import { type ErasureView, eraseBody, type LostRange, type RepairBody, repairBody } from "../../schemas/erasure.ts";
+import { type ErasureView, eraseBody, type LostRange, type RepairCall, repairBody } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import { hashedPart } from "../archive/segment.ts";
@@ -79,8 +79,8 @@ export async function repairPartition(request: Request, env: Env, names: Names):
   if (!target.ok) return problem(target.refusal);
   const { route, number } = target.value;
   const lost: LostRange[] = [];
-  for (let rest: RepairBody | undefined = body.value; rest !== undefined; ) {
-    const now: RepairBody = rest;
+  for (let rest: RepairCall | undefined = { from: 0, ...body.value }; rest !== undefined; ) {
+    const now: RepairCall = rest;
     const step: Result<{ lost: LostRange[]; next?: number; to?: number }> = await askAny(env, route, number, (one) =>
       one.order("repair", now),
     );

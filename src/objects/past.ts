@@ -1,5 +1,5 @@
 /** Orders about a partition's past: forgetting, repairing, and what its objects should be. */
-import type { ErasureView, LostRange, RepairBody, Target } from "../../schemas/erasure.ts";
+import type { ErasureView, LostRange, RepairCall, Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Erasure } from "../archive/erasure.ts";
 import { lostOf } from "../archive/repair.ts";
@@ -37,9 +37,10 @@ export const past = {
     const { workshop } = history;
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
     const erasure = workshop.erasures.request(id, target, Date.now());
+    if (!erasure.ok) return erasure;
     history.kick();
     await history.outside.forget(target);
-    return ok(view(log, erasure));
+    return ok(view(log, erasure.value));
   },
 
   /** How a request stands; undefined where there is none of this id. */
@@ -50,7 +51,7 @@ export const past = {
 
   async repair(
     { history }: Desk,
-    body: RepairBody,
+    body: RepairCall,
   ): Promise<Result<{ lost: LostRange[]; next?: number; to?: number }>> {
     const { workshop } = history;
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
@@ -79,9 +80,8 @@ export const past = {
 
 function view(
   { spec: { partition } }: Log,
-  { target: _, requested, finished, objects, ...erasure }: Erasure,
+  { id: _id, target: _target, hash: _hash, requested, finished, objects, ...shown }: Erasure,
 ): ErasureView {
-  const { id: _id, ...shown } = { ...erasure };
   return {
     partition,
     ...shown,

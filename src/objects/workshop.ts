@@ -1,6 +1,6 @@
 /** Rewriting a log's past, a step at a time: compaction, and the forgetting of keys. */
 
-import type { LostRange, RepairBody, Target } from "../../schemas/erasure.ts";
+import type { LostRange, RepairCall, Target } from "../../schemas/erasure.ts";
 import type { Result } from "../../schemas/errors.ts";
 import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
@@ -77,7 +77,7 @@ export class Workshop {
    * Makes holes of what cannot be read in `[from, to)`, or of everything from `from` on. One segment at a time: `next` says
    * where to go on.
    */
-  async repair({ mode, from, to }: RepairBody): Promise<{ lost: LostRange[]; next?: number; to?: number }> {
+  async repair({ mode, from, to }: RepairCall): Promise<{ lost: LostRange[]; next?: number; to?: number }> {
     const { log } = this;
     if (mode === "rebuild") return { lost: await this.#rebuild() };
     const { head, tail } = log.span;

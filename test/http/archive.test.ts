@@ -254,6 +254,11 @@ describe("an archived stream", () => {
       Array.from({ length: 200 }, (_, n) => n).filter((n) => n < 20 || n >= 30),
     );
     expect((await service.call("POST", "/v1/default/streams/broken/partitions/0/verify")).json.intact).toBe(true);
+    const everything = await service.call("POST", repair, { mode: "truncate" });
+    expect(everything.json).toMatchObject({ status: 400, path: "from" });
+    expect((await service.call("POST", repair, { mode: "isolate", from: 5, to: 4 })).json).toMatchObject({
+      path: "to",
+    });
     const cut = await service.call("POST", repair, { mode: "truncate", from: 150 });
     expect(cut.json.lost.map(({ from, to }: { from: number; to: number }) => [from, to])).toEqual(
       expect.arrayContaining([[150, 160]]),
@@ -545,6 +550,7 @@ describe("the command line", () => {
     expect(verified).toMatchObject({ code: 0, out: expect.stringMatching(/^partition 0: intact; /) });
     const asked = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90");
     expect(asked).toMatchObject({ code: 2, err: expect.stringContaining("everything from offset 90 on") });
+    expect((await run("streams", "repair", "tended", "--mode", "truncate", "--yes")).code).toBe(2);
     const sound = await run("streams", "repair", "tended", "--mode", "isolate", "--yes");
     expect(sound.out).toBe("nothing was lost: there is no damage in that range\n");
     const cut = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90", "--yes");

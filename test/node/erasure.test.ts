@@ -69,6 +69,21 @@ test("says which chunk is damaged, and was not searched, also in a segment that 
   expect(await forget(one, "jane")).toMatchObject({ state: "done", unread: [0] });
 });
 
+test("a request's id is not taken for another's", async () => {
+  const one = machine({});
+  one.append(ofKey("jane"), ofKey("joe"));
+  const { erasures } = one.history.workshop ?? {};
+  const before = erasures?.request("request", { key: "jane" }, one.now);
+  expect(before).toMatchObject({ ok: true, value: { state: "rewriting" } });
+  for (const _round of ["while it is at work", "when it is done"]) {
+    expect(erasures?.request("request", { key: "jane" }, one.now)).toMatchObject({ ok: true });
+    expect(erasures?.request("request", { key: "joe" }, one.now)).toMatchObject({ refusal: { code: "conflict" } });
+    expect(erasures?.request("request", { subject: "jane" }, one.now)).toMatchObject({ ok: false });
+    await one.run();
+  }
+  expect(JSON.stringify(erasures?.get("request"))).not.toContain("jane");
+});
+
 test("leaves the chain of segments whole, however often one is rewritten", async () => {
   const one = machine({ archive: true });
   for (let segment = 0; segment < 3; segment++) {
