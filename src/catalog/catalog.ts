@@ -3,6 +3,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type ListQuery, type PartitionRange, type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
+import { conflict, eventLoop } from "./conflict.ts";
 import { Groups, type ToTell } from "./groups.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import { firstMap, grow } from "./map.ts";
@@ -100,7 +101,7 @@ export class Catalog {
     if (row === undefined) return this.#createStream(name, change, id, now);
     const before = view(row).config;
     const after: StreamConfig = { ...before, ...change };
-    const problem = conflict(before, after);
+    const problem = conflict(before, after) ?? this.#eventLoop(name, after);
     if (problem !== undefined) return refuse("conflict", problem);
     if (JSON.stringify(after) === row.config) return ok({ stream: view(row), created: false });
     const growing =
@@ -231,6 +232,8 @@ export class Catalog {
       return refuse("too-many", `a namespace has at most ${limits.streamsMax} streams`, { limit: limits.streamsMax });
     }
     const config: StreamConfig = { ...streamDefaults, ...change };
+    const problem = this.#eventLoop(name, config);
+    if (problem !== undefined) return refuse("conflict", problem);
     const row: StreamRow = {
       name,
       id,
@@ -244,6 +247,13 @@ export class Catalog {
     this.#store.setStream(row);
     this.lifetimes.set(view(row), now);
     return ok({ stream: view(row), created: true });
+  }
+
+  #eventLoop(name: string, config: StreamConfig): string | undefined {
+    return eventLoop(name, config, (other) => {
+      const row = this.#store.stream(other);
+      return row && view(row).config;
+    });
   }
 
   #drop(row: StreamRow, now: number): void {
@@ -274,18 +284,4 @@ function page<T extends { name: string }>(items: T[], limit: number): Listed<T> 
   if (items.length <= limit) return { items };
   const shown = items.slice(0, limit);
   return { items: shown, after: shown[limit - 1].name };
-}
-
-/** What of a change cannot be done, and why. */
-function conflict(before: StreamConfig, after: StreamConfig): string | undefined {
-  if (after.offsets !== before.offsets) return "offsets is set at creation; create another stream";
-  if (after.keyIndex !== before.keyIndex) return "keyIndex is set at creation; create another stream";
-  if (after.timestamps !== before.timestamps) return "timestamps is set at creation; create another stream";
-  if (after.partitions < before.partitions) {
-    return `the stream has ${before.partitions} partitions, and they may only grow; sealed records would be out of order`;
-  }
-  if (after.partitions > before.partitions && (after.keyIndex || after.offsets === "producer")) {
-    return "a stream with keyIndex or producer-given offsets cannot grow: both are kept for each partition";
-  }
-  return undefined;
 }

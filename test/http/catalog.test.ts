@@ -224,3 +224,25 @@ describe("growth", () => {
     });
   });
 });
+
+test("an archive that the deployment does not have is not promised", async () => {
+  const refused = await call("PUT", "/v1/default/streams/archived", { archive: true, retentionRecords: 10 });
+  expect(refused).toMatchObject({ status: 409, json: { code: "archive-off" } });
+  expect((await call("GET", "/v1/default/streams/archived")).status).toBe(404);
+  expect((await call("PUT", "/v1/default/streams/archived", { archive: false })).status).toBe(201);
+});
+
+test("a stream is not told of itself, by whatever way", async () => {
+  const put = (name: string, segmentEvents: string | null) =>
+    call("PUT", `/v1/default/streams/${name}`, { segmentEvents });
+  expect((await put("echo", "echo")).json).toMatchObject({ status: 409, code: "conflict" });
+  expect((await put("first", "second")).status).toBe(201);
+  expect((await put("second", "third")).status).toBe(201);
+  expect((await put("third", "first")).json.detail).toContain("'third' to 'first' to 'second' to 'third'");
+  expect((await put("third", null)).status).toBe(201);
+  expect((await put("third", "first")).status).toBe(409);
+  // One that tells the others is in no loop.
+  expect((await put("fourth", "first")).status).toBe(201);
+  expect((await put("first", null)).status).toBe(200);
+  expect((await put("third", "first")).status).toBe(200);
+});
