@@ -89,7 +89,8 @@ export class Archive {
     this.#cut(now, floor);
     this.#expire(now, floor);
     if (this.#archives) this.#cool(now);
-    else this.#drop(now, floor);
+    // What is to be archived, and cannot be for want of a bucket, waits for one.
+    else if (!this.retention.archive) this.#drop(now, floor);
   }
 
   /** The next thing to be done outside. */
@@ -263,7 +264,9 @@ export class Archive {
   /** Takes archived segments out of the database, oldest first. */
   #cool(now: number): void {
     const { segments } = this.log;
-    const retention = { ...this.retention, retentionBytes: this.retention.retentionBytes ?? defaults.hotBytes };
+    // However much is to be kept at hand, there must be room for appends.
+    const bytes = Math.min(this.retention.retentionBytes ?? defaults.hotBytes, this.log.hotBytesMax / 2);
+    const retention = { ...this.retention, retentionBytes: bytes };
     const cooled: Segment[] = [];
     for (const { segment, behind } of this.#oldestFirst()) {
       if (!overdue(retention, segment, behind, now)) break;

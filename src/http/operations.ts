@@ -121,7 +121,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
         201: { says: "Created.", body: streamView },
         200: { says: "Updated, or the same.", body: streamView },
       },
-      refusals: [...ofNamespace, ...withBody, "conflict", "too-many"],
+      refusals: [...ofNamespace, ...withBody, "conflict", "too-many", "archive-off"],
     },
     DELETE: {
       summary: "Delete a stream and its records",

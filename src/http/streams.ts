@@ -3,10 +3,15 @@ import { namespaceName, streamName } from "../../schemas/names.ts";
 import { listQuery, type StreamView, streamConfig } from "../../schemas/stream.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { check } from "../lib/check.ts";
-import { catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
+import { archive, catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
 import { remember } from "./lookup.ts";
 import { query, readJson } from "./parse.ts";
 import { answer, json, problem } from "./problem.ts";
+
+const archiveOff = refuse(
+  "archive-off",
+  "the deployment has no archive; bind an R2 bucket as ARCHIVE, or set MILLRACE_S3_ENDPOINT and its companions, or leave 'archive' out",
+);
 
 const time = (ms: number) => new Date(ms).toISOString();
 
@@ -74,6 +79,7 @@ export async function listStreams(request: Request, env: Env, namespace: string)
 export async function putStream(request: Request, env: Env, namespace: string, name: string): Promise<Response> {
   const change = await readJson(request, streamConfig);
   if (!change.ok) return problem(change.refusal);
+  if (change.value.archive && archive(env) === undefined) return problem(archiveOff.refusal);
   const put = await catalog(env, namespace).put(name, change.value);
   if (!put.ok) return problem(put.refusal);
   const { stream, created } = put.value;

@@ -103,3 +103,29 @@ test("several chunks of one commit, the first of a segment, set the alarm that s
   expect(one.log.segments.open.chunks).toBe(2);
   expect(set.length).toBeGreaterThan(0);
 });
+
+test("without a bucket nothing goes that is to be archived", async () => {
+  const one = machine({ archive: true, retentionRecords: 8, retentionAgeMs: 1_000 });
+  for (let n = 0; n < 40; n++) one.append(ofKey("a"));
+  const { history, set, fire } = watched(one, undefined);
+  one.now += 100_000;
+  await history.run();
+  expect(one.log.facts()).toMatchObject({ head: 0, records: 40 });
+  fire();
+  one.retain({ retentionRecords: 8 });
+  await history.run();
+  expect(one.log.facts().records).toBeLessThanOrEqual(9);
+  expect(set.filter((at) => at <= one.now)).toEqual([]);
+});
+
+test("a log that is to keep more than a database holds leaves room for appends", async () => {
+  const one = machine({ archive: true, retentionBytes: 1_000_000_000 });
+  one.log.hotBytesMax = 500_000;
+  for (let n = 0; n < 100; n++) {
+    one.now += 10;
+    expect(one.log.append([batch([ofKey("a", 20_000)])], one.now)[0].ok).toBe(true);
+    if (n % 5 === 0) one.seal();
+    await one.run();
+  }
+  expect(one.log.facts().records).toBe(100);
+});
