@@ -1,9 +1,9 @@
 /** `append`, `read`, `tail`. */
 import { createReadStream, statSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
-import type { Filter, Millrace, NewRecord, StoredRecord, Stream } from "../client/index.ts";
+import type { Filter, FollowOptions, Lost, Millrace, NewRecord, StoredRecord, Stream } from "../client/index.ts";
 import { linesOf } from "./lines.ts";
-import { paint, print, Usage } from "./output.ts";
+import { exits, paint, print, Usage } from "./output.ts";
 
 export interface AppendArgs {
   stream: string;
@@ -189,13 +189,22 @@ async function tailOf(stream: Stream, args: TailArgs): Promise<string> {
   return reader.cursor as string;
 }
 
-function scope({ partition, key, type, tag }: ReadArgs): { partition?: number; filter?: Filter } {
+/** What is missing is said beside what is there, and in the exit code: whoever pipes records on must not take them for all. */
+function onLost(lost: readonly Lost[]): void {
+  process.exitCode = exits.refused;
+  for (const { partition, from, to, why } of lost) {
+    console.error(`missing: partition ${partition}, offsets ${from} to ${to - 1}: ${why}`);
+  }
+}
+
+function scope({ partition, key, type, tag }: ReadArgs): Pick<FollowOptions, "partition" | "filter" | "onLost"> {
   const filter: Filter = {
     ...(key === undefined ? {} : { key }),
     ...(type === undefined ? {} : { types: type }),
     ...(tag === undefined ? {} : { tags: tag, match: "any" }),
   };
   return {
+    onLost,
     ...(partition === undefined ? {} : { partition }),
     ...(Object.keys(filter).length === 0 ? {} : { filter }),
   };

@@ -2,18 +2,9 @@ import type { StreamMessage } from "../../schemas/frames.ts";
 import { known, MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
 import { type Ended, Link } from "./link.ts";
-import { type Page, Progress, queryOf } from "./reader.ts";
+import { type Page, Progress, queryOf, tellLost } from "./reader.ts";
 import { Backoff } from "./retry.ts";
-import type { Filter, From, StoredRecord } from "./types.ts";
-
-/** A range of offsets that could not be had. */
-export interface Lost {
-  readonly partition: number;
-  readonly from: number;
-  readonly to: number;
-  /** `trimmed`, or what is damaged. */
-  readonly why: string;
-}
+import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
 /** What to follow. */
 export interface FollowOptions {
@@ -25,7 +16,7 @@ export interface FollowOptions {
   signal?: AbortSignal;
   /** Credits: records on their way to a reader who is busy. A large record counts once for each KiB. Default 1 000, at most 10 000. */
   window?: number;
-  /** Told of records that were trimmed before they were read. By default they are passed over. */
+  /** Told of records that were trimmed before they were read, or are damaged. By default they are passed over. */
   onLost?: (lost: readonly Lost[]) => void;
   /** Told of new snapshots, while it follows by socket. */
   onSnapshot?: (snapshot: { partition: number; offset: number; bytes: number }) => void;
@@ -179,6 +170,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
         ...(signal && { signal }),
       });
       this.#next = page.cursor;
+      tellLost(page, this.options.onLost);
       yield page;
       wait = page.upToDate ? waitSeconds : 0;
     }

@@ -7,7 +7,7 @@ import type { StreamInfo } from "./types.ts";
 
 export { type ConsumeOptions, Consumer, type Handler, type HandlerContext } from "./consumer.ts";
 export { type Code, MillraceError } from "./error.ts";
-export { Follower, type FollowOptions, type Lost } from "./follower.ts";
+export { Follower, type FollowOptions } from "./follower.ts";
 export { type DeadLetters, Group, type GroupStatus, type Received, type ReceiveOptions } from "./group.ts";
 export type { MillraceOptions, SocketLike } from "./http.ts";
 export {

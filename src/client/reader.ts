@@ -1,5 +1,5 @@
 import type { Http } from "./http.ts";
-import type { Filter, From, StoredRecord } from "./types.ts";
+import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
 /** What to read. */
 export interface ReadOptions {
@@ -13,6 +13,8 @@ export interface ReadOptions {
   /** Records that are fetched at a time. Default 1 000. */
   pageSize?: number;
   signal?: AbortSignal;
+  /** Told of records that are damaged. By default they are passed over. */
+  onLost?: (lost: readonly Lost[]) => void;
 }
 
 /** An answer of the read route. */
@@ -21,6 +23,7 @@ export interface Page<Data> {
   readonly cursor: string;
   readonly next: number | string | null;
   readonly upToDate: boolean;
+  readonly damaged?: readonly { partition: number; from: number; to: number; reason: string }[];
 }
 
 /** Records up to the tail as it was, page by page: iterate over it. */
@@ -55,10 +58,16 @@ export class Reader<Data = unknown> implements AsyncIterable<StoredRecord<Data>>
       left -= page.records.length;
       this.#progress.begin(page.cursor, page.records);
       next = page.cursor;
+      tellLost(page, this.options.onLost);
       if (page.records.length > 0) yield page.records;
       if (page.upToDate || page.next === null) return;
     }
   }
+}
+
+/** Says which records a page should have had, and has not. */
+export function tellLost({ damaged }: Page<unknown>, told: ReadOptions["onLost"]): void {
+  if (damaged) told?.(damaged.map(({ partition, from, to, reason }) => ({ partition, from, to, why: reason })));
 }
 
 /** A filter as the query of a read. */

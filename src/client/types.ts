@@ -62,6 +62,15 @@ export interface Filter {
 /** An offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor. */
 export type From = number | string;
 
+/** A range of offsets that could not be had. */
+export interface Lost {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+  /** `trimmed`, or what is damaged. */
+  readonly why: string;
+}
+
 /** A request to forget, and what has become of it. */
 export interface Erasure {
   readonly id: string;

@@ -20,7 +20,13 @@ import { snapshotOperations } from "./snapshots/operations.ts";
 
 const listed = (name: string, item: z.ZodType) =>
   z.object({ [name]: z.array(item), after: z.string().optional().describe("Pass as `after` for the next page.") });
-const damaged = z.object({ chunk: z.number(), from: z.number(), to: z.number(), reason: z.string() });
+const damaged = z.object({
+  partition: z.number().int(),
+  chunk: z.number(),
+  from: z.number(),
+  to: z.number(),
+  reason: z.string(),
+});
 const shownRecord = z
   .object({ partition: z.number().int(), offset: z.number().int(), timestamp: z.string() })
   .catchall(z.unknown())

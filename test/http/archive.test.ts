@@ -243,6 +243,17 @@ describe("an archived stream", () => {
     const { logId } = (await service.call("GET", "/v1/default/streams/broken")).json;
     const { blobs } = await service.bucket.list(`logs/${logId}/`);
     await service.bucket.delete([blobs[2].key]);
+    const reason = expect.stringContaining("is missing");
+    const lost: unknown[] = [];
+    const stream = new Millrace({ url: service.url, token }).stream("broken");
+    const onLost = (some: readonly unknown[]) => lost.push(...some);
+    const found: number[] = [];
+    for await (const { offset } of stream.read({ onLost })) found.push(offset);
+    expect(found.length).toBe(190);
+    expect(lost).toEqual([{ partition: 0, from: 20, to: 30, why: reason }]);
+    const printed = await start(["read", "broken"], { MILLRACE_URL: service.url, MILLRACE_TOKEN: token }).ended;
+    expect(printed).toMatchObject({ code: 1, err: expect.stringContaining("missing: partition 0, offsets 20 to 29") });
+    expect(printed.lines.length).toBe(190);
     const repair = "/v1/default/streams/broken/partitions/0/repair";
     const nothing = await service.call("POST", repair, { mode: "isolate", from: 50, to: 60 });
     expect(nothing.json).toEqual({ partition: 0, lost: [] });
