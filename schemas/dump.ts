@@ -211,6 +211,7 @@ export const restorePlaceQuery = z.strictObject({ partition: z.coerce.number().i
 export const restoredStream = z.object({
   stream: z.string(),
   logId: z.string(),
+  created: z.number().int().describe("When the stream was created, in ms since 1970; under a new id, now."),
   finished: z.boolean().describe("This dump has been restored here before; nothing is to be done."),
 });
 

@@ -7,6 +7,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { streamDefaults } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
 import { deliveriesOf, type Groups } from "./groups.ts";
+import { isOver } from "./lifetimes.ts";
 import { type RestoreRow, RestoreStore } from "./restore-store.ts";
 import type { Store, StreamRow } from "./store.ts";
 import type { Stream } from "./stream.ts";
@@ -56,6 +57,7 @@ export class Restores {
     file: string,
     { stream: _, logId, ...given }: StreamDump,
     id: string | undefined,
+    now: number,
   ): Result<Restored> {
     // A file may hold several streams, and any of them could be asked for under this name.
     const dump = `${file}/${logId}`;
@@ -77,7 +79,14 @@ export class Restores {
         `the log ${log} is still being deleted; try again in a moment, or restore with a new id`,
       );
     }
-    const { version, created, updated, config, map, opened } = given;
+    const { version, updated, config, map, opened } = given;
+    // Under a new id it is another stream, whose time begins.
+    const created = id === undefined ? given.created : now;
+    if (isOver({ ...streamDefaults, ...config }, created, now)) {
+      const over = new Date(created + (config.ttlMs ?? 0)).toISOString();
+      const detail = `the time of '${name}' (ttlMs) was over at ${over}: it would be deleted at once; restore it with a new id`;
+      return refuse("conflict", detail);
+    }
     const texts = { config: JSON.stringify(config), map: JSON.stringify(map), growing: null };
     const row: StreamRow = { name, id: log, ...texts, version, created, updated };
     const restore = { name, id: log, dump, stream: JSON.stringify(row), finished: 0 };

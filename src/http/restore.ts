@@ -44,7 +44,12 @@ function only(blocks: readonly Block[], name: Block["name"]): Result<Block> {
   return blocks.length === 1 && block.name === name ? ok(block) : refuse("bad-dump", `send one ${name} block here`);
 }
 
-const shown = ({ stream, finished }: Restored) => ({ stream: stream.name, logId: stream.logId, finished });
+const shown = ({ stream: { name, logId, created }, finished }: Restored) => ({
+  stream: name,
+  logId,
+  created,
+  finished,
+});
 
 export async function restoreStream(request: Request, env: Env, { namespace, name }: StreamNames): Promise<Response> {
   const terms = query(restoreQuery, new URL(request.url));

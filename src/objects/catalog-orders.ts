@@ -48,7 +48,7 @@ const orders = {
     const { core, telling, newId } = desk;
     const described = core.describe();
     if (!described.ok) return described;
-    const begun = core.restores.begin(name, dump, given, other ? newId() : undefined);
+    const begun = core.restores.begin(name, dump, given, other ? newId() : undefined, Date.now());
     if (!begun.ok || begun.value.finished) return begun;
     const { stream } = begun.value;
     for (const number of core.opened(stream.logId)) {

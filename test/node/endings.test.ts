@@ -63,3 +63,16 @@ test("a partition that was closed by somebody who died is open again after a whi
   expect(append(5_000 + closedMs)).toMatchObject({ ok: true });
   expect(log.close(1_000, 5_000 + closedMs)).toBe(false);
 });
+
+test("one whose time was over before it is restored is not, but under a new id, whose time begins then", () => {
+  const source = new Catalog(nodeSql(), "default");
+  const stream = source.put("s", { ttlMs: 10_000 }, old, 1_000);
+  const dump = stream.ok ? source.restores.dump(stream.value.stream) : undefined;
+  if (dump === undefined) throw new Error("there is no dump");
+  const target = new Catalog(nodeSql(), "default");
+  const begin = (id: string | undefined, now: number) => target.restores.begin("s", "file", dump.stream, id, now);
+  expect(begin(undefined, 11_000)).toMatchObject({ refusal: { code: "conflict" } });
+  expect(begin("b".repeat(20), 11_000)).toMatchObject({ value: { stream: { created: 11_000 } } });
+  target.drop("s", 12_000);
+  expect(begin(undefined, 10_999)).toMatchObject({ value: { stream: { created: 1_000 } } });
+});

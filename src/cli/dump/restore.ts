@@ -24,6 +24,7 @@ const sendBytes = limits.dumpBodyBytesMax / 2;
 
 interface Told {
   readonly logId: string;
+  readonly created: number;
   readonly finished: boolean;
 }
 
@@ -54,6 +55,7 @@ interface Current {
   readonly dumped: StreamDump;
   readonly name: string;
   readonly logId: string;
+  readonly created: number;
   readonly groups: Map<string, string>;
 }
 
@@ -124,7 +126,8 @@ class Restoring {
     const name = this.only === "" ? dumped.stream : this.other;
     const query = { dump: this.dump, newId: this.args.newId === true };
     const told = await this.remote.post<Told>(`${pathOf(name)}/restore`, query, jsonBlock("stream", dumped));
-    if (!told.finished) this.#current = { dumped, name, logId: told.logId, groups: new Map() };
+    const { logId, created, finished } = told;
+    if (!finished) this.#current = { dumped, name, logId, created, groups: new Map() };
     else console.error(`${name}: this dump was restored before; left as it is`);
   }
 
@@ -190,7 +193,7 @@ class Restoring {
 /** The blocks of a stream, as they must come back. */
 async function* wantedOf(
   path: string,
-  { dumped, name, logId, groups }: Current,
+  { dumped, name, logId, created, groups }: Current,
 ): AsyncGenerator<{ at: number; bytes: Uint8Array }, undefined> {
   let inside = false;
   for await (const { at, bytes, block } of blocksIn(path)) {
@@ -198,7 +201,7 @@ async function* wantedOf(
     const { name: kind } = block.value;
     if (kind === "stream") inside = jsonIn<StreamDump>(block.value).stream === dumped.stream;
     if (!inside || kind === "keys" || kind === "hash" || kind === "end") continue;
-    if (kind === "stream") yield { at, bytes: jsonBlock("stream", { ...dumped, stream: name, logId }) };
+    if (kind === "stream") yield { at, bytes: jsonBlock("stream", { ...dumped, stream: name, logId, created }) };
     else if (kind === "group") {
       const group = jsonIn<GroupDump>(block.value);
       yield { at, bytes: jsonBlock("group", { ...group, id: groups.get(group.group) }) };
