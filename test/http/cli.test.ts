@@ -280,6 +280,8 @@ test("dev starts the service on this machine", async () => {
   const env = { MILLRACE_URL: url, MILLRACE_TOKEN: "secret" };
   expect((await start(["streams", "create", "s"], env).ended).code).toBe(0);
   expect((await start(["append", "s", "1"], env).ended).out).toBe("0.0  appended\n");
+  const second = await start(["dev", "--port", "0", "--data", data]).ended;
+  expect(second).toMatchObject({ code: 1, err: expect.stringContaining("another service has its data in") });
   running.child.kill("SIGINT");
   expect((await running.ended).code).toBe(0);
 });
