@@ -1,5 +1,6 @@
 /** What several commands share of their arguments. */
 import type { Argv } from "yargs";
+import { hideBin } from "yargs/helpers";
 import type { Common } from "./config.ts";
 import { Usage } from "./output.ts";
 
@@ -21,3 +22,31 @@ export function json<T>(text: string | undefined, flag: string): T | undefined {
 
 export const stream = { type: "string", describe: "Name of the stream.", demandOption: true } as const;
 export const group = { type: "string", describe: "Name of the group.", demandOption: true } as const;
+
+/** Options that are worth nothing without a value. */
+export const text = { type: "string", requiresArg: true } as const;
+export const number = { type: "number", requiresArg: true } as const;
+
+/** An option as it is written. */
+export const dashed = (name: string): string => `${name.length > 1 ? "--" : "-"}${name}`;
+
+/**
+ * Refuses what is no number, nothing at all, or said twice. NaN would become null in JSON, which lifts a bound; and an empty
+ * text, such as that of a variable that is not set, would become 0.
+ */
+export function checkNumbers(args: Record<string, unknown>, options: Record<string, unknown>): true {
+  const { number: names, alias } = options as { number: readonly string[]; alias: Record<string, readonly string[]> };
+  const all = [...hideBin(process.argv), "--"];
+  const words = all.slice(0, all.indexOf("--"));
+  for (const name of names) {
+    const value = args[name];
+    const flags = [name, ...(alias[name] ?? [])].map(dashed);
+    const empty = words.some((word, at) => flags.includes(word.split("=")[0]) && isEmpty(word, words[at + 1]));
+    if ((value !== undefined && !Number.isFinite(value)) || empty)
+      throw new Usage(`${dashed(name)} must be one number`);
+  }
+  return true;
+}
+
+const isEmpty = (word: string, next: string | undefined) =>
+  (word.includes("=") ? word.slice(word.indexOf("=") + 1) : (next ?? "-")).trim() === "";

@@ -1,5 +1,5 @@
 import type { GroupConfig } from "../client/index.ts";
-import { given, group, json, stream, type Yargs } from "./arguments.ts";
+import { given, group, json, number, stream, text, type Yargs } from "./arguments.ts";
 import { type Common, connect } from "./config.ts";
 import * as groups from "./groups.ts";
 import { print, Usage } from "./output.ts";
@@ -29,15 +29,15 @@ export const groupCommands = (yargs: Yargs) =>
         yargs
           .positional("stream", stream)
           .positional("group", group)
-          .option("start", { type: "string", describe: "earliest, latest, a time, or a cursor." })
+          .option("start", { ...text, describe: "earliest, latest, a time, or a cursor." })
           .option("order", { choices: ["key", "partition", "none"] as const })
           .option("on-failure", { choices: ["block", "park", "skip"] as const })
-          .option("max-in-flight", { type: "number" })
-          .option("ack-timeout-ms", { type: "number" })
-          .option("max-deliveries", { type: "number" })
-          .option("dead-letter-stream", { type: "string" })
-          .option("push", { type: "string", describe: "URL of a receiver." })
-          .option("config", { type: "string", describe: "Any further fields, as JSON." }),
+          .option("max-in-flight", number)
+          .option("ack-timeout-ms", number)
+          .option("max-deliveries", number)
+          .option("dead-letter-stream", text)
+          .option("push", { ...text, describe: "URL of a receiver." })
+          .option("config", { ...text, describe: "Any further fields, as JSON." }),
       (args) =>
         groups.create(
           target(args),
@@ -72,9 +72,9 @@ export const groupCommands = (yargs: Yargs) =>
         yargs
           .positional("stream", stream)
           .positional("group", group)
-          .option("concurrency", { type: "number", default: 1 })
-          .option("member", { type: "string" })
-          .option("max", { type: "number", describe: "Stop after so many." })
+          .option("concurrency", { ...number, default: 1 })
+          .option("member", text)
+          .option("max", { ...number, describe: "Stop after so many." })
           .option("data", { type: "boolean", describe: "Print the data only." })
           .example("$0 groups consume orders billing -- ./bill.sh", "data on its input; exit 0 acknowledges"),
       (args) =>
@@ -91,7 +91,7 @@ export const groupCommands = (yargs: Yargs) =>
           .positional("stream", stream)
           .positional("group", group)
           .positional("to", { type: "string", demandOption: true })
-          .option("partition", { type: "number" }),
+          .option("partition", number),
       async (args) => {
         const to = /^\d+$/.test(args.to) ? Number(args.to) : args.to;
         const options = args.partition === undefined ? {} : { partition: args.partition };
@@ -101,7 +101,7 @@ export const groupCommands = (yargs: Yargs) =>
     .command(
       "pause <stream> <group>",
       "Stop delivering",
-      (yargs) => yargs.positional("stream", stream).positional("group", group).option("reason", { type: "string" }),
+      (yargs) => yargs.positional("stream", stream).positional("group", group).option("reason", text),
       async (args) => groups.showInfo(await target(args).pause(args.reason), args.json),
     )
     .command("resume <stream> <group>", "Go on delivering", ofGroup, async (args) =>

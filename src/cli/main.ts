@@ -2,7 +2,7 @@
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { version } from "../../schemas/limits.ts";
-import { given, stream, type Yargs } from "./arguments.ts";
+import { checkNumbers, dashed, given, number, stream, text, type Yargs } from "./arguments.ts";
 import { bench } from "./bench.ts";
 import { connect, profilePath, readProfile, settle, writeProfile } from "./config.ts";
 import { dev } from "./dev.ts";
@@ -16,10 +16,10 @@ import { snapshotCommands } from "./snapshot-commands.ts";
 import { streamCommands } from "./stream-commands.ts";
 
 const scope = {
-  partition: { type: "number", describe: "Only this partition." },
-  key: { type: "string", describe: "Only records of this key." },
-  type: { type: "string", array: true, describe: "Only records of these types." },
-  tag: { type: "string", array: true, describe: "Only records with one of these tags." },
+  partition: { ...number, describe: "Only this partition." },
+  key: { ...text, describe: "Only records of this key." },
+  type: { ...text, array: true, describe: "Only records of these types." },
+  tag: { ...text, array: true, describe: "Only records with one of these tags." },
   data: { type: "boolean", describe: "Print the data only." },
 } as const;
 
@@ -30,11 +30,11 @@ const commands = yargs(hideBin(process.argv))
   .scriptName("millrace")
   .parserConfiguration({ "populate--": true })
   .usage("$0 <command>\n\nAn event log at the edge that drives work.")
-  .option("url", { type: "string", describe: "Where the service is. [MILLRACE_URL]", global: true })
-  .option("token", { type: "string", describe: "[MILLRACE_TOKEN]", global: true })
-  .option("namespace", { alias: "n", type: "string", describe: "[MILLRACE_NAMESPACE]", global: true })
+  .option("url", { ...text, describe: "Where the service is. [MILLRACE_URL]", global: true })
+  .option("token", { ...text, describe: "[MILLRACE_TOKEN]", global: true })
+  .option("namespace", { alias: "n", ...text, describe: "[MILLRACE_NAMESPACE]", global: true })
   .option("profile", {
-    type: "string",
+    ...text,
     describe: "File with url, token and namespace. [MILLRACE_PROFILE]",
     global: true,
   })
@@ -47,12 +47,12 @@ const commands = yargs(hideBin(process.argv))
       yargs
         .positional("stream", stream)
         .positional("values", { type: "string", array: true, describe: "Each a record: JSON, or else a text." })
-        .option("file", { alias: "f", type: "string", describe: "Lines of a file; - is the standard input." })
-        .option("key", { alias: "k", type: "string", describe: "Key of every record." })
-        .option("key-field", { type: "string", describe: "Field of the data that is the key; a.b for one within." })
-        .option("type", { type: "string" })
-        .option("tag", { type: "string", array: true })
-        .option("partition", { type: "number" })
+        .option("file", { alias: "f", ...text, describe: "Lines of a file; - is the standard input." })
+        .option("key", { alias: "k", ...text, describe: "Key of every record." })
+        .option("key-field", { ...text, describe: "Field of the data that is the key; a.b for one within." })
+        .option("type", text)
+        .option("tag", { ...text, array: true })
+        .option("partition", number)
         .option("text", { type: "boolean", describe: "Values are texts, though they may look like JSON." })
         .option("records", { type: "boolean", describe: "Lines are whole records: {key, data, type, …}." })
         .conflicts("text", "records")
@@ -66,8 +66,8 @@ const commands = yargs(hideBin(process.argv))
     (yargs) =>
       yargs
         .positional("stream", stream)
-        .option("from", { type: "string", describe: "Offset, earliest, latest, -n, a time, or a cursor." })
-        .option("limit", { type: "number", describe: "Records at most." })
+        .option("from", { ...text, describe: "Offset, earliest, latest, -n, a time, or a cursor." })
+        .option("limit", { ...number, describe: "Records at most, 1 or more." })
         .option("backward", { type: "boolean", describe: "The latest first." })
         .options(scope),
     (args) => records.read(connect(args), args),
@@ -79,8 +79,8 @@ const commands = yargs(hideBin(process.argv))
       yargs
         .positional("stream", stream)
         .option("follow", { alias: "f", type: "boolean", describe: "Go on with what comes." })
-        .option("lines", { alias: "c", type: "number", default: 10, describe: "How many of the last." })
-        .option("from", { type: "string", describe: "Begin here instead." })
+        .option("lines", { alias: "c", ...number, default: 10, describe: "How many of the last." })
+        .option("from", { ...text, describe: "Begin here instead." })
         .options(scope),
     (args) => records.tail(connect(args), args),
   )
@@ -93,8 +93,8 @@ const commands = yargs(hideBin(process.argv))
       yargs
         .positional("stream", stream)
         .positional("files", { type: "string", array: true, describe: "None: the standard input." })
-        .option("state", { type: "string", default: ".millrace/forward", describe: "Folder of saved positions." })
-        .option("key", { type: "string", describe: "Key of every record. Default: the file's path." })
+        .option("state", { ...text, default: ".millrace/forward", describe: "Folder of saved positions." })
+        .option("key", { ...text, describe: "Key of every record. Default: the file's path." })
         .option("text", { type: "boolean", describe: "Lines are texts, though they may look like JSON." })
         .option("from-end", { type: "boolean", describe: "Files that are new begin at their end." })
         .option("once", { type: "boolean", describe: "Stop when everything that is there has been appended." }),
@@ -109,9 +109,9 @@ const commands = yargs(hideBin(process.argv))
     "Measure a service, on a stream of its own",
     (yargs) =>
       yargs
-        .option("records", { type: "number", default: 200_000 })
-        .option("bytes", { type: "number", default: 100, describe: "Of a record." })
-        .option("partitions", { type: "number", default: 1 }),
+        .option("records", { ...number, default: 200_000 })
+        .option("bytes", { ...number, default: 100, describe: "Of a record." })
+        .option("partitions", { ...number, default: 1 }),
     (args) => bench(connect(args), args),
   )
   .command(
@@ -119,9 +119,9 @@ const commands = yargs(hideBin(process.argv))
     "Start the service on this machine",
     (yargs) =>
       yargs
-        .option("port", { type: "number", default: 8787 })
-        .option("host", { type: "string", default: "127.0.0.1" })
-        .option("data", { type: "string", default: ".millrace/data" }),
+        .option("port", { ...number, default: 8787 })
+        .option("host", { ...text, default: "127.0.0.1" })
+        .option("data", { ...text, default: ".millrace/data" }),
     (args) => dev(args),
   )
   .command("profile", "Keep url, token and namespace in a file of your own", (yargs) =>
@@ -147,6 +147,7 @@ const commands = yargs(hideBin(process.argv))
   .completion("completion", "Print a script for the shell's completion")
   .demandCommand(1, "say what to do; see millrace --help")
   .strict()
+  .check(checkNumbers)
   .version(version)
   .help()
   .alias("h", "help")
@@ -154,9 +155,13 @@ const commands = yargs(hideBin(process.argv))
   .locale("en")
   .exitProcess(false)
   .fail((message, error, yargs) => {
-    if (error) throw error;
-    throw new Usage(`${message}\n\n${usageOf(yargs)}`);
+    // What the parser finds wrong comes as an error of its own.
+    if (error && error.name !== "YError") throw error;
+    throw new Usage(`${valueless(message)}\n\n${usageOf(yargs)}`);
   });
+
+const valueless = (message: string) =>
+  message.replace(/^Not enough arguments following: (.+)$/, (_, name) => `${dashed(name)} needs a value`);
 
 const usageOf = (yargs: { getHelp?: () => unknown }) =>
   yargs === undefined ? "" : "See millrace --help, or millrace <command> --help.";

@@ -1,9 +1,9 @@
-import { stream, type Yargs } from "./arguments.ts";
+import { number, stream, text, type Yargs } from "./arguments.ts";
 import { connect } from "./config.ts";
 import { Usage } from "./output.ts";
 import * as past from "./past.ts";
 
-const partition = { type: "number", default: 0, describe: "The partition." } as const;
+const partition = { ...number, default: 0, describe: "The partition." } as const;
 const yes = { type: "boolean", default: false, describe: "Do not ask." } as const;
 
 export const pastCommands = (yargs: Yargs) =>
@@ -11,7 +11,7 @@ export const pastCommands = (yargs: Yargs) =>
     .command(
       "verify <stream>",
       "Read everything that is stored, and check it",
-      (yargs) => yargs.positional("stream", stream).option("partition", { type: "number", describe: "Only this one." }),
+      (yargs) => yargs.positional("stream", stream).option("partition", { ...number, describe: "Only this one." }),
       (args) => past.verify(connect(args), args.stream, args.partition, args.json),
     )
     .command(
@@ -22,8 +22,8 @@ export const pastCommands = (yargs: Yargs) =>
           .positional("stream", stream)
           .option("partition", partition)
           .option("mode", { choices: ["isolate", "truncate", "rebuild"] as const, demandOption: true })
-          .option("from", { type: "number", describe: "First offset. Default: 0; truncate needs it." })
-          .option("to", { type: "number", describe: "Offset after the last one. Default: the tail." })
+          .option("from", { ...number, describe: "First offset. Default: 0; truncate needs it." })
+          .option("to", { ...number, describe: "Offset after the last one. Default: the tail." })
           .option("yes", yes),
       (args) => {
         const { mode, from, to } = args;
@@ -48,9 +48,9 @@ export const pastCommands = (yargs: Yargs) =>
       (yargs) =>
         yargs
           .positional("stream", stream)
-          .option("key", { type: "string" })
-          .option("subject", { type: "string" })
-          .option("id", { type: "string", describe: "Name of the request; the same again is the same request." })
+          .option("key", text)
+          .option("subject", text)
+          .option("id", { ...text, describe: "Name of the request; the same again is the same request." })
           .option("wait", { type: "boolean", default: false, describe: "Until there is a receipt." }),
       (args) => {
         const { key, subject } = args;

@@ -144,6 +144,7 @@ export interface ReadArgs {
 }
 
 export async function read(millrace: Millrace, args: ReadArgs): Promise<void> {
+  atLeast(1, "--limit", args.limit);
   const reader = millrace.stream(args.stream).read({
     ...scope(args),
     ...(args.from === undefined ? {} : { from: args.from }),
@@ -160,6 +161,8 @@ export interface TailArgs extends ReadArgs {
 
 /** The last records, and, with `--follow`, those that come. */
 export async function tail(millrace: Millrace, args: TailArgs): Promise<void> {
+  // With those that come, none of the last may be wanted.
+  atLeast(args.follow ? 0 : 1, "--lines", args.lines);
   if (args.from !== undefined && !args.follow) return read(millrace, args);
   const stream = millrace.stream(args.stream);
   /** The last offset of each partition that was shown. */
@@ -180,6 +183,11 @@ export async function tail(millrace: Millrace, args: TailArgs): Promise<void> {
   for await (const record of stream.follow({ ...scope(args), from })) {
     if (record.offset > (shown.get(record.partition) ?? -1)) show(record, args);
   }
+}
+
+function atLeast(least: number, flag: string, count = least): void {
+  if (!Number.isSafeInteger(count) || count < least)
+    throw new Usage(`${flag} is a whole number, ${least} or more; not ${count}`);
 }
 
 /** A cursor at the tail. */

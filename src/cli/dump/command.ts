@@ -1,4 +1,4 @@
-import type { Yargs } from "../arguments.ts";
+import { text, type Yargs } from "../arguments.ts";
 import { dump } from "./dump.ts";
 import { restore } from "./restore.ts";
 import { verify } from "./verify.ts";
@@ -9,7 +9,7 @@ export const dumpCommand = {
   builder: (yargs: Yargs) =>
     yargs
       .positional("what", { type: "string", describe: "A namespace, or namespace/stream. Default: --namespace." })
-      .option("output", { alias: "o", type: "string", describe: "File. Default: the standard output." })
+      .option("output", { alias: "o", ...text, describe: "File. Default: the standard output." })
       .option("resume", { type: "boolean", describe: "Go on with the file, where it is there." })
       .option("gzip", { type: "boolean", describe: "Compress; also where the file's name ends with .gz." })
       .option("verify", { type: "boolean", describe: "Look the file through afterwards." })
@@ -24,7 +24,7 @@ export const restoreCommand = {
   builder: (yargs: Yargs) =>
     yargs
       .positional("file", { type: "string", demandOption: true, describe: "As dump has written it." })
-      .option("stream", { type: "string", describe: "Only this stream; old=new gives it another name." })
+      .option("stream", { ...text, describe: "Only this stream; old=new gives it another name." })
       .option("new-id", { type: "boolean", describe: "Give logs and groups new ids: the original lives on." })
       .option("verify", { type: "boolean", describe: "Read everything back, and compare, before it is finished." })
       .example("$0 restore shop.mrdp --namespace shop-2 --new-id", ""),

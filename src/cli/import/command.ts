@@ -1,4 +1,4 @@
-import { stream, type Yargs } from "../arguments.ts";
+import { stream, text, type Yargs } from "../arguments.ts";
 import { connect } from "../config.ts";
 import { importRows } from "./import.ts";
 import { formats } from "./options.ts";
@@ -13,27 +13,27 @@ export const importCommand = {
       .positional("file", { type: "string", describe: "Also .gz. None, or -: the standard input." })
       .option("format", { choices: formats, describe: "Default: what the file's name suggests, or else ndjson." })
       .option("records", { type: "boolean", describe: "Lines are whole records, as `read --json` prints them." })
-      .option("key", { alias: "k", type: "string", describe: "Column of the key; a.b for a field within." })
-      .option("id", { type: "string", describe: "Column of the id, by which a stream finds duplicates." })
-      .option("type", { type: "string", describe: "Column of the type, or =text for every row." })
-      .option("subject", { type: "string", describe: "Column of the subject, or =text." })
-      .option("time", { type: "string", describe: "Column of the time: RFC 3339, a date and time, or since 1970." })
+      .option("key", { alias: "k", ...text, describe: "Column of the key; a.b for a field within." })
+      .option("id", { ...text, describe: "Column of the id, by which a stream finds duplicates." })
+      .option("type", { ...text, describe: "Column of the type, or =text for every row." })
+      .option("subject", { ...text, describe: "Column of the subject, or =text." })
+      .option("time", { ...text, describe: "Column of the time: RFC 3339, a date and time, or since 1970." })
       .option("time-unit", { choices: units, describe: "Of times since 1970. Default: by their magnitude." })
-      .option("tag", { type: "string", array: true, nargs: 1, describe: "Column of tags, or =text. May be repeated." })
+      .option("tag", { ...text, array: true, nargs: 1, describe: "Column of tags, or =text. May be repeated." })
       .option("columns", {
-        type: "string",
+        ...text,
         describe: "CSV: names of the columns, with commas between; the first row is data then.",
         coerce: (names?: string) => names?.split(","),
       })
       .option("delimiter", {
-        type: "string",
+        ...text,
         describe: "CSV: between cells.",
         coerce: (text?: string) => text?.replace("\\t", "\t"),
       })
       .option("numbers", { type: "boolean", describe: "CSV: what looks like a number or boolean is one." })
       .option("table", { type: "boolean", describe: "Debezium: changes of any table, rather than of an outbox." })
-      .option("producer", { type: "string", describe: "The import's name, in place of the file's identity." })
-      .option("state", { type: "string", describe: "File of its progress. Default: <file>.millrace-import." })
+      .option("producer", { ...text, describe: "The import's name, in place of the file's identity." })
+      .option("state", { ...text, describe: "File of its progress. Default: <file>.millrace-import." })
       .option("on-error", { choices: ["stop", "skip"] as const, default: "stop" as const, describe: "At a bad row." })
       .option("dry-run", { type: "boolean", describe: "Show the first records; append nothing." })
       .example("$0 import orders orders.ndjson --key customer.id --time placedAt --type =order.placed", "")
