@@ -7,7 +7,7 @@ import { DumpWriter, jsonBlock, readBlock } from "../../archive/dump.ts";
 import { Outline, type OutlineState } from "../../archive/dump-outline.ts";
 import { Millrace, MillraceError } from "../../client/index.ts";
 import { type Common, settle } from "../config.ts";
-import { print, Usage } from "../output.ts";
+import { counted, print, Usage } from "../output.ts";
 import { isGzip, Sha256, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
 import { type Onwards, pathOf, Remote, streamBlocks } from "./remote.ts";
@@ -44,21 +44,46 @@ export async function dump(args: DumpArgs): Promise<void> {
   const zipped = args.gzip || isGzip(args.output ?? "");
   if (begun && zipped) throw new Usage("a compressed dump cannot be gone on with; remove it and begin anew");
   const checkpoint = begun ? await checkpointOf(args.output as string) : undefined;
-  if (checkpoint?.state.ended !== true) {
+  if (checkpoint !== undefined) await refuseOther(args.output as string, checkpoint.state, remote, ns, only);
+  if (checkpoint?.state.ended) print(`${args.output} is complete already: ${summary(checkpoint)}`);
+  else {
     await write(remote, ns, only, args.output, zipped, checkpoint).catch((error) => {
       const missing = error instanceof MillraceError && error.code === "namespace-not-found";
       if (!missing || args.what === undefined || only !== undefined) throw error;
       throw new Usage(`there is no namespace '${ns}'; a stream is named with its own: ${namespace}/${ns}`);
     });
-  } else if (checkpoint.state.namespace !== ns) throw otherDump(args.output as string, ns);
-  if (args.output === undefined) return;
-  if (args.verify) {
-    const { damages } = await findings(args.output);
-    if (damages.length > 0) throw new Error(`${args.output}: ${told(damages[0])}`);
   }
+  if (args.output === undefined || !args.verify) return;
+  const { damages, sha256 } = await findings(args.output);
+  if (damages.length > 0) throw new Error(`${args.output}: ${told(damages[0])}`);
+  print(`${args.output} is intact; SHA-256 ${sha256}`);
 }
 
-const otherDump = (path: string, what: string) => new Usage(`${path} is not a dump of ${what}; give another file`);
+/** Refuses to go on with a dump of something else. */
+async function refuseOther(
+  path: string,
+  { namespace, stream, totals, ended }: OutlineState,
+  remote: Remote,
+  ns: string,
+  only: string | undefined,
+): Promise<void> {
+  const refuse = (has: string) => {
+    const what = only === undefined ? `the namespace '${ns}'` : `the stream '${only}' of '${ns}'`;
+    throw new Usage(`${path} is not a dump of ${what}: it has ${has}; give another file`);
+  };
+  if (namespace !== undefined && namespace !== ns) refuse(`the namespace '${namespace}'`);
+  const last = stream?.stream;
+  if (only !== undefined) {
+    // Before its first stream every dump is the same.
+    const open = last === undefined && !ended;
+    if (!open && (last !== only || totals.streams !== 1))
+      refuse(totals.streams === 1 ? `the stream '${last}'` : counted(totals.streams, "stream"));
+  } else if (last !== undefined && totals.streams === 1) {
+    // A namespace that has one stream is dumped as that stream is: only where there are more can it be told.
+    for await (const { stream: name } of remote.millrace.streams())
+      if (ended ? name !== last : name < last) refuse(`the stream '${last}' only, and not '${name}'`);
+  }
+}
 
 async function write(
   remote: Remote,
@@ -68,13 +93,10 @@ async function write(
   zipped: boolean,
   checkpoint: Checkpoint | undefined,
 ): Promise<void> {
-  const state = checkpoint?.state;
-  if (state !== undefined && state.namespace !== undefined && state.namespace !== namespace)
-    throw otherDump(path as string, namespace);
   const sink = new Sink(path, zipped, checkpoint?.at);
   const writer = new DumpWriter(checkpoint?.hash ?? new Sha256(), (bytes) => sink.add(bytes), checkpoint?.since);
   // The service has looked at the records.
-  const outline = new Outline(state, false);
+  const outline = new Outline(checkpoint?.state, false);
   const progress = new Progress("dump", 0);
   const add = async (bytes: Uint8Array) => {
     const block = readBlock(bytes, 0, bytes.length);
@@ -115,8 +137,6 @@ async function* streamsLeft(
 ): AsyncGenerator<{ name: string; onwards?: Onwards }> {
   const { stream, partition, partitions } = state;
   const last = stream?.stream;
-  if (only !== undefined && last !== undefined && last !== only)
-    throw new Usage(`the file has the stream '${last}', not '${only}'`);
   if (stream !== undefined && (partition !== undefined || partitions.length > 0)) {
     const { logId } = await remote.json<{ logId: string }>("GET", pathOf(stream.stream));
     if (logId !== stream.logId) throw new Usage(`the stream '${last}' was deleted and made anew; begin the dump anew`);
@@ -159,6 +179,8 @@ async function checkpointOf(path: string): Promise<Checkpoint | undefined> {
     checkpoint = { at: at + bytes.length, since, hash: hash.copy(), state: copyOf(state) };
   });
   const cut = damages[0];
+  if (cut !== undefined && checkpoint?.state.ended)
+    throw new Error(`${path} is damaged: there is more behind its end, at byte ${cut.at}; remove it and begin anew`);
   if (cut !== undefined && !/cut off|ends before/.test(cut.what))
     throw new Usage(`${path}: ${told(cut)}; remove it and begin anew`);
   return checkpoint;

@@ -1,6 +1,6 @@
 /** `verify`: a dump's file, looked through without a service. */
 import { saidHash } from "../../archive/dump.ts";
-import { Outline } from "../../archive/dump-outline.ts";
+import { Outline, type OutlineState } from "../../archive/dump-outline.ts";
 import { counted, print } from "../output.ts";
 import { Broken, blocksIn, type Found, Sha256, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
@@ -84,7 +84,7 @@ export async function verify(path: string, json?: boolean): Promise<void> {
   if (damages.length > 0) process.exitCode = 1;
 }
 
-export function summary({ state: { totals } }: Outline): string {
+export function summary({ state: { totals } }: { readonly state: Pick<OutlineState, "totals"> }): string {
   const { streams, groups, partitions, records } = totals;
   const parts = [counted(streams, "stream"), counted(partitions, "partition"), counted(groups, "group")];
   return [...parts, counted(records, "record")].join(", ");

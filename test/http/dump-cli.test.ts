@@ -1,0 +1,99 @@
+/** `millrace dump|restore|verify`: what they refuse, and what they say of a file. */
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { build, start } from "./cli.ts";
+import { type Service, service, token } from "./service.ts";
+
+let millrace: Service;
+const folder = mkdtempSync(join(tmpdir(), "millrace-dumps-"));
+const file = (name: string) => join(folder, name);
+const run = (...args: string[]) => start(args, { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token }).ended;
+const done = async (...args: string[]) => {
+  const ran = await run(...args);
+  expect(ran, ran.err).toMatchObject({ code: 0, err: expect.not.stringContaining("millrace:") });
+  return ran.out;
+};
+
+beforeAll(async () => {
+  build();
+  millrace = await service();
+  for (const [namespace, ...names] of [
+    ["shop", "bills", "orders"],
+    ["single", "only"],
+  ])
+    for (const name of names) {
+      expect((await millrace.call("PUT", `/v1/${namespace}`)).status).toBeLessThan(300);
+      await done("streams", "create", name, "-n", namespace);
+      await done("append", name, "1", "2", "3", "-n", namespace);
+    }
+  await done("dump", "shop", "-o", file("shop"));
+  await done("dump", "single", "-o", file("single"));
+  for (const name of ["bills", "orders"]) await done("dump", `shop/${name}`, "-o", file(name));
+});
+afterAll(async () => {
+  await millrace.end();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("dump --resume of a file that is complete", () => {
+  test("says so, with what it holds, and --verify that it is intact", async () => {
+    const whole = "2 streams, 2 partitions, 0 groups, 6 records";
+    expect(await done("dump", "shop", "-o", file("shop"), "--resume")).toBe(
+      `${file("shop")} is complete already: ${whole}\n`,
+    );
+    expect(await done("dump", "shop/orders", "-o", file("orders"), "--resume", "--verify")).toMatch(
+      /complete already: 1 stream, .*\n.*orders is intact; SHA-256 [0-9a-f]{64}\n$/,
+    );
+    // It cannot be told from a dump of its only stream.
+    expect(await done("dump", "single", "-o", file("single"), "--resume")).toContain("complete already");
+    expect(await done("dump", "single/only", "-o", file("single"), "--resume")).toContain("complete already");
+  });
+
+  test.each([
+    ["shop/bills", "orders", "the stream 'orders'"],
+    ["shop/orders", "shop", "2 streams"],
+    ["shop/missing", "shop", "2 streams"],
+    ["shop", "orders", "the stream 'orders' only, and not 'bills'"],
+    ["shop", "bills", "the stream 'bills' only, and not 'orders'"],
+    ["single", "orders", "the namespace 'shop'"],
+  ])("refuses %s where the file is a dump of %s", async (what, name, has) => {
+    const before = readFileSync(file(name));
+    expect(await run("dump", what, "-o", file(name), "--resume")).toMatchObject({
+      code: 2,
+      out: "",
+      err: expect.stringContaining(`it has ${has}; give another file`),
+    });
+    expect(readFileSync(file(name)).equals(before)).toBe(true);
+  });
+
+  test("says that it is damaged where there is more behind its end", async () => {
+    for (const more of [Buffer.from("x"), Buffer.alloc(5_000), Buffer.alloc(5_000, 255)]) {
+      copyFileSync(file("orders"), file("more"));
+      appendFileSync(file("more"), more);
+      expect(await run("dump", "shop/orders", "-o", file("more"), "--resume")).toMatchObject({
+        code: 1,
+        out: "",
+        err: expect.stringContaining(`more behind its end, at byte ${statSync(file("orders")).size}`),
+      });
+    }
+  });
+});
+
+test("dump --resume of a file that was cut off refuses another's, and goes on with its own", async () => {
+  const cut = (name: string) => {
+    copyFileSync(file(name), file("cut"));
+    truncateSync(file("cut"), statSync(file(name)).size - 10);
+  };
+  cut("shop");
+  for (const what of ["shop/orders", "shop/bills", "single"])
+    expect(await run("dump", what, "-o", file("cut"), "--resume"), what).toMatchObject({ code: 2, out: "" });
+  expect(await done("dump", "shop", "-o", file("cut"), "--resume")).toContain("dumped 2 streams");
+  expect(readFileSync(file("cut")).equals(readFileSync(file("shop")))).toBe(true);
+  // What would follow is all of it only where nothing comes before.
+  cut("orders");
+  expect(await run("dump", "shop", "-o", file("cut"), "--resume")).toMatchObject({ code: 2, out: "" });
+  expect(await done("dump", "shop/orders", "-o", file("cut"), "--resume")).toContain("dumped 1 stream,");
+  expect(readFileSync(file("cut")).equals(readFileSync(file("orders")))).toBe(true);
+});
