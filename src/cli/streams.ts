@@ -1,5 +1,5 @@
 /** `streams …`. */
-import type { Millrace, StreamConfig, StreamInfo } from "../client/index.ts";
+import { type Millrace, MillraceError, type StreamConfig, type StreamInfo } from "../client/index.ts";
 import { print, table, Usage } from "./output.ts";
 
 const row = ({ stream, config, createdAt }: StreamInfo) => [stream, config.partitions ?? 1, createdAt];
@@ -51,9 +51,9 @@ export async function show(millrace: Millrace, name: string, json?: boolean): Pr
   print(table(["PARTITION", "HEAD", "HOT FROM", "TAIL", "RECORDS", "BYTES", "ARCHIVED", ""], rows));
 }
 
-/** Asks for its name, unless `yes`: what is deleted is gone. */
+/** Asks for its name, unless `yes`: what is deleted is gone. Of a stream that is being restored it gives the restore up. */
 export async function remove(millrace: Millrace, name: string, yes: boolean): Promise<void> {
-  await millrace.stream(name).info();
+  const restoring = await isRestoring(millrace, name);
   if (!yes) {
     if (!process.stdin.isTTY) throw new Usage("deleting is for good: add --yes");
     const { createInterface } = await import("node:readline/promises");
@@ -63,5 +63,16 @@ export async function remove(millrace: Millrace, name: string, yes: boolean): Pr
     if (answer !== name) throw new Usage("not deleted");
   }
   await millrace.stream(name).delete();
-  print(`deleted ${name}`);
+  print(restoring ? `gave up the restore of ${name}` : `deleted ${name}`);
+}
+
+/** Throws where there is no such stream. */
+async function isRestoring(millrace: Millrace, name: string): Promise<boolean> {
+  try {
+    await millrace.stream(name).info();
+    return false;
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === "restoring") return true;
+    throw error;
+  }
 }

@@ -3,6 +3,7 @@ import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Scan } from "../system/dump-file.ts";
 import { build, start } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
@@ -96,4 +97,17 @@ test("dump --resume of a file that was cut off refuses another's, and goes on wi
   expect(await run("dump", "shop", "-o", file("cut"), "--resume")).toMatchObject({ code: 2, out: "" });
   expect(await done("dump", "shop/orders", "-o", file("cut"), "--resume")).toContain("dumped 1 stream,");
   expect(readFileSync(file("cut")).equals(readFileSync(file("orders")))).toBe(true);
+});
+
+test("streams delete gives up a restore that was begun", async () => {
+  const path = "/v1/single/streams/half";
+  const scan = new Scan(file("single"));
+  const to = `${path}/restore?newId=true&dump=${"a".repeat(64)}`;
+  const begun = await millrace.call("POST", to, scan.body("stream"), scan.type);
+  expect(begun.status, begun.text).toBe(201);
+  expect((await millrace.call("GET", path)).json.code).toBe("restoring");
+  expect(await run("streams", "delete", "half", "-n", "single")).toMatchObject({ code: 2 });
+  expect(await done("streams", "delete", "half", "-n", "single", "--yes")).toBe("gave up the restore of half\n");
+  expect((await millrace.call("GET", path)).json.code).toBe("stream-not-found");
+  expect(await run("streams", "delete", "half", "-n", "single", "--yes")).toMatchObject({ code: 1, out: "" });
 });
