@@ -44,7 +44,7 @@ export const pastCommands = (yargs: Yargs) =>
     )
     .command(
       "erase <stream>",
-      "Forget every record of a key, or of a subject",
+      "Forget every record of a key, or of a subject; --id alone shows how a request stands",
       (yargs) =>
         yargs
           .positional("stream", stream)
@@ -54,8 +54,10 @@ export const pastCommands = (yargs: Yargs) =>
           .option("wait", { type: "boolean", default: false, describe: "Until there is a receipt." }),
       (args) => {
         const { key, subject } = args;
-        if ((key === undefined) === (subject === undefined)) throw new Usage("say --key, or --subject");
-        const target = key === undefined ? { subject: subject as string } : { key };
+        const stands = key === undefined && subject === undefined && args.id !== undefined;
+        if (!stands && (key === undefined) === (subject === undefined))
+          throw new Usage("say --key, or --subject; or --id alone, to see how a request stands");
+        const target = stands ? undefined : key === undefined ? { subject: subject as string } : { key };
         return past.erase(connect(args), args.stream, target, args.id, args.wait, args.json);
       },
     );

@@ -72,20 +72,27 @@ export async function trim(
   print(`partition ${partition} begins at offset ${facts.head} now`);
 }
 
+/** Without a target it shows how the request `id` stands. Exit code 1 where something could not be searched. */
 export async function erase(
   millrace: Millrace,
   name: string,
-  target: { key: string } | { subject: string },
+  target: { key: string } | { subject: string } | undefined,
   id: string | undefined,
   wait: boolean,
   json?: boolean,
 ): Promise<void> {
   const stream = millrace.stream(name);
-  let erasure = await stream.erase(id === undefined ? target : { ...target, id });
+  let erasure =
+    target === undefined
+      ? await stream.erasure(id as string)
+      : await stream.erase(id === undefined ? target : { ...target, id });
   while (wait && !erasure.done) {
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
     erasure = await stream.erasure(erasure.id);
   }
+  const searched = erasure.partitions.every(({ unread }) => unread.length === 0);
+  // A script must not take it for forgotten.
+  if (!searched) process.exitCode = 1;
   if (json) return print(JSON.stringify(erasure));
   for (const { partition, state, at, to, records, segments, objects, unread } of erasure.partitions) {
     const so = `${counted(records, "record")} in ${counted(segments, "segment")}`;
@@ -95,6 +102,7 @@ export async function erase(
     if (unread.length > 0)
       print(`partition ${partition}: damaged, and not searched: the chunks at ${unread.join(", ")}`);
   }
+  if (!searched) print("not everything was searched; see millrace streams verify, and repair");
   if (erasure.done) print(`receipt ${erasure.id}`);
-  else print(`request ${erasure.id} goes on; see how far with --id ${erasure.id}, or --wait`);
+  else print(`request ${erasure.id} goes on; see how far with --id ${erasure.id} alone, or --wait`);
 }
