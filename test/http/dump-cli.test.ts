@@ -1,5 +1,14 @@
 /** `millrace dump|restore|verify`: what they refuse, and what they say of a file. */
-import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -110,4 +119,52 @@ test("streams delete gives up a restore that was begun", async () => {
   expect(await done("streams", "delete", "half", "-n", "single", "--yes")).toBe("gave up the restore of half\n");
   expect((await millrace.call("GET", path)).json.code).toBe("stream-not-found");
   expect(await run("streams", "delete", "half", "-n", "single", "--yes")).toMatchObject({ code: 1, out: "" });
+});
+
+describe("verify", () => {
+  const verified = async (spoil: (bytes: Buffer) => Uint8Array) => {
+    writeFileSync(file("spoilt"), spoil(readFileSync(file("shop"))));
+    const ran = await run("verify", file("spoilt"), "--json");
+    expect(ran).toMatchObject({ code: 1, err: "" });
+    return JSON.parse(ran.out).damages.map(({ at, what }: { at: number; what: string }) => `${at}: ${what}`);
+  };
+  const blocks = () => {
+    let at = 8;
+    return new Scan(file("shop")).blocks.map(({ bytes }) => {
+      at += bytes.length;
+      return { from: at - bytes.length, to: at };
+    });
+  };
+
+  test("finds zeros in the place of blocks once, whatever their number", async () => {
+    const { from, to } = blocks()[3];
+    for (const zeros of [11, 12, 5_000, 50_001])
+      expect(await verified((bytes) => Buffer.concat([bytes.subarray(0, from), Buffer.alloc(zeros)]))).toEqual([
+        zeros < 12
+          ? `${from}: the file is cut off in the head of a block; what follows cannot be read`
+          : `${from}: a block has a length of 0; what follows cannot be read`,
+      ]);
+    // They begin within a block.
+    expect(await verified((bytes) => Buffer.concat([bytes.subarray(0, to - 3), Buffer.alloc(9_000)]))).toEqual([
+      `${from}: the checksum of the block does not match; what follows cannot be read`,
+    ]);
+  });
+
+  test("finds blocks that cannot be read once where they follow each other, and goes on behind them", async () => {
+    const [, , one, two, three, , other] = blocks();
+    const flip = (bytes: Buffer) => {
+      for (const { to } of [one, two, three, other]) bytes[to - 1] ^= 1;
+      return bytes;
+    };
+    expect(await verified(flip)).toEqual([
+      `${one.from}: the checksum of the block does not match; nothing can be read up to byte ${three.to}`,
+      `${other.from}: the checksum of the block does not match`,
+    ]);
+  });
+
+  test("finds what is behind the end once", async () => {
+    const end = statSync(file("shop")).size;
+    for (const more of [Buffer.from("x"), Buffer.alloc(500), readFileSync(file("shop")).subarray(8)])
+      expect(await verified((bytes) => Buffer.concat([bytes, more]))).toEqual([`${end}: there is more behind the end`]);
+  });
 });

@@ -92,6 +92,8 @@ export async function* blocksIn(path: string, passed: (bytes: number) => void = 
     if (!(await need(blockHeadBytes))) throw new Broken(at, "the file is cut off in the head of a block");
     const length = blockBytes(rest, 0) as Result<number>;
     if (!length.ok) throw new Broken(at, length.refusal.detail);
+    // Nothing writes such a block: these are zeros, in the place of what was to be written there.
+    if (length.value === blockHeadBytes) throw new Broken(at, "a block has a length of 0");
     if (!(await need(length.value))) throw new Broken(at, "the file is cut off in a block");
     const bytes = rest.subarray(0, length.value);
     yield { at, bytes, block: readBlock(bytes, 0, bytes.length) };

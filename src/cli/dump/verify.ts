@@ -10,7 +10,7 @@ export interface Damage {
   /** First byte of the block; of a compressed file, of what it holds. */
   readonly at: number;
   readonly block: number;
-  readonly what: string;
+  what: string;
   readonly where: string;
 }
 
@@ -29,18 +29,30 @@ export async function findings(
   const outline = new Outline();
   const hash = new Sha256();
   const damages: Damage[] = [];
+  /** The block before this one could not be read, either: all that follow each other are one finding. */
+  let unread: { readonly said: string; readonly damage: Damage } | undefined;
   const progress = new Progress("verify", sizeOf(path));
-  const damaged = (at: number, what: string) => damages.push({ at, block: index, what, where: outline.where });
+  const damaged = (at: number, what: string): Damage => {
+    const damage = { at, block: index, what, where: outline.where };
+    damages.push(damage);
+    return damage;
+  };
   let index = 0;
   let chained = 0;
   hash.update(headerOf());
   try {
     for await (const found of blocksIn(path, (bytes) => progress.add(bytes))) {
       const { at, bytes, block } = found;
+      if (outline.state.ended) {
+        damaged(at, behindEnd);
+        break;
+      }
       if (!block.ok) {
-        damaged(at, block.refusal.detail);
+        if (unread === undefined) unread = { said: block.refusal.detail, damage: damaged(at, block.refusal.detail) };
+        else unread.damage.what = `${unread.said}; nothing can be read up to byte ${at + bytes.length}`;
         outline.lost();
       } else {
+        unread = undefined;
         const { name, payload } = block.value;
         const chain = name === "hash" || name === "end";
         // Where a block is known to be damaged, the hash over it says nothing new.
@@ -61,13 +73,15 @@ export async function findings(
     if (!outline.state.ended) damaged(sizeOf(path), "the file ends before the dump does");
   } catch (error) {
     if (!(error instanceof Broken)) throw error;
-    damaged(error.at, `${error.message}; what follows cannot be read`);
+    if (unread !== undefined) unread.damage.what = `${unread.said}; what follows cannot be read`;
+    else damaged(error.at, outline.state.ended ? behindEnd : `${error.message}; what follows cannot be read`);
   } finally {
     progress.end();
   }
   return { damages, outline, sha256: Buffer.from(hash.digest()).toString("hex") };
 }
 
+const behindEnd = "there is more behind the end";
 const headerOf = () => Uint8Array.of(0x4d, 0x52, 0x44, 0x50, 1, 0, 0, 0);
 const equal = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
 
