@@ -26,12 +26,13 @@ export function explain(error: unknown): { message: string; code: number } {
   const { code, message, facts, status } = error;
   if (code === "network") return { message: `${message}; is the service up? see --url`, code: exits.unreachable };
   if (status === 401 || status === 403) return { message: `${message}; see --token`, code: exits.forbidden };
-  // What the service says of an offset names the valid range already.
-  const head =
-    facts.head !== undefined && !message.includes(String(facts.tail))
-      ? ` (offsets ${facts.head} to ${facts.tail})`
-      : "";
-  return { message: `${message}${head}`, code: exits.refused };
+  return { message: `${message}${rangeOf(message, facts)}`, code: exits.refused };
+}
+
+/** The valid range, where the service knows one. What it says of an offset mostly names it already. */
+function rangeOf(message: string, { head, tail }: MillraceError["facts"]): string {
+  if (head === undefined || message.includes(String(tail ?? head))) return "";
+  return tail === undefined ? ` (the first offset is ${head})` : ` (offsets ${head} to ${tail})`;
 }
 
 /** `1 record`, `2 records`. */

@@ -1,0 +1,22 @@
+/** What is said of an error, and how it ends. */
+import { expect, test } from "vitest";
+import { explain, Usage } from "../../src/cli/output.ts";
+import { known, network } from "../../src/client/error.ts";
+
+test.each([
+  [known("trimmed", "it went", { head: 7 }), "it went (the first offset is 7)", 1],
+  [known("trimmed", "offset 3 has been trimmed; the first is 7", { head: 7 }), "the first is 7", 1],
+  [known("past-tail", "too far", { head: 7, tail: 9 }), "too far (offsets 7 to 9)", 1],
+  [known("past-tail", "offset 12 is past the tail 9", { head: 7, tail: 9 }), "past the tail 9", 1],
+  [known("conflict", "something else", { tail: 9 }), "something else", 1],
+  [network(new Error("refused")), "is the service up?", 3],
+  [new Usage("say which"), "say which", 2],
+  [new Error("no such file"), "no such file", 1],
+])("%s", (error, says, code) => {
+  const said = explain(error);
+  expect(said.code).toBe(code);
+  expect(said.message).toContain(says);
+  expect(said.message).not.toContain("undefined");
+  // Nothing is said of a range that is named already.
+  if (!says.endsWith(")")) expect(said.message).not.toMatch(/\)$/);
+});
