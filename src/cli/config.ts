@@ -69,4 +69,5 @@ export function settle(flags: Common): Required<Profile> {
 }
 
 /** Somebody waits for the answer: it is not tried for long. */
-export const connect = (flags: Common): Millrace => new Millrace({ ...settle(flags), retry: { attempts: 4 } });
+export const haste = { attempts: 4 };
+export const connect = (flags: Common): Millrace => new Millrace({ ...settle(flags), retry: haste });

@@ -168,3 +168,14 @@ describe("verify", () => {
       expect(await verified((bytes) => Buffer.concat([bytes, more]))).toEqual([`${end}: there is more behind the end`]);
   });
 });
+
+test.each([
+  ["restore", file("shop")],
+  ["dump", "shop", "-o", file("none")],
+  ["dump", "shop/orders", "-o", file("none")],
+])("%s ends with 3, and soon, where there is no service", async (...args) => {
+  const begun = performance.now();
+  const ran = await run(...args, "--url", "http://127.0.0.1:1");
+  expect(ran).toMatchObject({ code: 3, out: "", err: expect.stringContaining("did not answer") });
+  expect(performance.now() - begun).toBeLessThan(10_000);
+});

@@ -80,7 +80,7 @@ async function refuseOther(
       refuse(totals.streams === 1 ? `the stream '${last}'` : counted(totals.streams, "stream"));
   } else if (last !== undefined && totals.streams === 1) {
     // A namespace that has one stream is dumped as that stream is: only where there are more can it be told.
-    for await (const { stream: name } of remote.millrace.streams())
+    for await (const name of remote.streams())
       if (ended ? name !== last : name < last) refuse(`the stream '${last}' only, and not '${name}'`);
   }
 }
@@ -148,7 +148,7 @@ async function* streamsLeft(
     if (last === undefined) yield { name: only };
     return;
   }
-  for await (const { stream: name } of remote.millrace.streams()) if (last === undefined || name > last) yield { name };
+  for await (const name of remote.streams()) if (last === undefined || name > last) yield { name };
 }
 
 async function bytesOf(remote: Remote, name: string): Promise<number> {

@@ -3,8 +3,9 @@
 import type { MarksDump, StreamDump } from "../../../schemas/dump.ts";
 import { type Block, jsonBlock, readBlocks } from "../../archive/dump.ts";
 import { network } from "../../client/error.ts";
-import { type Millrace, MillraceError } from "../../client/index.ts";
+import { type Millrace, MillraceError, type StreamInfo } from "../../client/index.ts";
 import { retrying } from "../../client/retry.ts";
+import { haste } from "../config.ts";
 
 /** Some minutes: as long as a service may be away, or an archive behind. */
 const patience = { attempts: 60, initialMs: 100, maxMs: 5_000 };
@@ -18,6 +19,9 @@ export interface Page {
 }
 
 export class Remote {
+  /** Something has been answered: the service is where it was said to be. */
+  #met = false;
+
   constructor(readonly millrace: Millrace) {}
 
   get(path: string, query: Query = {}): Promise<Page> {
@@ -29,8 +33,18 @@ export class Remote {
     });
   }
 
-  json<T>(method: "GET" | "POST" | "PUT", path: string): Promise<T> {
-    return this.#patiently(() => this.millrace.http.jsonOnce<T>(method, path, {}));
+  json<T>(method: "GET" | "POST" | "PUT", path: string, query: Query = {}): Promise<T> {
+    return this.#patiently(() => this.millrace.http.jsonOnce<T>(method, path, { query }));
+  }
+
+  /** The names of all streams, in their order. */
+  async *streams(): AsyncGenerator<string, void, undefined> {
+    for (let after: string | undefined; ; ) {
+      const page = await this.json<{ streams: StreamInfo[]; after?: string }>("GET", "/streams", { after });
+      for (const { stream } of page.streams) yield stream;
+      if (page.after === undefined) return;
+      after = page.after;
+    }
   }
 
   post<T>(path: string, query: Query, body: Uint8Array): Promise<T> {
@@ -38,8 +52,16 @@ export class Remote {
     return this.#patiently(() => this.millrace.http.jsonOnce<T>("POST", path, { query, body, headers }));
   }
 
-  #patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    return retrying(attempt, patience, undefined, ({ retryable }) => retryable);
+  /** A service that was never there is not waited for: its address may be wrong. */
+  async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
+    let failures = 0;
+    const may = ({ code, retryable }: MillraceError) => {
+      if (code !== "network") this.#met = true;
+      return retryable && (this.#met || ++failures < haste.attempts);
+    };
+    const answer = await retrying(attempt, patience, undefined, may);
+    this.#met = true;
+    return answer;
   }
 }
 
