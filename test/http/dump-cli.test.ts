@@ -179,3 +179,17 @@ test.each([
   expect(ran).toMatchObject({ code: 3, out: "", err: expect.stringContaining("did not answer") });
   expect(performance.now() - begun).toBeLessThan(10_000);
 });
+
+test.each([
+  [["dump", "shop/", "-o", file("none")], "'shop/' is no namespace"],
+  [["dump", "/orders", "-o", file("none")], "'/orders' is no namespace"],
+  [["dump", "shop/a/b", "-o", file("none")], "'shop/a/b' is no namespace"],
+  [["dump", "shop", "-o", folder, "--resume"], "is a folder"],
+  [["verify", "-"], "give its name"],
+  [["verify", folder], "is a folder"],
+  [["verify", file("missing")], "no such file"],
+  [["restore", "-"], "give its name"],
+  [["restore", folder], "is a folder"],
+])("%j is refused", async (args, says) => {
+  expect(await run(...args)).toMatchObject({ code: 2, out: "", err: expect.stringContaining(says) });
+});

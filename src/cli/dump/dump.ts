@@ -34,7 +34,7 @@ const flushBytes = 4_194_304;
 
 export async function dump(args: DumpArgs): Promise<void> {
   const { namespace, ...profile } = settle(args);
-  const [ns = namespace, only] = (args.what ?? namespace).split("/");
+  const [ns, only] = partsOf(args.what ?? namespace);
   const remote = new Remote(new Millrace({ ...profile, namespace: ns }));
   if (args.output === undefined && process.stdout.isTTY) throw new Usage("say where to with --output, or > file");
   if (args.output === undefined && (args.resume || args.verify))
@@ -57,6 +57,13 @@ export async function dump(args: DumpArgs): Promise<void> {
   const { damages, sha256 } = await findings(args.output);
   if (damages.length > 0) throw new Error(`${args.output}: ${told(damages[0])}`);
   print(`${args.output} is intact; SHA-256 ${sha256}`);
+}
+
+function partsOf(what: string): [namespace: string, stream?: string] {
+  const [namespace, stream, ...more] = what.split("/");
+  if (namespace === "" || stream === "" || more.length > 0)
+    throw new Usage(`'${what}' is no namespace, and no namespace/stream; say which of them to dump`);
+  return stream === undefined ? [namespace] : [namespace, stream];
 }
 
 /** Refuses to go on with a dump of something else. */

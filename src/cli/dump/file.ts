@@ -1,6 +1,6 @@
 /** The file of a dump, read block by block. */
 import { createHash } from "node:crypto";
-import { createReadStream, statSync } from "node:fs";
+import { createReadStream, type Stats, statSync } from "node:fs";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { Result } from "../../../schemas/errors.ts";
@@ -20,11 +20,16 @@ const readBytes = 1_048_576;
 export const isGzip = (path: string): boolean => path.endsWith(".gz");
 
 export function sizeOf(path: string): number {
+  // The parser makes an empty text of a dash.
+  if (path === "" || path === "-") throw new Usage("a dump is read from a file: give its name");
+  let found: Stats;
   try {
-    return statSync(path).size;
+    found = statSync(path);
   } catch (error) {
     throw new Usage((error as Error).message);
   }
+  if (found.isDirectory()) throw new Usage(`${path} is a folder: give the name of a dump's file`);
+  return found.size;
 }
 
 /** A SHA-256 that can be asked in between. */
