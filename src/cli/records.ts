@@ -41,8 +41,9 @@ export async function append(millrace: Millrace, args: AppendArgs): Promise<void
   }
   if (args.file === undefined && process.stdin.isTTY)
     throw new Usage("give values, --file, or lines on the standard input");
-  const bytes = args.file === undefined || args.file === "-" ? 0 : statSync(args.file).size;
-  const input = bytes > 0 ? createReadStream(args.file as string) : process.stdin;
+  const file = args.file === "-" ? undefined : args.file;
+  const bytes = file === undefined ? 0 : bytesOf(file);
+  const input = file === undefined ? process.stdin : createReadStream(file);
   const bar = process.stderr.isTTY && bytes > 1_000_000 ? progress(bytes) : undefined;
   const producer = stream.producer({ ...(args.partition === undefined ? {} : { partition: args.partition }) });
   const counts = { appended: 0, duplicate: 0, rejected: 0 };
@@ -77,6 +78,13 @@ export async function append(millrace: Millrace, args: AppendArgs): Promise<void
       `${counts.appended} appended${counts.duplicate ? `, ${counts.duplicate} duplicates` : ""}${counts.rejected ? `, ${counts.rejected} rejected` : ""}`,
     );
   if (counts.rejected > 0) process.exitCode = 1;
+}
+
+function bytesOf(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new Usage(`there is no file ${path}`);
+  if (found.isDirectory()) throw new Usage(`${path} is a folder: give a file`);
+  return found.size;
 }
 
 function progress(bytes: number): SingleBar {

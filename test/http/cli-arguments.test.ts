@@ -1,9 +1,13 @@
 /** What the command line makes of options and their values, before anything is asked of a service. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { build, start } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
+const folder = mkdtempSync(join(tmpdir(), "millrace-arguments-"));
 beforeAll(async () => {
   build();
   millrace = await service();
@@ -11,9 +15,24 @@ beforeAll(async () => {
   expect(await run(...args)).toMatchObject({ code: 0, err: "" });
   expect(await run("append", "bounded", "1", "2", "3")).toMatchObject({ code: 0, err: "" });
 });
-afterAll(() => millrace.end());
+afterAll(async () => {
+  await millrace.end();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const run = (...args: string[]) => start(args, { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token }).ended;
+
+test("append takes lines of a file that is there, and not of the standard input in its place", async () => {
+  const append = (path: string) => run("append", "bounded", "--file", path);
+  const missing = join(folder, "missing");
+  expect(await append(missing)).toMatchObject({ code: 2, out: "", err: `millrace: there is no file ${missing}\n` });
+  expect(await append(folder)).toMatchObject({ code: 2, out: "", err: expect.stringContaining("is a folder") });
+  const empty = join(folder, "empty");
+  writeFileSync(empty, "");
+  const environment = { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token };
+  const ran = await start(["append", "bounded", "--file", empty], environment, "4\n5\n").ended;
+  expect(ran).toMatchObject({ code: 0, out: "0 appended\n" });
+});
 
 describe("a number", () => {
   test.each([
