@@ -2,6 +2,7 @@
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { version } from "../../schemas/limits.ts";
+import { s3Names } from "../platform/archive.ts";
 import { checkNumbers, dashed, given, number, stream, text, type Yargs } from "./arguments.ts";
 import { bench } from "./bench.ts";
 import { connect, profilePath, readProfile, settle, writeProfile } from "./config.ts";
@@ -66,7 +67,7 @@ const commands = yargs(hideBin(process.argv))
     (yargs) =>
       yargs
         .positional("stream", stream)
-        .option("from", { ...text, describe: "Offset, earliest, latest, -n, a time, or a cursor." })
+        .option("from", { ...text, describe: "Offset, earliest, latest, snapshot, -n, a time, or a cursor." })
         .option("limit", { ...number, describe: "Records at most, 1 or more." })
         .option("backward", { type: "boolean", describe: "The latest first." })
         .options(scope),
@@ -121,7 +122,8 @@ const commands = yargs(hideBin(process.argv))
       yargs
         .option("port", { ...number, default: 8787 })
         .option("host", { ...text, default: "127.0.0.1" })
-        .option("data", { ...text, default: ".millrace/data" }),
+        .option("data", { ...text, default: ".millrace/data" })
+        .epilogue(`In the environment: ${s3Names.join(", ")} name the S3 store of the archive and of snapshots.`),
     (args) => dev(args),
   )
   .command("profile", "Keep url, token and namespace in a file of your own", (yargs) =>

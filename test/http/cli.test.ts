@@ -267,6 +267,8 @@ describe("what it is told", () => {
   test("help, version and a shell's completion", async () => {
     expect((await done(["--help"])).out).toContain("millrace forward");
     expect((await done(["groups", "consume", "--help"])).out).toContain("--concurrency");
+    expect((await done(["dev", "--help"])).out).toContain("MILLRACE_S3_BUCKET");
+    expect((await done(["read", "--help"])).out).toContain("snapshot");
     expect((await done(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect((await done(["completion"])).out).toContain("millrace");
   });

@@ -43,6 +43,7 @@ test("stores a file, or what comes on the standard input, and gives it back", as
   const put = await run("snapshot", "put", "orders", "3", file, "--content-type", "a/b", "--name", "me", "--json");
   expect(put).toMatchObject({ code: 0, err: "" });
   expect(JSON.parse(put.out)).toMatchObject({ offset: 3, bytes: 9_000_000, contentType: "a/b", name: "me" });
+  expect((await run("read", "orders", "--from", "snapshot", "--data")).lines).toEqual(["4", "5"]);
   expect((await given('{"total":42}', "snapshot", "put", "orders", "5")).out).toMatch(/OFFSET.*\n +0 +5 +12 /);
 
   const copy = join(folder, "copy.bin");
