@@ -30,7 +30,8 @@ export async function verify(
       for (const damage of found.damaged) print(told(partition, damage));
       const { chunks, objects, bytes, damaged } = found;
       const verdict = damaged.length === 0 ? "intact" : `${damaged.length} damaged`;
-      print(`partition ${partition}: ${verdict}; ${chunks} chunks, ${objects} objects, ${bytes} bytes read`);
+      const read = [counted(chunks, "chunk"), counted(objects, "object"), counted(bytes, "byte")].join(", ");
+      print(`partition ${partition}: ${verdict}; ${read} read`);
     }
   }
   if (broken > 0) process.exitCode = 1;

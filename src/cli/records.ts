@@ -3,7 +3,7 @@ import { createReadStream, statSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
 import type { Filter, FollowOptions, Lost, Millrace, NewRecord, StoredRecord, Stream } from "../client/index.ts";
 import { linesOf } from "./lines.ts";
-import { exits, paint, print, Usage } from "./output.ts";
+import { counted, exits, paint, print, Usage } from "./output.ts";
 
 export interface AppendArgs {
   stream: string;
@@ -75,7 +75,7 @@ export async function append(millrace: Millrace, args: AppendArgs): Promise<void
   if (args.json) print(JSON.stringify(counts));
   else
     print(
-      `${counts.appended} appended${counts.duplicate ? `, ${counts.duplicate} duplicates` : ""}${counts.rejected ? `, ${counts.rejected} rejected` : ""}`,
+      `${counts.appended} appended${counts.duplicate ? `, ${counted(counts.duplicate, "duplicate")}` : ""}${counts.rejected ? `, ${counts.rejected} rejected` : ""}`,
     );
   if (counts.rejected > 0) process.exitCode = 1;
 }

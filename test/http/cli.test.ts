@@ -94,7 +94,8 @@ describe("append", () => {
 
   test("takes whole records, and says which line is none", async () => {
     const name = await fresh();
-    await done(["append", name, "--records"], '{"key":"a","data":1,"id":"1"}\n{"key":"a","data":1,"id":"1"}\n');
+    const twice = '{"key":"a","data":1,"id":"1"}\n{"key":"a","data":1,"id":"1"}\n';
+    expect((await done(["append", name, "--records"], twice)).out).toBe("1 appended, 1 duplicate\n");
     expect(await json(["read", name])).toHaveLength(1);
     expect(await run(["append", name, "--records"], '{"key":"a"}\nnot json\n')).toMatchObject({
       code: 2,

@@ -342,7 +342,7 @@ describe("formats", () => {
       null,
     ];
     const path = file("debezium.ndjson", events.map((event) => `${JSON.stringify(event)}\n`).join(""));
-    expect(await loaded([path, "--table", "--key", "id"])).toBe("3 imported, 1 duplicates, 1 ignored\n");
+    expect(await loaded([path, "--table", "--key", "id"])).toBe("3 imported, 1 duplicate, 1 ignored\n");
     const found = await records();
     expect(found.map(({ key, type, data }) => [key, type, data])).toEqual([
       ["1", "orders.c", { id: 1, total: 5 }],

@@ -6,7 +6,7 @@ import { concat, decodeText } from "../../lib/bytes.ts";
 import { FrameWriter, kinds, type Rec } from "../../log/record.ts";
 import { linesOf } from "../lines.ts";
 import { attemptOf } from "../numbered.ts";
-import { print, Usage } from "../output.ts";
+import { counted, print, Usage } from "../output.ts";
 import { type Position, State } from "./state.ts";
 import { Tail } from "./tail.ts";
 
@@ -41,7 +41,9 @@ export async function forward(millrace: Millrace, args: ForwardArgs): Promise<vo
     const { appended, rejected } = forwarder;
     if (args.json) print(JSON.stringify({ appended, rejected }));
     else
-      print(`${appended} lines appended${rejected ? `, ${rejected} rejected: see ${args.state}/rejected.ndjson` : ""}`);
+      print(
+        `${counted(appended, "line")} appended${rejected ? `, ${rejected} rejected: see ${args.state}/rejected.ndjson` : ""}`,
+      );
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {

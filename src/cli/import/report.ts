@@ -1,6 +1,6 @@
 /** What an import says of itself: while it runs, and how it ended. */
 import { Presets, SingleBar } from "cli-progress";
-import { print, Usage } from "../output.ts";
+import { counted, print, Usage } from "../output.ts";
 import type { Entry } from "./gather.ts";
 import type { Input } from "./input.ts";
 import type { Row } from "./row.ts";
@@ -83,9 +83,10 @@ export class Report {
 
 const doneOf = ({ imported, duplicates, rejected }: Counts) => imported + duplicates + rejected;
 
-const summary = ({ imported, ...others }: Counts): string =>
+const summary = ({ imported, duplicates, ...others }: Counts): string =>
   [
     `${imported} imported`,
+    ...(duplicates > 0 ? [counted(duplicates, "duplicate")] : []),
     ...Object.entries(others)
       .filter(([, count]) => count > 0)
       .map(([name, count]) => `${count} ${name}`),
