@@ -10,13 +10,18 @@ const id = streamName.describe("Name of the request, for asking again; a random 
 
 /** Body of a request to forget. */
 export const eraseBody = z
-  .union([
-    z.strictObject({ key: keyText.describe("Every record of this key."), id }),
-    z.strictObject({
-      subject: z.string().min(1).max(limits.attributeBytesMax).describe("Every record of this CloudEvents subject."),
-      id,
-    }),
-  ])
+  .union(
+    [
+      z.strictObject({ key: keyText.describe("Every record of this key."), id }),
+      z.strictObject({
+        subject: z.string().min(1).max(limits.attributeBytesMax).describe("Every record of this CloudEvents subject."),
+        id,
+      }),
+    ],
+    {
+      error: `say either key, of 1 to ${limits.keyBytesMax} bytes, or subject, of 1 to ${limits.attributeBytesMax} characters; id besides, if need be`,
+    },
+  )
   .describe("Whose records are to be forgotten.");
 
 /** Whose records. */

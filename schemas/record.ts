@@ -121,7 +121,9 @@ export const verifyQuery = z.strictObject({
     .describe("Where to begin, or to go on: the `next` of the answer before."),
 });
 
-export const trimBody = z.union([z.strictObject({ beforeOffset: position }), z.strictObject({ beforeTime: rfc3339 })]);
+export const trimBody = z.union([z.strictObject({ beforeOffset: position }), z.strictObject({ beforeTime: rfc3339 })], {
+  error: "say either beforeOffset, an offset, or beforeTime, a time in RFC 3339, and nothing else",
+});
 
 /** Body of `…/partitions/{p}/fence`: the token that writers must name from now on; null lifts it. */
 export const fenceBody = z.strictObject({

@@ -21,9 +21,9 @@ export function check<T extends z.ZodType>(schema: T, value: unknown, what: stri
   return refuse("invalid", `${what}: ${path === "" ? "" : `${path}: `}${issue.message}`, { path });
 }
 
-/** Of a union, the branch that came furthest says most. */
+/** Of a union, the branch that came furthest says most, where the schema says nothing of its own. */
 function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
-  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
+  if (issue.code !== "invalid_union" || issue.errors.length === 0 || issue.message !== "Invalid input") return issue;
   const best = issue.errors.reduce((a, b) => (b.length < a.length ? b : a));
   return best.length === 0 ? issue : { ...best[0], path: [...issue.path, ...best[0].path] };
 }

@@ -35,6 +35,8 @@ describe("every refusal is a problem that says what to change", () => {
     ["GET", "/nowhere", undefined, {}, "unknown-route", "/docs"],
     ["GET", "/v1/default/streams/hostile/nowhere", undefined, {}, "unknown-route", "/docs"],
     ["PATCH", records, "{}", json, "method-not-allowed", "GET, POST"],
+    ["POST", "/v1/default/streams/hostile/partitions/0/trim", "{}", json, "invalid", "either beforeOffset"],
+    ["POST", "/v1/default/streams/hostile/erasures", '{"key":"a","subject":"b"}', json, "invalid", "either key"],
     ["POST", "/v1/default", undefined, {}, "method-not-allowed", "GET, PUT, DELETE"],
     ["POST", "/v1/default/streams/none/records", '{"records":[{}]}', json, "stream-not-found", "PUT"],
     ["GET", "/v1/none/streams/a", undefined, {}, "namespace-not-found", "PUT"],
