@@ -1,6 +1,6 @@
 /**
  * A real S3 server of its own process: the one that miniflare has over its R2, which checks signatures. Says its endpoint on
- * a line, and ends by SIGTERM.
+ * a line, and ends by SIGTERM, or with whoever started it, however that ends.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -25,7 +25,7 @@ export const varsOf = ({ endpoint, bucket, accessKeyId, secretAccessKey }: S3Sto
 });
 
 export async function s3Server(): Promise<Server> {
-  const child: ChildProcess = spawn(process.execPath, [import.meta.filename], { stdio: ["ignore", "pipe", "inherit"] });
+  const child: ChildProcess = spawn(process.execPath, [import.meta.filename], { stdio: ["pipe", "pipe", "inherit"] });
   for await (const endpoint of createInterface({ input: child.stdout! })) {
     return {
       store: { endpoint, bucket: buckets[0], region: "auto", ...account },
@@ -49,6 +49,8 @@ if (process.argv[1] === import.meta.filename) {
     logRequests: false,
     workers: [{ config: { name: "s3", compatibilityDate: "2026-11-01", manifest, env } }],
   });
-  process.once("SIGTERM", () => void server.dispose().then(() => process.exit(0)));
+  const end = () => void server.dispose().then(() => process.exit(0));
+  process.once("SIGTERM", end);
+  process.stdin.once("end", end).resume();
   console.log(new URL("/cdn-cgi/local/r2/s3", await server.ready).href);
 }
