@@ -4,12 +4,12 @@ import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { Log } from "../../src/log/log.ts";
 import { keepAll } from "../../src/log/retention.ts";
-import { Alarms } from "../../src/objects/alarms.ts";
 import { History } from "../../src/objects/history.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { Faulty } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
 import { memoryBlobs } from "./bucket.ts";
+import { alarmsTo } from "./machine.ts";
 import { nodeSql } from "./sqlite.ts";
 
 // As workerd has it.
@@ -64,10 +64,9 @@ test("no wake is lost between a look at the log and the next one", async () => {
         now += ticks[looks++ % ticks.length];
         return now;
       };
-      const setAlarm = (at: number) => {
+      const alarms = alarmsTo((at) => {
         alarm = at;
-      };
-      const alarms = new Alarms({ setAlarm, getAlarm: async () => null } as unknown as DurableObjectStorage);
+      });
       const history = new History(() => log, bucket as unknown as Blobs, alarms, outsideOf(log), clock);
       /** Fires the alarms that come up to a time. */
       const pass = async (until: number) => {
@@ -109,7 +108,7 @@ test("what an object left undone that went away is taken up by the next one's fi
   const retention = { ...keepAll, retentionRecords: 8 };
   const log = Log.create(nodeSql(), { ...spec, deduplicationWindowMs: 0, retention }, 0);
   for (let n = 0; n < 40; n++) append(log, 1, 1_000 + n);
-  const alarms = new Alarms({ setAlarm: () => {}, getAlarm: async () => null } as unknown as DurableObjectStorage);
+  const alarms = alarmsTo(() => {});
   const history = new History(
     () => log,
     undefined,
@@ -130,10 +129,9 @@ test("a stream is compacted when its last ids cannot come again, though nothing 
   append(log, 1, 1_001);
   let alarm = Number.POSITIVE_INFINITY;
   let now = 1_001;
-  const setAlarm = (at: number) => {
+  const alarms = alarmsTo((at) => {
     alarm = at;
-  };
-  const alarms = new Alarms({ setAlarm, getAlarm: async () => null } as unknown as DurableObjectStorage);
+  });
   const history = new History(
     () => log,
     undefined,
@@ -161,9 +159,6 @@ test("what a run has no time left for is done by the next one, though nothing el
   append(log, 1, 1_001);
   let alarm = Number.POSITIVE_INFINITY;
   let now = 2_000;
-  const setAlarm = (at: number) => {
-    alarm = at;
-  };
   const bucket = memoryBlobs();
   const create: Blobs["create"] = (key, body) => {
     now += 300_000;
@@ -172,7 +167,9 @@ test("what a run has no time left for is done by the next one, though nothing el
   const history = new History(
     () => log,
     { ...bucket, create },
-    new Alarms({ setAlarm, getAlarm: async () => null } as unknown as DurableObjectStorage),
+    alarmsTo((at) => {
+      alarm = at;
+    }),
     outsideOf(log),
     () => now,
   );

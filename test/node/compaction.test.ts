@@ -1,26 +1,12 @@
 /** Compaction beside what is missing, what is cold, and what comes with offsets and times of its own. */
-import { scheduler } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import { segmentKey } from "../../src/log/keys.ts";
-import { kinds, type Rec } from "../../src/log/record.ts";
-import { keepAll } from "../../src/log/retention.ts";
-import type { Retention, Spec } from "../../src/log/spec.ts";
-import { Machine } from "../cases/archive.ts";
+import type { Machine } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
-import { memoryBlobs } from "./bucket.ts";
-import { nodeSql } from "./sqlite.ts";
+import { machine, ofKey } from "./machine.ts";
 
-// As workerd has it.
-Object.assign(globalThis, { scheduler });
 // What is missing is said there.
 vi.spyOn(console, "error").mockReturnValue();
-
-const ofKey = (key: string, bytes = 0): Rec => ({ key, kind: kinds.binary, data: new Uint8Array(bytes) });
-
-function machine(retention: Partial<Retention>, more: Partial<Spec> = {}): Machine {
-  const kept = { ...keepAll, ...retention };
-  return new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, ...more, retention: kept });
-}
 
 const recordsIn = ({ log }: Machine) => log.segments.store.sums().records;
 

@@ -1,28 +1,12 @@
 /** Forgetting where the archive has changed, lost answers, or is damaged; and truncation, which comes to an end. */
-import { scheduler } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
-import { kinds, type Rec } from "../../src/log/record.ts";
-import { keepAll } from "../../src/log/retention.ts";
-import type { Retention, Spec } from "../../src/log/spec.ts";
-import { Machine } from "../cases/archive.ts";
-import { spec } from "../cases/log.ts";
-import { memoryBlobs } from "./bucket.ts";
-import { nodeSql } from "./sqlite.ts";
+import type { Machine } from "../cases/archive.ts";
+import { machine, ofKey } from "./machine.ts";
 
-// As workerd has it.
-Object.assign(globalThis, { scheduler });
 // The faults say so.
 vi.spyOn(console, "error").mockReturnValue();
 
 const hour = 3_600_000;
-const ofKey = (key: string, bytes = 0): Rec => ({ key, kind: kinds.binary, data: new Uint8Array(bytes) });
-
-function machine(retention: Partial<Retention>, more: Partial<Spec> = {}): Machine {
-  const kept = { ...keepAll, ...retention };
-  const one = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, ...more, retention: kept });
-  one.now = 1_000;
-  return one;
-}
 
 const keysIn = async ({ blobs }: Machine) => (await blobs.list("")).blobs.map(({ key }) => key);
 

@@ -1,38 +1,18 @@
 /** Work on a log's past survives whoever does it: while any is left an alarm is set, and not one for the past. */
 import { scheduler } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { kinds, type Rec } from "../../src/log/record.ts";
-import { keepAll } from "../../src/log/retention.ts";
-import type { Retention } from "../../src/log/spec.ts";
-import { Alarms } from "../../src/objects/alarms.ts";
 import { History } from "../../src/objects/history.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
-import { Machine } from "../cases/archive.ts";
-import { batch, spec } from "../cases/log.ts";
-import { memoryBlobs } from "./bucket.ts";
-import { nodeSql } from "./sqlite.ts";
-
-// As workerd has it.
-Object.assign(globalThis, { scheduler });
+import type { Machine } from "../cases/archive.ts";
+import { batch } from "../cases/log.ts";
+import { alarmsTo, machine, ofKey } from "./machine.ts";
 
 const never = () => new Promise<never>(() => {});
-const ofKey = (key: string, bytes = 0): Rec => ({ key, kind: kinds.binary, data: new Uint8Array(bytes) });
-
-function machine(retention: Partial<Retention>): Machine {
-  const kept = { ...keepAll, ...retention };
-  const one = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, retention: kept });
-  one.now = 1_000;
-  return one;
-}
 
 /** The past of a machine's log over a bucket of its own, the alarms that are set since the last one fired, and a group that lags. */
 function watched(one: Machine, blobs: Blobs | undefined) {
   const set: number[] = [];
-  const storage = {
-    getAlarm: async () => null,
-    setAlarm: (at: number) => void set.push(at),
-  } as unknown as DurableObjectStorage;
-  const alarms = new Alarms(storage);
+  const alarms = alarmsTo((at) => set.push(at));
   const outside = { floor: async () => 0, forget: async () => {}, tell: async () => {} };
   const history = new History(
     () => one.log,
