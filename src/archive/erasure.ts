@@ -166,5 +166,4 @@ export class Erasures {
   }
 }
 
-const hashOf = (target: Target): number =>
-  "key" in target ? hashText(target.key, seeds.key) : hashText(target.subject, ~seeds.key >>> 0);
+const hashOf = (target: Target): number => hashText(JSON.stringify(target), seeds.key);

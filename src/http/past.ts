@@ -1,6 +1,6 @@
 /** A stream's past: forgetting, checking and repairing what is stored. */
 import { type ErasureView, eraseBody, type LostRange, type RepairCall, repairBody } from "../../schemas/erasure.ts";
-import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Result } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import { hashedPart } from "../archive/segment.ts";
 import { type ObjectFault, verifyObject } from "../archive/verify.ts";
@@ -9,6 +9,7 @@ import { encodeText, hex } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
 import type { Report } from "../log/verify.ts";
 import type { Answer } from "../objects/answer.ts";
+import { fetched } from "../objects/cold.ts";
 import type { Expected } from "../objects/past.ts";
 import { archive, type Env } from "../objects/stubs.ts";
 import { newId } from "../objects/telling.ts";
@@ -185,13 +186,9 @@ async function verifyOne(
   found: Found,
 ): Promise<Result<readonly ObjectFault[]>> {
   const { base: from, next: to, size, key } = expected;
-  if (blobs === undefined) return refuse("unavailable", "the deployment has no archive any more; bind it again");
-  let object: Uint8Array | undefined;
-  try {
-    object = await blobs.get(key, 0, size + 1);
-  } catch (error) {
-    return refuse("unavailable", `the archive could not be read: ${(error as Error).message}`);
-  }
+  const read = await fetched(blobs, key, 0, size + 1);
+  if (!read.ok) return read;
+  const object = read.value;
   found.objects++;
   if (object === undefined) return ok([{ from, to, reason: "the object is missing" }]);
   found.bytes += object.length;

@@ -3,15 +3,12 @@ import { namespaceName, streamName } from "../../schemas/names.ts";
 import { listQuery, type StreamView, streamConfig } from "../../schemas/stream.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { check } from "../lib/check.ts";
-import { archive, catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
+import { archive, bindArchive, catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
 import { remember } from "./lookup.ts";
 import { query, readJson } from "./parse.ts";
 import { answer, json, problem } from "./problem.ts";
 
-const archiveOff = refuse(
-  "archive-off",
-  "the deployment has no archive; bind an R2 bucket as ARCHIVE, or set MILLRACE_S3_ENDPOINT and its companions, or leave 'archive' out",
-);
+const archiveOff = refuse("archive-off", `the deployment has no archive; ${bindArchive}, or leave 'archive' out`);
 
 const time = (ms: number) => new Date(ms).toISOString();
 

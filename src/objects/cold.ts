@@ -124,15 +124,25 @@ async function run<T>(
 const keyOf = ({ logId, partition }: Where, segment: ColdSegment) => segmentKey(logId, partition, segment);
 
 /** Bytes of a segment's object; undefined where it is not there. */
-export async function bytesOf(
+async function bytesOf(
   where: Where,
   segment: ColdSegment,
   at: number,
   length: number,
 ): Promise<Result<Uint8Array | undefined>> {
-  if (where.blobs === undefined) return refuse("unavailable", "the deployment has no archive any more; bind it again");
+  return fetched(where.blobs, keyOf(where, segment), at, length);
+}
+
+/** Bytes of an object of the archive; undefined where it is not there. */
+export async function fetched(
+  blobs: Blobs | undefined,
+  key: string,
+  at: number,
+  length: number,
+): Promise<Result<Uint8Array | undefined>> {
+  if (blobs === undefined) return refuse("unavailable", "the deployment has no archive any more; bind it again");
   try {
-    return ok(await where.blobs.get(keyOf(where, segment), at, length));
+    return ok(await blobs.get(key, at, length));
   } catch (error) {
     return refuse("unavailable", `the archive could not be read: ${(error as Error).message}`);
   }

@@ -67,6 +67,9 @@ export function partitionObject(
 /** The store of what is archived, if the deployment has one. */
 export const archive = (env: Env): Blobs | undefined => archiveOf(env);
 
+/** What to do where there is none. */
+export const bindArchive = "bind an R2 bucket as ARCHIVE, or set MILLRACE_S3_ENDPOINT and its companions";
+
 const readers = new WeakMap<Blobs, Blobs>();
 
 /** The same for readers: by the cache of where they are. */

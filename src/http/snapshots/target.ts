@@ -3,7 +3,7 @@ import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import type { SnapshotNote, SnapshotView } from "../../../schemas/snapshot.ts";
 import type { Snapshot } from "../../log/snapshot-store.ts";
 import type { PartitionOrder, PartitionOrderArgs, PartitionOrderValue } from "../../objects/orders.ts";
-import { archive, type Env } from "../../objects/stubs.ts";
+import { archive, bindArchive, type Env } from "../../objects/stubs.ts";
 import type { Blobs } from "../../platform/blobs.ts";
 import { askAny, lookup, type Route } from "../lookup.ts";
 
@@ -50,10 +50,7 @@ export const ask = <N extends PartitionOrder>(
 export function bucketOf(env: Env): Result<Blobs> {
   const blobs = archive(env);
   if (blobs !== undefined) return ok(blobs);
-  return refuse(
-    "archive-off",
-    "snapshots lie in the archive, and the deployment has none; bind an R2 bucket as ARCHIVE, or set MILLRACE_S3_ENDPOINT and its companions",
-  );
+  return refuse("archive-off", `snapshots lie in the archive, and the deployment has none; ${bindArchive}`);
 }
 
 /** The offset in a path. */
