@@ -42,6 +42,7 @@ export function bundleWorker(main: string, outfile: string): void {
 
 interface Wrangler {
   readonly compatibility_date: string;
+  readonly compatibility_flags?: readonly string[];
   readonly durable_objects: { readonly bindings: readonly { readonly name: string; readonly class_name: string }[] };
   readonly vars?: Readonly<Record<string, string>>;
 }
@@ -49,5 +50,6 @@ interface Wrangler {
 export function manifest(): Manifest {
   const toml = parse(readFileSync(join(root, "wrangler.toml"), "utf8")) as unknown as Wrangler;
   const objects = toml.durable_objects.bindings.map(({ name, class_name }) => ({ name, className: class_name }));
-  return { compatibilityDate: toml.compatibility_date, objects, vars: toml.vars ?? {} };
+  const { compatibility_date: compatibilityDate, compatibility_flags: compatibilityFlags = [], vars = {} } = toml;
+  return { compatibilityDate, compatibilityFlags, objects, vars };
 }

@@ -10,6 +10,7 @@ const startMsMax = 15_000;
 /** What a configuration of workerd takes over from wrangler.toml. */
 export interface Manifest {
   readonly compatibilityDate: string;
+  readonly compatibilityFlags: readonly string[];
   readonly objects: readonly { readonly name: string; readonly className: string }[];
   readonly vars: Readonly<Record<string, string>>;
 }
@@ -129,7 +130,7 @@ const reachable = (host: string): string => ({ "0.0.0.0": "127.0.0.1", "[::]": "
 const text = JSON.stringify;
 
 function configuration({ manifest, token, privateNetwork, assets, archive = {} }: Launch): string {
-  const { objects, compatibilityDate } = manifest;
+  const { objects, compatibilityDate, compatibilityFlags } = manifest;
   const hasArchive = Object.keys(archive).length > 0;
   const vars = {
     ...manifest.vars,
@@ -161,6 +162,7 @@ ${assets === undefined ? "" : `    (name = "assets", disk = (path = ${text(asset
 const millrace :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js")],
   compatibilityDate = ${text(compatibilityDate)},
+  compatibilityFlags = ${text(compatibilityFlags)},
   durableObjectStorage = (localDisk = "objects"),
   durableObjectNamespaces = [
 ${namespaces.join("\n")}
