@@ -19,6 +19,16 @@ export const memberMessage = z.discriminatedUnion("type", [
 ]);
 export type MemberMessage = z.infer<typeof memberMessage>;
 
+/**
+ * To a Worker that relays for a member of several partitions, besides what a member is told: there is something to be had for
+ * credits; and credits that could not be used.
+ */
+export const relayMessage = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("waiting") }),
+  z.object({ type: z.literal("unused"), credits: z.number().int() }),
+]);
+export type RelayMessage = z.infer<typeof relayMessage>;
+
 /** To a member of a group. */
 export const groupMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready"), member: z.string(), heartbeatMs: z.number().int() }),

@@ -199,6 +199,10 @@ export const groupView = z.object({
   groupId: z.string().describe("Identity of this creation of the group."),
   config: groupConfig.describe("Secrets are shown by their first characters."),
   paused: z.boolean(),
+  pausedBecause: z
+    .object({ reason: z.string(), at: z.string() })
+    .describe("Why it stands still: an operator's word, or the receiver's doing.")
+    .optional(),
   createdAt: z.string(),
   updatedAt: z.string(),
 });
