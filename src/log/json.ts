@@ -18,10 +18,25 @@ export interface Item {
 
 const ascii = (text: string) => encodeText(text);
 const fieldNames = textFields.map((field) => ascii(`,"${field}":`));
+const partitionName = ascii('{"partition":');
+const offsetName = ascii(',"offset":');
 const tagsName = ascii(',"tags":[');
 const extensionsName = ascii(',"extensions":{');
 const dataName = ascii(',"data":');
 const base64Name = ascii(',"data_base64":');
+
+/** Members that are written behind a record's own. */
+export interface Members {
+  /** Each behind a comma. */
+  write(writer: JsonWriter): void;
+}
+
+/** The largest power of a radix below 2^30, and its exponent: whole numbers below that are reckoned with as such. */
+const powers = { 10: [10 ** 9, 9], 32: [2 ** 25, 5], 36: [36 ** 5, 5] } as const;
+const digitChars = encodeText("0123456789abcdefghijklmnopqrstuvwxyz");
+/** The longest number: 2^53 in the smallest radix, and what it is filled up to. */
+const digitsMax = 24;
+const scratch = new Uint8Array(digitsMax);
 
 export class JsonWriter {
   #bytes = new Uint8Array(65_536);
@@ -38,14 +53,45 @@ export class JsonWriter {
 
   text(text: string): this {
     this.#room(text.length * 3);
+    const target = this.#bytes;
+    let at = this.#at;
     for (let i = 0; i < text.length; i++) {
       const code = text.charCodeAt(i);
       if (code > 127) {
-        this.#at += new TextEncoder().encodeInto(text.slice(i), this.#bytes.subarray(this.#at)).written;
+        at += new TextEncoder().encodeInto(text.slice(i), target.subarray(at)).written;
         break;
       }
-      this.#bytes[this.#at++] = code;
+      target[at++] = code;
     }
+    this.#at = at;
+    return this;
+  }
+
+  /** Bytes of text. */
+  copy(bytes: Uint8Array): this {
+    this.#copy(bytes, 0, bytes.length);
+    return this;
+  }
+
+  /** A whole number, with zeros before it up to `least` digits. A text of it would cost several times as much. */
+  digits(number: number, radix: keyof typeof powers = 10, least = 1): this {
+    const [power, exponent] = powers[radix];
+    let count = 0;
+    for (let high = number; ; ) {
+      const higher = high < power ? 0 : Math.floor(high / power);
+      const end = higher > 0 ? count + exponent : 0;
+      let low = high - higher * power;
+      do {
+        const rest = (low / radix) | 0;
+        scratch[count++] = digitChars[low - rest * radix];
+        low = rest;
+      } while (low > 0 || count < end);
+      if (higher === 0) break;
+      high = higher;
+    }
+    while (count < least) scratch[count++] = digitChars[0];
+    this.#room(count);
+    while (count > 0) this.#bytes[this.#at++] = scratch[--count];
     return this;
   }
 
@@ -56,16 +102,16 @@ export class JsonWriter {
     return bytes;
   }
 
-  /** Writes a record as one JSON object. `more` is text of further members, each behind a comma. */
-  record(item: Item, partition: number, more = ""): void {
+  /** Writes a record as one JSON object. */
+  record(item: Item, partition: number, more?: Members): void {
     const { bytes, from, to, offset, timestamp } = item;
     if (timestamp !== this.#time) {
       this.#time = timestamp;
       this.#timeText = `,"timestamp":"${new Date(timestamp).toISOString()}"`;
     }
     this.#room(to - from + 256);
-    this.text(`{"partition":${partition},"offset":${offset}`).text(this.#timeText);
-    if (more !== "") this.text(more);
+    this.copy(partitionName).digits(partition).copy(offsetName).digits(offset).text(this.#timeText);
+    more?.write(this);
     const set = bytes[from] | (bytes[from + 1] << 8);
     const reader = new ByteReader(bytes, from + 2, to);
     if (set & bits.offset) reader.varint();
@@ -153,8 +199,12 @@ export class JsonWriter {
 
   #copy(bytes: Uint8Array, from: number, to: number): void {
     this.#room(to - from);
-    if (to - from <= 64) for (let i = from; i < to; i++) this.#bytes[this.#at++] = bytes[i];
-    else {
+    if (to - from <= 64) {
+      const target = this.#bytes;
+      let at = this.#at;
+      for (let i = from; i < to; i++) target[at++] = bytes[i];
+      this.#at = at;
+    } else {
       this.#bytes.set(bytes.subarray(from, to), this.#at);
       this.#at += to - from;
     }
