@@ -7,19 +7,20 @@ import { fenceToken } from "./record.ts";
 import { partitionRange, streamConfig } from "./stream.ts";
 
 const whole = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** In ms since 1970, as far as dates go. */
+const time = whole.max(8_640_000_000_000_000);
 const id = z.string().regex(/^[0-9a-f]{20}$/, "must be 20 hexadecimal digits");
 const partitions = z
   .array(whole)
   .refine((list) => list.every((one, at) => at === 0 || one > list[at - 1]), "must be in order, each once");
 const text = z.string().max(limits.dumpBlockBytesMax);
-/** Texts that are stored as JSON, and come back as they were. */
-const jsonText = text.refine(isJson, "must be JSON");
-const jsonList = jsonText.refine((value) => !isJson(value) || Array.isArray(JSON.parse(value)), "must be a JSON array");
+/** Text that is stored as JSON, of a shape, and comes back as it was. */
+const jsonText = <T extends z.ZodType>(shape: T) =>
+  text.refine((value) => isJson(value, shape), "is not the JSON it should be");
 
-function isJson(value: string): boolean {
+function isJson(value: string, shape: z.ZodType): boolean {
   try {
-    JSON.parse(value);
-    return true;
+    return shape.safeParse(JSON.parse(value)).success;
   } catch {
     return false;
   }
@@ -32,8 +33,8 @@ export const streamDump = z
     stream: streamName,
     logId: id,
     version: z.number().int().min(1),
-    created: whole,
-    updated: whole,
+    created: time,
+    updated: time,
     config: streamConfig.required().extend({ placement: streamConfig.shape.placement }),
     map: z
       .array(z.strictObject(partitionRange.shape))
@@ -58,9 +59,10 @@ export const groupDump = z.strictObject({
   id,
   version: z.number().int().min(1),
   paused: z.boolean(),
+  because: z.strictObject({ reason: text, at: time }).optional().describe("Why it is paused."),
   partitions: z.number().int().min(1).describe("Partitions that the stream had when the group came to be."),
-  created: whole,
-  updated: whole,
+  created: time,
+  updated: time,
   config: groupConfig.required(),
   opened: partitions.describe("Partitions on which it has a place."),
 });
@@ -73,12 +75,15 @@ export const placeDump = z.strictObject({
   floor: whole,
   era: whole,
   done: z.base64().describe("Ranges above the floor that are finished; see docs/STORAGE.md."),
-  paused: jsonText.nullable(),
+  acked: z.base64().optional().describe("Ranges that were acked, and are yet to be met where they lie."),
+  paused: jsonText(z.object({ reason: text, at: time })).nullable(),
   heritage: z.enum(["holding", "done"]).nullable(),
   forwarded: whole,
 });
 export type PlaceDump = z.infer<typeof placeDump>;
 
+const triesText = jsonText(z.array(z.object({ attempt: whole, at: time, member: text, reason: text })));
+const flag = z.union([z.literal(0), z.literal(1)]);
 const laneDump = z.strictObject({
   id: z.number().int().min(1),
   kind: z.enum(["key", "single", "whole"]),
@@ -86,22 +91,28 @@ const laneDump = z.strictObject({
   start: whole,
   state: z.enum(["open", "retry", "parked", "held"]),
   attempts: whole,
-  due: whole,
-  tries: jsonList,
-  redriven: z.union([z.literal(0), z.literal(1)]),
+  due: time,
+  tries: triesText,
+  redriven: flag,
+  // Not there in dumps of a version that did not know them.
+  voided: whole.optional(),
+  waiting: whole.optional(),
+  counted: whole.optional(),
+  time: time.nullable().optional(),
+  exact: flag.optional(),
 });
 export const lanesDump = z.array(laneDump).max(limits.lanesMax);
 
 export const letterDump = z.strictObject({
   offset: whole,
-  timestamp: whole,
+  timestamp: time,
   key: text.nullable(),
-  died: whole,
+  died: time,
   attempts: whole,
   reason: text,
-  tries: jsonList,
+  tries: triesText,
   state: z.enum(["dead", "redriven"]),
-  checked: z.union([z.literal(0), z.literal(1)]),
+  checked: flag,
   forward: whole.nullable(),
 });
 
@@ -117,7 +128,7 @@ const erasure = z.strictObject({
   id: text,
   target: z.union([z.strictObject({ key: text }), z.strictObject({ subject: text })]),
   to: whole,
-  requested: whole,
+  requested: time,
 });
 
 /** What a partition was when it was dumped: its records are those below `tail`. */
@@ -126,7 +137,7 @@ export const marksDump = z
     partition: whole,
     head: whole,
     tail: whole,
-    last: whole.describe("No later record has an earlier timestamp, in ms."),
+    last: time.describe("No later record has an earlier timestamp, in ms."),
     sealed: z.boolean(),
     fence: fenceToken.optional(),
     thinned: z.boolean().describe("Records are missing between others: compaction dropped them.").optional(),
@@ -151,8 +162,8 @@ const batches = z.array(z.strictObject({ sequence: whole, runs: z.array(run) }))
 export const producerDump = z.strictObject({
   id: z.string().min(1).max(limits.producerIdBytesMax),
   epoch: whole,
-  seen: whole,
-  batches: jsonText.refine((value) => isJson(value) && batches.safeParse(JSON.parse(value)).success, "are no answers"),
+  seen: time,
+  batches: jsonText(batches),
 });
 export const producersDump = z.array(producerDump);
 

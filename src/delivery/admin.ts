@@ -3,7 +3,7 @@ import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Delivery } from "./delivery.ts";
 import { lettersOf } from "./forget.ts";
-import type { Item, Lane, Try } from "./item.ts";
+import type { Lane, Try } from "./item.ts";
 import type { Letter } from "./letters.ts";
 import type { Lost, Paused } from "./state.ts";
 
@@ -15,7 +15,7 @@ export interface Status {
   /** Next record to be read. */
   readonly cursor: number;
   readonly tail: number;
-  /** Records that are not finished. After a restart, those behind a lane's first one count as they are seen again. */
+  /** Records that are not finished. */
   readonly lag: number;
   readonly oldestUnacked: number | undefined;
   readonly inFlight: number;
@@ -24,6 +24,8 @@ export interface Status {
   readonly deadLetters: number;
   readonly members: readonly { readonly member: string; readonly inFlight: number }[];
   readonly paused: Paused | undefined;
+  /** The partition that this one continues is not finished; `keys`: all but so many of its keys are. */
+  readonly waitsFor: { readonly partition: number; readonly keys?: number } | undefined;
   readonly lost: readonly Lost[];
   readonly rowsWritten: number;
 }
@@ -33,7 +35,7 @@ export interface LaneView {
   readonly lane: number;
   readonly key: string | undefined;
   readonly offset: number;
-  readonly state: Lane["state"];
+  readonly state: Lane["state"] | "held";
   readonly attempts: number;
   readonly due: number | undefined;
   readonly tries: readonly Try[];
@@ -69,14 +71,12 @@ export class Admin {
     const { state } = this.delivery;
     const lanes = [...state.lanes.byId.values()];
     const count = (of: Lane["state"]) => lanes.filter((lane) => lane.state === of).length;
-    const tail = state.known ?? state.cursor;
-    const apart = lanes.reduce((sum, lane) => sum + behind(lane), 0);
     return ok({
       partition: state.spec.partition,
       head: state.head,
       cursor: state.cursor,
-      tail,
-      lag: Math.max(0, tail - state.cursor) + state.window.size + apart,
+      tail: state.known ?? state.cursor,
+      lag: this.#lag(),
       oldestUnacked: this.#oldest(),
       inFlight: state.leases.size,
       redeliveries: state.redeliveries,
@@ -88,6 +88,7 @@ export class Admin {
       deadLetters: state.letters.count,
       members: [...state.leases.members()].map(([member, inFlight]) => ({ member, inFlight })),
       paused: state.paused,
+      waitsFor: this.#waitsFor(),
       lost: state.lost,
       rowsWritten: state.sql.rowsWritten(),
     });
@@ -111,11 +112,11 @@ export class Admin {
 
   lanes(_now: number): Result<LaneView[]> {
     const lanes = [...this.delivery.state.lanes.byId.values()];
-    const shown = lanes.map(({ id, key, from, state, attempts, due, tries }) => ({
+    const shown = lanes.map(({ id, key, from, state, held, attempts, due, tries }) => ({
       lane: id,
       key,
       offset: from,
-      state,
+      state: held ? ("held" as const) : state,
       attempts,
       due: state === "retry" ? due : undefined,
       tries,
@@ -125,81 +126,77 @@ export class Admin {
 
   /** Tries a lane's first record again, now. */
   resumeLane(id: number, now: number): Result<undefined> {
-    const lane = this.delivery.state.lanes.byId.get(id);
-    if (lane === undefined || lane.state === "held") return noLane(id);
-    const letter = this.delivery.state.letters.get(lane.from);
-    if (letter !== undefined) return this.redrive([lane.from], undefined, now);
-    lane.due = now;
-    lane.dirty = true;
-    this.delivery.state.lanes.schedule(lane, now);
-    this.delivery.state.save();
-    return ok(undefined);
-  }
-
-  /** Leaves a lane's first record to the dead letters, and lets the ones behind it go on. */
-  skipLane(id: number, now: number): Result<undefined> {
-    const { state } = this.delivery;
+    const { state, redriving } = this.delivery;
     const lane = state.lanes.byId.get(id);
-    if (lane === undefined || lane.state === "held") return noLane(id);
-    if (lane.state === "parked") {
-      this.#pass(lane, now);
-      state.save();
-      return ok(undefined);
+    if (lane === undefined || lane.held) return noLane(id);
+    const letter = state.letters.get(lane.from);
+    if (letter?.state === "dead") redriving.begin(letter, undefined, now);
+    else {
+      lane.due = now;
+      state.lanes.changed.add(lane);
+      state.lanes.schedule(lane, now);
     }
-    const item = lane.kind === "whole" ? state.window.items.get(lane.from) : lane.queue[0];
-    if (item === undefined) return refuse("unavailable", "the lane's record is yet to be read; try again in a moment");
-    state.leases.end(item);
-    this.delivery.bury(item, lane, "skip", "skipped by an operator", now);
     state.save();
     return ok(undefined);
   }
 
-  letters(after: number, limit: number, _now: number): Result<Letter[]> {
+  /** Leaves a lane's first record to the dead letters, and lets the ones behind it go on. The record must be at hand. */
+  skipLane(id: number, now: number): Result<undefined> {
+    const { state, endings } = this.delivery;
+    const lane = state.lanes.byId.get(id);
+    if (lane === undefined || lane.held) return noLane(id);
+    if (lane.state === "parked") this.#pass(lane, now);
+    else {
+      const item = lane.kind === "whole" ? state.window.items.get(lane.from) : lane.queue[0];
+      if (item === undefined)
+        return refuse("unavailable", "the lane's record could not be read; try again in a moment");
+      state.leases.end(item);
+      endings.bury(item, lane, "skip", "skipped by an operator", now);
+    }
+    state.save();
+    return ok(undefined);
+  }
+
+  letters(after: number, limit: number, _now: number): Result<{ letters: Letter[]; more: boolean }> {
     return ok(this.delivery.state.letters.list(after, limit));
   }
 
-  /** Delivers dead letters again, as new; `body` instead of the record, where it was edited. */
-  redrive(which: Which, body: Uint8Array | undefined, now: number): Result<undefined> {
-    const { state } = this.delivery;
+  /** Delivers dead letters again, as new; `body` instead of the record, where it was edited. Answers how many. */
+  redrive(which: Which, body: Uint8Array | undefined, now: number): Result<number> {
+    const { state, redriving } = this.delivery;
     const missing = this.#missing(which);
     if (missing !== undefined) return missing;
+    let count = 0;
     for (const offset of this.#each(which)) {
       const row = state.letters.get(offset);
-      if (row === undefined) continue;
-      if (row.state === "redriven" && body === undefined) continue;
-      state.letters.redrive(row, body);
-      const item = state.letters.item({ ...row, body: body ?? row.body }, state.byKey);
-      this.#redriveItem(item, now);
+      if (row === undefined || (row.state === "redriven" && body === undefined)) continue;
+      redriving.begin(row, body, now);
+      count++;
     }
+    redriving.feed(now);
     state.save();
-    return ok(undefined);
+    return ok(count);
   }
 
   /** Dead letters of a key, or of a subject, go; what waits behind them goes on. */
-  forget(target: Target, now: number): Result<undefined> {
+  forget(target: Target, now: number): Result<number> {
     const offsets = lettersOf(this.delivery.state.letters, target);
-    return offsets.length === 0 ? ok(undefined) : this.discard(offsets, now);
+    return offsets.length === 0 ? ok(0) : this.discard(offsets, now);
   }
 
-  /** Forgets dead letters. A lane that is parked at one goes on behind it. */
-  discard(which: Which, now: number): Result<undefined> {
+  /** Forgets dead letters. A lane that is parked at one goes on behind it. Answers how many. */
+  discard(which: Which, now: number): Result<number> {
     const { state } = this.delivery;
     const missing = this.#missing(which);
     if (missing !== undefined) return missing;
+    let count = 0;
     for (const offset of this.#each(which)) {
-      const lane = this.#laneAt(offset);
-      if (lane !== undefined) this.#pass(lane, now);
-      state.letters.drop(offset);
+      const lane = state.lanes.at(offset);
+      if (lane !== undefined && (lane.state === "parked" || lane.redriven)) this.#pass(lane, now);
+      if (state.letters.drop(offset)) count++;
     }
     state.save();
-    return ok(undefined);
-  }
-
-  /** All, or none: what names a letter that is not there changes nothing. */
-  #missing(which: Which) {
-    const offset =
-      which === "all" ? undefined : which.find((one) => this.delivery.state.letters.get(one) === undefined);
-    return offset === undefined ? undefined : noLetter(offset);
+    return ok(count);
   }
 
   /** Whether all of some letters are there. */
@@ -207,94 +204,58 @@ export class Admin {
     return this.#missing(which) ?? ok(undefined);
   }
 
+  /** All, or none: what names a letter that is not there changes nothing. */
+  #missing(which: Which) {
+    const { letters } = this.delivery.state;
+    const offset = which === "all" ? undefined : which.find((one) => letters.get(one) === undefined);
+    return offset === undefined ? undefined : noLetter(offset);
+  }
+
   *#each(which: Which): Generator<number> {
-    if (which !== "all") return yield* which;
-    for (let after = -1; ; ) {
-      const some = this.delivery.state.letters.list(after, 256);
-      for (const letter of some) yield letter.offset;
-      if (some.length < 256) return;
-      after = some[some.length - 1].offset;
-    }
-  }
-
-  /** Into the lane that is parked at it, or, where the group went on without it, on its own. */
-  #redriveItem(item: Item, now: number): void {
-    const { state } = this.delivery;
-    const parked = this.#laneAt(item.offset);
-    if (parked?.kind === "whole") {
-      const first = state.window.items.get(item.offset);
-      if (first !== undefined) {
-        Object.assign(first, { bytes: item.bytes, from: item.from, to: item.to, attempt: 0 });
-        state.window.unhold(first);
-      }
-    }
-    const lane = parked ?? state.lanes.create("single", undefined, item.offset);
-    if (lane.kind !== "whole") {
-      item.lane = lane;
-      if (lane.queue[0]?.offset === item.offset) {
-        this.delivery.state.leases.end(lane.queue[0]);
-        lane.queue[0].state = "done";
-        lane.queue[0] = item;
-      } else lane.queue.unshift(item);
-      lane.read = Math.max(lane.read, item.offset + 1);
-    }
-    lane.redriven = true;
-    lane.state = "retry";
-    lane.attempts = 0;
-    lane.tries = [];
-    lane.due = now;
-    lane.dirty = true;
-    state.lanes.schedule(lane, now);
-  }
-
-  #laneAt(offset: number): Lane | undefined {
-    const { lanes } = this.delivery.state;
-    const single = lanes.ofOffset(offset);
-    if (single !== undefined) return single;
-    for (const lane of lanes.byId.values()) {
-      if (lane.from === offset && (lane.state === "parked" || lane.redriven)) return lane;
-    }
-    return undefined;
+    if (which !== "all") yield* new Set(which);
+    else for (const { offset } of this.delivery.state.letters.all()) yield offset;
   }
 
   /** The lane goes on behind its first record, which stays a dead letter, or is none. */
   #pass(lane: Lane, now: number): void {
-    const { state } = this.delivery;
+    const { state, endings } = this.delivery;
     const item = lane.kind === "whole" ? state.window.items.get(lane.from) : lane.queue[0];
     lane.redriven = false;
-    if (item !== undefined && item.offset === lane.from) this.delivery.finish(item, now);
-    else if (lane.kind === "key") {
-      lane.read = Math.max(lane.read, lane.from + 1);
-      lane.from = lane.read;
-      lane.state = "open";
-      lane.attempts = 0;
-      lane.tries = [];
-      lane.dirty = true;
-      this.delivery.reader.settle(lane, now);
-    } else {
-      if (lane.kind === "whole") state.done.add(lane.from);
-      state.lanes.remove(lane);
+    if (item !== undefined && item.offset === lane.from) endings.finish(item, now);
+    else endings.finishAhead(lane, now);
+  }
+
+  /** What the window holds, what lanes hold and have behind them, and what is yet to be read and not known as finished. */
+  #lag(): number {
+    const { known, cursor, done, acked, window, lanes } = this.delivery.state;
+    const unread = Math.max(0, (known ?? cursor) - cursor) - done.countFrom(cursor) - acked.countFrom(0);
+    let apart = 0;
+    for (const { kind, queue, behind } of lanes.byId.values()) {
+      if (kind === "whole") continue;
+      // In an incident lanes go beyond the window: what they have there counts as unread.
+      const beyond = queue.length > 0 && queue[queue.length - 1].offset >= cursor;
+      apart += behind + (beyond ? queue.filter(({ offset }) => offset < cursor).length : queue.length);
     }
+    return Math.max(0, unread + window.size + apart);
   }
 
   #oldest(): number | undefined {
     const { window, lanes, unread } = this.delivery.state;
     let oldest = window.first()?.timestamp ?? unread;
     for (const lane of lanes.byId.values()) {
-      const first = lane.queue[0]?.timestamp;
+      const first = lane.queue[0]?.timestamp ?? lane.time;
       if (first !== undefined && (oldest === undefined || first < oldest)) oldest = first;
     }
     return oldest;
+  }
+
+  #waitsFor(): Status["waitsFor"] {
+    const { spec, inherits, heldKeys } = this.delivery.state;
+    if (spec.parent === undefined || (!inherits && heldKeys === undefined)) return undefined;
+    return { partition: spec.parent, ...(inherits || heldKeys === undefined ? {} : { keys: heldKeys.size }) };
   }
 }
 
 const noLane = (id: number) => refuse("lane-not-found", `there is no lane ${id}; it may have gone on by itself`);
 const noLetter = (offset: number) =>
   refuse("letter-not-found", `there is no dead letter of offset ${offset}; it may have been redriven or discarded`);
-
-/** Records of a lane that are not finished, besides those that stay in the window. */
-function behind({ kind, queue, held, state }: Lane): number {
-  if (kind === "whole") return 0;
-  const unread = queue.length === 0 && (state === "retry" || state === "parked") ? 1 : 0;
-  return queue.length + held + unread;
-}

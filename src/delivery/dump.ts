@@ -4,12 +4,18 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import type { Position } from "../log/read.ts";
+import { LaneLog } from "./lane-log.ts";
+import { LetterPages } from "./letter-pages.ts";
 import type { DeliverySpec } from "./spec.ts";
 import { type LaneRow, type LetterRow, Store } from "./store.ts";
+import { openStore } from "./upgrade.ts";
 
 /** What goes with one call. `after`: where there is more, it goes on there. */
 export interface PlacePage {
-  readonly place?: Omit<PlaceDump, "group" | "partition" | "done"> & { readonly done: Uint8Array };
+  readonly place?: Omit<PlaceDump, "group" | "partition" | "done" | "acked"> & {
+    readonly done: Uint8Array;
+    readonly acked: Uint8Array;
+  };
   readonly lanes: readonly LaneRow[];
   readonly letters: readonly LetterRow[];
   readonly after?: string;
@@ -24,7 +30,6 @@ export type PlacePart =
 
 /** Bytes of a page, about. One page is one moment; a place that needs more may be at several. */
 const pageBytes = 4_194_304;
-const lettersPerQuery = 16;
 /** Rows of `meta` while a place is being restored: by whom, and that all of it is there. */
 const mark = "restoring";
 const whole = "restored";
@@ -40,31 +45,28 @@ export function placePage(store: Store, after = ""): PlacePage {
   const lanes: LaneRow[] = [];
   const letters: LetterRow[] = [];
   const place = after === "" ? { place: placeOf(store) } : {};
-  for (const lane of kind === "letter" ? [] : store.lanes()) {
+  for (const lane of kind === "letter" ? [] : new LaneLog(store).load()) {
     if (lane.id <= from) continue;
     lanes.push(lane);
     bytes += lane.tries.length + (lane.key?.length ?? 0) + 100;
     if (bytes >= pageBytes) return { ...place, lanes, letters, after: `lane:${lane.id}` };
   }
-  for (let last = kind === "letter" ? from : -1; ; ) {
-    const some = store.letters(last, lettersPerQuery);
-    for (const letter of some) {
-      letters.push(letter);
-      last = letter.offset;
-      bytes += letter.body.length + letter.tries.length + 200;
-      if (bytes >= pageBytes) return { ...place, lanes, letters, after: `letter:${last}` };
-    }
-    if (some.length < lettersPerQuery) return { ...place, lanes, letters };
+  for (const letter of new LetterPages(store).after(kind === "letter" ? from : -1)) {
+    letters.push(letter);
+    bytes += letter.body.length + letter.tries.length + 200;
+    if (bytes >= pageBytes) return { ...place, lanes, letters, after: `letter:${letter.offset}` };
   }
+  return { ...place, lanes, letters };
 }
 
 function placeOf(store: Store): NonNullable<PlacePage["place"]> {
-  const progress = store.progress();
-  assert(progress !== undefined, "a delivery has a place");
+  const place = store.place();
+  assert(place !== undefined, "a delivery has a place");
   return {
-    floor: progress.floor,
-    era: progress.era,
-    done: progress.done,
+    floor: place.floor,
+    era: place.era,
+    done: place.done,
+    acked: place.acked,
     paused: store.meta("paused") ?? null,
     heritage: (store.meta("heritage") as "holding" | "done" | undefined) ?? null,
     forwarded: Number(store.meta("forwarded") ?? 0),
@@ -76,33 +78,62 @@ function placeOf(store: Store): NonNullable<PlacePage["place"]> {
  * it. Without parts it only says.
  */
 export function takePlace(sql: Sql, owner: string, parts: readonly PlacePart[]): Result<boolean> {
-  if (parts.length === 0) return ok(Store.open(sql)?.meta(whole) !== undefined);
+  if (parts.length === 0) return ok(openStore(sql)?.meta(whole) !== undefined);
   const store = new Store(sql);
   const known = store.meta(mark) ?? (store.meta("spec") === undefined ? owner : "");
   if (known !== owner) return refuse("conflict", "the group lives on elsewhere; restore the stream with a new id");
+  const problem = lanesProblem(parts);
+  if (problem !== undefined) return refuse("bad-dump", problem);
   let complete = true;
   sql.transaction(() => {
     store.setMeta(mark, owner);
-    for (const part of parts) {
-      if ("lanes" in part) for (const lane of part.lanes) store.setLane(lane);
-      else if ("letter" in part) store.setLetter(part.letter);
-      else if ("place" in part) setPlace(store, part.place);
-      else complete = settled(store, part.settled);
-    }
+    for (const part of parts) if ("place" in part) setPlace(store, part.place);
+    setRows(store, parts);
+    for (const part of parts) if ("settled" in part) complete = settled(store, part.settled);
   });
   if (!complete) return refuse("restore-gap", "the place has not all its lanes and dead letters; send them again");
   return ok(store.meta(whole) !== undefined);
 }
 
+/** A lane of a key has a key, and no other has the same. */
+function lanesProblem(parts: readonly PlacePart[]): string | undefined {
+  const keys = new Map<string, number>();
+  for (const { id, kind, key } of parts.flatMap((part) => ("lanes" in part ? part.lanes : []))) {
+    if (kind !== "key") continue;
+    if (key === null) return `lane ${id} is of a key, and has none`;
+    if ((keys.get(key) ?? id) !== id) return `lanes ${keys.get(key)} and ${id} are of the same key`;
+    keys.set(key, id);
+  }
+  return undefined;
+}
+
+/** Lanes and letters; those that are there already are replaced. */
+function setRows(store: Store, parts: readonly PlacePart[]): void {
+  const lanes = parts.flatMap((part) => ("lanes" in part ? part.lanes : []));
+  const letters = parts.flatMap((part) => ("letter" in part ? [part.letter] : []));
+  if (lanes.length > 0) {
+    const log = new LaneLog(store);
+    const all = new Map([...log.load(), ...lanes].map((row) => [row.id, row]));
+    log.save(lanes, [], all.size, () => all.values());
+    log.flush();
+  }
+  if (letters.length > 0) {
+    const pages = new LetterPages(store);
+    for (const letter of letters) pages.put(letter);
+    pages.flush();
+  }
+}
+
 function settled(store: Store, { lanes, letters }: { lanes: number; letters: number }): boolean {
-  const all = store.progress() !== undefined && store.lanes().length === lanes && store.countLetters() === letters;
+  const placed = store.place() !== undefined;
+  const all = placed && new LaneLog(store).load().length === lanes && new LetterPages(store).count === letters;
   if (all) store.setMeta(whole, "1");
   return all;
 }
 
 function setPlace(store: Store, place: NonNullable<PlacePage["place"]>): void {
-  const { paused, heritage, forwarded, ...progress } = place;
-  store.setProgress(progress);
+  const { paused, heritage, forwarded, acked, floor, era, done } = place;
+  store.setPlace({ floor, era, done, acked, generation: 0, redeliveries: 0, recent: "[]" });
   if (paused !== null) store.setMeta("paused", paused);
   if (heritage !== null) store.setMeta("heritage", heritage);
   if (forwarded > 0) store.setMeta("forwarded", String(forwarded));
@@ -110,17 +141,17 @@ function setPlace(store: Store, place: NonNullable<PlacePage["place"]>): void {
 
 /** Where a delivery begins that is yet to be made: where the place stands that was restored, or as its group says. */
 export function beginsAt(sql: Sql, spec: DeliverySpec): Position {
-  const store = Store.open(sql);
-  const floor = store?.meta(mark) === undefined ? undefined : store.progress()?.floor;
+  const store = openStore(sql);
+  const floor = store?.meta(mark) === undefined ? undefined : store.place()?.floor;
   return floor === undefined ? spec.start : { at: "offset", offset: floor };
 }
 
 /** Makes a delivery of the place that has been restored; false where none has. */
 export function adopt(sql: Sql, spec: DeliverySpec): boolean {
-  const store = Store.open(sql);
+  const store = openStore(sql);
   if (store?.meta(mark) === undefined) return false;
   sql.transaction(() => {
-    store.setMeta("format", "1");
+    store.setMeta("format", "2");
     store.setMeta("spec", JSON.stringify(spec));
     store.dropMeta(mark);
     store.dropMeta(whole);
@@ -130,7 +161,7 @@ export function adopt(sql: Sql, spec: DeliverySpec): boolean {
 
 /** True where what is stored is not the group's, or not this namespace's. */
 export function isAnothers(sql: Sql, groupId: string, owner: string): boolean {
-  const store = Store.open(sql);
+  const store = openStore(sql);
   const text = store?.meta("spec");
   if (text === undefined) return (store?.meta(mark) ?? owner) !== owner;
   const spec: DeliverySpec = JSON.parse(text);

@@ -2,20 +2,13 @@ import type { Target } from "../../schemas/erasure.ts";
 import { decodeRecord } from "../log/record.ts";
 import type { Letters } from "./letters.ts";
 
-/** Letters looked at together. */
-const atOnce = 100;
-
 /** Offsets of the dead letters whose records are of a key, or of a subject. */
 export function lettersOf(letters: Letters, target: Target): number[] {
   const found: number[] = [];
-  for (let after = -1; ; ) {
-    const some = letters.list(after, atOnce);
-    for (const { offset, key, body } of some) {
-      const record = decodeRecord(body, 0, body.length);
-      const hit = "key" in target ? key === target.key || record.key === target.key : record.subject === target.subject;
-      if (hit) found.push(offset);
-    }
-    if (some.length < atOnce) return found;
-    after = some[some.length - 1].offset;
+  for (const { offset, key, body } of letters.all()) {
+    const record = decodeRecord(body, 0, body.length);
+    const hit = "key" in target ? key === target.key || record.key === target.key : record.subject === target.subject;
+    if (hit) found.push(offset);
   }
+  return found;
 }

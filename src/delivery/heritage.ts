@@ -1,6 +1,10 @@
 /**
- * What a partition that continues another one leaves to that one: until it has read everything, nothing goes out here, and
- * then no key of which it has unfinished records. So order per key survives a split.
+ * What a partition that continues another one leaves to that one. Until the other has read everything, nothing goes out
+ * here, and then no key of which it has unfinished records. So order per key survives a split.
+ *
+ *     waiting ── it has read everything ──▶ holding some keys ── it has finished them ──▶ done
+ *
+ * Which keys those are only the other one knows: after a restart it is asked again, before anything goes out.
  */
 import type { Delivery } from "./delivery.ts";
 
@@ -8,12 +12,16 @@ import type { Delivery } from "./delivery.ts";
 export interface Unfinished {
   /** The partition takes no more appends, and everything was read. */
   readonly caughtUp: boolean;
-  /** Keys with unfinished records; undefined where they are too many to say. */
-  readonly keys: readonly string[] | undefined;
+  /** Keys with unfinished records, in the order of their texts, behind the one that was asked for. */
+  readonly keys: readonly string[];
+  /** Where there are more: the last of `keys`, to be asked for next. */
+  readonly after?: string;
+  /** Unfinished records, about: none where there are none. */
   readonly records: number;
 }
 
-const keysMax = 5_000;
+/** Characters of the keys of one answer. */
+const pageCharsMax = 1_000_000;
 
 export class Heritage {
   #stage: "waiting" | "holding" | "done";
@@ -21,9 +29,9 @@ export class Heritage {
   constructor(readonly delivery: Delivery) {
     const { spec, store } = delivery.state;
     const stored = store.meta("heritage");
-    if (stored === "holding" || stored === "done") this.#stage = stored;
-    else this.#stage = spec.parent === undefined || spec.config.order === "none" ? "done" : "waiting";
-    delivery.state.inherits = this.#stage === "waiting";
+    const inherits = spec.parent !== undefined && spec.config.order !== "none";
+    this.#stage = stored === "holding" || stored === "done" ? stored : inherits ? "waiting" : "done";
+    delivery.state.inherits = this.#stage !== "done";
   }
 
   /** True while the other delivery is to be asked. */
@@ -31,51 +39,118 @@ export class Heritage {
     return this.#stage !== "done";
   }
 
-  /** Takes what the other delivery answered; undefined where there is none, and never was. */
-  take(answer: Unfinished | undefined, now: number): void {
-    const { state, reader } = this.delivery;
-    if (answer === undefined) {
-      this.#become("done");
-      return;
-    }
-    const inOrder = state.spec.config.order === "partition";
-    if (!answer.caughtUp || answer.keys === undefined || (inOrder && answer.records > 0)) return;
-    const keys = new Set(inOrder ? [] : answer.keys);
-    if (this.#stage === "waiting") {
-      for (const key of keys)
-        if (state.lanes.ofKey(key) === undefined) state.lanes.create("key", key, state.cursor, "held");
-    }
-    let held = 0;
-    for (const lane of [...state.lanes.byId.values()]) {
-      if (lane.state !== "held") continue;
-      if (keys.has(lane.key as string)) held++;
-      else {
-        lane.state = "open";
-        lane.dirty = true;
-        reader.settle(lane, now);
-      }
-    }
-    state.save();
-    this.#become(held > 0 ? "holding" : "done");
+  /** True where nothing goes out before it has answered. */
+  get waiting(): boolean {
+    return this.delivery.state.inherits;
   }
 
-  /** What the delivery that continues this one is answered. */
-  unfinished(): Unfinished {
+  /** Keys of which records wait here for the other one. */
+  get held(): string[] {
+    const lanes = [...this.delivery.state.lanes.byId.values()];
+    return lanes.filter(({ held }) => held).map(({ key }) => key as string);
+  }
+
+  /** The other one starts anew: it is waited for again. */
+  again(): void {
+    const { spec, store } = this.delivery.state;
+    if (spec.parent === undefined || spec.config.order === "none") return;
+    this.#stage = "waiting";
+    this.delivery.state.inherits = true;
+    this.delivery.state.heldKeys = undefined;
+    store.dropMeta("heritage");
+  }
+
+  /** There is no other one, and never was. */
+  none(): void {
+    this.#become("done");
+  }
+
+  /** Takes all keys of which the other one has unfinished records, once it has read everything. */
+  take(keys: ReadonlySet<string>, records: number, now: number): void {
     const { state } = this.delivery;
-    const keys = new Set(state.window.keys());
-    for (const lane of state.lanes.byId.values()) if (lane.key !== undefined) keys.add(lane.key);
-    const caughtUp = !this.pending && state.sealed && state.known !== undefined && state.cursor >= state.known;
-    return {
-      caughtUp,
-      keys: keys.size > keysMax ? undefined : [...keys],
-      records: state.window.size + state.lanes.size,
-    };
+    if (state.spec.config.order === "partition") {
+      if (records === 0) this.#become("done");
+      return;
+    }
+    for (const key of [...state.window.keys()]) {
+      const first = keys.has(key) ? state.window.lineOf(key) : undefined;
+      if (first !== undefined) state.detach(first);
+    }
+    const free = this.held.filter((key) => !keys.has(key));
+    for (const lane of state.lanes.byId.values()) {
+      if (lane.kind === "key" && keys.has(lane.key as string)) lane.held = true;
+    }
+    state.heldKeys = keys;
+    this.#become("holding");
+    this.released(free, now);
+  }
+
+  /** What the other one says of the keys that are held: those that it has finished, and how much it has left of anything. */
+  heard({ keys, records }: Pick<Unfinished, "keys" | "records">, now: number): void {
+    this.released(records === 0 ? this.held : keys, now);
+    if (records === 0) this.#become("done");
+  }
+
+  /** The other one has finished these keys. */
+  released(keys: Iterable<string>, now: number): void {
+    const { state, reader } = this.delivery;
+    const left = new Set(state.heldKeys);
+    for (const key of keys) {
+      left.delete(key);
+      const lane = state.lanes.ofKey(key);
+      if (lane === undefined || !lane.held) continue;
+      lane.held = false;
+      reader.lanes.settle(lane, now);
+    }
+    state.heldKeys = left;
+    state.save();
+    if (this.#stage === "holding" && left.size === 0) this.#become("done");
+  }
+
+  /** What the delivery that continues this one is answered: its keys behind one, as many as an answer takes. */
+  unfinished(after = ""): Unfinished {
+    const keys: string[] = [];
+    let chars = 0;
+    for (const key of [...this.#keys()].filter((key) => key > after).sort()) {
+      if (chars > pageCharsMax) return { ...this.left, keys, after: keys[keys.length - 1] };
+      keys.push(key);
+      chars += key.length;
+    }
+    return { ...this.left, keys };
+  }
+
+  /** Which of these keys are finished here. */
+  finished(keys: readonly string[]): {
+    readonly caughtUp: boolean;
+    readonly keys: readonly string[];
+    readonly records: number;
+  } {
+    const unfinished = this.#keys();
+    return { ...this.left, keys: keys.filter((key) => !unfinished.has(key)) };
+  }
+
+  /** How much there is left here, for those that continue it. */
+  get left(): { readonly caughtUp: boolean; readonly records: number } {
+    const { state } = this.delivery;
+    const caughtUp = !state.inherits && state.sealed && state.known !== undefined && state.cursor >= state.known;
+    // What this one waits for itself is unfinished, whether there is a record of it here or not.
+    return { caughtUp, records: state.window.size + state.lanes.size + (this.pending ? 1 : 0) };
+  }
+
+  #keys(): Set<string> {
+    const { window, lanes, heldKeys } = this.delivery.state;
+    const keys = new Set(heldKeys);
+    for (const key of window.keys()) keys.add(key);
+    for (const lane of lanes.byId.values()) if (lane.key !== undefined) keys.add(lane.key);
+    return keys;
   }
 
   #become(stage: "holding" | "done"): void {
+    const { state } = this.delivery;
+    state.inherits = false;
+    if (stage === "done") state.heldKeys = undefined;
     if (stage === this.#stage) return;
     this.#stage = stage;
-    this.delivery.state.inherits = false;
-    this.delivery.state.store.setMeta("heritage", stage);
+    state.store.setMeta("heritage", stage);
   }
 }

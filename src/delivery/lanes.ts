@@ -6,26 +6,38 @@
  *             │     └──────┴── found again by the key, when their time comes
  *             └── `from`: the first unfinished record of the key; it failed, and is tried again at `due`
  *
- * So a key that fails for ever costs one row and a few hundred bytes, however many records wait behind it.
+ * So a key that fails for ever costs a few hundred bytes, however many records wait behind it.
  */
+import TinyQueue from "tinyqueue";
 import { assert } from "../lib/assert.ts";
-import type { Item, Lane, Try } from "./item.ts";
+import { Fifo } from "./fifo.ts";
+import { type Item, isWorn, type Lane } from "./item.ts";
 
-const triesMax = 10;
+/** Bytes of records at hand, of all lanes together: beyond it a lane that waits gives its own up, and reads them again. */
+const bytesMax = 8_388_608;
 
 export class Lanes {
   readonly byId = new Map<number, Lane>();
   readonly #byKey = new Map<string, Lane>();
-  readonly #singles = new Map<number, Lane>();
+  /** Lanes that stand at a record, by its offset. */
+  readonly #at = new Map<number, Lane>();
   /** Lanes without a record at hand that may go on. */
   readonly hungry = new Set<Lane>();
-  /** Lanes that were stored and are no more. */
-  readonly gone: Lane[] = [];
-  readonly #ready: Lane[] = [];
-  readonly #inPlace = new Map<number, Lane>();
+  /** Lanes that changed, and those that are no more, since they were written down. */
+  readonly changed = new Set<Lane>();
+  readonly gone = new Set<number>();
+  /** Lanes from before a restart that have not read yet, and know no more than the first place where their first record may be. */
+  readonly unread = new Set<Lane>();
+  /** Lanes of which only the number of records has changed: to be written down with the next change. */
+  readonly counted = new Set<Lane>();
+  /** Those whose turn it is: whose record failed once at most, and the others. */
+  readonly #fresh = new Fifo<Lane>();
+  readonly #worn = new Fifo<Lane>();
+  readonly #waiting = new TinyQueue<{ readonly lane: Lane; readonly due: number }>([], (a, b) => a.due - b.due);
   /** Incident mode: only these keys go on. */
   only: ReadonlySet<string> | undefined;
-  #nextDue = Number.POSITIVE_INFINITY;
+  /** Bytes of the records at hand. */
+  bytes = 0;
   #nextId = 1;
 
   get size(): number {
@@ -36,33 +48,41 @@ export class Lanes {
     return key === undefined ? undefined : this.#byKey.get(key);
   }
 
-  /** The lane of a record that stays where it is in the window. */
-  inPlace(offset: number): Lane | undefined {
-    return this.#inPlace.get(offset);
+  /** The lane that stands at the record of an offset. */
+  at(offset: number): Lane | undefined {
+    return this.#at.get(offset);
   }
 
-  ofOffset(offset: number): Lane | undefined {
-    return this.#singles.get(offset);
+  /** There is room for records of lanes. */
+  get room(): boolean {
+    return this.bytes < bytesMax;
   }
 
-  create(kind: Lane["kind"], key: string | undefined, from: number, state: Lane["state"] = "open"): Lane {
+  create(kind: Lane["kind"], key: string | undefined, from: number, exact: boolean): Lane {
     const lane: Lane = {
       id: this.#nextId,
       kind,
       key,
       from,
+      exact,
       read: from,
-      state,
+      state: "open",
+      held: false,
       attempts: 0,
       due: 0,
       tries: [],
       redriven: false,
+      voided: 0,
       queue: [],
-      held: 0,
-      dirty: true,
+      behind: 0,
+      counted: from,
+      time: undefined,
+      listed: false,
+      timed: undefined,
       stored: false,
     };
     this.add(lane);
+    this.changed.add(lane);
     return lane;
   }
 
@@ -70,17 +90,20 @@ export class Lanes {
     this.#nextId = Math.max(this.#nextId, lane.id + 1);
     this.byId.set(lane.id, lane);
     if (lane.kind === "key") this.#byKey.set(lane.key as string, lane);
-    else if (lane.kind === "single") this.#singles.set(lane.from, lane);
-    else this.#inPlace.set(lane.from, lane);
+    if (lane.exact) this.#at.set(lane.from, lane);
+    else if (lane.stored && lane.kind === "key") this.unread.add(lane);
   }
 
   remove(lane: Lane): void {
     this.byId.delete(lane.id);
-    this.hungry.delete(lane);
     if (lane.kind === "key") this.#byKey.delete(lane.key as string);
-    else if (lane.kind === "single") this.#singles.delete(lane.from);
-    else this.#inPlace.delete(lane.from);
-    if (lane.stored) this.gone.push(lane);
+    this.#leave(lane);
+    this.empty(lane);
+    this.hungry.delete(lane);
+    this.unread.delete(lane);
+    this.changed.delete(lane);
+    this.counted.delete(lane);
+    if (lane.stored) this.gone.add(lane.id);
   }
 
   clear(): void {
@@ -88,15 +111,58 @@ export class Lanes {
       for (const item of lane.queue) item.state = "done";
       this.remove(lane);
     }
-    this.#ready.length = 0;
-    this.#nextDue = Number.POSITIVE_INFINITY;
   }
 
-  /** Notes a failed attempt; the last ones are kept. */
-  note(lane: Lane, tried: Try): void {
-    lane.tries = [...lane.tries, tried].slice(-triesMax);
-    lane.attempts = tried.attempt;
-    lane.dirty = true;
+  /** The lane's first unfinished record is at an offset, or, where not `exact`, behind it. */
+  move(lane: Lane, from: number, exact: boolean, time?: number): void {
+    this.#leave(lane);
+    lane.from = from;
+    lane.exact = exact;
+    lane.time = time;
+    if (exact && this.byId.get(lane.id) === lane) this.#at.set(from, lane);
+    this.changed.add(lane);
+  }
+
+  /** Records at hand. */
+  fill(lane: Lane, items: Item[]): void {
+    for (const item of items) this.bytes += item.to - item.from;
+    lane.queue = items;
+    this.unread.delete(lane);
+  }
+
+  /** The first one is no more. */
+  shift(lane: Lane): void {
+    const item = lane.queue.shift();
+    if (item !== undefined) this.bytes -= item.to - item.from;
+  }
+
+  /** Puts a record before the others, which takes the place of the one that has its offset. */
+  put(lane: Lane, item: Item): void {
+    if (lane.queue[0]?.offset === item.offset) {
+      lane.queue[0].state = "done";
+      this.shift(lane);
+    }
+    lane.queue.unshift(item);
+    this.bytes += item.to - item.from;
+  }
+
+  empty(lane: Lane): void {
+    for (const item of lane.queue) this.bytes -= item.to - item.from;
+    lane.queue = [];
+  }
+
+  /** A lane that waits gives its records up where there is no room for them: they are read again when its time comes. */
+  spare(lane: Lane): void {
+    if (!this.room) this.giveUp(lane);
+  }
+
+  /** The lane keeps no record at hand. */
+  giveUp(lane: Lane): void {
+    if (lane.queue.length === 0) return;
+    lane.behind += lane.queue.filter(({ offset }) => offset < lane.counted).length;
+    lane.read = lane.from;
+    for (const item of lane.queue) item.state = "done";
+    this.empty(lane);
   }
 
   /** Whether incident mode lets it go on. */
@@ -107,53 +173,90 @@ export class Lanes {
   /** To be called after every change: sees to it that a lane that can go on does so when it is time. */
   schedule(lane: Lane, now: number): void {
     this.hungry.delete(lane);
-    if (lane.kind === "whole") {
-      if (lane.state === "retry" && lane.due > now) this.#nextDue = Math.min(this.#nextDue, lane.due);
-      return;
+    const later = lane.state === "retry" && lane.due > now;
+    if (later && lane.timed !== lane.due && lane.state === "retry") {
+      lane.timed = lane.due;
+      this.#waiting.push({ lane, due: lane.due });
     }
-    if (lane.state === "parked" || lane.state === "held" || !this.allows(lane)) return;
-    if (lane.state === "retry" && lane.due > now) this.#nextDue = Math.min(this.#nextDue, lane.due);
-    else if (lane.queue.length === 0) this.hungry.add(lane);
-    else if (lane.queue[0].state === "waiting") this.#ready.push(lane);
+    if (later || lane.kind === "whole" || !this.#mayGo(lane, now)) return;
+    if (lane.queue.length === 0) this.hungry.add(lane);
+    else if (lane.queue[0].state === "waiting" && !lane.listed) {
+      lane.listed = true;
+      (isWorn(lane.queue[0]) ? this.#worn : this.#fresh).push(lane);
+    }
   }
 
   scheduleAll(now: number): void {
-    this.#nextDue = Number.POSITIVE_INFINITY;
     for (const lane of this.byId.values()) this.schedule(lane, now);
   }
 
-  /** A record of a lane whose turn it is. */
-  take(now: number): Item | undefined {
-    if (now >= this.#nextDue) this.scheduleAll(now);
-    for (let lane = this.#ready.shift(); lane !== undefined; lane = this.#ready.shift()) {
+  /** Lanes whose time has come go on. */
+  come(now: number): void {
+    for (let first = this.#waiting.peek(); first !== undefined && first.due <= now; first = this.#waiting.peek()) {
+      this.#waiting.pop();
+      const { lane, due } = first;
+      if (lane.timed !== due) continue;
+      lane.timed = undefined;
+      if (this.byId.get(lane.id) === lane) this.schedule(lane, now);
+    }
+  }
+
+  /** The first record whose turn it is, of those that failed more than once or of the others. It stays where it is. */
+  peek(worn: boolean, now: number): Item | undefined {
+    const list = worn ? this.#worn : this.#fresh;
+    for (let lane = list.first; lane !== undefined; lane = list.first) {
       const [item] = lane.queue;
-      const waits = lane.state === "parked" || lane.state === "held" || (lane.state === "retry" && lane.due > now);
-      if (this.byId.get(lane.id) === lane && item?.state === "waiting" && !waits && this.allows(lane)) return item;
+      const there = this.byId.get(lane.id) === lane && item?.state === "waiting" && this.#mayGo(lane, now);
+      if (there && isWorn(item) === worn) return item;
+      list.shift();
+      lane.listed = false;
+      if (there) this.schedule(lane, now);
     }
     return undefined;
   }
 
-  /** When the next lane is tried again, in ms since 1970. */
-  get nextDue(): number {
-    return this.#nextDue;
+  /** Takes the record that `peek` has shown. */
+  take(worn: boolean): void {
+    const lane = (worn ? this.#worn : this.#fresh).shift();
+    if (lane !== undefined) lane.listed = false;
   }
 
-  get anyReady(): boolean {
-    return this.#ready.length > 0;
+  /** Lanes whose turn it is, about. */
+  get readyCount(): number {
+    return this.#fresh.size + this.#worn.size;
+  }
+
+  /** When the next lane is tried again, in ms since 1970, or a moment before it. */
+  get nextDue(): number {
+    return this.#waiting.peek()?.due ?? Number.POSITIVE_INFINITY;
+  }
+
+  #mayGo(lane: Lane, now: number): boolean {
+    return lane.state !== "parked" && !lane.held && !(lane.state === "retry" && lane.due > now) && this.allows(lane);
+  }
+
+  #leave(lane: Lane): void {
+    if (this.#at.get(lane.from) === lane) this.#at.delete(lane.from);
   }
 
   check(): void {
+    let bytes = 0;
     for (const lane of this.byId.values()) {
       let before = lane.from - 1;
       for (const item of lane.queue) {
         assert(item.offset > before && item.lane === lane && item.state !== "done", "a lane's records are in order");
         before = item.offset;
+        bytes += item.to - item.from;
       }
+      const [first] = lane.queue;
+      assert(first === undefined || (lane.exact && lane.from === first.offset), "a lane stands at its first record");
+      assert(!lane.exact || this.#at.get(lane.from) === lane, "a lane is found where it stands");
       assert(lane.kind !== "key" || before < lane.read || lane.queue.length === 0, "a lane has read what it holds");
       assert(
         lane.queue.slice(1).every((item) => item.state === "waiting"),
         "only a lane's first record has its turn",
       );
     }
+    assert(bytes === this.bytes, "the lanes know how much they hold");
   }
 }

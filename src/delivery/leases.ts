@@ -1,33 +1,58 @@
 /** Who has which record, and until when. */
-import type { Item } from "./item.ts";
+import { type Item, isWorn } from "./item.ts";
+import type { Store } from "./store.ts";
 
 export interface Lease {
   readonly item: Item;
   readonly member: string;
   readonly generation: number;
   readonly since: number;
+  /** Its record had failed more than once when it was given out. */
+  readonly worn: boolean;
   expires: number;
-  /** It stands in the row of leases, and must not stay there when it ends. */
+  /** It is written down, and must not stay there when it ends. */
   saved: boolean;
 }
 
-/** A lease as it is stored: offset, generation, member, expires, attempt. */
-export type SavedLease = [number, number, string, number, number];
+/** A lease of before a restart, whose record has not been read again yet. */
+export interface Restored {
+  readonly offset: number;
+  readonly generation: number;
+  readonly member: string;
+  readonly attempt: number;
+  expires: number;
+  /** It was given back as failed meanwhile. `delayMs` from `at`. */
+  nacked?: { readonly delayMs: number | undefined; readonly reason: string; readonly at: number };
+}
 
-/** Leases older than this are written down, in one row: those of short work never are. */
+/** As they are kept: a member's name once, however many it has. */
+interface Kept {
+  readonly members: readonly string[];
+  readonly leases: readonly [offset: number, generation: number, member: number, expires: number, attempt: number][];
+}
+
+/** Leases older than this are written down: those of short work never are. */
 export const lastingMs = 5_000;
+/** Leases of a row, however long their members' names are. */
+const rowLeases = 1_000;
 
 export class Leases {
   readonly #byOffset = new Map<number, Lease>();
   readonly #perMember = new Map<string, number>();
   #soonest = Number.POSITIVE_INFINITY;
-  /** Leases of before a restart, whose records have not been read again yet. */
-  readonly restored = new Map<number, SavedLease>();
-  /** The row of leases is not right any more. */
-  stale = false;
+  #worn = 0;
+  readonly restored = new Map<number, Restored>();
+  /** What is written down is not right any more. */
+  #stale = false;
+  #rows = 0;
 
   get size(): number {
     return this.#byOffset.size;
+  }
+
+  /** Those of records that had failed more than once. */
+  get worn(): number {
+    return this.#worn;
   }
 
   get(offset: number): Lease | undefined {
@@ -46,16 +71,19 @@ export class Leases {
     return this.#byOffset.values();
   }
 
+  /** To be called before the attempt is counted. */
   grant(item: Item, member: string, generation: number, now: number, expires: number, saved = false): void {
-    this.#byOffset.set(item.offset, { item, member, generation, since: now, expires, saved });
+    const worn = isWorn(item);
+    this.#byOffset.set(item.offset, { item, member, generation, since: now, worn, expires, saved });
     this.#perMember.set(member, this.of(member) + 1);
+    if (worn) this.#worn++;
     this.#soonest = Math.min(this.#soonest, expires);
   }
 
   extend(lease: Lease, expires: number): void {
     lease.expires = expires;
     this.#soonest = Math.min(this.#soonest, expires);
-    if (lease.saved) this.stale = true;
+    if (lease.saved) this.#stale = true;
   }
 
   end(item: Item): Lease | undefined {
@@ -65,7 +93,8 @@ export class Leases {
     const left = this.of(lease.member) - 1;
     if (left === 0) this.#perMember.delete(lease.member);
     else this.#perMember.set(lease.member, left);
-    if (lease.saved) this.stale = true;
+    if (lease.worn) this.#worn--;
+    if (lease.saved) this.#stale = true;
     return lease;
   }
 
@@ -85,23 +114,55 @@ export class Leases {
     return this.#byOffset.size === 0 ? Number.POSITIVE_INFINITY : this.#soonest;
   }
 
-  /** Those that are to be written down, where that has changed. */
-  toSave(now: number): SavedLease[] | undefined {
+  /** What is known of a lease of before a restart has changed. */
+  changed(): void {
+    this.#stale = true;
+  }
+
+  /** Reads what was written down. */
+  load(store: Store): void {
+    for (const { body } of store.parts("leases")) {
+      this.#rows++;
+      const { members, leases } = JSON.parse(body) as Kept;
+      for (const [offset, generation, member, expires, attempt] of leases) {
+        this.restored.set(offset, { offset, generation, member: members[member], expires, attempt });
+      }
+    }
+  }
+
+  /** Writes down those that last, where that has changed. */
+  save(store: Store, now: number): void {
     const lasting = [...this.#byOffset.values()].filter((lease) => lease.since <= now - lastingMs);
-    if (!this.stale && lasting.every((lease) => lease.saved)) return undefined;
-    this.stale = false;
+    if (!this.#stale && lasting.every((lease) => lease.saved)) return;
+    this.#stale = false;
     for (const lease of lasting) lease.saved = true;
-    return [
-      ...lasting.map((one): SavedLease => [one.item.offset, one.generation, one.member, one.expires, one.item.attempt]),
-      ...[...this.restored.values()].filter(([, , , expires]) => expires > now),
+    const all = [
+      ...lasting.map(({ item, ...lease }) => ({ ...lease, offset: item.offset, attempt: item.attempt })),
+      ...[...this.restored.values()].filter(({ nacked }) => nacked === undefined),
     ];
+    const rows = Math.ceil(all.length / rowLeases);
+    for (let n = 0; n < rows; n++) {
+      store.setPart("leases", n, JSON.stringify(keptOf(all.slice(n * rowLeases, (n + 1) * rowLeases))));
+    }
+    if (this.#rows > rows) store.dropParts("leases", rows);
+    this.#rows = rows;
   }
 
   clear(): void {
-    if ([...this.#byOffset.values()].some((lease) => lease.saved) || this.restored.size > 0) this.stale = true;
+    if (this.#rows > 0) this.#stale = true;
     this.#byOffset.clear();
     this.#perMember.clear();
     this.restored.clear();
+    this.#worn = 0;
     this.#soonest = Number.POSITIVE_INFINITY;
   }
+}
+
+function keptOf(leases: readonly Omit<Restored, "nacked">[]): Kept {
+  const members = new Map<string, number>();
+  const kept = leases.map(({ offset, generation, member, expires, attempt }): Kept["leases"][number] => {
+    if (!members.has(member)) members.set(member, members.size);
+    return [offset, generation, members.get(member)!, expires, attempt];
+  });
+  return { members: [...members.keys()], leases: kept };
 }

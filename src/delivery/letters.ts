@@ -1,6 +1,6 @@
 /** Dead letters: records that the group gave up on, kept whole, so that retention cannot take them. */
-import type { Item, Lane, Try } from "./item.ts";
-import { newItem } from "./item.ts";
+import { type Item, type Lane, lastTries, newItem, type Try } from "./item.ts";
+import { LetterPages } from "./letter-pages.ts";
 import type { LetterRow, Store } from "./store.ts";
 
 /** A dead letter as it is shown. Times are ms since 1970. */
@@ -19,49 +19,78 @@ export interface Letter {
 }
 
 export class Letters {
+  readonly pages: LetterPages;
   #count: number;
-  #forward: number;
-  /** How many are to be sent to the dead-letter stream. */
-  forwarding: number;
+  /** The last number that was given out for the dead-letter stream, and whether it is written down. */
+  #forwarded: number;
+  #numbered = false;
+  /** Numbers, and offsets, of those that are to be sent there. */
+  readonly #toForward: Map<number, number>;
 
   constructor(readonly store: Store) {
-    this.forwarding = store.countLettersToForward();
-    this.#count = store.countLetters();
-    this.#forward = Number(store.meta("forwarded") ?? 0);
+    this.pages = new LetterPages(store);
+    this.#count = this.pages.count;
+    this.#forwarded = Number(store.meta("forwarded") ?? 0);
+    const waiting: [number, number][] = [];
+    for (const { forward, offset } of this.pages.after(-1, (head) => head.forward > 0)) {
+      if (forward !== null) waiting.push([forward, offset]);
+    }
+    // The stream's partition knows a repeat by its number, so that they go in the order of their numbers.
+    this.#toForward = new Map(waiting.sort(([a], [b]) => a - b));
   }
 
   get count(): number {
     return this.#count;
   }
 
+  /** How many are to be sent to the dead-letter stream. */
+  get forwarding(): number {
+    return this.#toForward.size;
+  }
+
+  get changed(): boolean {
+    return this.#numbered || this.pages.changed;
+  }
+
   get(offset: number): LetterRow | undefined {
-    return this.#count === 0 ? undefined : this.store.letter(offset);
+    return this.#count === 0 ? undefined : this.pages.get(offset);
   }
 
-  list(after: number, limit: number): Letter[] {
-    return this.store.letters(after, limit).map(shown);
+  /** Letters behind an offset, no more bytes than an answer between objects takes, and one at least. `more`: there are others. */
+  list(after: number, limit: number): { letters: Letter[]; more: boolean } {
+    const letters: Letter[] = [];
+    let bytes = 0;
+    for (const row of this.pages.after(after)) {
+      bytes += row.body.length + row.tries.length;
+      if (letters.length >= limit || (letters.length > 0 && bytes > listBytes)) return { letters, more: true };
+      letters.push(shown(row));
+    }
+    return { letters, more: false };
   }
 
-  /** Writes down that a record's last attempt failed. `forward`: it is to be sent to the dead-letter stream too. */
+  *all(): Generator<LetterRow> {
+    yield* this.pages.after(-1);
+  }
+
+  /** Those that are being redriven, behind an offset. */
+  *redriven(after: number): Generator<LetterRow> {
+    for (const row of this.pages.after(after, ({ redriven }) => redriven > 0)) if (row.state === "redriven") yield row;
+  }
+
+  /** Notes that a record's last attempt failed. `forward`: it is to be sent to the dead-letter stream too. */
   bury(item: Item, lane: Lane, reason: string, now: number, forward: boolean): void {
     const known = this.get(item.offset);
-    if (known === undefined) this.#count++;
     const before: Try[] = known === undefined ? [] : JSON.parse(known.tries);
-    const tries = [...before, ...lane.tries].slice(-20);
-    const number = known !== undefined ? known.forward : forward ? ++this.#forward : null;
-    // The number must not be used again, even if the letter is gone before anything else dies.
-    if (known === undefined && number !== null) {
-      this.store.setMeta("forwarded", String(number));
-      this.forwarding++;
-    }
-    this.store.setLetter({
+    const number = known === undefined ? this.#number(item.offset, forward) : known.forward;
+    if (known === undefined) this.#count++;
+    this.pages.put({
       offset: item.offset,
       timestamp: item.timestamp,
       key: item.key ?? lane.key ?? null,
       died: now,
       attempts: (known?.attempts ?? 0) + Math.max(lane.attempts, item.attempt),
       reason,
-      tries: JSON.stringify(tries),
+      tries: JSON.stringify(lastTries(before, lane.tries)),
       state: "dead",
       checked: item.checked ? 1 : 0,
       forward: number,
@@ -71,21 +100,23 @@ export class Letters {
 
   /** Notes that it is tried again, edited where `body` says so. */
   redrive(row: LetterRow, body: Uint8Array | undefined): void {
-    this.store.setLetter({ ...row, state: "redriven", body: body ?? row.body });
+    this.pages.put({ ...row, state: "redriven", body: body ?? row.body });
   }
 
   /** Those from an offset on will be delivered from the log. */
   dropFrom(offset: number): void {
     if (this.#count === 0) return;
-    this.store.dropLettersFrom(offset);
-    this.#count = this.store.countLetters();
-    this.forwarding = this.store.countLettersToForward();
+    for (const letter of this.pages.after(offset - 1)) this.drop(letter.offset);
   }
 
-  drop(offset: number): void {
-    this.store.dropLetter(offset);
+  /** False where there is none. */
+  drop(offset: number): boolean {
+    const row = this.get(offset);
+    if (row === undefined) return false;
+    this.pages.drop(offset);
     this.#count--;
-    if (this.forwarding > 0) this.forwarding = this.store.countLettersToForward();
+    if (row.forward !== null) this.#toForward.delete(row.forward);
+    return true;
   }
 
   /** The record of a letter, to be delivered. */
@@ -103,16 +134,42 @@ export class Letters {
 
   /** What is to be sent to the dead-letter stream, in the order of dying; `number` tells the stream's partition a repeat. */
   toForward(limit: number): (Letter & { number: number })[] {
-    return this.store.lettersToForward(limit).map((row) => ({ ...shown(row), number: row.forward as number }));
+    const found: (Letter & { number: number })[] = [];
+    for (const [number, offset] of this.#toForward) {
+      if (found.length >= limit) break;
+      const row = this.get(offset);
+      if (row !== undefined) found.push({ ...shown(row), number });
+    }
+    return found;
   }
 
-  forwarded(offset: number): void {
-    const row = this.store.letter(offset);
-    if (row === undefined || row.forward === null) return;
-    this.store.setLetter({ ...row, forward: null });
-    this.forwarding--;
+  /** They were sent. */
+  forwarded(offsets: readonly number[]): void {
+    for (const offset of offsets) {
+      const row = this.get(offset);
+      if (row === undefined || row.forward === null) continue;
+      this.#toForward.delete(row.forward);
+      this.pages.put({ ...row, forward: null });
+    }
+  }
+
+  /** Writes what changed. */
+  flush(): void {
+    if (this.#numbered) this.store.setMeta("forwarded", String(this.#forwarded));
+    this.#numbered = false;
+    this.pages.flush();
+  }
+
+  /** A number must not be used again, even if the letter is gone before anything else dies. */
+  #number(offset: number, forward: boolean): number | null {
+    if (!forward) return null;
+    this.#toForward.set(++this.#forwarded, offset);
+    this.#numbered = true;
+    return this.#forwarded;
   }
 }
+
+const listBytes = 4_194_304;
 
 const shown = (row: LetterRow): Letter => ({
   offset: row.offset,

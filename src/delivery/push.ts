@@ -15,7 +15,7 @@ export interface PushRequest {
 }
 
 /** The delivery's id: of a record, the same at every attempt and after every restart. */
-export const deliveryId = (groupId: string, partition: number, offset: number): string =>
+export const deliveryId = (groupId: string, partition: number, offset: number | ""): string =>
   `${groupId}.${partition}.${offset}`;
 
 /** The request for some records; several only in the batched mode. */
@@ -110,19 +110,23 @@ export type Outcome =
   | { readonly is: "done" }
   /** 410: nothing more is to be sent. */
   | { readonly is: "gone" }
-  /** The receiver has too much to do, and the records are not to blame. */
-  | { readonly is: "busy"; readonly afterMs: number; readonly reason: string }
+  /** The receiver has too much to do, and the records are not to blame; for so long, where it says that. */
+  | { readonly is: "busy"; readonly afterMs: number | undefined; readonly reason: string }
   | { readonly is: "failed"; readonly reason: string };
 
 const busyMsMax = 3_600_000;
-const busyMsDefault = 1_000;
 
 export function outcomeOf(status: number, retryAfter: string | null, now: number): Outcome {
   if (status >= 200 && status < 300) return { is: "done" };
   if (status === 410) return { is: "gone" };
   const afterMs = retryAfterMs(retryAfter, now);
   if (status === 429 || (status === 503 && afterMs !== undefined)) {
-    return { is: "busy", afterMs: afterMs ?? busyMsDefault, reason: `HTTP ${status}` };
+    // Now, or in the past: it does not say for how long.
+    return {
+      is: "busy",
+      afterMs: afterMs === undefined || afterMs <= 0 ? undefined : afterMs,
+      reason: `HTTP ${status}`,
+    };
   }
   if (status >= 300 && status < 400) {
     return { is: "failed", reason: `HTTP ${status}: redirects are not followed; set the url to where it leads` };
@@ -130,11 +134,35 @@ export function outcomeOf(status: number, retryAfter: string | null, now: number
   return { is: "failed", reason: `HTTP ${status}` };
 }
 
-/** Seconds, or a date. */
-function retryAfterMs(text: string | null, now: number): number | undefined {
-  if (text === null) return undefined;
-  const ms = /^\d{1,9}$/.test(text.trim()) ? Number(text) * 1_000 : Date.parse(text) - now;
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), busyMsMax);
+/** Seconds, a fraction of them too, or a date in one of the three forms of RFC 9110; undefined where it is neither. An hour at most. */
+export function retryAfterMs(text: string | null, now: number): number | undefined {
+  const trimmed = (text ?? "").trim();
+  const seconds = /^\d+(\.\d+)?$/.test(trimmed) ? Math.ceil(Number(trimmed)) * 1_000 : undefined;
+  const ms = seconds ?? dateMs(trimmed, now) - now;
+  return Number.isNaN(ms) ? undefined : Math.min(ms, busyMsMax);
+}
+
+const days = "(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?";
+const months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+const month = `(?<month>${months.join("|")})`;
+const time = "(?<time>\\d\\d:\\d\\d:\\d\\d)";
+const dates = [
+  new RegExp(`^${days}, (?<day>\\d\\d) ${month} (?<year>\\d{4}) ${time} GMT$`),
+  new RegExp(`^${days}, (?<day>\\d\\d)-${month}-(?<year>\\d\\d) ${time} GMT$`),
+  new RegExp(`^${days} ${month} (?<day>[ \\d]\\d) ${time} (?<year>\\d{4})$`),
+];
+
+/** A date of HTTP, in ms since 1970; NaN where it is none. A year of two digits that is far ahead is one of the past. */
+function dateMs(text: string, now: number): number {
+  const found = dates.map((form) => form.exec(text)?.groups).find((groups) => groups !== undefined);
+  if (found === undefined) return Number.NaN;
+  const { day, month, year, time } = found;
+  const number = String(months.indexOf(month) + 1).padStart(2, "0");
+  const at = (year: number) => Date.parse(`${year}-${number}-${day.trim().padStart(2, "0")}T${time}Z`);
+  if (year.length === 4) return at(Number(year));
+  const century = Math.floor(new Date(now).getUTCFullYear() / 100) * 100;
+  const full = century + Number(year);
+  return at(full > new Date(now).getUTCFullYear() + 50 ? full - 100 : full);
 }
 
 /** Why a target is not to be called, if so. Names that resolve to private addresses are the network's to refuse. */
@@ -148,12 +176,27 @@ export function targetProblem(target: string, privateTargets: boolean): string |
   if (url.username !== "" || url.password !== "") return "the url must not hold credentials; use push.headers";
   if (privateTargets) return undefined;
   if (url.protocol !== "https:") return "the url must be https";
-  const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
+  const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.+$/, "");
   if (ipaddr.isValid(host)) {
-    const range = ipaddr.process(host).range();
+    const range = rangeOf(host);
     if (range !== "unicast") return `the address ${host} is ${range}; only public addresses may be called`;
-  } else if (/(^|\.)(localhost|local|internal|home\.arpa)$/i.test(host) || !host.includes(".")) {
+  } else if (privateNames.test(host) || !host.includes(".")) {
     return `the name ${host} is not a public one`;
   }
   return undefined;
+}
+
+/** Names that no public server has: those of RFC 6761 and 6762, and what networks call their own. */
+const privateNames =
+  /(^|\.)(localhost|localdomain|local|internal|intranet|private|corp|home|lan|home\.arpa|svc|test|example|invalid|onion)$/i;
+
+/** What an address is for. One that has an IPv4 address in it is judged by that, however it is written. */
+function rangeOf(host: string): string {
+  const address = ipaddr.process(host);
+  if (address.kind() === "ipv4") return address.range();
+  const bytes = address.toByteArray();
+  // `::a.b.c.d`: what was meant for machines that speak both, and is not in use.
+  if (bytes.slice(0, 12).every((byte) => byte === 0))
+    return address.range() === "unicast" ? "ipv4Compatible" : address.range();
+  return address.range();
 }

@@ -9,6 +9,19 @@ export class Ranges {
     return this.#bounds.length / 2;
   }
 
+  /** How many offsets there are from one on. */
+  countFrom(offset: number): number {
+    let count = 0;
+    for (const [from, to] of this) count += Math.max(0, to - Math.max(from, offset));
+    return count;
+  }
+
+  /** The first offset, from one on, that is not in it. */
+  gapFrom(offset: number): number {
+    const at = this.#after(offset);
+    return at % 2 === 1 ? this.#bounds[at] : offset;
+  }
+
   has(offset: number): boolean {
     return this.#after(offset) % 2 === 1;
   }
@@ -30,6 +43,16 @@ export class Ranges {
     if (first % 2 === 1) from = bounds[--first];
     if (next % 2 === 1) to = bounds[next++];
     bounds.splice(first, next - first, from, to);
+  }
+
+  remove(offset: number): void {
+    const bounds = this.#bounds;
+    const at = this.#after(offset);
+    if (at % 2 === 0) return;
+    const [from, to] = [bounds[at - 1], bounds[at]];
+    const left = from < offset ? [from, offset] : [];
+    const right = offset + 1 < to ? [offset + 1, to] : [];
+    bounds.splice(at - 1, 2, ...left, ...right);
   }
 
   /** Forgets what lies before an offset. */
@@ -70,6 +93,19 @@ export class Ranges {
       ranges.#bounds.push(at);
     }
     return ranges;
+  }
+
+  /** Whether bytes are ranges as `encode` writes them. */
+  static isEncoded(bytes: Uint8Array, floor: number): boolean {
+    const { length } = bytes;
+    const reader = new ByteReader(bytes, 0, length);
+    let count = 0;
+    for (let at = floor; reader.at < length; count++) {
+      const number = reader.varint();
+      at += number;
+      if (reader.failed || (number === 0 && count > 0) || at > Number.MAX_SAFE_INTEGER) return false;
+    }
+    return count % 2 === 0;
   }
 
   /** How many bounds lie at or before an offset; odd inside a range. */

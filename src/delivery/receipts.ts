@@ -1,69 +1,81 @@
-/** What receipts stand for: the record, whoever has it now, and acks that come before the record is back in memory. */
+/**
+ * What a receipt is worth: which lease it proves, and what has become of the record since. Everything that follows from a
+ * receipt is decided on what is said here.
+ *
+ * After a restart a record may not be in memory, and its key not known. What the receipt proves helps: a record that was
+ * once under lease was then the first unfinished one of its key, so that no lane which stands at an earlier record is its own.
+ */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import type { Item } from "./item.ts";
-import type { Reader } from "./reader.ts";
-import { type Receipt, readReceipt } from "./receipt.ts";
+import type { Item, Lane } from "./item.ts";
+import type { Restored } from "./leases.ts";
+import { isFinished } from "./place.ts";
+import { type Receipt, readReceipt, type Signer } from "./receipt.ts";
 import type { State } from "./state.ts";
 
-/** Acks that are remembered for records that are yet to be read again. */
-const earlyMax = 20_000;
+export type Standing =
+  /** Under this very lease. */
+  | { readonly is: "leased"; readonly item: Item }
+  /** The same, from before a restart; the record is yet to be read again. */
+  | { readonly is: "restored"; readonly lease: Restored }
+  /** Nobody has it. It is at hand; or a lane stands at it; or it is yet to be read again. */
+  | { readonly is: "free"; readonly item: Item }
+  | { readonly is: "waiting"; readonly lane: Lane }
+  | { readonly is: "unread" }
+  /** It was given back as failed by this very receipt. */
+  | { readonly is: "nacked" }
+  | { readonly is: "finished" };
 
-export const stale = (offset: number) =>
-  refuse(
-    "stale-lease",
-    `the lease of the record at offset ${offset} has passed on; leave the record to whoever has it`,
-  );
+const refused = (offset: number, why: string) =>
+  refuse("stale-lease", `the lease of the record at offset ${offset} is void: ${why}`);
+
+export const ranOut = (offset: number) =>
+  refused(offset, "it has run out, which counted as a failed attempt; the record is delivered again");
+
+export const notHeld = (offset: number) => refused(offset, "it is over; nothing is left to extend");
+
+export const usedUp = (offset: number) => refused(offset, "the record was given back as failed; it is delivered again");
 
 export class Receipts {
   constructor(
     readonly state: State,
-    readonly reader: Reader,
+    readonly signer: Signer,
   ) {}
 
-  understand(text: string): Result<Receipt> {
+  read(text: string): Result<Receipt> {
     const receipt = readReceipt(text);
     const { partition } = this.state.spec;
-    if (receipt === undefined || receipt.partition !== partition) {
+    const signed = receipt !== undefined && this.signer.tag(receipt.offset, receipt.era, receipt.generation);
+    if (receipt === undefined || receipt.partition !== partition || receipt.tag !== signed) {
       return refuse("invalid", `'${text}' is no receipt of partition ${partition}; send it as the delivery has it`);
     }
-    if (receipt.era !== this.state.era) return stale(receipt.offset);
+    if (receipt.era !== this.state.era) return refused(receipt.offset, "the group was moved by a seek");
     return ok(receipt);
   }
 
-  /** The unfinished record of a receipt; undefined where it is not in memory. Refuses where another has it. */
-  holder({ offset, generation }: Receipt): Result<Item | undefined> {
-    const lease = this.state.leases.get(offset);
-    const restored = this.state.leases.restored.get(offset);
-    const holder = lease?.generation ?? restored?.[1];
-    if (holder !== undefined && holder !== generation) return stale(offset);
-    return ok(lease?.item ?? this.state.live(offset));
-  }
-
-  /** Acked before it was read again after a restart, or long ago. */
-  early(offset: number): void {
-    const { state } = this;
-    state.leases.restored.delete(offset);
-    let found = false;
-    // Several may stand there: the one whose record it is, and others that only have got so far, and lose nothing by it.
-    for (const lane of [...state.lanes.byId.values()]) {
-      if (lane.from !== offset || lane.queue.length > 0) continue;
-      found = true;
-      state.finishedTo = Math.max(state.finishedTo, offset + 1);
-      if (lane.kind !== "key") {
-        state.lanes.remove(lane);
-        if (offset >= state.cursor) state.done.add(offset);
-      } else {
-        lane.read = offset + 1;
-        this.reader.advance(lane, 0);
-      }
-      state.unsaved++;
+  /** Where the record of a receipt stands. Refuses where another has it, or it is not the receipt's any more. */
+  standing({ offset, generation }: Receipt): Result<Standing> {
+    const { leases, letters } = this.state;
+    const lease = leases.get(offset);
+    if (lease !== undefined)
+      return lease.generation === generation ? ok({ is: "leased", item: lease.item }) : had(offset);
+    const item = this.state.live(offset);
+    const lane = item?.lane ?? this.state.lanes.at(offset);
+    const letter = letters.get(offset);
+    if (letter?.state === "dead") return refused(offset, "the record is a dead letter; redrive or discard it");
+    if (letter !== undefined && (lane === undefined || generation <= lane.voided)) {
+      return refused(offset, "the record was redriven since; it is delivered again");
     }
-    if (found) return;
-    const belongs = offset >= state.cursor && offset < (state.known ?? Number.MAX_SAFE_INTEGER);
-    if (!belongs || state.done.has(offset) || state.done.size >= earlyMax) return;
-    state.done.add(offset);
-    state.finishedTo = Math.max(state.finishedTo, offset + 1);
-    state.horizon = Math.max(state.horizon, offset + 1);
-    state.unsaved++;
+    const tries = lane?.tries ?? item?.tries;
+    if (tries?.some((one) => one.nacked && one.generation === generation)) return ok({ is: "nacked" });
+    if (item !== undefined) return ok({ is: "free", item });
+    const restored = leases.restored.get(offset);
+    if (lane === undefined && isFinished(this.state, offset)) return ok({ is: "finished" });
+    if (restored !== undefined && restored.nacked === undefined) {
+      return restored.generation === generation ? ok({ is: "restored", lease: restored }) : had(offset);
+    }
+    if (restored?.generation === generation) return ok({ is: "nacked" });
+    return ok(lane === undefined ? { is: "unread" } : { is: "waiting", lane });
   }
 }
+
+const had = (offset: number) => refused(offset, "another member has the record; leave it to that one");

@@ -16,8 +16,9 @@ export interface DeliverySpec {
   readonly start: Position;
   /** The partition that this one continues, where the group has to finish that one's records first. */
   readonly parent?: number;
-  /** An operator has paused the group. */
+  /** The group is paused; and why, since when, in ms since 1970. */
   readonly paused: boolean;
+  readonly because?: { readonly reason: string; readonly at: number };
   /** Part of the group's rate that this partition may use. */
   readonly share: number;
   /** Pushing is allowed to private and loopback addresses, and without TLS. */

@@ -1,23 +1,27 @@
 /** What one group knows of one partition: in memory, and in the rows from which it is found again. */
 import { assert } from "../lib/assert.ts";
-import { encodeText } from "../lib/bytes.ts";
-import { murmur3 } from "../lib/hash.ts";
+import type { Words } from "../lib/mac.ts";
 import type { Sql } from "../lib/sql.ts";
 import { adopt } from "./dump.ts";
-import type { Item, Lane } from "./item.ts";
+import { type Item, type Lane, ownBytes } from "./item.ts";
+import { LaneLog } from "./lane-log.ts";
+import { laneOf, rowOf } from "./lane-row.ts";
 import { Lanes } from "./lanes.ts";
-import { Leases, type SavedLease } from "./leases.ts";
+import { Leases } from "./leases.ts";
 import { Letters } from "./letters.ts";
+import { finishedAbove, isFinished } from "./place.ts";
 import { Ranges } from "./ranges.ts";
 import { Rate } from "./rate.ts";
 import type { DeliverySpec } from "./spec.ts";
-import { type LaneRow, Store } from "./store.ts";
+import { Store } from "./store.ts";
 import { Window } from "./window.ts";
 
 /** Why a delivery stands still. Times are ms since 1970. */
 export interface Paused {
   readonly reason: string;
   readonly at: number;
+  /** It has paused by itself, and the group is yet to be told. */
+  readonly untold?: boolean;
 }
 
 /** Offsets `[from, to)` that the group never got: trimmed, or damaged, before it read them. */
@@ -33,13 +37,17 @@ export class State {
   readonly lanes = new Lanes();
   readonly letters: Letters;
   window: Window;
-  /** Finished records that the window has not come to: acked early, or known from before a restart. */
+  /** Finished records that the window has not come to: known from before a restart, or left to lanes then. */
   done: Ranges;
+  /** Acked before they were read again after a restart. Whoever reads them, the window or a lane, finds them finished. */
+  acked: Ranges;
   /** Every record before it was read into the window, or passed over. */
   cursor: number;
   /** The tail of the partition, as far as it is known. */
   known: number | undefined;
   era: number;
+  /** That of the last lease. */
+  generation: number;
   paused: Paused | undefined;
   rate: Rate | undefined;
   /** Not yet told to a member. */
@@ -49,30 +57,32 @@ export class State {
   unread: number | undefined;
   /** The partition that this one continues has the first word. */
   inherits = false;
-  /** Finished since progress was saved. */
+  /** Keys of which that one has unfinished records. */
+  heldKeys: ReadonlySet<string> | undefined;
+  /** Finished since the place was written down. */
   unsaved = 0;
   /** Something was finished, or given up, up to here. */
   finishedTo: number;
-  redeliveries = 0;
+  redeliveries: number;
   /**
    * Up to here the window had come before a restart. What it left to lanes before that counts as finished there, so that
    * no lane ends before the window is back where it was.
    */
   horizon = 0;
 
+  readonly #laneLog: LaneLog;
   #savedFloor: number;
 
   /** Makes the tables, and the place before the first record; or takes the place that has been restored. */
   static create(sql: Sql, spec: DeliverySpec, offset: number, now: number): void {
     if (adopt(sql, spec)) return;
     const store = new Store(sql);
+    const none = new Uint8Array(0);
     sql.transaction(() => {
-      store.setMeta("format", "1");
+      store.setMeta("format", "2");
       store.setMeta("spec", JSON.stringify(spec));
-      // Receipts of another group, or of one of the same name before, must not be honoured here.
-      const era = murmur3(encodeText(spec.groupId));
-      store.setProgress({ floor: offset, era, done: new Uint8Array(0) });
-      if (spec.paused) store.setMeta("paused", JSON.stringify({ reason: "paused by an operator", at: now }));
+      store.setPlace({ floor: offset, era: 0, done: none, acked: none, generation: 0, redeliveries: 0, recent: "[]" });
+      if (spec.paused) store.setMeta("paused", JSON.stringify(spec.because ?? { reason: byHand, at: now }));
     });
   }
 
@@ -84,20 +94,35 @@ export class State {
     this.store = store;
     this.letters = new Letters(store);
     this.window = new Window(spec.config.order === "partition");
-    const progress = store.progress();
-    assert(progress !== undefined, "a delivery has a place");
-    this.cursor = progress.floor;
-    this.finishedTo = progress.floor;
-    this.#savedFloor = progress.floor;
-    this.era = progress.era;
-    this.done = Ranges.decode(progress.done, progress.floor);
+    const place = store.place();
+    assert(place !== undefined, "a delivery has a place");
+    this.cursor = place.floor;
+    this.finishedTo = place.floor;
+    this.#savedFloor = place.floor;
+    this.era = place.era;
+    this.generation = place.generation;
+    this.redeliveries = place.redeliveries;
+    this.done = Ranges.decode(place.done, place.floor);
+    this.acked = Ranges.decode(place.acked, 0);
     for (const [, to] of this.done) this.finishedTo = this.horizon = to;
     const paused = store.meta("paused");
     this.paused = paused === undefined ? undefined : JSON.parse(paused);
-    for (const row of store.lanes()) this.lanes.add(laneOf(row));
-    const saved: SavedLease[] = JSON.parse(store.meta("leases") ?? "[]");
-    for (const lease of saved) this.leases.restored.set(lease[0], lease);
+    this.#laneLog = new LaneLog(store);
+    for (const row of this.#laneLog.load()) this.lanes.add(laneOf(row));
+    this.leases.load(store);
+    for (const offset of this.leases.restored.keys()) {
+      if (this.lanes.at(offset) === undefined && isFinished(this, offset)) this.leases.restored.delete(offset);
+    }
     this.configure(spec);
+  }
+
+  /** The secret of its receipts, drawn when it is first wanted. */
+  secret(draw: () => Words): Words {
+    const known = this.store.meta("secret");
+    if (known !== undefined) return JSON.parse(known);
+    const drawn = draw();
+    this.store.setMeta("secret", JSON.stringify(drawn));
+    return drawn;
   }
 
   /** Takes a newer version of what the catalog says. */
@@ -105,18 +130,16 @@ export class State {
     const { paused } = this.spec;
     this.store.setMeta("spec", JSON.stringify(spec));
     if (paused && !spec.paused) this.pause(undefined);
-    if (!paused && spec.paused && this.paused === undefined) this.pause({ reason: "paused by an operator", at: now });
+    if (!paused && spec.paused) this.pause(spec.because ?? this.paused ?? { reason: byHand, at: now });
     this.configure(spec);
   }
 
   configure(spec: DeliverySpec): void {
     this.spec = spec;
     const { rate, only } = spec.config;
-    const perSecond = rate === null ? 0 : rate.perSecond * spec.share;
+    const [perSecond, burst] = rate === null ? [0, 0] : [rate.perSecond * spec.share, rate.burst * spec.share];
     if (rate === null) this.rate = undefined;
-    else if (this.rate?.perSecond !== perSecond || this.rate.burst !== rate.burst) {
-      this.rate = new Rate(perSecond, rate.burst);
-    }
+    else if (this.rate?.perSecond !== perSecond || this.rate.burst !== burst) this.rate = new Rate(perSecond, burst);
     this.lanes.only = only === null ? undefined : new Set(only);
   }
 
@@ -142,38 +165,22 @@ export class State {
     return head;
   }
 
-  /** Writes down what has been decided since the last time, as one transaction. A row, and one for each lane that changed. */
+  /** Writes down what has been decided since the last time, as one transaction; a row, as long as not much has. */
   save(): void {
-    const dirty = [...this.lanes.byId.values()].filter((lane) => lane.dirty);
-    const { gone } = this.lanes;
-    if (this.unsaved === 0 && dirty.length === 0 && gone.length === 0) return;
-    this.sql.transaction(() => {
-      for (const lane of gone) this.store.dropLane(lane.id);
-      for (const lane of dirty) this.store.setLane(rowOf(lane));
-      this.saveProgress();
-    });
-    for (const lane of dirty) {
-      lane.dirty = false;
-      lane.stored = true;
-    }
-    gone.length = 0;
+    const { changed, gone } = this.lanes;
+    if (this.unsaved === 0 && changed.size === 0 && gone.size === 0 && !this.letters.changed) return;
+    this.#write();
   }
 
   /** Writes down how far it has come over records that nobody wanted, so that they are not read again. */
   settleFloor(): void {
-    if (this.floor > this.#savedFloor) this.saveProgress();
-  }
-
-  saveProgress(): void {
-    const { floor, era } = this;
-    this.#savedFloor = floor;
-    this.store.setProgress({ floor, era, done: this.#finished(floor).encode(floor) });
-    this.unsaved = 0;
+    if (this.floor > this.#savedFloor) this.#write();
   }
 
   saveLeases(now: number): void {
-    const saved = this.leases.toSave(now);
-    if (saved !== undefined) this.store.setMeta("leases", JSON.stringify(saved));
+    this.sql.transaction(() => {
+      this.leases.save(this.store, now);
+    });
   }
 
   pause(paused: Paused | undefined): void {
@@ -189,6 +196,7 @@ export class State {
     this.lanes.clear();
     this.window.clear();
     this.done = new Ranges();
+    this.acked = new Ranges();
     this.cursor = offset;
     this.known = undefined;
     this.finishedTo = offset;
@@ -196,36 +204,54 @@ export class State {
     this.unsaved++;
     this.letters.dropFrom(offset);
     this.save();
+    this.saveLeases(0);
   }
 
   /** Takes a record, and what stands in line behind it, out of the window and into a lane of its own. */
   detach(item: Item): Lane {
     assert(item.lane === undefined, "a record is detached once");
+    const { lanes } = this;
     if (this.window.ordered) {
-      const lane = this.lanes.create("whole", undefined, item.offset);
+      const lane = lanes.create("whole", undefined, item.offset, true);
       item.lane = lane;
       return lane;
     }
     const items = this.window.detach(item);
     const [first] = items;
-    const lane = this.lanes.create(first.key === undefined ? "single" : "key", first.key, first.offset);
-    const kept = items.slice(0, keptMax);
-    for (const one of items.slice(keptMax)) one.state = "done";
+    const lane = lanes.create(first.key === undefined ? "single" : "key", first.key, first.offset, true);
+    const kept = items.slice(0, lanes.room ? keptMax : 1);
+    for (const one of items.slice(kept.length)) one.state = "done";
     for (const one of kept) {
       one.lane = lane;
+      ownBytes(one);
       if (one.state === "ready") one.state = "waiting";
     }
-    lane.queue = kept;
-    lane.held = items.length - kept.length;
-    lane.read = items.length > keptMax ? items[keptMax].offset : this.cursor;
+    lanes.fill(lane, kept);
+    lane.tries = first.tries ?? [];
+    lane.attempts = first.attempt - (first.state === "leased" ? 1 : 0);
+    lane.time = first.timestamp;
+    lane.behind = items.length - kept.length;
+    // The last one may be that which the window is just about to pass.
+    const end = Math.max(this.cursor, items[items.length - 1].offset + 1);
+    lane.counted = lane.kind === "single" ? first.offset + 1 : end;
+    lane.read = items.length > kept.length ? items[kept.length].offset : end;
     this.finishedTo = Math.max(this.finishedTo, items[items.length - 1].offset + 1);
     this.unsaved++;
     return lane;
   }
 
+  /** The record at an offset, where it is in memory and unfinished. */
+  live(offset: number): Item | undefined {
+    const item = this.window.items.get(offset) ?? this.leases.get(offset)?.item;
+    if (item !== undefined) return item;
+    const first = this.lanes.at(offset)?.queue[0];
+    return first?.offset === offset ? first : undefined;
+  }
+
   check(): void {
     this.window.check();
     this.lanes.check();
+    this.letters.pages.check();
     for (const lease of this.leases.all()) {
       const { item } = lease;
       assert(item.state === "leased", "what is under lease is leased");
@@ -237,62 +263,35 @@ export class State {
     }
   }
 
-  /** The record at an offset, where it is in memory and unfinished. */
-  live(offset: number): Item | undefined {
-    const item = this.window.items.get(offset) ?? this.leases.get(offset)?.item;
-    if (item !== undefined) return item;
-    const single = this.lanes.ofOffset(offset)?.queue[0];
-    if (single !== undefined) return single;
-    for (const lane of this.lanes.byId.values()) {
-      if (lane.queue[0]?.offset === offset) return lane.queue[0];
-    }
-    return undefined;
-  }
-
-  /** What is finished above the floor. */
-  #finished(floor: number): Ranges {
-    const ranges = new Ranges();
-    let at = floor;
-    for (const offset of this.window.items.keys()) {
-      if (offset >= this.finishedTo) break;
-      if (offset > at) ranges.add(at, offset);
-      at = offset + 1;
-    }
-    const to = Math.min(this.finishedTo, this.cursor);
-    if (to > at) ranges.add(at, to);
-    for (const [from, to] of this.done) if (to > this.cursor) ranges.add(Math.max(from, this.cursor), to);
-    return ranges;
+  #write(): void {
+    const { lanes, letters, floor } = this;
+    const { changed, counted, gone } = lanes;
+    for (const lane of counted) changed.add(lane);
+    // Nobody can come to those any more.
+    if (this.acked.size > 0) this.acked.dropBefore(this.head);
+    this.sql.transaction(() => {
+      letters.flush();
+      this.#laneLog.save([...changed].map(rowOf), gone, lanes.size, () => [...lanes.byId.values()].map(rowOf));
+      this.store.setPlace({
+        floor,
+        era: this.era,
+        done: finishedAbove(this, floor).encode(floor),
+        acked: this.acked.encode(0),
+        generation: this.generation,
+        redeliveries: this.redeliveries,
+        recent: this.#laneLog.recent,
+      });
+    });
+    for (const lane of changed) lane.stored = true;
+    changed.clear();
+    counted.clear();
+    gone.clear();
+    this.#savedFloor = floor;
+    this.unsaved = 0;
   }
 }
 
 /** Records of a line that a lane keeps at hand; the others are found again by their key. */
 const keptMax = 64;
 
-const laneOf = (row: LaneRow): Lane => ({
-  id: row.id,
-  kind: row.kind,
-  key: row.key ?? undefined,
-  from: row.start,
-  read: row.start,
-  state: row.state,
-  attempts: row.attempts,
-  due: row.due,
-  tries: JSON.parse(row.tries),
-  redriven: row.redriven === 1,
-  queue: [],
-  held: 0,
-  dirty: false,
-  stored: true,
-});
-
-const rowOf = (lane: Lane): LaneRow => ({
-  id: lane.id,
-  kind: lane.kind,
-  key: lane.key ?? null,
-  start: lane.from,
-  state: lane.state,
-  attempts: lane.attempts,
-  due: lane.due,
-  tries: JSON.stringify(lane.tries),
-  redriven: lane.redriven ? 1 : 0,
-});
+const byHand = "paused by an operator";

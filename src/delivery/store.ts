@@ -1,14 +1,23 @@
 /** The tables of one delivery and every statement over them. `docs/STORAGE.md` describes the rows. */
 import type { Sql } from "../lib/sql.ts";
 
-export interface ProgressRow {
+/** The place, in the one row that every change of it rewrites. */
+export interface PlaceRow {
   /** Every record before it is finished, or belongs to a lane. */
   floor: number;
   era: number;
   /** Finished records above the floor; see `Ranges`. */
   done: Uint8Array;
+  /** Acked, and yet to be met where they lie. */
+  acked: Uint8Array;
+  /** No lease had a higher one when the place was written. */
+  generation: number;
+  redeliveries: number;
+  /** JSON of the lanes that changed since the last row of `lanes`. */
+  recent: string;
 }
 
+/** A lane, as it is kept and dumped. What is not there was written by a version that did not know it. */
 export interface LaneRow {
   id: number;
   kind: "key" | "single" | "whole";
@@ -20,6 +29,14 @@ export interface LaneRow {
   /** JSON of the failed attempts. */
   tries: string;
   redriven: number;
+  voided?: number;
+  /** Records of it that are not finished, counted up to an offset. */
+  waiting?: number;
+  counted?: number;
+  /** Timestamp of the first of them. */
+  time?: number | null;
+  /** 1 where a record stands at `start`. */
+  exact?: number;
 }
 
 export interface LetterRow {
@@ -40,28 +57,50 @@ export interface LetterRow {
   body: Uint8Array;
 }
 
-const letterColumns = "offset, timestamp, key, died, attempts, reason, tries, state, checked, forward, body";
+/** What is known of a page of letters without reading it. */
+export interface LetterPageHead {
+  n: number;
+  first: number;
+  count: number;
+  /** Letters of it that are to be sent to the dead-letter stream, and that are being redriven. */
+  forward: number;
+  redriven: number;
+}
+
+/** Which tables hold a text in rows of its parts. */
+export type PartsTable = "lanes" | "leases";
+
+const insertPart = {
+  lanes: "INSERT INTO lanes (n, body) VALUES (?, ?) ON CONFLICT (n) DO UPDATE SET body = excluded.body",
+  leases: "INSERT INTO leases (n, body) VALUES (?, ?) ON CONFLICT (n) DO UPDATE SET body = excluded.body",
+} as const;
+const selectParts = {
+  lanes: "SELECT n, body FROM lanes ORDER BY n",
+  leases: "SELECT n, body FROM leases ORDER BY n",
+} as const;
+const deleteParts = {
+  lanes: "DELETE FROM lanes WHERE n >= ? AND n < ?",
+  leases: "DELETE FROM leases WHERE n >= ? AND n < ?",
+} as const;
 
 export class Store {
   /** The tables, where there are any. An object that was only asked must not be billed for empty ones. */
   static open(sql: Sql): Store | undefined {
-    const found = sql.all("SELECT 1 FROM sqlite_master WHERE name = 'progress'").length > 0;
+    const found = sql.all("SELECT 1 FROM sqlite_master WHERE name IN ('place', 'progress')").length > 0;
     return found ? new Store(sql) : undefined;
   }
 
   constructor(readonly sql: Sql) {
     sql.run("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID");
-    sql.run(`CREATE TABLE IF NOT EXISTS progress (
-      id INTEGER PRIMARY KEY, floor INTEGER NOT NULL, era INTEGER NOT NULL, done BLOB NOT NULL
+    sql.run(`CREATE TABLE IF NOT EXISTS place (
+      id INTEGER PRIMARY KEY, floor INTEGER NOT NULL, era INTEGER NOT NULL, done BLOB NOT NULL, acked BLOB NOT NULL,
+      generation INTEGER NOT NULL, redeliveries INTEGER NOT NULL, recent TEXT NOT NULL
     ) STRICT`);
-    sql.run(`CREATE TABLE IF NOT EXISTS lane (
-      id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT, start INTEGER NOT NULL, state TEXT NOT NULL,
-      attempts INTEGER NOT NULL, due INTEGER NOT NULL, tries TEXT NOT NULL, redriven INTEGER NOT NULL
-    ) STRICT`);
-    sql.run(`CREATE TABLE IF NOT EXISTS letter (
-      offset INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, key TEXT, died INTEGER NOT NULL, attempts INTEGER NOT NULL,
-      reason TEXT NOT NULL, tries TEXT NOT NULL, state TEXT NOT NULL, checked INTEGER NOT NULL, forward INTEGER,
-      body BLOB NOT NULL
+    sql.run("CREATE TABLE IF NOT EXISTS lanes (n INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT");
+    sql.run("CREATE TABLE IF NOT EXISTS leases (n INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT");
+    sql.run(`CREATE TABLE IF NOT EXISTS letters (
+      n INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL, forward INTEGER NOT NULL,
+      redriven INTEGER NOT NULL, body BLOB NOT NULL
     ) STRICT`);
   }
 
@@ -81,96 +120,64 @@ export class Store {
     this.sql.run("DELETE FROM meta WHERE name = ?", name);
   }
 
-  progress(): ProgressRow | undefined {
-    return this.sql.all<ProgressRow>("SELECT floor, era, done FROM progress WHERE id = 0")[0];
+  place(): PlaceRow | undefined {
+    const columns = "floor, era, done, acked, generation, redeliveries, recent";
+    return this.sql.all<PlaceRow>(`SELECT ${columns} FROM place WHERE id = 0`)[0];
   }
 
-  setProgress({ floor, era, done }: ProgressRow): void {
+  setPlace(row: PlaceRow): void {
     this.sql.run(
-      `INSERT INTO progress (id, floor, era, done) VALUES (0, ?, ?, ?) ON CONFLICT (id)
-        DO UPDATE SET floor = excluded.floor, era = excluded.era, done = excluded.done`,
-      floor,
-      era,
-      done,
+      `INSERT INTO place (id, floor, era, done, acked, generation, redeliveries, recent)
+        VALUES (0, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET floor = excluded.floor, era = excluded.era,
+        done = excluded.done, acked = excluded.acked, generation = excluded.generation,
+        redeliveries = excluded.redeliveries, recent = excluded.recent`,
+      row.floor,
+      row.era,
+      row.done,
+      row.acked,
+      row.generation,
+      row.redeliveries,
+      row.recent,
     );
   }
 
-  lanes(): LaneRow[] {
-    return this.sql.all<LaneRow>(
-      "SELECT id, kind, key, start, state, attempts, due, tries, redriven FROM lane ORDER BY id",
-    );
+  parts(table: PartsTable): { n: number; body: string }[] {
+    return this.sql.all<{ n: number; body: string }>(selectParts[table]);
   }
 
-  setLane(row: LaneRow): void {
+  setPart(table: PartsTable, n: number, body: string): void {
+    this.sql.run(insertPart[table], n, body);
+  }
+
+  /** Drops the parts `[from, to)`. */
+  dropParts(table: PartsTable, from: number, to = Number.MAX_SAFE_INTEGER): void {
+    this.sql.run(deleteParts[table], from, to);
+  }
+
+  /** Heads of all pages of letters, by their first offset. */
+  letterPages(): LetterPageHead[] {
+    return this.sql.all<LetterPageHead>("SELECT n, first, count, forward, redriven FROM letters ORDER BY first");
+  }
+
+  letterPage(n: number): Uint8Array | undefined {
+    return this.sql.all<{ body: Uint8Array }>("SELECT body FROM letters WHERE n = ?", n)[0]?.body;
+  }
+
+  setLetterPage({ n, first, count, forward, redriven }: LetterPageHead, body: Uint8Array): void {
     this.sql.run(
-      `INSERT INTO lane (id, kind, key, start, state, attempts, due, tries, redriven) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (id) DO UPDATE SET start = excluded.start, state = excluded.state, attempts = excluded.attempts,
-        due = excluded.due, tries = excluded.tries, redriven = excluded.redriven`,
-      row.id,
-      row.kind,
-      row.key,
-      row.start,
-      row.state,
-      row.attempts,
-      row.due,
-      row.tries,
-      row.redriven,
+      `INSERT INTO letters (n, first, count, forward, redriven, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (n)
+        DO UPDATE SET first = excluded.first, count = excluded.count, forward = excluded.forward,
+        redriven = excluded.redriven, body = excluded.body`,
+      n,
+      first,
+      count,
+      forward,
+      redriven,
+      body,
     );
   }
 
-  dropLane(id: number): void {
-    this.sql.run("DELETE FROM lane WHERE id = ?", id);
-  }
-
-  letter(offset: number): LetterRow | undefined {
-    return this.sql.all<LetterRow>(`SELECT ${letterColumns} FROM letter WHERE offset = ?`, offset)[0];
-  }
-
-  letters(after: number, limit: number): LetterRow[] {
-    return this.sql.all<LetterRow>(
-      `SELECT ${letterColumns} FROM letter WHERE offset > ? ORDER BY offset LIMIT ?`,
-      after,
-      limit,
-    );
-  }
-
-  countLetters(): number {
-    return this.sql.all<{ count: number }>("SELECT count(*) AS count FROM letter")[0].count;
-  }
-
-  countLettersToForward(): number {
-    return this.sql.all<{ count: number }>("SELECT count(*) AS count FROM letter WHERE forward IS NOT NULL")[0].count;
-  }
-
-  lettersToForward(limit: number): LetterRow[] {
-    return this.sql.all<LetterRow>(
-      `SELECT ${letterColumns} FROM letter WHERE forward IS NOT NULL ORDER BY forward LIMIT ?`,
-      limit,
-    );
-  }
-
-  setLetter(row: LetterRow): void {
-    this.sql.run(
-      `INSERT OR REPLACE INTO letter (${letterColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      row.offset,
-      row.timestamp,
-      row.key,
-      row.died,
-      row.attempts,
-      row.reason,
-      row.tries,
-      row.state,
-      row.checked,
-      row.forward,
-      row.body,
-    );
-  }
-
-  dropLettersFrom(offset: number): void {
-    this.sql.run("DELETE FROM letter WHERE offset >= ?", offset);
-  }
-
-  dropLetter(offset: number): void {
-    this.sql.run("DELETE FROM letter WHERE offset = ?", offset);
+  dropLetterPage(n: number): void {
+    this.sql.run("DELETE FROM letters WHERE n = ?", n);
   }
 }

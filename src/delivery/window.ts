@@ -7,6 +7,7 @@
  *               └───┴───────┴── ready
  */
 import { assert } from "../lib/assert.ts";
+import { Fifo } from "./fifo.ts";
 import { type Item, ownBytes } from "./item.ts";
 
 interface Line {
@@ -18,8 +19,7 @@ interface Line {
 export class Window {
   readonly items = new Map<number, Item>();
   readonly #lines = new Map<string, Line>();
-  #ready: Item[] = [];
-  #at = 0;
+  readonly #ready = new Fifo<Item>();
   /** Bytes that are kept in memory for them. */
   bytes = 0;
 
@@ -32,7 +32,7 @@ export class Window {
 
   /** How many records may be leased, roughly. */
   get readyCount(): number {
-    return this.ordered ? this.items.size : this.#ready.length - this.#at;
+    return this.ordered ? this.items.size : this.#ready.size;
   }
 
   first(): Item | undefined {
@@ -62,24 +62,21 @@ export class Window {
   /** Back to the front: it was taken, and given back as if nothing had been. */
   putBack(item: Item): void {
     item.state = "ready";
-    if (this.ordered) return;
-    if (this.#at > 0) this.#ready[--this.#at] = item;
-    else this.#ready.unshift(item);
+    if (!this.ordered) this.#ready.unshift(item);
   }
 
-  /** The next record whose turn it is. The caller leases it, or puts it back. */
-  take(): Item | undefined {
-    while (this.#at < this.#ready.length) {
-      const item = this.#ready[this.#at++];
-      if (this.#at > 1_024 && this.#at * 2 > this.#ready.length) {
-        this.#ready = this.#ready.slice(this.#at);
-        this.#at = 0;
-      }
+  /** The next record whose turn it is. It stays where it is. */
+  peek(): Item | undefined {
+    for (let item = this.#ready.first; item !== undefined; item = this.#ready.first) {
       if (item.state === "ready" && this.items.get(item.offset) === item) return item;
+      this.#ready.shift();
     }
-    this.#ready = [];
-    this.#at = 0;
     return undefined;
+  }
+
+  /** Takes the record that `peek` has shown. The caller leases it, or puts it back. */
+  take(): void {
+    this.#ready.shift();
   }
 
   /** Takes a record out, and lets the next of its key come forward. */
@@ -142,8 +139,7 @@ export class Window {
     for (const item of this.items.values()) item.state = "done";
     this.items.clear();
     this.#lines.clear();
-    this.#ready = [];
-    this.#at = 0;
+    this.#ready.clear();
     this.bytes = 0;
   }
 

@@ -4,7 +4,7 @@ import type { Result } from "../../schemas/errors.ts";
 import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
 import { Admin } from "../../src/delivery/admin.ts";
-import { Delivery, type Leased } from "../../src/delivery/delivery.ts";
+import { Delivery, type Leased, type Terms } from "../../src/delivery/delivery.ts";
 import type { DeliverySpec } from "../../src/delivery/spec.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import { Log } from "../../src/log/log.ts";
@@ -52,9 +52,15 @@ export class Rig {
     public config: Partial<GroupConfig> = {},
     start = 0,
     readonly lanesMax: number = limits.lanesMax,
+    readonly place: { readonly partition?: number; readonly parent?: number } = {},
   ) {
     this.log = Log.create(logSql, logSpec, this.now);
-    this.delivery = Delivery.create(sql, specOf(config), start, this.lanesMax, this.now);
+    this.delivery = Delivery.create(sql, { ...specOf(config), ...place }, start, this.#terms());
+  }
+
+  /** Secrets that are none, and no jitter. */
+  #terms(): Terms {
+    return { lanesMax: this.lanesMax, now: this.now, draw: () => [1, 2, 3, 4], chance: () => 0 };
   }
 
   get admin(): Admin {
@@ -70,7 +76,7 @@ export class Rig {
   }
 
   letters() {
-    return value(this.admin.letters(-1, 1_000, this.now));
+    return value(this.admin.letters(-1, 1_000, this.now)).letters;
   }
 
   readonly #keys: (string | undefined)[] = [];
@@ -114,32 +120,48 @@ export class Rig {
   }
 
   receive(max = 10, member = "m"): Got[] {
-    this.delivery.expire(this.now, 0);
+    this.delivery.expire(this.now, () => 0);
     this.fill();
-    const leased = this.delivery.lease({ max, bytesMax: 1e9, member }, this.now);
+    const leased = this.delivery.lease({ max, bytesMax: 1e9, member }, this.now, () => 0);
     return leased.map((one) => gotOf(one, this.delivery.receipt(one)));
   }
 
   ack(...got: readonly Got[]): void {
-    for (const result of this.delivery.ack(got.map(({ receipt }) => receipt))) value(result);
+    for (const result of this.tryAck(got.map(({ receipt }) => receipt))) value(result);
+  }
+
+  tryAck(receipts: readonly string[]): Result<undefined>[] {
+    const results = this.delivery.ack(receipts, this.now);
     this.delivery.state.save();
+    return results;
   }
 
   nack(got: readonly Got[], delayMs?: number, reason = "failed"): void {
     const receipts = got.map(({ receipt }) => receipt);
-    for (const result of this.delivery.nack(receipts, delayMs, reason, this.now, 0)) value(result);
+    for (const result of this.tryNack(receipts, delayMs, reason)) value(result);
+  }
+
+  tryNack(receipts: readonly string[], delayMs?: number, reason = "failed"): Result<undefined>[] {
+    const results = this.delivery.nack(receipts, { delayMs, reason }, this.now, () => 0);
     this.delivery.state.save();
+    return results;
+  }
+
+  /** When there is something to do without being asked. */
+  get nextAt(): number {
+    const { leases, lanes } = this.delivery.state;
+    return Math.min(leases.soonest, lanes.nextDue);
   }
 
   configure(change: Partial<GroupConfig>): void {
     this.config = { ...this.config, ...change };
-    this.delivery.configure(specOf(this.config, ++this.version), this.now);
+    this.delivery.configure({ ...specOf(this.config, ++this.version), ...this.place }, this.now);
   }
 
   /** The object dies, and comes back from its rows. */
   crash(): void {
     this.now++;
-    this.delivery = Delivery.open(this.sql, this.lanesMax, this.now) as Delivery;
+    this.delivery = Delivery.open(this.sql, this.#terms()) as Delivery;
     expect(this.delivery).toBeDefined();
   }
 
@@ -153,7 +175,7 @@ export class Rig {
       this.nack(got.filter(refuse));
       acked.push(...good.map(({ offset }) => offset));
       if (got.length > 0) continue;
-      const next = this.delivery.nextAt();
+      const next = this.nextAt;
       if (!Number.isFinite(next)) break;
       this.now = Math.max(this.now + 1, next);
     }

@@ -41,7 +41,7 @@ test("what changes while a delivery is told is told, too", () => {
   value(c.groups.put(stream, "g", {}, "b".repeat(20), 0));
   const [job] = c.telling.due(0);
   expect(job).toMatchObject({ partition: 0 });
-  value(c.groups.setPaused(stream, "g", true, 0));
+  value(c.groups.setPaused(stream, "g", { reason: "test", at: 0 }, undefined, 0));
   c.telling.settle(job, true, 0);
   const [again] = c.telling.due(0);
   expect(again).toMatchObject({ partition: 0 });

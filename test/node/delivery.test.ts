@@ -2,9 +2,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
-import { readReceipt, writeReceipt } from "../../src/delivery/receipt.ts";
+import { readReceipt, Signer, writeReceipt } from "../../src/delivery/receipt.ts";
+import { DeliveryWriter } from "../../src/delivery/show.ts";
+import { Mac, type Words } from "../../src/lib/mac.ts";
+import { JsonWriter } from "../../src/log/json.ts";
 import { Rig } from "../cases/delivery.ts";
 import { deliveryAgainstModel } from "../cases/delivery-model.ts";
+import { splitAgainstModel } from "../cases/delivery-split.ts";
 import { nodeSql } from "./sqlite.ts";
 
 const rig = (config: Partial<GroupConfig> = {}, start = 0) => new Rig(nodeSql(), nodeSql(), config, start);
@@ -58,6 +62,9 @@ describe("order by key", () => {
 
 test("a delivery keeps its promises, whatever happens in which order", () =>
   deliveryAgainstModel(() => nodeSql(), 3_000));
+
+test("order per key outlives splits, seeks over them, crashes and receipts of whenever", () =>
+  splitAgainstModel(() => nodeSql(), 2_000));
 
 describe("known failures of others", () => {
   test("one unacked record does not keep a new member from the rest (Pulsar #21579)", () => {
@@ -211,10 +218,11 @@ describe("a place", () => {
   });
 
   test("after a restart keeps what a late ack leaves in its lane", () => {
-    const r = rig({ backoff: [0] });
+    const r = rig({ backoff: [60_000] });
     r.append(["a", "d", "a"]);
     const [first] = r.receive(1);
-    r.nack([first]);
+    r.now += 30_001;
+    r.delivery.expire(r.now, () => 0);
     r.crash();
     r.ack(first);
     expect(r.drain().sort()).toEqual([1, 2]);
@@ -272,25 +280,82 @@ test("a line that became too long goes on by itself", () => {
 
 test("a receipt is read as it was written, and nothing else is one", () => {
   const number = fc.maxSafeNat();
+  const receipt = fc.record({ partition: number, offset: number, era: number, generation: number, tag: number });
   fc.assert(
-    fc.property(number, number, number, number, (partition, offset, era, generation) => {
-      const text = writeReceipt(partition, offset, era, generation);
-      expect(readReceipt(text)).toEqual({ partition, offset, era, generation });
+    fc.property(receipt, (receipt) => {
+      const text = writeReceipt(receipt);
+      expect(readReceipt(text)).toEqual(receipt);
       expect(readReceipt(`${text}.0`)).toBeUndefined();
+      expect(readReceipt(`0${text}`)).toBeUndefined();
       expect(readReceipt(text.slice(text.indexOf(".")))).toBeUndefined();
     }),
   );
+  const fine = writeReceipt({ partition: 0, offset: 0, era: 0, generation: 0, tag: 0 });
+  expect(fine).toBe("0.0.0.00000000000.00000000000");
   for (const text of [
     "",
     "0",
-    "0.0.0",
-    "0..0.0",
-    "0.0.0.",
-    "A.0.0.0",
-    "0.0.0.-1",
-    "0.0.0.zzzzzzzzzzzz",
-    "0.0.0.0".padEnd(60, "0"),
+    "0.0.0.0.0",
+    "0..0.00000000000.00000000000",
+    ".0.0.00000000000.00000000000",
+    "0.0.0.00000000000.",
+    "A.0.0.00000000000.00000000000",
+    "0.-1.0.00000000000.00000000000",
+    "0.0.0.00000000000.w0000000000",
+    "0.0.0.00000000000.vvvvvvvvvvv",
+    "0.0.0.0000000000.000000000000",
+    "00.0.0.00000000000.00000000000",
+    `${"z".repeat(40)}.0.0.00000000000.00000000000`,
   ]) {
     expect(readReceipt(text), text).toBeUndefined();
   }
+});
+
+test("a delivery is written with the receipt that it has, and numbers as they are", () => {
+  const number = fc.oneof(
+    fc.maxSafeNat(),
+    fc.nat(2_000),
+    fc.nat({ max: 60 }).map((power) => 36 ** (power % 10)),
+  );
+  const receipt = fc.record({ partition: number, offset: number, era: number, generation: number, tag: number });
+  // A record that has no field at all.
+  const bytes = new Uint8Array(2);
+  fc.assert(
+    fc.property(receipt, number, (receipt, attempt) => {
+      const { partition, era, offset, generation, tag } = receipt;
+      const writer = new JsonWriter();
+      const item = { bytes, from: 0, to: bytes.length, offset, timestamp: 0, checked: true };
+      new DeliveryWriter({ groupId: "g", partition, era }).delivery(writer, item, generation, tag, attempt);
+      expect(JSON.parse(new TextDecoder().decode(writer.take()))).toMatchObject({
+        partition,
+        offset,
+        attempt,
+        receipt: writeReceipt(receipt),
+        deliveryId: `g.${partition}.${offset}`,
+      });
+    }),
+  );
+});
+
+test("a receipt's tag is the delivery's alone, and another in every era", () => {
+  const part = fc.integer({ min: 0, max: 0xffffffff });
+  const secret = fc.tuple(part, part, part, part) as fc.Arbitrary<Words>;
+  const number = fc.maxSafeNat();
+  fc.assert(
+    fc.property(secret, secret, number, number, number, (mine, theirs, offset, era, generation) => {
+      const tag = new Signer(mine).tag(offset, era, generation);
+      fc.pre(mine.some((word, index) => word !== theirs[index]));
+      expect(new Signer(theirs).tag(offset, era, generation)).not.toBe(tag);
+      expect(new Signer(mine).tag(offset, era + 1, generation)).not.toBe(tag);
+      expect(new Signer(mine).tag(offset + 1, era, generation)).not.toBe(tag);
+      expect(new Signer(mine).tag(offset, era, generation + 1)).not.toBe(tag);
+    }),
+  );
+});
+
+test("the keyed hash is Chaskey-12, by its authors' vector for a message of one block", () => {
+  const mac = new Mac([0x833d3433, 0x009f389f, 0x2398e64f, 0x417acf39]);
+  const tag = mac.tag(0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c);
+  expect(tag % 2 ** 32).toBe(0x5dd0e2a9);
+  expect(Math.floor(tag / 2 ** 32)).toBe(0xfb5eac8c & 0x1fffff);
 });

@@ -2,9 +2,8 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
 import { Keeper } from "../../src/objects/keeper.ts";
-import { ready, receive } from "../../src/objects/pull.ts";
+import { receive, wait } from "../../src/objects/pull.ts";
 import type { Env } from "../../src/objects/stubs.ts";
-import { Waiters } from "../../src/objects/waiters.ts";
 import { Rig } from "../cases/delivery.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -35,7 +34,7 @@ function kept(config: Partial<GroupConfig>, { read = vi.fn(), sockets = [] as un
   const env = { PARTITION: { getByName: () => ({ read }) }, CATALOG: { getByName: () => ({ stream: stuck }) } };
   const looks = vi.spyOn(rig.delivery, "expire");
   const [state, bindings] = [ctx as unknown as DurableObjectState, env as unknown as Env];
-  return { rig, looks, setAlarm, keeper: new Keeper(state, bindings, "d", rig.delivery, new Waiters()) };
+  return { rig, looks, setAlarm, keeper: new Keeper(state, bindings, "d", rig.delivery) };
 }
 
 /** A record fails, and is due again in half a second. */
@@ -51,7 +50,9 @@ test.each(["key", "partition"] as const)(
   async (order) => {
     const { rig, looks, keeper } = kept({ push, order, backoff: [500] });
     failed(rig);
-    keeper.pusher.notBefore = Date.now() + 60_000;
+    // The receiver has asked for a pause.
+    vi.spyOn(keeper.pusher, "hungry", "get").mockReturnValue(false);
+    vi.spyOn(keeper.pusher, "askAt", "get").mockReturnValue(Date.now() + 60_000);
     keeper.arm();
     await vi.advanceTimersByTimeAsync(3_000);
     expect(looks.mock.calls.length).toBeLessThan(10);
@@ -75,7 +76,8 @@ test("a limit that is not reached is not waited for", async () => {
   const { rig, looks, keeper } = kept({ push, rate: { perSecond: 10, burst: 10 } });
   rig.append(["a"]);
   rig.fill();
-  keeper.pusher.notBefore = Date.now() + 60_000;
+  vi.spyOn(keeper.pusher, "hungry", "get").mockReturnValue(false);
+  vi.spyOn(keeper.pusher, "askAt", "get").mockReturnValue(Date.now() + 60_000);
   keeper.arm();
   await vi.advanceTimersByTimeAsync(1_000);
   expect(looks.mock.calls.length).toBeLessThan(10);
@@ -96,7 +98,7 @@ test("a dead letter that is long on its way holds up no retry, and is not looked
   vi.stubGlobal("fetch", posted);
   const { rig, looks, keeper } = kept({ push, deadLetterStream: "letters", backoff: [500] });
   failed(rig);
-  rig.delivery.state.letters.forwarding = 1;
+  vi.spyOn(rig.delivery.state.letters, "forwarding", "get").mockReturnValue(1);
   vi.spyOn(rig.delivery.state.letters, "toForward").mockReturnValue([
     { offset: 9, number: 1, key: "z", checked: false, attempts: 1, reason: "", body: Uint8Array.of(0, 0) } as never,
   ]);
@@ -138,7 +140,7 @@ test("a member that waits for any partition hears of a lease that runs out", asy
   rig.append(["a"]);
   rig.receive();
   const heard = vi.fn();
-  void ready(keeper, 4_000).then(heard);
+  void wait(keeper, { call: "c", member: "m", max: 1, waitMs: 4_000, knowsSealed: false }).then(heard);
   await vi.advanceTimersByTimeAsync(1_700);
   expect(heard).toHaveBeenCalledWith({ ok: true, value: true });
 });
@@ -147,7 +149,11 @@ test("a member that waits for a group that stands still does not look for ever a
   const { rig, looks, keeper } = kept({ backoff: [500] });
   failed(rig);
   keeper.pause("for a while");
-  void receive(keeper, { max: 10, bytesMax: 1e6, waitMs: 3_000, member: "m", ack: [] }, []);
+  void receive(
+    keeper,
+    { call: "c", max: 10, bytesMax: 1e6, waitMs: 3_000, member: "m", ack: [], knowsSealed: false },
+    [],
+  );
   await vi.advanceTimersByTimeAsync(4_000);
   expect(looks.mock.calls.length).toBeLessThan(10);
 });

@@ -109,13 +109,42 @@ describe("an answer", () => {
 
   test.each([
     ["7", 7_000],
+    [" 7 ", 7_000],
+    ["007", 7_000],
+    ["1.5", 2_000],
+    ["0.01", 1_000],
     ["Fri, 20 Nov 2026 10:00:09 GMT", 9_000],
-    ["Fri, 20 Nov 2026 09:00:00 GMT", 0],
+    ["Friday, 20-Nov-26 10:00:09 GMT", 9_000],
+    ["Fri Nov 20 10:00:09 2026", 9_000],
+    ["Sun Dec  6 10:00:00 2026", 3_600_000],
+    ["Fri, 20 Nov 2026 12:00:00 GMT", 3_600_000],
     ["999999999", 3_600_000],
-    ["soon", 1_000],
-    [null, 1_000],
-  ])("of 429 with Retry-After %s asks for %s ms", (retryAfter, afterMs) => {
+    ["9".repeat(400), 3_600_000],
+    // Now, or before: for how long it does not say.
+    ["Fri, 20 Nov 2026 09:00:00 GMT", undefined],
+    ["Friday, 20-Nov-98 10:00:09 GMT", undefined],
+    ["0", undefined],
+  ])("of 429, or 503, with Retry-After %s asks for %s ms", (retryAfter, afterMs) => {
     expect(outcomeOf(429, retryAfter, now)).toMatchObject({ is: "busy", afterMs });
+    expect(outcomeOf(503, retryAfter, now)).toMatchObject({ is: "busy", afterMs });
+  });
+
+  test.each([
+    "-1",
+    "+7",
+    "7, 9",
+    "7s",
+    "1e3",
+    "0x10",
+    "2026-11-20T10:00:09Z",
+    "Fri, 20 Nov 2026 10:00:09 +0100",
+    "Fri, 32 Nov 2026 10:00:09 GMT",
+    "soon",
+    "",
+    null,
+  ])("with Retry-After %s is one without", (retryAfter) => {
+    expect(outcomeOf(429, retryAfter, now)).toMatchObject({ is: "busy", afterMs: undefined });
+    expect(outcomeOf(503, retryAfter, now)).toMatchObject({ is: "failed" });
   });
 });
 

@@ -9,6 +9,7 @@ import { Alarms } from "../../src/objects/alarms.ts";
 import type { ReadCall } from "../../src/objects/answer.ts";
 import { Filler } from "../../src/objects/filler.ts";
 import { Followers } from "../../src/objects/followers.ts";
+import { Inheriting } from "../../src/objects/inheriting.ts";
 import { Keeper } from "../../src/objects/keeper.ts";
 import { readWaiting } from "../../src/objects/reading.ts";
 import type { DeliveryRpc } from "../../src/objects/rpc.ts";
@@ -37,6 +38,8 @@ const bucketOf = (blobs: Blobs) => ({
 });
 
 /** A partition's part in what a delivery reads. */
+const terms = { lanesMax: 100, draw: () => [1, 2, 3, 4] as const, chance: () => 0 };
+
 function environment(m: Machine, followers: Followers): Env {
   const read = async (call: ReadCall) => {
     const page = await readWaiting(() => m.log, call, new Waiters());
@@ -59,10 +62,11 @@ test("a delivery that came to the tail in the archive is told of what is appende
     () => ({ wake }) as unknown as DeliveryRpc,
   );
   followers.add("d");
-  const core = Delivery.create(nodeSql(), specOf(), 0, 100, 1_100);
-  const filler = new Filler(environment(m, followers), "d", core, new Heritage(core));
+  const core = Delivery.create(nodeSql(), specOf(), 0, { ...terms, now: 1_100 });
+  const env = environment(m, followers);
+  const filler = new Filler(env, "d", core, new Inheriting(env, "d", new Heritage(core)));
   await filler.fill(() => false);
-  expect(core.lease({ max: 10, bytesMax: 1e6, member: "m" }, 1_100)).toHaveLength(2);
+  expect(core.lease({ max: 10, bytesMax: 1e6, member: "m" }, 1_100, Math.random)).toHaveLength(2);
   m.log.append([one], 1_100);
   followers.appended();
   expect(wake).toHaveBeenCalledOnce();
@@ -77,8 +81,8 @@ function kept(config: Partial<GroupConfig>, alarms: number[]): Keeper {
   const ctx = { storage, setWebSocketAutoResponse: () => {}, getWebSockets: () => [] };
   const order = async () => ({ ok: true, value: 0 });
   const env = { PARTITION: { getByName: () => ({ read: () => new Promise(() => {}), order }) } };
-  const core = Delivery.create(nodeSql(), specOf(config), 0, 100, Date.now());
-  return new Keeper(ctx as unknown as DurableObjectState, env as unknown as Env, "d", core, new Waiters());
+  const core = Delivery.create(nodeSql(), specOf(config), 0, { ...terms, now: Date.now() });
+  return new Keeper(ctx as unknown as DurableObjectState, env as unknown as Env, "d", core);
 }
 
 const push = pushTarget.parse({ url: "http://localhost/" });

@@ -1,0 +1,186 @@
+/** How a record's lease ends, and what follows: the one place where a record is finished, fails, dies, or goes back. */
+import { planAfter } from "./attempts.ts";
+import { type Item, isWorn, type Lane, lastTries, type Try } from "./item.ts";
+import type { Lease, Restored } from "./leases.ts";
+import type { Reader } from "./reader.ts";
+import type { Redriving } from "./redriving.ts";
+import type { State } from "./state.ts";
+
+/** A failed attempt. `delayMs`: how long it is to wait, where that was asked for. */
+export interface Failure {
+  readonly reason: string;
+  readonly delayMs?: number | undefined;
+  /** Its member gave it back. */
+  readonly nacked?: boolean;
+}
+
+/** Whose attempt it was. */
+type Holder = Pick<Lease, "member" | "generation">;
+
+/** A number in [0, 1), a new one at each call. */
+export type Chance = () => number;
+
+export const noAnswer = (member: string) => `no ack from '${member}' in time`;
+
+export class Endings {
+  constructor(
+    readonly state: State,
+    readonly reader: Reader,
+    readonly redriving: Redriving,
+  ) {}
+
+  finish(item: Item, now: number): void {
+    const { state } = this;
+    const { lane } = item;
+    state.leases.end(item);
+    state.unsaved++;
+    state.finishedTo = Math.max(state.finishedTo, item.offset + 1);
+    item.state = "done";
+    if (lane === undefined || lane.kind === "whole") state.window.finish(item);
+    if (lane === undefined) return;
+    this.#settleLetter(lane);
+    if (lane.kind === "key") {
+      state.lanes.shift(lane);
+      this.reader.lanes.advance(lane, now);
+    } else this.#end(lane, now);
+  }
+
+  /** A lane's first record, which is not at hand, is finished. */
+  finishAhead(lane: Lane, now: number): void {
+    const { state } = this;
+    const { from } = lane;
+    state.unsaved++;
+    state.finishedTo = Math.max(state.finishedTo, from + 1);
+    this.#settleLetter(lane);
+    // The window may yet come to it.
+    if (from >= state.cursor && !state.done.has(from)) state.acked.add(from);
+    if (lane.kind === "key") this.reader.lanes.pass(lane, now);
+    else this.#end(lane, now);
+  }
+
+  /**
+   * An attempt failed. What follows is the group's to say: again later, or a dead letter. `before`: whose it was, where the
+   * lease is over already.
+   */
+  fail(item: Item, failure: Failure, now: number, chance: Chance, before?: Holder): void {
+    const { state } = this;
+    const holder = state.leases.end(item) ?? before;
+    const lane = item.lane ?? state.detach(item);
+    item.state = "waiting";
+    this.#note(item, lane, tryOf(item, failure, holder, now));
+    if (lane.kind === "whole") this.withdraw(item.offset);
+    const plan = planAfter(state.spec.config, item.attempt, failure.delayMs, chance());
+    if (plan.next === "retry") {
+      lane.state = "retry";
+      lane.due = now + plan.delayMs;
+      state.lanes.spare(lane);
+      state.lanes.schedule(lane, now);
+    } else this.bury(item, lane, plan.next, failure.reason, now);
+  }
+
+  /** Makes a dead letter of a lane's first record. `park` holds what comes after it; a record without a key holds nothing. */
+  bury(item: Item, lane: Lane, then: "park" | "skip", reason: string, now: number): void {
+    const { state } = this;
+    state.letters.bury(item, lane, reason, now, state.spec.config.deadLetterStream !== null);
+    lane.redriven = false;
+    state.lanes.changed.add(lane);
+    if (then === "park" && lane.kind !== "single") {
+      lane.state = "parked";
+      state.lanes.giveUp(lane);
+      state.lanes.schedule(lane, now);
+    } else this.finish(item, now);
+  }
+
+  /** The member has gone, and with it the lease. The attempt counts: the record may be what its members die of. */
+  leave(item: Item, reason: string, now: number): void {
+    const { state } = this;
+    const { onFailure, maxDeliveries } = state.spec.config;
+    if (onFailure !== "block" && item.attempt >= maxDeliveries) {
+      this.fail(item, { reason }, now, () => 0);
+      return;
+    }
+    const lease = state.leases.end(item);
+    if (lease === undefined) return;
+    const lane = item.lane ?? (isWorn(item) && !state.window.ordered ? state.detach(item) : undefined);
+    this.#note(item, lane, tryOf(item, { reason }, lease, now));
+    this.#putBack(item, now);
+    if (state.window.ordered) this.withdraw(item.offset);
+  }
+
+  /** Takes a lease back as if it had never been: the record is not to blame for what happened. */
+  release(item: Item, now: number): void {
+    if (this.state.leases.end(item) === undefined) return;
+    item.attempt--;
+    this.#putBack(item, now);
+    if (this.state.window.ordered) this.withdraw(item.offset);
+  }
+
+  /** A lease of before a restart had run out, or its record was given back, before the record was read again. */
+  overdue(item: Item, lease: Restored, now: number, chance: Chance): void {
+    const { window } = this.state;
+    if (item.lane === undefined && item.key !== undefined && window.lineOf(item.key) !== item) return;
+    if (lease.nacked === undefined) {
+      this.fail(item, { reason: noAnswer(lease.member) }, now, chance, lease);
+      return;
+    }
+    const { reason, at, delayMs } = lease.nacked;
+    const left = delayMs === undefined ? undefined : Math.max(0, at + delayMs - now);
+    this.fail(item, { reason, nacked: true, delayMs: left }, now, chance, lease);
+  }
+
+  /** In order, those behind a record that goes again go again, after it; it is not their doing. */
+  withdraw(offset: number): void {
+    const { leases } = this.state;
+    for (const { item } of [...leases.all()]) {
+      if (item.offset <= offset) continue;
+      leases.end(item);
+      item.attempt--;
+      item.state = "ready";
+    }
+    for (const other of leases.restored.keys()) {
+      if (other <= offset) continue;
+      leases.restored.delete(other);
+      leases.changed();
+    }
+  }
+
+  /** Back to where it was taken from. */
+  giveBack(item: Item, now: number): void {
+    this.#putBack(item, now);
+  }
+
+  #putBack(item: Item, now: number): void {
+    if (item.lane === undefined || item.lane.kind === "whole") this.state.window.putBack(item);
+    else {
+      item.state = "waiting";
+      this.state.lanes.schedule(item.lane, now);
+    }
+  }
+
+  #end(lane: Lane, now: number): void {
+    this.state.lanes.remove(lane);
+    if (lane.kind === "single") this.redriving.feed(now);
+  }
+
+  #note(item: Item, lane: Lane | undefined, one: Try): void {
+    if (lane === undefined) item.tries = lastTries(item.tries ?? [], [one]);
+    else {
+      lane.tries = lastTries(lane.tries.length === 0 ? (item.tries ?? []) : lane.tries, [one]);
+      lane.attempts = item.attempt;
+      lane.time = item.timestamp;
+      this.state.lanes.changed.add(lane);
+    }
+  }
+
+  /** What was redriven is done with. */
+  #settleLetter(lane: Lane): void {
+    if (!lane.redriven) return;
+    lane.redriven = false;
+    if (this.state.letters.get(lane.from)?.state === "redriven") this.state.letters.drop(lane.from);
+  }
+}
+
+function tryOf({ attempt }: Item, { reason, nacked }: Failure, holder: Holder | undefined, at: number): Try {
+  const { member = "", generation = 0 } = holder ?? {};
+  return { attempt, at, member, reason, generation, ...(nacked === true ? { nacked } : {}) };
+}

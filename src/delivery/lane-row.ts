@@ -1,0 +1,44 @@
+/** A lane in memory, and as it is kept. */
+import type { Lane } from "./item.ts";
+import type { LaneRow } from "./store.ts";
+
+export const laneOf = (row: LaneRow): Lane => ({
+  id: row.id,
+  kind: row.kind,
+  key: row.key ?? undefined,
+  from: row.start,
+  exact: row.exact === undefined ? row.state === "retry" || row.state === "parked" : row.exact === 1,
+  read: row.start,
+  // Which keys are held the split partition says, whenever this one comes back.
+  state: row.state === "held" ? "open" : row.state,
+  held: false,
+  attempts: row.attempts,
+  due: row.due,
+  tries: JSON.parse(row.tries),
+  redriven: row.redriven === 1,
+  voided: row.voided ?? 0,
+  queue: [],
+  behind: row.waiting ?? 0,
+  counted: row.counted ?? row.start,
+  time: row.time ?? undefined,
+  listed: false,
+  timed: undefined,
+  stored: true,
+});
+
+export const rowOf = (lane: Lane): LaneRow => ({
+  id: lane.id,
+  kind: lane.kind,
+  key: lane.key ?? null,
+  start: lane.from,
+  state: lane.state,
+  attempts: lane.attempts,
+  due: lane.due,
+  tries: JSON.stringify(lane.tries),
+  redriven: lane.redriven ? 1 : 0,
+  voided: lane.voided,
+  waiting: lane.kind === "whole" ? 0 : lane.queue.filter(({ offset }) => offset < lane.counted).length + lane.behind,
+  counted: lane.counted,
+  time: lane.time ?? null,
+  exact: lane.exact ? 1 : 0,
+});

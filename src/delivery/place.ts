@@ -1,0 +1,37 @@
+/** What a place says of records that are not at hand. */
+import type { Lanes } from "./lanes.ts";
+import { Ranges } from "./ranges.ts";
+import type { Window } from "./window.ts";
+
+interface Place {
+  readonly window: Window;
+  readonly lanes: Lanes;
+  readonly done: Ranges;
+  readonly acked: Ranges;
+  readonly cursor: number;
+  readonly finishedTo: number;
+}
+
+/** What is finished above the floor, or left to lanes. */
+export function finishedAbove({ window, done, cursor, finishedTo }: Place, floor: number): Ranges {
+  const ranges = new Ranges();
+  let at = floor;
+  for (const offset of window.items.keys()) {
+    if (offset >= finishedTo) break;
+    if (offset > at) ranges.add(at, offset);
+    at = offset + 1;
+  }
+  const to = Math.min(finishedTo, cursor);
+  if (to > at) ranges.add(at, to);
+  for (const [from, to] of done) if (to > cursor) ranges.add(Math.max(from, cursor), to);
+  return ranges;
+}
+
+/** Whether a record that was once under lease, is not at hand, and at which no lane stands, is finished. */
+export function isFinished({ acked, cursor, done, lanes }: Place, offset: number): boolean {
+  if (acked.has(offset)) return true;
+  if (offset >= cursor && !done.has(offset)) return false;
+  // One that was open before a restart, and has not read since, does not know where its first record is.
+  for (const { from } of lanes.unread) if (from <= offset) return false;
+  return true;
+}

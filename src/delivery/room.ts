@@ -1,0 +1,46 @@
+/** How many records may go out: the limits of the group, and of a member, its rate, and what waits for a turn. */
+import type { State } from "./state.ts";
+import type { Turn, Turns } from "./turns.ts";
+
+export class Room {
+  constructor(
+    readonly state: State,
+    readonly turns: Turns,
+  ) {}
+
+  /** Records that may be leased now; by a member, where one is named. */
+  left(member: string | undefined, now: number): number {
+    const { rate } = this.state;
+    return Math.min(this.#slots(member), rate === undefined ? Number.POSITIVE_INFINITY : rate.available(now));
+  }
+
+  /** True where a record could be leased now; by a member, where one is named. */
+  ready(now: number, member?: string, turn: Turn = "any"): boolean {
+    const { paused, inherits } = this.state;
+    return paused === undefined && !inherits && this.left(member, now) > 0 && this.turns.waits(turn, now);
+  }
+
+  /** How many records members that wait could take, about; without end where there is something to tell them. */
+  readyCount(now: number): number {
+    const { lost, sealed, window, lanes } = this.state;
+    if (lost.length > 0 || sealed) return Number.POSITIVE_INFINITY;
+    if (!this.ready(now)) return 0;
+    return Math.max(1, Math.min(this.left(undefined, now), window.readyCount + lanes.readyCount));
+  }
+
+  /** When it is worth to look again whether a record can be leased, in ms since 1970. */
+  lookAt(now: number): number {
+    const { leases, lanes, paused, rate } = this.state;
+    if (paused !== undefined || this.#slots(undefined) <= 0) return leases.soonest;
+    if (rate !== undefined && rate.available(now) < 1) return Math.min(leases.soonest, rate.readyAt(now));
+    return Math.min(leases.soonest, lanes.nextDue);
+  }
+
+  #slots(member: string | undefined): number {
+    const { leases, spec } = this.state;
+    const { maxInFlight, memberMaxInFlight } = spec.config;
+    const room = maxInFlight - leases.size;
+    if (member === undefined || memberMaxInFlight === null) return room;
+    return Math.min(room, memberMaxInFlight - leases.of(member));
+  }
+}

@@ -1,0 +1,288 @@
+/** What the guide to groups promises of each record of a partition, step by step. */
+import { expect } from "vitest";
+import type { GroupConfig } from "../../schemas/group.ts";
+import type { Got, Rig } from "./delivery.ts";
+
+interface Lease {
+  readonly receipt: string;
+  readonly member: string;
+  readonly since: number;
+  expires: number;
+  saved: boolean;
+}
+
+interface Record {
+  readonly offset: number;
+  readonly key: string | undefined;
+  finished: boolean;
+  /** It was left to the dead letters, or behind a seek: those behind it went on, whatever becomes of it. */
+  passed: boolean;
+  letter: "none" | "dead" | "redriven";
+  lease: Lease | undefined;
+  attempts: number;
+  /** As its rows know; and whether a crash came before they knew the rest. */
+  kept: number;
+  unsure: boolean;
+  notBefore: number;
+  /** Receipts of before it was redriven, and those that gave it back. */
+  void: Set<string>;
+  nacked: Set<string>;
+}
+
+type Verdict = "ok" | "stale-lease";
+
+export class Model {
+  readonly records: Record[] = [];
+  /** Every receipt that was given out, with its record. */
+  readonly #of = new Map<string, Record>();
+  /** Of before a seek. */
+  readonly #old = new Set<string>();
+  readonly given: string[] = [];
+
+  constructor(readonly rig: Rig) {}
+
+  get order() {
+    return this.#config.order;
+  }
+
+  get #config() {
+    return this.rig.config as GroupConfig;
+  }
+
+  append(keys: readonly (string | undefined)[]): void {
+    for (const key of keys) {
+      this.records.push({
+        offset: this.records.length,
+        key,
+        finished: false,
+        passed: false,
+        letter: "none",
+        lease: undefined,
+        attempts: 0,
+        kept: 0,
+        unsure: false,
+        notBefore: 0,
+        void: new Set(),
+        nacked: new Set(),
+      });
+    }
+  }
+
+  valid(): string[] {
+    return this.records.flatMap(({ lease }) => (lease === undefined ? [] : [lease.receipt]));
+  }
+
+  unfinished(): number[] {
+    return this.records.filter((record) => this.#counts(record)).map(({ offset }) => offset);
+  }
+
+  /** What one use of a receipt is answered, and does. */
+  settle(what: "ack" | "nack" | "extend", receipt: string, delayMs?: number): Verdict {
+    const record = this.#of.get(receipt)!;
+    if (this.#old.has(receipt)) return "stale-lease";
+    if (record.lease !== undefined) {
+      if (record.lease.receipt !== receipt) return "stale-lease";
+      if (what === "ack") this.#finish(record);
+      else if (what === "nack") this.#fail(record, delayMs, receipt);
+      else record.lease.expires = this.rig.now + 90_000;
+      return "ok";
+    }
+    if (record.letter === "dead" || record.void.has(receipt)) return "stale-lease";
+    if (what === "extend") return "stale-lease";
+    if (record.finished) return "ok";
+    if (what === "nack") return record.nacked.has(receipt) ? "ok" : "stale-lease";
+    if (record.nacked.has(receipt)) return "stale-lease";
+    this.#finish(record);
+    return "ok";
+  }
+
+  release(receipts: readonly string[]): void {
+    for (const receipt of [...receipts].reverse()) {
+      const record = this.#of.get(receipt)!;
+      if (record.lease?.receipt !== receipt || this.#old.has(receipt)) continue;
+      record.lease = undefined;
+      record.attempts--;
+      if (this.order === "partition") this.#withdraw(record.offset);
+    }
+    this.saveLeases();
+  }
+
+  expire(): void {
+    for (const record of this.records) {
+      if (record.lease !== undefined && record.lease.expires <= this.rig.now) this.#fail(record);
+    }
+  }
+
+  leave(member: string): void {
+    const left = this.records.filter(({ lease }) => lease?.member === member);
+    const { onFailure, maxDeliveries } = this.#config;
+    for (const record of left.reverse()) {
+      if (record.lease === undefined) continue;
+      if (onFailure !== "block" && record.attempts >= maxDeliveries) this.#fail(record);
+      else {
+        record.lease = undefined;
+        if (this.order === "partition") this.#withdraw(record.offset);
+      }
+    }
+    this.saveLeases();
+  }
+
+  saveLeases(): void {
+    for (const { lease } of this.records)
+      if (lease !== undefined && lease.since <= this.rig.now - 5_000) lease.saved = true;
+  }
+
+  crash(): void {
+    for (const record of this.records) {
+      if (record.lease?.saved) continue;
+      record.lease = undefined;
+      record.unsure = true;
+    }
+  }
+
+  seek(to: number): void {
+    for (const record of this.records) {
+      const { offset } = record;
+      const letter = offset < to ? record.letter : "none";
+      Object.assign(record, {
+        finished: offset < to,
+        passed: offset < to,
+        letter,
+        lease: undefined,
+        attempts: 0,
+        kept: 0,
+      });
+      Object.assign(record, { unsure: false, notBefore: 0 });
+      // One that was on its way again stays a letter, and still is.
+    }
+    for (const receipt of this.given) this.#old.add(receipt);
+  }
+
+  /** An operator has left it to the dead letters. */
+  skip(offset: number): void {
+    const record = this.records[offset];
+    record.lease = undefined;
+    if (record.letter === "dead" && !record.passed) {
+      // Parked: those behind it go on, and the letter stays.
+      record.passed = true;
+      record.finished = true;
+    } else this.#pass(record);
+  }
+
+  resume(offset: number): void {
+    const record = this.records[offset];
+    if (record.letter === "dead") this.redrive(offset, false);
+    else record.notBefore = 0;
+  }
+
+  /** False where it is on its way already. */
+  redrive(offset: number, edited: boolean): boolean {
+    const record = this.records[offset];
+    if (record.letter === "redriven" && !edited) return false;
+    Object.assign(record, { letter: "redriven", lease: undefined, notBefore: 0, finished: false });
+    Object.assign(record, { attempts: 0, kept: 0, unsure: false });
+    for (const [receipt, of] of this.#of) if (of === record) record.void.add(receipt);
+    return true;
+  }
+
+  discard(offset: number): void {
+    const record = this.records[offset];
+    Object.assign(record, { letter: "none", lease: undefined, finished: true });
+  }
+
+  received(got: readonly Got[], member: string, max: number): void {
+    expect(got.length).toBeLessThanOrEqual(max);
+    for (const one of got) {
+      const record = this.records[one.offset];
+      const name = `record ${one.offset}`;
+      expect(one.key).toBe(record.key);
+      expect(one.data).toBe(String(one.offset));
+      expect(record.lease, `${name} is under lease`).toBeUndefined();
+      expect(record.finished || record.letter === "dead", `${name} was finished`).toBe(false);
+      expect(record.notBefore, `${name} is early`).toBeLessThanOrEqual(this.rig.now);
+      expect(one.attempt, name).toBeLessThanOrEqual(record.attempts + 1);
+      expect(one.attempt, name).toBeGreaterThan(record.unsure ? record.kept : record.attempts);
+      this.#inOrder(record, got);
+      record.attempts = one.attempt;
+      record.unsure = false;
+      const expires = this.rig.now + this.#config.ackTimeoutMs;
+      record.lease = { receipt: one.receipt, member, since: this.rig.now, expires, saved: false };
+      expect(this.#of.has(one.receipt), "a receipt is new").toBe(false);
+      this.#of.set(one.receipt, record);
+      this.given.push(one.receipt);
+    }
+    const { maxInFlight, memberMaxInFlight } = this.#config;
+    const held = this.records.filter(({ lease }) => lease !== undefined);
+    expect(held.length).toBeLessThanOrEqual(maxInFlight);
+    if (memberMaxInFlight !== null && got.length > 0) {
+      expect(held.filter(({ lease }) => lease?.member === member).length).toBeLessThanOrEqual(memberMaxInFlight);
+    }
+  }
+
+  /** What the status says. */
+  check(): void {
+    const { state } = this.rig.delivery;
+    state.known ??= this.rig.log.span.tail;
+    // Those that have run out are known to have when their records are read again.
+    if (state.leases.restored.size > 0) return;
+    // After an incident lanes may have gone beyond the window, which counts what they did as unread until it comes there.
+    const beyond = [...state.lanes.byId.values()].some(({ read }) => read > state.cursor);
+    const exact = state.lanes.only === undefined && (!beyond || state.cursor < state.horizon);
+    if (exact) expect(this.rig.status().lag, "lag").toBe(this.unfinished().length);
+    const letters = this.records
+      .filter(({ letter }) => letter !== "none")
+      .map(({ offset, letter }) => [offset, letter]);
+    expect(this.rig.letters().map(({ offset, state }) => [offset, state])).toEqual(letters);
+  }
+
+  /** Whether it counts as lag: a letter on its way again does, one that was passed over does not. */
+  #counts({ finished, letter, passed }: Record): boolean {
+    return letter === "redriven" || (!finished && !(letter === "dead" && passed));
+  }
+
+  #finish(record: Record): void {
+    Object.assign(record, { finished: true, lease: undefined, letter: "none" });
+  }
+
+  #fail(record: Record, delayMs?: number, nacked?: string): void {
+    const { onFailure, maxDeliveries, backoff, order } = this.#config;
+    record.lease = undefined;
+    record.kept = record.attempts;
+    if (nacked !== undefined) record.nacked.add(nacked);
+    if (order === "partition") this.#withdraw(record.offset);
+    if (onFailure === "block" || record.attempts < maxDeliveries) {
+      const list = backoff as number[];
+      record.notBefore = this.rig.now + (delayMs ?? list[Math.min(record.attempts, list.length) - 1]);
+      return;
+    }
+    const holds =
+      onFailure === "park" &&
+      !record.passed &&
+      (order === "partition" || (order === "key" && record.key !== undefined));
+    if (holds) record.letter = "dead";
+    else this.#pass(record);
+  }
+
+  #pass(record: Record): void {
+    Object.assign(record, { letter: "dead", passed: true, finished: true });
+  }
+
+  #withdraw(offset: number): void {
+    for (const record of this.records) {
+      if (record.offset <= offset || record.lease === undefined) continue;
+      record.lease = undefined;
+      record.attempts--;
+    }
+  }
+
+  #inOrder({ offset, key, passed, letter }: Record, batch: readonly Got[]): void {
+    // What was passed over once has no place in the order any more.
+    if (this.order === "none" || (letter === "redriven" && passed)) return;
+    for (const before of this.records.slice(0, offset)) {
+      if (this.order === "key" && (key === undefined || before.key !== key)) continue;
+      const under = before.lease !== undefined || batch.some((one) => one.offset === before.offset);
+      const free = before.finished || before.passed || (this.order === "partition" && under);
+      expect(free, `${offset} before ${before.offset}`).toBe(true);
+    }
+  }
+}
