@@ -33,6 +33,7 @@ export class GroupStore {
       paused INTEGER NOT NULL, partitions INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,
       PRIMARY KEY (log, name)
     ) STRICT, WITHOUT ROWID`);
+    sql.run("CREATE TABLE IF NOT EXISTS pause (id TEXT PRIMARY KEY, reason TEXT NOT NULL, at INTEGER NOT NULL) STRICT");
     sql.run(`CREATE TABLE IF NOT EXISTS telling (
       id TEXT NOT NULL, partition INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL,
       PRIMARY KEY (id, partition)
@@ -80,6 +81,24 @@ export class GroupStore {
 
   dropGroup(log: string, name: string): void {
     this.sql.run("DELETE FROM consumer WHERE log = ? AND name = ?", log, name);
+  }
+
+  /** Why a group stands still. */
+  pause(id: string): { reason: string; at: number } | undefined {
+    return this.sql.all<{ reason: string; at: number }>("SELECT reason, at FROM pause WHERE id = ?", id)[0];
+  }
+
+  setPause(id: string, { reason, at }: { readonly reason: string; readonly at: number }): void {
+    this.sql.run(
+      "INSERT INTO pause (id, reason, at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, at = excluded.at",
+      id,
+      reason,
+      at,
+    );
+  }
+
+  dropPause(id: string): void {
+    this.sql.run("DELETE FROM pause WHERE id = ?", id);
   }
 
   tell(id: string, partition: number, attempts: number, due: number): void {

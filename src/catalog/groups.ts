@@ -9,6 +9,12 @@ import { readFrom } from "../log/position.ts";
 import { type GroupRow, GroupStore, type TellRow } from "./group-store.ts";
 import type { Listed, Stream } from "./stream.ts";
 
+/** Why a group stands still, and since when. */
+export interface Pause {
+  readonly reason: string;
+  readonly at: number;
+}
+
 /** A group as callers route by it. Times are ms since 1970. */
 export interface Group {
   readonly name: string;
@@ -16,6 +22,7 @@ export interface Group {
   readonly version: number;
   readonly config: GroupConfig;
   readonly paused: boolean;
+  readonly because?: Pause;
   /** Partitions that the stream had when the group came to be. */
   readonly partitions: number;
   readonly created: number;
@@ -49,12 +56,12 @@ export class Groups {
   get(stream: Stream, name: string): Result<Group> {
     const row = this.#store.group(stream.logId, name);
     if (row === undefined) return missing(name);
-    return ok(view(row));
+    return ok(this.#view(row));
   }
 
   list(stream: Stream, query: ListQuery): Listed<Group> {
     const rows = this.#store.groups(stream.logId, query.prefix ?? "", query.after ?? "", query.limit + 1);
-    const items = rows.slice(0, query.limit).map(view);
+    const items = rows.slice(0, query.limit).map((row) => this.#view(row));
     return rows.length > query.limit ? { items, after: items[items.length - 1].name } : { items };
   }
 
@@ -74,7 +81,8 @@ export class Groups {
     if (row === undefined && this.#store.countGroups(stream.logId) >= limits.groupsMax) {
       return refuse("too-many", `a stream has at most ${limits.groupsMax} groups`, { limit: limits.groupsMax });
     }
-    if (row !== undefined && JSON.stringify(after) === row.config) return ok({ group: view(row), created: false });
+    if (row !== undefined && JSON.stringify(after) === row.config)
+      return ok({ group: this.#view(row), created: false });
     const config = JSON.stringify(after);
     const next: GroupRow =
       row === undefined
@@ -92,17 +100,32 @@ export class Groups {
         : { ...row, config, version: row.version + 1, updated: now };
     this.#store.setGroup(next);
     this.#tellAll(next, now);
-    return ok({ group: view(next), created: row === undefined });
+    return ok({ group: this.#view(next), created: row === undefined });
   }
 
-  setPaused(stream: Stream, name: string, paused: boolean, now: number): Result<Group> {
+  /**
+   * Stops a group, or lets it go on. `groupId`: one of its partitions stops it, which says nothing of a later group of the
+   * name, nor of one that an operator has stopped.
+   */
+  setPaused(
+    stream: Stream,
+    name: string,
+    because: Pause | undefined,
+    groupId: string | undefined,
+    now: number,
+  ): Result<Group> {
     const row = this.#store.group(stream.logId, name);
     if (row === undefined) return missing(name);
-    if ((row.paused === 1) === paused) return ok(view(row));
-    const next = { ...row, paused: paused ? 1 : 0, version: row.version + 1, updated: now };
+    const stands = row.paused === 1;
+    if (groupId === undefined ? !stands && because === undefined : stands || groupId !== row.id)
+      return ok(this.#view(row));
+    if (because === undefined) this.#store.dropPause(row.id);
+    else this.#store.setPause(row.id, because);
+    if (stands && because !== undefined) return ok(this.#view(row));
+    const next = { ...row, paused: because === undefined ? 0 : 1, version: row.version + 1, updated: now };
     this.#store.setGroup(next);
     this.#tellAll(next, now);
-    return ok(view(next));
+    return ok(this.#view(next));
   }
 
   drop(stream: Stream, name: string, now: number): Result<undefined> {
@@ -136,7 +159,7 @@ export class Groups {
 
   /** The groups of a log, as a dump has them. Those that are not durable have no place to be kept. */
   dump(log: string): GroupDump[] {
-    const durable = this.#all(log).map(view);
+    const durable = this.#all(log).map((row) => this.#view(row));
     return durable
       .filter(({ config }) => config.durable)
       .map(({ name, config, ...group }) => {
@@ -146,7 +169,11 @@ export class Groups {
   }
 
   /** Takes a group as it was, and answers its id: the same one however often it comes. */
-  restore(log: string, { group: name, opened, config, paused, ...rest }: GroupDump, id: string): Result<string> {
+  restore(
+    log: string,
+    { group: name, opened, config, paused, because, ...rest }: GroupDump,
+    id: string,
+  ): Result<string> {
     const known = this.#store.group(log, name);
     if (known !== undefined) return ok(known.id);
     if (this.#store.countGroups(log) >= limits.groupsMax) {
@@ -154,6 +181,7 @@ export class Groups {
     }
     for (const partition of opened) this.open(deliveriesOf(log, id), partition);
     this.#store.setGroup({ log, name, ...rest, id, config: JSON.stringify(config), paused: paused ? 1 : 0 });
+    if (paused && because !== undefined) this.#store.setPause(id, because);
     return ok(id);
   }
 
@@ -182,7 +210,7 @@ export class Groups {
   groupOf(id: string): { log: string; group: Group } | undefined {
     const [log, groupId] = id.split("/");
     const row = this.#store.groupOf(log, groupId);
-    return row === undefined ? undefined : { log, group: view(row) };
+    return row === undefined ? undefined : { log, group: this.#view(row) };
   }
 
   #versionOf(id: string): number | undefined {
@@ -200,8 +228,14 @@ export class Groups {
   #drop(row: GroupRow, now: number): void {
     const id = deliveriesOf(row.log, row.id);
     this.#store.dropTelling(id);
+    this.#store.dropPause(row.id);
     this.purge(id, now);
     this.#store.dropGroup(row.log, row.name);
+  }
+
+  #view(row: GroupRow): Group {
+    const because = row.paused === 1 ? this.#store.pause(row.id) : undefined;
+    return { ...view(row), ...(because === undefined ? {} : { because }) };
   }
 
   #all(log: string): GroupRow[] {

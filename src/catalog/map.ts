@@ -70,3 +70,12 @@ export function routeHash(ranges: readonly PartitionRange[], hash: number): Part
 /** Every partition that has held a key hash, oldest first. */
 export const lineage = (map: readonly PartitionRange[], hash: number): PartitionRange[] =>
   map.filter((range) => hash >= range.from && hash < range.to).sort((a, b) => a.epoch - b.epoch);
+
+/** The partitions that continue one, its halves before theirs. */
+export function descendants(map: readonly PartitionRange[], partition: number): number[] {
+  const found = new Set([partition]);
+  // A half has a higher number than what was halved.
+  for (const range of map) if (range.parent !== undefined && found.has(range.parent)) found.add(range.partition);
+  found.delete(partition);
+  return [...found];
+}

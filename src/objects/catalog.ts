@@ -3,6 +3,7 @@ import { ok, type Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core } from "../catalog/catalog.ts";
+import type { Pause } from "../catalog/groups.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { objectSql } from "../platform/sql.ts";
 import { type CatalogOrder, type CatalogOrderArgs, obey } from "./catalog-orders.ts";
@@ -88,8 +89,8 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     return this.#chores.worked(this.#ofStream(stream, put));
   }
 
-  async setPaused(stream: string, name: string, paused: boolean) {
-    const set = (of: Stream) => this.#core.groups.setPaused(of, name, paused, Date.now());
+  async setPaused(stream: string, name: string, because?: Pause, groupId?: string) {
+    const set = (of: Stream) => this.#core.groups.setPaused(of, name, because, groupId, Date.now());
     return this.#chores.worked(this.#ofStream(stream, set));
   }
 

@@ -1,32 +1,32 @@
-import { ok, type Result } from "../../schemas/errors.ts";
-import { limits } from "../../schemas/limits.ts";
-import { Admin, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
+import { ok } from "../../schemas/errors.ts";
+import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import { Delivery as Core } from "../delivery/delivery.ts";
 import { beginsAt, isAnothers, type PlacePage, type PlacePart, placePage, takePlace } from "../delivery/dump.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
-import { Store } from "../delivery/store.ts";
+import type { Lost } from "../delivery/state.ts";
+import { openStore } from "../delivery/upgrade.ts";
 import type { Position } from "../log/read.ts";
 import { objectSql } from "../platform/sql.ts";
 import type { Answer } from "./answer.ts";
 import type { Change } from "./changes.ts";
 import { Hibernating } from "./hibernating.ts";
 import { Keeper } from "./keeper.ts";
-import { ready, receive } from "./pull.ts";
-import type { DeliveryRpc, Leases, ReceiveCall, Refused } from "./rpc.ts";
+import { operate, unfinished } from "./operating.ts";
+import { receive, wait } from "./pull.ts";
+import type { DeliveryRpc, HeritageCall, Leases, ReceiveCall, Refused, WaitCall } from "./rpc.ts";
 import { type Env, partition } from "./stubs.ts";
-import { Waiters } from "./waiters.ts";
+import { terms } from "./terms.ts";
 
 /** A group on one partition: the delivery's shell. `Keeper` reads, pushes and arms the alarm; rules are the core's. */
 export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   /** What keeps it going; undefined where the group never was, or is gone. */
   keeper: Keeper | undefined;
-  readonly #waiters = new Waiters();
   /** The catalog's name for the group's deliveries. */
   readonly #id = (this.ctx.id.name ?? "").replace(/\/\d+$/, "");
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const core = Core.open(objectSql(ctx.storage), limits.lanesMax, Date.now());
+    const core = Core.open(objectSql(ctx.storage), terms());
     if (core !== undefined) this.keeper = this.#keep(core);
   }
 
@@ -40,7 +40,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
       const log = partition(this.env, spec.logId, spec.partition, undefined);
       const start = await log.follow(this.#id, beginsAt(sql, spec));
       if (!start.ok) return start;
-      this.keeper ??= this.#keep(Core.create(sql, spec, start.value, limits.lanesMax, Date.now()));
+      this.keeper ??= this.#keep(Core.create(sql, spec, start.value, terms()));
     }
     // Another call may have created it meanwhile, by an older version.
     if (this.keeper.core.configure(spec, Date.now())) this.keeper.pusher.reset();
@@ -60,16 +60,26 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     return this.keeper === undefined ? gone : receive(this.keeper, call, acked.value);
   }
 
-  async ready(waitMs: number): Promise<Answer<boolean>> {
-    return this.keeper === undefined ? gone : ready(this.keeper, waitMs);
+  async wait(call: WaitCall): Promise<Answer<boolean>> {
+    return this.keeper === undefined ? gone : wait(this.keeper, call);
+  }
+
+  async cancel(call: string): Promise<void> {
+    this.keeper?.callers.cancel(call);
+    this.keeper?.kick();
+  }
+
+  async release(receipts: readonly string[], lost: readonly Lost[]): Promise<void> {
+    this.keeper?.core.state.lost.unshift(...lost);
+    await this.keeper?.changes.settle((core) => core.release(receipts, Date.now()));
   }
 
   async ack(receipts: readonly string[]): Promise<Answer<Refused[]>> {
-    return this.keeper?.changes.settle((core) => core.ack(receipts)) ?? gone;
+    return this.keeper?.changes.settle((core) => core.ack(receipts, Date.now())) ?? gone;
   }
 
   async nack(receipts: readonly string[], delayMs?: number, reason = "nack"): Promise<Answer<Refused[]>> {
-    const change: Change = (core) => core.nack(receipts, delayMs, reason, Date.now(), Math.random());
+    const change: Change = (core) => core.nack(receipts, { delayMs, reason }, Date.now(), Math.random);
     return this.keeper?.changes.settle(change) ?? gone;
   }
 
@@ -84,27 +94,19 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
 
   /** What an operator asks. It may set something going. */
   async admin<N extends OrderName>(order: N, ...args: OrderArgs<N>): Promise<Answer<OrderValue<N>>> {
-    const keeper = this.keeper;
-    if (keeper === undefined) return gone;
-    if (order === "status") await keeper.look();
-    const fulfil = new Admin(keeper.core)[order] as (...args: unknown[]) => Result<OrderValue<N>>;
-    const answer = fulfil.call(new Admin(keeper.core), ...args, Date.now());
-    if (order === "resume") keeper.pusher.reset();
-    keeper.kick();
-    keeper.arm();
-    return answer;
+    return this.keeper === undefined ? gone : operate(this.keeper, order, ...args);
   }
 
   async attempts() {
-    return this.keeper === undefined ? gone : ok(this.keeper.pusher.attempts);
+    return this.keeper === undefined ? gone : ok(this.keeper.attempts.list);
   }
 
-  async unfinished() {
-    const keeper = this.keeper;
-    if (keeper === undefined) return gone;
-    if (keeper.core.state.known === undefined) await keeper.look();
-    await keeper.filler.fill(() => keeper.ready);
-    return ok(keeper.heritage.unfinished());
+  async unfinished(call: HeritageCall) {
+    return this.keeper === undefined ? gone : ok(await unfinished(this.keeper, call));
+  }
+
+  async inherit(again: boolean): Promise<void> {
+    this.keeper?.inherit(again);
   }
 
   async floor(): Promise<number> {
@@ -117,8 +119,8 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   async dump(after?: string): Promise<Answer<PlacePage>> {
     this.keeper?.core.state.save();
     this.keeper?.core.state.settleFloor();
-    const store = Store.open(objectSql(this.ctx.storage));
-    return store?.progress() === undefined ? gone : ok(placePage(store, after));
+    const store = openStore(objectSql(this.ctx.storage));
+    return store?.place() === undefined ? gone : ok(placePage(store, after));
   }
 
   async restore(owner: string, parts: readonly PlacePart[]): Promise<Answer<boolean>> {
@@ -141,7 +143,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   }
 
   #keep(core: Core): Keeper {
-    return new Keeper(this.ctx, this.env, this.#id, core, this.#waiters);
+    return new Keeper(this.ctx, this.env, this.#id, core);
   }
 }
 

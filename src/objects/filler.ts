@@ -1,9 +1,10 @@
 /** Reads from the partition what a delivery wishes. One run at a time; whoever comes meanwhile waits for it. */
 import type { Delivery } from "../delivery/delivery.ts";
-import type { Heritage } from "../delivery/heritage.ts";
-import type { Wish } from "../delivery/reader.ts";
+import type { Lane } from "../delivery/item.ts";
+import type { Wish } from "../delivery/wish.ts";
 import { readThrough } from "./cold.ts";
-import { archiveReader, delivery, type Env, partition } from "./stubs.ts";
+import type { Inheriting } from "./inheriting.ts";
+import { archiveReader, type Env, partition } from "./stubs.ts";
 
 /** Reads in one run, so that a delivery that is never satisfied lets others in. */
 const roundsMax = 64;
@@ -16,7 +17,7 @@ export class Filler {
     /** The catalog's name for the group's deliveries. */
     readonly id: string,
     readonly core: Delivery,
-    readonly heritage: Heritage,
+    readonly inheriting: Inheriting,
   ) {}
 
   get busy(): boolean {
@@ -26,8 +27,21 @@ export class Filler {
   /** Reads until nothing is wished, or there is `enough`. */
   async fill(enough: () => boolean): Promise<void> {
     while (this.#running !== undefined) await this.#running;
-    if (enough() || (!this.heritage.pending && this.core.reader.wishes(Date.now()).length === 0)) return;
-    this.#running = this.#run(enough);
+    if (enough()) return;
+    const now = Date.now();
+    if (this.inheriting.dueAt > now && this.core.reader.wishes(now).length === 0) return;
+    await this.#alone(() => this.#run(enough));
+  }
+
+  /** Brings a lane its next records now, whether it is time for them or not. */
+  async bring(lane: Lane): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+    const wish = lane.queue.length > 0 ? undefined : this.core.reader.lanes.wish(lane, Date.now());
+    if (wish !== undefined) await this.#alone(() => this.#read(wish));
+  }
+
+  async #alone(work: () => Promise<void>): Promise<void> {
+    this.#running = work();
     try {
       await this.#running;
     } finally {
@@ -36,21 +50,11 @@ export class Filler {
   }
 
   async #run(enough: () => boolean): Promise<void> {
-    if (this.heritage.pending) await this.#inherit();
+    await this.inheriting.ask();
     for (let round = 0; round < roundsMax && !enough(); round++) {
       const wishes = this.core.reader.wishes(Date.now());
       if (wishes.length === 0) return;
       await Promise.all(wishes.map((wish) => this.#read(wish)));
-    }
-  }
-
-  async #inherit(): Promise<void> {
-    const { parent } = this.core.state.spec;
-    if (parent === undefined) this.heritage.take(undefined, Date.now());
-    else {
-      // One that is not there yet will be: the catalog knows that the partition holds something.
-      const answer = await delivery(this.env, this.id, parent).unfinished();
-      if (answer.ok) this.heritage.take(answer.value, Date.now());
     }
   }
 

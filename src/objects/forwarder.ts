@@ -32,17 +32,20 @@ export class Forwarder {
     const { letters, spec } = this.core.state;
     const name = spec.config.deadLetterStream;
     if (this.#running || letters.forwarding === 0 || name === null || Date.now() < this.#notBefore) return;
+    const sent: number[] = [];
     this.#running = true;
     try {
       for (const letter of letters.toForward(atOnce)) {
         await this.#send(name, letter, letter.number);
-        letters.forwarded(letter.offset);
+        sent.push(letter.offset);
       }
     } catch (error) {
       this.#notBefore = Date.now() + retryMs;
       console.error("dead-letter stream:", (error as Error).message);
     } finally {
       this.#running = false;
+      letters.forwarded(sent);
+      this.core.state.save();
     }
   }
 

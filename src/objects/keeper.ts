@@ -4,42 +4,46 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { Heritage } from "../delivery/heritage.ts";
 import { lastingMs } from "../delivery/leases.ts";
 import { itemsOf } from "../delivery/page.ts";
-import type { Read } from "../delivery/reader.ts";
+import type { Read } from "../delivery/wish.ts";
 import type { Position } from "../log/read.ts";
 import type { Answer } from "./answer.ts";
+import { Arming, watchMs } from "./arming.ts";
+import { Attempts } from "./attempts.ts";
+import { Callers } from "./callers.ts";
 import { Changes } from "./changes.ts";
 import { readThrough } from "./cold.ts";
 import { Filler } from "./filler.ts";
 import { Forwarder } from "./forwarder.ts";
+import { Inheriting } from "./inheriting.ts";
 import { Pusher } from "./pusher.ts";
 import { Sockets } from "./sockets.ts";
 import { archiveReader, catalog, type Env, partition } from "./stubs.ts";
-import type { Waiters } from "./waiters.ts";
 
 /** Acks of pushes and sockets are written down together, by number or after a moment: a crash in between repeats them. */
 const unsavedMax = 256;
 const saveMs = 50;
-/** How often the partition that this one continues is asked for the keys that it has unfinished. */
-const heritageMs = 250;
 /** Heartbeats after which a group that is not durable has lost its last member. */
 const idleBeats = 2;
-/** A push that lags is looked after at least so often, whatever was lost. */
-const watchMs = 10_000;
+/** After the partition, or the catalog, could not be reached. */
+const retryMs = 1_000;
 
 export class Keeper {
   readonly heritage: Heritage;
+  readonly inheriting: Inheriting;
   readonly filler: Filler;
+  readonly attempts: Attempts;
   readonly pusher: Pusher;
   readonly sockets: Sockets;
   readonly changes: Changes;
+  readonly callers: Callers;
   readonly #forwarder: Forwarder;
   /** The group is gone. */
   stopped = false;
   #saving: ReturnType<typeof setTimeout> | undefined;
-  #armed = Number.POSITIVE_INFINITY;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timed = Number.POSITIVE_INFINITY;
+  readonly #arming: Arming;
   #running = false;
+  /** Not before this, in ms since 1970: something could not be reached. */
+  #notBefore = 0;
   /** When a member was last here, in ms since 1970. */
   #usedAt = Date.now();
 
@@ -48,14 +52,20 @@ export class Keeper {
     readonly env: Env,
     id: string,
     readonly core: Delivery,
-    readonly waiters: Waiters,
   ) {
     this.heritage = new Heritage(core);
-    this.filler = new Filler(env, id, core, this.heritage);
+    this.inheriting = new Inheriting(env, id, this.heritage);
+    this.filler = new Filler(env, id, core, this.inheriting);
+    this.attempts = new Attempts(core.state);
     this.pusher = new Pusher(this);
     this.sockets = new Sockets(ctx, this);
     this.changes = new Changes(this, ctx.storage);
+    this.callers = new Callers(
+      (member) => core.room.ready(Date.now(), member),
+      () => core.room.readyCount(Date.now()),
+    );
     this.#forwarder = new Forwarder(env, core);
+    this.#arming = new Arming(ctx.storage, () => this.#tick());
   }
 
   /** A member is here. */
@@ -66,18 +76,13 @@ export class Keeper {
   /** No member has been here for some time. */
   get idle(): boolean {
     const { push, heartbeatMs } = this.core.state.spec.config;
-    const taken = this.sockets.size > 0 || this.waiters.size > 0 || push !== null;
+    const taken = this.sockets.size > 0 || this.callers.size > 0 || push !== null;
     return !taken && Date.now() - this.#usedAt >= idleBeats * heartbeatMs;
-  }
-
-  /** True where a member could get something now. */
-  get ready(): boolean {
-    return this.core.anyReady(Date.now());
   }
 
   /** Somebody is there to take records. */
   get wanted(): boolean {
-    return this.waiters.size > 0 || this.pusher.hungry || this.sockets.hungry;
+    return this.callers.size > 0 || this.pusher.hungry || this.sockets.hungry;
   }
 
   /** Records were appended: taken as they come, where there is somebody for them and nothing between. */
@@ -99,20 +104,10 @@ export class Keeper {
     return -1;
   }
 
-  /** How long somebody who waits may wait before looking again. */
-  patienceMs(): number {
-    const now = Date.now();
-    const { leases, paused, rate } = this.core.state;
-    const at = Math.min(
-      paused === undefined ? this.core.nextAt() : leases.soonest,
-      rate === undefined ? Number.POSITIVE_INFINITY : rateAt(rate.readyAt(now), now),
-    );
-    return Math.max(1, Math.min(at - now, this.heritage.pending ? heritageMs : 60_000));
-  }
-
   /** Goes on with whatever can go on. */
   kick(): void {
-    this.waiters.wake();
+    this.callers.offer();
+    this.inheriting.changed();
     if (!this.#running && !this.stopped) void this.#run();
   }
 
@@ -136,75 +131,71 @@ export class Keeper {
     const offset = await partition(this.env, logId, number, undefined).order("locate", position);
     if (!offset.ok) return offset;
     new Admin(this.core).seek(offset.value, Date.now());
+    this.inherit(true);
+    return offset;
+  }
+
+  /** The partition that this one continues has news, or, where it begins anew, so does this one. */
+  inherit(again: boolean): void {
+    if (again) this.heritage.again();
+    this.inheriting.news();
+    this.callers.wakeAll();
     this.kick();
     this.arm();
-    return offset;
   }
 
   /** Learns where the log has come to, and how old the first record is that was not read: for the status. */
   async look(): Promise<void> {
-    const { state } = this.core;
+    const { state, reader } = this.core;
     const { logId, partition: number } = state.spec;
     state.unread = undefined;
-    const from = { at: "offset", offset: state.cursor } as const;
-    const terms = { from, limit: 1, bytesMax: 1, waitMs: 0, filter: this.core.reader.filter() };
+    // Lanes learn what their first records are. Where they cannot, the rest is said all the same.
+    await this.filler.fill(() => state.lanes.hungry.size === 0).catch(() => {});
+    const from = { at: "offset", offset: state.done.gapFrom(state.cursor) } as const;
+    const terms = { from, limit: 1, bytesMax: 1, waitMs: 0, filter: reader.filter() };
     const where = { logId, partition: number, blobs: archiveReader(this.env) };
     const answer = await readThrough(where, terms, (call) => partition(this.env, logId, number, undefined).read(call));
     if (!answer.ok) return;
     const { pieces, to, tail, sealed } = answer.value;
-    this.core.reader.learn(tail);
+    reader.learn(tail);
     state.sealed ||= sealed;
-    state.unread = itemsOf(pieces, from.offset, to, this.core.reader.filter(), false).items[0]?.timestamp;
+    state.unread = itemsOf(pieces, from.offset, to, reader.filter(), false).items[0]?.timestamp;
   }
 
+  /** The group stands still: here at once, and on its other partitions when the catalog has told them. */
   pause(reason: string): void {
-    this.core.state.pause({ reason, at: Date.now() });
+    this.core.state.pause({ reason, at: Date.now(), untold: true });
+    this.arm();
+    void this.#tellPaused();
   }
 
   async alarm(): Promise<void> {
-    this.#armed = Number.POSITIVE_INFINITY;
+    this.#arming.fired();
     await this.#tick();
   }
 
   stop(reason: string): void {
     this.stopped = true;
     clearTimeout(this.#saving);
-    clearTimeout(this.#timer);
+    this.#arming.stop();
+    this.attempts.stop();
+    this.inheriting.stop();
     this.sockets.closeAll(reason);
-    this.waiters.wake();
+    this.callers.stop();
   }
 
-  /**
-   * Sees to the next thing that must happen though nobody asks: by a timer where it is soon, which costs nothing, and by the
-   * alarm, which costs a row, where it is not, or where a crash would take the timer with it.
-   */
+  /** Sees to the next thing that must happen though nobody asks. */
   arm(): void {
     if (this.stopped) return;
     const now = Date.now();
-    const at = this.#wakeAt(now);
-    if (!Number.isFinite(at)) return;
-    const soon = at - now < lastingMs;
-    if (soon && at < this.#timed) {
-      clearTimeout(this.#timer);
-      this.#timed = at;
-      this.#timer = setTimeout(
-        () => {
-          this.#timed = Number.POSITIVE_INFINITY;
-          void this.#tick();
-        },
-        Math.max(1, at - now),
-      );
-    }
-    const alarmAt = soon ? now + watchMs : at;
-    if (alarmAt >= this.#armed) return;
-    this.#armed = alarmAt;
-    this.ctx.storage.setAlarm(alarmAt);
+    this.#arming.by(this.#wakeAt(now), this.#waitersAt(now), now);
   }
 
   async #tick(): Promise<void> {
     const now = Date.now();
-    this.core.expire(now, Math.random());
+    this.core.expire(now, Math.random);
     this.sockets.beat(now);
+    if (this.core.state.paused?.untold) void this.#tellPaused();
     // Nobody waits for it: the stream that it sends to may take long to answer, and no alarm goes while another does.
     void this.#forwarder.run().then(() => this.arm());
     const { durable } = this.core.state.spec.config;
@@ -222,56 +213,84 @@ export class Keeper {
     await catalog(this.env, namespace).leaveGroup(stream, group, groupId);
   }
 
+  async #tellPaused(): Promise<void> {
+    const { state } = this.core;
+    const { namespace, stream, group, groupId } = state.spec;
+    const { paused } = state;
+    if (paused === undefined) return;
+    const { reason, at } = paused;
+    try {
+      await catalog(this.env, namespace).setPaused(stream, group, { reason, at }, groupId);
+      if (state.paused === paused) state.pause({ reason, at });
+    } catch (error) {
+      // The alarm tries again.
+      console.error("delivery:", (error as Error).message);
+    }
+  }
+
   #wakeAt(now: number): number {
-    const { pusher, sockets } = this;
+    const { pusher, sockets, inheriting } = this;
     const { state } = this.core;
     const times: number[] = [];
     const { durable, heartbeatMs } = state.spec.config;
     if (!durable) times.push(now + idleBeats * heartbeatMs);
     if (state.leases.size > 0) times.push(now + lastingMs);
+    if (state.paused?.untold) times.push(now + retryMs);
     times.push(this.#forwarder.dueAt);
     if (sockets.size > 0) times.push(now + heartbeatMs / 2);
     const pushes = pusher.target !== null && state.paused === undefined;
     if (pushes || sockets.size > 0) {
-      times.push(state.leases.soonest);
-      if (this.heritage.pending) times.push(now + heritageMs);
-      if (pusher.notBefore > now) times.push(pusher.notBefore);
+      times.push(state.leases.soonest, inheriting.dueAt);
+      for (const at of [pusher.askAt, this.#notBefore]) if (at > now) times.push(at);
     }
     // Where nobody takes any, whoever comes looks; a run that is under way looks when it is over.
-    if (!this.#running && state.paused === undefined && (pusher.hungry || sockets.hungry)) {
-      times.push(state.lanes.nextDue);
-      if (state.rate !== undefined && this.ready) times.push(rateAt(state.rate.readyAt(now), now));
-    }
+    const hungry = pusher.hungry || sockets.hungry;
+    if (!this.#running && state.paused === undefined && hungry) times.push(this.core.room.lookAt(now));
     if (pushes && !this.#idle) times.push(now + watchMs);
     return Math.max(now + 1, Math.min(Number.POSITIVE_INFINITY, ...times));
   }
 
+  /** When there may be something for members that wait. */
+  #waitersAt(now: number): number {
+    if (this.callers.size === 0) return Number.POSITIVE_INFINITY;
+    const at = Math.min(this.core.room.lookAt(now), this.inheriting.dueAt);
+    return Math.max(now + 1, this.#notBefore, at);
+  }
+
+  /** Nothing is at hand, and nothing is to be read: what waits in lanes has its time. */
   get #idle(): boolean {
     const { window, known, cursor, lanes } = this.core.state;
-    return window.size === 0 && lanes.size === 0 && known !== undefined && cursor >= known;
+    return window.size === 0 && lanes.hungry.size === 0 && known !== undefined && cursor >= known;
   }
 
   /** Reads, and hands out, as long as there are takers. */
   async #run(): Promise<void> {
     this.#running = true;
+    const fresh = () => this.core.room.ready(Date.now(), undefined, "fresh");
     try {
-      for (;;) {
+      while (Date.now() >= this.#notBefore) {
+        // Read first: what failed again and again must not take the room that what was not read yet would have.
+        const reads = this.wanted && !fresh() && this.#unread;
+        if (reads) await this.filler.fill(fresh);
         const given = this.pusher.run() + this.sockets.run();
-        if (!this.pusher.hungry && !this.sockets.hungry) break;
-        // There is something that may not go yet: a limit, or a batch that waits for more.
-        if (given === 0 && this.ready) break;
-        await this.filler.fill(() => this.ready);
-        if (!this.ready && this.core.reader.wishes(Date.now()).length === 0) break;
+        this.callers.offer();
+        // There is nothing more, or something that may not go yet: a limit, or a batch that waits for more.
+        if (!this.wanted || (given === 0 && !reads)) break;
       }
     } catch (error) {
       // The partition cannot be reached: it is tried again later.
       console.error("delivery:", (error as Error).message);
-      this.pusher.notBefore = Math.max(this.pusher.notBefore, Date.now() + 1_000);
+      this.#notBefore = Date.now() + retryMs;
     } finally {
       this.#running = false;
+      this.sockets.settleLoans();
       this.arm();
     }
   }
-}
 
-const rateAt = (at: number, now: number) => (at <= now ? Number.POSITIVE_INFINITY : at);
+  /** There is something to read, or to ask for. */
+  get #unread(): boolean {
+    const now = Date.now();
+    return this.core.reader.wishes(now).length > 0 || this.inheriting.dueAt <= now;
+  }
+}

@@ -3,26 +3,58 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Keeper } from "./keeper.ts";
 import { packLeases } from "./packing.ts";
-import type { Leases, ReceiveCall, Refused } from "./rpc.ts";
+import type { Leases, ReceiveCall, Refused, WaitCall } from "./rpc.ts";
 
-/** Leases what there is, or waits for it. `acked` is what became of the acks that came with the call. */
+/**
+ * Leases what there is. Where there is nothing it waits, and then says that there is something, but leases nothing: whether
+ * the member is still there only the caller can find out. `acked` is what became of the acks that came with the call.
+ */
 export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly Refused[]): Promise<Result<Leases>> {
-  const { core, filler, waiters } = keeper;
+  const { core, filler, callers } = keeper;
+  const { state } = core;
   keeper.used();
-  for (const until = Date.now() + call.waitMs; ; ) {
-    const filled = await fill(() => filler.fill(() => core.state.window.readyCount >= call.max));
+  const filled = await fill(() => filler.fill(() => state.window.readyCount >= call.max));
+  callers.came(call.call);
+  if (!filled.ok) return filled;
+  const leased = core.lease(call, Date.now(), Math.random);
+  if (leased.length > 0 || state.lost.length > 0 || call.waitMs <= 0 || state.over || keeper.stopped) {
+    keeper.arm();
+    keeper.kick();
+    return ok(packLeases(leased, core, state.lost.splice(0), acked));
+  }
+  const waited = await wait(keeper, call);
+  return waited.ok ? ok({ ...packLeases([], core, [], acked), ready: waited.value }) : waited;
+}
+
+/** Resolves when something may be leased by a member, or after a time; says whether it may. */
+export async function wait(keeper: Keeper, terms: WaitCall): Promise<Result<boolean>> {
+  keeper.callers.begin(terms.call);
+  try {
+    return await waitFor(keeper, terms);
+  } finally {
+    keeper.callers.end(terms.call);
+  }
+}
+
+async function waitFor(keeper: Keeper, terms: WaitCall): Promise<Result<boolean>> {
+  const { call, member, max, waitMs } = terms;
+  const { core, filler, callers } = keeper;
+  const { state } = core;
+  const there = () =>
+    core.room.ready(Date.now(), member) || state.lost.length > 0 || state.over || (state.sealed && !terms.knowsSealed);
+  for (const until = Date.now() + waitMs; ; ) {
+    core.expire(Date.now(), Math.random);
+    const filled = await fill(() => filler.fill(there));
     if (!filled.ok) return filled;
-    const { state } = core;
-    const leased = core.lease(call, Date.now());
     const left = until - Date.now();
-    if (leased.length > 0 || state.lost.length > 0 || left <= 0 || state.over || keeper.stopped) {
-      keeper.arm();
-      return ok(packLeases(leased, state, state.lost.splice(0), acked));
-    }
-    if (waiters.size >= limits.waitersMax) {
+    if (callers.hasGone(call) || keeper.stopped) return ok(false);
+    if (there() || left <= 0) return ok(there());
+    if (callers.size >= limits.waitersMax) {
       return refuse("too-many", `${limits.waitersMax} members wait already; receive without waitSeconds`);
     }
-    await waiters.wait(Math.min(left, keeper.patienceMs()));
+    const waited = callers.wait(call, member, max, left);
+    keeper.arm();
+    await waited;
   }
 }
 
@@ -34,17 +66,5 @@ async function fill(read: () => Promise<void>): Promise<Result<undefined>> {
   } catch (error) {
     console.error("delivery:", (error as Error).message);
     return refuse("unavailable", "the partition could not be read; try again");
-  }
-}
-
-/** Resolves when something may be leased, or after a time. */
-export async function ready(keeper: Keeper, waitMs: number): Promise<Result<boolean>> {
-  for (const until = Date.now() + waitMs; ; ) {
-    keeper.core.expire(Date.now(), Math.random());
-    const filled = await fill(() => keeper.filler.fill(() => keeper.ready));
-    if (!filled.ok) return filled;
-    const left = until - Date.now();
-    if (keeper.ready || left <= 0 || keeper.stopped) return ok(keeper.ready);
-    await keeper.waiters.wait(Math.min(left, keeper.patienceMs()));
   }
 }

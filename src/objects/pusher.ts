@@ -1,34 +1,23 @@
 /**
- * Pushes a delivery's records to its receiver: some requests at a time, faster while they succeed, slower while they
- * fail. A batch that fails is cut in halves, so that a record that is to blame is found and the others go on; a receiver
- * that fails again and again is left alone for longer and longer.
+ * Pushes a delivery's records to its receiver: some requests at a time, as many as it agrees to. A batch that fails is cut in
+ * halves and sent again, down to the record that is to blame, which goes alone from then on; the others are charged nothing.
  */
 import type { Delivery, Leased } from "../delivery/delivery.ts";
+import { Health } from "../delivery/health.ts";
 import { type Outcome, outcomeOf, type PushRequest, pushRequest, targetProblem } from "../delivery/push.ts";
-import { signed } from "../platform/signing.ts";
-import type { Attempt } from "./rpc.ts";
+import { turnsBetween } from "../delivery/turns.ts";
+import type { Attempts } from "./attempts.ts";
+import { type Exchange, Outgoing } from "./outgoing.ts";
 
 export const pushMember = "push";
 
-/** Attempts that the log keeps. */
-const attemptsKept = 50;
-const answerBytesMax = 512;
-/** Failures in a row after which the receiver is left alone. */
-const patience = 10;
-const restMsMax = 30_000;
 /** A lease outlives its request. */
 const graceMs = 5_000;
-
-/** What came back, with the first bytes of the body. */
-interface Exchange {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly answer: string;
-}
 
 /** What the pusher needs of the object around it. */
 export interface PushHost {
   readonly core: Delivery;
+  readonly attempts: Attempts;
   /** The group is gone. */
   readonly stopped: boolean;
   /** Something was finished, or failed: save it soon, read on, arm the alarm. */
@@ -36,17 +25,23 @@ export interface PushHost {
   pause(reason: string): void;
 }
 
+/** What became of a request: an outcome, or that it was never made. */
+type Sent =
+  | Outcome
+  | { readonly is: "refused"; readonly reason: string }
+  | { readonly is: "unmade"; readonly reason: string };
+
 export class Pusher {
-  readonly attempts: Attempt[] = [];
+  #health = new Health();
+  readonly #outgoing = new Outgoing();
   #active = 0;
-  #batch = Number.POSITIVE_INFINITY;
-  #failures = 0;
-  #failingSince: number | undefined;
+  /** Requests with a record that failed more than once, and since how many others there was none. */
+  #worn = 0;
+  #since = 0;
+  /** While others wait, such a record takes no more than a tenth of the time. */
+  #wornFrom = 0;
   #waiting: ReturnType<typeof setTimeout> | undefined;
   #waited = false;
-  #validated: string | undefined;
-  /** Not before this, in ms since 1970. */
-  notBefore = 0;
 
   constructor(readonly host: PushHost) {}
 
@@ -58,19 +53,22 @@ export class Pusher {
     return this.#active;
   }
 
+  /** When any record may be sent, in ms since 1970. */
+  get askAt(): number {
+    return this.#health.askAt;
+  }
+
   /** True where records are wanted. */
   get hungry(): boolean {
     const { target } = this;
-    if (target === null || this.host.core.state.paused !== undefined || Date.now() < this.notBefore) return false;
-    return this.#active < this.#lanes(target.concurrency);
+    if (target === null || this.host.core.state.paused !== undefined) return false;
+    return this.#health.mayAsk(Date.now(), true) && this.#active < this.#health.slots(target.concurrency);
   }
 
   /** The group was changed, or resumed by hand: whatever was held against the receiver is forgotten. */
   reset(): void {
-    this.#batch = Number.POSITIVE_INFINITY;
-    this.#failures = 0;
-    this.#failingSince = undefined;
-    this.notBefore = 0;
+    this.#health = new Health();
+    this.#outgoing.reset();
   }
 
   /** Sends what may be sent now. Does not wait for the answers; answers how many records went. */
@@ -78,31 +76,68 @@ export class Pusher {
     const now = Date.now();
     let given = 0;
     while (this.hungry) {
-      const leased = this.#lease(now);
+      const worn = this.#wornsTurn(now);
+      const leased = worn ? this.#lease(1, "worn", now) : this.#leaseFresh(now);
       if (leased.length === 0) break;
       given += leased.length;
+      this.#since = worn ? 0 : this.#since + 1;
+      this.#health.asked(now);
       this.#active++;
-      this.#send(leased).finally(() => {
-        this.#active--;
-        this.host.settled();
-      });
+      if (worn) this.#worn++;
+      void this.#deliver(leased, worn, now);
     }
     return given;
   }
 
-  /** One at a time while it fails. */
-  #lanes(concurrency: number): number {
-    return this.#failures >= patience ? 1 : concurrency;
+  async #deliver(leased: readonly Leased[], worn: boolean, started: number): Promise<void> {
+    try {
+      await this.#send(leased);
+    } catch (error) {
+      // Nothing is thrown that is not a mistake of ours: the leases run out, and the others go on.
+      console.error("push:", (error as Error).message);
+    }
+    const now = Date.now();
+    this.#active--;
+    if (worn) {
+      this.#worn--;
+      this.#wornFrom = now + turnsBetween * (now - started);
+    }
+    if (!this.host.stopped) this.host.settled();
   }
 
-  #lease(now: number): Leased[] {
+  /** Whether the next request is for a record that failed more than once. */
+  #wornsTurn(now: number): boolean {
     const { core } = this.host;
-    const { batch, push, ackTimeoutMs } = core.state.spec.config;
-    if (push === null) return [];
-    const most = push.format === "batch" ? Math.min(batch.records, Math.max(1, Math.floor(this.#batch))) : 1;
-    if (push.format === "batch" && batch.waitMs > 0 && this.#tooFew(most, batch.waitMs)) return [];
-    const leaseMs = Math.max(ackTimeoutMs, push.timeoutMs + graceMs);
-    return core.lease({ max: most, bytesMax: batch.bytes, member: pushMember, leaseMs }, now);
+    if (!this.#health.mayAsk(now, false) || !core.room.ready(now, undefined, "worn")) return false;
+    if (!core.room.ready(now, undefined, "fresh")) return true;
+    const slots = this.#health.slots(this.target?.concurrency ?? 1);
+    return this.#since >= turnsBetween && this.#worn < Math.max(1, Math.floor(slots / 4)) && now >= this.#wornFrom;
+  }
+
+  #leaseFresh(now: number): Leased[] {
+    const { batch, push } = this.host.core.state.spec.config;
+    // In a rest, one that was never tried shows whether the receiver is there again.
+    if (!this.#health.mayAsk(now, false)) return this.#lease(1, "untried", now);
+    const most = push?.format === "batch" && !this.#health.inDoubt ? batch.records : 1;
+    if (push?.format === "batch" && batch.waitMs > 0 && this.#tooFew(most, batch.waitMs)) return [];
+    return this.#lease(most, "fresh", now);
+  }
+
+  #lease(max: number, turn: "fresh" | "worn" | "untried", now: number): Leased[] {
+    const { core } = this.host;
+    const ask = {
+      max,
+      bytesMax: core.state.spec.config.batch.bytes,
+      member: pushMember,
+      leaseMs: this.#leaseMs(),
+      turn,
+    };
+    return core.lease(ask, now, Math.random);
+  }
+
+  #leaseMs(): number {
+    const { push, ackTimeoutMs } = this.host.core.state.spec.config;
+    return Math.max(ackTimeoutMs, (push?.timeoutMs ?? 0) + graceMs);
   }
 
   /** An incomplete batch waits once for more. */
@@ -120,125 +155,122 @@ export class Pusher {
     return true;
   }
 
+  /** Sends records under lease, and settles what becomes of them. */
   async #send(leased: readonly Leased[]): Promise<void> {
-    const { core } = this.host;
-    const { spec } = core.state;
-    const started = Date.now();
-    const request = pushRequest(spec, leased);
-    let status: number | undefined;
-    let answer = "";
-    let outcome: Outcome;
-    try {
-      const problem = targetProblem(spec.config.push!.url, spec.privateTargets) ?? (await this.#refusal());
-      if (problem !== undefined) throw new Error(problem);
-      const response = await this.#post(request);
-      ({ status, answer } = response);
-      outcome = outcomeOf(status, response.headers.get("retry-after"), Date.now());
-    } catch (error) {
-      outcome = { is: "failed", reason: reasonOf(error) };
-    }
-    this.attempts.push({
-      at: started,
-      deliveryId: request.id,
-      records: leased.length,
-      attempt: leased[0].attempt,
-      status,
-      error: "reason" in outcome && status === undefined ? outcome.reason : undefined,
-      durationMs: Date.now() - started,
-      answer,
-    });
-    if (this.attempts.length > attemptsKept) this.attempts.shift();
+    const request = this.#make(leased);
+    if (request === undefined) return this.#sendApart(leased);
+    const sent = await this.#ask(request, leased);
     if (this.host.stopped) return;
-    this.#settle(leased, outcome, Date.now());
+    if (sent.is === "failed" && leased.length > 1) return this.#sendHalves(leased);
+    this.#settle(leased, sent, Date.now());
   }
 
-  async #post({ id, headers, body }: PushRequest): Promise<Exchange> {
-    const { url, secrets } = this.target!;
-    const signature = await signed(secrets, id, Math.floor(Date.now() / 1_000), body);
-    return this.#exchange(url, { method: "POST", headers: { ...headers, ...signature }, body });
-  }
-
-  /** A request and the beginning of its answer, in the time that the target has for both. */
-  async #exchange(url: string, init: RequestInit): Promise<Exchange> {
-    const controller = new AbortController();
-    // Cleared as soon as there is an answer: `AbortSignal.timeout` would keep every request in memory for its whole time.
-    const timer = setTimeout(() => controller.abort(new Error("no answer in time")), this.target!.timeoutMs);
+  /** Undefined where one of several records is to blame for it; one on its own is failed. */
+  #make(leased: readonly Leased[]): PushRequest | undefined {
+    const { spec } = this.host.core.state;
     try {
-      const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
-      return { status: response.status, headers: response.headers, answer: await beginning(response) };
-    } finally {
-      clearTimeout(timer);
+      return pushRequest(spec, leased);
+    } catch (error) {
+      if (leased.length > 1) return undefined;
+      const [one] = leased;
+      const reason = `it cannot be made into a request: ${(error as Error).message}`;
+      this.#log(`${spec.groupId}.${spec.partition}.${one.item.offset}`, leased, Date.now(), { error: reason });
+      this.#settle(leased, { is: "unmade", reason }, Date.now());
+      return undefined;
     }
   }
 
-  /** CloudEvents' handshake, once for each url. Why the receiver must not be pushed to, if so. */
-  async #refusal(): Promise<string | undefined> {
-    const { url, validate } = this.target!;
-    if (!validate || this.#validated === url) return undefined;
-    const headers = { "webhook-request-origin": "millrace" };
-    const response = await this.#exchange(url, { method: "OPTIONS", headers });
-    const allowed = response.headers.get("webhook-allowed-origin");
-    const agreed = response.status >= 200 && response.status < 300 && (allowed === "*" || allowed === "millrace");
-    if (!agreed) {
-      return `the receiver did not agree to be pushed to (OPTIONS: ${response.status}, WebHook-Allowed-Origin: ${allowed})`;
-    }
-    this.#validated = url;
-    return undefined;
+  /** Each half for itself; the other half waits under its lease. */
+  async #sendHalves(leased: readonly Leased[]): Promise<void> {
+    const middle = Math.ceil(leased.length / 2);
+    for (const half of [leased.slice(0, middle), leased.slice(middle)]) await this.#sendAgain(half);
   }
 
-  #settle(leased: readonly Leased[], outcome: Outcome, now: number): void {
+  /** Those that cannot be made into a request fail, the others go together. */
+  async #sendApart(leased: readonly Leased[]): Promise<void> {
+    if (leased.length < 2) return;
+    const made = leased.filter((one) => this.#make([one]) !== undefined);
+    if (made.length > 0) await this.#sendAgain(made);
+  }
+
+  async #sendAgain(leased: readonly Leased[]): Promise<void> {
     const { core } = this.host;
     const held = core.held(leased);
-    if (outcome.is === "done") {
-      for (const item of held) core.finish(item, now);
-      this.#batch *= 2;
-      this.#failures = 0;
-      this.#failingSince = undefined;
+    const now = Date.now();
+    // The receiver is in doubt, the group paused or changed: nothing is charged to what waits behind.
+    if (held.length === 0 || this.host.stopped) return;
+    if (this.target === null || core.state.paused !== undefined || !this.#health.mayAsk(now, false)) {
+      this.#release(held, now);
       return;
     }
-    if (outcome.is === "gone") {
-      for (const item of held.reverse()) core.release(item, now);
+    core.renew(held, now + this.#leaseMs());
+    await this.#send(held);
+  }
+
+  /** One request, and what its answer means. */
+  async #ask(request: PushRequest, leased: readonly Leased[]): Promise<Sent> {
+    const started = Date.now();
+    const target = this.target;
+    if (target === null) return { is: "refused", reason: "the group does not push any more" };
+    const problem = targetProblem(target.url, this.host.core.state.spec.privateTargets);
+    const refused = problem ?? (await this.#outgoing.refusal(target));
+    if (refused !== undefined) {
+      this.#log(request.id, leased, started, { error: refused });
+      return { is: "refused", reason: refused };
+    }
+    let exchange: Exchange;
+    try {
+      exchange = await this.#outgoing.post(target, request);
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#log(request.id, leased, started, { error: reason });
+      return { is: "failed", reason };
+    }
+    const { status, headers, answer } = exchange;
+    this.#log(request.id, leased, started, { status, answer });
+    return outcomeOf(status, headers.get("retry-after"), Date.now());
+  }
+
+  #log(
+    deliveryId: string,
+    leased: readonly Leased[],
+    at: number,
+    { status, error, answer = "" }: { status?: number; error?: string; answer?: string },
+  ): void {
+    const { length: records, 0: first } = leased;
+    const durationMs = Date.now() - at;
+    this.host.attempts.add({ at, deliveryId, records, attempt: first.attempt, status, error, durationMs, answer });
+  }
+
+  #release(held: readonly Leased[], now: number): void {
+    for (const { item } of [...held].reverse()) this.host.core.endings.release(item, now);
+  }
+
+  #settle(leased: readonly Leased[], sent: Sent, now: number): void {
+    const { core } = this.host;
+    const held = core.held(leased);
+    if (sent.is === "done") {
+      for (const { item } of held) core.endings.finish(item, now);
+      this.#health.succeeded();
+      return;
+    }
+    if (sent.is === "gone") {
+      this.#release(held, now);
       this.host.pause("the receiver answered 410 Gone");
       return;
     }
-    this.#failures++;
-    this.#failingSince ??= now;
-    if (outcome.is === "busy") {
-      for (const item of held.reverse()) core.release(item, now);
-      this.notBefore = Math.max(this.notBefore, now + outcome.afterMs);
-    } else if (leased.length > 1) {
-      for (const item of held.reverse()) core.release(item, now);
-      this.#batch = Math.max(1, Math.floor(leased.length / 2));
-    } else for (const item of held) core.fail(item, undefined, outcome.reason, now, Math.random());
-    if (this.#failures >= patience) {
-      const rest = Math.min(restMsMax, 500 * 2 ** (this.#failures - patience));
-      this.notBefore = Math.max(this.notBefore, now + rest);
+    if (sent.is === "failed" || sent.is === "unmade") {
+      for (const { item } of held) core.endings.fail(item, { reason: sent.reason }, now, Math.random);
+      if (sent.is === "failed") this.#health.failed(leased[0].item.offset, now);
+    } else {
+      this.#release(held, now);
+      if (sent.is === "busy") this.#health.busy(sent.afterMs, now, Math.random);
+      else this.#health.refused(now);
     }
-    if (now - this.#failingSince >= this.target!.pauseAfterMs) {
-      this.#failingSince = undefined;
-      this.host.pause(`the receiver has failed for ${this.target!.pauseAfterMs} ms; last: ${outcome.reason}`);
+    const pauseAfterMs = this.target?.pauseAfterMs;
+    if (pauseAfterMs !== undefined && this.#health.isLost(now, pauseAfterMs)) {
+      this.#health = new Health();
+      this.host.pause(`the receiver has failed for ${pauseAfterMs} ms; last: ${sent.reason}`);
     }
   }
-}
-
-async function beginning(response: Response): Promise<string> {
-  if (response.body === null) return "";
-  const reader = response.body.getReader();
-  const parts: string[] = [];
-  const decoder = new TextDecoder();
-  let left = answerBytesMax;
-  while (left > 0) {
-    const { done, value } = await reader.read();
-    if (done) return parts.join("");
-    parts.push(decoder.decode(value.subarray(0, left), { stream: true }));
-    left -= value.length;
-  }
-  await reader.cancel();
-  return parts.join("");
-}
-
-function reasonOf(error: unknown): string {
-  const { message } = error as Error;
-  // Of its own failures workerd tells a reference and nothing else.
-  return /^internal error/.test(message) ? "the receiver could not be reached" : message;
 }

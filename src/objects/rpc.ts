@@ -2,7 +2,7 @@
 import type { Refusal, Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
-import type { Group } from "../catalog/groups.ts";
+import type { Group, Pause } from "../catalog/groups.ts";
 import type { Listed, Stream } from "../catalog/stream.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import type { PlacePage, PlacePart } from "../delivery/dump.ts";
@@ -56,11 +56,16 @@ export interface Leases {
   readonly offsets: Float64Array;
   readonly timestamps: Float64Array;
   readonly generations: Float64Array;
+  /** The proofs of their receipts. */
+  readonly tags: Float64Array;
   readonly attempts: Uint32Array;
   /** 1 where the data are known to be what their kind says. */
   readonly checked: Uint8Array;
-  /** The partition was split, and the group has finished it. */
+  /** The partition was split; and the group has finished it. */
+  readonly sealed: boolean;
   readonly over: boolean;
+  /** Nothing is here, but now there is something to be had: whoever is still there comes and takes it. */
+  readonly ready: boolean;
   /** What the group has lost since it was last told. */
   readonly lost: readonly Lost[];
   /** Refusals of the acks that came with the call, by their place. */
@@ -73,12 +78,28 @@ export interface Refused {
   readonly refusal: Refusal;
 }
 
-export interface ReceiveCall {
-  readonly max: number;
-  readonly bytesMax: number;
-  readonly waitMs: number;
+/** A member that waits. `call`: a name of its own, by which it says that it waits no longer. */
+export interface WaitCall {
+  readonly call: string;
   readonly member: string;
+  readonly max: number;
+  readonly waitMs: number;
+  /** It knows that the partition was split; otherwise it is to learn it. */
+  readonly knowsSealed: boolean;
+}
+
+export interface ReceiveCall extends WaitCall {
+  readonly bytesMax: number;
   readonly ack: readonly string[];
+}
+
+/** What a partition that continues another one asks of that one's delivery. */
+export interface HeritageCall {
+  /** The partition that asks: it is told of changes. */
+  readonly heir: number;
+  /** Which of these are finished; without them, which keys have unfinished records. */
+  readonly held?: readonly string[];
+  readonly after?: string;
 }
 
 /** One request of a push, as the attempts log keeps it. */
@@ -104,8 +125,12 @@ export interface DeliveryRpc {
    */
   wake(from: number, to: number, tail: number, sealed: boolean, bodies: readonly Uint8Array[]): Promise<number>;
   receive(call: ReceiveCall): Promise<Answer<Leases>>;
-  /** Resolves when something may be received, or after a time. */
-  ready(waitMs: number): Promise<Answer<boolean>>;
+  /** Resolves when something may be received, or after a time; says whether it may. */
+  wait(call: WaitCall): Promise<Answer<boolean>>;
+  /** Whoever made the call has gone, or needs nothing any more. */
+  cancel(call: string): Promise<void>;
+  /** Takes leases back that could not be handed over, and what was to be told of losses: nobody had them. */
+  release(receipts: readonly string[], lost: readonly Lost[]): Promise<void>;
   ack(receipts: readonly string[]): Promise<Answer<readonly Refused[]>>;
   nack(receipts: readonly string[], delayMs?: number, reason?: string): Promise<Answer<readonly Refused[]>>;
   extend(receipts: readonly string[], ackTimeoutMs?: number): Promise<Answer<readonly Refused[]>>;
@@ -114,7 +139,9 @@ export interface DeliveryRpc {
   /** Moves its place, and answers the offset. */
   seek(position: Position): Promise<Answer<number>>;
   attempts(): Promise<Answer<readonly Attempt[]>>;
-  unfinished(): Promise<Answer<Unfinished>>;
+  unfinished(call: HeritageCall): Promise<Answer<Unfinished>>;
+  /** The partition that this one continues has finished something, or has begun anew. */
+  inherit(again: boolean): Promise<void>;
   /** The lowest offset that it may still want to read. */
   floor(): Promise<number>;
   /** True where no member has been here for some time. */
@@ -146,7 +173,8 @@ export interface CatalogRpc {
     name: string,
     change: Partial<GroupConfig>,
   ): Promise<Result<{ group: Group; created: boolean }>>;
-  setPaused(stream: string, name: string, paused: boolean): Promise<Result<Group>>;
+  /** `because`: why, since when; without it the group goes on. `groupId`: only if it is still this one. */
+  setPaused(stream: string, name: string, because?: Pause, groupId?: string): Promise<Result<Group>>;
   dropGroup(stream: string, name: string): Promise<Result<undefined>>;
   /** A group that is not durable has no member left on a partition: it goes, if that is so on all of them. */
   leaveGroup(stream: string, name: string, groupId: string): Promise<void>;

@@ -1,11 +1,13 @@
 /** What every end of a socket minds. */
 
-/** A client that has gone meanwhile hears nothing, and takes nobody with it. */
-export function post(socket: WebSocket, message: string | Uint8Array): void {
+/** A client that has gone meanwhile hears nothing, and takes nobody with it: false. */
+export function post(socket: WebSocket, message: string | Uint8Array): boolean {
   try {
     socket.send(message);
+    return true;
   } catch {
     // Its close is on its way to us.
+    return false;
   }
 }
 

@@ -2,12 +2,15 @@
  * Members that hold a socket. A member gives credits, and gets as many deliveries; a socket that is lost, or silent for
  * longer than the group's heartbeat, returns its leases at once. Sockets hibernate with the object: what a member is
  * stands in its socket's attachment.
+ *
+ * A member of several partitions is a Worker's, which relays. It says `ready` to the Worker when there is something, is lent
+ * credits of the one member then, and gives back at once what it cannot use: what the member takes is never promised twice.
  */
 import type { ErrorCode } from "../../schemas/errors.ts";
-import { type GroupMessage, type MemberMessage, memberMessage } from "../../schemas/frames.ts";
+import { type GroupMessage, type MemberMessage, memberMessage, type RelayMessage } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import { showDelivery } from "../delivery/show.ts";
+import { DeliveryWriter } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
 import { post } from "./socket.ts";
 
@@ -16,6 +19,8 @@ interface Member {
   /** It is a Worker's, which looks after the other partitions itself. */
   readonly relayed: boolean;
   credits: number;
+  /** The Worker was told that there is something. */
+  told: boolean;
   /** When it last said anything, in ms since 1970. */
   seen: number;
 }
@@ -43,9 +48,9 @@ export class Sockets {
     return this.#members.size;
   }
 
-  /** True where a member has credits. */
+  /** True where a member has credits, or would be lent some. */
   get hungry(): boolean {
-    for (const { credits } of this.#members.values()) if (credits > 0) return true;
+    for (const { credits, relayed, told } of this.#members.values()) if (credits > 0 || (relayed && !told)) return true;
     return false;
   }
 
@@ -55,12 +60,13 @@ export class Sockets {
     const name = searchParams.get("member") ?? "socket";
     const { 0: client, 1: server } = new WebSocketPair();
     const id = `${name}#${crypto.randomUUID().slice(0, 8)}`;
-    const member: Member = { id, relayed: searchParams.has("relayed"), credits: 0, seen: Date.now() };
+    const member: Member = { id, relayed: searchParams.has("relayed"), credits: 0, told: false, seen: Date.now() };
     this.ctx.acceptWebSocket(server);
     this.#members.set(server, member);
     server.serializeAttachment(member);
     const { heartbeatMs } = this.host.core.state.spec.config;
     send(server, { type: "ready", member: member.id, heartbeatMs });
+    if (member.relayed) this.host.settled();
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -76,6 +82,7 @@ export class Sockets {
     }
     if (message.type === "credit") {
       member.credits = Math.min(limits.creditsMax, member.credits + message.credits);
+      member.told = false;
       socket.serializeAttachment(member);
     } else this.#answer(socket, message);
     this.host.settled();
@@ -83,33 +90,69 @@ export class Sockets {
 
   /** Gives the members what they have credits for, in turn; answers how many records went. */
   run(): number {
-    const { core } = this.host;
     let sum = 0;
-    const { batch } = core.state.spec.config;
     for (let given = true; given; ) {
       given = false;
       for (const [socket, member] of this.#members) {
-        if (member.credits <= 0) continue;
-        const max = Math.min(member.credits, batch.records);
-        const leased = core.lease({ max, bytesMax: batch.bytes, member: member.id }, Date.now());
-        if (leased.length === 0) continue;
-        given = true;
-        sum += leased.length;
-        member.credits -= leased.length;
-        socket.serializeAttachment(member);
-        const writer = new JsonWriter();
-        writer.text('{"type":"deliveries","deliveries":[');
-        leased.forEach((one, index) => {
-          if (index > 0) writer.text(",");
-          showDelivery(writer, one.item, core.state.spec, core.receipt(one), one.attempt);
-        });
-        writer.text("]}");
-        post(socket, new TextDecoder().decode(writer.take()));
+        const count = member.credits > 0 ? this.#give(socket, member) : 0;
+        if (count > 0) given = true;
+        sum += count;
       }
     }
+    this.#announce();
     this.#tellLost();
     this.#tellSplit();
     return sum;
+  }
+
+  /** Nothing more comes now: what was lent, and cannot be used, goes back. */
+  settleLoans(): void {
+    for (const [socket, member] of this.#members) {
+      if (!member.relayed || member.credits === 0) continue;
+      send(socket, { type: "unused", credits: member.credits });
+      member.credits = 0;
+      member.told = false;
+      socket.serializeAttachment(member);
+    }
+    this.#announce();
+  }
+
+  #give(socket: WebSocket, member: Member): number {
+    const { core } = this.host;
+    const { batch } = core.state.spec.config;
+    const ask = { max: Math.min(member.credits, batch.records), bytesMax: batch.bytes, member: member.id };
+    const leased = core.lease(ask, Date.now(), Math.random);
+    if (leased.length === 0) return 0;
+    member.credits -= leased.length;
+    socket.serializeAttachment(member);
+    const writer = new JsonWriter();
+    const { spec, era } = core.state;
+    const { groupId, partition } = spec;
+    const shown = new DeliveryWriter({ groupId, partition, era });
+    writer.text('{"type":"deliveries","deliveries":[');
+    leased.forEach((one, index) => {
+      if (index > 0) writer.text(",");
+      const { item, generation, attempt } = one;
+      shown.delivery(writer, item, generation, core.tag(item.offset, generation), attempt);
+    });
+    writer.text("]}");
+    if (post(socket, new TextDecoder().decode(writer.take()))) return leased.length;
+    // It has gone, and its close is on its way: nobody has had them.
+    for (const { item } of leased.reverse()) core.endings.release(item, Date.now());
+    member.credits = 0;
+    return 0;
+  }
+
+  /** There is something for members that could be lent credits. */
+  #announce(): void {
+    if (this.host.core.state.paused !== undefined) return;
+    for (const [socket, member] of this.#members) {
+      if (!member.relayed || member.told || member.credits > 0) continue;
+      if (!this.host.core.room.ready(Date.now(), member.id)) continue;
+      member.told = true;
+      socket.serializeAttachment(member);
+      send(socket, { type: "waiting" });
+    }
   }
 
   closed(socket: WebSocket, reason: string): void {
@@ -147,9 +190,9 @@ export class Sockets {
     const { receipts } = message;
     const results =
       message.type === "ack"
-        ? core.ack(receipts)
+        ? core.ack(receipts, now)
         : message.type === "nack"
-          ? core.nack(receipts, message.delayMs, message.reason ?? "nack", now, Math.random())
+          ? core.nack(receipts, { delayMs: message.delayMs, reason: message.reason ?? "nack" }, now, Math.random)
           : core.extend(receipts, message.ackTimeoutMs ?? core.state.spec.config.ackTimeoutMs, now);
     const refused = results.flatMap((result, index) =>
       result.ok ? [] : [{ receipt: receipts[index], code: result.refusal.code, detail: result.refusal.detail }],
@@ -185,7 +228,7 @@ export class Sockets {
   }
 }
 
-const send = (socket: WebSocket, message: GroupMessage) => post(socket, JSON.stringify(message));
+const send = (socket: WebSocket, message: GroupMessage | RelayMessage) => post(socket, JSON.stringify(message));
 
 function understand(text: string): MemberMessage | string {
   let value: unknown;

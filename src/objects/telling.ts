@@ -93,6 +93,7 @@ export class Telling {
       start: number < group.partitions ? startOf(group.config.start, number) : { at: "earliest" },
       ...(parent === undefined ? {} : { parent }),
       paused: group.paused,
+      ...(group.because === undefined ? {} : { because: group.because }),
       share: 1 / active(stream.map).length,
       privateTargets: Boolean(this.env.MILLRACE_PUSH_PRIVATE),
     };

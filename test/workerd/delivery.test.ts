@@ -4,6 +4,7 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runI
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
+import { writeReceipt } from "../../src/delivery/receipt.ts";
 import { remember } from "../../src/http/lookup.ts";
 import type { DeliveryRpc, Leases } from "../../src/objects/rpc.ts";
 import { catalog, delivery, type Env } from "../../src/objects/stubs.ts";
@@ -32,10 +33,14 @@ async function fresh(config: Partial<GroupConfig> = {}, ...keys: string[]) {
   const stub = () => bindings.DELIVERY.getByName(`${id}/0`);
   const partition = () => bindings.PARTITION.getByName(`${logId}/0`);
   const rpc = (): DeliveryRpc => delivery(bindings, id, 0);
+  /** As the Worker does it: what is waited for is taken by a call of its own. */
   const receive = async (max = 10, waitMs = 0): Promise<Leases> => {
-    const answer = await rpc().receive({ max, bytesMax: 1e6, waitMs, member: "m", ack: [] });
-    if (!answer.ok) throw new Error(JSON.stringify(answer));
-    return answer.value;
+    const call = { call: crypto.randomUUID(), max, bytesMax: 1e6, member: "m", ack: [], knowsSealed: true };
+    for (const until = Date.now() + waitMs; ; ) {
+      const answer = await rpc().receive({ ...call, waitMs: Math.max(0, until - Date.now()) });
+      if (!answer.ok) throw new Error(JSON.stringify(answer));
+      if (answer.value.ends.length > 0 || Date.now() >= until) return answer.value;
+    }
   };
   return { path, append, stub, partition, rpc, receive };
 }
@@ -45,9 +50,9 @@ const statusOf = async (object: unknown) => {
   return answer.ok ? answer.value : answer;
 };
 
-const receiptsOf = ({ partition, era, offsets, generations }: Leases) =>
+const receiptsOf = ({ partition, era, offsets, generations, tags }: Leases) =>
   Array.from(offsets, (offset, index) =>
-    [partition, offset, era, generations[index]].map((number) => number.toString(36)).join("."),
+    writeReceipt({ partition, offset, era, generation: generations[index], tag: tags[index] }),
   );
 
 test("keeps its promises over the object's own SQLite", async () => {
@@ -211,7 +216,7 @@ test("a delivery that is destroyed leaves nothing, and its partition forgets it"
   expect((await call("DELETE", `${path}/groups/g`)).status).toBe(204);
   expect(await rpc().admin("status")).toEqual({ ok: false, moved: 0 });
   await runInDurableObject(stub(), (_object, state) => {
-    expect(state.storage.sql.exec("SELECT count(*) AS n FROM sqlite_master WHERE name = 'progress'").one().n).toBe(0);
+    expect(state.storage.sql.exec("SELECT count(*) AS n FROM sqlite_master WHERE name = 'place'").one().n).toBe(0);
   });
   await runInDurableObject(partition(), (_object, state) => {
     expect(state.storage.sql.exec("SELECT count(*) AS n FROM follower").one().n).toBe(0);

@@ -1,0 +1,110 @@
+/**
+ * What a delivery asks of the one on the partition that its own continues, and what it tells those that continue its own. The
+ * answer is waited for in growing pauses, as messages may be lost; whoever finishes something says so at once.
+ */
+import type { Heritage } from "../delivery/heritage.ts";
+import { delivery, type Env } from "./stubs.ts";
+
+const pauseMs = 250;
+/** How long the pauses become: until the other partition is read; and while keys of it are held, for as long as they are parked. */
+const [waitingMsMax, holdingMsMax] = [5_000, 300_000];
+const tellMs = 50;
+const row = "heirs";
+
+export class Inheriting {
+  #pauses = 0;
+  #dueAt = 0;
+  readonly #heirs: Set<number>;
+  #telling: ReturnType<typeof setTimeout> | undefined;
+  /** What it had left when the heirs were told last. */
+  #told = Number.POSITIVE_INFINITY;
+
+  constructor(
+    readonly env: Env,
+    /** The catalog's name for the group's deliveries. */
+    readonly id: string,
+    readonly heritage: Heritage,
+  ) {
+    this.#heirs = new Set(JSON.parse(this.#store.meta(row) ?? "[]"));
+  }
+
+  /** When the other delivery is to be asked, in ms since 1970; what holds nothing back asks nobody. */
+  get dueAt(): number {
+    if (!this.heritage.pending) return Number.POSITIVE_INFINITY;
+    return this.heritage.waiting || this.heritage.held.length > 0 ? this.#dueAt : Number.POSITIVE_INFINITY;
+  }
+
+  /** The other one has news: it is asked at once. */
+  news(): void {
+    this.#pauses = 0;
+    this.#dueAt = 0;
+  }
+
+  /** Asks, if it is time. */
+  async ask(): Promise<void> {
+    const now = Date.now();
+    const { heritage } = this;
+    if (now < this.dueAt) return;
+    const { spec } = heritage.delivery.state;
+    if (spec.parent === undefined) return heritage.none();
+    const before = heritage.waiting ? -1 : heritage.held.length;
+    if (heritage.waiting) await this.#askAll(spec.parent, spec.partition);
+    else await this.#askHeld(spec.parent, spec.partition);
+    const moved = before !== (heritage.waiting ? -1 : heritage.held.length);
+    this.#pauses = moved ? 0 : this.#pauses + 1;
+    const max = heritage.waiting ? waitingMsMax : holdingMsMax;
+    this.#dueAt = Date.now() + Math.min(max, pauseMs * 2 ** Math.min(this.#pauses, 20));
+  }
+
+  /** Somebody continues this partition, and is to be told. */
+  addHeir(partition: number): void {
+    if (this.#heirs.has(partition)) return;
+    this.#heirs.add(partition);
+    this.#store.setMeta(row, JSON.stringify([...this.#heirs]));
+  }
+
+  /** Something may have been finished. */
+  changed(): void {
+    const { caughtUp, records } = this.heritage.left;
+    if (this.#heirs.size === 0 || !caughtUp || records === this.#told) return;
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined;
+      this.#told = this.heritage.left.records;
+      for (const heir of this.#heirs) void this.#tell(heir);
+    }, tellMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#telling);
+  }
+
+  async #tell(heir: number): Promise<void> {
+    // One that is not told asks by itself, later.
+    await delivery(this.env, this.id, heir)
+      .inherit(false)
+      .catch(() => {});
+  }
+
+  /** Every key that the other one has unfinished: a page after another. */
+  async #askAll(parent: number, heir: number): Promise<void> {
+    const keys = new Set<string>();
+    for (let after: string | undefined; ; ) {
+      const call = { heir, ...(after === undefined ? {} : { after }) };
+      const answer = await delivery(this.env, this.id, parent).unfinished(call);
+      // One that is not there yet will be: the catalog knows that the partition holds something.
+      if (!answer.ok || !answer.value.caughtUp) return;
+      for (const key of answer.value.keys) keys.add(key);
+      after = answer.value.after;
+      if (after === undefined) return this.heritage.take(keys, answer.value.records, Date.now());
+    }
+  }
+
+  async #askHeld(parent: number, heir: number): Promise<void> {
+    const answer = await delivery(this.env, this.id, parent).unfinished({ heir, held: this.heritage.held });
+    if (answer.ok) this.heritage.heard(answer.value, Date.now());
+  }
+
+  get #store() {
+    return this.heritage.delivery.state.store;
+  }
+}

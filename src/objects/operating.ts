@@ -1,0 +1,34 @@
+/** What is asked of a delivery besides records: by an operator, and by the partitions that continue its own. */
+import type { Result } from "../../schemas/errors.ts";
+import { Admin, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
+import type { Unfinished } from "../delivery/heritage.ts";
+import type { Keeper } from "./keeper.ts";
+import type { HeritageCall } from "./rpc.ts";
+
+/** It may set something going. */
+export async function operate<N extends OrderName>(
+  keeper: Keeper,
+  order: N,
+  ...args: OrderArgs<N>
+): Promise<Result<OrderValue<N>>> {
+  const { core } = keeper;
+  if (order === "status") await keeper.look();
+  const lane = order === "skipLane" ? core.state.lanes.byId.get(args[0] as number) : undefined;
+  if (lane !== undefined) await keeper.filler.bring(lane);
+  const admin = new Admin(core);
+  const fulfil = admin[order] as (...args: unknown[]) => Result<OrderValue<N>>;
+  const answer = fulfil.call(admin, ...args, Date.now());
+  if (order === "resume") keeper.pusher.reset();
+  keeper.kick();
+  keeper.arm();
+  return answer;
+}
+
+/** What this delivery has unfinished, for one that continues it and waits for that. */
+export async function unfinished(keeper: Keeper, { heir, held, after }: HeritageCall): Promise<Unfinished> {
+  const { core, filler, heritage, inheriting } = keeper;
+  inheriting.addHeir(heir);
+  if (core.state.known === undefined) await keeper.look();
+  await filler.fill(() => core.room.ready(Date.now()));
+  return held === undefined ? heritage.unfinished(after) : heritage.finished(held);
+}

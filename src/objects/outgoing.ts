@@ -1,0 +1,107 @@
+/** Requests to a receiver: signed, bounded in time, and once more where the connection was the fault. */
+import type { PushTarget } from "../../schemas/group.ts";
+import type { PushRequest } from "../delivery/push.ts";
+import { signed } from "../platform/signing.ts";
+
+const answerBytesMax = 512;
+/**
+ * A connection that the receiver has closed while it was idle is found to be so only when it is used. After a moment all that
+ * were closed with it are known, and the next request has a new one.
+ */
+const [triesMax, againMs] = [2, 5];
+
+/** What came back, with the first bytes of the body. */
+export interface Exchange {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly answer: string;
+}
+
+export class Outgoing {
+  #agreed: string | undefined;
+
+  /** The group was changed: the receiver is asked anew. */
+  reset(): void {
+    this.#agreed = undefined;
+  }
+
+  /** Throws, with a reason for people, where there is no answer. */
+  async post(target: PushTarget, { id, headers, body }: PushRequest): Promise<Exchange> {
+    const signature = await signed(target.secrets, id, Math.floor(Date.now() / 1_000), body);
+    return exchange(target, { method: "POST", headers: { ...headers, ...signature }, body });
+  }
+
+  /** CloudEvents' handshake, once for each url. Why the receiver must not be pushed to, if so. */
+  async refusal(target: PushTarget): Promise<string | undefined> {
+    const { url, validate } = target;
+    if (!validate || this.#agreed === url) return undefined;
+    const headers = { "webhook-request-origin": "millrace" };
+    let response: Exchange;
+    try {
+      response = await exchange(target, { method: "OPTIONS", headers });
+    } catch (error) {
+      return `the receiver did not agree to be pushed to (OPTIONS: ${(error as Error).message})`;
+    }
+    const allowed = response.headers.get("webhook-allowed-origin");
+    const agreed = response.status >= 200 && response.status < 300 && (allowed === "*" || allowed === "millrace");
+    if (!agreed) {
+      return `the receiver did not agree to be pushed to (OPTIONS: ${response.status}, WebHook-Allowed-Origin: ${allowed})`;
+    }
+    this.#agreed = url;
+    return undefined;
+  }
+}
+
+async function exchange(target: PushTarget, init: RequestInit): Promise<Exchange> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await once(target, init);
+    } catch (error) {
+      const { message } = error as Error;
+      if (tries === triesMax || !lost.test(message)) throw new Error(reasonOf(message));
+    }
+    await scheduler.wait(againMs);
+  }
+}
+
+const lost = /connection (was )?(lost|reset|closed)/i;
+
+/** A request and the beginning of its answer, in the time that the target has for both. */
+async function once({ url, timeoutMs }: PushTarget, init: RequestInit): Promise<Exchange> {
+  const controller = new AbortController();
+  // Cleared as soon as there is an answer: `AbortSignal.timeout` would keep every request in memory for its whole time.
+  const timer = setTimeout(() => controller.abort(new Error("no answer in time")), timeoutMs);
+  try {
+    const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
+    return { status: response.status, headers: response.headers, answer: await beginning(response) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** As much of the body as is there in time. The status has been given: whatever becomes of the body changes nothing. */
+async function beginning(response: Response): Promise<string> {
+  if (response.body === null) return "";
+  const reader = response.body.getReader();
+  const parts: string[] = [];
+  const decoder = new TextDecoder();
+  try {
+    for (let left = answerBytesMax; left > 0; ) {
+      const { done, value } = await reader.read();
+      if (done) return parts.join("");
+      parts.push(decoder.decode(value.subarray(0, left), { stream: true }));
+      left -= value.length;
+    }
+    await reader.cancel();
+  } catch {
+    // It broke off, or came too slowly.
+  }
+  return parts.join("");
+}
+
+/** Of its own failures workerd tells a reference and nothing else. */
+function reasonOf(message: string): string {
+  return /^internal error/.test(message)
+    ? "the receiver could not be reached, or its certificate is not valid"
+    : message;
+}
