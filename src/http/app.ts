@@ -11,7 +11,8 @@ import { dumpPartition, dumpPlace, dumpStream } from "./dump.ts";
 import * as groups from "./groups/groups.ts";
 import * as letters from "./groups/letters.ts";
 import { live as groupLive } from "./groups/live.ts";
-import { ack, extend, nack, receive } from "./groups/receive.ts";
+import { receive } from "./groups/receive.ts";
+import { ack, extend, nack } from "./groups/settle.ts";
 import { live } from "./live/connect.ts";
 import { createTicket } from "./live/tickets.ts";
 import { openApi } from "./openapi.ts";
@@ -104,7 +105,7 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
     DELETE: (c) => groups.deleteGroup(c.env, groupOf(c)),
   },
   [`${group}/status`]: { GET: (c) => groups.groupStatus(c.env, groupOf(c)) },
-  [`${group}/receive`]: { POST: (c) => receive(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/receive`]: { POST: (c) => receive(c.req.raw, c.env, groupOf(c), later(c)) },
   [`${group}/ack`]: { POST: (c) => ack(c.req.raw, c.env, groupOf(c)) },
   [`${group}/nack`]: { POST: (c) => nack(c.req.raw, c.env, groupOf(c)) },
   [`${group}/extend`]: { POST: (c) => extend(c.req.raw, c.env, groupOf(c)) },

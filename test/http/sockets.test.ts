@@ -1,74 +1,14 @@
 /** Members that hold a socket: credits, acks, lost and silent sockets, broken protocol, several partitions. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
-import { type Service, service, token } from "./service.ts";
+import { type Delivered, Member } from "./member.ts";
+import { type Service, service } from "./service.ts";
 
 let millrace: Service;
 beforeAll(async () => {
   millrace = await service();
 });
 afterAll(() => millrace.end());
-
-interface Delivered {
-  partition: number;
-  offset: number;
-  key?: string;
-  data: unknown;
-  receipt: string;
-  attempt: number;
-}
-
-interface Message {
-  type: string;
-  deliveries?: Delivered[];
-  code?: string;
-  refused?: { code: string }[];
-  member?: string;
-}
-
-/** A member, and what it was sent. */
-class Member {
-  readonly messages: Message[] = [];
-  readonly deliveries: Delivered[] = [];
-  closed: { code: number; reason: string } | undefined;
-
-  private constructor(readonly socket: WebSocket) {
-    socket.addEventListener("message", ({ data }) => {
-      if (data === "pong") return void this.messages.push({ type: "pong" });
-      const message = JSON.parse(String(data)) as Message;
-      this.messages.push(message);
-      this.deliveries.push(...(message.deliveries ?? []));
-    });
-    socket.addEventListener("close", ({ code, reason }) => {
-      this.closed = { code, reason };
-    });
-  }
-
-  static async open(path: string): Promise<Member> {
-    const url = `${millrace.url.replace("http", "ws")}${path}/live`;
-    // Node's WebSocket takes headers, which the type of browsers does not know.
-    const socket = new WebSocket(url, { headers: { authorization: `Bearer ${token}` } } as unknown as string[]);
-    const member = new Member(socket);
-    await new Promise((resolve, reject) => {
-      socket.addEventListener("open", resolve);
-      socket.addEventListener("error", () => reject(new Error("the socket did not open")));
-    });
-    return member;
-  }
-
-  send(message: object): void {
-    this.socket.send(JSON.stringify(message));
-  }
-
-  async until(count: number): Promise<Delivered[]> {
-    await expect.poll(() => this.deliveries.length, { timeout: 10_000, interval: 5 }).toBeGreaterThanOrEqual(count);
-    return this.deliveries;
-  }
-
-  ack(...deliveries: Delivered[]): void {
-    this.send({ type: "ack", receipts: deliveries.map(({ receipt }) => receipt) });
-  }
-}
 
 let count = 0;
 /** A stream with a group; its paths. */
@@ -87,7 +27,7 @@ describe("a member", () => {
   test("gets as many deliveries as it has credits for, and more when it gives more", async () => {
     const { group, append } = await fresh();
     await append("a", "b", "c", "d", "e");
-    const member = await Member.open(group);
+    const member = await Member.open(millrace, group);
     member.send({ type: "credit", credits: 2 });
     expect((await member.until(2)).map(({ offset }) => offset)).toEqual([0, 1]);
     member.ack(...member.deliveries);
@@ -99,7 +39,7 @@ describe("a member", () => {
 
   test("that waits gets what is appended, and its acks free the next of the key", async () => {
     const { group, append, status } = await fresh();
-    const member = await Member.open(group);
+    const member = await Member.open(millrace, group);
     member.send({ type: "credit", credits: 100 });
     await append("a", "a", "b");
     const got = await member.until(2);
@@ -119,7 +59,7 @@ describe("a member", () => {
   test("that nacks gets the record again after the delay, with the attempt counted", async () => {
     const { group, append } = await fresh();
     await append("a");
-    const member = await Member.open(group);
+    const member = await Member.open(millrace, group);
     member.send({ type: "credit", credits: 10 });
     const [first] = await member.until(1);
     member.send({ type: "nack", receipts: [first.receipt], delayMs: 50, reason: "not yet" });
@@ -131,7 +71,7 @@ describe("a member", () => {
   test("shares with the others, and leaves them its records when its socket closes", async () => {
     const { group, append, status } = await fresh({ ackTimeoutMs: 60_000 });
     await append("a", "b", "c", "d");
-    const [one, other] = [await Member.open(group), await Member.open(group)];
+    const [one, other] = [await Member.open(millrace, group), await Member.open(millrace, group)];
     one.send({ type: "credit", credits: 2 });
     await one.until(2);
     other.send({ type: "credit", credits: 10 });
@@ -154,10 +94,10 @@ describe("a member", () => {
   test("that falls silent is closed, and its leases return; one that says ping is not", async () => {
     const { group, append } = await fresh({ heartbeatMs: 1_000, ackTimeoutMs: 60_000 });
     await append("a");
-    const silent = await Member.open(group);
+    const silent = await Member.open(millrace, group);
     silent.send({ type: "credit", credits: 1 });
     await silent.until(1);
-    const alive = await Member.open(group);
+    const alive = await Member.open(millrace, group);
     alive.send({ type: "credit", credits: 1 });
     const beat = setInterval(() => alive.socket.send("ping"), 200);
     const [again] = await alive.until(1);
@@ -172,7 +112,7 @@ describe("a member", () => {
   test("is told of receipts that are somebody else's by now", async () => {
     const { group, append } = await fresh({ ackTimeoutMs: 100, backoff: [0] });
     await append("a");
-    const member = await Member.open(group);
+    const member = await Member.open(millrace, group);
     member.send({ type: "credit", credits: 10 });
     const [first] = await member.until(1);
     await member.until(2);
@@ -194,7 +134,7 @@ describe("the protocol", () => {
     ["no receipts", '{"type":"ack","receipts":[]}'],
   ])("is broken by %s: the socket is closed with a reason, and the others go on", async (_what, text) => {
     const { group, append } = await fresh();
-    const [broken, other] = [await Member.open(group), await Member.open(group)];
+    const [broken, other] = [await Member.open(millrace, group), await Member.open(millrace, group)];
     broken.socket.send(text);
     await expect.poll(() => broken.closed?.code).toBe(1008);
     expect(broken.messages.find(({ type }) => type === "error")?.code).toBe("invalid");
@@ -208,7 +148,7 @@ describe("the protocol", () => {
     const { group, append } = await fresh();
     await append("a");
     const credit = (credits: number) => JSON.stringify({ type: "credit", credits });
-    const [full, beyond] = [await Member.open(group), await Member.open(group)];
+    const [full, beyond] = [await Member.open(millrace, group), await Member.open(millrace, group)];
     beyond.socket.send(credit(1).padEnd(limits.messageBytesMax + 1));
     await expect.poll(() => beyond.closed?.code).toBe(1008);
     full.socket.send(credit(limits.creditsMax).padEnd(limits.messageBytesMax));
@@ -222,16 +162,16 @@ describe("the protocol", () => {
     await append("a");
     const members: Member[] = [];
     for (let i = 0; i < limits.socketsMax; i += 50) {
-      members.push(...(await Promise.all(Array.from({ length: 50 }, () => Member.open(group)))));
+      members.push(...(await Promise.all(Array.from({ length: 50 }, () => Member.open(millrace, group)))));
     }
     expect(members).toHaveLength(limits.socketsMax);
-    await expect(Member.open(group)).rejects.toThrow();
+    await expect(Member.open(millrace, group)).rejects.toThrow();
     const leaving = members.pop() as Member;
     leaving.send({ type: "credit", credits: 1 });
     await leaving.until(1);
     leaving.socket.close();
     await expect.poll(() => leaving.closed !== undefined).toBe(true);
-    const next = await Member.open(group);
+    const next = await Member.open(millrace, group);
     for (const member of [...members, next]) member.socket.close();
   });
 
@@ -247,7 +187,7 @@ describe("the protocol", () => {
   test("ends when the group is deleted", async () => {
     const { group, append } = await fresh();
     await append("a");
-    const member = await Member.open(group);
+    const member = await Member.open(millrace, group);
     member.send({ type: "credit", credits: 1 });
     await member.until(1);
     await millrace.call("DELETE", group);
@@ -260,10 +200,10 @@ describe("several partitions on one socket", () => {
   test("deliver everything once, in order per key, and acks find their partition", async () => {
     const { group, append, status } = await fresh({}, 4);
     const keys = Array.from({ length: 200 }, (_, index) => `k${index % 20}`);
-    const member = await Member.open(group);
+    const member = await Member.open(millrace, group);
     member.send({ type: "credit", credits: 16 });
     member.socket.addEventListener("message", ({ data }) => {
-      const { deliveries } = JSON.parse(String(data)) as Message;
+      const { deliveries } = JSON.parse(String(data)) as { deliveries?: Delivered[] };
       if (deliveries === undefined) return;
       member.ack(...deliveries);
       member.send({ type: "credit", credits: deliveries.length });
@@ -281,10 +221,10 @@ describe("several partitions on one socket", () => {
 
   test("come to be while the socket is open", async () => {
     const { stream, group, append, status } = await fresh({}, 2);
-    const member = await Member.open(group);
+    const member = await Member.open(millrace, group);
     const keys = Array.from({ length: 60 }, (_, index) => `k${index % 12}`);
     member.socket.addEventListener("message", ({ data }) => {
-      const { deliveries } = JSON.parse(String(data)) as Message;
+      const { deliveries } = JSON.parse(String(data)) as { deliveries?: Delivered[] };
       if (deliveries !== undefined) member.ack(...deliveries);
     });
     member.send({ type: "credit", credits: 1_000 });
@@ -306,7 +246,7 @@ describe("several partitions on one socket", () => {
 
   test("of a stream that had one are announced: the member is told to connect again", async () => {
     const { stream, group, append } = await fresh({}, 1);
-    const member = await Member.open(group);
+    const member = await Member.open(millrace, group);
     member.send({ type: "credit", credits: 10 });
     await append("a");
     member.ack(...(await member.until(1)));
@@ -318,7 +258,7 @@ describe("several partitions on one socket", () => {
 
 test("a group that is not durable goes with its last member", async () => {
   const { group, append } = await fresh({ durable: false, heartbeatMs: 1_000, start: "latest" });
-  const member = await Member.open(group);
+  const member = await Member.open(millrace, group);
   member.send({ type: "credit", credits: 1 });
   await append("a");
   await member.until(1);

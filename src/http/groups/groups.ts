@@ -5,6 +5,7 @@ import { type GroupConfig, groupConfig, groupFilter, pauseBody, seekBody } from 
 import { streamName } from "../../../schemas/names.ts";
 import { listQuery } from "../../../schemas/stream.ts";
 import type { Group } from "../../catalog/groups.ts";
+import { descendants } from "../../catalog/map.ts";
 import type { Status } from "../../delivery/admin.ts";
 import { targetProblem } from "../../delivery/push.ts";
 import { check } from "../../lib/check.ts";
@@ -24,13 +25,14 @@ export interface Names {
 
 const time = (ms: number) => new Date(ms).toISOString();
 
-const view = (names: Omit<Names, "group">, { name, id, config, paused, created, updated }: Group) => ({
+const view = (names: Omit<Names, "group">, { name, id, config, paused, because, created, updated }: Group) => ({
   namespace: names.namespace,
   stream: names.stream,
   group: name,
   groupId: id,
   config: shown(config),
   paused,
+  ...(because === undefined ? {} : { pausedBecause: { reason: because.reason, at: time(because.at) } }),
   createdAt: time(created),
   updatedAt: time(updated),
 });
@@ -143,8 +145,9 @@ export async function groupStatus(env: Env, names: Names): Promise<Response> {
       others: sum(({ lanes }) => lanes.others),
     },
     members: membersOf(all),
-    partitions: all.map(({ oldestUnacked, paused, ...status }) => ({
+    partitions: all.map(({ oldestUnacked, paused, waitsFor, ...status }) => ({
       ...status,
+      ...(waitsFor === undefined ? {} : { waitsFor }),
       lagSeconds: oldestUnacked === undefined ? 0 : Math.max(0, (now - oldestUnacked) / 1_000),
       ...(paused === undefined ? {} : { paused: { reason: paused.reason, at: time(paused.at) } }),
     })),
@@ -163,11 +166,12 @@ function membersOf(all: readonly Status[]): { member: string; inFlight: number }
 export async function pauseGroup(request: Request, env: Env, names: Names, paused: boolean): Promise<Response> {
   const body = await readJson(request, pauseBody);
   if (!body.ok) return problem(body.refusal);
-  const set = await catalog(env, names.namespace).setPaused(names.stream, names.group, paused);
+  const reason = body.value.reason ?? "paused by an operator";
+  const because = paused ? { reason, at: Date.now() } : undefined;
+  const set = await catalog(env, names.namespace).setPaused(names.stream, names.group, because);
   if (!set.ok) return problem(set.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
-  const reason = body.value.reason ?? "paused by an operator";
   const done = await askAll(env, target.value, (one) => (paused ? one.admin("pause", reason) : one.admin("resume")));
   return answer(done, () => view(names, set.value));
 }
@@ -193,10 +197,16 @@ export async function seekGroup(request: Request, env: Env, names: Names): Promi
     return problem({ code: "wrong-log", detail: "the cursor belongs to a stream that was deleted" });
   }
   const places: { partition: number; offset: number }[] = [];
+  // Partitions before those that continue them: these wait for them anew.
   for (const number of partition === undefined ? partitions : [partition]) {
     const moved = await askAll(env, target.value, (one) => one.seek(positionOf(from, number, false)), number);
     if (!moved.ok) return problem(moved.refusal);
     places.push(...moved.value.map(({ partition, value }) => ({ partition, offset: value })));
+  }
+  const heirs = partition === undefined ? [] : descendants(target.value.route.stream.map, partition);
+  for (const heir of heirs) {
+    const told = await askAll(env, target.value, async (one) => ok(await one.inherit(true)), heir);
+    if (!told.ok) return problem(told.refusal);
   }
   return json({ partitions: places });
 }

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { ok, type Result } from "../../../schemas/errors.ts";
 import { laneBody, lettersBody, lettersQuery, redriveBody } from "../../../schemas/group.ts";
 import type { LaneView, Which } from "../../delivery/admin.ts";
+import type { Try } from "../../delivery/item.ts";
 import type { Letter } from "../../delivery/letters.ts";
 import { concat, encodeText } from "../../lib/bytes.ts";
 import { eachRecord, readHeader } from "../../log/frame.ts";
@@ -26,34 +27,44 @@ function idOf(text: string): { partition: number; number: number } {
 export async function listLetters(request: Request, env: Env, names: Names): Promise<Response> {
   const terms = query(lettersQuery, new URL(request.url));
   if (!terms.ok) return problem(terms.refusal);
-  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   const { partition: only, after, limit } = terms.value;
   if (only !== undefined && !target.value.partitions.includes(only)) return problem(noPartition(only).refusal);
   const from = after === undefined ? { partition: 0, number: -1 } : idOf(after);
   const partitions = only === undefined ? target.value.partitions.filter((one) => one >= from.partition) : [only];
   const found: { partition: number; letter: Letter }[] = [];
+  let more = false;
   for (const partition of partitions) {
-    if (found.length > limit) break;
+    if (more) break;
     const start = partition === from.partition ? from.number : -1;
-    const some = await askDelivery(env, target.value, partition, (one) =>
-      one.admin("letters", start, limit + 1 - found.length),
-    );
-    if (some === undefined) continue;
+    const some = await lettersOf(env, target.value, partition, start, limit - found.length);
     if (!some.ok) return problem(some.refusal);
-    found.push(...some.value.map((letter) => ({ partition, letter })));
+    found.push(...some.value.letters.map((letter) => ({ partition, letter })));
+    // A page ends where it is full, in letters or in bytes: asked for none, a partition says whether it has any.
+    more = some.value.more;
   }
-  const shown = found.slice(0, limit);
   const writer = new JsonWriter();
   writer.text('{"letters":[');
-  shown.forEach(({ partition, letter }, index) => {
+  found.forEach(({ partition, letter }, index) => {
     if (index > 0) writer.text(",");
     showLetter(writer, partition, letter);
   });
-  const last = shown[shown.length - 1];
-  const more = found.length > limit ? `,"after":"${last.partition}.${last.letter.offset}"` : "";
-  writer.text(`]${more}}\n`);
+  const last = found[found.length - 1];
+  writer.text(`]${more && last !== undefined ? `,"after":"${last.partition}.${last.letter.offset}"` : ""}}\n`);
   return new Response(writer.take(), { headers: { "content-type": "application/json" } });
+}
+
+/** A partition's letters behind an offset, and whether there are more. */
+async function lettersOf(
+  env: Env,
+  target: GroupRoute,
+  partition: number,
+  after: number,
+  limit: number,
+): Promise<Result<{ letters: Letter[]; more: boolean }>> {
+  const some = await askDelivery(env, target, partition, (one) => one.admin("letters", after, limit));
+  return some ?? ok({ letters: [], more: false });
 }
 
 /** The record with its fields, and what became of it. */
@@ -65,27 +76,28 @@ function showLetter(writer: JsonWriter, partition: number, letter: Letter): void
     reason,
     attempts,
     diedAt: time(died),
-    tries: tries.map(({ at, ...rest }) => ({ ...rest, at: time(at) })),
+    tries: tries.map(showTry),
   };
   const item = { bytes: body, from: 0, to: body.length, offset, timestamp, checked };
-  writer.record(item, partition, `,${JSON.stringify(more).slice(1, -1)}`);
+  writer.record(item, partition, { write: () => writer.text(`,${JSON.stringify(more).slice(1, -1)}`) });
 }
 
 export async function redrive(request: Request, env: Env, names: Names): Promise<Response> {
   const body = await readJson(request, redriveBody);
   if (!body.ok) return problem(body.refusal);
-  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   const { value } = body;
   if (!("letter" in value)) return eachLetter(env, target.value, value, "redrive");
   const { partition, number } = idOf(value.letter);
   if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
-  const found = await askDelivery(env, target.value, partition, (one) => one.admin("letters", number - 1, 1));
-  const letter = found?.ok ? found.value.find(({ offset }) => offset === number) : undefined;
+  const found = await lettersOf(env, target.value, partition, number - 1, 1);
+  if (!found.ok) return problem(found.refusal);
+  const letter = found.value.letters.find(({ offset }) => offset === number);
   if (letter === undefined) return problem(noLetter(value.letter));
   const edited = "data" in value ? edit(letter, value.data) : undefined;
   const done = await askDelivery(env, target.value, partition, (one) => one.admin("redrive", [number], edited));
-  return answer(done ?? { ok: false, refusal: noLetter(value.letter) }, () => ({ redriven: 1 }));
+  return answer(done ?? { ok: false, refusal: noLetter(value.letter) }, (redriven) => ({ redriven }));
 }
 
 const noLetter = (id: string) =>
@@ -109,7 +121,7 @@ function edit({ body }: Letter, data: unknown): Uint8Array {
 export async function discard(request: Request, env: Env, names: Names): Promise<Response> {
   const body = await readJson(request, lettersBody);
   if (!body.ok) return problem(body.refusal);
-  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   return eachLetter(env, target.value, body.value, "discard");
 }
@@ -126,28 +138,25 @@ async function eachLetter(
   order: "redrive" | "discard",
 ): Promise<Response> {
   if ("all" in which) {
-    const counted = await askAll(env, target, async (one) => {
-      const status = await one.admin("status");
-      if (!status.ok) return status;
-      const done = await give(one, order, "all");
-      return done.ok ? ok(status.value.deadLetters) : done;
-    });
-    return answer(counted, (list) => ({ [past[order]]: list.reduce((sum, { value }) => sum + value, 0) }));
+    const done = await askAll<number>(env, target, (one) => give(one, order, "all"));
+    return answer(done, (list) => ({ [past[order]]: list.reduce((sum, { value }) => sum + value, 0) }));
   }
   const byPartition = Map.groupBy(which.letters.map(idOf), ({ partition }) => partition);
   // First whether all of them are there: a refusal changes nothing.
+  let count = 0;
   for (const step of ["known", order] as const) {
     for (const [partition, ids] of byPartition) {
       if (!target.partitions.includes(partition)) return problem(noPartition(partition).refusal);
       const numbers = ids.map(({ number }) => number);
-      const done = await askDelivery(env, target, partition, (one) =>
+      const done = await askDelivery<number | undefined>(env, target, partition, (one) =>
         step === "known" ? one.admin("known", numbers) : give(one, step, numbers),
       );
       if (done === undefined) return problem(noLetter(`${partition}.${numbers[0]}`));
       if (!done.ok) return problem(done.refusal);
+      count += done.value ?? 0;
     }
   }
-  return json({ [past[order]]: which.letters.length });
+  return json({ [past[order]]: count });
 }
 
 export async function listLanes(env: Env, names: Names): Promise<Response> {
@@ -159,8 +168,10 @@ const showLane = ({ lane, due, tries, ...rest }: LaneView, partition: number) =>
   partition,
   ...rest,
   ...(due === undefined ? {} : { dueAt: time(due) }),
-  tries: tries.map(({ at, ...one }) => ({ ...one, at: time(at) })),
+  tries: tries.map(showTry),
 });
+
+const showTry = ({ attempt, at, member, reason }: Try) => ({ attempt, member, reason, at: time(at) });
 
 export async function listAttempts(env: Env, names: Names): Promise<Response> {
   return overAll(
@@ -183,7 +194,7 @@ async function overAll<T>(
   ask: Parameters<typeof askAll<readonly T[]>>[2],
   show: (one: T, partition: number) => object,
 ): Promise<Response> {
-  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   const all = await askAll<readonly T[]>(env, target.value, ask);
   return answer(all, (list) => ({
@@ -194,7 +205,7 @@ async function overAll<T>(
 export async function orderLane(request: Request, env: Env, names: Names, order: "resume" | "skip"): Promise<Response> {
   const body = await readJson(request, laneBody);
   if (!body.ok) return problem(body.refusal);
-  const target = await groupRoute(env, names.namespace, names.stream, names.group);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   const { partition, number } = idOf(body.value.lane);
   if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);

@@ -39,9 +39,9 @@ const status = z.object({
   group: z.string(),
   paused: z.boolean(),
   lag: count.describe("Records that are not finished."),
-  lagSeconds: z.number().describe("Age of the oldest record that was read and is not finished."),
+  lagSeconds: z.number().describe("Age of the oldest record that is not finished."),
   inFlight: count,
-  redeliveries: count.describe("Since the objects woke."),
+  redeliveries: count.describe("Attempts that were not a record's first; after a crash, about."),
   deadLetters: count,
   lanes,
   members,
@@ -60,6 +60,10 @@ const status = z.object({
         deadLetters: count,
         members,
         paused: z.object({ reason: z.string(), at: z.string() }).optional(),
+        waitsFor: z
+          .object({ partition: count, keys: count.optional() })
+          .describe("The partition that this one continues, and of how many keys its records are waited for.")
+          .optional(),
         rowsWritten: count,
       })
       .catchall(z.unknown()),
@@ -246,7 +250,12 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
   [`${group}/attempts`]: {
     GET: {
       summary: "The last requests of a push",
-      answers: { 200: { says: "Up to 50 a partition, oldest first.", body: z.object({ attempts: z.array(attempt) }) } },
+      answers: {
+        200: {
+          says: "Up to 50 a partition, oldest first; over restarts too.",
+          body: z.object({ attempts: z.array(attempt) }),
+        },
+      },
       refusals: ofGroup,
     },
   },

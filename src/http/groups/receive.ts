@@ -1,277 +1,152 @@
-/** Pulling: `…/receive`, `…/ack`, `…/nack`, `…/extend`. */
-import { ok, type Result, refuse } from "../../../schemas/errors.ts";
-import { ackBody, extendBody, nackBody, type ReceiveBody, receiveBody } from "../../../schemas/group.ts";
-import { readReceipt, writeReceipt } from "../../delivery/receipt.ts";
-import { showDelivery } from "../../delivery/show.ts";
+/**
+ * `…/receive`. What is there is answered at once. Where there is nothing it is waited for; and when something has come, the
+ * answer is begun before any lease is taken: a member that has gone meanwhile gets none.
+ */
+import { ok, type Result } from "../../../schemas/errors.ts";
+import { receiveBody } from "../../../schemas/group.ts";
+import { readReceipt } from "../../delivery/receipt.ts";
+import { DeliveryWriter } from "../../delivery/show.ts";
+import { encodeText } from "../../lib/bytes.ts";
 import { JsonWriter } from "../../log/json.ts";
-import type { Answer } from "../../objects/answer.ts";
-import type { DeliveryRpc, Leases, Refused } from "../../objects/rpc.ts";
+import type { Leases } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { readJson } from "../parse.ts";
-import { json, problem } from "../problem.ts";
+import { problem } from "../problem.ts";
 import type { Names } from "./groups.ts";
-import { askDelivery, type GroupRoute, groupRoute, noPartition, openPartition } from "./route.ts";
+import { Presence } from "./presence.ts";
+import { Receiving } from "./receiving.ts";
+import { groupRoute, noPartition } from "./route.ts";
+import { settle, type Unsettled, unsettled } from "./settle.ts";
 
-/** Several partitions are waited for in slices: those that are not answered are left waiting, which must not last. */
-const sliceMs = 2_000;
-const emptyPauseMs = 200;
+/**
+ * After something was written to it, that a connection is broken is known when events have been gathered twice: a timer of
+ * the first time goes before it. One wait found a third of them, two found all of 2 000, on a loaded machine too.
+ */
+const gatherings = 2;
+/** An answer that took longer may be one that nobody waits for. */
+const promptMs = 250;
 
-/** A receipt that was not honoured, as it is shown. */
-interface Shown {
-  readonly receipt: string;
-  readonly code: string;
-  readonly detail: string;
+/** What one receive has come to. */
+interface Got {
+  readonly leases: readonly Leases[];
+  readonly refused: readonly Unsettled[];
+  /** There is something to be had now. */
+  readonly ready: boolean;
 }
 
-export async function receive(request: Request, env: Env, names: Names): Promise<Response> {
+export async function receive(
+  request: Request,
+  env: Env,
+  names: Names,
+  later: (work: Promise<unknown>) => void,
+): Promise<Response> {
+  const started = Date.now();
+  const presence = new Presence(request);
   const body = await readJson(request, receiveBody);
   if (!body.ok) return problem(body.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group);
   if (!target.ok) return problem(target.refusal);
   const only = body.value.partition;
   if (only !== undefined && !target.value.partitions.includes(only)) return problem(noPartition(only).refusal);
-  const got = await new Receiving(env, names, target.value, body.value).run();
-  return got.ok ? shown(got.value, target.value.group.id) : problem(got.refusal);
+  const receiving = new Receiving(env, names, target.value, body.value, presence);
+  const got = await begin(receiving);
+  if (!got.ok) return problem(got.refusal);
+  const { id: groupId } = target.value.group;
+  const { leases, refused, ready } = got.value;
+  const late = leases.some(({ ends }) => ends.length > 0) && Date.now() - started > promptMs;
+  if (ready || late) return handOver(receiving, got.value, groupId, later);
+  return new Response(shown(leases, refused, groupId), { headers });
 }
 
-interface Got {
-  readonly leases: readonly Leases[];
-  readonly refused: readonly Shown[];
-}
+const headers = { "content-type": "application/json", "cache-control": "no-store" };
 
-class Receiving {
-  readonly #until: number;
-  #opened = false;
-  /** Partitions that were split, and are finished. */
-  readonly #over = new Set<number>();
-
-  constructor(
-    readonly env: Env,
-    readonly names: Names,
-    public target: GroupRoute,
-    readonly body: ReceiveBody,
-  ) {
-    this.#until = Date.now() + body.waitSeconds * 1_000;
-  }
-
-  async run(): Promise<Result<Got>> {
-    const [only, ...others] = this.#partitions();
-    if (others.length === 0) {
-      const rubbish = this.body.ack.find(
-        (text) => !this.target.partitions.includes(readReceipt(text)?.partition ?? -1),
-      );
-      if (rubbish !== undefined) return noReceipt(rubbish);
-      const got = await this.#one(only);
-      if (!got.ok || got.value.leases.some(({ ends }) => ends.length > 0) || Date.now() >= this.#until) return got;
+/** Acks, and takes what there is; where there is nothing, waits until there is. */
+async function begin(receiving: Receiving): Promise<Result<Got>> {
+  const { body, target, env, names, partitions } = receiving;
+  const [only] = partitions;
+  // Acks of one partition go with the question, in one call.
+  const together = partitions.length === 1 && body.ack.every((text) => readReceipt(text)?.partition === only);
+  const settled = together ? ok([]) : await settle(env, names, target, body.ack, (one, receipts) => one.ack(receipts));
+  if (!settled.ok) return settled;
+  let refused: readonly Unsettled[] = settled.value;
+  if (partitions.length === 1) {
+    const acks = together ? body.ack : [];
+    const answer = await receiving.ask(only, body.max, body.maxBytes, receiving.leftMs, acks);
+    if (answer !== undefined && !answer.ok) return answer;
+    if (answer !== undefined) {
+      refused = [...refused, ...unsettled(acks, answer.value.refused)];
+      const { ends, lost, ready } = answer.value;
+      if (ends.length > 0 || lost.length > 0) return ok({ leases: [answer.value], refused, ready: false });
+      if (ready) return ok({ leases: [], refused, ready: true });
       // There is more of the stream by now than one partition: it is waited for there.
-      if (this.body.partition !== undefined || this.target.partitions.length === 1) return got;
-      return this.#several(got.value.refused);
+    } else {
+      const there = await receiving.absent();
+      if (!there.ok) return there;
     }
-    const refused = await settle(this.env, this.target, this.body.ack, (one, receipts) => one.ack(receipts));
-    return refused.ok ? this.#several(refused.value) : refused;
+  } else {
+    const taken = await receiving.take();
+    if (!taken.ok) return taken;
+    if (taken.value.length > 0) return ok({ leases: taken.value, refused, ready: false });
   }
-
-  async #several(refused: readonly Shown[]): Promise<Result<Got>> {
-    for (;;) {
-      const leases = await this.#round(this.#partitions());
-      if (!leases.ok) return leases;
-      if (leases.value.length > 0 || Date.now() >= this.#until) return ok({ leases: leases.value, refused });
-      const waited = await this.#wait();
-      if (!waited.ok) return waited;
-    }
-  }
-
-  /** A partition is finished. If this Worker thinks that it takes appends, the map is a newer one. */
-  async #noteOver({ over, partition }: Leases): Promise<void> {
-    if (over) this.#over.add(partition);
-    if (!over || this.target.route.stream.map[partition].sealed) return;
-    const { namespace, stream, group } = this.names;
-    const fresh = await groupRoute(this.env, namespace, stream, group, true);
-    if (fresh.ok) this.target = fresh.value;
-  }
-
-  #partitions(): readonly number[] {
-    if (this.body.partition !== undefined) return [this.body.partition];
-    const { partitions } = this.target;
-    return this.#over.size === 0 ? partitions : partitions.filter((one) => !this.#over.has(one));
-  }
-
-  /** One partition: acks and receives in one call. */
-  async #one(partition: number): Promise<Result<Got>> {
-    for (;;) {
-      const waitMs = Math.max(0, this.#until - Date.now());
-      const answer = await this.#ask(partition, this.body.max, this.body.maxBytes, waitMs, this.body.ack);
-      if (answer !== undefined) {
-        if (!answer.ok) return answer;
-        await this.#noteOver(answer.value);
-        return ok({ leases: [answer.value], refused: shownRefused(this.body.ack, answer.value.refused) });
-      }
-      if (Date.now() >= this.#until) return ok({ leases: [], refused: [] });
-      const again = await this.#notThere();
-      if (!again.ok) return again;
-    }
-  }
-
-  /** Once around the partitions, from one that chance picks, until there is enough. */
-  async #round(partitions: readonly number[]): Promise<Result<Leases[]>> {
-    const leases: Leases[] = [];
-    let [left, bytesLeft] = [this.body.max, this.body.maxBytes];
-    const first = Math.floor(Math.random() * partitions.length);
-    let there = 0;
-    for (let index = 0; index < partitions.length && left > 0 && bytesLeft > 0; index++) {
-      const partition = partitions[(first + index) % partitions.length];
-      const answer = await this.#ask(partition, left, bytesLeft, 0, []);
-      if (answer === undefined) continue;
-      there++;
-      // What is leased already goes out; the others will be asked by the next receive.
-      if (!answer.ok) return leases.length > 0 ? ok(leases) : answer;
-      await this.#noteOver(answer.value);
-      if (answer.value.ends.length > 0 || answer.value.lost.length > 0) leases.push(answer.value);
-      left -= answer.value.ends.length;
-      bytesLeft -= answer.value.bytes.length;
-    }
-    if (there > 0 || leases.length > 0) return ok(leases);
-    const again = await this.#notThere();
-    return again.ok ? ok(leases) : again;
-  }
-
-  async #ask(partition: number, max: number, bytesMax: number, waitMs: number, ack: readonly string[]) {
-    const { member } = this.body;
-    return askDelivery(this.env, this.target, partition, (one) => one.receive({ max, bytesMax, waitMs, member, ack }));
-  }
-
-  /** Nobody there: the group is not the one that it was, or the stream holds nothing yet. */
-  async #notThere(): Promise<Result<undefined>> {
-    const { namespace, stream, group } = this.names;
-    const fresh = await groupRoute(this.env, namespace, stream, group, true);
-    if (!fresh.ok) return fresh;
-    this.target = fresh.value;
-    const left = this.#until - Date.now();
-    if (left <= 0) return ok(undefined);
-    // Somebody waits for what is to come: it will come to a partition that is there.
-    const opened = await Promise.all(this.#partitions().map((one) => openPartition(this.env, this.target, one)));
-    const refused = opened.find((one) => !one.ok);
-    if (refused !== undefined) return refused;
-    if (this.#opened) await scheduler.wait(Math.min(left, emptyPauseMs));
-    this.#opened = true;
-    return ok(undefined);
-  }
-
-  /** Until some partition has something. Nothing is leased meanwhile: what nobody fetches would be lost for a time. */
-  async #wait(): Promise<Result<undefined>> {
-    const waitMs = Math.min(sliceMs, Math.max(0, this.#until - Date.now()));
-    const asked = this.#partitions().map(async (partition) => {
-      const answer = await askDelivery(this.env, this.target, partition, (one) => one.ready(waitMs));
-      if (answer === undefined) {
-        const opened = await openPartition(this.env, this.target, partition);
-        if (!opened.ok) return opened;
-        await scheduler.wait(emptyPauseMs);
-      }
-      return answer;
-    });
-    // Where all are finished, and the newer map is yet to be had.
-    if (asked.length === 0) await scheduler.wait(emptyPauseMs);
-    const first = asked.length === 0 ? undefined : await Promise.race(asked);
-    return first === undefined || first.ok ? ok(undefined) : first;
-  }
+  if (receiving.leftMs === 0) return ok({ leases: [], refused, ready: false });
+  const waited = await receiving.wait();
+  return waited.ok ? ok({ leases: [], refused, ready: waited.value }) : waited;
 }
 
-function shown({ leases, refused }: Got, groupId: string): Response {
+/** An answer that goes out while it is found out whether anybody takes it. */
+function handOver(
+  receiving: Receiving,
+  { leases, refused }: Got,
+  groupId: string,
+  later: (work: Promise<unknown>) => void,
+): Response {
+  const { presence } = receiving;
+  presence.attend();
+  const { readable, writable } = new IdentityTransformStream();
+  const writer = writable.getWriter();
+  writer.closed.catch(() => presence.leave());
+  const write = (text: Uint8Array) => writer.write(text).catch(() => presence.leave());
+  const hand = async () => {
+    let taken: readonly Leases[] = leases;
+    while (!presence.gone) {
+      // White space, which JSON has room for.
+      await write(encodeText(" "));
+      for (let count = 0; count < gatherings; count++) await scheduler.wait(1);
+      if (presence.gone) break;
+      const more = taken.length > 0 ? ok(taken) : await receiving.take();
+      taken = more.ok ? more.value : [];
+      if (presence.gone || taken.length > 0 || !more.ok || receiving.leftMs === 0) break;
+      const waited = await receiving.wait();
+      if (!waited.ok || !waited.value) break;
+    }
+    if (!presence.gone) await write(shown(taken, refused, groupId));
+    if (presence.gone) await receiving.release(taken);
+    else await writer.close().catch(() => {});
+  };
+  later(hand());
+  return new Response(readable, { headers });
+}
+
+function shown(leases: readonly Leases[], refused: readonly Unsettled[], groupId: string): Uint8Array {
   const writer = new JsonWriter();
   writer.text('{"deliveries":[');
   const lost: object[] = [];
   let first = true;
   for (const lease of leases) {
     const { partition, era, bytes, ends } = lease;
+    const deliveries = new DeliveryWriter({ groupId, partition, era });
     for (const one of lease.lost) lost.push({ partition, ...one });
     for (let index = 0, from = 0; index < ends.length; from = ends[index++]) {
       if (!first) writer.text(",");
       first = false;
       const [offset, timestamp] = [lease.offsets[index], lease.timestamps[index]];
       const item = { bytes, from, to: ends[index], offset, timestamp, checked: lease.checked[index] === 1 };
-      const receipt = writeReceipt(partition, offset, era, lease.generations[index]);
-      showDelivery(writer, item, { groupId, partition }, receipt, lease.attempts[index]);
+      deliveries.delivery(writer, item, lease.generations[index], lease.tags[index], lease.attempts[index]);
     }
   }
   writer.text("]");
   if (refused.length > 0) writer.text(`,"refused":${JSON.stringify(refused)}`);
   if (lost.length > 0) writer.text(`,"lost":${JSON.stringify(lost)}`);
   writer.text("}\n");
-  return new Response(writer.take(), { headers: { "content-type": "application/json", "cache-control": "no-store" } });
-}
-
-const shownRefused = (receipts: readonly string[], refused: readonly Refused[]): Shown[] =>
-  refused.map(({ place, refusal }) => ({ receipt: receipts[place], code: refusal.code, detail: refusal.detail }));
-
-export async function ack(request: Request, env: Env, names: Names): Promise<Response> {
-  const body = await readJson(request, ackBody);
-  if (!body.ok) return problem(body.refusal);
-  return settled(env, names, body.value.receipts, (one, receipts) => one.ack(receipts));
-}
-
-export async function nack(request: Request, env: Env, names: Names): Promise<Response> {
-  const body = await readJson(request, nackBody);
-  if (!body.ok) return problem(body.refusal);
-  const { receipts, delayMs, reason } = body.value;
-  return settled(env, names, receipts, (one, some) => one.nack(some, delayMs, reason));
-}
-
-export async function extend(request: Request, env: Env, names: Names): Promise<Response> {
-  const body = await readJson(request, extendBody);
-  if (!body.ok) return problem(body.refusal);
-  const { receipts, ackTimeoutMs } = body.value;
-  return settled(env, names, receipts, (one, some) => one.extend(some, ackTimeoutMs));
-}
-
-type Settle = (delivery: DeliveryRpc, receipts: readonly string[]) => Promise<Answer<readonly Refused[]>>;
-
-async function settled(env: Env, names: Names, receipts: readonly string[], call: Settle): Promise<Response> {
-  const target = await groupRoute(env, names.namespace, names.stream, names.group);
-  if (!target.ok) return problem(target.refusal);
-  const refused = await settle(env, target.value, receipts, call);
-  if (!refused.ok) return problem(refused.refusal);
-  const { value } = refused;
-  // One receipt is one question, and its refusal is the answer.
-  if (receipts.length === 1 && value.length === 1) {
-    const [{ code, detail }] = value;
-    return problem({ code: code as "stale-lease", detail });
-  }
-  return json({ settled: receipts.length - value.length, ...(value.length === 0 ? {} : { refused: value }) });
-}
-
-const noReceipt = (text: string) =>
-  refuse("invalid", `body: '${text}' is no receipt of this group; send it as the delivery has it`);
-
-/** Sends each receipt to its partition. */
-async function settle(
-  env: Env,
-  target: GroupRoute,
-  receipts: readonly string[],
-  call: Settle,
-): Promise<Result<Shown[]>> {
-  const groups = new Map<number, string[]>();
-  for (const receipt of receipts) {
-    const partition = readReceipt(receipt)?.partition;
-    if (partition === undefined || !target.partitions.includes(partition)) {
-      return noReceipt(receipt);
-    }
-    const group = groups.get(partition);
-    if (group === undefined) groups.set(partition, [receipt]);
-    else group.push(receipt);
-  }
-  const refused: Shown[] = [];
-  const answers = await Promise.all(
-    [...groups].map(async ([partition, some]) => ({
-      some,
-      answer: await askDelivery(env, target, partition, (one) => call(one, some)),
-    })),
-  );
-  for (const { some, answer } of answers) {
-    if (answer === undefined) {
-      return refuse("group-not-found", "the group was deleted, and its leases with it");
-    }
-    if (!answer.ok) return answer;
-    refused.push(...shownRefused(some, answer.value));
-  }
-  return ok(refused);
+  return writer.take();
 }

@@ -1,0 +1,194 @@
+/**
+ * A member's socket on a group of several partitions: this Worker holds it, and has a socket of its own to each partition. The
+ * member's credits are lent to the partitions that have something, no more than there are; what is not used comes back.
+ */
+import { memberMessage, type RelayMessage } from "../../../schemas/frames.ts";
+import { limits } from "../../../schemas/limits.ts";
+import { readReceipt } from "../../delivery/receipt.ts";
+import { post } from "../../objects/socket.ts";
+import type { Env } from "../../objects/stubs.ts";
+import type { Names } from "./groups.ts";
+import { type GroupRoute, groupRoute } from "./route.ts";
+import { openDelivery } from "./upstream.ts";
+
+/** How often a relay looks for partitions that have come to be. */
+const lookMs = 5_000;
+
+interface Upstream {
+  readonly socket: WebSocket;
+  /** Credits that it was lent and has not used. */
+  lent: number;
+  /** It has something to be had for credits. */
+  waiting: boolean;
+}
+
+interface Deliveries {
+  readonly type: "deliveries";
+  readonly deliveries: readonly unknown[];
+}
+
+export class Relay {
+  readonly #upstreams = new Map<number, Upstream>();
+  readonly #opening = new Set<number>();
+  /** Credits of the member that no partition has used, lent or not. */
+  #credits = 0;
+  #closed = false;
+  #looking: ReturnType<typeof setInterval> | undefined;
+  #heartbeatMs = 0;
+  /** The partitions are about to be told that the member is there. */
+  #beating: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    readonly env: Env,
+    readonly names: Names,
+    readonly client: WebSocket,
+    readonly member: string,
+    readonly only: number | undefined,
+  ) {}
+
+  start(target: GroupRoute): void {
+    this.#heartbeatMs = target.group.config.heartbeatMs;
+    this.client.addEventListener("message", ({ data }) => this.#fromMember(data));
+    this.client.addEventListener("close", () => this.#close(1000, "the member has gone"));
+    this.client.addEventListener("error", () => this.#close(1011, "the socket broke"));
+    this.#looking = setInterval(() => void this.#look(), lookMs);
+    this.#say({ type: "ready", member: this.member, heartbeatMs: this.#heartbeatMs });
+    void this.#connect(target);
+  }
+
+  async #look(): Promise<void> {
+    const { namespace, stream, group } = this.names;
+    const target = await groupRoute(this.env, namespace, stream, group, true);
+    if (target.ok) await this.#connect(target.value);
+    else this.#fail(target.refusal.code, target.refusal.detail);
+  }
+
+  async #connect(target: GroupRoute): Promise<void> {
+    this.#heartbeatMs = target.group.config.heartbeatMs;
+    const wanted = this.only === undefined ? target.partitions : [this.only];
+    const missing = wanted.filter((one) => !this.#upstreams.has(one) && !this.#opening.has(one));
+    await Promise.all(missing.map((partition) => this.#open(target, partition)));
+  }
+
+  async #open(target: GroupRoute, partition: number): Promise<void> {
+    this.#opening.add(partition);
+    try {
+      const opened = await openDelivery(this.env, target, partition, this.member, true);
+      if (!opened.ok || opened.value.webSocket === null) return;
+      const socket = opened.value.webSocket;
+      if (this.#closed) return void socket.close(1000, "the member has gone");
+      socket.accept();
+      const upstream: Upstream = { socket, lent: 0, waiting: false };
+      this.#upstreams.set(partition, upstream);
+      socket.addEventListener("message", ({ data }) => this.#fromPartition(upstream, data));
+      socket.addEventListener("close", ({ reason }) => {
+        this.#upstreams.delete(partition);
+        // Its deliveries have returned to the group; the next look opens it again.
+        if (reason === "the group was deleted") this.#fail("group-not-found", reason);
+        else this.#lend();
+      });
+    } finally {
+      this.#opening.delete(partition);
+    }
+  }
+
+  #fromMember(data: unknown): void {
+    this.#beat();
+    if (data === "ping") {
+      post(this.client, "pong");
+      return;
+    }
+    const message = typeof data === "string" ? understand(data) : undefined;
+    if (message === undefined || typeof message === "string") {
+      this.#fail("invalid", message ?? "send JSON text");
+      return;
+    }
+    if (message.type === "credit") {
+      this.#credits = Math.min(limits.creditsMax, this.#credits + message.credits);
+      this.#lend();
+      return;
+    }
+    const { receipts, ...rest } = message;
+    for (const [partition, some] of Map.groupBy(receipts, (one) => readReceipt(one)?.partition)) {
+      const upstream = partition === undefined ? undefined : this.#upstreams.get(partition);
+      if (upstream !== undefined) post(upstream.socket, JSON.stringify({ ...rest, receipts: some }));
+      else {
+        const detail = "no such lease: the partition's socket was lost, and its leases with it";
+        this.#say({ type: "refused", refused: some.map((receipt) => ({ receipt, code: "stale-lease", detail })) });
+      }
+    }
+  }
+
+  /** Whatever the member says, it is there: on every partition, wherever it was said. */
+  #beat(): void {
+    this.#beating ??= setTimeout(() => {
+      this.#beating = undefined;
+      for (const { socket } of this.#upstreams.values()) post(socket, "ping");
+    }, this.#heartbeatMs / 10);
+  }
+
+  #fromPartition(upstream: Upstream, data: unknown): void {
+    if (typeof data !== "string" || data === "pong") return;
+    const message = JSON.parse(data) as { readonly type: string };
+    if (message.type === "ready") return;
+    if (message.type === "split") {
+      if (this.only === undefined) void this.#look();
+      return;
+    }
+    if (message.type === "waiting") upstream.waiting = true;
+    else if (message.type === "unused") {
+      upstream.lent -= (message as Extract<RelayMessage, { type: "unused" }>).credits;
+    } else {
+      const { length } = message.type === "deliveries" ? (message as Deliveries).deliveries : [];
+      upstream.lent -= length;
+      this.#credits -= length;
+      if (!this.#closed) post(this.client, data);
+    }
+    this.#lend();
+  }
+
+  /** Lends what is left to the partitions that have something, in even shares; where there is too little, in turn. */
+  #lend(): void {
+    let left = this.#credits;
+    for (const { lent } of this.#upstreams.values()) left -= lent;
+    const waiting = [...this.#upstreams].filter(([, { waiting }]) => waiting);
+    for (const [index, [partition, upstream]] of waiting.entries()) {
+      if (left <= 0) return;
+      const credits = Math.ceil(left / (waiting.length - index));
+      left -= credits;
+      upstream.lent += credits;
+      upstream.waiting = false;
+      // Next time the others come first.
+      this.#upstreams.delete(partition);
+      this.#upstreams.set(partition, upstream);
+      post(upstream.socket, JSON.stringify({ type: "credit", credits }));
+    }
+  }
+
+  #say(message: object): void {
+    if (!this.#closed) post(this.client, JSON.stringify(message));
+  }
+
+  #fail(code: string, detail: string): void {
+    this.#say({ type: "error", code, detail, fatal: true });
+    this.#close(1008, detail.slice(0, 120));
+  }
+
+  #close(code: number, reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#looking);
+    clearTimeout(this.#beating);
+    for (const { socket } of this.#upstreams.values()) socket.close(1000, reason);
+    this.client.close(code, reason);
+  }
+}
+
+function understand(text: string) {
+  try {
+    const parsed = memberMessage.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : `${parsed.error.issues[0].path.join(".")}: ${parsed.error.issues[0].message}`;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

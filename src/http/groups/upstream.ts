@@ -1,0 +1,28 @@
+/** Sockets from this Worker to a group's deliveries. */
+import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import { limits } from "../../../schemas/limits.ts";
+import { deliveriesOf } from "../../catalog/groups.ts";
+import { deliveryObject, type Env } from "../../objects/stubs.ts";
+import { type GroupRoute, openPartition } from "./route.ts";
+
+/** A delivery's own socket. */
+export async function openDelivery(
+  env: Env,
+  target: GroupRoute,
+  partition: number,
+  member: string,
+  relayed = false,
+): Promise<Result<Response>> {
+  const id = deliveriesOf(target.route.stream.logId, target.group.id);
+  const url = `http://delivery/?member=${encodeURIComponent(member)}${relayed ? "&relayed" : ""}`;
+  const call = () => deliveryObject(env, id, partition).fetch(url, { headers: { upgrade: "websocket" } });
+  let response = await call();
+  if (response.status === 404) {
+    const opened = await openPartition(env, target, partition);
+    if (!opened.ok) return opened;
+    response = await call();
+  }
+  if (response.status === 101) return ok(response);
+  if (response.status === 429) return refuse("too-many", `the group has ${limits.socketsMax} sockets on the partition`);
+  return refuse("unavailable", "the partition is not there yet");
+}
