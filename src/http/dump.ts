@@ -72,8 +72,9 @@ const lanesPerBlock = 64;
 function placeBlocks({ place, lanes, letters }: PlacePage, group: string, partition: number): Uint8Array {
   const blocks: Uint8Array[] = [];
   if (place !== undefined) {
-    const { floor, era, done, ...rest } = place;
-    blocks.push(jsonBlock("place", { group, partition, floor, era, done: base64(done), ...rest }));
+    const { floor, era, done, acked, ...rest } = place;
+    const early = acked.length === 0 ? {} : { acked: base64(acked) };
+    blocks.push(jsonBlock("place", { group, partition, floor, era, done: base64(done), ...early, ...rest }));
   }
   for (let at = 0; at < lanes.length; at += lanesPerBlock) {
     blocks.push(jsonBlock("lanes", lanes.slice(at, at + lanesPerBlock)));

@@ -100,7 +100,8 @@ describe("order", () => {
     const again = await group.next();
     expect(again.map(({ data, attempt }) => [data, attempt])).toEqual([
       ["b2", 2],
-      ["c3", 2],
+      // It was not its doing.
+      ["c3", 1],
       ["d4", 1],
     ]);
     expect(await group.post("ack", { receipts: [third.receipt] })).toMatchObject({ status: 409 });

@@ -104,7 +104,7 @@ describe("a definition's limits", () => {
 });
 
 describe("an order's limits", () => {
-  const receipts = (count: number) => Array(count).fill("0.0.0.1");
+  const receipts = (count: number) => Array(count).fill("0.0.0.00000000001.00000000001");
   const letters = (count: number) => Array(count).fill("0.0");
   const some: [string, ...Edge][] = [
     ["receive", ...range("max", field("max"), 1, limits.deliverMax)],

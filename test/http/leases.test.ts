@@ -80,7 +80,20 @@ describe("ack", () => {
     const group = await newGroup(millrace, {}, { partitions: n });
     await group.append("a1");
     const { receipt } = one(await group.receive());
-    for (const rubbish of ["x", "0.0.0", "0.0.0.0.0", "0.-1.0.1", "z.0.0.1", "0.zzzzzzzzzzz.0.1", "0.0.0.1 ", "{}"]) {
+    const lease = "00000000001.00000000001";
+    for (const rubbish of [
+      "x",
+      "0.0.0.0.0",
+      `0.0.0.${lease}.0`,
+      `0.0.${lease}`,
+      `0.-1.0.${lease}`,
+      `z.0.0.${lease}`,
+      `0.zzzzzzzzzzz.0.${lease}`,
+      `0.0.0.${lease} `,
+      `0.0.0.${lease.replace("1", "w")}`,
+      `0.0.0.${lease.replace("0", "v")}`,
+      "{}",
+    ]) {
       for (const order of ["ack", "nack", "extend"]) {
         expect(await group.post(order, { receipts: [receipt, rubbish] }), `${order} ${rubbish}`).toMatchObject({
           status: 400,
@@ -93,6 +106,26 @@ describe("ack", () => {
       });
     }
     expect((await group.status()).inFlight).toBe(1);
+  });
+
+  test("a receipt that was made up is none, and finishes nothing", async () => {
+    const group = await newGroup(millrace);
+    await group.append("a1", "b1", "c1");
+    const { receipt } = one(await group.receive({ max: 1 }));
+    for (const part of [1, 2, 3, 4]) {
+      const parts = receipt.split(".");
+      parts[part] = parts[part].replace(/.$/, (digit) => (digit === "3" ? "2" : "3"));
+      const forged = parts.join(".");
+      for (const order of ["ack", "nack", "extend"]) {
+        expect(await group.post(order, { receipts: [forged] }), forged).toMatchObject({
+          status: 400,
+          json: { code: "invalid" },
+        });
+      }
+    }
+    await group.append("d1", "e1", "f1");
+    expect(await group.status()).toMatchObject({ lag: 6, inFlight: 1 });
+    expect(await group.drain()).toEqual(["b1", "c1", "d1", "e1", "f1"]);
   });
 
   test("a receipt is good for its own group only", async () => {

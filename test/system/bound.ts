@@ -23,7 +23,7 @@ export async function bound(folder: string, token: string): Promise<Bound> {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, "worker.js");
   bundleWorker(main, file);
-  const { objects, compatibilityDate, vars } = manifest();
+  const { objects, compatibilityDate, compatibilityFlags, vars } = manifest();
   const name = "millrace";
   const moduleOf = (contents: string) => ({
     mainModule: "worker.js",
@@ -49,7 +49,16 @@ export async function bound(folder: string, token: string): Promise<Bound> {
     logRequests: false,
     resourcePersistencePath: folder,
     workers: [
-      { config: { name, compatibilityDate, manifest: moduleOf(readFileSync(file, "utf8")), env, exports } },
+      {
+        config: {
+          name,
+          compatibilityDate,
+          compatibilityFlags: [...compatibilityFlags],
+          manifest: moduleOf(readFileSync(file, "utf8")),
+          env,
+          exports,
+        },
+      },
       {
         config: {
           name: "reader",
