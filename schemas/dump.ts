@@ -1,9 +1,8 @@
 /** What the blocks of a dump hold that is JSON. Strict: a field that is not known would be lost on the way back. */
 import { z } from "zod";
-import { groupConfig } from "./group.ts";
+import { filterFields, groupConfig, pushTarget } from "./group.ts";
 import { limits } from "./limits.ts";
 import { namespaceName, streamName } from "./names.ts";
-import { fenceToken } from "./record.ts";
 import { partitionRange, streamConfig } from "./stream.ts";
 
 const whole = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -54,6 +53,21 @@ function covers(map: readonly { from: number; to: number; sealed: boolean }[]): 
   return joined && active[active.length - 1]?.to === 2 ** 32;
 }
 
+/** A text as it was stored: rules that came after it do not keep a dump from being restored. */
+const asStored = (charsMax: number) => z.string().min(1).max(charsMax);
+
+const storedConfig = groupConfig.extend({
+  filter: filterFields(asStored).nullable(),
+  only: z.array(asStored(limits.keyBytesMax)).min(1).max(limits.onlyKeysMax).nullable(),
+  push: pushTarget
+    .extend({
+      url: asStored(limits.urlBytesMax),
+      secrets: z.array(z.string().regex(/^whsec_[A-Za-z0-9+/=]{32,90}$/)).max(limits.secretsMax),
+      headers: z.record(asStored(64), z.string().max(limits.headerCharsMax)),
+    })
+    .nullable(),
+});
+
 export const groupDump = z.strictObject({
   group: streamName,
   id,
@@ -63,7 +77,7 @@ export const groupDump = z.strictObject({
   partitions: z.number().int().min(1).describe("Partitions that the stream had when the group came to be."),
   created: time,
   updated: time,
-  config: groupConfig.required(),
+  config: storedConfig.required(),
   opened: partitions.describe("Partitions on which it has a place."),
 });
 export type GroupDump = z.infer<typeof groupDump>;
@@ -139,7 +153,7 @@ export const marksDump = z
     tail: whole,
     last: time.describe("No later record has an earlier timestamp, in ms."),
     sealed: z.boolean(),
-    fence: fenceToken.optional(),
+    fence: asStored(limits.fenceBytesMax).optional(),
     thinned: z.boolean().describe("Records are missing between others: compaction dropped them.").optional(),
     producers: whole,
     ids: whole.describe("Rows of ids that a split parent handed over."),

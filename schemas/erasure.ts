@@ -1,11 +1,9 @@
 import { z } from "zod";
+import { text } from "./fields.ts";
 import { limits } from "./limits.ts";
 import { streamName } from "./names.ts";
 
-const keyText = z
-  .string()
-  .min(1)
-  .refine((key) => new TextEncoder().encode(key).length <= limits.keyBytesMax, `at most ${limits.keyBytesMax} bytes`);
+const keyText = text(limits.keyBytesMax);
 const id = streamName.describe("Name of the request, for asking again; a random one where none is given.").optional();
 
 /** Body of a request to forget. */
@@ -14,12 +12,12 @@ export const eraseBody = z
     [
       z.strictObject({ key: keyText.describe("Every record of this key."), id }),
       z.strictObject({
-        subject: z.string().min(1).max(limits.attributeBytesMax).describe("Every record of this CloudEvents subject."),
+        subject: text(limits.attributeBytesMax).describe("Every record of this CloudEvents subject."),
         id,
       }),
     ],
     {
-      error: `say either key, of 1 to ${limits.keyBytesMax} bytes, or subject, of 1 to ${limits.attributeBytesMax} characters; id besides, if need be`,
+      error: `say either key, of 1 to ${limits.keyBytesMax} bytes, or subject, of 1 to ${limits.attributeBytesMax}, in well-formed Unicode; id besides, if need be`,
     },
   )
   .describe("Whose records are to be forgotten.");

@@ -1,30 +1,31 @@
 import { z } from "zod";
+import { text } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { streamName } from "./names.ts";
+import { webUrl } from "./text.ts";
 
-const bytes = (text: string): number => new TextEncoder().encode(text).length;
-const text = (max: number) =>
-  z
-    .string()
-    .min(1)
-    .refine((value) => bytes(value) <= max, { message: `must have at most ${max} bytes` });
 const count = (max: number) => z.number().int().min(1).max(max);
 const ms = (min: number, max: number) => z.number().int().min(min).max(max);
 const several = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(limits.filterValuesMax);
 
-/** Which records a group wants. Fields are combined by and; the values of one field by or, or, for tags, as `match` says. */
-export const groupFilter = z
-  .strictObject({
+/** The fields of a filter, whose texts are what `text` allows. */
+export const filterFields = (text: (bytesMax: number) => z.ZodString) =>
+  z.strictObject({
     key: text(limits.keyBytesMax).optional(),
     types: several(text(limits.attributeBytesMax)).optional(),
     sources: several(text(limits.attributeBytesMax)).optional(),
     tags: several(text(limits.tagBytesMax)).optional(),
     match: z.enum(["any", "all"]).describe("For several tags.").optional(),
-  })
-  .refine(({ tags, match }) => (tags?.length ?? 0) <= 1 || match !== undefined, {
+  });
+
+/** Which records a group wants. Fields are combined by and; the values of one field by or, or, for tags, as `match` says. */
+export const groupFilter = filterFields((bytesMax) => text(bytesMax)).refine(
+  ({ tags, match }) => (tags?.length ?? 0) <= 1 || match !== undefined,
+  {
     message: "with several tags say match: any or all",
     path: ["match"],
-  });
+  },
+);
 
 export type GroupFilter = z.infer<typeof groupFilter>;
 
@@ -39,15 +40,32 @@ export const backoff = z.union([
 ]);
 export type Backoff = z.infer<typeof backoff>;
 
-/** A secret of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64. */
-export const webhookSecret = z.string().regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, {
-  message: "must be whsec_ and 24 to 64 random bytes in base64: make one with `openssl rand -base64 32`",
+const base64 = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/;
+
+function isSecret(text: string): boolean {
+  const [, secret] = base64.exec(text) ?? [];
+  if (secret === undefined) return false;
+  const bytes = (secret.length / 4) * 3 - (/=*$/.exec(secret)?.[0].length ?? 0);
+  return bytes >= limits.secretBytesMin && bytes <= limits.secretBytesMax;
+}
+
+/** A secret of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64, with its padding. */
+export const webhookSecret = z.string().refine(isSecret, {
+  message: `must be whsec_ and ${limits.secretBytesMin} to ${limits.secretBytesMax} random bytes in base64: make one with \`openssl rand -base64 32\``,
 });
 
+/** A header of the user's own: what stands at the end of a value gets lost on the way, and spaces there do. */
+const headerValue = z
+  .string()
+  .max(limits.headerCharsMax)
+  .regex(/^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$/, "must be printable ASCII, with no space first or last");
+/** What the sender says itself, or the connection. */
+const ofTheSender =
+  /^(host|user-agent|connection|keep-alive|proxy-connection|upgrade|expect|te|trailer|(content|ce|webhook|transfer|millrace)-.*)$/i;
+
 export const pushTarget = z.strictObject({
-  url: z
-    .url({ protocol: /^https?$/ })
-    .max(2_048)
+  url: text(limits.urlBytesMax, webUrl)
+    .meta({ format: "uri" })
     .describe("Receiver. https, unless the deployment allows otherwise."),
   format: z
     .enum(["binary", "structured", "batch"])
@@ -59,17 +77,18 @@ export const pushTarget = z.strictObject({
     .default([])
     .describe("Standard Webhooks secrets; every one signs, so that a new one can be added before the old one goes."),
   headers: z
-    .record(
-      z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
-      z
-        .string()
-        .max(1_024)
-        .regex(/^[\x20-\x7e]*$/),
-    )
+    .record(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, "must be 1 to 64 letters, digits or -"), headerValue)
     .refine((value) => Object.keys(value).length <= limits.pushHeadersMax, `at most ${limits.pushHeadersMax} headers`)
-    .refine((value) => !Object.keys(value).some((name) => /^(host|content-|ce-|webhook-|transfer-)/i.test(name)), {
-      message: "host, content-*, ce-*, webhook-* and transfer-* are set by the sender",
+    .refine((value) => !Object.keys(value).some((name) => ofTheSender.test(name)), {
+      message:
+        "host, user-agent, content-*, ce-*, webhook-*, transfer-*, millrace-* and those of the connection are set by the sender",
     })
+    .refine(
+      (value) => new Set(Object.keys(value).map((name) => name.toLowerCase())).size === Object.keys(value).length,
+      {
+        message: "a name stands twice, in other letters",
+      },
+    )
     .default({})
     .describe("Sent with every request; for an authorization of the receiver's."),
   timeoutMs: ms(100, limits.pushTimeoutMsMax).default(defaults.pushTimeoutMs),

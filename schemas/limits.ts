@@ -1,14 +1,11 @@
+import { frameLimits } from "./frame-limits.ts";
+
 /**
  * Every number that a user can run into, with its unit and its reason. `GET /v1/config` shows them; each is enforced,
  * and tested on both sides of its edge. Byte limits count encoded bytes, not characters.
  */
 export const limits = {
-  /** A chunk is one SQLite row. The platform allows 2 MB a row and a local SQLite more, so the bound is ours to keep. */
-  chunkBytesMax: 1_048_576,
-  /** A frame never spans two chunks. */
-  frameBytesMax: 1_048_576,
-  /** Encoded record. Leaves room for the frame's header and the record's length in one row. */
-  recordBytesMax: 1_000_000,
+  ...frameLimits,
   /** Decoded body of one append. Far below the 32 MiB of one call between objects. */
   batchBytesMax: 8_388_608,
   /** Keeps the answer (one verdict a record) smaller than the request. */
@@ -20,6 +17,9 @@ export const limits = {
   /** CloudEvents attributes and extension values other than data. */
   attributeBytesMax: 4_096,
   extensionsMax: 64,
+  /** What a dead letter is given on its way to another stream, beyond the limits of a record: attributes, and their bytes. */
+  deadLetterExtensions: 6,
+  deadLetterBytesMax: 10_000,
   tagsMax: 32,
   tagBytesMax: 128,
   /** Namespace and stream names: letters, digits, `.`, `_`, `-`. */
@@ -70,7 +70,13 @@ export const limits = {
   memberBytesMax: 128,
   reasonBytesMax: 1_024,
   secretsMax: 4,
+  /** Of a secret, as Standard Webhooks has them. */
+  secretBytesMin: 24,
+  secretBytesMax: 64,
+  urlBytesMax: 2_048,
   pushHeadersMax: 16,
+  /** Value of one of them. */
+  headerCharsMax: 1_024,
   pushTimeoutMsMax: 60_000,
   /** The platform opens six connections at most for one request. */
   pushConcurrencyMax: 6,

@@ -1,14 +1,12 @@
 import { z } from "zod";
+import { text } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
+import { attributeText, extensionName, fieldRules } from "./text.ts";
 
-const bytes = (text: string): number => new TextEncoder().encode(text).length;
-const text = (max: number) =>
-  z
-    .string()
-    .min(1)
-    .refine((value) => bytes(value) <= max, { message: `must have at most ${max} bytes` });
-const attribute = text(limits.attributeBytesMax);
-const rfc3339 = z.iso.datetime({ offset: true, message: "must be an RFC 3339 time such as 2026-11-20T10:00:00Z" });
+const attribute = (name: keyof typeof fieldRules) => text(limits.attributeBytesMax, fieldRules[name]);
+/** A filter may name what was stored before attributes had their rules. */
+const wanted = text(limits.attributeBytesMax);
+const rfc3339 = attribute("time").meta({ format: "date-time" });
 const position = z
   .number()
   .int()
@@ -20,21 +18,28 @@ export const recordInput = z.strictObject({
   key: text(limits.keyBytesMax).describe("Partition key: records of one key keep their order.").optional(),
   data: z.unknown().describe("Any JSON value, stored byte for byte as sent.").optional(),
   data_base64: z.base64().describe("Binary data, instead of `data`.").optional(),
-  datacontenttype: attribute.optional(),
-  id: attribute.describe("With `source`, what deduplication compares.").optional(),
-  source: attribute.optional(),
-  type: attribute.optional(),
-  subject: attribute.optional(),
-  time: rfc3339.optional(),
-  dataschema: attribute.optional(),
+  datacontenttype: attribute("datacontenttype").describe("A media type.").optional(),
+  id: attribute("id").describe("With `source` and `key`, what deduplication compares.").optional(),
+  source: attribute("source").describe("A URI-reference.").optional(),
+  type: attribute("type").optional(),
+  subject: attribute("subject").optional(),
+  time: rfc3339.describe("RFC 3339; stored as it was sent.").optional(),
+  dataschema: attribute("dataschema").describe("A URI.").optional(),
   tags: z.array(text(limits.tagBytesMax)).max(limits.tagsMax).optional(),
   extensions: z
     .record(
-      z.string().regex(/^[a-z0-9]{1,64}$/, "must be lower-case letters and digits"),
-      z.union([attribute, z.boolean(), z.number().int().min(-2147483648).max(2147483647)]),
+      z.string().superRefine((value, context) => {
+        const problem = extensionName(value);
+        if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+      }),
+      z.union([
+        text(limits.attributeBytesMax, attributeText),
+        z.boolean(),
+        z.number().int().min(-2147483648).max(2147483647),
+      ]),
     )
     .refine((value) => Object.keys(value).length <= limits.extensionsMax, `at most ${limits.extensionsMax}`)
-    .describe("CloudEvents extension attributes.")
+    .describe("CloudEvents extension attributes, by names that are neither CloudEvents' nor Millrace's own.")
     .optional(),
   timestamp: z
     .union([position, rfc3339])
@@ -68,7 +73,7 @@ export const appendQuery = z.strictObject({
   verdicts: z.enum(["each", "runs"]).optional(),
   raw: flag.default(false),
   key: text(limits.keyBytesMax).optional(),
-  type: attribute.optional(),
+  type: attribute("type").optional(),
   tag: several(text(limits.tagBytesMax)),
 });
 export type AppendQuery = z.infer<typeof appendQuery>;
@@ -91,8 +96,8 @@ export const readQuery = z.strictObject({
     .default(defaults.pageBytes),
   wait: z.coerce.number().min(0).max(limits.waitSecondsMax).default(0),
   direction: z.enum(["forward", "backward"]).default("forward"),
-  type: several(attribute),
-  source: several(attribute),
+  type: several(wanted),
+  source: several(wanted),
   tag: several(text(limits.tagBytesMax)),
   match: z.enum(["any", "all"]).optional(),
 });
@@ -110,7 +115,6 @@ export const verdict = z.union([
 ]);
 export type Verdict = z.infer<typeof verdict>;
 
-/** Body of `…/partitions/{p}/trim`: drop what lies before an offset, or before a time. */
 /** Query of a verification. */
 export const verifyQuery = z.strictObject({
   from: z.coerce
@@ -121,6 +125,7 @@ export const verifyQuery = z.strictObject({
     .describe("Where to begin, or to go on: the `next` of the answer before."),
 });
 
+/** Body of `…/partitions/{p}/trim`: drop what lies before an offset, or before a time. */
 export const trimBody = z.union([z.strictObject({ beforeOffset: position }), z.strictObject({ beforeTime: rfc3339 })], {
   error: "say either beforeOffset, an offset, or beforeTime, a time in RFC 3339, and nothing else",
 });

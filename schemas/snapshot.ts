@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { text } from "./fields.ts";
 import { limits } from "./limits.ts";
+import { mediaType } from "./text.ts";
 
-const bytes = (text: string): number => new TextEncoder().encode(text).length;
 const offset = z
   .number()
   .int()
@@ -12,12 +13,7 @@ const whole = z.coerce
   .int()
   .min(0)
   .max(Number.MAX_SAFE_INTEGER - 1);
-const name = z
-  .string()
-  .min(1)
-  .refine((value) => bytes(value) <= limits.snapshotNameBytesMax, {
-    message: `must have at most ${limits.snapshotNameBytesMax} bytes`,
-  });
+const name = text(limits.snapshotNameBytesMax);
 const lease = z
   .string()
   .min(1)
@@ -26,11 +22,7 @@ const lease = z
 const partition = whole.describe("May be left out where the stream has one.").optional();
 
 /** A media type as it can stand in a header. */
-export const contentType = z
-  .string()
-  .min(1)
-  .max(limits.contentTypeCharsMax)
-  .regex(/^[\x20-\x7e]+$/, "must be printable ASCII");
+export const contentType = text(limits.contentTypeCharsMax, mediaType);
 export const defaultContentType = "application/octet-stream";
 
 export const listSnapshotsQuery = z.strictObject({

@@ -37,6 +37,7 @@ export const parquetColumn = z.strictObject({
     .string()
     .max(limits.parquetPathCharsMax)
     .regex(/^[^.]+(\.[^.]+)*$/, "names of members, joined by dots")
+    .refine((path) => path.isWellFormed(), "must be well-formed Unicode")
     .describe("Where in data that are JSON: names of members, joined by dots, as `order.amount`."),
   type: z
     .enum(["string", "int", "double", "boolean", "timestamp", "json"])

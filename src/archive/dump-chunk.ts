@@ -10,8 +10,8 @@ import { type Inspected, inspect } from "../log/inspect.ts";
 import { decodeFrame, eachPlaced, kinds, type Rec } from "../log/record.ts";
 import { Packing } from "./packing.ts";
 
-/** A record that was packed anew carries its place: two numbers, ten bytes at most each. */
-const placeBytes = 20;
+/** A record that was packed anew carries its place: two numbers, ten bytes at most each. It may be a dead letter. */
+export const storedBytesMax = limits.recordBytesMax + limits.deadLetterBytesMax + 20;
 const frameFlags = flags.times | flags.offsets | flags.checked | flags.ids;
 const printBytesMax = 4_097;
 
@@ -77,10 +77,11 @@ function ofFrame(frame: Frame, row: ChunkRow, range: Range, place: { next: numbe
   if (frame.count === 0 || (frame.flags & ~frameFlags) !== 0)
     return "a frame is empty, or has flags that are not known";
   const inspected = inspect(frame, {
-    recordBytesMax: limits.recordBytesMax + placeBytes,
+    recordBytesMax: storedBytesMax,
     ownOffsets: (frame.flags & flags.offsets) !== 0,
     ownTimestamps: (frame.flags & flags.times) !== 0,
     timestampMax: Number.MAX_SAFE_INTEGER,
+    stored: true,
   });
   if (!inspected.ok) return inspected.refusal.detail;
   if ((inspected.value.flags | (frame.flags & flags.checked)) !== frame.flags) return "a frame's flags do not fit it";

@@ -18,8 +18,7 @@ export class Packing {
       last = { writer: new FrameWriter(), checked };
       this.#writers.push(last);
     }
-    // A record that was of the largest size may exceed it by its place.
-    this.bytes += last.writer.add({ ...record, offset, timestamp }, Number.POSITIVE_INFINITY);
+    this.bytes += last.writer.add({ ...record, offset, timestamp });
     this.records++;
   }
 

@@ -1,5 +1,6 @@
 /** The user's typed columns: a value out of data that are JSON, or null where there is none that fits the type. */
 import type { ParquetColumn } from "../../schemas/stream.ts";
+import { instantOf } from "../../schemas/time.ts";
 
 /** A column of the user's own: the value at `path` (names joined by dots) of data that are JSON, or null. */
 export type Column = Readonly<ParquetColumn>;
@@ -33,17 +34,7 @@ const fits: Record<Column["type"], (value: unknown) => Value | null> = {
   int: (value) => (Number.isSafeInteger(value) ? BigInt(value as number) : null),
   double: (value) => (Number.isFinite(value) ? (value as number) : null),
   boolean: (value) => (typeof value === "boolean" ? value : null),
-  timestamp: (value) => (typeof value === "string" ? timeOf(value) : null),
+  // A number is none: it does not say its unit.
+  timestamp: (value) => (typeof value === "string" ? (instantOf(value) ?? null) : null),
   json: (value) => (value === null ? null : JSON.stringify(value)),
 };
-
-const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
-
-/** Ms since 1970 of an RFC 3339 time. A number is none: it does not say its unit. */
-function timeOf(text: string): number | null {
-  const ms = rfc3339.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(ms) || !isDay(text.slice(0, 10)) ? null : ms;
-}
-
-/** `Date.parse` takes the 30th of February for a day of March. */
-const isDay = (day: string) => day.slice(8) <= "28" || new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);

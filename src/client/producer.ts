@@ -1,3 +1,4 @@
+import { frameLimits } from "../../schemas/frame-limits.ts";
 import { concat } from "../lib/bytes.ts";
 import { FrameWriter } from "../log/record.ts";
 import { known, MillraceError } from "./error.ts";
@@ -83,7 +84,7 @@ export class Producer {
     const { batchBytes = 1_048_576, batchRecords = 10_000, bufferBytes = 16_777_216 } = this.options;
     const batch = this.#open;
     const before = batch.writer.count;
-    const bytes = batch.writer.add(packable(record));
+    const bytes = batch.writer.add(packable(record), frameLimits.recordBytesMax);
     if (batch.writer.count === before) {
       this.#fail(settled, known("record-too-large", `the record has ${bytes} bytes`));
       return undefined;

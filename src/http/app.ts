@@ -17,6 +17,7 @@ import { live } from "./live/connect.ts";
 import { createTicket } from "./live/tickets.ts";
 import { openApi } from "./openapi.ts";
 import { page, pageFiles } from "./page.ts";
+import { queryProblem } from "./parse.ts";
 import { fencePartition, listPartitions, partitionFacts, trimPartition } from "./partitions.ts";
 import { eraseRecords, getErasure, lostRecords, repairPartition, verifyPartition } from "./past.ts";
 import { json, problem, thrown } from "./problem.ts";
@@ -168,7 +169,7 @@ app.notFound((c) =>
 );
 app.onError((error) => problem(thrown(error).refusal));
 
-/** Token first, then the names in the path: nobody without a token learns what exists. */
+/** Token first, then the names in the path, and the query's encoding: nobody without a token learns what exists. */
 function guarded(c: C, handler: Handler, need: readonly Right[]): Promise<Response> | Response {
   const who = authenticate(c.req.raw, c.env);
   return who instanceof Promise ? who.then((who) => admitted(c, handler, need, who)) : admitted(c, handler, need, who);
@@ -180,8 +181,9 @@ function admitted(c: C, handler: Handler, need: readonly Right[], who: Result<Pr
   const stream = c.req.param("stream");
   const denied = denial(who.value, need, namespace, stream);
   if (denied !== undefined) return problem(denied.refusal);
-  const problemOfNames: Refusal | undefined = namespace === undefined ? undefined : streams.named(namespace, stream);
-  return problemOfNames === undefined ? handler(c, who.value) : problem(problemOfNames);
+  const refusal: Refusal | undefined =
+    (namespace === undefined ? undefined : streams.named(namespace, stream)) ?? queryProblem(c.req.raw.url);
+  return refusal === undefined ? handler(c, who.value) : problem(refusal);
 }
 
 /** Any of the rights that a route takes. */

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { type Result, refuse } from "../../schemas/errors.ts";
+import { type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { check, parseJson } from "../lib/check.ts";
 import { readBody } from "./body.ts";
 
@@ -14,6 +14,35 @@ export function query<T extends z.ZodType>(schema: T, url: URL, lists: readonly 
     else values[name] = value;
   }
   return check(schema, values, "query");
+}
+
+/**
+ * What is wrong with the query of a URL, if anything is: percent-encoding that is no UTF-8, which every reader of URLs would
+ * replace in silence.
+ */
+export function queryProblem(url: string): Refusal | undefined {
+  const at = url.indexOf("?");
+  if (at < 0 || !url.includes("%", at)) return undefined;
+  for (const part of url.slice(at + 1).split("&")) {
+    const wrong = part.match(/(?:%[0-9a-f]{2})+/gi)?.find((run) => !isUtf8(run));
+    if (wrong === undefined) continue;
+    const path = part.split("=")[0].slice(0, 64);
+    return {
+      code: "invalid",
+      detail: `query: ${path}: ${wrong.slice(0, 64)} is not UTF-8, percent-encoded`,
+      facts: { path },
+    };
+  }
+  return undefined;
+}
+
+function isUtf8(encoded: string): boolean {
+  try {
+    decodeURIComponent(encoded);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What a definition, or an order, may have: far more than any needs. */

@@ -12,7 +12,7 @@ import {
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type Block, readBlocks, readLetter } from "../archive/dump.ts";
-import { checkChunk } from "../archive/dump-chunk.ts";
+import { checkChunk, storedBytesMax } from "../archive/dump-chunk.ts";
 import { jsonOf, partOf } from "../archive/dump-part.ts";
 import type { Restored } from "../catalog/restores.ts";
 import type { Stream } from "../catalog/stream.ts";
@@ -143,7 +143,7 @@ function letterPart(block: Block): Result<PlacePart> {
 
 /** Whether bytes are one record, looked at as a frame of its own. */
 function isRecord(body: Uint8Array): boolean {
-  if (body.length < 2 || body.length > limits.recordBytesMax + 20) return false;
+  if (body.length < 2 || body.length > storedBytesMax) return false;
   const from = headerBytes + varintBytes(body.length);
   const bytes = new Uint8Array(from + body.length);
   writeVarint(bytes, headerBytes, body.length);
@@ -153,7 +153,8 @@ function isRecord(body: Uint8Array): boolean {
   const ownTimestamps = (body[0] & bits.timestamp) !== 0;
   const set = (ownOffsets ? flags.offsets : 0) | (ownTimestamps ? flags.times : 0);
   const frame = { bytes, at: 0, flags: set, count: 1, from: headerBytes, to: bytes.length, base: 0, timestamp: 0 };
-  const rules = { recordBytesMax: body.length, ownOffsets, ownTimestamps, timestampMax: Number.MAX_SAFE_INTEGER };
+  const timestampMax = Number.MAX_SAFE_INTEGER;
+  const rules = { recordBytesMax: body.length, ownOffsets, ownTimestamps, timestampMax, stored: true };
   return inspect(frame, rules).ok;
 }
 

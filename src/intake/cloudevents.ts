@@ -2,6 +2,7 @@
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { RecordInput } from "../../schemas/record.ts";
+import { extensionName } from "../../schemas/text.ts";
 import { parseJson } from "../lib/check.ts";
 import type { Rec } from "../log/record.ts";
 import { tooMany } from "./json.ts";
@@ -9,7 +10,6 @@ import { RawJson } from "./raw-json.ts";
 import { bodyData, type IntakeConfig, toRecord } from "./record.ts";
 
 const attributes = ["id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
-const extensionName = /^[a-z0-9]{1,64}$/;
 
 type Event = Record<string, unknown>;
 
@@ -45,11 +45,15 @@ export function binaryEvent(headers: Headers, body: Uint8Array, config: IntakeCo
   const attributesSent: Event = {};
   for (const [name, value] of headers) {
     if (!name.startsWith("ce-")) continue;
-    try {
-      attributesSent[name.slice(3)] = decodeURIComponent(value);
-    } catch {
-      return refuse("bad-event", `the header ${name} is not percent-encoded UTF-8`);
+    const attribute = name.slice(3);
+    if (ofTheBody.includes(attribute)) {
+      return refuse("bad-event", `event: ${attribute}: the body is the data, and content-type says what it is`);
     }
+    const text = headerText(value);
+    if (text === undefined) {
+      return refuse("bad-event", `event: ${attribute}: the header ${name} is not percent-encoded UTF-8`);
+    }
+    attributesSent[attribute] = text;
   }
   const type = headers.get("content-type") ?? undefined;
   if (type !== undefined) attributesSent.datacontenttype = type;
@@ -57,6 +61,24 @@ export function binaryEvent(headers: Headers, body: Uint8Array, config: IntakeCo
   if (!record.ok) return record;
   const data = bodyData(type ?? "application/json", body);
   return data.ok ? ok([{ ...record.value, ...data.value }]) : data;
+}
+
+/** What no header may say of an event in binary mode. */
+const ofTheBody = ["data", "data_base64", "datacontenttype"];
+
+/**
+ * The text of an attribute's header: unquoted, as older senders quote, then decoded once. Undefined where it is no UTF-8.
+ * The platform has decoded the header's own bytes and put U+FFFD for those that it could not: that character, which may be
+ * sent percent-encoded, is therefore none.
+ */
+function headerText(value: string): string | undefined {
+  if (value.includes("\ufffd")) return undefined;
+  const plain = /^".*"$/.test(value) ? value.slice(1, -1).replace(/\\(.)/g, "$1") : value;
+  try {
+    return decodeURIComponent(plain);
+  } catch {
+    return undefined;
+  }
 }
 
 function event(
@@ -71,18 +93,26 @@ function event(
   const input: Event = {};
   const extensions: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(event)) {
+    // Null is no attribute. As data it is a payload, whose bytes are in `raw`.
     if (name === "specversion" || value === null) continue;
     if (attributes.includes(name) || name === "data_base64") input[name] = value;
     else if (name === "data") input.data = value;
     else if (name === "partitionkey") input.key = value;
-    else if (extensionName.test(name)) extensions[name] = value;
-    else return refuse("bad-event", `${what}: '${name}' is not an attribute's name: lower-case letters and digits`);
+    else {
+      const problem = extensionName(name);
+      if (problem !== undefined) return refuse("bad-event", `${what}: '${name}' ${problem}`);
+      extensions[name] = value;
+    }
   }
   if (Object.keys(extensions).length > 0) input.extensions = extensions;
-  const record = toRecord(input as RecordInput, event.data === null ? undefined : raw, config, now, what);
-  return record.ok
-    ? record
-    : refuse(record.refusal.code === "unknown-field" ? "bad-event" : record.refusal.code, record.refusal.detail);
+  const record = toRecord(input as RecordInput, raw, config, now, what);
+  if (record.ok) return record;
+  const { code, detail } = record.refusal;
+  // The sender knows the key by its name in CloudEvents.
+  return refuse(
+    code === "unknown-field" ? "bad-event" : code,
+    detail.replace(`${what}: key:`, `${what}: partitionkey:`),
+  );
 }
 
 function required(event: Event, what: string): { ok: false; refusal: Refusal } | undefined {

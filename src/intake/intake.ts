@@ -9,7 +9,7 @@ import { FrameWriter, type Rec } from "../log/record.ts";
 import type { Batch } from "../log/spec.ts";
 import { binaryEvent, eventBatch, structuredEvent } from "./cloudevents.ts";
 import { jsonRecords, ndjsonRecords, tooMany } from "./json.ts";
-import { bodyData, type IntakeConfig, noData } from "./record.ts";
+import { bodyData, contentTypeProblem, type IntakeConfig, noData } from "./record.ts";
 
 export const media = {
   json: "application/json",
@@ -141,8 +141,8 @@ function rawRecord(
 ): Result<Rec[]> {
   if (config.offsets === "producer") return refuse("invalid", "a raw body has no offset; send JSON with an offset");
   const type = headers.get("content-type") ?? undefined;
-  if (type !== undefined && type.length > limits.attributeBytesMax)
-    return refuse("invalid", "content-type is too long");
+  const problem = type === undefined ? undefined : contentTypeProblem(type);
+  if (problem !== undefined) return refuse("invalid", `headers: content-type: ${problem}`, { path: "content-type" });
   const data = bodyData(type, body);
   if (!data.ok) return data;
   const record: Rec = { ...data.value };

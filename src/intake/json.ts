@@ -2,6 +2,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { appendBody } from "../../schemas/record.ts";
+import { markBytes } from "../lib/bytes.ts";
 import { check, parseJson } from "../lib/check.ts";
 import type { Rec } from "../log/record.ts";
 import { RawJson } from "./raw-json.ts";
@@ -55,7 +56,8 @@ export function ndjsonRecords(body: Uint8Array, config: IntakeConfig, now: numbe
   for (let at = 0, line = 1; at < body.length; line++) {
     const newline = body.indexOf(10, at);
     const end = newline === -1 ? body.length : newline;
-    const bytes = body.subarray(at, end);
+    // Each line may have a mark: what was put together of several files has some in its middle.
+    const bytes = body.subarray(at + markBytes(body.subarray(at, end)), end);
     at = end + 1;
     if (bytes.every((byte) => byte === 32 || byte === 13 || byte === 9)) continue;
     const parsed = parseJson(bytes);

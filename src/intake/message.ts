@@ -57,6 +57,7 @@ function readText(text: string, config: IntakeConfig, now: number): Result<Messa
   try {
     value = JSON.parse(text);
   } catch (error) {
+    if (text.startsWith("\ufeff")) return refuse("bad-json", "the message begins with a byte order mark; leave it out");
     return refuse("bad-json", `the message is not JSON: ${(error as Error).message}`);
   }
   const plain = isPlainAppend(value);
@@ -95,8 +96,13 @@ function lastString(text: string, data: string): string | undefined {
 
 /** The text of other data. A name that stands twice is told by its second place, which is the one that JSON.parse takes. */
 function lastValue(text: string, data: unknown): string | undefined {
-  const printed = JSON.stringify(data);
-  return text.endsWith(`"data":${printed}}]}`) ? printed : undefined;
+  try {
+    const printed = JSON.stringify(data);
+    return text.endsWith(`"data":${printed}}]}`) ? printed : undefined;
+  } catch {
+    // Deeper than the printer goes, which the parser does.
+    return undefined;
+  }
 }
 
 /** An append that asks for nothing besides is passed without the schema's cost. */

@@ -2,7 +2,7 @@
  * Where the values of a JSON text stand, in bytes. Data are stored as they were sent: parsing and printing again would
  * change large numbers, key order and escapes. Works on text that `JSON.parse` has accepted, so that it checks nothing.
  */
-import { decodeText } from "../lib/bytes.ts";
+import { decodeText, markBytes } from "../lib/bytes.ts";
 
 const quote = 34;
 const backslash = 92;
@@ -10,8 +10,10 @@ const backslash = 92;
 const isSpace = (byte: number) => byte === 32 || byte === 10 || byte === 13 || byte === 9;
 
 export class RawJson {
-  at = 0;
-  constructor(readonly bytes: Uint8Array) {}
+  at: number;
+  constructor(readonly bytes: Uint8Array) {
+    this.at = markBytes(bytes);
+  }
 
   /** Visits the members of the object at `at`: the name, and the value's bounds. Ends after the object. */
   members(visit: (name: string, from: number, to: number) => void): void {

@@ -3,7 +3,10 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type RecordInput, recordInput } from "../../schemas/record.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
-import { decodeText, encodeText, isText } from "../lib/bytes.ts";
+import { extensionName, isJsonType, mediaType } from "../../schemas/text.ts";
+import { instantOf } from "../../schemas/time.ts";
+import { anyText } from "../../schemas/unicode.ts";
+import { decodeText, encodeText, isText, markBytes } from "../lib/bytes.ts";
 import { check } from "../lib/check.ts";
 import { type Kind, kinds, type Rec } from "../log/record.ts";
 
@@ -11,9 +14,6 @@ import { type Kind, kinds, type Rec } from "../log/record.ts";
 export type IntakeConfig = Pick<StreamConfig, "offsets" | "timestamps" | "recordBytesMax">;
 
 export const noData = new Uint8Array(0);
-
-/** True for `application/json` and every type that is JSON by its suffix. */
-export const isJsonType = (type: string): boolean => /^[^;]*[/+]json\s*(;|$)/i.test(type);
 
 /**
  * Turns a parsed record into what is stored. `raw` are the bytes of its `data` as they were sent, undefined where it has
@@ -30,11 +30,16 @@ export function toRecord(
   const checked = plain ? ok(value) : check(recordInput, value, what);
   if (!checked.ok) return checked;
   const input = checked.value;
+  // The one name that the schema's library leaves out of what it was given, in silence.
+  if (!plain && Object.hasOwn((value as RecordInput).extensions ?? {}, "__proto__")) {
+    return refuse("invalid", `${what}: extensions.__proto__: ${extensionName("__proto__")}`, { path: "extensions" });
+  }
   if (raw !== undefined && input.data_base64 !== undefined) {
     return refuse("invalid", `${what}: send data or data_base64, not both`);
   }
   const record: Rec = { kind: kinds.none, data: noData };
-  setData(record, input, raw);
+  const problem = setData(record, input, raw);
+  if (problem !== undefined) return refuse("invalid", `${what}: data: ${problem}`, { path: "data" });
   copyFields(record, input);
   if (config.offsets === "producer" && input.offset === undefined) {
     return refuse("invalid", `${what}: the stream takes its offsets from the producer; add an offset`);
@@ -50,25 +55,40 @@ export function toRecord(
   return ok(record);
 }
 
-/** Most records are a key and data: they are passed without the schema's cost. */
+/** Most records are a key and data: they are passed without the schema's cost, where their texts break no rule. */
 function isPlain(value: unknown): value is RecordInput {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   for (const name in value) {
     if (name === "data") continue;
     const field: unknown = (value as Record<string, unknown>)[name];
-    const max = plainFields.get(name);
+    const plain = plainFields.get(name);
+    if (plain === undefined || typeof field !== "string" || field.length === 0) return false;
     // Three bytes a character at most.
-    if (max === undefined || typeof field !== "string" || field.length === 0 || field.length * 3 > max) return false;
+    if (field.length * 3 > plain.bytesMax || !plain.fits(field)) return false;
   }
   return true;
 }
 
-const plainFields = new Map([
-  ["key", limits.keyBytesMax],
-  ["id", limits.attributeBytesMax],
-  ["source", limits.attributeBytesMax],
-  ["type", limits.attributeBytesMax],
-  ["subject", limits.attributeBytesMax],
+const isVisible = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 33 || code > 126) return false;
+  }
+  return true;
+};
+interface Plain {
+  readonly bytesMax: number;
+  readonly fits: (text: string) => boolean;
+}
+const attribute: Plain = { bytesMax: limits.attributeBytesMax, fits: isVisible };
+
+/** Fields with a quick answer that is sometimes no where the schema's is yes. */
+const plainFields = new Map<string, Plain>([
+  ["key", { bytesMax: limits.keyBytesMax, fits: (text: string) => text.isWellFormed() }],
+  ["id", attribute],
+  ["source", attribute],
+  ["type", attribute],
+  ["subject", attribute],
 ]);
 
 function copyFields(record: Rec, input: RecordInput): void {
@@ -84,14 +104,19 @@ function copyFields(record: Rec, input: RecordInput): void {
   if (input.extensions !== undefined) record.extensions = input.extensions;
 }
 
-/** As CloudEvents' JSON format has it: a string under a content type that is not JSON is that text. */
-function setData(record: Rec, input: RecordInput, raw: Uint8Array | undefined): void {
+/**
+ * As CloudEvents' JSON format has it: a string under a content type that is not JSON is that text, and then it must have a
+ * UTF-8. JSON keeps its bytes, escapes and all. Answers what is wrong, if so.
+ */
+function setData(record: Rec, input: RecordInput, raw: Uint8Array | undefined): string | undefined {
   if (input.data_base64 !== undefined) {
     record.kind = kinds.binary;
     record.data = Uint8Array.from(atob(input.data_base64), (char) => char.charCodeAt(0));
   } else if (raw !== undefined) {
     const type = input.datacontenttype;
     if (type !== undefined && !isJsonType(type) && typeof input.data === "string") {
+      const problem = anyText(input.data);
+      if (problem !== undefined) return `as ${type} it ${problem}`;
       record.kind = kinds.text;
       record.data = encodeText(input.data);
     } else {
@@ -99,30 +124,42 @@ function setData(record: Rec, input: RecordInput, raw: Uint8Array | undefined): 
       record.data = raw;
     }
   }
+  return undefined;
 }
 
 function stamp(record: Rec, input: RecordInput, now: number, what: string): Result<Rec> {
   const given = input.timestamp ?? input.time ?? now;
-  const timestamp = typeof given === "number" ? given : Date.parse(given);
-  if (!(timestamp >= 0)) return refuse("invalid", `${what}: timestamp must not be before 1970`);
+  const timestamp = typeof given === "number" ? given : instantOf(given);
+  if (timestamp === undefined || timestamp < 0) {
+    return refuse("invalid", `${what}: timestamp: must not be before 1970`, { path: "timestamp" });
+  }
   if (timestamp > now + limits.timestampAheadMsMax) {
     const limit = limits.timestampAheadMsMax;
     return refuse("invalid", `${what}: timestamp is more than ${limit} ms ahead of the clock`, { limit });
   }
-  record.timestamp = Math.floor(timestamp);
+  record.timestamp = timestamp;
   return ok(record);
 }
 
-/** Data that came as a body of its own, by its content type. JSON that is none is refused: an ack means valid. */
+/** What is wrong with a Content-Type that is to be a record's, if so. */
+export const contentTypeProblem = (type: string): string | undefined =>
+  mediaType(type) ??
+  (type.length > limits.attributeBytesMax ? `must have at most ${limits.attributeBytesMax} bytes` : undefined);
+
+/**
+ * Data that came as a body of its own, by its content type. JSON that is none is refused: an ack means valid. A byte order
+ * mark is part of the data: JSON behind one is kept as bytes, because within another JSON text it could not stand.
+ */
 export function bodyData(type: string | undefined, body: Uint8Array): Result<{ kind: Kind; data: Uint8Array }> {
   if (body.length === 0) return ok({ kind: kinds.none, data: noData });
   if (type !== undefined && isJsonType(type)) {
+    const mark = markBytes(body);
     try {
-      JSON.parse(decodeText(body));
+      JSON.parse(decodeText(body, mark));
     } catch (error) {
       return refuse("bad-json", `the content type is ${type}, but the body is not: ${(error as Error).message}`);
     }
-    return ok({ kind: kinds.json, data: body });
+    return ok({ kind: mark === 0 ? kinds.json : kinds.binary, data: body });
   }
   const text = type !== undefined && /^text\//i.test(type) && !/charset=(?!"?utf-?8)/i.test(type);
   return ok({ kind: text && isText(body) ? kinds.text : kinds.binary, data: body });

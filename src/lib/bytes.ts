@@ -30,6 +30,10 @@ export function isText(bytes: Uint8Array, from = 0, to = bytes.length): boolean 
   }
 }
 
+/** Length of the byte order mark that bytes begin with, or 0: some programs put one before every text. */
+export const markBytes = (bytes: Uint8Array): number =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+
 /** Bytes of a text in UTF-8. */
 export function textBytes(text: string): number {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return encoder.encode(text).length;

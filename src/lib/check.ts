@@ -1,7 +1,7 @@
 /** Checking what came from outside: values against schemas, and text that should be JSON. */
 import type { z } from "zod";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { decodeText } from "./bytes.ts";
+import { decodeText, markBytes } from "./bytes.ts";
 
 /** Checks a value against a schema. Unknown fields are refused by name, everything else with its path. */
 export function check<T extends z.ZodType>(schema: T, value: unknown, what: string): Result<z.output<T>> {
@@ -11,6 +11,8 @@ export function check<T extends z.ZodType>(schema: T, value: unknown, what: stri
   const { issues } = parsed.error;
   const issue = deepest(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]);
   const path = issue.path.join(".");
+  // Of a name that is not one, what is wrong with it.
+  const message = issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
   if (issue.code === "unrecognized_keys") {
     const place = path === "" ? "" : ` in ${path}`;
     return refuse("unknown-field", `${what}: ${issue.keys.map((key) => `'${key}'`).join(", ")}${place} is not known`, {
@@ -18,7 +20,7 @@ export function check<T extends z.ZodType>(schema: T, value: unknown, what: stri
       path,
     });
   }
-  return refuse("invalid", `${what}: ${path === "" ? "" : `${path}: `}${issue.message}`, { path });
+  return refuse("invalid", `${what}: ${path === "" ? "" : `${path}: `}${message}`, { path });
 }
 
 /** Of a union, the branch that came furthest says most, where the schema says nothing of its own. */
@@ -28,11 +30,11 @@ function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   return best.length === 0 ? issue : { ...best[0], path: [...issue.path, ...best[0].path] };
 }
 
-/** Parses JSON. The refusal says where it stops being valid. */
+/** Parses JSON, behind a byte order mark if it has one. The refusal says where it stops being valid. */
 export function parseJson(bytes: Uint8Array): Result<unknown> {
   let text: string;
   try {
-    text = decodeText(bytes);
+    text = decodeText(bytes, markBytes(bytes));
   } catch {
     return refuse("bad-json", "the body is not UTF-8");
   }

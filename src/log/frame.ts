@@ -15,7 +15,7 @@
  * Numbers are little-endian.
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { limits } from "../../schemas/limits.ts";
+import { frameLimits } from "../../schemas/frame-limits.ts";
 import { ByteReader, readNumber, writeNumber } from "../lib/bytes.ts";
 import { crc32c } from "../lib/crc32c.ts";
 
@@ -76,8 +76,8 @@ export function readHeader(bytes: Uint8Array, at: number): Result<Frame> {
   if (version !== formatVersion) return bad(`frame version ${version} is not known; send version 1`, at);
   const length = header.getUint32(4, true);
   const from = at + headerBytes;
-  if (length > limits.frameBytesMax - headerBytes) {
-    return bad(`the frame has more than ${limits.frameBytesMax} bytes; split it`, at);
+  if (length > frameLimits.frameBytesMax - headerBytes) {
+    return bad(`the frame has more than ${frameLimits.frameBytesMax} bytes; split it`, at);
   }
   if (length > bytes.length - from) return bad("the frame's records are cut off", at);
   return ok({

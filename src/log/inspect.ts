@@ -1,10 +1,13 @@
 /**
- * Checks what a client packed, before any of it is trusted: every field inside its record, every text UTF-8, every limit
- * kept. On the way it takes the hashes that routing and the fingerprint want, so that the bytes are walked once.
+ * Checks what a client packed, before any of it is trusted: every field inside its record, every text UTF-8 and by its
+ * rule, every limit kept. On the way it takes the hashes that routing and the fingerprint want, so that the bytes are walked
+ * once.
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { ByteReader, decodeText, isText } from "../lib/bytes.ts";
+import { attributeText, extensionName, fieldRules, uriReference } from "../../schemas/text.ts";
+import { anyText, type Rule } from "../../schemas/unicode.ts";
+import { ByteReader, decodeText, isText, textBytes } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
 import { seeds } from "./fingerprint.ts";
 import { type Frame, flags } from "./frame.ts";
@@ -17,6 +20,8 @@ export interface Rules {
   readonly ownTimestamps: boolean;
   /** Highest timestamp that a record may bring, in ms: one far ahead would hold back every later one. */
   readonly timestampMax: number;
+  /** They lie in a log, or the service made them: what their texts may hold was decided in their day, or by us. */
+  readonly stored?: boolean;
 }
 
 export interface Inspected {
@@ -24,6 +29,8 @@ export interface Inspected {
   readonly hashes: Uint32Array;
   /** Hash of each record's key, or -1 where it has none. */
   readonly keys: Float64Array;
+  /** Of records without a key that have an id, the hash that routes them; -1 for others. Undefined where there is none. */
+  readonly ids: Float64Array | undefined;
   /** The flags that the records call for. */
   readonly flags: number;
 }
@@ -32,13 +39,24 @@ export function inspect(frame: Frame, rules: Rules): Result<Inspected> {
   return new Inspector(frame, rules).run();
 }
 
-const fieldBytesMax = textFields.map((field) => (field === "key" ? limits.keyBytesMax : limits.attributeBytesMax));
-const extensionName = /^[a-z0-9]{1,64}$/;
+const fields = textFields.map((name) => ({
+  name,
+  bytesMax: name === "key" ? limits.keyBytesMax : limits.attributeBytesMax,
+  rule: fieldRules[name] as Rule,
+}));
+const [key, id, source, type] = [0, 1, 2, 3];
+/** Rules that no text breaks whose bytes are all visible ASCII: most texts are. */
+const easy: ReadonlySet<Rule> = new Set([anyText, attributeText, uriReference]);
+/** An extension's value as JSON, which may escape each of its bytes. */
+const valueJsonMax = 6 * limits.attributeBytesMax + 2;
+/** Source and id, side by side. */
+const event = new Uint8Array(2 * limits.attributeBytesMax + 1);
 
 class Inspector {
   readonly #bytes: Uint8Array;
   readonly #reader: ByteReader;
   readonly #keys: Float64Array;
+  #ids: Float64Array | undefined;
   #hashes: Uint32Array;
   #hashed = 0;
   #flags = 0;
@@ -75,7 +93,8 @@ class Inspector {
       reader.at = end;
     }
     if (reader.at !== to) return refuse("bad-frame", "bytes are left over after the last record");
-    return ok({ hashes: this.#hashes.subarray(0, this.#hashed), keys: this.#keys, flags: this.#flags });
+    const hashes = this.#hashes.subarray(0, this.#hashed);
+    return ok({ hashes, keys: this.#keys, ids: this.#ids, flags: this.#flags });
   }
 
   #record(from: number, end: number, index: number): string | undefined {
@@ -87,19 +106,8 @@ class Inspector {
     if (set & reservedBits) return "reserved bits are set";
     const numbers = this.#numbers(set);
     if (numbers !== undefined) return numbers;
-    for (let i = 0; i < textFields.length; i++) {
-      if ((set & (bits.key << i)) === 0) continue;
-      const start = reader.field();
-      if (reader.failed || reader.at > end) return `${textFields[i]} is cut off`;
-      if (!this.#text(start, fieldBytesMax[i])) return `${textFields[i]} is empty, too long or not UTF-8`;
-      if (i === 0) {
-        const hash = murmur3(bytes, seeds.key, start, reader.at);
-        this.#keys[index] = hash;
-        this.#hash(hash);
-      } else if (i === 1) this.#flags |= flags.ids;
-      else if (i === 2) this.#hash(murmur3(bytes, seeds.source, start, reader.at));
-      else if (i === 3) this.#hash(murmur3(bytes, seeds.type, start, reader.at));
-    }
+    const texts = this.#texts(set, end, index);
+    if (texts !== undefined) return texts;
     if (set & (bits.tags | bits.extensions)) {
       const problem = this.#tags(set, end) ?? this.#extensions(set, end);
       if (problem !== undefined) return problem;
@@ -107,6 +115,43 @@ class Inspector {
     if (reader.at > end) return "its fields are longer than it";
     if (((set >> kindShift) & 3) === kinds.none && reader.at < end) return "it has data without a kind";
     return undefined;
+  }
+
+  #texts(set: number, end: number, index: number): string | undefined {
+    const bytes = this.#bytes;
+    const reader = this.#reader;
+    let [idAt, idTo, sourceAt, sourceTo] = [0, 0, 0, 0];
+    for (let i = 0; i < fields.length; i++) {
+      if ((set & (bits.key << i)) === 0) continue;
+      const { name, bytesMax, rule } = fields[i];
+      const start = reader.field();
+      if (reader.failed || reader.at > end) return `${name} is cut off`;
+      const problem = this.#text(start, bytesMax, rule);
+      if (problem !== undefined) return `${name}: ${problem}`;
+      if (i === key) {
+        const hash = murmur3(bytes, seeds.key, start, reader.at);
+        this.#keys[index] = hash;
+        this.#hash(hash);
+      } else if (i === id) {
+        this.#flags |= flags.ids;
+        [idAt, idTo] = [start, reader.at];
+      } else if (i === source) {
+        this.#hash(murmur3(bytes, seeds.source, start, reader.at));
+        [sourceAt, sourceTo] = [start, reader.at];
+      } else if (i === type) this.#hash(murmur3(bytes, seeds.type, start, reader.at));
+    }
+    if ((set & (bits.key | bits.id)) === bits.id) this.#route(index, idAt, idTo, sourceAt, sourceTo);
+    return undefined;
+  }
+
+  /** Notes where a record goes that has an id and no key: by the text that its repeats have in common, see `identityOf`. */
+  #route(index: number, idAt: number, idTo: number, sourceAt: number, sourceTo: number): void {
+    this.#ids ??= new Float64Array(this.#keys.length).fill(-1);
+    const middle = sourceTo - sourceAt;
+    event.set(this.#bytes.subarray(sourceAt, sourceTo));
+    event[middle] = 0;
+    event.set(this.#bytes.subarray(idAt, idTo), middle + 1);
+    this.#ids[index] = murmur3(event, seeds.key, 0, middle + 1 + idTo - idAt);
   }
 
   #numbers(set: number): string | undefined {
@@ -135,7 +180,8 @@ class Inspector {
     for (let left = count; left > 0; left--) {
       const start = this.#reader.field();
       if (this.#reader.failed || this.#reader.at > end) return "a tag is cut off";
-      if (!this.#text(start, limits.tagBytesMax)) return "a tag is empty, too long or not UTF-8";
+      const problem = this.#text(start, limits.tagBytesMax, anyText);
+      if (problem !== undefined) return `tags: a tag ${problem}`;
       this.#hash(murmur3(this.#bytes, seeds.tag, start, this.#reader.at));
     }
     return undefined;
@@ -145,23 +191,42 @@ class Inspector {
     if ((set & bits.extensions) === 0) return undefined;
     const reader = this.#reader;
     const count = reader.varint();
-    if (count === 0 || count > limits.extensionsMax) return `1 to ${limits.extensionsMax} extensions are allowed`;
+    const max = limits.extensionsMax + (this.rules.stored ? limits.deadLetterExtensions : 0);
+    if (count === 0 || count > max) return `extensions: there are ${count}; 1 to ${max} are allowed`;
     for (let left = count; left > 0; left--) {
       const name = reader.field();
       const nameEnd = reader.at;
       const value = reader.field();
       if (reader.failed || reader.at > end) return "an extension is cut off";
-      if (nameEnd - name > 64 || !isText(this.#bytes, name, nameEnd)) return "an extension's name is not valid";
-      if (!extensionName.test(decodeText(this.#bytes, name, nameEnd))) return "an extension's name is not valid";
-      if (!this.#text(value, limits.attributeBytesMax)) return "an extension's value is empty, too long or not UTF-8";
-      if (!isExtension(decodeText(this.#bytes, value, reader.at))) return "an extension's value is not valid";
+      const problem = isText(this.#bytes, name, nameEnd)
+        ? this.#extension(decodeText(this.#bytes, name, nameEnd), value)
+        : "a name is not UTF-8";
+      if (problem !== undefined) return `extensions: ${problem}`;
     }
     return undefined;
   }
 
-  #text(start: number, max: number): boolean {
+  #extension(name: string, value: number): string | undefined {
+    const { stored } = this.rules;
+    const unfit = stored ? (/^[a-z0-9]{1,64}$/.test(name) ? undefined : "is no name") : extensionName(name);
+    if (unfit !== undefined) return `'${name.slice(0, 64)}' ${unfit}`;
+    const problem =
+      this.#text(value, valueJsonMax, anyText) ?? valueProblem(decodeText(this.#bytes, value, this.#reader.at), stored);
+    return problem === undefined ? undefined : `${name}: ${problem}`;
+  }
+
+  /** What is wrong with the text that ends at the reader's place, if anything is. */
+  #text(start: number, bytesMax: number, rule: Rule): string | undefined {
+    const bytes = this.#bytes;
     const end = this.#reader.at;
-    return end > start && end - start <= max && isText(this.#bytes, start, end);
+    if (end === start) return "must not be empty";
+    if (end - start > bytesMax) return `must have at most ${bytesMax} bytes`;
+    let odd = 0;
+    // Negative where a byte is below 33 or above 126.
+    for (let i = start; i < end; i++) odd |= (bytes[i] - 33) | (126 - bytes[i]);
+    if (odd >= 0 && easy.has(rule)) return undefined;
+    if (!isText(bytes, start, end)) return "must be UTF-8";
+    return this.rules.stored || rule === anyText ? undefined : rule(decodeText(bytes, start, end));
   }
 
   #hash(hash: number): void {
@@ -174,16 +239,27 @@ class Inspector {
   }
 }
 
-/** An extension's value is stored as JSON: a string, a boolean, or a 32-bit integer. */
-function isExtension(json: string): boolean {
+/**
+ * An extension's value is stored as JSON, and goes out as it is: a string, a boolean, or a 32-bit integer, with nothing
+ * around it.
+ */
+function valueProblem(json: string, stored = false): string | undefined {
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(json);
-    return (
-      typeof value === "string" ||
-      typeof value === "boolean" ||
-      (Number.isInteger(value) && value === (Number(value) | 0))
-    );
+    value = JSON.parse(json);
   } catch {
-    return false;
+    return valueKinds;
   }
+  if (typeof value === "string") return stored ? undefined : stringProblem(value, json);
+  if (typeof value !== "boolean" && !(Number.isInteger(value) && value === (Number(value) | 0))) return valueKinds;
+  return stored || json === String(value) ? undefined : valueKinds;
+}
+
+const valueKinds = "must be the JSON of a string, a boolean or an integer of 32 bits";
+
+function stringProblem(value: string, json: string): string | undefined {
+  if (json[0] !== '"' || !json.endsWith('"')) return valueKinds;
+  if (value === "") return "must not be empty";
+  const max = limits.attributeBytesMax;
+  return attributeText(value) ?? (textBytes(value) > max ? `must have at most ${max} bytes` : undefined);
 }

@@ -3,7 +3,7 @@
  * data up to the record's end. `docs/STORAGE.md` has the bytes.
  */
 
-import { limits } from "../../schemas/limits.ts";
+import { frameLimits } from "../../schemas/frame-limits.ts";
 import { assert } from "../lib/assert.ts";
 import { ByteReader, decodeText, textBytes, varintBytes, writeText, writeVarint } from "../lib/bytes.ts";
 import { type Frame, flags, headerBytes, sealFrame } from "./frame.ts";
@@ -78,8 +78,8 @@ export class FrameWriter {
   #flags = 0;
   count = 0;
 
-  /** Adds a record, unless it has more than `bytesMax`; returns its encoded length. */
-  add(record: Rec, bytesMax: number = limits.recordBytesMax): number {
+  /** Adds a record, unless it has more than `bytesMax`; returns its encoded length. Without one it must fit a frame. */
+  add(record: Rec, bytesMax = Number.POSITIVE_INFINITY): number {
     const length = recordBytes(record);
     if (length > bytesMax) return length;
     this.#open(length);
@@ -106,9 +106,11 @@ export class FrameWriter {
 
   #open(length: number): void {
     const needed = varintBytes(length) + length;
-    if (this.#at + needed > limits.frameBytesMax) this.#seal();
+    if (this.#at + needed > frameLimits.frameBytesMax) this.#seal();
     if (this.#at + needed > this.#bytes.length) {
-      const grown = new Uint8Array(Math.min(limits.frameBytesMax, Math.max(this.#bytes.length * 2, this.#at + needed)));
+      const grown = new Uint8Array(
+        Math.min(frameLimits.frameBytesMax, Math.max(this.#bytes.length * 2, this.#at + needed)),
+      );
       grown.set(this.#bytes.subarray(0, this.#at));
       this.#bytes = grown;
     }

@@ -1,5 +1,5 @@
 /** Sends dead letters to the stream that the group names for them: each once, whatever crashes in between. */
-
+import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Letter } from "../delivery/letters.ts";
 import { encodeText } from "../lib/bytes.ts";
@@ -10,6 +10,9 @@ import type { Env } from "./stubs.ts";
 
 const atOnce = 32;
 const retryMs = 5_000;
+
+/** Of a member's, or the network's: any text, which as an attribute has a limit and no half of a surrogate pair. */
+const reasonOf = ({ reason }: Letter) => reason.slice(0, limits.reasonBytesMax).toWellFormed();
 
 export class Forwarder {
   /** Not before this, in ms since 1970. */
@@ -60,7 +63,7 @@ export class Forwarder {
       deadlettergroup: group,
       deadletterpartition: from,
       deadletteroffset: String(letter.offset),
-      deadletterreason: letter.reason,
+      deadletterreason: reasonOf(letter),
       deadletterattempts: letter.attempts,
     };
     await send(this.env, {
