@@ -1,7 +1,7 @@
 /** Deliveries as members get them in JSON. */
 import { encodeText } from "../lib/bytes.ts";
 import type { Item, JsonWriter, Members } from "../log/json.ts";
-import { deliveryId } from "./push.ts";
+import { deliveryId } from "./push-request.ts";
 import { type Receipt, ReceiptWriter } from "./receipt.ts";
 
 const receiptName = encodeText(',"receipt":"');

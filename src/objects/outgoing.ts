@@ -1,6 +1,6 @@
 /** Requests to a receiver: signed, bounded in time, and once more where the connection was the fault. */
 import type { PushTarget } from "../../schemas/group.ts";
-import type { PushRequest } from "../delivery/push.ts";
+import type { PushRequest } from "../delivery/push-request.ts";
 import { signed } from "../platform/signing.ts";
 
 const answerBytesMax = 512;

@@ -4,7 +4,8 @@
  */
 import type { Delivery, Leased } from "../delivery/delivery.ts";
 import { Health } from "../delivery/health.ts";
-import { type Outcome, outcomeOf, type PushRequest, pushRequest, targetProblem } from "../delivery/push.ts";
+import { type Outcome, outcomeOf, targetProblem } from "../delivery/push.ts";
+import { type PushRequest, pushRequest } from "../delivery/push-request.ts";
 import { turnsBetween } from "../delivery/turns.ts";
 import type { Attempts } from "./attempts.ts";
 import { type Exchange, Outgoing } from "./outgoing.ts";

@@ -1,5 +1,5 @@
 /** Signatures of Standard Webhooks: HMAC-SHA-256 over id, time and body, with every secret that the group has. */
-import { base64 } from "../delivery/push.ts";
+import { base64 } from "../delivery/push-request.ts";
 import { encodeText } from "../lib/bytes.ts";
 
 const keys = new Map<string, Promise<CryptoKey>>();

@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest";
 import { pushTarget } from "../../schemas/group.ts";
 import { pause, planAfter } from "../../src/delivery/attempts.ts";
 import { newItem } from "../../src/delivery/item.ts";
-import { outcomeOf, pushRequest, targetProblem } from "../../src/delivery/push.ts";
+import { outcomeOf, targetProblem } from "../../src/delivery/push.ts";
+import { pushRequest } from "../../src/delivery/push-request.ts";
 import { Ranges } from "../../src/delivery/ranges.ts";
 import { Rate } from "../../src/delivery/rate.ts";
 import { eachRecord, readHeader } from "../../src/log/frame.ts";
@@ -83,11 +84,6 @@ describe("a request", () => {
       "ce-millraceoffset": "3",
     });
     expect(headers["ce-id"]).toMatch(/\.0\.3$/);
-  });
-
-  test("claims no JSON for data that are none", () => {
-    const { body } = request("structured", [{ ...json, data: bytes("{") }]);
-    expect(JSON.parse(new TextDecoder().decode(body))).toMatchObject({ data_base64: "ew==" });
   });
 });
 

@@ -1,0 +1,155 @@
+/**
+ * The request of a push: what is sent, and in which form. Pure: signing and sending are the shell's.
+ *
+ * Data go out as they lie in the log: as a body, or copied into the JSON of the event, and nothing parses and prints them.
+ */
+import type { PushTarget } from "../../schemas/group.ts";
+import { isEventAttribute, isJsonType, mediaType } from "../../schemas/text.ts";
+import { concat, decodeText, encodeText, isText } from "../lib/bytes.ts";
+import { decodeRecord, type Kind, kinds, type Rec } from "../log/record.ts";
+import type { Leased } from "./delivery.ts";
+import type { DeliverySpec } from "./spec.ts";
+
+/** A request to a receiver, without its signature. */
+export interface PushRequest {
+  /** The same at every attempt: the receiver's handle for deduplication. */
+  readonly id: string;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array;
+}
+
+/** The delivery's id: of a record, the same at every attempt and after every restart. */
+export const deliveryId = (groupId: string, partition: number, offset: number | ""): string =>
+  `${groupId}.${partition}.${offset}`;
+
+/**
+ * The request for some records; several only in the batched mode. Throws where a record was stored with what no header can
+ * carry: in binary mode, and so for that record alone.
+ */
+export function pushRequest(spec: DeliverySpec, leased: readonly Leased[]): PushRequest {
+  const target = spec.config.push as PushTarget;
+  const [first] = leased;
+  const last = leased[leased.length - 1];
+  const id = deliveryId(spec.groupId, spec.partition, first.item.offset);
+  const common = {
+    ...target.headers,
+    "user-agent": "Millrace",
+    "millrace-group": spec.group,
+    "millrace-attempt": String(first.attempt),
+  };
+  if (target.format === "batch") {
+    const headers = { ...common, "content-type": "application/cloudevents-batch+json" };
+    const parts = leased.flatMap((one, index) => [encodeText(index === 0 ? "[" : ","), ...eventOf(spec, one)]);
+    const body = concat([...parts, encodeText("]")]);
+    return { id: first === last ? id : `${id}-${last.item.offset}`, headers, body };
+  }
+  if (target.format === "structured") {
+    const headers = { ...common, "content-type": "application/cloudevents+json" };
+    return { id, headers, body: concat(eventOf(spec, first)) };
+  }
+  return { id, ...binary(spec, first, common) };
+}
+
+function binary(spec: DeliverySpec, leased: Leased, common: Record<string, string>): Omit<PushRequest, "id"> {
+  const record = recordOf(leased);
+  const { datacontenttype, ...attributes } = attributesOf(spec, leased, record);
+  const headers: Record<string, string> = { ...common };
+  for (const [name, value] of Object.entries(attributes)) headers[`ce-${name}`] = encodeHeader(String(value));
+  if (datacontenttype !== undefined) {
+    const problem = mediaType(String(datacontenttype));
+    if (problem !== undefined)
+      throw new Error(`datacontenttype: ${problem}; push it in another format, or skip the record`);
+    headers["content-type"] = String(datacontenttype);
+  }
+  return { headers, body: record.data };
+}
+
+const contentTypes = [undefined, "application/json", "text/plain; charset=UTF-8", "application/octet-stream"] as const;
+
+/** The record, with the kind that its data have: who packed it may have called them what they are not. */
+function recordOf({ item }: Leased): Rec {
+  const record = decodeRecord(item.bytes, item.from, item.to);
+  return item.checked ? record : { ...record, kind: kindOf(record) };
+}
+
+function kindOf({ kind, data }: Rec): Kind {
+  if (kind === kinds.json && !isJson(data)) return kinds.binary;
+  return kind === kinds.text && !isText(data) ? kinds.binary : kind;
+}
+
+/** `JSON.parse` goes to any depth; printing does not. */
+function isJson(data: Uint8Array): boolean {
+  try {
+    JSON.parse(decodeText(data));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+type Attributes = Record<string, string | number | boolean>;
+
+/** CloudEvents attributes. What a record lacks of the required ones is made up from its place, the same every time. */
+function attributesOf(spec: DeliverySpec, { item, attempt }: Leased, record: Rec): Attributes {
+  const type = record.datacontenttype ?? contentTypes[record.kind];
+  return {
+    specversion: "1.0",
+    id: record.id ?? deliveryId(spec.logId, spec.partition, item.offset),
+    source: record.source ?? `/v1/${spec.namespace}/streams/${spec.stream}`,
+    type: record.type ?? "dev.millrace.record",
+    ...(record.subject === undefined ? {} : { subject: record.subject }),
+    time: record.time ?? new Date(item.timestamp).toISOString(),
+    ...(type === undefined ? {} : { datacontenttype: type }),
+    ...(record.dataschema === undefined ? {} : { dataschema: record.dataschema }),
+    ...(record.key === undefined ? {} : { partitionkey: record.key }),
+    ...(record.tags === undefined ? {} : { tags: record.tags.map(tagText).join(",") }),
+    ...extensionsOf(record),
+    millracepartition: spec.partition,
+    millraceoffset: String(item.offset),
+    millraceattempt: attempt,
+  };
+}
+
+/** Those that speak for no attribute: such names are refused now, and have been stored before. */
+function extensionsOf({ extensions = {} }: Rec): Attributes {
+  return Object.fromEntries(Object.entries(extensions).filter(([name]) => !isEventAttribute(name)));
+}
+
+/** A tag in a list that commas separate. */
+const tagText = (tag: string): string => tag.replace(/[%,]/g, (char) => (char === "%" ? "%25" : "%2C"));
+
+/** An event in CloudEvents' JSON, in pieces: the attributes, then the data as they are stored. */
+function eventOf(spec: DeliverySpec, leased: Leased): Uint8Array[] {
+  const record = recordOf(leased);
+  const attributes = JSON.stringify(attributesOf(spec, leased, record)).slice(0, -1);
+  return [encodeText(attributes), ...dataOf(record), encodeText("}")];
+}
+
+/**
+ * The data as a member of the event, behind a comma. A string of JSON stands for its text where the content type is not
+ * JSON, and a text under a JSON type is not what it is called: both go out as bytes, so that every form says the same.
+ */
+function dataOf({ kind, data, datacontenttype: type }: Rec): Uint8Array[] {
+  if (kind === kinds.none) return [];
+  const asJson = type === undefined ? kind === kinds.json : isJsonType(type);
+  if (kind === kinds.json && (asJson || !isString(data))) {
+    return [encodeText(',"data":'), data];
+  }
+  if (kind === kinds.text && !asJson) return [encodeText(`,"data":${JSON.stringify(decodeText(data))}`)];
+  return [encodeText(`,"data_base64":"${base64(data)}"`)];
+}
+
+/** Whether JSON is a string: white space may stand before it. */
+const isString = (json: Uint8Array): boolean => json.find((byte) => byte > 32) === 34;
+
+export function base64(bytes: Uint8Array): string {
+  let binary = "";
+  for (let i = 0; i < bytes.length; i += 8_192) binary += String.fromCharCode(...bytes.subarray(i, i + 8_192));
+  return btoa(binary);
+}
+
+/** A header's value as CloudEvents' HTTP binding writes it: everything but printable ASCII, and space, `"` and `%`, percent-encoded. */
+const encodeHeader = (value: string): string =>
+  value.replace(/[^\x21\x23\x24\x26-\x7e]/gu, (char) =>
+    Array.from(encodeText(char), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+  );
