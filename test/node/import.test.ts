@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import { outboxRows, tableRows } from "../../src/cli/import/debezium.ts";
-import { type Batch, gather, without } from "../../src/cli/import/gather.ts";
+import { type Batch, type Gathering, gather } from "../../src/cli/import/gather.ts";
 import { dataRows, type Mapped, type Mapping, recordRows } from "../../src/cli/import/map.ts";
 import { formatOf } from "../../src/cli/import/options.ts";
 import { recordOf } from "../../src/cli/import/record.ts";
@@ -367,9 +367,12 @@ describe("batches", () => {
     for (let at = 0; at < numbers.length; at += size) yield numbers.slice(at, at + size).map(row);
   }
   /** Numbers divisible by 7 are bad, by 5 meant to be nothing. */
-  const gathered = async (numbers: readonly number[], page: number, limits = { bytesMax: 60, recordsMax: 4 }) => {
+  const gathered = async (
+    numbers: readonly number[],
+    page: number,
+    limits: Pick<Gathering, "bytesMax" | "recordsMax" | "firstMax"> = { bytesMax: 60, recordsMax: 4 },
+  ) => {
     const batches: Batch[] = [];
-    const { recordsMax, bytesMax } = limits;
     const convert = (one: Row) => {
       if (one.line % 5 === 0) return undefined;
       return recordOf(one, dataRows({}), streamDefaults, 0);
@@ -379,7 +382,7 @@ describe("batches", () => {
       for await (const rows of pages(numbers, page))
         yield rows.map((one) => (one.line % 7 === 0 ? { ...one, why: "7" } : one));
     };
-    for await (const batch of gather(marked(), { bytesMax, recordsMax, convert, bad })) batches.push(batch);
+    for await (const batch of gather(marked(), { ...limits, convert, bad })) batches.push(batch);
     return batches;
   };
   const linesOf = ({ frames }: Batch) => {
@@ -408,16 +411,14 @@ describe("batches", () => {
     );
   });
 
-  test("a batch without its first records is the others", async () => {
-    const [batch] = await gathered(upTo(9), 3, { bytesMax: 1_000, recordsMax: 100 });
-    expect(linesOf(batch)).toEqual([1, 2, 3, 4, 6, 8, 9]);
-    const rest = without(batch, 4);
-    expect(linesOf(rest)).toEqual([6, 8, 9]);
-    expect(rest.entries.map(({ line, skipped, ignored }) => [line, skipped, ignored])).toEqual([
-      [6, 0, 1],
-      [8, 1, 1],
-      [9, 1, 1],
-    ]);
+  test("the first one ends where it did when it was sent before, and the others where they would behind it", async () => {
+    const limits = { bytesMax: 1_000, recordsMax: 4 };
+    for (const firstMax of [1, 2, 3, 4]) {
+      const [first, ...others] = await gathered(upTo(20), 3, { ...limits, firstMax });
+      expect(linesOf(first)).toEqual([1, 2, 3, 4].slice(0, firstMax));
+      const { lines } = first.entries[firstMax - 1].after;
+      expect(others).toEqual(await gathered(upTo(20 - lines, lines + 1), 3, limits));
+    }
   });
 
   test("what came before an end is given first", async () => {

@@ -1,7 +1,6 @@
 /** From rows to batches. Where one ends depends on the rows alone, so that it can be made a second time. */
 import { concat } from "../../lib/bytes.ts";
-import { readHeaders } from "../../log/frame.ts";
-import { eachPlaced, FrameWriter, type Rec, recordBytes } from "../../log/record.ts";
+import { FrameWriter, type Rec, recordBytes } from "../../log/record.ts";
 import { BadRow, type Place, type Row } from "./row.ts";
 
 /** One record of a batch, or what lies behind the last one. */
@@ -22,6 +21,8 @@ export interface Batch {
 export interface Gathering {
   readonly bytesMax: number;
   readonly recordsMax: number;
+  /** Of the first batch, where it has been sent before. */
+  readonly firstMax?: number;
   /** Undefined for a row that is not meant to become a record. Throws BadRow. */
   convert(row: Row): Rec | undefined;
   /** Told of a bad row; throws to end it there. */
@@ -31,18 +32,20 @@ export interface Gathering {
 /** Gives what came before an error as a batch, and then throws it. */
 export async function* gather(
   pages: AsyncIterable<readonly Row[]>,
-  { bytesMax, recordsMax, convert, bad }: Gathering,
+  { bytesMax, recordsMax, firstMax = recordsMax, convert, bad }: Gathering,
 ): AsyncGenerator<Batch, void, undefined> {
   let open = new Open();
+  let max = firstMax;
   try {
     for await (const rows of pages) {
       for (const row of rows) {
         const record = attempt(row);
         if (record === undefined) continue;
         const bytes = recordBytes(record);
-        if (open.count > 0 && (open.bytes + bytes > bytesMax || open.count >= recordsMax)) {
+        if (open.count > 0 && (open.bytes + bytes > bytesMax || open.count >= max)) {
           yield open.close();
           open = open.next();
+          max = recordsMax;
         }
         open.add(row, record, bytes);
       }
@@ -111,22 +114,4 @@ class Open {
     const passed = this.#passed;
     return new Open({ ...passed, skipped: passed.skipped - skipped, ignored: passed.ignored - ignored });
   }
-}
-
-/** A batch without its first records. */
-export function without({ frames, entries }: Batch, count: number): Batch {
-  const writer = new FrameWriter();
-  const read = readHeaders(frames ?? new Uint8Array(0));
-  let index = 0;
-  for (const frame of read.ok ? read.value : []) {
-    eachPlaced(frame, (from, to) => {
-      if (index++ >= count) writer.copy(frame.bytes, from, to);
-    });
-  }
-  const { skipped, ignored } = entries[count - 1];
-  const rest = entries.slice(count);
-  return {
-    frames: concat(writer.finish(0)),
-    entries: rest.map((one) => ({ ...one, skipped: one.skipped - skipped, ignored: one.ignored - ignored })),
-  };
 }

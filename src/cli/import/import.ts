@@ -6,7 +6,7 @@ import { retrying } from "../../client/retry.ts";
 import { attemptOf, type Run } from "../numbered.ts";
 import { Usage } from "../output.ts";
 import { showFirst } from "./dry-run.ts";
-import { type Batch, gather, without } from "./gather.ts";
+import { type Batch, gather } from "./gather.ts";
 import { Input, markOf } from "./input.ts";
 import { formatOf, type ImportOptions, mapOf, optionsOf, rowsOf } from "./options.ts";
 import { recordOf } from "./record.ts";
@@ -98,7 +98,7 @@ class Import {
 
   async run(format: ReturnType<typeof formatOf>, args: ImportArgs): Promise<void> {
     const { input, state, report } = this;
-    const { columns, place, bytesMax } = state.saved;
+    const { columns, place, bytesMax, sending } = state.saved;
     const map = mapOf(format, args, this.config);
     const known = { ...args, ...(columns === undefined ? {} : { columns: [...columns] }) };
     let named = columns;
@@ -109,6 +109,7 @@ class Import {
     const batches = gather(rows, {
       bytesMax,
       recordsMax: batchRecordsMax,
+      firstMax: state.resumed ? sending : undefined,
       convert: (row) => recordOf(row, map, this.config, state.saved.startedAt),
       bad: (row, why) => report.bad(row, why),
     });
@@ -123,27 +124,16 @@ class Import {
     if (state.path !== undefined && !state.saved.done) state.save({ done: true });
   }
 
-  /** Appends a batch, or what is missing of it. */
+  /** Appends a batch. How long it is, is written down first: it has to be the same one if it must be sent again. */
   async #append(batch: Batch): Promise<void> {
-    let left = batch;
-    while (left.frames !== undefined) {
-      const runs = await this.#send(left.frames, left.entries.length);
-      const count = runs.reduce((sum, run) => sum + run.count, 0);
-      if (count > left.entries.length) {
-        const detail = `batch ${this.state.saved.sequence} had ${count} rows when it was sent first`;
-        throw new Usage(`the input is not what was being imported: ${detail}, and now ${left.entries.length}`);
-      }
-      this.#settle(left, runs, count, true);
-      if (count === left.entries.length) return;
-      // It ended earlier when it was sent first: at a bad row that is none any more, or the end of the input.
-      left = without(left, count);
-    }
-    this.#settle(left, [], left.entries.length, false);
+    if (batch.frames === undefined) return this.#settle(batch, [], false);
+    this.state.save({ sending: batch.entries.length });
+    this.#settle(batch, await this.#send(batch.frames, batch.entries.length), true);
   }
 
-  #settle({ entries }: Batch, runs: readonly Run[], count: number, numbered: boolean): void {
+  #settle({ entries }: Batch, runs: readonly Run[], numbered: boolean): void {
     const { input, state, report } = this;
-    const { after, skipped, ignored } = entries[count - 1];
+    const { after, skipped, ignored } = entries[entries.length - 1];
     const counts = { ...state.saved.counts };
     counts.skipped += skipped;
     counts.ignored += ignored;
@@ -159,7 +149,7 @@ class Import {
     }
     this.#repeats = false;
     const sequence = state.saved.sequence + (numbered ? 1 : 0);
-    state.save({ sequence, place: after, before: input.before(after.bytes), counts, done: false });
+    state.save({ sequence, place: after, before: input.before(after.bytes), counts, done: false, sending: undefined });
     input.forget(after.bytes);
     report.progress();
   }

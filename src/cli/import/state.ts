@@ -1,7 +1,7 @@
 /**
  * How far an import has got: which batches are known to be in the stream, and where in the input they end. It is written
- * after each batch, so that it lags behind the stream by one batch at most: the next one, made again from the place that it
- * names, has the number under which the service knows it. If it is lost altogether, the import of a file that has not been
+ * before and after each batch, so that it lags behind the stream by one batch at most: that one, made again from the place
+ * and as long as it says, has the number under which the service knows it. If it is lost altogether, the import of a file that has not been
  * touched begins with the same name and the same batches, and the service knows those too.
  */
 import { createHash } from "node:crypto";
@@ -43,6 +43,8 @@ export interface Saved extends Terms {
   readonly counts: Counts;
   /** Names of CSV's columns, which stand only at the start. */
   readonly columns?: readonly string[];
+  /** Records of the batch that is being sent. Where it ends, the input may go on when it is sent again. */
+  readonly sending?: number;
   /** Everything that was there has been imported. */
   readonly done: boolean;
 }
