@@ -163,6 +163,9 @@ export const marksDump = z
 export type MarksDump = z.infer<typeof marksDump>;
 
 const run = z.union([
+  z.tuple([z.union([z.literal(0), z.literal(1)]), whole, whole]),
+  z.tuple([z.literal(1), whole, whole, whole]),
+  z.tuple([z.literal(2), whole, whole]),
   z.strictObject({
     verdict: z.enum(["appended", "duplicate"]),
     offset: whole,
@@ -171,7 +174,18 @@ const run = z.union([
   }),
   z.strictObject({ verdict: z.literal("rejected"), reason: text, detail: text, count: whole }),
 ]);
-const batches = z.array(z.strictObject({ sequence: whole, runs: z.array(run) }));
+/** The answers to a producer's batches, as its row has them; those of before have runs that are objects. */
+const batches = z.array(
+  z
+    .strictObject({
+      sequence: whole,
+      sum: whole.optional(),
+      owner: whole.optional(),
+      reasons: z.array(z.tuple([text, text])).default([]),
+      runs: z.array(run),
+    })
+    .refine(({ runs, reasons }) => runs.every((one) => !Array.isArray(one) || one[0] !== 2 || one[1] < reasons.length)),
+);
 
 export const producerDump = z.strictObject({
   id: z.string().min(1).max(limits.producerIdBytesMax),

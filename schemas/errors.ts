@@ -51,6 +51,7 @@ export const errors = {
   sealed: entry(409, "The partition is sealed"),
   fenced: entry(409, "Fenced by a newer writer"),
   "sequence-gap": entry(409, "The producer's sequence has a gap"),
+  "sequence-conflict": entry(409, "The producer's sequence was another batch"),
   "sequence-stale": entry(409, "The producer's sequence is too old to be answered"),
   "key-index-off": entry(409, "The stream keeps no key index"),
   "offset-regressed": entry(409, "The producer-given offset is not above the tail"),

@@ -39,8 +39,11 @@ export const limits = {
   producerIdleMs: 604_800_000,
   /** Answers that are remembered for each producer, so that pipelined batches can be retried. As in Kafka. */
   producerBatchesKept: 5,
-  /** Runs of equal verdicts remembered for one batch of a producer: bounds its row. */
-  producerRunsMax: 1_024,
+  /**
+   * Runs of equal verdicts remembered of one producer, over its batches; older batches are forgotten earlier. Bounds its
+   * row, 25 bytes a run, to the platform's 2 MB, and has room for any one batch.
+   */
+  producerRunsMax: 65_536,
   pageRecordsMax: 10_000,
   pageBytesMax: 8_388_608,
   /** Long-poll. Shorter than the idle time-out of common proxies (60 s). */

@@ -29,6 +29,9 @@ export interface ProducerOptions {
   signal?: AbortSignal;
 }
 
+/** Codes of a name, or a number, that another has. */
+const taken = new Set(["fenced", "sequence-gap", "sequence-conflict"]);
+
 /** Told where a record lies, or why it does not. */
 export type Settled = (error: MillraceError | undefined, placed: Placed | undefined) => void;
 
@@ -224,7 +227,7 @@ export class Producer {
   #refuse(batch: Batch, error: unknown): void {
     const why = error instanceof MillraceError ? error : new MillraceError("closed", String(error), 0, false, false);
     const batches = [batch];
-    if (!why.clean || why.code === "fenced" || why.code === "sequence-gap" || why.retryable) {
+    if (!why.clean || why.retryable || taken.has(why.code)) {
       this.#failed = error;
       batches.push(...this.#full.splice(0), this.#open);
       this.#open = new Batch();

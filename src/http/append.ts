@@ -1,21 +1,20 @@
-/** `POST …/records`: parse, split by partition, ask each once, and put the verdicts back in the order of the records. */
-import { type ErrorCode, errors, ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+/** Appending: a body becomes frames, each record goes to the partition of its key, and the verdicts come back in order. */
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { type AppendQuery, appendQuery, producerTerms } from "../../schemas/record.ts";
-import { routeHash } from "../catalog/map.ts";
 import { batchOf, type Checked, media, notOneKey, ofOneKey, rulesOf, takeIn } from "../intake/intake.ts";
+import { assert } from "../lib/assert.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { check } from "../lib/check.ts";
 import { murmur3 } from "../lib/hash.ts";
-import { addRun, type Run, type Terms } from "../log/sequence.ts";
+import { batchSum } from "../log/batch-sum.ts";
+import { answeredBy, countOf, type ProducerTerms, type Run, type Terms } from "../log/sequence.ts";
 import type { Env } from "../objects/stubs.ts";
 import { readBody } from "./body.ts";
-import { ask, lookup, type Route } from "./lookup.ts";
+import { ask, lookup, type Route, stub } from "./lookup.ts";
 import { query } from "./parse.ts";
-import { json, problem } from "./problem.ts";
-import { type Group, split } from "./split.ts";
-
-/** A run with the partition that gave it. */
-export type Placed = Run & { partition: number };
+import { json, problem, thrown } from "./problem.ts";
+import { type Group, placesIn, split } from "./split.ts";
+import { answerOf, eachPlaced, joined, type Placed } from "./verdicts.ts";
 
 export const noTerms: AppendQuery = { ack: "durable", atomic: false, raw: false };
 
@@ -37,7 +36,7 @@ export async function append(
   const checked = takeIn(request.headers, body.value, terms.value, route.value.stream.config, Date.now());
   if (!checked.ok) return problem(checked.refusal);
   const job = new Append(env, route.value, checked.value, terms.value, producer.value);
-  const groups = job.split(route.value, checked.value);
+  const groups = await job.groups();
   if (!groups.ok) return problem(groups.refusal);
   if (terms.value.ack === "none") {
     later(job.run(groups.value));
@@ -58,6 +57,8 @@ function producerOf(headers: Headers): Result<Producer | undefined> {
   if (id === null || epoch === null || sequence === null) {
     return refuse("invalid", "headers: Producer-Id, Producer-Epoch and Producer-Seq go together; send all three");
   }
+  // What the platform puts for bytes that are no UTF-8. Names that differ in nothing else would share their numbers.
+  if (id.includes("\ufffd")) return refuse("invalid", "headers: Producer-Id: must be UTF-8", { path: "producer-id" });
   return check(producerTerms, { id, epoch, sequence }, "headers: Producer");
 }
 
@@ -68,18 +69,49 @@ export class Append {
   /** Verdicts by place, where more than one partition has a say. */
   #slots: Placed[] | undefined;
   #refused: Refusal | undefined;
+  /** What routes a record with no key and no id. A producer's retry must come to the partition that knows its number. */
+  readonly #keyless: number;
+  readonly #named: Omit<ProducerTerms, "contiguous"> | undefined;
+  /** Answers of partitions that were split, verdict by verdict; by partition. */
+  readonly #recalled = new Map<number, Promise<Result<ReadonlyMap<number, Placed>>>>();
 
   constructor(
     readonly env: Env,
     public route: Route,
-    frames: readonly Checked[],
+    readonly frames: readonly Checked[],
     readonly terms: AppendQuery,
-    readonly producer: Producer | undefined,
+    producer: Producer | undefined,
   ) {
     this.count = frames.reduce((sum, { frame }) => sum + frame.count, 0);
+    this.#keyless = producer === undefined ? randomHash() : murmur3(encodeText(producer.id));
+    this.#named = producer && { ...producer, sum: batchSum(frames.map(({ frame }) => frame)) };
   }
 
-  split(route: Route, frames: readonly Checked[]): Result<Group[]> {
+  /** The parts that go to the partitions; none where there is nothing to be done. */
+  async groups(): Promise<Result<readonly Group[]>> {
+    const groups = this.#split(this.route, this.frames);
+    return groups.ok || !(await this.#wasAnswered()) ? groups : ok([]);
+  }
+
+  /**
+   * Whether a batch that cannot be appended any more as it is, because a partition was split, was appended before: then its
+   * verdicts are those of then.
+   */
+  async #wasAnswered(): Promise<boolean> {
+    if (this.#named === undefined) return false;
+    const wanted = this.terms.partition;
+    for (const range of this.route.stream.map) {
+      if (!range.sealed || (wanted !== undefined && range.partition !== wanted)) continue;
+      const whole = wanted !== undefined || placesIn(range, this.frames, this.#keyless).length === this.count;
+      const answer = whole ? await this.#ask(range.partition, this.count) : undefined;
+      if (answer?.ok !== true) continue;
+      this.#place({ partition: range.partition, frames: this.frames, slots: undefined }, answer.value);
+      return true;
+    }
+    return false;
+  }
+
+  #split(route: Route, frames: readonly Checked[]): Result<Group[]> {
     const { ranges, stream } = route;
     const wanted = this.terms.partition;
     const only = wanted === undefined ? undefined : stream.map.find(({ partition }) => partition === wanted);
@@ -87,74 +119,102 @@ export class Append {
       return refuse("partition-not-found", `the stream has no partition ${wanted}`, { partitions: ranges.length });
     }
     if (only?.sealed) return refuse("sealed", `partition ${wanted} was split; leave partition out, or read the map`);
-    // A producer's retry must come to the partition that knows its number.
-    const chance = Math.floor(Math.random() * ranges.length);
-    const keyless =
-      this.producer === undefined ? ranges[chance] : routeHash(ranges, murmur3(encodeText(this.producer.id)));
-    const groups = split(frames, ranges, keyless, only, rulesOf(stream.config, Date.now()));
+    const groups = split(frames, ranges, this.#keyless, only, rulesOf(stream.config, Date.now()));
     if (!groups.ok) return groups;
-    if (groups.value.length > 1) {
-      if (this.terms.atomic) {
-        const detail = "the keys of the batch belong to several partitions; send them apart, or without atomic";
-        return refuse("atomic-spans-partitions", detail, {
-          partitions: groups.value.map(({ partition }) => partition),
-        });
-      }
-      if (this.terms.expectedOffset !== undefined) {
-        return refuse(
-          "invalid",
-          "query: expectedOffset: the batch goes to several partitions; name one with partition",
-        );
-      }
-    }
+    const problem = groups.value.length > 1 ? this.#spans(groups.value) : undefined;
+    if (problem !== undefined) return problem;
     if (this.terms.expectedKeyOffset !== undefined && !ofOneKey(frames)) return { ok: false, refusal: notOneKey };
     return groups;
   }
 
-  async run(groups: readonly Group[]): Promise<void> {
-    if (groups.length === 1 && groups[0].slots === undefined) return this.#ask(groups[0]);
-    this.#slots ??= new Array(this.count);
-    await Promise.all(groups.map((group) => this.#ask(group)));
+  /** Why a batch may not go to several partitions, if so. */
+  #spans(groups: readonly Group[]): { ok: false; refusal: Refusal } | undefined {
+    if (this.terms.atomic) {
+      const detail = "the keys of the batch belong to several partitions; send them apart, or without atomic";
+      return refuse("atomic-spans-partitions", detail, { partitions: groups.map(({ partition }) => partition) });
+    }
+    if (this.terms.expectedOffset === undefined) return undefined;
+    return refuse("invalid", "query: expectedOffset: the batch goes to several partitions; name one with partition");
   }
 
-  async #ask(group: Group): Promise<void> {
+  async run(groups: readonly Group[]): Promise<void> {
+    if (groups.length === 1 && groups[0].slots === undefined) return this.#append(groups[0]);
+    if (groups.length > 0) this.#slots ??= new Array(this.count);
+    await Promise.all(groups.map((group) => this.#append(group)));
+  }
+
+  async #append(group: Group): Promise<void> {
     const { partition } = group;
     const { bytes, hashes } = batchOf(group.frames);
     const answer = await ask(this.env, this.route, partition, async (stub, version) => {
       const said = await stub.append(version, bytes, hashes, this.#termsOf());
       return typeof said === "number"
-        ? ok([{ verdict: "appended", offset: said, count: countOf(group) } as const])
+        ? ok([{ verdict: "appended", offset: said, count: recordsOf(group) } as const])
         : said;
     });
     if ("rerouted" in answer) return this.#again(group, answer.rerouted);
-    if (answer.ok) this.#place(group, answer.value);
-    else {
-      this.#refused ??= answer.refusal;
-      const { code, detail } = answer.refusal;
-      this.#place(group, [{ verdict: "rejected", reason: code, detail, count: countOf(group) }]);
-    }
+    if (answer.ok) return this.#place(group, answer.value);
+    const owner = answeredBy(answer.refusal);
+    if (owner === undefined) this.#refuse(group, answer.refusal);
+    else await this.#recall(group, owner);
   }
 
   /** The map has changed, and the partition has taken nothing: its records are routed again, and the others are not. */
   async #again(group: Group, route: Route): Promise<void> {
     this.route = route;
-    const groups = this.split(route, group.frames);
+    const groups = this.#split(route, group.frames);
     if (!groups.ok) {
-      this.#refused ??= groups.refusal;
-      const { code, detail } = groups.refusal;
-      return this.#place(group, [{ verdict: "rejected", reason: code, detail, count: countOf(group) }]);
+      if (group.slots === undefined && (await this.#wasAnswered())) return;
+      return this.#refuse(group, groups.refusal);
     }
     // Places within the group become places within the request.
     const place = (slot: number) => group.slots?.[slot] ?? slot;
     await this.run(groups.value.map((part) => ({ ...part, slots: part.slots?.map(place) ?? group.slots })));
   }
 
+  /** A batch that was answered by a partition which was split since: its answer is about all that it was sent. */
+  async #recall(group: Group, owner: number): Promise<void> {
+    let recalled = this.#recalled.get(owner);
+    if (recalled === undefined) {
+      recalled = this.#answerOf(owner);
+      this.#recalled.set(owner, recalled);
+    }
+    const answer = await recalled;
+    if (!answer.ok) return this.#refuse(group, answer.refusal);
+    const slots = group.slots ?? Array.from({ length: this.count }, (_, place) => place);
+    this.#place(
+      group,
+      slots.map((slot) => answer.value.get(slot) as Placed),
+    );
+  }
+
+  /** The verdicts of a partition that was split, by the places of the records in the request. */
+  async #answerOf(owner: number): Promise<Result<ReadonlyMap<number, Placed>>> {
+    const range = this.route.stream.map.find(({ partition }) => partition === owner);
+    assert(range !== undefined, "a partition that was split is in the map");
+    const places = placesIn(range, this.frames, this.#keyless);
+    const answer = await this.#ask(owner, places.length);
+    return answer.ok ? ok(new Map(eachPlaced(answer.value, owner).map((one, index) => [places[index], one]))) : answer;
+  }
+
+  /** What the producer's number was answered with by a partition, which may have been split. */
+  async #ask(partition: number, count: number): Promise<Result<readonly Run[]>> {
+    const producer = { ...this.#named!, contiguous: false };
+    try {
+      const answer = await stub(this.env, this.route, partition).order("answered", producer, count);
+      if (answer.ok || "refusal" in answer) return answer;
+      return refuse("sequence-stale", `partition ${partition}, which was split, does not know the sequence`);
+    } catch (error) {
+      return thrown(error);
+    }
+  }
+
   #termsOf(): Terms | undefined {
     const { expectedOffset, expectedKeyOffset, fence, atomic } = this.terms;
-    if (this.terms === noTerms && this.producer === undefined) return undefined;
+    if (this.terms === noTerms && this.#named === undefined) return undefined;
     const contiguous = this.terms.partition !== undefined || this.route.ranges.length === 1;
     return {
-      ...(this.producer === undefined ? {} : { producer: { ...this.producer, contiguous } }),
+      ...(this.#named === undefined ? {} : { producer: { ...this.#named, contiguous } }),
       ...(expectedOffset === undefined ? {} : { expectedOffset }),
       ...(expectedKeyOffset === undefined ? {} : { expectedKeyOffset }),
       ...(fence === undefined ? {} : { fence }),
@@ -162,19 +222,21 @@ export class Append {
     };
   }
 
+  #refuse(group: Group, refusal: Refusal): void {
+    this.#refused ??= refusal;
+    const { code, detail } = refusal;
+    this.#place(group, [{ verdict: "rejected", reason: code, detail, count: recordsOf(group) }]);
+  }
+
   #place(group: Group, runs: readonly Run[]): void {
     const { partition, slots } = group;
+    assert(countOf(runs) === recordsOf(group), "every record has a verdict");
     if (slots === undefined) {
       for (const run of runs) this.#runs.push({ partition, ...run });
       return;
     }
-    let at = 0;
-    for (const run of runs) {
-      for (let index = 0; index < run.count; index++) {
-        const offset = run.verdict === "rejected" ? {} : { offset: run.offset + index };
-        this.#slots![slots[at++]] = { partition, ...run, ...offset, count: 1 };
-      }
-    }
+    const verdicts = eachPlaced(runs, partition);
+    for (let index = 0; index < slots.length; index++) this.#slots![slots[index]] = verdicts[index];
   }
 
   /** Verdicts in the order of the records; refused where no record was taken, and a partition said why. */
@@ -185,41 +247,9 @@ export class Append {
   }
 
   answer(form: "each" | "runs"): Response {
-    const runs = this.#slots ?? this.#runs;
-    const rejected = runs.filter((run) => run.verdict === "rejected");
-    if (rejected.length === runs.length) return problem(this.#refused ?? asRefusal(rejected[0]));
-    const status = runs.some((run) => run.verdict === "appended") ? 201 : 200;
-    if (form === "runs") return json({ runs: joined(runs) }, status);
-    return new Response(`{"verdicts":[${runs.map(each).join(",")}]}\n`, { status, headers: jsonHeaders });
+    return answerOf(this.#slots ?? this.#runs, form, this.#refused);
   }
 }
 
-const countOf = (group: Group) => group.frames.reduce((sum, { frame }) => sum + frame.count, 0);
-
-const jsonHeaders = { "content-type": media.json };
-
-/** The verdict of every record of a run. */
-function each(run: Placed): string {
-  const parts: string[] = [];
-  for (let index = 0; index < run.count; index++) {
-    if (run.verdict === "rejected") {
-      const { verdict, partition, reason, detail } = run;
-      parts.push(JSON.stringify({ verdict, partition, reason, detail }));
-    } else parts.push(`{"verdict":"${run.verdict}","partition":${run.partition},"offset":${run.offset + index}}`);
-  }
-  return parts.join(",");
-}
-
-function joined(placed: readonly Placed[]): Placed[] {
-  const runs: Placed[] = [];
-  for (const run of placed) {
-    if (runs.length > 0 && runs[runs.length - 1].partition === run.partition) addRun(runs, run);
-    else runs.push(run);
-  }
-  return runs;
-}
-
-const asRefusal = (run: Run): Refusal =>
-  run.verdict === "rejected" && run.reason in errors
-    ? { code: run.reason as ErrorCode, detail: run.detail }
-    : { code: "internal", detail: "no verdict" };
+const recordsOf = (group: Group) => group.frames.reduce((sum, { frame }) => sum + frame.count, 0);
+const randomHash = () => Math.floor(Math.random() * 2 ** 32);

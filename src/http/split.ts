@@ -1,4 +1,7 @@
-/** Which partition each record goes to: by its own key, never by its batch's first. */
+/**
+ * Which partition each record goes to: by its own key; without one, by its source and id, so that its repeats meet; without
+ * either, where the request's others go.
+ */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { PartitionRange } from "../../schemas/stream.ts";
 import { routeHash } from "../catalog/map.ts";
@@ -15,36 +18,63 @@ export interface Group {
   readonly slots: readonly number[] | undefined;
 }
 
+/** Visits the hash that routes each record, and whether it is a key's. `keyless` is that of records with no key and no id. */
+function eachRoute(frames: readonly Checked[], keyless: number, visit: (hash: number, keyed: boolean) => void): void {
+  for (const { keys, ids } of frames) {
+    for (let index = 0; index < keys.length; index++) {
+      const key = keys[index];
+      if (key >= 0) visit(key, true);
+      else visit(ids !== undefined && ids[index] >= 0 ? ids[index] : keyless, false);
+    }
+  }
+}
+
 /**
- * Splits frames over `ranges`. Records without a key go to one partition a request, `keyless`. With `only`, all go to that
- * one, and a key that belongs elsewhere is refused: readers by key would not find it.
+ * Splits frames over `ranges`. With `only`, all records go to that one, and a key that belongs elsewhere is refused: readers
+ * by key would not find it.
  */
 export function split(
   frames: readonly Checked[],
   ranges: readonly PartitionRange[],
-  keyless: PartitionRange,
+  keyless: number,
   only: PartitionRange | undefined,
   rules: Rules,
 ): Result<Group[]> {
   if (only === undefined && ranges.length === 1)
     return ok([{ partition: ranges[0].partition, frames, slots: undefined }]);
   const targets: number[] = [];
-  for (const { keys } of frames) {
-    for (const hash of keys) {
-      if (only !== undefined && hash >= 0 && (hash < only.from || hash >= only.to)) {
-        const { partition } = routeHash(ranges, hash);
-        const detail = `record ${targets.length} has a key of partition ${partition}, not of ${only.partition}`;
-        return refuse("wrong-partition", `${detail}; leave partition out, and each record goes where its key does`, {
-          record: targets.length,
-          partition,
-        });
-      }
-      targets.push((only ?? (hash < 0 ? keyless : routeHash(ranges, hash))).partition);
-    }
-  }
+  let stray: number | undefined;
+  eachRoute(frames, keyless, (hash, keyed) => {
+    if (only !== undefined && keyed && !within(hash, only)) stray ??= targets.length;
+    targets.push((only ?? routeHash(ranges, hash)).partition);
+  });
+  if (only !== undefined && stray !== undefined) return strayed(frames, ranges, stray, only);
   if (targets.every((target) => target === targets[0]))
     return ok([{ partition: targets[0], frames, slots: undefined }]);
   return ok(repack(frames, targets, rules));
+}
+
+const within = (hash: number, { from, to }: PartitionRange) => hash >= from && hash < to;
+
+function strayed(frames: readonly Checked[], ranges: readonly PartitionRange[], record: number, only: PartitionRange) {
+  const hashes = frames.flatMap(({ keys }) => [...keys]);
+  const { partition } = routeHash(ranges, hashes[record]);
+  const detail = `record ${record} has a key of partition ${partition}, not of ${only.partition}`;
+  return refuse("wrong-partition", `${detail}; leave partition out, and each record goes where its key does`, {
+    record,
+    partition,
+  });
+}
+
+/** The places in a request of the records that a partition has taken, or would have, when it took appends. */
+export function placesIn(range: PartitionRange, frames: readonly Checked[], keyless: number): number[] {
+  const places: number[] = [];
+  let place = 0;
+  eachRoute(frames, keyless, (hash) => {
+    if (within(hash, range)) places.push(place);
+    place++;
+  });
+  return places;
 }
 
 function repack(frames: readonly Checked[], targets: readonly number[], rules: Rules): Group[] {
@@ -68,7 +98,8 @@ function repack(frames: readonly Checked[], targets: readonly number[], rules: R
     slots,
     frames: writer.finish(checked).flatMap((bytes) => {
       const frame = readHeader(bytes, 0);
-      const inspected = frame.ok ? inspect(frame.value, rules) : frame;
+      // They were looked at when they came in.
+      const inspected = frame.ok ? inspect(frame.value, { ...rules, stored: true }) : frame;
       return frame.ok && inspected.ok ? [{ ...inspected.value, frame: frame.value }] : [];
     }),
   }));

@@ -5,14 +5,6 @@
  * Two tables take turns, each for one window: an id is found for at least the window, and for at most two of them.
  */
 import { limits } from "../../schemas/limits.ts";
-import { encodeText } from "../lib/bytes.ts";
-import { murmur3 } from "../lib/hash.ts";
-
-/** 64 bits for an event's name: its source and id. */
-export function eventHash(name: string): [number, number] {
-  const bytes = encodeText(name);
-  return [murmur3(bytes, 0x5eed), murmur3(bytes, 0xd1ff)];
-}
 
 class Table {
   #hashes = new Uint32Array(512);

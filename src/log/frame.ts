@@ -67,6 +67,9 @@ export function openFrame(bytes: Uint8Array, at: number): Result<Frame> {
   return frame;
 }
 
+/** The checksum over a frame's records, as its header says it. */
+export const checksumOf = ({ bytes, at }: Frame): number => view(bytes, at).getUint32(12, true);
+
 /** As `openFrame`, for bytes whose checksum has been checked, or has just been made, in this process or its caller. */
 export function readHeader(bytes: Uint8Array, at: number): Result<Frame> {
   if (bytes.length - at < headerBytes) return bad("the frame's header is cut off", at);

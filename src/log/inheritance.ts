@@ -2,8 +2,9 @@
  * What the children of a split partition take over, so that a retry is answered as before: the producers' memory, the ids
  * of the deduplication window, and the time before which no record may be stamped.
  */
+import { packAnswers, unpackAnswers } from "./answers.ts";
 import { Duplicates } from "./duplicates.ts";
-import type { Run } from "./sequence.ts";
+import type { Answered } from "./sequence.ts";
 import type { InheritedRow, ProducerRow } from "./store.ts";
 
 /** Ids whose records lie in one partition: two hashes, an offset and a timestamp each. */
@@ -23,13 +24,13 @@ export interface Inheritance {
 /** 24 bytes an id: a row stays below the limit of one. */
 const idsPerRow = 40_000;
 
-/** Producers as the children of `partition` remember them: with the partition that holds their records. */
+/**
+ * Producers as the children of `partition` remember them: they know the numbers, and whom to ask for the answers, which are
+ * about more records than any of them would have been sent.
+ */
 export function handOnProducers(rows: readonly ProducerRow[], partition: number): ProducerRow[] {
-  const place = (run: Run): Run => (run.verdict === "rejected" ? run : { partition, ...run });
-  return rows.map((row) => {
-    const batches = JSON.parse(row.batches) as { sequence: number; runs: Run[] }[];
-    return { ...row, batches: JSON.stringify(batches.map((batch) => ({ ...batch, runs: batch.runs.map(place) }))) };
-  });
+  const handed = (batch: Answered): Answered => ({ ...batch, owner: batch.owner ?? partition, runs: [] });
+  return rows.map((row) => ({ ...row, batches: packAnswers(unpackAnswers(row.batches).map(handed)) }));
 }
 
 /** Ids in columns, for the way and for the rows. */

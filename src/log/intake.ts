@@ -3,14 +3,17 @@
  * `place` decides and adds to the commit's chunks; `save` writes what it remembered, in the same transaction as the chunks.
  */
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
-import { type ChunkBuilder, openChunk } from "./chunk.ts";
-import { Duplicates, eventHash } from "./duplicates.ts";
+import type { ChunkBuilder } from "./chunk.ts";
+import { Duplicates } from "./duplicates.ts";
 import { type Frame, flags, readHeader, readHeaders } from "./frame.ts";
+import { identityHash, identityOf } from "./identity.ts";
 import { handOnProducers, IdsBuilder, type Inheritance, Inherited } from "./inheritance.ts";
 import { Producers } from "./producers.ts";
+import { eachId } from "./recent-ids.ts";
 import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "./record.ts";
+import { RecordAt } from "./record-at.ts";
 import type { Segments } from "./segments.ts";
-import { addRun, admit, type Gate, type Run } from "./sequence.ts";
+import { addRun, admit, follow, type Gate, type ProducerTerms, type Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import type { Store } from "./store.ts";
 
@@ -26,10 +29,16 @@ interface Choice {
   readonly runs: Run[];
   /** Ids that its records bring, with the offsets they get. */
   ids: Map<string, number> | undefined;
+  /** Where it begins, and how far it has come. */
+  readonly tail: number;
   next: number;
 }
 
-const eventName = (record: Rec) => `${record.source ?? ""}\0${record.id}`;
+/** Records of a batch. What does not read is refused when it is placed. */
+function recordsOf({ bytes }: Batch): number {
+  const frames = readHeaders(bytes);
+  return frames.ok ? frames.value.reduce((sum, { count }) => sum + count, 0) : 0;
+}
 
 export class Intake {
   readonly #producers: Producers;
@@ -38,7 +47,7 @@ export class Intake {
   readonly #fresh = new Map<string, number>();
   readonly #keys = new Map<string, number>();
   readonly #pending = new Set<number>();
-  #opened: { base: number; frames: readonly Frame[] } | undefined;
+  readonly #stored: RecordAt;
   readonly #inherited: Inherited;
   #swept = false;
   changed = false;
@@ -54,6 +63,7 @@ export class Intake {
     now: number,
   ) {
     this.#producers = new Producers(store);
+    this.#stored = new RecordAt(chunks, spec.offsets === "assigned");
     this.#inherited = new Inherited(store.inherited(), spec.deduplicationWindowMs);
     if (spec.deduplicationWindowMs > 0) {
       this.#duplicates = new Duplicates(spec.deduplicationWindowMs, now);
@@ -66,7 +76,8 @@ export class Intake {
     const { terms } = batch;
     const { producer } = terms;
     const state = producer && this.#producers.get(producer.id);
-    const admitted = admit({ sealed: gate.sealed, fence: gate.fence, tail: chunks.next }, state, terms);
+    const count = producer === undefined ? 0 : recordsOf(batch);
+    const admitted = admit({ sealed: gate.sealed, fence: gate.fence, tail: chunks.next }, state, terms, count);
     if (!admitted.ok) return admitted;
     if (admitted.value !== undefined) return ok(admitted.value);
     if (producer !== undefined && this.#producers.full(producer.id, now)) {
@@ -84,10 +95,17 @@ export class Intake {
       const base = chunks.add(frame, hashes);
       if (this.spec.keyIndex || this.spec.offsets === "producer") this.#learn({ ...frame, base });
     }
-    if (ids !== undefined) for (const [event, offset] of ids) this.#fresh.set(event, offset);
+    if (ids !== undefined) for (const [identity, offset] of ids) this.#fresh.set(identity, offset);
     if (producer !== undefined) this.#producers.answer(producer, runs);
     this.changed ||= producer !== undefined;
     return ok(runs);
+  }
+
+  /** What a producer's number was answered with; refused where it is not known, or was another batch. */
+  answered(terms: ProducerTerms, count: number): Result<readonly Run[]> {
+    const known = follow(this.#producers.get(terms.id), { ...terms, contiguous: false }, count);
+    if (!known.ok || known.value !== undefined) return known as Result<readonly Run[]>;
+    return refuse("sequence-stale", `sequence ${terms.sequence} was never answered here`);
   }
 
   /** Writes down what the commit changed besides its chunks. */
@@ -101,13 +119,13 @@ export class Intake {
     this.#pending.clear();
     // Old ids go before new ones come: what is added now must outlive the window.
     this.#duplicates?.advance(now);
-    for (const [event, offset] of this.#fresh) this.#duplicates?.add(eventHash(event), offset);
+    for (const [identity, offset] of this.#fresh) this.#duplicates?.add(identityHash(identity), offset);
     this.#fresh.clear();
     this.changed = false;
   }
 
   #choose(batch: Batch, next: number, now: number): Result<Choice> {
-    const choice: Choice = { chosen: [], runs: [], ids: undefined, next };
+    const choice: Choice = { chosen: [], runs: [], ids: undefined, tail: next, next };
     const frames = readHeaders(batch.bytes);
     if (!frames.ok) return frames;
     let at = 0;
@@ -153,7 +171,7 @@ export class Intake {
       choice.next = run.offset + 1;
       if (record.id === undefined) return;
       choice.ids ??= new Map();
-      choice.ids.set(eventName(record), run.offset);
+      choice.ids.set(identityOf(record), run.offset);
     });
     if (keep.length === frame.count) choice.chosen.push({ frame, hashes });
     else if (keep.length > 0) {
@@ -173,22 +191,24 @@ export class Intake {
       return { verdict: "appended", offset: offset ?? choice.next, count: 1 };
     }
     if (this.#holds(offset, choice)) return { verdict: "duplicate", offset, count: 1 };
-    const detail = `offset ${offset} is below the tail ${choice.next} and was never appended; send offsets in order`;
+    // The same words for all of a kind: as many runs are remembered as there are answers that differ.
+    const below = offset < choice.tail ? `the tail ${choice.tail}` : "that of a record before it in the batch";
+    const detail = `its offset is below ${below} and was never appended; send offsets in order`;
     return { verdict: "rejected", reason: "offset-regressed", detail, count: 1 };
   }
 
-  /** The offset of the record that has this record's source and id, within the window. */
+  /** The offset of the record that has this record's source, id and key, within the window. */
   #original(record: Rec, choice: Choice, now: number): { offset: number; partition?: number } | undefined {
     if (this.#duplicates === undefined) return undefined;
-    const event = eventName(record);
-    const fresh = choice.ids?.get(event) ?? this.#fresh.get(event);
+    const identity = identityOf(record);
+    const fresh = choice.ids?.get(identity) ?? this.#fresh.get(identity);
     if (fresh !== undefined) return { offset: fresh };
-    const hash = eventHash(event);
+    const hash = identityHash(identity);
     const offset = this.#duplicates.find(hash);
     if (offset === undefined) return this.#inherited.find(hash, now);
     if (offset < this.head) return this.#farOriginal(offset, now);
-    const found = this.#at(offset);
-    if (found === undefined || eventName(found.record) !== event) return undefined;
+    const found = this.#stored.find(offset);
+    if (found === undefined || identityOf(found.record) !== identity) return undefined;
     return found.timestamp < now - this.spec.deduplicationWindowMs ? undefined : { offset };
   }
 
@@ -209,28 +229,10 @@ export class Intake {
     const before = choice.runs.some(
       (run) => run.verdict === "appended" && offset >= run.offset && offset < run.offset + run.count,
     );
-    if (before || this.#pending.has(offset) || this.#at(offset) !== undefined) return true;
+    if (before || this.#pending.has(offset) || this.#stored.find(offset) !== undefined) return true;
     // What was taken out from between others had been appended.
     const chunk = this.chunks.chunkAt(offset);
     return chunk !== undefined && chunk.next > offset && (chunk.flags & flags.thinned) !== 0;
-  }
-
-  #at(wanted: number): { record: Rec; timestamp: number } | undefined {
-    const chunk = this.chunks.chunkAt(wanted);
-    if (chunk === undefined || chunk.next <= wanted) return undefined;
-    if (this.#opened?.base !== chunk.base) {
-      const frames = openChunk({ ...chunk, body: this.chunks.body(chunk.base) }, this.spec.offsets === "assigned");
-      if (!frames.ok) return undefined;
-      this.#opened = { base: chunk.base, frames: frames.value };
-    }
-    let found: { record: Rec; timestamp: number } | undefined;
-    for (const frame of this.#opened.frames) {
-      if (frame.base > wanted) break;
-      decodeFrame(frame, (record, offset, timestamp) => {
-        if (offset === wanted) found = { record, timestamp };
-      });
-    }
-    return found;
   }
 
   /** Refuses a batch whose key has a newer record than it expects. The Worker has seen to it that there is one key. */
@@ -265,7 +267,7 @@ export class Intake {
   handOn(tail: number, last: number, now: number): Inheritance {
     const own = new IdsBuilder(this.spec.partition);
     this.#eachId(tail, now - this.spec.deduplicationWindowMs, (record, offset, timestamp) => {
-      own.add(eventHash(eventName(record)), offset, timestamp);
+      own.add(identityHash(identityOf(record)), offset, timestamp);
     });
     const ids = this.#duplicates === undefined ? [] : [...this.#inherited.handOn(now), own.finish()];
     return { last, producers: handOnProducers(this.store.producers(), this.spec.partition), ids };
@@ -273,26 +275,11 @@ export class Intake {
 
   #relearn(duplicates: Duplicates, tail: number, since: number): void {
     this.#eachId(tail, since, (record, offset) => {
-      if (!duplicates.full) duplicates.add(eventHash(eventName(record)), offset);
+      if (!duplicates.full) duplicates.add(identityHash(identityOf(record)), offset);
     });
   }
 
-  /** Every stored record since a time that has an id. Oldest first: of two with one id, the newer is the one to find. */
   #eachId(tail: number, since: number, visit: (record: Rec, offset: number, timestamp: number) => void): void {
-    const bases: number[] = [];
-    for (const chunk of this.chunks.chunksBack(tail)) {
-      if (chunk.last < since) break;
-      if (chunk.flags & flags.ids) bases.push(chunk.base);
-    }
-    for (const base of bases.reverse()) {
-      const chunk = this.chunks.chunkAt(base)!;
-      const frames = openChunk({ ...chunk, body: this.chunks.body(base) }, this.spec.offsets === "assigned");
-      if (!frames.ok) continue;
-      for (const frame of frames.value) {
-        decodeFrame(frame, (record, offset, timestamp) => {
-          if (record.id !== undefined && timestamp >= since) visit(record, offset, timestamp);
-        });
-      }
-    }
+    eachId(this.chunks, this.spec.offsets === "assigned", tail, since, visit);
   }
 }

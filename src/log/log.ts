@@ -18,7 +18,7 @@ import { type Place, Reads } from "./reads.ts";
 import { isFull } from "./retention.ts";
 import type { Segment } from "./segment-store.ts";
 import { Segments } from "./segments.ts";
-import type { Run } from "./sequence.ts";
+import type { ProducerTerms, Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import { Store } from "./store.ts";
 import { checkSegments, type Report, verifyHot } from "./verify.ts";
@@ -136,6 +136,9 @@ export class Log {
       throw error;
     }
   }
+
+  /** What a producer's batch was answered with, in the order of the records that came here. */
+  answered = (terms: ProducerTerms, count: number): Result<readonly Run[]> => this.#intake.answered(terms, count);
 
   read(terms: ReadTerms): Result<Page> {
     return this.#reads.read(terms);

@@ -1,17 +1,18 @@
 /** What a partition remembers of idempotent producers, and how it is written down. */
 import { limits } from "../../schemas/limits.ts";
-import type { ProducerState, ProducerTerms, Run } from "./sequence.ts";
+import { packAnswers, unpackAnswers } from "./answers.ts";
+import type { Answered, ProducerState, ProducerTerms, Run } from "./sequence.ts";
 import type { Store } from "./store.ts";
-
-/** Characters of one producer's row: far below the row's limit. */
-const rowCharsMax = 900_000;
 
 /** Producers kept in memory. The others are read from their row when they come back. */
 const cachedMax = 4_096;
+/** Their runs: most batches have one, but one may have as many as records. */
+const cachedRunsMax = 262_144;
 
 export class Producers {
   readonly #cache = new Map<string, ProducerState>();
   readonly #changed = new Set<string>();
+  #runs = 0;
   #count: number;
 
   constructor(readonly store: Store) {
@@ -23,7 +24,7 @@ export class Producers {
     if (cached !== undefined) return cached;
     const row = this.store.producer(id);
     if (row === undefined) return undefined;
-    const state: ProducerState = { epoch: row.epoch, batches: JSON.parse(row.batches) };
+    const state: ProducerState = { epoch: row.epoch, batches: unpackAnswers(row.batches) };
     this.#remember(id, state);
     return state;
   }
@@ -33,7 +34,8 @@ export class Producers {
     if (this.#count < limits.producersMax || this.get(id) !== undefined) return false;
     this.store.dropProducersIdleSince(now - limits.producerIdleMs);
     this.#count = this.store.countProducers();
-    this.#cache.clear();
+    // What this commit has yet to write down stays.
+    for (const old of this.#cache.keys()) if (!this.#changed.has(old)) this.#forget(old);
     return this.#count >= limits.producersMax;
   }
 
@@ -42,36 +44,47 @@ export class Producers {
     const before = this.get(terms.id);
     if (before === undefined) this.#count++;
     const earlier = before?.epoch === terms.epoch ? before.batches : [];
-    const batches = [...earlier, { sequence: terms.sequence, runs }].slice(-limits.producerBatchesKept);
-    this.#remember(terms.id, { epoch: terms.epoch, batches });
+    const answered: Answered = { sequence: terms.sequence, sum: terms.sum, runs };
+    this.#remember(terms.id, { epoch: terms.epoch, batches: kept([...earlier, answered]) });
     this.#changed.add(terms.id);
   }
 
   /** Writes a row for each producer that `answer` has changed. */
   save(now: number): void {
     for (const id of this.#changed) {
-      const state = this.#cache.get(id)!;
-      let kept = state.batches;
-      let text = JSON.stringify(kept);
-      while (text.length > rowCharsMax && kept.length > 1) {
-        kept = kept.slice(1);
-        text = JSON.stringify(kept);
-      }
-      this.store.setProducer(id, state.epoch, now, text);
+      const { epoch, batches } = this.#cache.get(id)!;
+      this.store.setProducer(id, epoch, now, packAnswers(batches));
     }
     this.#changed.clear();
   }
 
   #remember(id: string, state: ProducerState): void {
-    if (this.#cache.size >= cachedMax && !this.#cache.has(id)) {
-      // The oldest entry that needs no saving makes room.
-      for (const old of this.#cache.keys()) {
-        if (this.#changed.has(old)) continue;
-        this.#cache.delete(old);
-        break;
-      }
+    this.#forget(id);
+    // The oldest entries that need no saving make room.
+    for (const old of this.#cache.keys()) {
+      if (this.#cache.size < cachedMax && this.#runs <= cachedRunsMax) break;
+      if (!this.#changed.has(old)) this.#forget(old);
     }
-    this.#cache.delete(id);
     this.#cache.set(id, state);
+    this.#runs += runsOf(state);
   }
+
+  #forget(id: string): void {
+    const state = this.#cache.get(id);
+    if (state === undefined) return;
+    this.#cache.delete(id);
+    this.#runs -= runsOf(state);
+  }
+}
+
+const runsOf = ({ batches }: ProducerState) => batches.reduce((sum, { runs }) => sum + runs.length, 0);
+
+/** The last batches that a row has room for. The newest is always one: it has no more runs than it has records. */
+function kept(batches: readonly Answered[]): readonly Answered[] {
+  let first = batches.length - 1;
+  let runs = batches[first].runs.length;
+  const fits = () => batches.length - first < limits.producerBatchesKept && first > 0;
+  while (fits() && runs + batches[first - 1].runs.length <= limits.producerRunsMax)
+    runs += batches[--first].runs.length;
+  return batches.slice(first);
 }

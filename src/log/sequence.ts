@@ -2,7 +2,7 @@
  * Whether a batch may go in at all: the seal, the fence, the producer's sequence, the expected offset. Pure; the log asks
  * it for each batch of a commit, in order, so that one caller's refusal never fails another.
  */
-import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 
 /** An idempotent producer's number for a batch. `contiguous`: a missing number is a gap (see docs/PROTOCOL.md). */
 export interface ProducerTerms {
@@ -10,6 +10,8 @@ export interface ProducerTerms {
   readonly epoch: number;
   readonly sequence: number;
   readonly contiguous: boolean;
+  /** Of the whole batch, as it was sent: tells another one of the same number. Absent where the number alone decides. */
+  readonly sum?: number;
 }
 
 /** What an append asks for besides its records. */
@@ -32,10 +34,19 @@ export type Run =
     }
   | { readonly verdict: "rejected"; readonly reason: string; readonly detail: string; readonly count: number };
 
+/** What a partition remembers of a batch: its number, its sum, and the answer to this partition's part of it. */
+export interface Answered {
+  readonly sequence: number;
+  readonly sum?: number;
+  readonly runs: readonly Run[];
+  /** The partition that gave the answer and has it, where that is one which was split into this one; then `runs` is empty. */
+  readonly owner?: number;
+}
+
 /** What a partition remembers of a producer: its epoch, and the answers to its last batches, oldest first. */
 export interface ProducerState {
   readonly epoch: number;
-  readonly batches: readonly { readonly sequence: number; readonly runs: readonly Run[] }[];
+  readonly batches: readonly Answered[];
 }
 
 export interface Gate {
@@ -44,13 +55,14 @@ export interface Gate {
   readonly fence?: string;
 }
 
-/** The answer that a repeated batch had, or undefined for one that is to be appended. */
+/** The answer that a repeated batch had, or undefined for one that is to be appended. `count`: its records. */
 export function admit(
   gate: Gate,
   producer: ProducerState | undefined,
   terms: Terms,
+  count: number,
 ): Result<readonly Run[] | undefined> {
-  const repeated = terms.producer === undefined ? ok(undefined) : follow(producer, terms.producer);
+  const repeated = terms.producer === undefined ? ok(undefined) : follow(producer, terms.producer, count);
   // A retry is answered before anything else: what was true for the first attempt need not be true any more.
   if (!repeated.ok || repeated.value !== undefined) return repeated;
   if (gate.sealed) return refuse("sealed", "the partition was split; its map has a newer version");
@@ -64,14 +76,19 @@ export function admit(
   return ok(undefined);
 }
 
-function follow(state: ProducerState | undefined, terms: ProducerTerms): Result<readonly Run[] | undefined> {
+/** What a number was answered with, undefined where it is a new one that may come now. */
+export function follow(
+  state: ProducerState | undefined,
+  terms: ProducerTerms,
+  count: number,
+): Result<readonly Run[] | undefined> {
   const { epoch, sequence, contiguous } = terms;
   if (state !== undefined && epoch < state.epoch) {
     return refuse("fenced", `producer ${terms.id} now has epoch ${state.epoch}`, { epoch: state.epoch });
   }
   const batches = state !== undefined && epoch === state.epoch ? state.batches : [];
   const known = batches.find((batch) => batch.sequence === sequence);
-  if (known !== undefined) return ok(known.runs.map(repeat));
+  if (known !== undefined) return again(known, terms, count);
   const next = batches.length === 0 ? 0 : batches[batches.length - 1].sequence + 1;
   if (sequence < next) {
     const detail = `sequence ${sequence} is older than the batches that are remembered; the next one is ${next}`;
@@ -84,6 +101,25 @@ function follow(state: ProducerState | undefined, terms: ProducerTerms): Result<
   }
   return ok(undefined);
 }
+
+/** The first answer to a number that comes again: with the same batch, or it is refused. */
+function again({ sequence, sum, runs, owner }: Answered, terms: ProducerTerms, count: number): Result<readonly Run[]> {
+  if (owner !== undefined) {
+    const detail = `sequence ${sequence} was answered by partition ${owner}, which was split since, and which has the answer`;
+    return refuse("sequence-stale", detail, { answeredBy: owner });
+  }
+  const sameSum = sum === undefined || terms.sum === undefined || sum === terms.sum;
+  if (sameSum && count === countOf(runs)) return ok(runs.map(repeat));
+  const detail = `sequence ${sequence} was another batch when it came first; give each batch a number of its own, and send it again as it was`;
+  return refuse("sequence-conflict", detail, { sequence });
+}
+
+/** The partition that has the answer to a repeated batch, where it is not the one that was asked. */
+export const answeredBy = ({ code, facts }: Refusal): number | undefined =>
+  code === "sequence-stale" ? (facts?.answeredBy as number | undefined) : undefined;
+
+/** Records that runs are about. */
+export const countOf = (runs: readonly Run[]): number => runs.reduce((sum, run) => sum + run.count, 0);
 
 const repeat = (run: Run): Run => (run.verdict === "appended" ? { ...run, verdict: "duplicate" } : run);
 

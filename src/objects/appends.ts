@@ -8,6 +8,7 @@ import type { MessageAppend, MessageTerms } from "../intake/message.ts";
 import type { IntakeConfig } from "../intake/record.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
+import { batchSum } from "../log/batch-sum.ts";
 import type { Log } from "../log/log.ts";
 import type { Rec } from "../log/record.ts";
 import type { Run, Terms } from "../log/sequence.ts";
@@ -60,7 +61,7 @@ export class Appends {
     // What comes after it must be committed after it.
     this.#open = undefined;
     void this.#answer(
-      this.host.commit.add({ ...batchOf(frames), terms: termsOf(terms) }),
+      this.host.commit.add({ ...batchOf(frames), terms: termsOf(terms, frames) }),
       (runs) => answers(socket, [runText(id, runs, log)]),
       (refusal) => sayError(socket, refusal, id),
     );
@@ -151,10 +152,11 @@ function contradiction(
   return terms?.expectedKeyOffset === undefined || ofOneKey(frames) ? undefined : notOneKey;
 }
 
-function termsOf(terms: MessageTerms = {}): Terms {
+function termsOf(terms: MessageTerms = {}, frames: readonly Checked[]): Terms {
   const { partition: _, producer, ...rest } = terms;
+  if (producer === undefined) return rest;
   // Every record comes here, so that a number that is missing was lost.
-  return producer === undefined ? rest : { ...rest, producer: { ...producer, contiguous: true } };
+  return { ...rest, producer: { ...producer, contiguous: true, sum: batchSum(frames.map(({ frame }) => frame)) } };
 }
 
 function runText(id: number, runs: readonly Run[], { spec }: Log): string {

@@ -3,6 +3,7 @@ import { ok, type Result } from "../../schemas/errors.ts";
 import type { Facts } from "../log/facts.ts";
 import type { Inheritance } from "../log/inheritance.ts";
 import type { Position } from "../log/read.ts";
+import type { ProducerTerms, Run } from "../log/sequence.ts";
 import type { Report } from "../log/verify.ts";
 import { dumpOrders } from "./dump-orders.ts";
 import { type Desk, past } from "./past.ts";
@@ -43,6 +44,10 @@ export const orders = {
   },
 
   verify: ({ log }: Desk, from: number, bytesMax: number): Result<Report> => ok(log.verify(from, bytesMax)),
+
+  /** What a batch of a producer was answered with, whoever continues the partition. `count`: its records that came here. */
+  answered: ({ log }: Desk, producer: ProducerTerms, count: number): Result<readonly Run[]> =>
+    log.answered(producer, count),
 
   /** What the children of a sealed partition take over. */
   handOn: ({ log }: Desk): Result<Inheritance> => ok(log.handOn(Date.now())),

@@ -110,9 +110,9 @@ class Model {
 
   /** What one record of a batch comes to: its offset, and whether it was there. */
   place(one: Rec, now: number): Run {
-    const seen = this.records.findLast(
-      (old) => one.id !== undefined && old.record.id === one.id && (old.record.source ?? "") === (one.source ?? ""),
-    );
+    const same = ({ record }: Stored) =>
+      record.id === one.id && (record.source ?? "") === (one.source ?? "") && record.key === one.key;
+    const seen = one.id === undefined ? undefined : this.records.findLast(same);
     if (seen !== undefined && seen.timestamp >= now - spec.deduplicationWindowMs) {
       return { verdict: "duplicate", offset: seen.offset, count: 1 };
     }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import { concat } from "../../src/lib/bytes.ts";
 import { FrameWriter } from "../../src/log/record.ts";
-import { type Service, service } from "./service.ts";
+import { type Answer, type Service, service } from "./service.ts";
 
 let millrace: Service;
 const streams = "/v1/default/streams";
@@ -245,6 +245,86 @@ describe("promises", () => {
       first.json.verdicts.map((verdict: object) => ({ ...verdict, verdict: "duplicate" })),
     );
     expect((await read(path)).length).toBe(40);
+  });
+
+  test.each(["each", "runs"])(
+    "over splits a retry is answered record by record as at first, by verdicts=%s",
+    async (form) => {
+      const path = await stream();
+      const records = [
+        ...Array.from({ length: 10 }, (_, i) => ({ key: `k${i}`, data: i })),
+        { data: 10 },
+        { id: "i", data: 11 },
+      ];
+      const by = (seq: number) => ({ "producer-id": "p", "producer-epoch": "0", "producer-seq": String(seq) });
+      const verdictsOf = ({ json }: Answer) =>
+        json.verdicts ??
+        json.runs.flatMap(({ count, offset, ...run }: { count: number; offset: number }) =>
+          Array.from({ length: count }, (_, i) => ({ ...run, offset: offset + i })),
+        );
+      const first = verdictsOf(await append(`${path}?verdicts=${form}`, { records }, by(0)));
+      expect(first.map(({ offset }: { offset: number }) => offset)).toEqual(records.map((_, i) => i));
+      for (const partitions of [2, 4, 5]) {
+        await millrace.call("PUT", path.replace("/records", ""), { partitions });
+        const again = await append(`${path}?verdicts=${form}`, { records }, by(0));
+        expect(again.status).toBe(200);
+        expect(verdictsOf(again)).toEqual(first.map((one: object) => ({ ...one, verdict: "duplicate" })));
+      }
+      const atomic = await append(`${path}?atomic=true`, { records }, by(0));
+      expect(verdictsOf(atomic)).toEqual(first.map((one: object) => ({ ...one, verdict: "duplicate" })));
+      expect((await append(path, { records: records.slice(1) }, by(0))).json.code).toBe("sequence-conflict");
+      expect((await read(path)).length).toBe(12);
+    },
+  );
+
+  test.each([1, 2])("a number with another batch is a conflict, on %i partitions", async (partitions) => {
+    const path = await stream({ partitions });
+    const some = (count: number, from = 0) => ({
+      records: Array.from({ length: count }, (_, i) => ({ key: `k${from + i}`, data: from + i })),
+    });
+    const by = { "producer-id": "q", "producer-epoch": "0", "producer-seq": "0" };
+    expect((await append(path, some(10), by)).status).toBe(201);
+    for (const other of [some(12), some(9), some(10, 1)]) {
+      for (const form of ["each", "runs"]) {
+        expect(await append(`${path}?verdicts=${form}`, other, by)).toMatchObject({
+          status: 409,
+          json: { code: "sequence-conflict", retryable: false, clean: true },
+        });
+      }
+    }
+    expect((await append(path, some(10), by)).status).toBe(200);
+    expect((await read(path)).length).toBe(10);
+  });
+
+  test("a record with an id and no key is there once, however many partitions there are", async () => {
+    const path = await stream({ partitions: 8 });
+    const event = { specversion: "1.0", id: "43", source: "/s", type: "t", data: 1 };
+    const places = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      if (i === 6) await millrace.call("PUT", path.replace("/records", ""), { partitions: 11 });
+      const by: Record<string, string> =
+        i % 3 === 0 ? { "producer-id": `p${i}`, "producer-epoch": "0", "producer-seq": "0" } : {};
+      const plain = await append(path, { records: [{ id: "42", source: "/s", data: 1 }] }, by);
+      const sent = await append(path, JSON.stringify(event), { "content-type": "application/cloudevents+json" });
+      for (const answer of [plain, sent]) {
+        expect(answer.status).toBe(i === 0 ? 201 : 200);
+        places.add(JSON.stringify({ ...answer.json.verdicts[0], verdict: "" }));
+      }
+    }
+    expect(places.size).toBe(2);
+    expect((await read(path)).length).toBe(2);
+  });
+
+  test("the same id under another key is another record", async () => {
+    for (const partitions of [1, 8]) {
+      const path = await stream({ partitions });
+      const records = ["k1", "k7", undefined].map((key) => ({ key, id: "1", source: "/s" }));
+      for (const verdict of ["appended", "duplicate"]) {
+        const { verdicts } = (await append(path, { records })).json;
+        expect(verdicts.map((one: { verdict: string }) => one.verdict)).toEqual([verdict, verdict, verdict]);
+      }
+      expect((await read(path)).length).toBe(3);
+    }
   });
 
   test("source and id make a record a duplicate within the window", async () => {

@@ -121,6 +121,15 @@ describe("a header's bytes", () => {
     ]);
   });
 
+  test("of a producer's name that is no UTF-8 are refused: two names would become one", async () => {
+    const stream = await newStream(millrace);
+    const by = (id: string) => ({ ...json, "producer-id": id, "producer-epoch": "0", "producer-seq": "0" });
+    const append = (id: string) => raw(`POST ${stream}/records`, by(id), '{"records":[{"data":1}]}');
+    const refused = await append("caf\xe9");
+    expect([refused.status, JSON.parse(refused.body).detail]).toEqual([400, expect.stringContaining("Producer-Id")]);
+    expect((await append(Buffer.from("café").toString("latin1"))).status).toBe(201);
+  });
+
   test.each(["plain", "text/plain, text/html", "text /plain"])(
     "of a raw body's content type that is none, %s, are refused",
     async (type) => {

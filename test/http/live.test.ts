@@ -206,15 +206,19 @@ describe("an append", () => {
   test("by a producer is taken once, and out of order not at all", async () => {
     const { open } = await fresh();
     const client = await open();
-    const send = (id: number, sequence: number) =>
-      client.send({ type: "append", id, records: [{ data: id }], producer: { id: "p", epoch: 1, sequence } });
+    const send = (id: number, sequence: number, data = 1) =>
+      client.send({ type: "append", id, records: [{ data }], producer: { id: "p", epoch: 1, sequence } });
     send(1, 0);
     send(2, 0);
     send(3, 7);
-    await client.untilOf("error");
+    send(4, 0, 2);
+    await client.untilOf("error", 2);
     await client.until(() => client.answers.length, 2);
     expect(client.answers.map(({ runs }) => runs[0].verdict)).toEqual(["appended", "duplicate"]);
-    expect(client.of("error")[0]).toMatchObject({ id: 3, code: "sequence-gap", fatal: false, clean: true });
+    expect(client.of("error")).toMatchObject([
+      { id: 3, code: "sequence-gap", fatal: false, clean: true },
+      { id: 4, code: "sequence-conflict", fatal: false, clean: true },
+    ]);
     client.socket.close();
   });
 

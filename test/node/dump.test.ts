@@ -72,13 +72,16 @@ const record = (n: number, more: Partial<Rec> = {}): Rec => ({
   ...more,
 });
 
+/** The records of a commit. */
+const recordsOf = (n: number, each = 7) =>
+  Array.from({ length: each }, (_, i) => record(n * each + i, i === 0 ? { id: `id-${n}` } : {}));
+
 /** A log of so many commits, some by producers. */
 function filled(commits: number, each = 7): Log {
   const log = Log.create(nodeSql(), spec, 1_000);
   for (let n = 0; n < commits; n++) {
     const terms = n % 3 === 0 ? {} : { producer: { id: `p${n % 4}`, epoch: n, sequence: 0, contiguous: true } };
-    const records = Array.from({ length: each }, (_, i) => record(n * each + i, i === 0 ? { id: `id-${n}` } : {}));
-    const [answer] = log.append([{ ...batch(records), terms }], 1_000 + n * 10);
+    const [answer] = log.append([{ ...batch(recordsOf(n, each)), terms }], 1_000 + n * 10);
     expect(answer.ok).toBe(true);
   }
   return log;
@@ -277,7 +280,7 @@ describe("a log", () => {
         const reopened = Log.open(sql, 5_000_000) as Log;
         expect(equal(dumped(reopened), blocks)).toBe(true);
         const terms = { producer: { id: "p2", epoch: 58, sequence: 0, contiguous: true } };
-        const [retry] = reopened.append([{ ...batch([record(1)]), terms }], 5_000_001);
+        const [retry] = reopened.append([{ ...batch(recordsOf(58)), terms }], 5_000_001);
         expect(retry).toMatchObject({ ok: true, value: [{ verdict: "duplicate", offset: 58 * 7 }] });
         const [next] = reopened.append([{ ...batch([record(1)]), terms: {} }], 5_000_001);
         expect(next).toMatchObject({ ok: true, value: [{ verdict: "appended", offset: log.span.tail }] });

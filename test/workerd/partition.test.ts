@@ -100,9 +100,14 @@ describe("an object", () => {
     expect(await child.configure(next)).toBe(false);
     expect(await child.configure(next, inheritance.ok ? inheritance.value : null)).toBe(true);
     const { bytes, hashes } = batch([record("1", { id: "e" })]);
-    const duplicate = { ok: true, value: [{ verdict: "duplicate", partition: 0, offset: 0, count: 1 }] };
-    expect(await child.append(2, bytes, hashes, terms)).toEqual(duplicate);
-    expect(await child.append(2, bytes, hashes)).toEqual(duplicate);
+    // By the number the child knows whom to ask, who is sealed and answers; by the id it knows itself.
+    const elsewhere = { code: "sequence-stale", facts: { answeredBy: 0 } };
+    expect(await child.append(2, bytes, hashes, terms)).toMatchObject({ ok: false, refusal: elsewhere });
+    const first = [{ verdict: "duplicate", offset: 0, count: 1 }];
+    expect(await rpc.order("answered", terms.producer!, 1)).toEqual({ ok: true, value: first });
+    expect(await rpc.order("answered", terms.producer!, 2)).toMatchObject({ refusal: { code: "sequence-conflict" } });
+    const byId = [{ verdict: "duplicate", partition: 0, offset: 0, count: 1 }];
+    expect(await child.append(2, bytes, hashes)).toEqual({ ok: true, value: byId });
   });
 
   test("keeps everything that it acknowledged over eviction and abort", async () => {

@@ -166,18 +166,23 @@ class Import {
     try {
       const runs = await retrying(attempt, patience, signal, ({ retryable }) => retryable);
       const refused = runs.find((run) => run.verdict === "rejected" && fatal.has(run.reason));
+      if (refused?.verdict === "rejected" && refused.reason === conflict) throw changed(sequence);
       if (refused?.verdict === "rejected") throw new Error(refused.detail);
       return runs.map((run) => (run.verdict === "rejected" && run.reason === stale ? there(run.count) : run));
     } catch (error) {
       if (error instanceof MillraceError && error.code === stale) return [there(count)];
+      if (error instanceof MillraceError && error.code === conflict) throw changed(sequence);
       throw error;
     }
   }
 }
 
 const stale = "sequence-stale";
+const conflict = "sequence-conflict";
+const changed = (sequence: number) =>
+  new Usage(`the input is not what was being imported: batch ${sequence} had other rows when it was sent first`);
 /** Verdicts on the import rather than on a record. */
-const fatal = new Set(["fenced", "sequence-gap", "sealed", "stream-not-found"]);
+const fatal = new Set([conflict, "fenced", "sequence-gap", "sealed", "stream-not-found"]);
 
 /** The next batch. That it failed is told when it is asked for. */
 function take(batches: AsyncGenerator<Batch, void, undefined>) {

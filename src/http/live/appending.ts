@@ -10,9 +10,10 @@ import type { MessageAppend, MessageTerms } from "../../intake/message.ts";
 import type { IntakeConfig } from "../../intake/record.ts";
 import type { Run } from "../../log/sequence.ts";
 import type { Env } from "../../objects/stubs.ts";
-import { Append, noTerms, type Placed } from "../append.ts";
+import { Append, noTerms } from "../append.ts";
 import { lookup } from "../lookup.ts";
 import { thrown } from "../problem.ts";
+import type { Placed } from "../verdicts.ts";
 
 /** A gathering goes no larger: the batch behind it should not wait for long. */
 const gatheredBytesMax = 1_048_576;
@@ -123,7 +124,7 @@ export class Appending {
       const { producer, ...rest } = terms ?? {};
       const asked = terms === undefined ? noTerms : { ...noTerms, ...rest };
       const append = new Append(this.env, route.value, frames, asked, producer);
-      const groups = append.split(route.value, frames);
+      const groups = await append.groups();
       if (!groups.ok) return groups;
       await append.run(groups.value);
       return append.outcome();
