@@ -46,7 +46,7 @@ const fields = textFields.map((name) => ({
 }));
 const [key, id, source, type] = [0, 1, 2, 3];
 /** Rules that no text breaks whose bytes are all visible ASCII: most texts are. */
-const easy: ReadonlySet<Rule> = new Set([anyText, attributeText, uriReference]);
+const easy: ReadonlySet<Rule> = new Set([attributeText, uriReference]);
 /** An extension's value as JSON, which may escape each of its bytes. */
 const valueJsonMax = 6 * limits.attributeBytesMax + 2;
 /** Source and id, side by side. */
@@ -221,12 +221,12 @@ class Inspector {
     const end = this.#reader.at;
     if (end === start) return "must not be empty";
     if (end - start > bytesMax) return `must have at most ${bytesMax} bytes`;
+    if (rule === anyText || this.rules.stored) return isText(bytes, start, end) ? undefined : "must be UTF-8";
     let odd = 0;
     // Negative where a byte is below 33 or above 126.
     for (let i = start; i < end; i++) odd |= (bytes[i] - 33) | (126 - bytes[i]);
     if (odd >= 0 && easy.has(rule)) return undefined;
-    if (!isText(bytes, start, end)) return "must be UTF-8";
-    return this.rules.stored || rule === anyText ? undefined : rule(decodeText(bytes, start, end));
+    return isText(bytes, start, end) ? rule(decodeText(bytes, start, end)) : "must be UTF-8";
   }
 
   #hash(hash: number): void {

@@ -137,3 +137,24 @@ describe("a producer's row", () => {
     });
   });
 });
+
+test("where there are as many producers as can be, idle ones make room, and what is being written is kept", () => {
+  const sql = nodeSql();
+  const log = Log.create(sql, spec, 1_000);
+  const by = (id: string, sequence: number) => ({ producer: { id, epoch: 0, sequence, contiguous: true } });
+  sql.transaction(() => {
+    for (let n = 0; n < limits.producersMax; n++) log.segments.meta.setProducer(`p${n}`, 0, n % 2, "[]");
+  });
+  const now = limits.producerIdleMs + 1;
+  const full = Log.open(sql, now) as Log;
+  const one = records(1);
+  const answers = full.append([batch(one, by("p0", 0)), batch(one, by("new", 0)), batch(one, by("p1", 0))], now);
+  expect(answers.map(({ ok }) => ok)).toEqual([true, true, true]);
+  // Those of 1 ms are not idle for longer yet.
+  expect(full.segments.meta.countProducers()).toBe(limits.producersMax / 2 + 2);
+  const again = (Log.open(sql, now) as Log).append([batch(one, by("p0", 0)), batch(one, by("new", 0))], now);
+  expect(again).toMatchObject([
+    { value: [{ verdict: "duplicate", offset: 0 }] },
+    { value: [{ verdict: "duplicate", offset: 1 }] },
+  ]);
+});
