@@ -40,10 +40,10 @@ export const backoff = z.union([
 ]);
 export type Backoff = z.infer<typeof backoff>;
 
-const base64 = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/;
+const secretForm = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/;
 
 function isSecret(text: string): boolean {
-  const [, secret] = base64.exec(text) ?? [];
+  const [, secret] = secretForm.exec(text) ?? [];
   if (secret === undefined) return false;
   const bytes = (secret.length / 4) * 3 - (/=*$/.exec(secret)?.[0].length ?? 0);
   return bytes >= limits.secretBytesMin && bytes <= limits.secretBytesMax;

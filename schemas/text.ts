@@ -1,6 +1,6 @@
 /**
  * What the texts of a record may hold, decided once for every door: the schemas, the inspection of packed frames and the
- * library ask here. A rule answers what is wrong with a text, or nothing. Limits in bytes stand beside it, in `limits`.
+ * intake of events ask here. A rule answers what is wrong with a text, or nothing. Limits in bytes are in `limits`.
  *
  * Nothing is ever replaced. A key and a tag are the user's own, and any Unicode is carried; attributes keep to the type
  * system of CloudEvents, because receivers may refuse what does not; and what becomes a header, a media type or a URI later

@@ -32,7 +32,7 @@ export function pushRequest(spec: DeliverySpec, leased: readonly Leased[]): Push
   const last = leased[leased.length - 1];
   const id = deliveryId(spec.groupId, spec.partition, first.item.offset);
   const common = {
-    ...target.headers,
+    ...lowerCase(target.headers),
     "user-agent": "Millrace",
     "millrace-group": spec.group,
     "millrace-attempt": String(first.attempt),
@@ -49,6 +49,10 @@ export function pushRequest(spec: DeliverySpec, leased: readonly Leased[]): Push
   }
   return { id, ...binary(spec, first, common) };
 }
+
+/** Names differ by their letters only here: one that the sender sets, too, would be sent twice. */
+const lowerCase = (headers: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 
 function binary(spec: DeliverySpec, leased: Leased, common: Record<string, string>): Omit<PushRequest, "id"> {
   const record = recordOf(leased);

@@ -169,6 +169,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
         "key-index-off",
         "fenced",
         "sequence-gap",
+        "sequence-conflict",
         "sequence-stale",
         "sealed",
         "wrong-partition",

@@ -189,6 +189,35 @@ test("appends go where their keys belong, in order, and are answered in order", 
   client.socket.close();
 });
 
+test("a batch that is sent again after a split is answered as at first, or says who has the answer", async () => {
+  const { open, grow } = await fresh(1);
+  const producer = { id: "p", epoch: 0, sequence: 0 };
+  const records = [{ key: "a", data: 1 }, { data: 2 }, { key: "b", data: 3 }];
+  const message = { type: "append", records, producer };
+  const first = await open();
+  first.send({ ...message, id: 1 });
+  await first.until(() => first.answers.length);
+  await grow(2);
+  const relayed = await open();
+  relayed.send({ ...message, id: 1 });
+  relayed.send({ ...message, id: 2, records: [{ data: 9 }] });
+  await relayed.until(() => relayed.answers.length);
+  expect(relayed.answers).toMatchObject([
+    { id: 1, runs: [{ verdict: "duplicate", partition: 0, offset: 0, count: 3 }] },
+  ]);
+  expect(await relayed.untilOf("error")).toMatchObject([{ id: 2, code: "sequence-conflict", fatal: false }]);
+  // The partition that was split still knows; its child knows who does.
+  const [parent, child] = [await open("?partition=0"), await open("?partition=1")];
+  parent.send({ ...message, id: 1 });
+  await parent.until(() => parent.answers.length);
+  expect(parent.answers).toMatchObject([{ id: 1, runs: [{ verdict: "duplicate", offset: 0, count: 3 }] }]);
+  child.send({ ...message, records: [{ data: 2 }], id: 1 });
+  expect(await child.untilOf("error")).toMatchObject([
+    { id: 1, code: "sequence-stale", detail: expect.stringContaining("partition 0"), fatal: false },
+  ]);
+  for (const { socket } of [first, relayed, parent, child]) socket.close();
+});
+
 test("a socket of a stream that grows ends when it has been read, and says where to go on", async () => {
   const { append, open, grow, appended } = await fresh(1);
   await append(...keys(40));
