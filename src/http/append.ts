@@ -13,7 +13,7 @@ import { readBody } from "./body.ts";
 import { ask, lookup, type Route, stub } from "./lookup.ts";
 import { query } from "./parse.ts";
 import { json, problem, thrown } from "./problem.ts";
-import { type Group, placesIn, split } from "./split.ts";
+import { boundsOf, type Group, placesIn, split } from "./split.ts";
 import { answerOf, eachPlaced, joined, type Placed } from "./verdicts.ts";
 
 export const noTerms: AppendQuery = { ack: "durable", atomic: false, raw: false };
@@ -100,12 +100,12 @@ export class Append {
   async #wasAnswered(): Promise<boolean> {
     if (this.#named === undefined) return false;
     const wanted = this.terms.partition;
-    for (const range of this.route.stream.map) {
-      if (!range.sealed || (wanted !== undefined && range.partition !== wanted)) continue;
-      const whole = wanted !== undefined || placesIn(range, this.frames, this.#keyless).length === this.count;
-      const answer = whole ? await this.#ask(range.partition, this.count) : undefined;
+    const [lowest, highest] = boundsOf(this.frames, this.#keyless);
+    for (const { partition, sealed, from, to } of this.route.stream.map) {
+      const whole = wanted === undefined ? lowest >= from && highest < to : partition === wanted;
+      const answer = sealed && whole ? await this.#ask(partition, this.count) : undefined;
       if (answer?.ok !== true) continue;
-      this.#place({ partition: range.partition, frames: this.frames, slots: undefined }, answer.value);
+      this.#place({ partition, frames: this.frames, slots: undefined }, answer.value);
       return true;
     }
     return false;

@@ -77,6 +77,16 @@ export function placesIn(range: PartitionRange, frames: readonly Checked[], keyl
   return places;
 }
 
+/** The lowest and the highest hash that routes a record of the request. */
+export function boundsOf(frames: readonly Checked[], keyless: number): readonly [number, number] {
+  let [lowest, highest] = [Number.POSITIVE_INFINITY, 0];
+  eachRoute(frames, keyless, (hash) => {
+    lowest = Math.min(lowest, hash);
+    highest = Math.max(highest, hash);
+  });
+  return [lowest, highest];
+}
+
 function repack(frames: readonly Checked[], targets: readonly number[], rules: Rules): Group[] {
   const groups = new Map<number, { writer: FrameWriter; slots: number[] }>();
   let slot = 0;

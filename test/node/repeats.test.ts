@@ -142,7 +142,7 @@ describe("a producer's batch that is sent again", () => {
         expect(new Set(places).size).toBe(places.length);
         stream.check();
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 
@@ -249,7 +249,7 @@ describe("a record with an id", () => {
         expect(stored).toHaveLength(known.size);
         stream.check();
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     );
   });
 

@@ -68,6 +68,16 @@ const produced = (sequence: number) => ({
   "producer-seq": String(sequence),
 });
 
+const batchOf = (n: number) => ({
+  records: Array.from({ length: 40 }, (_, i) => ({
+    key: `k${i % 9}`,
+    id: `${n}-${i}`,
+    type: "t",
+    tags: ["x"],
+    data: { n, i },
+  })),
+});
+
 /** Retries, ids, places, and holes of every kind. */
 async function fill(at: Running): Promise<void> {
   const orders = "/v1/shop/streams/orders";
@@ -89,14 +99,7 @@ async function fill(at: Running): Promise<void> {
   );
   await good(ask(at, "POST", `${orders}/groups/hooks/pause`, { reason: "later" }));
   for (let n = 0; n < 6; n++) {
-    const records = Array.from({ length: 40 }, (_, i) => ({
-      key: `k${i % 9}`,
-      id: `${n}-${i}`,
-      type: "t",
-      tags: ["x"],
-      data: { n, i },
-    }));
-    await good(ask(at, "POST", `${orders}/records`, { records }, produced(n)));
+    await good(ask(at, "POST", `${orders}/records`, batchOf(n), produced(n)));
   }
   const { deliveries } = await good(ask(at, "POST", `${orders}/groups/billing/receive`, { max: 60, waitSeconds: 5 }));
   expect(deliveries.length).toBeGreaterThan(6);
@@ -160,15 +163,7 @@ afterAll(async () => {
 /** What is there for whoever goes on. */
 async function state(at: Running, ns: string) {
   const orders = `/v1/${ns}/streams/orders`;
-  const retry = await good(
-    ask(
-      at,
-      "POST",
-      `${orders}/records`,
-      { records: Array.from({ length: 40 }, (_, i) => ({ key: `k${i % 9}`, id: `5-${i}`, data: { n: 5, i } })) },
-      produced(5),
-    ),
-  );
+  const retry = await good(ask(at, "POST", `${orders}/records`, batchOf(5), produced(5)));
   const again = await good(ask(at, "POST", `${orders}/records`, { records: [{ key: "k3", id: "4-3", data: 0 }] }));
   return { retry: retry.verdicts, again: again.verdicts };
 }
