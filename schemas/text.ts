@@ -85,10 +85,10 @@ export const isEventAttribute = (name: string): boolean => ofEvent.has(name) || 
 
 const name = /^[a-z0-9]{1,64}$/;
 
-/** Of an extension. What a dead letter is given on its way to another stream counts as a name of Millrace's. */
+/** Of an extension. */
 export const extensionName: Rule = (text) => {
   if (!name.test(text)) return "must be 1 to 64 lower-case letters and digits";
-  if (isEventAttribute(text) || ofPlace.has(text) || text.startsWith("deadletter")) {
+  if (isEventAttribute(text) || ofPlace.has(text)) {
     return "is a name of CloudEvents' or Millrace's own; give the extension another";
   }
   return undefined;

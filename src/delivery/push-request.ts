@@ -7,6 +7,7 @@ import type { PushTarget } from "../../schemas/group.ts";
 import { isEventAttribute, isJsonType, mediaType } from "../../schemas/text.ts";
 import { concat, decodeText, encodeText, isText } from "../lib/bytes.ts";
 import { decodeRecord, type Kind, kinds, type Rec } from "../log/record.ts";
+import { tagsText } from "../log/tags.ts";
 import type { Leased } from "./delivery.ts";
 import type { DeliverySpec } from "./spec.ts";
 
@@ -106,7 +107,7 @@ function attributesOf(spec: DeliverySpec, { item, attempt }: Leased, record: Rec
     ...(type === undefined ? {} : { datacontenttype: type }),
     ...(record.dataschema === undefined ? {} : { dataschema: record.dataschema }),
     ...(record.key === undefined ? {} : { partitionkey: record.key }),
-    ...(record.tags === undefined ? {} : { tags: record.tags.map(tagText).join(",") }),
+    ...(record.tags === undefined ? {} : { tags: tagsText(record.tags) }),
     ...extensionsOf(record),
     millracepartition: spec.partition,
     millraceoffset: String(item.offset),
@@ -118,9 +119,6 @@ function attributesOf(spec: DeliverySpec, { item, attempt }: Leased, record: Rec
 function extensionsOf({ extensions = {} }: Rec): Attributes {
   return Object.fromEntries(Object.entries(extensions).filter(([name]) => !isEventAttribute(name)));
 }
-
-/** A tag in a list that commas separate. */
-const tagText = (tag: string): string => tag.replace(/[%,]/g, (char) => (char === "%" ? "%25" : "%2C"));
 
 /** An event in CloudEvents' JSON, in pieces: the attributes, then the data as they are stored. */
 function eventOf(spec: DeliverySpec, leased: Leased): Uint8Array[] {

@@ -5,9 +5,14 @@ import type { RecordInput } from "../../schemas/record.ts";
 import { extensionName } from "../../schemas/text.ts";
 import { parseJson } from "../lib/check.ts";
 import type { Rec } from "../log/record.ts";
+import { tagsOf } from "../log/tags.ts";
 import { tooMany } from "./json.ts";
 import { RawJson } from "./raw-json.ts";
 import { bodyData, type IntakeConfig, toRecord } from "./record.ts";
+
+const tagsAre = "must be a text with commas between the tags, and %2C and %25 for a comma and a % within one";
+/** What a push says of where a record comes from, and which attempt it is: not of the event, should it go on to another stream. */
+const ofAHop = (name: string): boolean => name.startsWith("millrace");
 
 const attributes = ["id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
 
@@ -98,7 +103,11 @@ function event(
     if (attributes.includes(name) || name === "data_base64") input[name] = value;
     else if (name === "data") input.data = value;
     else if (name === "partitionkey") input.key = value;
-    else {
+    else if (name === "tags") {
+      const tags = typeof value === "string" ? tagsOf(value) : undefined;
+      if (tags === undefined) return refuse("bad-event", `${what}: tags: ${tagsAre}`);
+      input.tags = tags;
+    } else if (!ofAHop(name)) {
       const problem = extensionName(name);
       if (problem !== undefined) return refuse("bad-event", `${what}: '${name}' ${problem}`);
       extensions[name] = value;

@@ -14,6 +14,7 @@ import { flags } from "../../src/log/frame.ts";
 import { JsonWriter } from "../../src/log/json.ts";
 import { appendHeaderBytes, kinds as messages } from "../../src/log/message.ts";
 import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "../../src/log/record.ts";
+import { tagsOf, tagsText } from "../../src/log/tags.ts";
 import { specOf } from "./delivery.ts";
 
 /** A record as its sender has it. `data` is text of JSON. */
@@ -53,10 +54,10 @@ function recordText({ fields, data }: Sent): string {
 /** The same as an event, undefined where an event has nothing for it. */
 function eventOf({ fields, data }: Sent): Sent | undefined {
   const { key, tags, extensions, data_base64, ...rest } = fields;
-  if (tags !== undefined) return undefined;
   const attributes = { specversion: "1.0", id: "i", source: "/s", type: "t", ...rest };
   const named = {
     ...(key === undefined ? {} : { partitionkey: key }),
+    ...(tags === undefined ? {} : { tags: tagsText(tags as string[]) }),
     ...(data_base64 === undefined ? {} : { data_base64 }),
   };
   return { fields: { ...attributes, ...(extensions as object), ...named }, data };
@@ -215,15 +216,13 @@ export function pushed(stored: Stored, format: "binary" | "structured" | "batch"
   return pushRequest(specOf({ push }), [{ item, generation: 1, attempt: 1 }]);
 }
 
-const untag = (text: string) => text.split(",").map((tag) => tag.replace(/%2C/g, ",").replace(/%25/g, "%"));
-
 /** The record that an event stands for: what a push makes up, or adds, is taken away again. */
 function ofEvent(attributes: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   const extensions: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "partitionkey") fields.key = value;
-    else if (name === "tags") fields.tags = untag(String(value));
+    else if (name === "tags") fields.tags = tagsOf(String(value));
     else if (/^(id|source|type|subject|time|datacontenttype|dataschema|data_base64)$/.test(name)) fields[name] = value;
     else if (name !== "specversion" && name !== "data" && !name.startsWith("millrace")) extensions[name] = value;
   }
@@ -234,6 +233,13 @@ function ofJsonEvent(text: string): Got {
   const parsed = JSON.parse(text);
   const at = text.indexOf(',"data":');
   return { fields: ofEvent(parsed), data: "data" in parsed ? text.slice(at + 8, -1) : undefined };
+}
+
+/** A push of a stored record, as it comes in at another service. */
+export function hop(stored: Stored, format: "binary" | "structured" | "batch"): Taken {
+  const { headers, body } = pushed(stored, format);
+  const sent = Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("ce-")));
+  return take(headers["content-type"] ?? "", body, sent);
 }
 
 export const waysOut: Readonly<Record<string, (stored: Stored) => Got>> = {
