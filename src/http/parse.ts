@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { check, parseJson } from "../lib/check.ts";
 import { readBody } from "./body.ts";
 
@@ -50,9 +50,19 @@ const jsonBytesMax = 1_048_576;
 
 /** A JSON body against its schema; an empty one is `{}`. */
 export async function readJson<T extends z.ZodType>(request: Request, schema: T): Promise<Result<z.output<T>>> {
+  const read = await readJsonBytes(request, schema);
+  return read.ok ? ok(read.value.value) : read;
+}
+
+/** The same, with the bytes that were sent. */
+export async function readJsonBytes<T extends z.ZodType>(
+  request: Request,
+  schema: T,
+): Promise<Result<{ readonly value: z.output<T>; readonly bytes: Uint8Array }>> {
   const body = await readBody(request, jsonBytesMax);
   if (!body.ok) return body;
-  if (body.value.length === 0) return check(schema, {}, "body");
-  const parsed = parseJson(body.value);
-  return parsed.ok ? check(schema, parsed.value, "body") : parsed;
+  const parsed = body.value.length === 0 ? ok({}) : parseJson(body.value);
+  if (!parsed.ok) return parsed;
+  const checked = check(schema, parsed.value, "body");
+  return checked.ok ? ok({ value: checked.value, bytes: body.value }) : checked;
 }

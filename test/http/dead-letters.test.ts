@@ -1,5 +1,6 @@
 /** What becomes of a record that a group gives up on, and what an operator does to dead letters. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { limits } from "../../schemas/limits.ts";
 import { dataOf, fail, newGroup, one, park, skip } from "./group.ts";
 import { type Service, service } from "./service.ts";
 
@@ -199,6 +200,29 @@ describe("dead letters", () => {
     expect(await group.letters()).toMatchObject([{ data }]);
     const { records } = (await millrace.call("GET", `${group.stream}/records`)).json;
     expect(records).toMatchObject([{ data: { total: "4 2" } }]);
+  });
+
+  test("one is redriven with the very bytes that were sent, as many as a record may have", async () => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1");
+    await group.nack(one(await group.receive()));
+    const edit = async (data: string) =>
+      millrace.call("POST", `${group.path}/dead-letters/redrive`, `{"letter":"0.0","data": ${data} }`, {
+        "content-type": "application/json",
+      });
+    const full = limits.recordBytesMax - 4;
+    for (const data of [
+      '{"n":9007199254740993,"d":1.10,"e":1e400,"a":1,"a":2,"\\ud800":"\\/"}',
+      `${"[".repeat(100_000)}${"]".repeat(100_000)}`,
+      `"${"x".repeat(full - 2)}"`,
+    ]) {
+      expect((await edit(data)).json).toEqual({ redriven: 1 });
+      const { text } = await group.post("receive", { waitSeconds: 10 });
+      expect(text.includes(`"data":${data}`), data.slice(0, 40)).toBe(true);
+      const receipts = [/"receipt":"([^"]*)"/.exec(text)![1]];
+      expect((await group.post("nack", { receipts })).json).toEqual({ settled: 1 });
+    }
+    expect(await edit(`"${"x".repeat(full - 1)}"`)).toMatchObject({ status: 413, json: { code: "record-too-large" } });
   });
 
   test("one that may be edited to null, false or nothing", async () => {

@@ -1,17 +1,19 @@
 /** Dead letters, lanes and the attempts log: what an operator looks at, and sets going again. */
 import type { z } from "zod";
-import { ok, type Result } from "../../../schemas/errors.ts";
+import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { laneBody, lettersBody, lettersQuery, redriveBody } from "../../../schemas/group.ts";
+import { limits } from "../../../schemas/limits.ts";
 import type { LaneView, Which } from "../../delivery/admin.ts";
 import type { Try } from "../../delivery/item.ts";
 import type { Letter } from "../../delivery/letters.ts";
-import { concat, encodeText } from "../../lib/bytes.ts";
+import { RawJson } from "../../intake/raw-json.ts";
+import { concat } from "../../lib/bytes.ts";
 import { eachRecord, readHeader } from "../../log/frame.ts";
 import { JsonWriter } from "../../log/json.ts";
 import { decodeRecord, FrameWriter, kinds } from "../../log/record.ts";
 import type { DeliveryRpc } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
-import { query, readJson } from "../parse.ts";
+import { query, readJson, readJsonBytes } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
 import type { Names } from "./groups.ts";
 import { askAll, askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";
@@ -83,11 +85,11 @@ function showLetter(writer: JsonWriter, partition: number, letter: Letter): void
 }
 
 export async function redrive(request: Request, env: Env, names: Names): Promise<Response> {
-  const body = await readJson(request, redriveBody);
+  const body = await readJsonBytes(request, redriveBody);
   if (!body.ok) return problem(body.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
-  const { value } = body;
+  const { value, bytes } = body.value;
   if (!("letter" in value)) return eachLetter(env, target.value, value, "redrive");
   const { partition, number } = idOf(value.letter);
   if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
@@ -95,27 +97,42 @@ export async function redrive(request: Request, env: Env, names: Names): Promise
   if (!found.ok) return problem(found.refusal);
   const letter = found.value.letters.find(({ offset }) => offset === number);
   if (letter === undefined) return problem(noLetter(value.letter));
-  const edited = "data" in value ? edit(letter, value.data) : undefined;
-  const done = await askDelivery(env, target.value, partition, (one) => one.admin("redrive", [number], edited));
+  const data = dataOf(bytes);
+  const edited = data === undefined ? ok(undefined) : edit(letter, data);
+  if (!edited.ok) return problem(edited.refusal);
+  const done = await askDelivery(env, target.value, partition, (one) => one.admin("redrive", [number], edited.value));
   return answer(done ?? { ok: false, refusal: noLetter(value.letter) }, (redriven) => ({ redriven }));
 }
 
 const noLetter = (id: string) =>
   ({ code: "letter-not-found", detail: `there is no dead letter ${id}; list them anew` }) as const;
 
+/** The member `data` of an order, as it was sent. */
+function dataOf(bytes: Uint8Array): Uint8Array | undefined {
+  let data: Uint8Array | undefined;
+  new RawJson(bytes).members((name, from, to) => {
+    if (name === "data") data = bytes.slice(from, to);
+  });
+  return data;
+}
+
 /** The letter's record with other data. */
-function edit({ body }: Letter, data: unknown): Uint8Array {
+function edit({ body }: Letter, data: Uint8Array): Result<Uint8Array> {
   const record = decodeRecord(body, 0, body.length);
   const writer = new FrameWriter();
   const { datacontenttype: _, ...rest } = record;
-  writer.add({ ...rest, kind: kinds.json, data: encodeText(JSON.stringify(data)) });
+  const length = writer.add({ ...rest, kind: kinds.json, data }, limits.recordBytesMax);
+  if (length > limits.recordBytesMax) {
+    const detail = `with these data the record has ${length} bytes; at most ${limits.recordBytesMax} are allowed`;
+    return refuse("record-too-large", detail, { limit: limits.recordBytesMax });
+  }
   const frame = readHeader(concat(writer.finish(0)), 0);
   let packed = body;
   if (frame.ok)
     eachRecord(frame.value, (from, to) => {
       packed = frame.value.bytes.slice(from, to);
     });
-  return packed;
+  return ok(packed);
 }
 
 export async function discard(request: Request, env: Env, names: Names): Promise<Response> {

@@ -237,7 +237,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     redriveBody,
     "How many.",
     z.object({ redriven: count }),
-    ["letter-not-found"],
+    ["letter-not-found", "record-too-large"],
     "All, some, or one with other data.",
   ),
   [`${group}/dead-letters/discard`]: post(
