@@ -83,7 +83,7 @@ export const clientMessage = z.discriminatedUnion("type", [
     id: messageId,
     partition: offset.describe("Left out: the whole stream, or the partition of the filter's key.").optional(),
     from: z
-      .union([z.string().max(16_384), offset])
+      .union([z.string().max(16_384), z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)])
       .default("latest")
       .describe("As in a read: an offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor."),
     filter: groupFilter.optional(),
@@ -122,7 +122,14 @@ export const streamMessage = z.discriminatedUnion("type", [
   z
     .object({ type: z.literal("heartbeat"), id: messageId, cursor: z.string(), upToDate: z.boolean() })
     .describe("Nothing to show, but the place has moved: past records that the filter left out, or to the tail."),
-  z.object({ type: z.literal("lost"), id: messageId, lost: z.array(range) }),
+  z
+    .object({
+      type: z.literal("lost"),
+      id: messageId,
+      cursor: z.string().describe("The place behind what is missing, where that lies at the place."),
+      lost: z.array(range),
+    })
+    .describe("Offsets that were trimmed, or are damaged, before they were read."),
   z
     .object({ type: z.literal("end"), id: messageId, cursor: z.string() })
     .describe("The partition was split, and is read."),

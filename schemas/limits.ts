@@ -46,6 +46,10 @@ export const limits = {
   producerRunsMax: 65_536,
   pageRecordsMax: 10_000,
   pageBytesMax: 8_388_608,
+  /** The `n` of `-n` where records must be counted: over several partitions, or behind a filter. */
+  lastRecordsMax: 10_000,
+  /** Pages that are read for that; a page of a filter that finds little passes over 32 MiB. */
+  lastPagesMax: 1_000,
   /** Long-poll. Shorter than the idle time-out of common proxies (60 s). */
   waitSecondsMax: 30,
   /** Readers that one partition holds in long-poll. */

@@ -85,11 +85,17 @@ export const producerTerms = z.strictObject({
   sequence: whole,
 });
 
-/** Query of a read. `from`: an offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor. */
+/** Query of a read. */
 export const readQuery = z.strictObject({
   partition: whole.optional(),
   key: text(limits.keyBytesMax).optional(),
-  from: z.string().max(16_384).default("earliest"),
+  from: z
+    .string()
+    .max(16_384)
+    .describe(
+      "An offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor. Left out: `earliest`, or, backward, `latest`.",
+    )
+    .optional(),
   limit: z.coerce.number().int().min(1).max(limits.pageRecordsMax).default(defaults.pageRecords),
   maxBytes: z
     .union([z.literal("all"), z.coerce.number().int().min(1).max(limits.pageBytesMax)])

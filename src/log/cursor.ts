@@ -7,7 +7,8 @@ export interface Cursor {
   readonly offsets: ReadonlyMap<number, number>;
 }
 
-const pattern = /^[0-9a-f]{20}(~[0-9a-z]{1,7}\.[0-9a-z]{1,11})*$/;
+/** It names at least one partition: a log's id by itself may be all digits, which are an offset. */
+const pattern = /^[0-9a-f]{20}(~[0-9a-z]{1,7}\.[0-9a-z]{1,11})+$/;
 
 export function writeCursor({ logId, offsets }: Cursor): string {
   const parts = [...offsets].map(([partition, offset]) => `~${partition.toString(36)}.${offset.toString(36)}`);

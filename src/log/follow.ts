@@ -12,7 +12,7 @@ import type { Filter } from "./filter.ts";
 import { flags, stampFrame } from "./frame.ts";
 import { eachItem } from "./items.ts";
 import type { Item } from "./json.ts";
-import type { Page, Position, ReadTerms } from "./read.ts";
+import { missed, type Page, type Position, type Range, type ReadTerms } from "./read.ts";
 import { bits, FrameWriter } from "./record.ts";
 
 /** What a follower needs of a log. */
@@ -30,14 +30,12 @@ export interface Following {
   credits: number;
   /** It was told that it is up to date. */
   current: boolean;
-  /** Its credits, while its place is looked for in the archive. */
-  held?: number;
+  /** Its place is looked for: by what, and the credits that it has when it is found. Until then it has none. */
+  sought?: { readonly position: Position; credits: number };
   readonly filter?: Filter;
 }
 
-export interface Hole {
-  readonly from: number;
-  readonly to: number;
+export interface Hole extends Range {
   readonly why: string;
 }
 
@@ -62,7 +60,7 @@ export function portionOf(log: Followable, next: number, credits: number, filter
   const page = log.read(portionTerms(log, next, credits, filter));
   // It is neither before the head nor past the tail.
   if (!page.ok) throw new Error(page.refusal.detail);
-  return portionOfPage(page.value, log, next, credits, filter);
+  return portionOfPage(page.value, next, credits, filter);
 }
 
 /** The read that brings a portion. */
@@ -77,15 +75,13 @@ export function portionTerms(
   return { from, limit, bytesMax: portionBytes, ...(filter === undefined ? {} : { filter }) };
 }
 
-/** A page that was read for it as a portion. */
-export function portionOfPage(
-  page: Page,
-  { span: { head } }: Followable,
-  from: number,
-  credits: number,
-  filter: Filter | undefined,
-): Portion {
-  const holes: Hole[] = from < head ? [{ from, to: head, why: "trimmed" }] : [];
+/**
+ * A page that was read for it as a portion. What was trimmed before the page was read is missing; what is trimmed while it is
+ * on its way is in it.
+ */
+export function portionOfPage(page: Page, from: number, credits: number, filter: Filter | undefined): Portion {
+  const lost = missed({ at: "offset", offset: from }, page.from, false);
+  const holes: Hole[] = lost === undefined ? [] : [{ ...lost, why: "trimmed" }];
   const items: Item[] = [];
   let cost = 0;
   let stop: number | undefined;
@@ -109,6 +105,11 @@ export function portionOfPage(
   }
   const next = stop ?? page.to;
   return { from, next, cost, items, holes, upToDate: stop === undefined && page.upToDate };
+}
+
+/** Where a follower stands when it has been told of holes: behind those that begin at its place. */
+export function behind(holes: readonly Range[], place: number): number {
+  return holes.reduce((next, { from, to }) => (from <= next ? Math.max(next, to) : next), place);
 }
 
 /** True where a follower is to be told its place though there is nothing to show. */

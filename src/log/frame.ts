@@ -101,6 +101,15 @@ export const openFrames = (body: Uint8Array): Result<Frame[]> => every(body, ope
 /** The frames of a body whose checksums the partition has checked before it handed the body out. */
 export const readHeaders = (body: Uint8Array): Result<Frame[]> => every(body, readHeader);
 
+/** One number for the checksums of a body's frames. */
+export function checksumsOf(body: Uint8Array): number {
+  const frames = readHeaders(body);
+  if (!frames.ok) return 0;
+  let sum = 0;
+  for (const { at } of frames.value) sum = (Math.imul(sum, 31) + view(body, at).getUint32(12, true)) | 0;
+  return sum;
+}
+
 function every(body: Uint8Array, open: (bytes: Uint8Array, at: number) => Result<Frame>): Result<Frame[]> {
   const frames: Frame[] = [];
   for (let at = 0; at < body.length; ) {

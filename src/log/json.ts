@@ -103,7 +103,7 @@ export class JsonWriter {
   }
 
   /** Writes a record as one JSON object. */
-  record(item: Item, partition: number, more?: Members): void {
+  record(item: Item, partition: number, more?: Members): this {
     const { bytes, from, to, offset, timestamp } = item;
     if (timestamp !== this.#time) {
       this.#time = timestamp;
@@ -126,6 +126,7 @@ export class JsonWriter {
     if (set & bits.extensions) this.#extensions(reader);
     this.#data((set >> kindShift) & 3, item, reader.at);
     this.#bytes[this.#at++] = 125;
+    return this;
   }
 
   #tags(reader: ByteReader): void {

@@ -13,7 +13,7 @@ import { FollowerList } from "./follower-list.ts";
 import { type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
 import { discard, notice } from "./notice.ts";
-import type { Page, Position, ReadTerms, Span } from "./read.ts";
+import { missed, type Page, type Position, type ReadTerms, type Span } from "./read.ts";
 import { type Place, Reads } from "./reads.ts";
 import { isFull } from "./retention.ts";
 import type { Segment } from "./segment-store.ts";
@@ -144,10 +144,9 @@ export class Log {
     return this.#reads.read(terms);
   }
 
-  /** The place that a position names; one that was trimmed, the first one that was not. */
+  /** The place that a position names. One below the head is a place too: whoever goes on from it is told what is missing. */
   place(position: Position): Result<Place> {
-    const { head } = this.#marks;
-    if (position.at === "offset" && position.offset < head) return ok({ offset: head });
+    if ("offset" in position && missed(position, this.#marks.head, false)) return ok({ offset: position.offset });
     return this.#reads.locate(position, false);
   }
 

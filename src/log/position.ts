@@ -5,11 +5,20 @@ import type { Position } from "./read.ts";
 /** A place in one log, or in each partition of a stream. */
 export type From = { readonly position: Position } | { readonly cursor: Cursor };
 
-/** `earliest`, `latest`, `snapshot`, an offset, `-n`, an RFC 3339 time, or a cursor; undefined where the text is none of them. */
+/** The tail of a log that is full. */
+const offsetMax = Number.MAX_SAFE_INTEGER;
+
+/**
+ * `earliest`, `latest`, `snapshot`, an offset, `-n`, an RFC 3339 time, or a cursor; undefined where the text is none of them.
+ * A number is never a cursor, however long it is, though a log's id may look like one.
+ */
 export function readFrom(text: string): From | undefined {
   if (text === "earliest" || text === "latest" || text === "snapshot") return { position: { at: text } };
-  if (/^\d{1,16}$/.test(text)) return { position: { at: "offset", offset: Number(text) } };
-  if (/^-[1-9]\d{0,15}$/.test(text)) return { position: { at: "last", count: -Number(text) } };
+  if (isNumber(text)) {
+    const number = Number(text);
+    if (!Number.isSafeInteger(number) || number > offsetMax) return undefined;
+    return { position: text.startsWith("-") ? { at: "last", count: -number } : { at: "offset", offset: number } };
+  }
   const cursor = readCursor(text);
   if (cursor !== undefined) return { cursor };
   // A plus sign that was not escaped arrives as a space.
@@ -17,10 +26,20 @@ export function readFrom(text: string): From | undefined {
   return Number.isNaN(time) ? undefined : { position: { at: "time", time: Math.ceil(time) } };
 }
 
-/** The place of one partition. One that a cursor does not name came to be after it. */
+/** Why a text is no place. */
+export function noPlace(text: string): string {
+  const shown = text.slice(0, 64);
+  if (isNumber(text)) return `'${shown}' is beyond the largest offset, ${offsetMax}`;
+  return `'${shown}' is no offset, earliest, latest, snapshot, -n, RFC 3339 time or cursor`;
+}
+
+const isNumber = (text: string): boolean => /^(\d+|-[1-9]\d*)$/.test(text);
+
+/**
+ * The place of one partition. One that a cursor does not name came to be after it: everything that the partition ever had is
+ * ahead of a reader, and nothing is behind.
+ */
 export function positionOf(from: From, partition: number, backward: boolean): Position {
   if ("position" in from) return from.position;
-  const offset = from.cursor.offsets.get(partition);
-  if (offset === undefined) return backward ? { at: "before", offset: 0 } : { at: "earliest" };
-  return { at: backward ? "before" : "offset", offset };
+  return { at: backward ? "before" : "offset", offset: from.cursor.offsets.get(partition) ?? 0 };
 }

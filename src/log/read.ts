@@ -58,6 +58,8 @@ export interface ColdSegment {
 export interface Cold {
   readonly segments: readonly ColdSegment[];
   readonly at: Position;
+  /** The place of the read. Undefined where only the first segment can tell. */
+  readonly start?: number;
   /** Where the read goes on when nothing was found in them: what lies between holds no match. */
   readonly on: number;
   readonly dense: boolean;
@@ -79,40 +81,50 @@ const scanChunksMax = 8_192;
  */
 export function locate(chunks: Chunks, span: Span, from: Position, backward: boolean): Result<number> {
   const { head, tail } = span;
+  // A backward read goes on before an offset, and begins with the record that is named.
+  const begins = (offset: number) => (backward ? Math.min(offset + 1, tail) : offset);
   switch (from.at) {
     case "earliest":
     case "snapshot":
-      return ok(backward ? Math.min(head + 1, tail) : head);
+      return ok(begins(head));
     case "latest":
       return ok(tail);
     case "last":
-      return ok(lastRecords(chunks, span, from.count));
-    case "time": {
-      const offset = firstAtOrAfter(chunks, span, from.time);
-      return ok(backward ? Math.min(offset + 1, tail) : offset);
-    }
+      return ok(begins(lastRecords(chunks, span, from.count)));
+    case "time":
+      return ok(begins(firstAtOrAfter(chunks, span, from.time)));
     case "before":
     case "offset": {
       const { offset } = from;
       if (offset > tail) {
-        return refuse(
-          "past-tail",
-          `offset ${offset} is past the tail; valid are ${head} to ${tail}, and ${tail} waits for what comes`,
-          {
-            head,
-            tail,
-          },
-        );
+        const detail = `offset ${offset} is past the tail; valid are ${head} to ${tail}, and ${tail} waits for what comes`;
+        return refuse("past-tail", detail, { head, tail });
       }
-      if (offset < head) {
-        return refuse("trimmed", `offset ${offset} has been trimmed; the first readable one is ${head}`, {
-          head,
-          tail,
-        });
+      const lost = missed(from, head, backward);
+      if (lost !== undefined) {
+        const detail = `offset ${offset} has been trimmed; the first readable one is ${head}`;
+        return refuse("trimmed", detail, { head, tail, lost });
       }
-      return ok(backward && from.at === "offset" ? Math.min(offset + 1, tail) : offset);
+      return ok(from.at === "offset" ? begins(offset) : Math.max(offset, head));
     }
   }
+}
+
+/** Offsets `[from, to)`. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * What a reader at a place below the head misses, in the direction in which it reads: offsets that were trimmed. Undefined
+ * where it misses nothing: only a place that was named by an offset can be below the head.
+ */
+export function missed(from: Position, head: number, backward: boolean): Range | undefined {
+  if (!("offset" in from) || from.offset >= head) return undefined;
+  if (!backward) return { from: from.offset, to: head };
+  const to = from.at === "offset" ? from.offset + 1 : from.offset;
+  return to === 0 ? undefined : { from: 0, to };
 }
 
 /** The first offset whose record has a timestamp at or after `time`, or the tail. Binary search over chunk bases. */

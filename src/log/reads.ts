@@ -58,8 +58,10 @@ export class Reads {
       const offset = this.segments.snapshots.usable(head)?.offset;
       return this.locate(offset === undefined ? { at: "earliest" } : { at: "offset", offset }, backward);
     }
-    if (from.at === "last" && !exact) return ok(this.#last(from.count));
-    if (from.at === "last") return ok({ offset: Math.max(head, tail - from.count) });
+    if (from.at === "last") {
+      const place: Place = exact ? { offset: Math.max(head, tail - from.count) } : this.#last(from.count);
+      return ok("offset" in place && backward ? { offset: Math.min(place.offset + 1, tail) } : place);
+    }
     if (from.at !== "time") {
       const offset = locate(this.segments, { head, tail, dense }, from, backward);
       return offset.ok ? ok({ offset: offset.value }) : offset;
@@ -113,6 +115,8 @@ export class Reads {
   /** The archived segments that the read goes through, as far as nothing hot lies between. */
   #cold(first: Segment, at: Position, { backward, filter }: ReadTerms): Page {
     const segments: Cold["segments"][number][] = [];
+    // What is not an offset is looked for in the first segment, whether or not the filter finds anything there.
+    const start = "offset" in at ? at.offset : undefined;
     const { head, dense } = this.span();
     let on = backward ? first.next : first.base;
     let passed = 0;
@@ -122,15 +126,17 @@ export class Reads {
       if (segments.length >= coldSegmentsMax) break;
       on = backward ? Math.max(segment.base, head) : segment.next;
       passed++;
-      if (filter !== undefined && !this.#mayMatch(segment, filter)) continue;
+      const sought = start === undefined && segments.length === 0;
+      if (filter !== undefined && !sought && !this.#mayMatch(segment, filter)) continue;
       const { n, base, next, size, indexBytes } = segment;
       segments.push({ n, base, next, size, indexBytes });
     }
     const [from] = segments;
     // A position counts in the first segment; where the filter has passed over that one, the read begins with another.
-    const start: Position = from === undefined || from.base === first.base ? at : edge(from, backward === true);
-    const here = "offset" in at ? at.offset : first.base;
-    return { from: here, to: here, pieces: [], upToDate: false, cold: { segments, at: start, on, dense } };
+    const inside: Position = from === undefined || from.base === first.base ? at : edge(from, backward === true);
+    const here = start ?? first.base;
+    const cold = { segments, at: inside, on, dense, ...(start === undefined ? {} : { start }) };
+    return { from: here, to: here, pieces: [], upToDate: false, cold };
   }
 
   #mayMatch(segment: Segment, filter: Filter): boolean {

@@ -38,3 +38,6 @@ export const record: fc.Arbitrary<Rec> = fc
   .map(({ body, ...rest }) => ({ ...rest, kind: body?.[0] ?? 0, data: body?.[1] ?? new Uint8Array(0) }));
 
 export const records = (maxLength = 20) => fc.array(record, { minLength: 1, maxLength });
+
+/** A part of something, 0 to 1. A double would nearly always be nearly 0. */
+export const share: fc.Arbitrary<number> = fc.nat(1_000).map((thousandths) => thousandths / 1_000);

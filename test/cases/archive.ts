@@ -18,7 +18,7 @@ import { Alarms } from "../../src/objects/alarms.ts";
 import { readThrough } from "../../src/objects/cold.ts";
 import { History } from "../../src/objects/history.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
-import { record } from "./arbitrary.ts";
+import { record, share } from "./arbitrary.ts";
 import { batch, type Stored, spec } from "./log.ts";
 
 type Fault = "fails" | "fails after" | "crash" | "crash after" | "meanwhile";
@@ -209,13 +209,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant("fault" as const),
       at: fc.integer({ min: 1, max: 4 }),
       kind: fc.constantFrom<Fault>("fails", "fails after", "crash", "crash after", "meanwhile"),
-      share: fc.double({ min: 0, max: 1, noNaN: true }),
+      share,
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("reopen" as const) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant("trim" as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    arbitrary: fc.record({ do: fc.constant("trim" as const), share }),
   },
 );
 

@@ -11,7 +11,7 @@ import type { Position } from "../../src/log/read.ts";
 import { decodeFrame, FrameWriter, type Rec } from "../../src/log/record.ts";
 import type { Run, Terms } from "../../src/log/sequence.ts";
 import type { Batch, Spec } from "../../src/log/spec.ts";
-import { record } from "./arbitrary.ts";
+import { record, share } from "./arbitrary.ts";
 
 export const spec: Spec = {
   logId: "0123456789abcdef0123",
@@ -99,7 +99,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.nat(1_500) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant("trim" as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    arbitrary: fc.record({ do: fc.constant("trim" as const), share }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("reopen" as const) }) },
 );

@@ -11,10 +11,10 @@ import { Filler } from "../../src/objects/filler.ts";
 import { Followers } from "../../src/objects/followers.ts";
 import { Inheriting } from "../../src/objects/inheriting.ts";
 import { Keeper } from "../../src/objects/keeper.ts";
+import { ReadWaits } from "../../src/objects/read-waits.ts";
 import { readWaiting } from "../../src/objects/reading.ts";
 import type { DeliveryRpc } from "../../src/objects/rpc.ts";
 import type { Env } from "../../src/objects/stubs.ts";
-import { Waiters } from "../../src/objects/waiters.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { Machine } from "../cases/archive.ts";
 import { specOf } from "../cases/delivery.ts";
@@ -42,7 +42,7 @@ const terms = { lanesMax: 100, draw: () => [1, 2, 3, 4] as const, chance: () => 
 
 function environment(m: Machine, followers: Followers): Env {
   const read = async (call: ReadCall) => {
-    const page = await readWaiting(() => m.log, call, new Waiters());
+    const page = await readWaiting(() => m.log, call, new ReadWaits());
     if (page?.ok && call.follower !== undefined) followers.read(call.follower, page.value.to, page.value.upToDate);
     return page;
   };

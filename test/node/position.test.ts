@@ -1,0 +1,73 @@
+/** Places in a stream, as texts: what each text means, and that nothing means two things. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { readCursor, writeCursor } from "../../src/log/cursor.ts";
+import { noPlace, positionOf, readFrom } from "../../src/log/position.ts";
+
+const logId = fc.stringMatching(/^[0-9a-f]{20}$/);
+/** Of the alphabet of a log's id, digits alone: one in twelve thousand logs has such an id. */
+const digits = fc.stringMatching(/^[0-9]{20}$/);
+const offset = fc.oneof(fc.nat(100), fc.maxSafeNat());
+const cursor = fc.record({
+  logId: fc.oneof(logId, digits),
+  offsets: fc
+    .array(fc.tuple(fc.nat(1_023), offset), { minLength: 1, maxLength: 4 })
+    .map((places) => new Map<number, number>(places)),
+});
+
+test.each([
+  ["0", { position: { at: "offset", offset: 0 } }],
+  ["9007199254740991", { position: { at: "offset", offset: 9007199254740991 } }],
+  ["9007199254740992", undefined],
+  ["10000000000000000", undefined],
+  ["18446744073709551615", undefined],
+  ["12345678901234567890", undefined],
+  ["00000000000000000007", { position: { at: "offset", offset: 7 } }],
+  ["-1", { position: { at: "last", count: 1 } }],
+  ["-9007199254740992", undefined],
+  ["-99999999999999999999", undefined],
+  ["-0", undefined],
+  ["", undefined],
+  ["1.5", undefined],
+  ["0123456789abcdef0123", undefined],
+  ["0123456789abcdef0123~0.5", { cursor: { logId: "0123456789abcdef0123", offsets: new Map([[0, 5]]) } }],
+  ["01234567890123456789~1.a", { cursor: { logId: "01234567890123456789", offsets: new Map([[1, 10]]) } }],
+  ["0123456789abcdef0123~0.zzzzzzzzzzz", undefined],
+  ["earliest", { position: { at: "earliest" } }],
+  ["1970-01-01T00:00:01Z", { position: { at: "time", time: 1_000 } }],
+  ["1970-01-01T01:00:01 01:00", { position: { at: "time", time: 1_000 } }],
+  ["1970-13-01T00:00:01Z", undefined],
+])("'%s'", (text, from) => {
+  expect(readFrom(text)).toEqual(from);
+});
+
+test("a number of any length is an offset or nothing, and says why", () => {
+  fc.assert(
+    fc.property(fc.stringMatching(/^-?[0-9]{1,40}$/), (text) => {
+      const from = readFrom(text);
+      expect(from !== undefined && "cursor" in from).toBe(false);
+      const fits = Number.isSafeInteger(Number(text)) && !/^-0/.test(text);
+      expect(from !== undefined).toBe(fits);
+      if (from === undefined && !/^-0/.test(text)) expect(noPlace(text)).toContain("beyond the largest offset");
+    }),
+  );
+});
+
+test("a cursor is read as it was written, whatever its log is called", () => {
+  fc.assert(
+    fc.property(cursor, (one) => {
+      expect(readCursor(writeCursor(one))).toEqual(one);
+      expect(readFrom(writeCursor(one))).toEqual({ cursor: one });
+    }),
+  );
+});
+
+test("of a partition that a cursor does not name everything is ahead, and nothing behind", () => {
+  fc.assert(
+    fc.property(cursor, fc.nat(1_023), (one, partition) => {
+      const named = one.offsets.get(partition) ?? 0;
+      expect(positionOf({ cursor: one }, partition, false)).toEqual({ at: "offset", offset: named });
+      expect(positionOf({ cursor: one }, partition, true)).toEqual({ at: "before", offset: named });
+    }),
+  );
+});

@@ -1,0 +1,285 @@
+/** Reads that wait: what they cost while nothing happens, and what ends them. */
+import { scheduler } from "node:timers/promises";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { ok, refuse } from "../../schemas/errors.ts";
+import { Merge } from "../../src/http/read/merge.ts";
+import type { Growth, Reading } from "../../src/http/read/reading.ts";
+import { Source } from "../../src/http/read/source.ts";
+import { firstFetch } from "../../src/http/read/wait.ts";
+import { Log } from "../../src/log/log.ts";
+import type { ReadCall } from "../../src/objects/answer.ts";
+import { ReadWaits } from "../../src/objects/read-waits.ts";
+import { readWaiting } from "../../src/objects/reading.ts";
+import { batch, spec } from "../cases/log.ts";
+import "./machine.ts";
+import { nodeSql } from "./sqlite.ts";
+
+const later = (ms = 5) => scheduler.wait(ms);
+const records = (count: number, key = "k") =>
+  batch(Array.from({ length: count }, () => ({ key, kind: 0, data: new Uint8Array(0) })));
+
+/** A partition, as the Worker asks it; it counts what it is asked. */
+class Partition {
+  readonly log = Log.create(nodeSql(), { ...spec, deduplicationWindowMs: 0 }, 0);
+  readonly waits = new ReadWaits();
+  reads = 0;
+  ends = 0;
+  /** It was made before there was a word for the end of a wait. */
+  deaf = false;
+
+  async read(call: ReadCall) {
+    this.reads++;
+    const page = await readWaiting(() => this.log, call, this.waits);
+    return page ?? refuse("stream-not-found", "it is gone");
+  }
+
+  end(wait: string): void {
+    this.ends++;
+    if (!this.deaf) this.waits.end(wait);
+  }
+
+  append(key?: string): void {
+    this.log.append([records(1, key)], Date.now());
+    this.waits.wake();
+  }
+
+  seal(): void {
+    this.log.seal();
+    this.waits.wake();
+  }
+}
+
+let partitions: Partition[];
+let abort: AbortController;
+beforeEach(() => {
+  partitions = [];
+  abort = new AbortController();
+});
+
+interface Terms {
+  readonly count: number;
+  readonly wait: number;
+  readonly filter?: { key: string };
+  /** Partitions that were sealed before. */
+  readonly sealed?: readonly number[];
+  readonly grow?: (add: () => void) => Growth;
+}
+
+/** A read of the whole of a stream, from its tail. */
+function waiting({ count, wait, filter, sealed = [], grow = () => "settled" }: Terms) {
+  const sources: Source[] = [];
+  const add = () => {
+    const partition = new Partition();
+    const terms = { backward: false, limit: 100, bytesMax: 1e6, toTail: false, ...(filter && { filter }) };
+    const asks = { read: (call: ReadCall) => partition.read(call), end: (wait: string) => partition.end(wait) };
+    sources.push(new Source(partitions.length, { at: "offset", offset: 0 }, terms, asks));
+    partitions.push(partition);
+  };
+  for (let left = count; left > 0; left--) add();
+  for (const partition of sealed) partitions[partition].seal();
+  const merge = new Merge(sources, false);
+  const until = Date.now() + wait * 1_000;
+  const reading = { sources, until, signal: abort.signal, grow: async () => ok(grow(add)) };
+  const fetched = firstFetch(reading as unknown as Reading, merge);
+  const shown = async () => {
+    const found: number[] = [];
+    await merge.run((_, partition) => found.push(partition) > 0);
+    return found;
+  };
+  return { sources, merge, fetched, shown };
+}
+
+const asked = () => partitions.reduce((sum, { reads }) => sum + reads, 0);
+const left = () => partitions.reduce((sum, { waits }) => sum + waits.size, 0);
+
+describe("a read that waits", () => {
+  test("asks each partition twice, and then nothing, until something happens; the others are ended", async () => {
+    const { fetched, shown } = waiting({ count: 50, wait: 20 });
+    await later(50);
+    expect([asked(), left()]).toEqual([100, 50]);
+    partitions[7].append();
+    expect((await fetched).ok).toBe(true);
+    expect([asked(), left()]).toEqual([100, 0]);
+    expect(await shown()).toEqual([7]);
+  });
+
+  test("of one partition asks once", async () => {
+    const { fetched, shown } = waiting({ count: 1, wait: 20 });
+    await later(20);
+    expect([asked(), left()]).toEqual([1, 1]);
+    partitions[0].append();
+    await fetched;
+    expect([asked(), left()]).toEqual([1, 0]);
+    expect(await shown()).toEqual([0]);
+  });
+
+  test("does not wait for what was sealed and read to its end", async () => {
+    const { fetched, shown } = waiting({ count: 3, wait: 20, sealed: [0, 1] });
+    await later(50);
+    expect([asked(), left()]).toEqual([4, 1]);
+    partitions[2].append();
+    await fetched;
+    expect(await shown()).toEqual([2]);
+    expect(asked()).toBe(4);
+  });
+
+  test("is over at once where everything was sealed and is read", async () => {
+    const { fetched, merge } = waiting({ count: 1, wait: 20, sealed: [0] });
+    expect(await fetched).toEqual(ok(undefined));
+    expect([asked(), left(), merge.idle]).toEqual([1, 0, true]);
+  });
+
+  test("goes on over the partitions by which the stream grows, once a map has them", async () => {
+    let calls = 0;
+    const grow = (add: () => void): Growth => {
+      if (!partitions[0].log.sealed || partitions.length > 1) return "settled";
+      // The parent is sealed before the new map is out.
+      if (++calls < 3) return "behind";
+      add();
+      return "grown";
+    };
+    const { fetched, shown, sources } = waiting({ count: 1, wait: 20, grow });
+    await later();
+    partitions[0].seal();
+    await expect.poll(() => partitions[1]?.waits.size).toBe(1);
+    partitions[1].append();
+    await fetched;
+    expect(await shown()).toEqual([1]);
+    expect(sources.map(({ partition, next }) => [partition, next])).toEqual([
+      [0, 0],
+      [1, 1],
+    ]);
+  });
+
+  test("moves on behind what its filter leaves out, in the partitions that were ended too", async () => {
+    const { fetched, sources, shown } = waiting({ count: 2, wait: 20, filter: { key: "wanted" } });
+    await later();
+    partitions[0].append("other");
+    partitions[0].append("other");
+    partitions[1].append("other");
+    await later();
+    expect(left()).toBe(2);
+    partitions[1].append("wanted");
+    await fetched;
+    expect(await shown()).toEqual([1]);
+    expect(sources.map(({ next, start }) => [start, next])).toEqual([
+      [0, 2],
+      [0, 2],
+    ]);
+  });
+
+  test("ends empty after its time, and nothing is left waiting", async () => {
+    const { fetched, merge } = waiting({ count: 4, wait: 0.05 });
+    expect(await fetched).toEqual(ok(undefined));
+    expect([merge.idle, left()]).toEqual([true, 0]);
+  });
+
+  test.each([1, 3])("ends when the client has gone: %i partitions", async (count) => {
+    const { fetched } = waiting({ count, wait: 20 });
+    await later(20);
+    expect(left()).toBe(count);
+    abort.abort();
+    await expect.poll(left).toBe(0);
+    await fetched;
+  });
+
+  test("fails where a partition does, and ends the others", async () => {
+    const { fetched } = waiting({ count: 3, wait: 20 });
+    await later();
+    vi.spyOn(partitions[1].log, "read").mockReturnValue(refuse("damaged", "no"));
+    partitions[1].append();
+    expect(await fetched).toMatchObject({ ok: false, refusal: { code: "damaged" } });
+    expect(left()).toBe(0);
+  });
+
+  test("goes ahead without a partition that does not hear that its wait is over, and takes nothing of it later", async () => {
+    const { fetched, shown, sources } = waiting({ count: 2, wait: 20 });
+    partitions[1].deaf = true;
+    await later(20);
+    partitions[0].append();
+    await fetched;
+    expect(left()).toBe(1);
+    partitions[1].append();
+    await later();
+    expect(sources[1].entry).toBeUndefined();
+    expect(sources[1].next).toBe(0);
+    expect(await shown()).toEqual([0, 1]);
+  });
+});
+
+describe("a record that is stamped ahead of the clock", () => {
+  const ahead = async (ms: number) => {
+    const one = waiting({ count: 2, wait: 0 });
+    await one.fetched;
+    partitions[0].log.append([records(1)], Date.now() + 5_000 + ms);
+    for (const source of one.sources) source.ended = false;
+    const merge = (promises?: boolean) => new Merge(one.sources, false, promises);
+    const run = async (merge: Merge) => {
+      const shown: number[] = [];
+      expect((await merge.run((_, partition) => shown.push(partition) > 0)).ok).toBe(true);
+      return shown;
+    };
+    return { merge, run };
+  };
+
+  test("is held back until the others can promise that nothing comes before it, and says for how long", async () => {
+    const { merge, run } = await ahead(200);
+    const held = merge();
+    expect(await run(held)).toEqual([]);
+    expect(held.upToDate).toBe(false);
+    expect(held.heldMs).toBeGreaterThanOrEqual(50);
+    expect(held.heldMs).toBeLessThanOrEqual(200);
+    await expect.poll(() => run(held)).toEqual([0]);
+    expect([held.upToDate, held.heldMs]).toEqual([true, undefined]);
+  });
+
+  test("is not, where clients stamp the records: nobody could promise anything", async () => {
+    const { merge, run } = await ahead(3_600_000);
+    const free = merge(false);
+    expect(await run(free)).toEqual([0]);
+    expect([free.upToDate, free.heldMs]).toEqual([true, undefined]);
+  });
+});
+
+describe("waits of a partition", () => {
+  test("end by their name, also where the end comes first, and only the one", async () => {
+    const waits = new ReadWaits();
+    const ended: string[] = [];
+    const begin = (name: string) => waits.wait(20_000, name).then((over) => over && ended.push(name));
+    void begin("a");
+    void begin("b");
+    waits.end("a");
+    waits.end("c");
+    await begin("c");
+    await later(0);
+    expect([ended, waits.size]).toEqual([["a", "c"], 1]);
+    // Ends of waits that are over are no burden.
+    for (let n = 0; n < 30_000; n++) waits.end(`old-${n}`);
+    waits.end("b");
+    await later(0);
+    expect([ended, waits.size]).toEqual([["a", "c", "b"], 0]);
+  });
+
+  test("of very many are woken in turns: whoever comes with something else is served in between", async () => {
+    const waits = new ReadWaits();
+    const order: string[] = [];
+    for (let n = 0; n < 1_000; n++) void waits.wait(20_000).then(() => order.push("reader"));
+    waits.wake();
+    await later(0);
+    order.push("other");
+    await expect.poll(() => order.length).toBe(1_001);
+    expect(order.indexOf("other")).toBeLessThan(500);
+    expect(waits.size).toBe(0);
+  });
+
+  test("are woken by what happens while others are", async () => {
+    const waits = new ReadWaits();
+    let woken = 0;
+    const wait = () => waits.wait(20_000).then(() => woken++);
+    for (let n = 0; n < 500; n++) void wait();
+    waits.wake();
+    void wait();
+    waits.wake();
+    await expect.poll(() => woken).toBe(501);
+  });
+});
