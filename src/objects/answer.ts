@@ -15,6 +15,8 @@ export interface ReadCall extends ReadTerms {
   /** The delivery that reads, so that it is told of what comes after. */
   readonly follower?: string;
   readonly waitMs: number;
+  /** Names the wait, so that it can be ended. */
+  readonly wait?: string;
   /** Ask that later records be stamped no earlier than this, in ms; see `Log.promise`. */
   readonly promise?: number;
 }

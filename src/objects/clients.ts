@@ -69,10 +69,8 @@ export class Client {
 
 export function clientOf({ hello, subs }: Kept): Client {
   const client = new Client(hello);
-  // It fitted when it was written.
-  for (const { held, ...kept } of subs) {
-    // Nobody looks for its place any more: it begins with the segment that has it.
-    const sub = held === undefined ? kept : { ...kept, credits: held };
+  // They fitted when they were written.
+  for (const sub of subs) {
     client.subs.set(sub.id, sub);
     client.top = Math.max(client.top, sub.id);
   }

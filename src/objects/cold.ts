@@ -4,7 +4,7 @@ import { type Around, attempt, ColdChunks, coldPage, coldPlace, type Extent } fr
 import { type Index, type Placed, readIndex } from "../archive/segment.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import { segmentKey } from "../log/keys.ts";
-import type { ColdSegment, Page, Position, ReadTerms } from "../log/read.ts";
+import type { Cold, ColdSegment, Page, Position, ReadTerms } from "../log/read.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
 import { indexesOf } from "./indexes.ts";
@@ -29,7 +29,8 @@ export async function readThrough<Call extends ReadCall>(
   let missing = -1;
   for (let round = 0; ; round++) {
     const answer = await ask(terms);
-    if (!answer.ok) return answer;
+    // What was passed over before a trim came in between is no less read for it.
+    if (!answer.ok) return first === undefined ? answer : ok(first);
     const { cold, ...rest } = answer.value;
     const joined = first === undefined ? rest : join(first, rest, call);
     if (cold === undefined) return ok(joined);
@@ -41,7 +42,7 @@ export async function readThrough<Call extends ReadCall>(
       missing = page.value.gone;
       continue;
     }
-    const found: PageAnswer = { ...rest, ...passed(page.value, cold.on, terms) };
+    const found: PageAnswer = { ...rest, ...spanned(page.value, cold, call.backward === true) };
     first = first === undefined ? found : join(first, found, call);
     if (first.pieces.length > 0 || first.upToDate || round >= roundsMax) return ok(first);
     terms = { ...terms, from: onwards(first, call.backward === true) };
@@ -198,11 +199,14 @@ function lost({ base, next }: ColdSegment, at: Position, { backward }: ReadTerms
   return { from, to, pieces: [{ damaged: { chunk: base, from, to, reason } }], upToDate: false };
 }
 
-/** A page of cold segments in which nothing was found ends where the partition says that they do. */
-function passed(page: Page, on: number, { backward, from }: ReadTerms): Page {
-  if (page.pieces.length > 0 || page.upToDate) return page;
-  const start = "offset" in from ? from.offset : on;
-  return backward ? { ...page, from: on, to: Math.max(start, on) } : { ...page, from: Math.min(start, on), to: on };
+/**
+ * A page of cold segments spans what the partition passed over: it begins at the place of the read, and where nothing was
+ * found it ends where the partition says that the segments do.
+ */
+function spanned(page: Page, { start, on }: Cold, backward: boolean): Page {
+  const ends = page.pieces.length === 0 && !page.upToDate;
+  if (backward) return { ...page, from: ends ? on : page.from, to: start ?? page.to };
+  return { ...page, from: start ?? page.from, to: ends ? on : page.to };
 }
 
 const onwards = ({ from, to }: Page, backward: boolean): Position =>

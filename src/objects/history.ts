@@ -121,13 +121,13 @@ export class History {
     }
   }
 
-  /** The offset that a position names, in the database or in the archive. */
+  /** The offset that a position names, in the database or in the archive; of one below the head, the first readable one. */
   async locate(position: Position): Promise<Result<number>> {
     const log = this.log();
     if (log === undefined) return refuse("stream-not-found", "the stream was deleted");
     const place = log.place(position);
     if (!place.ok) return place;
-    if ("offset" in place.value) return ok(place.value.offset);
+    if ("offset" in place.value) return ok(Math.max(place.value.offset, log.span.head));
     const { logId, partition } = log.spec;
     return placeIn({ logId, partition, blobs: this.blobs }, place.value.cold, place.value.at, log.span);
   }

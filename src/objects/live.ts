@@ -7,10 +7,9 @@ import type { StreamMessage, Subscribe } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type Message, readMessages } from "../intake/message.ts";
 import { writeCursor } from "../log/cursor.ts";
-import { mustSay, type Portion, portionOf } from "../log/follow.ts";
+import { behind, mustSay, type Portion, portionOf } from "../log/follow.ts";
 import type { Log } from "../log/log.ts";
-import { positionOf, readFrom } from "../log/position.ts";
-import type { Position } from "../log/read.ts";
+import { noPlace, positionOf, readFrom } from "../log/position.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import { Appends, type LiveHost } from "./appends.ts";
 import { type Client, clientOf, expel, type Hello, type Subscription, say, understand, wrongLog } from "./clients.ts";
@@ -63,9 +62,13 @@ export class Live {
   }
 
   get clients(): Map<WebSocket, Client> {
-    this.#clients ??= new Map(
-      this.ctx.getWebSockets().map((socket) => [socket, clientOf(socket.deserializeAttachment())] as const),
-    );
+    if (this.#clients === undefined) {
+      const sockets = this.ctx.getWebSockets();
+      this.#clients = new Map(sockets.map((socket) => [socket, clientOf(socket.deserializeAttachment())] as const));
+      for (const [socket, client] of this.#clients) {
+        for (const sub of client.subs.values()) this.#thaw.find(socket, client, sub);
+      }
+    }
     return this.#clients;
   }
 
@@ -111,16 +114,17 @@ export class Live {
     if (type === "append") return this.#appends.take(socket, client, message, log);
     const sub = client.subs.get(id);
     if (type === "subscribe") {
-      const refusal = subscribe(client, message, log, (sub, position) => {
-        this.#thaw.find(socket, client, sub, position);
-      });
+      const refusal = subscribe(client, message, log);
       if (refusal !== undefined) return refusal;
+      this.#thaw.find(socket, client, client.subs.get(id) as Subscription);
       const snapshot = message.from === "snapshot" ? log.segments.snapshots.usable(log.span.head) : undefined;
       if (snapshot !== undefined) sayNew(socket, log, snapshot);
     } else if (sub === undefined) return undefined;
     else if (type === "unsubscribe") client.subs.delete(id);
-    else if (sub.held !== undefined) sub.held = Math.min(limits.creditsMax, sub.held + message.credits);
-    else sub.credits = Math.min(limits.creditsMax, sub.credits + message.credits);
+    else {
+      const account = sub.sought ?? sub;
+      account.credits = Math.min(limits.creditsMax, account.credits + message.credits);
+    }
     client.keep(socket);
     this.appended();
     return undefined;
@@ -184,6 +188,7 @@ export class Live {
 
   /** Bytes sent, or -1 where there was nothing to do. */
   #serve(socket: WebSocket, client: Client, sub: Subscription, log: Log, shown: Shown): number {
+    if (sub.sought !== undefined) return -1;
     const { id } = sub;
     const { tail } = log.span;
     const { partition, logId } = log.spec;
@@ -219,16 +224,19 @@ export class Live {
     if (log === undefined) return 0;
     const { partition, logId } = log.spec;
     const portion: Portion = made.portion;
+    const cursor = (next: number) => writeCursor({ logId, offsets: new Map([[partition, next]]) });
+    const place = behind(portion.holes, sub.next);
     sub.next = portion.next;
     sub.credits -= portion.cost;
     if (portion.holes.length > 0) {
-      say(socket, { type: "lost", id: sub.id, lost: portion.holes.map((hole) => ({ partition, ...hole })) });
+      const lost = portion.holes.map((hole) => ({ partition, ...hole }));
+      say(socket, { type: "lost", id: sub.id, cursor: cursor(place), lost });
+      client.keep(socket);
     }
     if (portion.items.length === 0) return 0;
     sub.current = portion.upToDate;
     sub.said = sub.next;
-    const cursor = () => writeCursor({ logId, offsets: new Map([[partition, sub.next]]) });
-    const sent = shown.send(socket, client, sub, made, cursor, partition);
+    const sent = shown.send(socket, client, sub, made, () => cursor(sub.next), partition);
     client.keep(socket);
     return sent;
   }
@@ -245,28 +253,23 @@ export class Live {
 const sayNew = (socket: WebSocket, { spec }: Log, { offset, bytes }: Snapshot) =>
   say(socket, { type: "snapshot", partition: spec.partition, offset, bytes });
 
-/** `find` is called where only the archive knows the place: until then the subscription's credits are held back. */
-function subscribe(
-  client: Client,
-  message: Subscribe,
-  log: Log,
-  find: (sub: Subscription, position: Position) => void,
-): Refusal | undefined {
+/** Adds what is asked for. Where its place cannot be told at once, it is `sought`, and the credits are held back. */
+function subscribe(client: Client, message: Subscribe, log: Log): Refusal | undefined {
   const { id, credits, partition = log.spec.partition, filter } = message;
   if (partition !== log.spec.partition) {
     return { code: "partition-not-found", detail: `the socket is one of partition ${log.spec.partition}` };
   }
   const from = readFrom(String(message.from));
-  if (from === undefined) return { code: "invalid", detail: `from: '${message.from}' is no place in a stream` };
+  if (from === undefined) return { code: "invalid", detail: `from: ${noPlace(String(message.from))}` };
   if ("cursor" in from && from.cursor.logId !== log.spec.logId) return wrongLog;
   const position = positionOf(from, partition, false);
-  const start = log.place(position);
-  if (!start.ok) return start.refusal;
-  const cold = "cold" in start.value;
-  const next = "cold" in start.value ? start.value.cold.base : start.value.offset;
-  const place = { next, said: next, credits: cold ? 0 : credits, current: false, ...(cold ? { held: credits } : {}) };
-  const sub: Subscription = { id, ...place, ...(filter === undefined ? {} : { filter }) };
-  const refusal = client.add(sub);
-  if (cold && refusal === undefined) find(sub, position);
-  return refusal;
+  // The newest records behind a filter are counted, which takes more than one turn.
+  const counted = position.at === "last" && filter !== undefined;
+  const start = counted ? undefined : log.place(position);
+  if (start?.ok === false) return start.refusal;
+  const found = start !== undefined && "offset" in start.value ? start.value.offset : undefined;
+  const next = found ?? log.span.head;
+  const account = found === undefined ? { credits: 0, sought: { position, credits } } : { credits };
+  const place = { next, said: next, current: false, ...account };
+  return client.add({ id, ...place, ...(filter === undefined ? {} : { filter }) });
 }

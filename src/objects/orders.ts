@@ -17,6 +17,12 @@ export const orders = {
   /** The offset that a position names. */
   locate: ({ history }: Desk, position: Position): Promise<Result<number>> => history.locate(position),
 
+  /** Ends a read's wait: its answer is not wanted any more. */
+  endWait({ waits }: Desk, name: string): Result<undefined> {
+    waits.end(name);
+    return ok(undefined);
+  },
+
   /** `before`: an offset, or a time. */
   async trim({ log, history }: Desk, before: Extract<Position, { at: "offset" | "time" }>): Promise<Result<Facts>> {
     const place = await history.locate(before);

@@ -19,10 +19,10 @@ import { Live } from "./live.ts";
 import { orders, type PartitionOrder, type PartitionOrderArgs, type PartitionOrderValue } from "./orders.ts";
 import { Around } from "./outside.ts";
 import type { Desk } from "./past.ts";
+import { ReadWaits } from "./read-waits.ts";
 import { readWaiting } from "./reading.ts";
 import type { Appended, PartitionRpc } from "./rpc.ts";
 import { archive, delivery, type Env } from "./stubs.ts";
-import { Waiters } from "./waiters.ts";
 
 /** One partition: the log's shell. It gathers appends, wakes readers, and holds no rule of its own. */
 export class Partition extends Hibernating<Env> implements PartitionRpc {
@@ -33,7 +33,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     (ask) => ("bytes" in ask ? ask.bytes.length : 0),
     (ask) => ("batch" in ask ? ask.count : 0),
   );
-  readonly #waiters = new Waiters();
+  readonly waits = new ReadWaits();
   readonly #followers: Followers;
   readonly #alarms = new Alarms(this.ctx.storage);
   readonly history: History;
@@ -75,7 +75,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   }
 
   async read(call: ReadCall): Promise<Answer<PageAnswer>> {
-    const page = await readWaiting(() => this.log, call, this.#waiters);
+    const page = await readWaiting(() => this.log, call, this.waits);
     if (page === undefined) return this.#moved();
     if (page.ok && call.follower !== undefined) {
       this.#followers.read(call.follower, page.value.to, page.value.upToDate);
@@ -91,7 +91,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     if (log === undefined) return this.#moved();
     const obey = orders[name] as (desk: Desk, ...args: unknown[]) => Promise<Result<PartitionOrderValue<N>>>;
     const told = (snapshot: Snapshot) => this.doorman.snapshot(snapshot);
-    return obey({ log, history: this.history, changed: () => this.#changed(), told }, ...args);
+    return obey({ log, history: this.history, waits: this.waits, changed: () => this.#changed(), told }, ...args);
   }
 
   async follow(id: string, start: Position): Promise<Answer<number>> {
@@ -117,7 +117,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     await this.history.drain();
     if (this.#log !== undefined && !buried(this.#log, logId, owner)) return true;
     this.#log = undefined;
-    this.#waiters.wake();
+    this.waits.wake();
     this.doorman.closeAll("the stream was deleted");
     const all = await this.history.emptied(remainsIn(objectSql(this.ctx.storage), logId, number));
     if (all) await this.ctx.storage.deleteAll();
@@ -136,7 +136,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   /** There is more to read, or there will be none. */
   #changed(): void {
     this.history.appended();
-    this.#waiters.wake();
+    this.waits.wake();
     this.#followers.appended();
     this.doorman.appended();
   }

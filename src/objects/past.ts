@@ -7,11 +7,13 @@ import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import type { History } from "./history.ts";
+import type { ReadWaits } from "./read-waits.ts";
 
 /** The partition, as orders have it before them. */
 export interface Desk {
   readonly log: Log;
   readonly history: History;
+  readonly waits: ReadWaits;
   /** Readers and followers are to look: there is more, or an end. */
   readonly changed: () => void;
   /** Followers are to hear of a new snapshot. */

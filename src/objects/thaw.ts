@@ -1,11 +1,12 @@
 /** Followers that are far behind: what lies before them is in the archive, and comes without holding up those at the tail. */
-import { ok, type Result } from "../../schemas/errors.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { type Portion, portionOfPage, portionTerms } from "../log/follow.ts";
 import type { Position } from "../log/read.ts";
-import type { ReadCall } from "./answer.ts";
+import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
 import type { LiveHost } from "./appends.ts";
-import type { Client, Subscription } from "./clients.ts";
+import { type Client, type Subscription, sayError } from "./clients.ts";
 import { readThrough } from "./cold.ts";
+import { findNewest } from "./newest.ts";
 import { answerOf } from "./reading.ts";
 
 /** What is done with the subscriptions. */
@@ -39,17 +40,40 @@ export class Thaw {
     });
   }
 
-  /** Finds a subscription's place in the archive, and lets it go. */
-  find(socket: WebSocket, client: Client, sub: Subscription, position: Position): void {
-    const found = (offset: Result<number>) => {
-      if (sub.held === undefined || !this.server.wanted(socket, client, sub)) return;
-      if (offset.ok) sub.next = sub.said = offset.value;
-      sub.credits = sub.held;
-      delete sub.held;
-      client.keep(socket);
-      this.server.go();
-    };
-    void this.host.history.locate(position).then(found);
+  /** Finds the place of a subscription that waits for it, and lets it go; or says why there is none. */
+  find(socket: WebSocket, client: Client, sub: Subscription): void {
+    if (sub.sought !== undefined) void this.#find(socket, client, sub, sub.sought.position);
+  }
+
+  async #find(socket: WebSocket, client: Client, sub: Subscription, position: Position): Promise<void> {
+    const place = await this.#locate(client, sub, position);
+    const { sought } = sub;
+    if (sought === undefined || !this.server.wanted(socket, client, sub)) return;
+    if (place.ok) {
+      sub.next = sub.said = place.value;
+      sub.credits = sought.credits;
+      delete sub.sought;
+    } else {
+      client.subs.delete(sub.id);
+      sayError(socket, place.refusal, sub.id);
+    }
+    client.keep(socket);
+    this.server.go();
+  }
+
+  async #locate(client: Client, sub: Subscription, position: Position): Promise<Result<number>> {
+    const filter = client.filterOf(sub);
+    const { log } = this.host;
+    if (position.at !== "last" || filter === undefined || log === undefined) return this.host.history.locate(position);
+    const { partition } = log.spec;
+    const newest = await findNewest(position.count, [partition], filter, async (_, call) => {
+      const page = await this.#page(call);
+      // Many pages are walked: others have a turn in between.
+      await scheduler.wait(0);
+      return page;
+    });
+    if (newest.ok) return ok(newest.value.places(false).get(partition) as number);
+    return "refusal" in newest ? newest : refuse("stream-not-found", "the stream was deleted");
   }
 
   async #read(socket: WebSocket, client: Client, sub: Subscription): Promise<void> {
@@ -58,21 +82,28 @@ export class Thaw {
       const { log } = this.host;
       if (log === undefined || sub.credits <= 0 || !this.server.wanted(socket, client, sub)) return;
       if (log.segments.isHot(Math.max(sub.next, log.span.head))) return;
-      const { logId, partition } = log.spec;
       const { next, credits } = sub;
-      const call: ReadCall = { ...portionTerms(log, next, credits, filter), waitMs: 0 };
-      const where = { logId, partition, blobs: this.host.history.blobs };
-      const page = await readThrough(where, call, async (call) => {
-        const page = log.read(call);
-        return page.ok ? ok(answerOf(log, page.value, 0)) : page;
-      });
+      const page = await this.#page({ ...portionTerms(log, next, credits, filter), waitMs: 0 });
       if (!page.ok) {
+        // Overtaken by a trim: what is there now begins at the head.
+        if ("refusal" in page && page.refusal.code === "trimmed") continue;
         console.error("archive:", "refusal" in page ? page.refusal.detail : "the log went away");
         await scheduler.wait(retryMs);
         continue;
       }
       if (!this.server.wanted(socket, client, sub)) return;
-      this.server.show(socket, client, sub, portionOfPage(page.value, log, next, credits, filter));
+      this.server.show(socket, client, sub, portionOfPage(page.value, next, credits, filter));
     }
+  }
+
+  /** A page of the log, wherever it lies. */
+  async #page(call: ReadCall): Promise<Answer<PageAnswer>> {
+    const { log } = this.host;
+    if (log === undefined) return { ok: false, moved: 0 };
+    const { logId, partition } = log.spec;
+    return readThrough({ logId, partition, blobs: this.host.history.blobs }, call, async (call) => {
+      const page = log.read(call);
+      return page.ok ? ok(answerOf(log, page.value, 0)) : page;
+    });
   }
 }

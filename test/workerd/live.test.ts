@@ -9,6 +9,7 @@ import { openFrames } from "../../src/log/frame.ts";
 import { decodeFrame } from "../../src/log/record.ts";
 import type { PartitionRpc } from "../../src/objects/rpc.ts";
 import type { Env } from "../../src/objects/stubs.ts";
+import { share } from "../cases/arbitrary.ts";
 import { batch, spec } from "../cases/log.ts";
 import { call } from "./call.ts";
 
@@ -124,7 +125,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("evict" as const) }),
   fc.record({ do: fc.constant("reconnect" as const), credits }),
   fc.record({ do: fc.constant("again" as const), credits }),
-  fc.record({ do: fc.constant("seek" as const), to: fc.double({ min: 0, max: 1, noNaN: true }), credits }),
+  fc.record({ do: fc.constant("seek" as const), to: share, credits }),
   fc.record({ do: fc.constant("breathe" as const) }),
 );
 
