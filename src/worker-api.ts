@@ -10,6 +10,7 @@ import {
   type GroupConfig,
   type GroupInfo,
   type GroupStatus,
+  type Lost,
   Millrace,
   MillraceError,
   type NewRecord,
@@ -33,6 +34,8 @@ export interface ReadPage {
   readonly records: StoredRecord[];
   /** Pass as `from` to go on. */
   readonly cursor: string | undefined;
+  /** Records that were trimmed before they were read, or are damaged. */
+  readonly lost: Lost[];
 }
 
 export class MillraceApi extends WorkerEntrypoint<Env, ApiProps> {
@@ -55,10 +58,12 @@ export class MillraceApi extends WorkerEntrypoint<Env, ApiProps> {
   read(stream: string, options: ReadOptions = {}): Promise<ReadPage> {
     return this.#asked(async (millrace) => {
       const { limit = 1_000 } = options;
-      const reader = millrace.stream(stream).read({ ...options, limit, pageSize: limit });
+      const lost: Lost[] = [];
+      const onLost = (some: readonly Lost[]) => lost.push(...some);
+      const reader = millrace.stream(stream).read({ ...options, limit, pageSize: limit, onLost });
       const records: StoredRecord[] = [];
       for await (const batch of reader.batches()) records.push(...batch);
-      return { records, cursor: reader.cursor };
+      return { records, cursor: reader.cursor, lost };
     });
   }
 

@@ -1,7 +1,7 @@
 /** `append`, `read`, `tail`. */
 import { createReadStream, statSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
-import type { Filter, FollowOptions, Lost, Millrace, NewRecord, StoredRecord, Stream } from "../client/index.ts";
+import type { Filter, FollowOptions, Lost, Millrace, NewRecord, StoredRecord } from "../client/index.ts";
 import { linesOf } from "./lines.ts";
 import { counted, exits, paint, print, Usage } from "./output.ts";
 
@@ -173,36 +173,21 @@ export async function tail(millrace: Millrace, args: TailArgs): Promise<void> {
   atLeast(args.follow ? 0 : 1, "--lines", args.lines);
   if (args.from !== undefined && !args.follow) return read(millrace, args);
   const stream = millrace.stream(args.stream);
-  /** The last offset of each partition that was shown. */
-  const shown = new Map<number, number>();
   let { from } = args;
   if (from === undefined) {
-    // The tail is asked for first: what comes between the two questions is in both answers, and is shown once.
-    from = await tailOf(stream, args);
-    const last: StoredRecord[] = [];
-    const backward = { direction: "backward", limit: args.lines } as const;
-    for await (const record of stream.read({ ...scope(args), ...backward })) last.push(record);
-    for (const record of last.reverse()) {
-      show(record, args);
-      shown.set(record.partition, record.offset);
-    }
+    // In the order of the whole stream, which those that come have only key by key.
+    const last = args.lines > 0 ? { from: `-${args.lines}` } : { from: "latest" };
+    const reader = stream.read({ ...scope(args), ...last, ...(args.follow ? {} : { limit: args.lines }) });
+    for await (const record of reader) show(record, args);
+    from = reader.cursor as string;
   }
   if (!args.follow) return;
-  for await (const record of stream.follow({ ...scope(args), from })) {
-    if (record.offset > (shown.get(record.partition) ?? -1)) show(record, args);
-  }
+  for await (const record of stream.follow({ ...scope(args), from })) show(record, args);
 }
 
 function atLeast(least: number, flag: string, count = least): void {
   if (!Number.isSafeInteger(count) || count < least)
     throw new Usage(`${flag} is a whole number, ${least} or more; not ${count}`);
-}
-
-/** A cursor at the tail. */
-async function tailOf(stream: Stream, args: TailArgs): Promise<string> {
-  const reader = stream.read({ ...scope(args), from: "latest" });
-  for await (const _ of reader.batches()) break;
-  return reader.cursor as string;
 }
 
 /** What is missing is said beside what is there, and in the exit code: whoever pipes records on must not take them for all. */

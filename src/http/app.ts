@@ -57,7 +57,14 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
     DELETE: (c) => streams.deleteStream(c.env, namespaceOf(c), streamOf(c)),
   },
   "/v1/:ns/streams/:stream/records": {
-    GET: (c) => read(c.req.raw, c.env, namespaceOf(c), streamOf(c)),
+    GET: (c) =>
+      read({
+        env: c.env,
+        namespace: namespaceOf(c),
+        name: streamOf(c),
+        request: c.req.raw,
+        later: (work) => later(c)(work),
+      }),
     POST: (c) => append(c.req.raw, c.env, namespaceOf(c), streamOf(c), later(c)),
   },
   "/v1/:ns/streams/:stream/live": { GET: (c, who) => live(c.req.raw, c.env, who, namespaceOf(c), streamOf(c)) },

@@ -27,6 +27,7 @@ const damaged = z.object({
   to: z.number(),
   reason: z.string(),
 });
+const lost = z.object({ partition: z.number().int(), from: z.number(), to: z.number(), why: z.string() });
 const shownRecord = z
   .object({ partition: z.number().int(), offset: z.number().int(), timestamp: z.string() })
   .catchall(z.unknown())
@@ -38,11 +39,23 @@ const page = z.object({
   partition: z.number().int().optional(),
   head: z.number().int().optional(),
   tail: z.number().int().optional(),
-  next: z.union([z.number(), z.string(), z.null()]).describe("Pass as `from` to go on: an offset, or a cursor."),
-  prev: z.union([z.number(), z.string(), z.null()]).describe("Pass as `from` with direction=backward to go back."),
+  next: z
+    .union([z.number(), z.string(), z.null()])
+    .describe("Pass as `from` to go on: an offset, or a cursor. Null where a backward read has come to the head."),
+  prev: z
+    .union([z.number(), z.string(), z.null()])
+    .describe("Pass as `from` with direction=backward to go back. Null where the page begins at the head."),
   cursor: z.string().describe("As `next`, bound to this creation of the stream."),
   upToDate: z.boolean().describe("Nothing newer existed when this was answered."),
+  ended: z
+    .literal(true)
+    .describe("The partition that was asked for was split, and is read: nothing more will come.")
+    .optional(),
   damaged: z.array(damaged).optional(),
+  lost: z
+    .array(lost)
+    .describe("With maxBytes=all: offsets that were trimmed while the answer was on its way.")
+    .optional(),
   snapshot: snapshotNote
     .nullable()
     .describe(
@@ -182,7 +195,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
     GET: {
       summary: "Read records",
       detail:
-        "Of one partition, of one key, or of the whole stream in one merged order. Choose JSON, NDJSON or packed frames by Accept. `maxBytes=all` streams everything up to the tail. `text/event-stream` goes on with what comes: an event a record, its id the cursor; Last-Event-ID resumes.",
+        "Of one partition, of one key, or of the whole stream in one merged order. Choose JSON, NDJSON or packed frames by Accept. `maxBytes=all` streams everything up to the tail. `text/event-stream` goes on with what comes: an event a record, its id the cursor; Last-Event-ID resumes. Below the head 410 `trimmed` says in `lost` what is missing, in `cursor` how to go on, and in `snapshot` which one to begin with.",
       query: readQuery,
       answers: {
         200: {

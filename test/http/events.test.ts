@@ -1,5 +1,6 @@
 /** Server-sent events: what a browser's EventSource gets, and how it goes on after it was cut off. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Event, EventReader } from "./event-reader.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -17,82 +18,14 @@ async function fresh(partitions = 1) {
   return { stream, append };
 }
 
-interface Event {
-  readonly event: string;
-  readonly id: string;
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the service sends.
-  readonly data: any;
-}
-
-/** A reader of events, by the rules of the HTML standard. */
-class Reader {
-  readonly events: Event[] = [];
-  lastId = "";
-  retry = "";
-  comments = 0;
-  ended = false;
-  readonly #abort = new AbortController();
-
-  static async open(path: string, headers: Record<string, string> = {}): Promise<Reader> {
-    const reader = new Reader();
-    const response = await fetch(millrace.url + path, {
-      headers: { authorization: `Bearer ${token}`, accept: "text/event-stream", ...headers },
-      signal: reader.#abort.signal,
-    });
-    expect(response.status).toBe(200);
-    expect(response.headers.get("content-type")).toBe("text/event-stream");
-    void reader.#read(response.body as ReadableStream<Uint8Array>);
-    return reader;
-  }
-
-  async #read(body: ReadableStream<Uint8Array>): Promise<void> {
-    const decoder = new TextDecoder();
-    let text = "";
-    let [event, data] = ["", [] as string[]];
-    try {
-      for await (const bytes of body) {
-        text += decoder.decode(bytes, { stream: true });
-        const lines = text.split(/\r\n|\r|\n/);
-        text = lines.pop() as string;
-        for (const line of lines) {
-          const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line) as RegExpExecArray;
-          if (line === "") {
-            if (data.length > 0) this.events.push({ event, id: this.lastId, data: JSON.parse(data.join("\n")) });
-            [event, data] = ["", []];
-          } else if (field === "") this.comments++;
-          else if (field === "id") this.lastId = value;
-          else if (field === "retry") this.retry = value;
-          else if (field === "event") event = value;
-          else if (field === "data") data.push(value);
-        }
-      }
-      this.ended = true;
-    } catch {
-      // Closed by the test.
-    }
-  }
-
-  of(event: string): Event[] {
-    return this.events.filter((one) => one.event === event);
-  }
-
-  async until(count: number, event = ""): Promise<Event[]> {
-    await expect.poll(() => this.of(event).length, { timeout: 10_000 }).toBeGreaterThanOrEqual(count);
-    return this.of(event);
-  }
-
-  close(): void {
-    this.#abort.abort();
-  }
-}
-
+const open = (path: string, headers?: Record<string, string>) => EventReader.open(millrace.url + path, headers);
 const many = (count: number) => Array.from({ length: count }, (_, index) => `k${index % 23}`);
 
 describe.each([1, 3])("a stream of %i partitions", (partitions) => {
   test("is followed, and gone on with after every single event", async () => {
     const { stream, append } = await fresh(partitions);
     await append(...many(20));
-    const reader = await Reader.open(`${stream}/records`);
+    const reader = await open(`${stream}/records`);
     await append(...many(5));
     const events = await reader.until(25);
     expect(reader.retry).toBe("1000");
@@ -100,7 +33,7 @@ describe.each([1, 3])("a stream of %i partitions", (partitions) => {
     expect(new Set(events.map(place)).size).toBe(25);
     reader.close();
     for (const at of [0, 7, 24]) {
-      const again = await Reader.open(`${stream}/records`, { "last-event-id": events[at].id });
+      const again = await open(`${stream}/records`, { "last-event-id": events[at].id });
       await again.until(24 - at);
       await again.until(1, "heartbeat");
       const seen = [...events.slice(0, at + 1), ...again.of("")].map(place);
@@ -113,7 +46,7 @@ describe.each([1, 3])("a stream of %i partitions", (partitions) => {
   test("is followed from now on, for one key, through a filter", async () => {
     const { stream, append } = await fresh(partitions);
     await append("a", "b");
-    const reader = await Reader.open(`${stream}/records?key=a&from=latest`);
+    const reader = await open(`${stream}/records?key=a&from=latest`);
     expect(await reader.until(1, "heartbeat")).toMatchObject([{ data: { upToDate: true } }]);
     await append("b", "a", "b");
     expect(await reader.until(1)).toMatchObject([{ data: { key: "a", data: { key: "a" } } }]);
@@ -127,7 +60,7 @@ describe.each([1, 3])("a stream of %i partitions", (partitions) => {
       const records = Array.from({ length: 500 }, (_, at) => ({ key: `k${at}`, data: "x".repeat(500) }));
       await millrace.call("POST", `${stream}/records`, { records });
     }
-    const reader = await Reader.open(`${stream}/records`);
+    const reader = await open(`${stream}/records`);
     await reader.until(10_000);
     expect(new Set(reader.of("").map(({ id }) => id)).size).toBe(10_000);
     reader.close();
@@ -138,7 +71,7 @@ test("data with line ends are one event, and one line of NDJSON", async () => {
   const { stream } = await fresh();
   const body = '{"records":[{"key":"a","data":{\n  "a": "x\\ny",\r\n  "b": [1,\r2]\n}}]}';
   await millrace.call("POST", `${stream}/records`, body, { "content-type": "application/json" });
-  const reader = await Reader.open(`${stream}/records`);
+  const reader = await open(`${stream}/records`);
   expect((await reader.until(1))[0].data.data).toEqual({ a: "x\ny", b: [1, 2] });
   reader.close();
   const lines = await millrace.call("GET", `${stream}/records`, undefined, { accept: "application/x-ndjson" });
@@ -150,14 +83,14 @@ test("one partition that was split ends", async () => {
   const { stream, append } = await fresh();
   await append("a");
   await millrace.call("PUT", stream, { partitions: 2 });
-  const reader = await Reader.open(`${stream}/records?partition=0`);
+  const reader = await open(`${stream}/records?partition=0`);
   expect(await reader.until(1, "end")).toHaveLength(1);
   await expect.poll(() => reader.ended).toBe(true);
 });
 
 test("a stream that is deleted ends with the problem", async () => {
   const { stream } = await fresh();
-  const reader = await Reader.open(`${stream}/records`);
+  const reader = await open(`${stream}/records`);
   await reader.until(1, "heartbeat");
   await millrace.call("DELETE", stream);
   expect(await reader.until(1, "problem")).toMatchObject([{ data: { code: "stream-not-found" } }]);
@@ -182,7 +115,9 @@ test("what was trimmed on the way is told", async () => {
     text += decoder.decode(bytes, { stream: true });
     if (text.includes('"last"')) break;
   }
-  expect(text).toMatch(/event: lost\ndata: \{"lost":\[\{"partition":0,"from":\d+,"to":60,"why":"trimmed"\}\]\}/);
+  expect(text).toMatch(
+    /event: lost\nid: [0-9a-f]{20}~0\.1o\ndata: \{"lost":\[\{"partition":0,"from":\d+,"to":60,"why":"trimmed"\}\]\}/,
+  );
 });
 
 test.each([

@@ -133,6 +133,17 @@ describe("a subscription", () => {
     client.socket.close();
   });
 
+  test("from a number that is no offset is refused, and the socket goes on", async () => {
+    const { open } = await fresh();
+    const client = await open();
+    for (const [index, number] of ["12345678901234567890", "18446744073709551615", "-18446744073709551615"].entries()) {
+      client.send({ type: "subscribe", id: index, from: number, credits: 1 });
+      const errors = await client.untilOf("error", index + 1);
+      expect(errors[index]).toMatchObject({ code: "invalid", fatal: false, detail: expect.stringContaining(number) });
+    }
+    client.socket.close();
+  });
+
   test("is told what was trimmed before it got there", async () => {
     const { stream, append, open } = await fresh();
     await append(...many(10));
@@ -144,7 +155,12 @@ describe("a subscription", () => {
     await client.untilRecords(4);
     expect(client.records().map(({ offset }) => offset)).toEqual([2, 7, 8, 9]);
     expect(client.of("lost")).toEqual([
-      { type: "lost", id: 1, lost: [{ partition: 0, from: 3, to: 7, why: "trimmed" }] },
+      {
+        type: "lost",
+        id: 1,
+        cursor: expect.stringMatching(/~0\.7$/),
+        lost: [{ partition: 0, from: 3, to: 7, why: "trimmed" }],
+      },
     ]);
     client.socket.close();
   });

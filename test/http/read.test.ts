@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Millrace } from "../../src/client/index.ts";
 import { flags, openFrames } from "../../src/log/frame.ts";
 import { decodeFrame } from "../../src/log/record.ts";
-import { type Service, service } from "./service.ts";
+import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
 let count = 0;
@@ -28,6 +29,11 @@ async function stream(config: object = {}): Promise<string> {
 /** A stream of one partition with the numbers from 0, ten a commit. */
 async function numbers(total: number, config: object = {}): Promise<string> {
   const path = `${await stream(config)}/records`;
+  await fill(path, total);
+  return path;
+}
+
+async function fill(path: string, total: number): Promise<void> {
   for (let from = 0; from < total; from += 10) {
     const records = Array.from({ length: Math.min(10, total - from) }, (_, i) => ({
       key: `k${(from + i) % 3}`,
@@ -38,7 +44,6 @@ async function numbers(total: number, config: object = {}): Promise<string> {
     }));
     await millrace.call("POST", path, { records });
   }
-  return path;
 }
 const get = (path: string, query = "", headers?: Record<string, string>) =>
   millrace.call("GET", path + query, undefined, headers);
@@ -54,6 +59,11 @@ describe("positions", () => {
     ["&from=latest", []],
     ["&from=35", []],
     ["&direction=backward&from=latest&limit=3", [34, 33, 32]],
+    ["&direction=backward&limit=3", [34, 33, 32]],
+    ["&direction=backward&from=-1&limit=2", [34, 33]],
+    ["&direction=backward&from=-30&limit=2", [5, 4]],
+    ["&direction=backward&from=-100", [0]],
+    ["&from=-1000000", range(0, 35)],
     ["&direction=backward&from=12&limit=3", [12, 11, 10]],
     ["&direction=backward&from=1", [1, 0]],
     ["&from=1970-01-01T00:00:00Z&limit=1", [0]],
@@ -79,11 +89,24 @@ describe("positions", () => {
     expect(await millrace.call("POST", `${partition}/trim`, { beforeOffset: 12 })).toMatchObject({
       json: { head: 12, tail: 30 },
     });
-    expect(await get(path, "?partition=0&from=11")).toMatchObject({
-      status: 410,
-      json: { code: "trimmed", head: 12, tail: 30 },
-    });
-    expect(await get(path, `?from=${cursor}`)).toMatchObject({ status: 410, json: { code: "trimmed" } });
+    const trimmed = { code: "trimmed", head: 12, tail: 30, partition: 0, snapshot: null };
+    const onwards = cursor.replace(/~.*/, "~0.c");
+    for (const [query, lost] of [
+      ["?partition=0&from=11", { from: 11, to: 12 }],
+      [`?from=${cursor}`, { from: 5, to: 12 }],
+      [`?from=${cursor}&wait=20&key=k1`, { from: 5, to: 12 }],
+      ["?partition=0&from=11&direction=backward", { from: 0, to: 12 }],
+      [`?from=${cursor}&direction=backward`, { from: 0, to: 5 }],
+    ] as const) {
+      for (const accept of ["application/json", "application/x-ndjson", "application/vnd.millrace.frames"]) {
+        if (query.includes("backward") && accept.includes("frames")) continue;
+        expect(await get(path, query, { accept })).toMatchObject({
+          status: 410,
+          json: { ...trimmed, cursor: onwards, lost: [{ partition: 0, ...lost, why: "trimmed" }] },
+        });
+      }
+    }
+    expect((await get(path, `?from=${onwards}&direction=backward`)).json).toMatchObject({ records: [], next: null });
     expect(await get(path, "?partition=0&from=31")).toMatchObject({
       status: 416,
       json: { code: "past-tail", tail: 30 },
@@ -129,16 +152,76 @@ describe("pages", () => {
     expect(some.next).toBe(some.records.length);
   });
 
-  test("of sealed history never change, and say so; those at the tail do not", async () => {
+  test("of sealed history may be kept: for ever where their address names the log, else until they are asked for again", async () => {
     const path = await numbers(35);
-    const sealed = await get(path, "?partition=0&from=5&limit=10");
-    const etag = sealed.headers.get("etag")!;
-    expect(sealed.headers.get("cache-control")).toContain("immutable");
-    expect((await get(path, "?partition=0&from=5&limit=10", { "if-none-match": etag })).status).toBe(304);
-    expect((await get(path, "?partition=0&from=5&limit=11", { "if-none-match": etag })).status).toBe(200);
+    const { cursor } = (await get(path, "?limit=5")).json;
+    for (const [from, caching] of [
+      [cursor, "private, max-age=31536000, immutable"],
+      ["5", "private, no-cache"],
+    ]) {
+      const sealed = await get(path, `?partition=0&from=${from}&limit=10`);
+      const etag = sealed.headers.get("etag")!;
+      expect([sealed.headers.get("cache-control"), sealed.headers.get("vary")]).toEqual([
+        caching,
+        "accept, authorization",
+      ]);
+      const known = (tag: string, limit = 10, headers = {}) =>
+        get(path, `?partition=0&from=${from}&limit=${limit}`, { "if-none-match": tag, ...headers });
+      for (const tag of [etag, `"other", ${etag}`, etag.replace("W/", ""), "*"]) {
+        const { status, headers, text } = await known(tag);
+        expect([status, headers.get("etag"), headers.get("cache-control"), text]).toEqual([304, etag, caching, ""]);
+      }
+      for (const tag of ['"other"', etag.slice(0, -2), `W/"x${etag.slice(3)}`])
+        expect((await known(tag)).status).toBe(200);
+      expect((await known(etag, 11)).status).toBe(200);
+      expect((await known(etag, 10, { accept: "application/x-ndjson" })).status).toBe(200);
+    }
     for (const query of ["?partition=0&from=30", "?partition=0&from=-20&limit=2", "?partition=0&from=25&limit=10"]) {
       const open = await get(path, query);
       expect([open.headers.get("etag"), open.headers.get("cache-control")]).toEqual([null, "no-store"]);
+    }
+  });
+
+  test("of a stream that was made anew are never taken for those of the one before", async () => {
+    const path = await numbers(30);
+    const query = "?partition=0&from=0&limit=10";
+    const etag = (await get(path, query)).headers.get("etag")!;
+    await millrace.call("DELETE", path.replace("/records", ""));
+    await millrace.call("PUT", path.replace("/records", ""), {});
+    // The same records, but for their times.
+    await fill(path, 30);
+    const anew = await get(path, query, { "if-none-match": etag });
+    expect([anew.status, data(anew.json.records)]).toEqual([200, range(0, 10)]);
+  });
+
+  test("of which records were forgotten are asked for again", async () => {
+    const path = await numbers(30);
+    const query = "?partition=0&from=0&limit=10";
+    const before = await get(path, query);
+    const etag = before.headers.get("etag")!;
+    expect((await get(path, query, { "if-none-match": etag })).status).toBe(304);
+    expect((await millrace.call("POST", path.replace("/records", "/erasures"), { key: "k1" })).status).toBe(202);
+    await expect
+      .poll(async () => (await get(path, query)).json.records.filter((one: Shown) => one.key === "k1").length)
+      .toBe(0);
+    const after = await get(path, query, { "if-none-match": etag });
+    expect([after.status, after.headers.get("etag") === etag]).toEqual([200, false]);
+  });
+
+  test("that are compacted, merged or read backward are not kept", async () => {
+    const path = await numbers(30, { partitions: 2 });
+    const { cursor } = (await get(path, "?limit=5")).json;
+    const compacted = await numbers(30, { compact: true });
+    for (const answer of [
+      await get(path, `?from=${cursor}&limit=5`),
+      await get(path, "?partition=0&from=9&limit=5&direction=backward"),
+      await get(compacted, "?partition=0&from=0&limit=5"),
+    ]) {
+      expect([answer.status, answer.headers.get("etag"), answer.headers.get("cache-control")]).toEqual([
+        200,
+        null,
+        "no-store",
+      ]);
     }
   });
 
@@ -235,6 +318,65 @@ describe("filters", () => {
   });
 });
 
+describe("what is trimmed while everything is on its way", () => {
+  const [total, head] = [60, 55];
+
+  /** What a reader gets who takes nothing before all but the end is trimmed; what is on its way by then is bounded. */
+  async function overtaken(accept: string): Promise<Uint8Array> {
+    const path = `${await stream()}/records`;
+    for (let n = 0; n < total; n++) {
+      await millrace.call("POST", path, {
+        records: [{ data: n, subject: "s", key: "k" }, { data: "x".repeat(900_000) }],
+      });
+    }
+    const response = await fetch(`${millrace.url}${path}?maxBytes=all&partition=0`, {
+      headers: { authorization: "Bearer test-token", accept },
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await millrace.call("POST", path.replace("/records", "/partitions/0/trim"), { beforeOffset: head * 2 });
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  /** Every offset is there or missing, in order, and none is both. */
+  function check(parts: readonly (number | { from: number; to: number })[]): void {
+    const all = parts.flatMap((part) => (typeof part === "number" ? [part] : range(part.from, part.to)));
+    expect(all).toEqual(range(0, total * 2));
+    const missing = parts.filter((part) => typeof part !== "number");
+    expect(missing).toEqual([{ from: expect.any(Number), to: head * 2 }]);
+  }
+
+  test("is told in JSON", async () => {
+    const { records, lost } = JSON.parse(new TextDecoder().decode(await overtaken("application/json")));
+    expect(lost).toMatchObject([{ partition: 0, to: head * 2, why: "trimmed" }]);
+    const offsets = records.map(({ offset }: Shown) => offset);
+    const before = offsets.filter((offset: number) => offset < lost[0].from);
+    check([...before, { from: lost[0].from, to: lost[0].to }, ...offsets.slice(before.length)]);
+  });
+
+  test("is told in a line", async () => {
+    const text = new TextDecoder().decode(await overtaken("application/x-ndjson"));
+    const lines = text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    check(lines.map(({ offset, lost }) => (lost === undefined ? offset : { from: lost.from, to: lost.to })));
+    expect(lines.find(({ lost }) => lost !== undefined)).toMatchObject({ partition: 0, lost: { why: "trimmed" } });
+  });
+
+  test("is a hole among frames", async () => {
+    const frames = openFrames(await overtaken("application/vnd.millrace.frames"));
+    if (!frames.ok) throw new Error(frames.refusal.detail);
+    const parts: (number | { from: number; to: number })[] = [];
+    for (const frame of frames.value) {
+      if (frame.flags & flags.damaged) {
+        const to = Number(new DataView(frame.bytes.buffer, frame.bytes.byteOffset + frame.from).getBigUint64(0, true));
+        parts.push({ from: frame.base, to });
+      } else decodeFrame(frame, (_, offset) => parts.push(offset));
+    }
+    check(parts);
+  });
+});
+
 describe("a whole stream", () => {
   test("is the same merged order on every run and every page size, each key in order", async () => {
     const path = await numbers(300, { partitions: 4 });
@@ -279,6 +421,25 @@ describe("a whole stream", () => {
     }
     expect(seen).toEqual((await get(path)).json.records);
     expect(seen.length).toBe(180);
+  });
+
+  test("whose clients stamp the records does not hide them for a partition that rests", async () => {
+    const path = `${await stream({ partitions: 2, timestamps: "client" })}/records`;
+    const now = Date.now();
+    await millrace.call("POST", `${path}?partition=0`, { records: [{ data: 0, timestamp: now }] });
+    for (const query of ["", "?maxBytes=all", "?from=-1", "?wait=30"]) {
+      const { json } = await get(path, query);
+      expect([data(json.records), json.upToDate], query).toEqual([[0], true]);
+    }
+    await millrace.call("POST", `${path}?partition=1`, { records: [{ data: 1, timestamp: now + 3_000_000 }] });
+    await millrace.call("POST", `${path}?partition=0`, { records: [{ data: 2, timestamp: now + 1 }] });
+    const { json } = await get(path);
+    expect([data(json.records), json.upToDate]).toEqual([[0, 2, 1], true]);
+    // The library, which reads until it is up to date, comes to an end.
+    const seen: unknown[] = [];
+    const name = path.split("/")[4];
+    for await (const one of new Millrace({ url: millrace.url, token }).stream(name).read()) seen.push(one.data);
+    expect(seen).toEqual([0, 2, 1]);
   });
 
   test("takes no offset, which belongs to one partition", async () => {

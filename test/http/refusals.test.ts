@@ -76,6 +76,31 @@ describe("every refusal is a problem that says what to change", () => {
     expect(answer.json.detail).toMatch(said);
   });
 
+  test("a number that is no offset is one at no door, though the id of a log may look like it", async () => {
+    const stream = "/v1/default/streams/hostile";
+    await millrace.call("PUT", `${stream}/groups/seeker`, {});
+    for (const number of [
+      "12345678901234567890",
+      "18446744073709551615",
+      "9007199254740992",
+      "-18446744073709551615",
+    ]) {
+      const doors: [string, string, object | undefined, Record<string, string>, string][] = [
+        ["GET", `${records}?partition=0&from=${number}`, undefined, {}, "from"],
+        ["GET", `${records}?partition=0&from=${number}`, undefined, { accept: "text/event-stream" }, "from"],
+        ["GET", `${records}?partition=0`, undefined, { accept: "text/event-stream", "last-event-id": number }, "from"],
+        ["PUT", `${stream}/groups/starter`, { start: number }, {}, "start"],
+        ["POST", `${stream}/groups/seeker/seek`, { to: number, partition: 0 }, {}, "to"],
+      ];
+      for (const [method, path, body, headers, field] of doors) {
+        const answer = await millrace.call(method, path, body, headers);
+        isProblem(answer);
+        expect(answer.json, `${method} ${path}`).toMatchObject({ status: 400, code: "invalid", path: field });
+        expect(answer.json.detail).toContain(number);
+      }
+    }
+  });
+
   test("a method that is not allowed comes with those that are", async () => {
     expect((await millrace.call("DELETE", records)).headers.get("allow")).toBe("GET, POST, HEAD");
   });

@@ -435,6 +435,46 @@ describe("readers are told", () => {
     expect((await read("from=snapshot")).json).toMatchObject({ snapshot: null, records: { length: 20 } });
   });
 
+  test("also those who come too late, in every format, as far as the head has left one", async () => {
+    const late = await stream("late", 30);
+    const put = note(await late.snapshots.put(10, "x"));
+    const path = "/v1/default/streams/late";
+    const trim = (beforeOffset: number) => millrace.call("POST", `${path}/partitions/0/trim`, { beforeOffset });
+    const read = (query: string, accept = "application/json") =>
+      millrace.call("GET", `${path}/records?${query}`, undefined, { accept });
+    const { cursor } = (await read("limit=3")).json;
+    await trim(10);
+    for (const query of [
+      "partition=0&from=3",
+      `from=${cursor}`,
+      `from=${cursor}&wait=20&type=t`,
+      "from=3&direction=backward",
+    ]) {
+      for (const accept of ["application/json", "application/x-ndjson", "application/vnd.millrace.frames"]) {
+        if (query.includes("backward") && accept.includes("frames")) continue;
+        const { status, json } = await read(query, accept);
+        expect([status, json.code, json.head, json.snapshot], query).toEqual([410, "trimmed", 10, put]);
+      }
+    }
+    expect((await millrace.call("GET", put.href)).text).toBe("x");
+    await trim(11);
+    expect((await read("from=3")).json).toMatchObject({ code: "trimmed", head: 11, snapshot: null });
+  });
+
+  test("also those who come too late for several partitions", async () => {
+    const both = await stream("late-both", 0, { partitions: 3 });
+    const path = "/v1/default/streams/late-both";
+    for (const partition of [0, 1, 2]) await both.append([{ data: 1 }, { data: 2 }, { data: 3 }], { partition });
+    const { cursor } = (await millrace.call("GET", `${path}/records?limit=1`)).json;
+    const put = note(await both.snapshots.put(2, "x", { partition: 1 }));
+    for (const partition of [1, 2]) {
+      await millrace.call("POST", `${path}/partitions/${partition}/trim`, { beforeOffset: 2 });
+    }
+    const { status, json } = await millrace.call("GET", `${path}/records?from=${cursor}`);
+    expect([status, json.code, json.snapshots]).toEqual([410, "trimmed", [put]]);
+    expect(json.lost.map(({ partition }: { partition: number }) => partition)).toEqual([1, 2]);
+  });
+
   test("of every partition, on the whole of a stream", async () => {
     const whole = await stream("whole", 0, { partitions: 2 });
     for (const partition of [0, 1]) await whole.append([{ data: 1 }, { data: 2 }, { data: 3 }], { partition });

@@ -99,8 +99,8 @@ class Events implements Sink {
     this.#write(`event: heartbeat\nid: ${cursor}\ndata: ${JSON.stringify({ upToDate })}\n\n`);
   }
 
-  lost(_id: number, lost: Parameters<Sink["lost"]>[1]): void {
-    this.#write(`event: lost\ndata: ${JSON.stringify({ lost })}\n\n`);
+  lost(_id: number, lost: Parameters<Sink["lost"]>[1], cursor: string): void {
+    this.#write(`event: lost\nid: ${cursor}\ndata: ${JSON.stringify({ lost })}\n\n`);
   }
 
   snapshot({ type: _, ...snapshot }: NewSnapshot): void {

@@ -6,12 +6,14 @@ import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.t
 import type { StreamMessage, Subscribe } from "../../../schemas/frames.ts";
 import type { PartitionRange } from "../../../schemas/stream.ts";
 import { readCursor } from "../../log/cursor.ts";
+import { behind } from "../../log/follow.ts";
 import { readRecordsHeader } from "../../log/message.ts";
-import { type From, positionOf, readFrom } from "../../log/position.ts";
+import { noPlace, readFrom } from "../../log/position.ts";
 import { wrongLog } from "../../objects/clients.ts";
 import type { Env } from "../../objects/stubs.ts";
-import { askAny, lookup, type Route } from "../lookup.ts";
+import { lookup } from "../lookup.ts";
 import { beginnings, type NewSnapshot } from "./news.ts";
+import { placesOf } from "./places.ts";
 import { inScope, type Leg, Spread } from "./spread.ts";
 import { attemptsMax, pauseMs, tell, type Upstream, Upstreams } from "./upstream.ts";
 
@@ -32,7 +34,7 @@ type Lost = Extract<StreamMessage, { type: "lost" }>["lost"];
 export interface Sink {
   records(id: number, part: Part): void;
   heartbeat(id: number, cursor: string, upToDate: boolean): void;
-  lost(id: number, lost: Lost): void;
+  lost(id: number, lost: Lost, cursor: string): void;
   /** Of a partition, not of a subscription: there may be several on it. */
   snapshot(snapshot: NewSnapshot): void;
   /** The partition that was asked for was split, and is read. */
@@ -105,7 +107,7 @@ export class Fan {
   /** Where a subscription begins on each of its partitions. */
   async #spread(message: Subscribe): Promise<Result<{ spread: Spread; map: readonly PartitionRange[] }>> {
     const from = readFrom(String(message.from));
-    if (from === undefined) return refuse("invalid", `from: '${message.from}' is no place in a stream`);
+    if (from === undefined) return refuse("invalid", `from: ${noPlace(String(message.from))}`);
     const route = await lookup(this.env, this.namespace, this.stream, true);
     if (!route.ok) return route;
     const { logId, map } = route.value.stream;
@@ -119,11 +121,11 @@ export class Fan {
     if (scope.length > 1 && "position" in from && from.position.at === "offset") {
       return refuse("invalid", "from: an offset belongs to one partition; name it, or go on from a cursor");
     }
-    const places = await Promise.all(scope.map((range) => this.#locate(route.value, range, from)));
-    for (const [index, range] of scope.entries()) {
-      const place = places[index];
-      if (!place.ok) return place;
-      const leg = spread.add(range.partition, place.value);
+    const partitions = scope.map((range) => range.partition);
+    const places = await placesOf(this.env, route.value, partitions, from, filter);
+    if (!places.ok) return places;
+    for (const range of scope) {
+      const leg = spread.add(range.partition, places.value.get(range.partition) as number);
       // Nothing will come after its end.
       leg.ended = range.sealed && partition === undefined && "position" in from && from.position.at === "latest";
     }
@@ -132,10 +134,6 @@ export class Fan {
       for (const one of news) this.sink.snapshot(one);
     }
     return ok({ spread, map });
-  }
-
-  #locate(route: Route, { partition }: PartitionRange, from: From): Promise<Result<number>> {
-    return askAny(this.env, route, partition, (stub) => stub.order("locate", positionOf(from, partition, false)));
   }
 
   /** Begins the legs whose time has come, with an even share for each. */
@@ -161,7 +159,7 @@ export class Fan {
       const credits = Math.max(1, spread.loan(leg));
       leg.lent = credits;
       const filter = spread.filter === undefined ? {} : { filter: spread.filter };
-      tell(upstream, { type: "subscribe", id: leg.id as number, from: leg.arrived || "earliest", credits, ...filter });
+      tell(upstream, { type: "subscribe", id: leg.id as number, from: leg.arrived, credits, ...filter });
     }
   }
 
@@ -205,7 +203,8 @@ export class Fan {
       const current = ends || message.upToDate;
       spread.take({ ...about, next, current, hand: () => (ends ? this.#ended(spread, leg) : this.#beat(spread, leg)) });
     } else if (message.type === "lost") {
-      spread.take({ ...about, hand: () => this.sink.lost(id, message.lost) });
+      const next = behind(message.lost, leg.arrived);
+      spread.take({ ...about, next, hand: () => this.sink.lost(id, message.lost, spread.cursor) });
     } else if (message.type === "error") {
       this.unsubscribe(id);
       this.sink.refused(id, { code: message.code as Refusal["code"], detail: message.detail });

@@ -110,8 +110,8 @@ export class Relay implements Sink {
     if (!this.#closed) say(this.socket, { type: "heartbeat", id, cursor, upToDate });
   }
 
-  lost(id: number, lost: Parameters<Sink["lost"]>[1]): void {
-    if (!this.#closed) say(this.socket, { type: "lost", id, lost });
+  lost(id: number, lost: Parameters<Sink["lost"]>[1], cursor: string): void {
+    if (!this.#closed) say(this.socket, { type: "lost", id, cursor, lost });
   }
 
   snapshot(snapshot: NewSnapshot): void {

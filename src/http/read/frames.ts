@@ -4,49 +4,91 @@ import { media } from "../../intake/intake.ts";
 import { concat } from "../../lib/bytes.ts";
 import { type Filter, matches } from "../../log/filter.ts";
 import { damagedFrame, flags, readHeaders, stampFrame } from "../../log/frame.ts";
-import type { Piece } from "../../log/read.ts";
+import type { Piece, Position } from "../../log/read.ts";
 import { decodeFrame, FrameWriter } from "../../log/record.ts";
 import type { PageAnswer } from "../../objects/answer.ts";
 import { problem } from "../problem.ts";
-import type { Reading } from "./reading.ts";
+import { type Reading, severalPartitions } from "./reading.ts";
 import { snapshotHeader, snapshotsOf } from "./snapshots.ts";
+import type { Source } from "./source.ts";
+import { uncached } from "./tag.ts";
+import { refused } from "./trimmed.ts";
+import { firstOf } from "./wait.ts";
 
 const streamedPageBytes = 4_194_304;
 
 /**
- * A frame that begins before `from`, or goes beyond the limit, is sent whole: readers skip by offset. Under a filter the
- * matching records are packed anew, each with its offset.
+ * A frame that begins before the place of the read, or goes beyond the limit, is sent whole: readers skip what lies below
+ * `Millrace-From`. Under a filter the matching records are packed anew, each with its offset.
  */
 export async function framesAnswer(reading: Reading): Promise<Response> {
-  const { sources, query, toTail } = reading;
-  const [source] = sources;
-  const { filter } = source.terms;
-  const fetch = (from: typeof source.from, waitMs: number): Promise<Result<PageAnswer>> =>
-    source.read({ ...source.terms, bytesMax: toTail ? streamedPageBytes : source.terms.bytesMax, from, waitMs });
-  const first = await fetch(source.from, query.wait * 1_000);
-  if (!first.ok) return problem(first.refusal);
-  const { head, tail, to, upToDate } = first.value;
+  const { toTail, only } = reading;
+  const [source] = reading.sources;
+  const first = await firstPage(reading, source);
+  if (!first.ok) {
+    if (first.refusal.code === "trimmed") source.refused(first.refusal);
+    return refused(reading, first.refusal);
+  }
+  const { head, tail, from, to, upToDate, sealed, pieces, snapshot } = first.value;
+  if (sealed && upToDate && pieces.length === 0) {
+    source.sealed = sealed;
+    const grown = await reading.grow();
+    if (grown.ok && grown.value === "grown") return problem({ code: "not-acceptable", detail: severalPartitions });
+  }
   const headers: Record<string, string> = {
+    ...uncached,
     "content-type": media.frames,
-    "cache-control": "no-store",
     "millrace-head": String(head),
     "millrace-tail": String(tail),
+    "millrace-from": String(from),
     "millrace-next": String(toTail ? tail : to),
     "millrace-up-to-date": String(toTail || upToDate),
-    ...snapshotHeader(snapshotsOf(reading, [first.value.snapshot])),
+    ...(only !== undefined && sealed && (toTail || upToDate) ? { "millrace-ended": "true" } : {}),
+    ...snapshotHeader(snapshotsOf(reading, [snapshot])),
   };
-  if (!toTail) return new Response(concat(bodies(first.value, filter)), { headers });
-  let page: PageAnswer | undefined = first.value;
-  const body = new ReadableStream<Uint8Array>(
+  if (toTail) return new Response(streamed(source, first.value), { headers });
+  return new Response(concat(bodies(first.value, source.terms.filter)), { headers });
+}
+
+async function firstPage(reading: Reading, source: Source): Promise<Result<PageAnswer>> {
+  const { query, toTail } = reading;
+  const waitMs = query.wait * 1_000;
+  if (waitMs === 0) return fetched(source, toTail, source.from);
+  const call = (source: Source, wait: string) => fetched(source, toTail, source.from, waitMs, wait);
+  const [answer] = await firstOf([source], call, (source, wait) => source.asks.end(wait), reading.signal);
+  return answer;
+}
+
+const fetched = (source: Source, toTail: boolean, from: Position, waitMs = 0, wait?: string) =>
+  source.asks.read({
+    ...source.terms,
+    bytesMax: toTail ? streamedPageBytes : source.terms.bytesMax,
+    from,
+    waitMs,
+    ...(wait === undefined ? {} : { wait }),
+  });
+
+/** Everything up to the tail as it stood, a page at a time. What is trimmed meanwhile is a hole, as what is damaged. */
+function streamed(source: Source, first: PageAnswer): ReadableStream<Uint8Array> {
+  const { filter } = source.terms;
+  const { tail } = first;
+  let page: PageAnswer | undefined = first;
+  return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         while (page !== undefined) {
           const parts = bodies(page, filter);
-          const { to, upToDate } = page;
+          const { to, upToDate }: PageAnswer = page;
           for (const part of parts) controller.enqueue(part);
           page = undefined;
           if (upToDate || to >= tail) return controller.close();
-          const next = await fetch({ at: "offset", offset: to }, 0);
+          let next = await fetched(source, true, { at: "offset", offset: to });
+          if (!next.ok && next.refusal.code === "trimmed") {
+            const head = Number(next.refusal.facts?.head);
+            controller.enqueue(damagedFrame(to, Math.min(head, tail)));
+            if (head >= tail) return controller.close();
+            next = await fetched(source, true, { at: "offset", offset: head });
+          }
           if (!next.ok) return controller.error(new Error(next.refusal.detail));
           page = next.value;
           if (parts.length > 0) return;
@@ -55,7 +97,6 @@ export async function framesAnswer(reading: Reading): Promise<Response> {
     },
     { highWaterMark: 0 },
   );
-  return new Response(body, { headers });
 }
 
 const bodies = (page: PageAnswer, filter: Filter | undefined): Uint8Array[] =>

@@ -2,129 +2,235 @@
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { type ReadQuery, readQuery } from "../../../schemas/record.ts";
+import type { Filter } from "../../log/filter.ts";
 import { type From, positionOf } from "../../log/position.ts";
+import type { Position } from "../../log/read.ts";
 import type { ReadCall } from "../../objects/answer.ts";
 import { readThrough } from "../../objects/cold.ts";
+import { findNewest } from "../../objects/newest.ts";
 import { archiveReader, type Env } from "../../objects/stubs.ts";
-import { askAny, lookup, type Route } from "../lookup.ts";
+import { askAny, lookup, type Route, stub } from "../lookup.ts";
 import { query } from "../parse.ts";
-import { Source } from "./source.ts";
+import { type Asked, Source, type SourceTerms } from "./source.ts";
 import { type Format, filterOf, formatOf, fromOf, partitionsOf } from "./terms.ts";
 
 /** Bytes fetched at a time by a read without an end. Two of them are in memory: one being sent, one being made. */
 const streamedPageBytes = 1_048_576;
 /** A page that is merged asks each partition for its share, and no less than this. */
 const shareBytesMin = 65_536;
-/** A read that has been understood. */
-export interface Reading {
+
+/** Who reads, and what. */
+export interface Reader {
+  readonly env: Env;
+  readonly namespace: string;
+  readonly name: string;
+  readonly request: Request;
+  /** Lets work go on behind the request. */
+  readonly later: (work: Promise<unknown>) => void;
+}
+
+interface Terms {
   readonly url: URL;
-  /** `from` as it was written. */
-  readonly start: string;
-  readonly route: Route;
   readonly query: ReadQuery;
   readonly format: Format;
+  /** `from` as it was written, or as it is without. */
+  readonly start: string;
   readonly from: From;
-  readonly sources: readonly Source[];
+  readonly filter: Filter | undefined;
+}
+
+/** Whether the read is over all the partitions that there are: `behind` while a partition was split and no map says so yet. */
+export type Growth = "settled" | "grown" | "behind";
+
+/** A read that has been understood. */
+export class Reading {
+  readonly sources: Source[] = [];
+  readonly query: ReadQuery;
+  readonly from: From;
   readonly backward: boolean;
   /** The answer may be long: it is not held in memory. */
   readonly toTail: boolean;
+  /** The one partition that was asked for. */
+  readonly only: number | undefined;
+  /** Until when an empty answer is held back. */
+  readonly until: number;
+  readonly #sourceTerms: SourceTerms;
+  #begun = false;
+
+  constructor(
+    readonly reader: Reader,
+    readonly terms: Terms,
+    /** The stream, as it was known last. */
+    public route: Route,
+    partitions: readonly number[],
+  ) {
+    const { query, from, filter } = terms;
+    this.query = query;
+    this.from = from;
+    this.only = query.partition;
+    this.backward = query.direction === "backward";
+    this.toTail = query.maxBytes === "all";
+    this.until = this.backward ? 0 : Date.now() + query.wait * 1_000;
+    const bytes = query.maxBytes === "all" ? streamedPageBytes : query.maxBytes;
+    const share = Math.floor(bytes / partitions.length);
+    this.#sourceTerms = {
+      backward: this.backward,
+      limit: this.toTail ? Number.MAX_SAFE_INTEGER : query.limit,
+      bytesMax: Math.max(share, Math.min(shareBytesMin, limits.pageBytesMax)),
+      toTail: this.toTail,
+      ...(filter === undefined ? {} : { filter }),
+    };
+    for (const partition of partitions) this.#add(partition, positionOf(from, partition, this.backward));
+  }
+
+  /** Aborted when the client has gone. It is made when it is first asked for: most reads do not wait. */
+  get signal(): AbortSignal {
+    return this.reader.request.signal;
+  }
+
+  /** Finds the place of `-n`, where that is one over several partitions, or behind a filter. */
+  async settle(): Promise<Result<undefined>> {
+    const { from, terms, backward } = this;
+    if (!("position" in from) || from.position.at !== "last") return ok(undefined);
+    const partitions = this.sources.map(({ partition }) => partition);
+    if (terms.filter === undefined && partitions.length === 1) return ok(undefined);
+    const newest = await findNewest(from.position.count, partitions, terms.filter, (partition, call) =>
+      this.#asked(partition).read(call),
+    );
+    if (!newest.ok) return "refusal" in newest ? ofQuery(newest.refusal) : unavailable;
+    this.sources.length = 0;
+    this.#begun = true;
+    for (const [partition, offset] of newest.value.places(backward)) {
+      this.#add(partition, { at: backward ? "before" : "offset", offset }, true);
+    }
+    return ok(undefined);
+  }
+
+  /**
+   * Looks whether a partition has been split that our map has as whole; then the read is over those that continue it, too. What
+   * they hold came after what a read that has begun was at.
+   */
+  async grow(): Promise<Result<Growth>> {
+    const begun = this.#begun;
+    const whole: Position = { at: this.backward ? "before" : "offset", offset: 0 };
+    this.#begun = true;
+    const isSplit = ({ stream }: Route) =>
+      this.sources.some(({ partition, sealed }) => sealed && !stream.map[partition].sealed);
+    if (this.only !== undefined || !isSplit(this.route)) return ok("settled");
+    const { env, namespace, name } = this.reader;
+    const route = await lookup(env, namespace, name, true);
+    if (!route.ok) return route;
+    if (route.value.stream.logId !== this.route.stream.logId) return recreated;
+    const partitions = partitionsOf(this.query, route.value);
+    if (!partitions.ok) return partitions;
+    const known = new Set(this.sources.map(({ partition }) => partition));
+    const born = partitions.value.filter((partition) => !known.has(partition));
+    if (isSplit(route.value)) return ok("behind");
+    this.route = route.value;
+    for (const partition of born) this.#add(partition, begun ? whole : positionOf(this.from, partition, this.backward));
+    return ok(born.length > 0 ? "grown" : "settled");
+  }
+
+  #add(partition: number, position: Position, floats = false): void {
+    this.sources.push(new Source(partition, position, this.#sourceTerms, this.#asked(partition), floats));
+  }
+
+  #asked(partition: number): Asked {
+    const { env, later } = this.reader;
+    const where = { logId: this.route.stream.logId, partition, blobs: archiveReader(env) };
+    return {
+      read: (call: ReadCall) =>
+        askAny(env, this.route, partition, (stub) => readThrough(where, call, (call) => stub.read(call))),
+      // A partition that cannot be reached, or does not know the word, ends the wait when its time is over.
+      end: (wait: string) =>
+        later(
+          stub(env, this.route, partition)
+            .order("endWait", wait)
+            .catch(() => {}),
+        ),
+    };
+  }
 }
 
-export async function understand(
-  request: Request,
-  env: Env,
-  namespace: string,
-  name: string,
-): Promise<Result<Reading>> {
+export async function understand(reader: Reader): Promise<Result<Reading>> {
+  const { env, namespace, name, request } = reader;
+  const terms = termsOf(request);
+  if (!terms.ok) return terms;
+  const route = await routeFor(env, namespace, name, terms.value);
+  if (!route.ok) return route;
+  const partitions = partitionsOf(terms.value.query, route.value);
+  if (!partitions.ok) return partitions;
+  const problem = contradiction(terms.value, partitions.value.length);
+  if (problem !== undefined) return { ok: false, refusal: problem };
+  return ok(new Reading(reader, terms.value, route.value, partitions.value));
+}
+
+function termsOf(request: Request): Result<Terms> {
   const url = new URL(request.url);
   const parsed = query(readQuery, url, ["type", "source", "tag"]);
   if (!parsed.ok) return parsed;
-  const terms = parsed.value;
   const format = formatOf(request.headers.get("accept"));
   if (!format.ok) return format;
   // A browser that lost its connection says where it was.
   const last = format.value === "events" ? request.headers.get("last-event-id") : null;
-  const from = fromOf(last ?? terms.from);
+  const start = last ?? parsed.value.from ?? (parsed.value.direction === "backward" ? "latest" : "earliest");
+  const from = fromOf(start);
   if (!from.ok) return from;
-  const filter = filterOf(terms);
+  const filter = filterOf(parsed.value);
   if (!filter.ok) return filter;
-  const route = await routeFor(env, namespace, name, from.value);
-  if (!route.ok) return route;
-  const partitions = partitionsOf(terms, route.value);
-  if (!partitions.ok) return partitions;
-  const problem = contradiction(terms, format.value, from.value, partitions.value.length);
-  if (problem !== undefined) return { ok: false, refusal: problem };
-  const backward = terms.direction === "backward";
-  const page = ["limit", "maxBytes", "wait"].find((name) => url.searchParams.has(name));
-  if (format.value === "events" && page !== undefined) {
-    return refuse("invalid", `query: ${page}: is for pages; events go on until they are closed`, { path: page });
-  }
-  const toTail = terms.maxBytes === "all";
-  const share = Math.floor((terms.maxBytes === "all" ? streamedPageBytes : terms.maxBytes) / partitions.value.length);
-  const sources = partitions.value.map((partition) => {
-    const sourceTerms = {
-      backward,
-      limit: toTail ? Number.MAX_SAFE_INTEGER : terms.limit,
-      bytesMax: Math.max(share, Math.min(shareBytesMin, limits.pageBytesMax)),
-      toTail,
-      filter: filter.value,
-    };
-    const where = { logId: route.value.stream.logId, partition, blobs: archiveReader(env) };
-    const call = (call: ReadCall) =>
-      askAny(env, route.value, partition, (stub) => readThrough(where, call, (call) => stub.read(call)));
-    return new Source(partition, positionOf(from.value, partition, backward), sourceTerms, call);
-  });
-  return ok({
-    url,
-    start: last ?? terms.from,
-    route: route.value,
-    query: terms,
-    format: format.value,
-    from: from.value,
-    sources,
-    backward,
-    toTail,
-  });
+  return ok({ url, query: parsed.value, format: format.value, start, from: from.value, filter: filter.value });
 }
 
-/** The stream, as new as the cursor: the cursor of a log that is not the stream's is refused. */
-async function routeFor(env: Env, namespace: string, name: string, from: From): Promise<Result<Route>> {
-  const route = await lookup(env, namespace, name);
-  if (!route.ok || "position" in from) return route;
-  const known = (route: Route) =>
-    route.stream.logId === from.cursor.logId &&
-    [...from.cursor.offsets.keys()].every((partition) => partition < route.stream.map.length);
+/** The stream, as new as what is asked of it: a cursor of a log that is not the stream's is refused. */
+async function routeFor(env: Env, namespace: string, name: string, { from, query }: Terms): Promise<Result<Route>> {
+  // The newest records lie in partitions that an old map may not have.
+  const newest = "position" in from && from.position.at === "last";
+  const route = await lookup(env, namespace, name, newest);
+  if (!route.ok) return route;
+  const asked =
+    "cursor" in from ? [...from.cursor.offsets.keys()] : query.partition === undefined ? [] : [query.partition];
+  const known = ({ stream }: Route) =>
+    (!("cursor" in from) || stream.logId === from.cursor.logId) &&
+    asked.every((partition) => partition < stream.map.length);
   if (known(route.value)) return route;
   const fresh = await lookup(env, namespace, name, true);
-  if (!fresh.ok || known(fresh.value)) return fresh;
+  if (!fresh.ok || known(fresh.value) || !("cursor" in from)) return fresh;
   return refuse("wrong-log", "the cursor belongs to a stream that was deleted; read this one from earliest", {
     logId: fresh.value.stream.logId,
   });
 }
 
-function contradiction(terms: ReadQuery, format: Format, from: From, partitions: number): Refusal | undefined {
+const recreated = refuse("wrong-log", "the stream was deleted and created again meanwhile; read the new one");
+const unavailable = refuse("unavailable", "a partition is being moved; try again in a moment");
+const ofQuery = (refusal: Refusal) => ({
+  ok: false as const,
+  refusal: refusal.code === "invalid" ? { ...refusal, detail: `query: ${refusal.detail}` } : refusal,
+});
+
+function contradiction({ url, query, format, from }: Terms, partitions: number): Refusal | undefined {
   const invalid = (path: string, detail: string): Refusal => ({
     code: "invalid",
     detail: `query: ${path}: ${detail}`,
     facts: { path },
   });
+  const backward = query.direction === "backward";
   if (partitions > 1 && "position" in from && from.position.at === "offset") {
     return invalid("from", "an offset belongs to one partition; name it, or go on from a cursor");
   }
-  if (format === "frames" && partitions > 1) {
-    return {
-      code: "not-acceptable",
-      detail: "frames come from one partition; name it, or accept application/x-ndjson",
-    };
-  }
-  if (format === "frames" && terms.direction === "backward") {
+  if (format === "frames" && partitions > 1) return { code: "not-acceptable", detail: severalPartitions };
+  if (format === "frames" && backward) {
     return { code: "not-acceptable", detail: "frames are read forward; accept application/json to read backward" };
   }
-  if (format === "events" && terms.direction === "backward") {
+  if (format === "events" && backward) {
     return { code: "not-acceptable", detail: "events go forward; accept application/json to read backward" };
   }
-  if (terms.maxBytes === "all" && terms.direction === "backward") {
-    return invalid("maxBytes", "'all' is read forward");
+  if (query.maxBytes === "all" && backward) return invalid("maxBytes", "'all' is read forward");
+  const page = ["limit", "maxBytes", "wait"].find((name) => url.searchParams.has(name));
+  if (format === "events" && page !== undefined) {
+    return invalid(page, "is for pages; events go on until they are closed");
   }
   return undefined;
 }
+
+/** Why frames cannot be had. */
+export const severalPartitions = "frames come from one partition; name it, or accept application/x-ndjson";

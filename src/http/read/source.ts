@@ -1,10 +1,11 @@
 /** One partition as a merged read sees it: pages fetched as they are needed, and the next record of them. */
-import type { Result } from "../../../schemas/errors.ts";
+import type { Refusal, Result } from "../../../schemas/errors.ts";
 import { ok } from "../../../schemas/errors.ts";
 import type { Filter } from "../../log/filter.ts";
+import { checksumsOf } from "../../log/frame.ts";
 import { eachItem } from "../../log/items.ts";
 import type { Item } from "../../log/json.ts";
-import type { Position } from "../../log/read.ts";
+import { missed, type Position, type Range } from "../../log/read.ts";
 import type { Snapshot } from "../../log/snapshot-store.ts";
 import type { PageAnswer, ReadCall } from "../../objects/answer.ts";
 
@@ -26,30 +27,58 @@ export interface SourceTerms {
   readonly filter?: Filter;
 }
 
+/** What is asked of a partition. */
+export interface Asked {
+  read(call: ReadCall): Promise<Result<PageAnswer>>;
+  /** Ends a wait: its answer is not wanted any more. */
+  end(wait: string): void;
+}
+
+/** A place that is below the head by now. */
+export interface Trimmed {
+  readonly lost: Range;
+  readonly head: number;
+  readonly tail: number;
+  readonly snapshot: Snapshot | null;
+}
+
 export class Source {
   /** Where the read began, and where it goes on: an offset, or, backward, the offset before which it goes on. */
-  start = 0;
-  next = 0;
+  start: number;
+  next: number;
   head = 0;
   tail = 0;
   /** Nothing is left to fetch. */
   ended = false;
+  /** The partition takes no more records. */
+  sealed = false;
   /** No later record will be stamped below this. */
   promise = 0;
   /** The newest snapshot, as the first page said of it. */
   snapshot: Snapshot | null | undefined;
+  /** Why it cannot go on, where that is so. */
+  trimmed: Trimmed | undefined;
   entries: Entry[] = [];
   at = 0;
   #end = 0;
   #stop = Number.MAX_SAFE_INTEGER;
   #fetched = false;
+  /** Counts what was asked: an answer that comes when another question was asked is not taken. */
+  #asked = 0;
+  /** Checksums of what was fetched, and the offsets at which it begins. */
+  readonly #checksums: (readonly [offset: number, checksum: number])[] = [];
 
+  /** `floats`: the place was not named by an offset, so that it is the head where the head has overtaken it. */
   constructor(
     readonly partition: number,
     public from: Position,
     readonly terms: SourceTerms,
-    readonly read: (call: ReadCall) => Promise<Result<PageAnswer>>,
-  ) {}
+    readonly asks: Asked,
+    readonly floats = false,
+  ) {
+    const named = "offset" in from ? from.offset : 0;
+    this.start = this.next = from.at === "offset" && terms.backward ? named + 1 : named;
+  }
 
   get entry(): Entry | undefined {
     return this.entries[this.at];
@@ -63,10 +92,11 @@ export class Source {
     if (this.at === this.entries.length) this.next = this.#end;
   }
 
-  /** Fetches the next page. */
-  async fetch(waitMs: number, promise?: number): Promise<Result<undefined>> {
+  /** Fetches the next page; waits for it under a name. */
+  async fetch(waitMs: number, promise?: number, wait?: string): Promise<Result<undefined>> {
     const { backward, limit, bytesMax, filter } = this.terms;
-    const page = await this.read({
+    const asked = ++this.#asked;
+    const page = await this.asks.read({
       from: this.from,
       backward,
       limit,
@@ -74,38 +104,89 @@ export class Source {
       waitMs,
       ...(filter === undefined ? {} : { filter }),
       ...(promise === undefined ? {} : { promise }),
+      ...(wait === undefined ? {} : { wait }),
     });
-    if (!page.ok) return page;
-    const { from, to, head, tail, upToDate } = page.value;
+    if (asked !== this.#asked) return ok(undefined);
+    if (page.ok) this.#take(page.value);
+    else if (page.refusal.code !== "trimmed") return page;
+    else {
+      const trimmed = this.refused(page.refusal);
+      if (!this.floats || this.#fetched) return page;
+      this.from = { at: "offset", offset: trimmed.head };
+      this.trimmed = undefined;
+      return this.fetch(waitMs, promise, wait);
+    }
+    return ok(undefined);
+  }
+
+  /** Leaves an answer that has not come. */
+  forsake(): void {
+    this.#asked++;
+  }
+
+  /** Takes a refusal: the place is below the head. */
+  refused({ facts = {} }: Refusal): Trimmed {
+    const head = Number(facts.head);
+    const lost = missed(this.from, head, this.terms.backward) ?? { from: this.next, to: this.next };
+    const snapshot = (facts.snapshot as Snapshot | null | undefined) ?? null;
+    this.trimmed = { lost, head, tail: Number(facts.tail), snapshot };
+    return this.trimmed;
+  }
+
+  /** Goes on at the head; answers what it missed. */
+  skip({ lost, head }: Trimmed): Range {
+    this.trimmed = undefined;
+    this.from = { at: "offset", offset: head };
+    this.next = head;
+    return { from: lost.from, to: Math.min(lost.to, this.#stop) };
+  }
+
+  /** Checksums of what was shown: another text for whatever is another page. */
+  get checksum(): string {
+    let sum = 0;
+    for (const [offset, checksum] of this.#checksums) if (offset < this.next) sum = (Math.imul(sum, 31) + checksum) | 0;
+    return (sum >>> 0).toString(36);
+  }
+
+  #take(page: PageAnswer): void {
+    const { backward, toTail, filter } = this.terms;
+    const { from, to, head, tail, upToDate, sealed } = page;
     if (!this.#fetched) {
       this.start = backward ? to : from;
-      this.snapshot = page.value.snapshot;
-      if (this.terms.toTail && !backward) this.#stop = tail;
+      this.snapshot = page.snapshot;
+      if (toTail && !backward) this.#stop = tail;
     }
     this.#fetched = true;
     this.head = head;
     this.tail = tail;
+    this.sealed = sealed;
     this.ended = upToDate || to >= this.#stop;
-    this.promise = page.value.sealed ? Number.MAX_SAFE_INTEGER : page.value.promise;
-    this.entries = entriesOf({ ...page.value, to: Math.min(to, this.#stop) }, filter, backward);
+    this.promise = sealed ? Number.MAX_SAFE_INTEGER : page.promise;
+    this.entries = this.#entriesOf({ ...page, to: Math.min(to, this.#stop) }, filter);
     this.at = 0;
     this.#end = backward ? from : Math.min(to, this.#stop);
     this.next = this.entries.length === 0 ? this.#end : backward ? to : from;
     this.from = backward ? { at: "before", offset: from } : { at: "offset", offset: to };
-    return ok(undefined);
   }
-}
 
-function entriesOf(page: PageAnswer, filter: Filter | undefined, backward: boolean): Entry[] {
-  const entries: Entry[] = [];
-  for (const piece of page.pieces) {
-    if ("damaged" in piece) {
-      entries.push({ damaged: piece.damaged, offset: piece.damaged.from, timestamp: 0 });
-      continue;
+  #entriesOf(page: PageAnswer, filter: Filter | undefined): Entry[] {
+    const { backward, toTail } = this.terms;
+    const entries: Entry[] = [];
+    for (const piece of page.pieces) {
+      if ("damaged" in piece) {
+        // No record has its time: it is shown when it is come to.
+        const timestamp = backward ? Number.MAX_SAFE_INTEGER : 0;
+        entries.push({ damaged: piece.damaged, offset: piece.damaged.from, timestamp });
+        continue;
+      }
+      const start = entries.length;
+      eachItem(piece.body, { from: page.from, to: page.to, filter }, (item) => entries.push(item));
+      if (backward) entries.push(...entries.splice(start).reverse());
+      // Of a read without an end nothing is kept.
+      else if (!toTail && start < entries.length) {
+        this.#checksums.push([entries[start].offset, checksumsOf(piece.body)]);
+      }
     }
-    const start = entries.length;
-    eachItem(piece.body, { from: page.from, to: page.to, filter }, (item) => entries.push(item));
-    if (backward) entries.push(...entries.splice(start).reverse());
+    return entries;
   }
-  return entries;
 }

@@ -6,7 +6,7 @@ import { media } from "../../intake/intake.ts";
 import { encodeText } from "../../lib/bytes.ts";
 import { murmur3 } from "../../lib/hash.ts";
 import type { Filter } from "../../log/filter.ts";
-import { type From, readFrom } from "../../log/position.ts";
+import { type From, noPlace, readFrom } from "../../log/position.ts";
 import { eventStream } from "../live/events.ts";
 import type { Route } from "../lookup.ts";
 
@@ -46,13 +46,7 @@ export function formatOf(accept: string | null): Result<Format> {
 export function fromOf(text: string): Result<From> {
   const from = readFrom(text);
   if (from !== undefined) return ok(from);
-  return refuse(
-    "invalid",
-    `query: from: '${text.slice(0, 64)}' is no offset, earliest, latest, snapshot, -n, RFC 3339 time or cursor`,
-    {
-      path: "from",
-    },
-  );
+  return refuse("invalid", `query: from: ${noPlace(text)}`, { path: "from" });
 }
 
 export function filterOf(query: ReadQuery): Result<Filter | undefined> {
