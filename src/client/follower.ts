@@ -2,7 +2,7 @@ import type { StreamMessage } from "../../schemas/frames.ts";
 import { known, MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
 import { type Ended, Link } from "./link.ts";
-import { type Page, Progress, queryOf, tellLost } from "./reader.ts";
+import { isStuck, Progress, pageOf, queryOf } from "./reader.ts";
 import { Backoff } from "./retry.ts";
 import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
@@ -146,8 +146,11 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       this.#next = message.cursor;
       yield { records: [], cursor: message.cursor, upToDate: message.upToDate };
     } else if (message.type === "end") this.#next = message.cursor;
-    else if (message.type === "lost") this.options.onLost?.(message.lost);
-    else if (message.type === "snapshot") {
+    else if (message.type === "lost") {
+      this.options.onLost?.(message.lost);
+      this.#next = message.cursor;
+      yield { records: [], cursor: message.cursor, upToDate: this.upToDate };
+    } else if (message.type === "snapshot") {
       const { type: _, ...snapshot } = message;
       this.options.onSnapshot?.(snapshot);
     } else if (message.type === "error") {
@@ -165,14 +168,12 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     const { partition, filter, signal } = this.options;
     for (let wait = 0; ; ) {
       const query = { from: this.#next, wait, partition, ...queryOf(filter) };
-      const page = await this.http.json<Page<Data>>("GET", `${this.path}/records`, {
-        query,
-        ...(signal && { signal }),
-      });
+      const call = { query, ...(signal && { signal }) };
+      const page = await pageOf<Data>(this.http, `${this.path}/records`, call, this.options.onLost);
+      wait = page.upToDate || isStuck(page, this.#next) ? waitSeconds : 0;
       this.#next = page.cursor;
-      tellLost(page, this.options.onLost);
       yield page;
-      wait = page.upToDate ? waitSeconds : 0;
+      if (page.ended) return;
     }
   }
 }

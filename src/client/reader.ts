@@ -1,4 +1,5 @@
-import type { Http } from "./http.ts";
+import { MillraceError } from "./error.ts";
+import type { Call, Http } from "./http.ts";
 import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
 /** What to read. */
@@ -13,7 +14,7 @@ export interface ReadOptions {
   /** Records that are fetched at a time. Default 1 000. */
   pageSize?: number;
   signal?: AbortSignal;
-  /** Told of records that are damaged. By default they are passed over. */
+  /** Told of records that were trimmed before they were read, or are damaged. By default they are passed over. */
   onLost?: (lost: readonly Lost[]) => void;
 }
 
@@ -23,6 +24,8 @@ export interface Page<Data> {
   readonly cursor: string;
   readonly next: number | string | null;
   readonly upToDate: boolean;
+  /** The partition that was asked for was split, and is read. */
+  readonly ended?: boolean;
   readonly damaged?: readonly { partition: number; from: number; to: number; reason: string }[];
 }
 
@@ -52,22 +55,47 @@ export class Reader<Data = unknown> implements AsyncIterable<StoredRecord<Data>>
     const { direction = "forward", partition, filter, limit = Number.POSITIVE_INFINITY, signal } = this.options;
     const { pageSize = 1_000, from = direction === "forward" ? "earliest" : "latest" } = this.options;
     let next = from;
-    for (let left = limit; left > 0; ) {
-      const query = { from: next, limit: Math.min(left, pageSize), direction, partition, ...queryOf(filter) };
-      const page = await this.http.json<Page<Data>>("GET", this.path, { query, ...(signal && { signal }) });
+    for (let left = limit, wait: number | undefined; left > 0; ) {
+      const query = { from: next, limit: Math.min(left, pageSize), direction, partition, wait, ...queryOf(filter) };
+      const call = { query, ...(signal && { signal }) };
+      const page = await pageOf<Data>(this.http, this.path, call, this.options.onLost);
       left -= page.records.length;
       this.#progress.begin(page.cursor, page.records);
+      wait = isStuck(page, next) ? stuckSeconds : undefined;
       next = page.cursor;
-      tellLost(page, this.options.onLost);
       if (page.records.length > 0) yield page.records;
       if (page.upToDate || page.next === null) return;
     }
   }
 }
 
-/** Says which records a page should have had, and has not. */
-export function tellLost({ damaged }: Page<unknown>, told: ReadOptions["onLost"]): void {
-  if (damaged) told?.(damaged.map(({ partition, from, to, reason }) => ({ partition, from, to, why: reason })));
+/** How long the service may hold an answer back when it had none, though there was something. */
+const stuckSeconds = 1;
+
+/** A page that leads nowhere: what is there cannot be shown yet. */
+export const isStuck = ({ records, cursor, upToDate }: Page<unknown>, from: From | undefined): boolean =>
+  records.length === 0 && cursor === from && !upToDate;
+
+/** A page, or, from a place below the head, the first one behind it. Which records it should have had, and has not, is told. */
+export async function pageOf<Data>(
+  http: Http,
+  path: string,
+  call: Call,
+  told: ReadOptions["onLost"],
+): Promise<Page<Data>> {
+  for (let from = call.query?.from; ; ) {
+    try {
+      const page = await http.json<Page<Data>>("GET", path, { ...call, query: { ...call.query, from } });
+      const { damaged } = page;
+      if (damaged) told?.(damaged.map(({ partition, from, to, reason }) => ({ partition, from, to, why: reason })));
+      return page;
+    } catch (error) {
+      const { code, facts } = error instanceof MillraceError ? error : {};
+      if (code !== "trimmed" || typeof facts?.cursor !== "string") throw error;
+      told?.(facts.lost as Lost[]);
+      from = facts.cursor;
+    }
+  }
 }
 
 /** A filter as the query of a read. */

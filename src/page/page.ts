@@ -71,10 +71,8 @@ function show(name: string): void {
 
 async function follow(stream: Stream, signal: AbortSignal): Promise<void> {
   try {
-    const { config } = await stream.info();
-    // The last of each partition: a page is small.
-    const from = (config.partitions ?? 1) > 1 ? "-10" : `-${rowsMax / 4}`;
-    for await (const records of stream.follow({ from, signal }).batches()) showRecords(records);
+    // The last of all: a page is small.
+    for await (const records of stream.follow({ from: `-${rowsMax / 4}`, signal }).batches()) showRecords(records);
   } catch (error) {
     if (!signal.aborted) say("answer", reasonOf(error), true);
   }
