@@ -1,0 +1,106 @@
+/** A group as its guide describes it, over one script: how each event changes what is known. */
+import { Knowledge } from "./knowledge.ts";
+import { countAfter, failuresNow, type Lease, plus, type Tracked } from "./tracked.ts";
+
+export class Model extends Knowledge {
+  /** A failed attempt that is known: a nack that was taken. */
+  failed(lease: Lease, at: number, delayMs: number | undefined): void {
+    const { record } = lease;
+    lease.end = "nacked";
+    const [low, high] = countAfter(lease);
+    record.failures = [low, high];
+    record.perhapsDone = false;
+    const { backoff, maxDeliveries, onFailure } = this.config;
+    const pause = delayMs ?? (backoff[Math.min(lease.attempt, backoff.length) - 1] as number);
+    record.notBefore = lease.doubtful ? 0 : at + pause;
+    if (this.config.order === "partition") this.withdrawBehind(record, false);
+    if (onFailure !== "block" && lease.attempt >= maxDeliveries) {
+      if (low === high) this.die(record);
+      else lease.doubtful = true;
+    }
+  }
+
+  /** What is behind it in its partition goes again; nobody is to blame for that. */
+  withdrawBehind(record: Tracked, doubtful: boolean): void {
+    for (const later of this.ofPartition(record.partition)) {
+      const { lease } = later;
+      if (later.offset <= record.offset || lease === undefined || lease.end !== undefined) continue;
+      // A lease that may have run out by itself may have been counted.
+      if (doubtful) lease.doubtful = true;
+      lease.end = "withdrawn";
+    }
+  }
+
+  die(record: Tracked, attempts?: number): void {
+    const { order, onFailure } = this.config;
+    const counted = failuresNow(record);
+    record.failures = attempts === undefined ? counted : [attempts, attempts];
+    for (const lease of record.leases) lease.end ??= "dead";
+    record.lease = undefined;
+    record.state = "dead";
+    record.perhapsDone = false;
+    record.redriven = false;
+    record.deaths++;
+    const inLine = order === "partition" || (order === "key" && record.key !== undefined);
+    record.blocks = onFailure === "park" && inLine && !record.loose;
+    record.loose = !record.blocks;
+    if (order === "partition") this.withdrawBehind(record, true);
+  }
+
+  /** A letter goes out again, from its first attempt on. */
+  revive(record: Tracked, value: string | undefined): void {
+    const counted = failuresNow(record);
+    for (const lease of record.leases) {
+      if (lease.end === undefined || lease.end === "dead" || lease.end === "nacked") lease.end = "redriven";
+    }
+    record.earlier = plus(record.earlier, counted);
+    record.failures = [0, 0];
+    record.lease = undefined;
+    if (record.state === "dead") record.loose = !record.blocks;
+    record.blocks = false;
+    record.state = "open";
+    record.perhapsDone = false;
+    record.redriven = true;
+    record.notBefore = 0;
+    if (value !== undefined) record.value = value;
+  }
+
+  finish(record: Tracked): void {
+    if (record.state !== "open") return;
+    record.state = "done";
+    record.perhapsDone = false;
+    record.redriven = false;
+  }
+
+  /** The group stands at `offset` of the partition: from there on everything is new again, and nothing before it is waited for. */
+  sought(partition: number, offset: number, now: number): void {
+    for (const record of this.ofPartition(partition)) {
+      record.perhapsDead = this.mayBeDead(record, now);
+      for (const lease of record.leases) if (lease.end !== "deleted") lease.end = "sought";
+      if (record.offset >= offset) record.reset();
+      else if (record.state === "open" && record.redriven) {
+        record.state = "dead"; // Its letter stays; whether as dead or as redriven is not said.
+        record.lease = undefined;
+        record.loose = true;
+        record.redriven = false;
+      } else if (record.state === "open") record.state = "past";
+      else if (record.state === "dead") {
+        record.blocks = false;
+        record.loose = true;
+      }
+    }
+  }
+
+  /** The service died, and leases that were young are forgotten. */
+  killed(now: number): void {
+    for (const record of this.records.values()) {
+      const { lease } = record;
+      if (lease === undefined || lease.end === "acked") continue;
+      if (lease.end === undefined || lease.end === "left" || lease.end === "withdrawn") lease.forgotten = true;
+      if (lease.ackedBySocket !== undefined && now - lease.ackedBySocket < 2000 && record.state === "done") {
+        record.state = "open"; // Acks of sockets are written down a little later.
+        record.perhapsDone = true;
+      }
+    }
+  }
+}

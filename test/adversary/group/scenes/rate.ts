@@ -1,0 +1,53 @@
+/** A rate is the whole group's, from the first second, and is reached. */
+import type { Round } from "../../frame/round.ts";
+import { sleep } from "../../frame/time.ts";
+import { Ground, names } from "./ground.ts";
+import type { RatePlan } from "./plan.ts";
+import { pull } from "./workers.ts";
+
+export async function rate(plan: RatePlan, round: Round): Promise<void> {
+  const { partitions, perSecond, burst, seconds } = plan;
+  const ground = new Ground(round);
+  await ground.make(partitions, { rate: { perSecond, ...(burst !== null && { burst }) } });
+  const backlog = Math.ceil(perSecond * seconds * 3 + (burst ?? 1) + 200);
+  await ground.append(names("k", backlog).map((key) => ({ key, data: 0 })));
+  const stop = new AbortController();
+  round.stopped.addEventListener("abort", () => stop.abort());
+  const times: number[] = [];
+  const work = () => {
+    times.push(round.now());
+    return "ack" as const;
+  };
+  const began = round.now();
+  const members = names("m", plan.members).map((member) =>
+    pull({ ground, member, batch: plan.batch, work, stopped: stop.signal }),
+  );
+  await Promise.race([sleep(seconds * 1000, round.stopped), Promise.all(members)]);
+  const ended = round.now();
+  stop.abort();
+  await Promise.all(members);
+  judge(
+    plan,
+    round,
+    times.map((at) => at - began),
+    ended - began,
+  );
+}
+
+function judge(plan: RatePlan, round: Round, times: readonly number[], lastedMs: number): void {
+  const { partitions, perSecond, members, batch } = plan;
+  const burst = plan.burst ?? 1;
+  for (const upToMs of [1000, lastedMs / 2, lastedMs]) {
+    const count = times.filter((at) => at <= upToMs).length;
+    // A turn more for each partition, and what the clocks differ by.
+    const most = burst + (perSecond * (upToMs + 100)) / 1000 + partitions + 1;
+    const seen = () =>
+      `${count} in the first ${Math.round(upToMs)} ms; ${perSecond} a second, burst ${burst}, allow ${Math.floor(most)}`;
+    round.history.note([], seen);
+    round.checks.that("rate", count <= most * 1.05, seen);
+  }
+  // What members can ask for at all: a request takes its time.
+  const expected = Math.min((perSecond * lastedMs) / 1000, (members * batch * lastedMs) / 200);
+  const short = () => `${times.length} in ${Math.round(lastedMs)} ms with a backlog; ${perSecond} a second are allowed`;
+  round.checks.that("rate", times.length >= expected * 0.6 - 1, short);
+}

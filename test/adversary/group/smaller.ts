@@ -1,0 +1,59 @@
+/** Cuts scripts down. */
+import type { Violation } from "../frame/checks.ts";
+import type { Kill } from "../frame/gate.ts";
+import type { Smaller } from "../frame/program.ts";
+import { thinner } from "../frame/shrink.ts";
+import type { GroupConfig, Script, ScriptPlan, Step } from "./plan.ts";
+
+export function smallerScripts(plan: ScriptPlan, violation: Violation | undefined): Smaller<ScriptPlan>[] {
+  const found: Smaller<ScriptPlan>[] = [];
+  if (plan.scripts.length > 1) {
+    const blamed = Number(violation?.subjects.find((subject) => /^s\d+$/.test(subject))?.slice(1) ?? -1);
+    for (const [i, script] of plan.scripts.entries()) {
+      const smaller = { name: `only-${i}`, plan: { ...plan, scripts: [script] } };
+      if (i === blamed) found.unshift(smaller);
+      else found.push(smaller);
+    }
+    return found;
+  }
+  if (plan.kills.length > 0) found.push({ name: "no-kills", plan: { ...plan, kills: [] } });
+  for (const { name, list } of thinner(plan.kills, "kills")) found.push({ name, plan: { ...plan, kills: list } });
+  const [script] = plan.scripts as [Script];
+  for (const { name, list } of thinner(script.steps, "steps")) {
+    found.push({ name, plan: { ...plan, scripts: [{ ...script, steps: list }], kills: moved(plan.kills, name) } });
+  }
+  for (const [name, simple] of simpler(script)) found.push({ name, plan: { ...plan, scripts: [simple] } });
+  return found;
+}
+
+/** A kill stays between the steps that it stood between. */
+function moved(kills: readonly Kill[], name: string): Kill[] {
+  const [, from, to] = name.split("-").map(Number) as [number, number, number];
+  return kills.map((kill) => ({ ...kill, step: kill.step - Math.max(0, Math.min(kill.step, to) - from) }));
+}
+
+const usual: Partial<GroupConfig> = {
+  order: "key",
+  maxInFlight: 1000,
+  memberMaxInFlight: null,
+  filter: null,
+  backoff: [0],
+  ackTimeoutMs: 15_000,
+  maxDeliveries: 1,
+  onFailure: "block",
+};
+
+function* simpler(script: Script): Generator<readonly [string, Script]> {
+  if (script.partitions > 1) yield ["one-partition", { ...script, partitions: 1 }];
+  for (const [name, value] of Object.entries(usual)) {
+    if (JSON.stringify(script.group[name as keyof GroupConfig]) === JSON.stringify(value)) continue;
+    yield [`usual:${name}`, { ...script, group: { ...script.group, [name]: value } }];
+  }
+  for (const [i, step] of script.steps.entries()) {
+    if (step.do !== "append" || step.records.length === 1) continue;
+    for (const { name, list } of thinner(step.records, `records-${i}`)) {
+      const steps: Step[] = script.steps.with(i, { ...step, records: list }) as Step[];
+      yield [name, { ...script, steps }];
+    }
+  }
+}

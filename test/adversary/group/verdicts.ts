@@ -1,0 +1,100 @@
+/** What a receipt is worth: the guide's table, by what has become of the record. */
+import type { Model } from "./model.ts";
+import { holds, type Lease } from "./tracked.ts";
+
+export type Call = "ack" | "nack" | "extend";
+
+/** Which answers are right. Both, where the guide does not say, or nobody can know what came first. */
+export interface Expectation {
+  readonly settled: boolean;
+  readonly refused: boolean;
+  readonly because: string;
+}
+
+const settles = (because: string): Expectation => ({ settled: true, refused: false, because });
+const refuses = (because: string): Expectation => ({ settled: false, refused: true, because });
+const either = (because: string): Expectation => ({ settled: true, refused: true, because });
+
+/** `sent` and `answered`: between them the service has looked at it. */
+export function expected(model: Model, lease: Lease, call: Call, sent: number, answered: number): Expectation {
+  const { record } = lease;
+  if (lease.end === "deleted") return refuses("its group was deleted");
+  if (record.state === "done") return finished(lease, call);
+  if (lease.end === "sought") return refuses("the group was moved by a seek");
+  if (lease.end === "redriven") return refuses("the record was redriven");
+  if (record.state === "dead") return refuses("the record is a dead letter");
+  const later = record.leases.slice(record.leases.indexOf(lease) + 1);
+  if (later.some(({ receipt }) => receipt !== undefined)) return passedOn(lease, call, answered);
+  if (later.length > 0) return either("an answer that was lost may have given it to somebody else");
+  if (lease.end === "nacked") return nacked(model, lease, call, answered);
+  if (lease.doubtful || lease.end === "withdrawn") return either("nobody knows whether the lease was ended");
+  return underLease(model, lease, call, sent, answered);
+}
+
+function finished(lease: Lease, call: Call): Expectation {
+  if (call === "extend") return refuses("the record was finished");
+  if (lease.end === "acked") return settles("the record was finished by this receipt");
+  return either("the record was finished by another receipt");
+}
+
+function passedOn(lease: Lease, call: Call, answered: number): Expectation {
+  if (call === "nack" && lease.end === "nacked")
+    return either("it was given back by this nack, and went to somebody else");
+  if (call === "ack" && !holds(lease.record.lease, answered)) return either("somebody else has had it since");
+  return refuses("somebody else has it");
+}
+
+function nacked(model: Model, lease: Lease, call: Call, answered: number): Expectation {
+  if (model.mayBeDead(lease.record, answered)) return either("it was given back, and may be a dead letter");
+  if (call === "nack") return settles("it was given back by this very nack");
+  return refuses("it was given back by a nack");
+}
+
+function underLease(model: Model, lease: Lease, call: Call, sent: number, answered: number): Expectation {
+  const { record } = lease;
+  if (holds(lease, answered) && !record.perhapsDone) return settles("it is under this lease");
+  if (call === "ack") {
+    if (model.mayBeDead(record, answered)) return either("it may have become a dead letter");
+    return settles("nobody has had it since");
+  }
+  if (record.perhapsDone) return either("it may be finished");
+  const over = sent > lease.runsOut[1] && !lease.forgotten && lease.end !== "left";
+  return over ? refuses("the lease has run out") : either("the lease may have ended");
+}
+
+/** What an answer tells. */
+export function settle(
+  model: Model,
+  lease: Lease,
+  call: Call,
+  taken: boolean,
+  sent: number,
+  answered: number,
+  delayMs?: number,
+): void {
+  const { record } = lease;
+  const last = record.leases.at(-1) === lease;
+  const ended = lease.end === "sought" || lease.end === "deleted" || lease.end === "redriven";
+  // What came behind it had told already that it is finished.
+  if (taken && call === "ack" && record.state === "done") lease.end ??= "acked";
+  if (ended || record.state !== "open") return;
+  if (!taken) {
+    // It is over, by its time or by what was sent before.
+    if (last && lease.end === undefined)
+      lease.runsOut = [Math.min(lease.runsOut[0], sent), Math.min(lease.runsOut[1], answered)];
+    return;
+  }
+  if (call === "ack") {
+    lease.end = "acked";
+    model.finish(record);
+    return;
+  }
+  if (!last || lease.end === "nacked" || call === "extend") return;
+  if (record.perhapsDone) {
+    lease.doubtful = true; // Taken because it is finished, or because it was not.
+    return;
+  }
+  if (lease.end === "withdrawn") lease.doubtful = true;
+  if (lease.forgotten) lease.doubtful = false; // It was remembered after all, and the failure is counted.
+  model.failed(lease, sent, delayMs);
+}
