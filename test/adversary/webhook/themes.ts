@@ -1,0 +1,132 @@
+/** What is asserted of a group for what it is about, when a habit of its receiver ends. */
+import { eventually } from "../frame/time.ts";
+import { wayMs } from "./judge.ts";
+import type { Phase } from "./plan.ts";
+import type { Pushed } from "./records.ts";
+import type { Request, Watch } from "./watch.ts";
+
+/** A record whose key nothing stands in the way of is confirmed within this time, however many others fail. */
+const healthyMs = 6000;
+
+export async function afterPhase(watch: Watch, { habit }: Phase): Promise<void> {
+  const { theme } = watch.plan;
+  if (theme === "poison" && habit.kind === "poisoned") healthy(watch, habit.keys);
+  if (theme === "capped" && habit.kind === "busy") await leftAlone(watch);
+  if (theme === "gone" && habit.kind === "gone") await pausedByReceiver(watch);
+  if (theme === "down" && habit.kind === "down") await pausedAfterFailures(watch);
+  if (theme === "handshake" && habit.kind === "no-handshake") notAsked(watch);
+}
+
+const placeOf = ({ partition, offset }: Pushed) => `${partition}.${offset}`;
+
+const confirmed = (watch: Watch, record: Pushed) =>
+  (watch.sightings.get(placeOf(record)) ?? []).some(({ outcome }) => outcome === "ok" || outcome === "unsure");
+
+function healthy(watch: Watch, keys: number): void {
+  const { round, records, kills } = watch.stream;
+  const now = round.now();
+  const since = Math.max(watch.habitSince, ...kills);
+  const free = [...records.values()].filter(({ keyNumber }) => keyNumber === null || keyNumber >= keys);
+  for (const record of free) {
+    if (now - Math.max(record.appendedAt, since) < healthyMs) continue;
+    round.checks.that(
+      "healthy",
+      confirmed(watch, record),
+      () => `${placeOf(record)} (${record.key}) is not confirmed after ${healthyMs} ms, though only other keys fail`,
+      [placeOf(record)],
+    );
+  }
+  turns(watch, free);
+}
+
+/** While fresh records wait, those that failed more than once get one turn in ten at most. */
+function turns(watch: Watch, fresh: readonly Pushed[]): void {
+  const { round } = watch.stream;
+  const waits = fresh.map((record) => {
+    const first = watch.sightings.get(placeOf(record))?.[0];
+    return [record.appendedAt + 100, first?.at ?? round.now()] as const;
+  });
+  const counted = watch.requests.filter(({ at }) => waits.some(([from, to]) => at > from && at < to));
+  const again = counted.filter(({ attempt }) => attempt > 2).length;
+  const partitions = new Set(counted.map(({ partition }) => partition)).size;
+  const allowed = counted.length / 10 + 4 * partitions;
+  round.checks.that(
+    "turns",
+    again <= allowed,
+    () => `of ${counted.length} requests that were made while fresh records waited ${again} were for old failures`,
+  );
+}
+
+/** A Retry-After of centuries is one of an hour: nothing else comes, and nobody is charged. */
+async function leftAlone(watch: Watch): Promise<void> {
+  const { round, kills } = watch.stream;
+  // A kill forgets it, and who changes the group means to try again.
+  if (kills.length > 0 || watch.updatedAt > watch.habitSince) return;
+  const partitions = new Set(watch.requests.map(({ partition }) => partition)).size;
+  const most = partitions * watch.plan.concurrency;
+  round.checks.that(
+    "retry-after",
+    watch.requests.length <= most,
+    () => `${watch.requests.length} requests were made of a receiver that asks for centuries; ${most} may cross`,
+  );
+  const status = await round.must("GET", `${watch.path}/status`);
+  const none = status.deadLetters === 0;
+  round.checks.that("own-failures", none, () => `${status.deadLetters} died of a Retry-After`);
+}
+
+/** The group is paused everywhere it is asked, and nothing comes any more. */
+async function isPaused(watch: Watch, why: string): Promise<void> {
+  const { round } = watch.stream;
+  const told = async () => {
+    const definition = await round.must("GET", watch.path);
+    const status = await round.must("GET", `${watch.path}/status`);
+    return { definition: definition.paused, status: status.paused };
+  };
+  let last = await told();
+  const agree = await eventually(async () => {
+    last = await told();
+    return last.definition === true && last.status === true;
+  }, 10_000);
+  const words = () => `${why}; GET of the group says paused: ${last.definition}, its status: ${last.status}`;
+  round.checks.that("told-paused", agree === true, words);
+}
+
+async function resume(watch: Watch): Promise<void> {
+  watch.pausedAt = undefined;
+  watch.updatedAt = watch.stream.round.now();
+  await watch.stream.round.must("POST", `${watch.path}/resume`, { body: {} });
+  watch.note([], () => "resumed");
+}
+
+async function pausedByReceiver(watch: Watch): Promise<void> {
+  const first = watch.requests.find(({ outcome }) => outcome === "gone");
+  if (first !== undefined) {
+    await isPaused(watch, "the receiver answered 410");
+    const late = watch.requests.filter((request) => request.at > first.at + wayMs && request.at > watch.habitSince);
+    watch.stream.round.checks.that(
+      "gone",
+      late.length === 0,
+      () => `${late.length} requests came after a 410, the first ${wordsOf(first, late[0] as Request)}`,
+    );
+  }
+  watch.change({ kind: "good" });
+  await resume(watch);
+}
+
+const wordsOf = (first: Request, late: Request) =>
+  `of partition ${late.partition} ${Math.round(late.at - first.at)} ms after that of partition ${first.partition}`;
+
+/** Enough records failed for long enough: the group pauses by itself. */
+async function pausedAfterFailures(watch: Watch): Promise<void> {
+  const failed = new Set(watch.requests.flatMap(({ events }) => events.map(({ place }) => place)));
+  if (failed.size >= 12) await isPaused(watch, `${failed.size} records have failed for longer than pauseAfterMs`);
+  watch.change({ kind: "good" });
+  await resume(watch);
+}
+
+/** A receiver that does not agree is not pushed to, and nobody is charged. */
+function notAsked(watch: Watch): void {
+  const { round } = watch.stream;
+  const none = watch.requests.length === 0;
+  round.checks.that("handshake", none, () => `${watch.requests.length} requests were made without consent`);
+}
