@@ -29,7 +29,7 @@ export const limits = {
   partitionsMax: 1_024,
   /** Streams of one namespace: its catalog is one object of 10 GB and lists page by page. */
   streamsMax: 100_000,
-  /** Half the memory of an isolate (128 MB) must not go to the duplicate index: 16 bytes an id at half load. */
+  /** Half the memory of an isolate (128 MB) must not go to the duplicate index: 24 bytes an id at half load. */
   deduplicationIdsMax: 1_048_576,
   deduplicationWindowMsMax: 86_400_000,
   /** How far a client's timestamp may be ahead of the clock: later records cannot go back behind it. */

@@ -1,22 +1,29 @@
 /**
- * The ids seen within a stream's deduplication window, in memory: 16 bytes a slot, no row written. It is rebuilt from the
+ * The ids seen within a stream's deduplication window, in memory: 24 bytes a slot, no row written. It is rebuilt from the
  * chunks of the window when the object wakes. A hit is a 64-bit match, which the log confirms by the stored record.
  *
  * Two tables take turns, each for one window: an id is found for at least the window, and for at most two of them.
  */
 import { limits } from "../../schemas/limits.ts";
 
+/** Where a record lies or lay, and when it was appended: the window is counted from there, whatever became of it. */
+export interface Seen {
+  readonly offset: number;
+  readonly timestamp: number;
+}
+
 class Table {
   #hashes = new Uint32Array(512);
   #offsets = new Float64Array(256);
+  #times = new Float64Array(256);
   size = 0;
 
-  find(first: number, second: number): number | undefined {
+  find(first: number, second: number): Seen | undefined {
     const at = this.#slot(first, second);
-    return this.#offsets[at] === 0 ? undefined : this.#offsets[at] - 1;
+    return this.#offsets[at] === 0 ? undefined : { offset: this.#offsets[at] - 1, timestamp: this.#times[at] };
   }
 
-  set(first: number, second: number, offset: number): void {
+  set(first: number, second: number, offset: number, timestamp: number): void {
     if (this.size * 2 >= this.#offsets.length) this.#grow();
     const at = this.#slot(first, second);
     if (this.#offsets[at] === 0) this.size++;
@@ -24,6 +31,7 @@ class Table {
     this.#hashes[at * 2 + 1] = second;
     // Zero marks a free slot.
     this.#offsets[at] = offset + 1;
+    this.#times[at] = timestamp;
   }
 
   #slot(first: number, second: number): number {
@@ -38,11 +46,13 @@ class Table {
   #grow(): void {
     const hashes = this.#hashes;
     const offsets = this.#offsets;
+    const times = this.#times;
     this.#hashes = new Uint32Array(hashes.length * 2);
     this.#offsets = new Float64Array(offsets.length * 2);
+    this.#times = new Float64Array(offsets.length * 2);
     this.size = 0;
     for (let at = 0; at < offsets.length; at++) {
-      if (offsets[at] !== 0) this.set(hashes[at * 2], hashes[at * 2 + 1], offsets[at] - 1);
+      if (offsets[at] !== 0) this.set(hashes[at * 2], hashes[at * 2 + 1], offsets[at] - 1, times[at]);
     }
   }
 }
@@ -71,11 +81,11 @@ export class Duplicates {
     return this.#young.size + this.#old.size >= limits.deduplicationIdsMax;
   }
 
-  find([first, second]: [number, number]): number | undefined {
+  find([first, second]: [number, number]): Seen | undefined {
     return this.#young.find(first, second) ?? this.#old.find(first, second);
   }
 
-  add([first, second]: [number, number], offset: number): void {
-    this.#young.set(first, second, offset);
+  add([first, second]: [number, number], offset: number, timestamp: number): void {
+    this.#young.set(first, second, offset, timestamp);
   }
 }

@@ -89,16 +89,18 @@ export class Inherited {
       const view = new DataView(body.buffer, body.byteOffset, body.length);
       for (let at = 0; at < body.length; at += 24) {
         const hash: [number, number] = [view.getUint32(at, true), view.getUint32(at + 4, true)];
-        this.#index.add(hash, this.#ids.length);
-        this.#ids.push({ hash, origin, offset: view.getFloat64(at + 8, true), time: view.getFloat64(at + 16, true) });
+        const time = view.getFloat64(at + 16, true);
+        this.#index.add(hash, this.#ids.length, time);
+        this.#ids.push({ hash, origin, offset: view.getFloat64(at + 8, true), time });
       }
     }
   }
 
   find(hash: [number, number], now: number): { partition: number; offset: number } | undefined {
-    const place = this.#index.find(hash);
-    if (place === undefined) return undefined;
-    const { origin: partition, offset, time } = this.#ids[place];
+    const seen = this.#index.find(hash);
+    if (seen === undefined) return undefined;
+    // In this index, what is found is a place in the list.
+    const { origin: partition, offset, time } = this.#ids[seen.offset];
     return time < now - this.windowMs ? undefined : { partition, offset };
   }
 

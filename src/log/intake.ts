@@ -51,7 +51,6 @@ export class Intake {
   readonly #inherited: Inherited;
   #swept = false;
   changed = false;
-  #goneLast = 0;
 
   constructor(
     readonly store: Store,
@@ -108,8 +107,8 @@ export class Intake {
     return refuse("sequence-stale", `sequence ${terms.sequence} was never answered here`);
   }
 
-  /** Writes down what the commit changed besides its chunks. */
-  save(now: number): void {
+  /** Writes down what the commit changed besides its chunks. `last` is the timestamp of its last record. */
+  save(now: number, last: number): void {
     // With a write: a log that is only looked at stays as it is.
     if (!this.#swept) this.store.dropInherited(now - this.spec.deduplicationWindowMs);
     this.#swept = true;
@@ -119,7 +118,7 @@ export class Intake {
     this.#pending.clear();
     // Old ids go before new ones come: what is added now must outlive the window.
     this.#duplicates?.advance(now);
-    for (const [identity, offset] of this.#fresh) this.#duplicates?.add(identityHash(identity), offset);
+    for (const [identity, offset] of this.#fresh) this.#duplicates?.add(identityHash(identity), offset, last);
     this.#fresh.clear();
     this.changed = false;
   }
@@ -204,24 +203,13 @@ export class Intake {
     const fresh = choice.ids?.get(identity) ?? this.#fresh.get(identity);
     if (fresh !== undefined) return { offset: fresh };
     const hash = identityHash(identity);
-    const offset = this.#duplicates.find(hash);
-    if (offset === undefined) return this.#inherited.find(hash, now);
-    if (offset < this.head) return this.#farOriginal(offset, now);
+    const seen = this.#duplicates.find(hash);
+    if (seen === undefined) return this.#inherited.find(hash, now);
+    const { offset } = seen;
+    // A record that is not at hand cannot confirm the match: 64 bits of hash must do.
     const found = this.#stored.find(offset);
-    if (found === undefined || identityOf(found.record) !== identity) return undefined;
-    return found.timestamp < now - this.spec.deduplicationWindowMs ? undefined : { offset };
-  }
-
-  /** A record that is not at hand cannot confirm the match: 64 bits of hash must do, and the latest that it can be of. */
-  #farOriginal(offset: number, now: number): { offset: number } | undefined {
-    const segment = this.chunks.store.before(offset);
-    const last = segment !== undefined && segment.next > offset ? segment.last : this.#goneLast;
-    return last < now - this.spec.deduplicationWindowMs ? undefined : { offset };
-  }
-
-  /** Records were dropped, none of which is later than this. */
-  gone(last: number): void {
-    this.#goneLast = Math.max(this.#goneLast, last);
+    if (found === undefined ? offset >= this.head : identityOf(found.record) !== identity) return undefined;
+    return seen.timestamp < now - this.spec.deduplicationWindowMs ? undefined : { offset };
   }
 
   #holds(offset: number, choice: Choice): boolean {
@@ -274,8 +262,8 @@ export class Intake {
   }
 
   #relearn(duplicates: Duplicates, tail: number, since: number): void {
-    this.#eachId(tail, since, (record, offset) => {
-      if (!duplicates.full) duplicates.add(identityHash(identityOf(record)), offset);
+    this.#eachId(tail, since, (record, offset, timestamp) => {
+      if (!duplicates.full) duplicates.add(identityHash(identityOf(record)), offset, timestamp);
     });
   }
 

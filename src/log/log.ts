@@ -121,7 +121,7 @@ export class Log {
       if (rows.length > 0 || this.#intake.changed) {
         this.sql.transaction(() => {
           for (const row of rows) this.segments.insert(row);
-          this.#intake.save(time);
+          this.#intake.save(time, chunks.last);
           if (rows.length > 0 && isFull(this.segments.open, this.#spec)) this.segments.cut(chunks.next, time);
         });
       }
@@ -175,7 +175,7 @@ export class Log {
         this.#mark({ head: before });
         if (before === tail) this.segments.cut(tail, now);
         for (const segment of this.segments.endedBy(before)) this.drop(segment, now);
-        if (this.segments.dropOpenBefore(before)) this.#intake.gone(this.#marks.last);
+        this.segments.dropOpenBefore(before);
       });
     }
     return ok(this.facts());
@@ -197,7 +197,6 @@ export class Log {
   /** A segment goes for good; its object is left to be deleted. Within `change`. */
   drop(segment: Segment, now: number): void {
     this.segments.remove(segment);
-    this.#intake.gone(segment.last);
     discard(this.segments, this.#spec, segment, now);
     notice(this.segments, this.#spec, "dropped", segment, now);
   }

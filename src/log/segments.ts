@@ -196,12 +196,11 @@ export class Segments implements Chunks {
     return this.replace([segment], bodies, segment.sealed);
   }
 
-  /** Drops the open segment's chunks that end at or before an offset; false where it has none before it. */
-  dropOpenBefore(offset: number): boolean {
-    if (offset <= this.#open.base) return false;
+  /** Drops the open segment's chunks that end at or before an offset. */
+  dropOpenBefore(offset: number): void {
+    if (offset <= this.#open.base) return;
     this.#open.table.dropBefore(offset);
     this.#open = opened(this.#open.n, this.#open.table, this.#open.base);
-    return true;
   }
 
   /** The hot run that an offset, below the tail or at it, lies in: everything in `[from, to)` is hot. */

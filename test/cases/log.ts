@@ -107,11 +107,25 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 class Model {
   readonly records: Stored[] = [];
   head = 0;
+  /** Ends of the commits, which are chunks: a trim drops those before it, and a restart learns ids from those that are left. */
+  readonly #ends: number[] = [];
+  #known = 0;
+
+  committed(): void {
+    this.#ends.push(this.records.length);
+  }
+
+  reopen(): void {
+    this.#known = Math.max(this.#known, this.#ends.findLast((end) => end <= this.head) ?? 0);
+  }
 
   /** What one record of a batch comes to: its offset, and whether it was there. */
   place(one: Rec, now: number): Run {
-    const same = ({ record }: Stored) =>
-      record.id === one.id && (record.source ?? "") === (one.source ?? "") && record.key === one.key;
+    const same = ({ offset, record }: Stored) =>
+      offset >= this.#known &&
+      record.id === one.id &&
+      (record.source ?? "") === (one.source ?? "") &&
+      record.key === one.key;
     const seen = one.id === undefined ? undefined : this.records.findLast(same);
     if (seen !== undefined && seen.timestamp >= now - spec.deduplicationWindowMs) {
       return { verdict: "duplicate", offset: seen.offset, count: 1 };
@@ -142,8 +156,10 @@ export function logAgainstModel(open: () => Sql, runs: number): void {
       let log = Log.create(sql, spec, now);
       for (const one of steps) {
         if (one.do === "wait") now += one.ms;
-        else if (one.do === "reopen") log = Log.open(sql, now)!;
-        else if (one.do === "trim") {
+        else if (one.do === "reopen") {
+          log = Log.open(sql, now)!;
+          model.reopen();
+        } else if (one.do === "trim") {
           const before = Math.floor(one.share * model.records.length);
           value(log.trim(before, now));
           model.head = Math.max(model.head, before);
@@ -153,6 +169,7 @@ export function logAgainstModel(open: () => Sql, runs: number): void {
             return batch(records, terms);
           });
           const expected = one.batches.map((records) => records.map((rec) => model.place(rec, now)));
+          model.committed();
           expect(log.append(batches, now).map((answer) => flat(value(answer)))).toEqual(expected);
           if (one.producer > 0) sequences[one.producer] += batches.length;
           if (one.producer > 0 && one.retry) {
