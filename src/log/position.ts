@@ -1,4 +1,6 @@
 /** Places in a stream, as texts. */
+
+import { instantOf, timeProblem } from "../../schemas/time.ts";
 import { type Cursor, readCursor } from "./cursor.ts";
 import type { Position } from "./read.ts";
 
@@ -21,17 +23,20 @@ export function readFrom(text: string): From | undefined {
   }
   const cursor = readCursor(text);
   if (cursor !== undefined) return { cursor };
-  // A plus sign that was not escaped arrives as a space.
-  const time = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text.replace(" ", "+")) : Number.NaN;
-  return Number.isNaN(time) ? undefined : { position: { at: "time", time: Math.ceil(time) } };
+  const time = instantOf(unescaped(text));
+  return time === undefined ? undefined : { position: { at: "time", time } };
 }
 
 /** Why a text is no place. */
 export function noPlace(text: string): string {
   const shown = text.slice(0, 64);
   if (isNumber(text)) return `'${shown}' is beyond the largest offset, ${offsetMax}`;
+  if (/^\d{4}-\d\d-\d\d/.test(text)) return `'${shown}' ${timeProblem(unescaped(text))}`;
   return `'${shown}' is no offset, earliest, latest, snapshot, -n, RFC 3339 time or cursor`;
 }
+
+/** A plus sign that was not escaped arrives as a space. */
+const unescaped = (text: string): string => text.replace(/ (?=\d\d:\d\d$)/, "+");
 
 const isNumber = (text: string): boolean => /^(\d+|-[1-9]\d*)$/.test(text);
 

@@ -37,8 +37,22 @@ test.each([
   ["1970-01-01T00:00:01Z", { position: { at: "time", time: 1_000 } }],
   ["1970-01-01T01:00:01 01:00", { position: { at: "time", time: 1_000 } }],
   ["1970-13-01T00:00:01Z", undefined],
+  ["1970-01-01t00:00:01z", { position: { at: "time", time: 1_000 } }],
+  ["1970-01-01T00:00:01.0009Z", { position: { at: "time", time: 1_000 } }],
+  ["2016-12-31T23:59:60Z", { position: { at: "time", time: 1_483_228_800_000 } }],
+  ["1970-02-30T00:00:01Z", undefined],
+  ["1970-01-01T24:00:00Z", undefined],
+  ["1970-01-01T00:00Z", undefined],
+  ["1970-01-01 00:00:01Z", undefined],
+  ["1970-01-01", undefined],
 ])("'%s'", (text, from) => {
   expect(readFrom(text)).toEqual(from);
+});
+
+test("what would be a time says what it lacks", () => {
+  expect(noPlace("1970-01-01T00:00Z")).toMatch(/seconds/);
+  expect(noPlace("1970-01-01 00:00:01Z")).toMatch(/a T stands between/);
+  expect(noPlace("1970-01-01T24:00:00Z")).toMatch(/midnight/);
 });
 
 test("a number of any length is an offset or nothing, and says why", () => {
