@@ -88,8 +88,7 @@ export interface Pull {
 /** Pulls until every good record is acked. */
 export async function pull(product: Service, group: string, log: Log, terms: Pull): Promise<Measured> {
   const { members, apart, bad = () => false } = terms;
-  let good = 0;
-  for (let offset = 0; offset < log.records; offset++) if (!bad(offset)) good++;
+  const good = goodOf(log, bad);
   const tally = new Tally(log.records, good);
   const connections = await Promise.all(Array.from({ length: members }, () => Connection.open(product.port)));
   const latencies: number[] = [];
@@ -148,6 +147,57 @@ export async function push(product: Service, receiver: Receiver, log: Log): Prom
   await finished(product, group);
   await product.drop(group);
   return measured(log.records, ms, []);
+}
+
+/** Pushes records one by one to a receiver that always fails some; counts the others, and ends with the last of them. */
+export async function pushAround(
+  product: Service,
+  receiver: Receiver,
+  log: Log,
+  bad: (offset: number) => boolean,
+): Promise<Measured> {
+  const name = newName();
+  const tally = new Tally(log.records, goodOf(log, bad));
+  const url = receiver.target(name, (offset) => {
+    if (bad(offset)) return false;
+    tally.take(offset);
+    return true;
+  });
+  const start = performance.now();
+  const group = await product.group(log.stream, name, {
+    push: { url, concurrency: 6 },
+    order: "key",
+    onFailure: "block",
+    backoff: [100],
+  });
+  await tally.done;
+  const ms = performance.now() - start;
+  await product.drop(group);
+  return measured(tally.wanted, ms, []);
+}
+
+/** Nacks every record of a log, a hundred at a time, each once. */
+export async function failEach(product: Service, group: string, log: Log): Promise<void> {
+  const connection = await Connection.open(product.port);
+  const ask = async (order: string, body: object) => {
+    const answer = await connection.ask(product.postJson(`${group}/${order}`, body), true);
+    check(answer, 200);
+    return answer.body as Buffer;
+  };
+  for (let failed = 0; failed < log.records; ) {
+    const receipts: string[] = [];
+    eachAfter(await ask("receive", { max: 100, member: "m" }), '"receipt":"', (receipt) => receipts.push(receipt));
+    if (receipts.length === 0) throw new Error(`${failed} of ${log.records} records came, and then no more`);
+    await ask("nack", { receipts, delayMs: 600_000 });
+    failed += receipts.length;
+  }
+  connection.close();
+}
+
+function goodOf({ records }: Log, bad: (offset: number) => boolean): number {
+  let good = 0;
+  for (let offset = 0; offset < records; offset++) if (!bad(offset)) good++;
+  return good;
 }
 
 export const pushed = (url: string) => ({

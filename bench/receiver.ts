@@ -1,13 +1,16 @@
-/** Receives webhooks in this process: finds the offsets of the records in them, and agrees to everything. */
+/** Receives webhooks in this process: finds the offsets of the records in them, and agrees to what it is told to. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
 const inBatch = '"millraceoffset":"';
 const inHead = "ce-millraceoffset";
 
+/** Is told of a record by its offset; false refuses it, where it came alone. */
+export type Take = (offset: number) => unknown;
+
 export class Receiver {
   readonly #server: Server;
-  #byPath = new Map<string, (offset: number) => void>();
+  #byPath = new Map<string, Take>();
 
   private constructor(server: Server) {
     this.#server = server;
@@ -20,9 +23,10 @@ export class Receiver {
       const parts: Buffer[] = [];
       incoming.on("data", (part) => parts.push(part));
       incoming.on("end", () => {
-        if (one !== undefined) took?.(Number(one));
+        let refused = false;
+        if (one !== undefined) refused = took?.(Number(one)) === false;
         else eachAfter(Buffer.concat(parts), inBatch, (text) => took?.(Number(text)));
-        answer.writeHead(204).end();
+        answer.writeHead(refused ? 500 : 204).end();
       });
     });
     const receiver = new Receiver(server);
@@ -34,7 +38,7 @@ export class Receiver {
   }
 
   /** An address, and who is to be told of what comes there. */
-  target(name: string, took: (offset: number) => void): string {
+  target(name: string, took: Take): string {
     this.#byPath.set(`/${name}`, took);
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/${name}`;
   }

@@ -1,6 +1,6 @@
 /** Consumer groups that take all of a log of one partition, against reading the same records without a group. */
 import { compare, figure, type Result } from "../compare.ts";
-import { fill, type Log, listen, pull, push, read, withGroup } from "../consume.ts";
+import { failEach, fill, type Log, listen, pull, push, pushAround, read, withGroup } from "../consume.ts";
 import type { Measured } from "../load.ts";
 import { Receiver } from "../receiver.ts";
 import type { Service } from "../service.ts";
@@ -8,6 +8,8 @@ import type { Bench, Case } from "./case.ts";
 
 /** One of a hundred keys fails always. */
 const [keys, badEvery, badAt] = [1_000, 100, 50];
+/** Records that are pushed one by one, each a request. */
+const singleShare = 20;
 const rowsName = "rows.per1000.delivered";
 
 const filled = new WeakMap<Service, Promise<Log>>();
@@ -81,6 +83,41 @@ export const groupCases: readonly Case[] = [
       return [await rounds(bench, "groups.poisoned", poisoned, sound)];
     },
   },
+  ...[100, 10].map((every): Case => {
+    const name = `groups.poisoned.push.${100 / every}pc`;
+    return {
+      names: [name],
+      async run(bench) {
+        const { product } = bench;
+        const log = await fill(product, `singles-${every}`, bench.settings.groupRecords / singleShare, keys);
+        const receiver = await Receiver.open();
+        const bad = (offset: number) => offset % every === every / 2;
+        const poisoned = () => pushAround(product, receiver, log, bad);
+        const sound = () => pushAround(product, receiver, log, () => false);
+        try {
+          return [await rounds(bench, name, poisoned, sound)];
+        } finally {
+          receiver.close();
+        }
+      },
+    };
+  }),
+  ...[
+    { name: "rows.per1000.failed", terms: {} },
+    { name: "rows.per1000.lettered", terms: { maxDeliveries: 1, onFailure: "skip" } },
+  ].map(
+    ({ name, terms }): Case => ({
+      names: [name],
+      async run({ product }) {
+        const log = await fill(product, name, 1_000);
+        const group = await product.group(log.stream, "failing", { maxInFlight: 5_000, ...terms });
+        const before = await rowsWritten(product, group);
+        await failEach(product, group, log);
+        const rows = (await rowsWritten(product, group)) - before;
+        return [figure(name, (rows / log.records) * 1_000, "rows")];
+      },
+    }),
+  ),
 ];
 
 /** The status is asked when everything is acked: whatever is left by then was lost. */
@@ -98,7 +135,13 @@ async function rounds(
   theirs: () => Promise<Measured>,
 ): Promise<Result> {
   const times = { rounds: settings.groupRounds, roundMs: 0, warmMs: settings.warmMs };
-  const result = await compare(name, ["records/s", 1], [ours, theirs], times);
-  const shown = (ms: number | null) => (ms === null || Number.isNaN(ms) ? null : ms);
-  return { ...result, p50Ms: shown(result.p50Ms), p99Ms: shown(result.p99Ms) };
+  const { baselineP99Ms, ...result } = await compare(name, ["records/s", 1], [ours, theirs], times);
+  const shown = (ms: number | null = null) => (ms === null || Number.isNaN(ms) ? null : ms);
+  const theirP99 = shown(baselineP99Ms);
+  return {
+    ...result,
+    p50Ms: shown(result.p50Ms),
+    p99Ms: shown(result.p99Ms),
+    ...(theirP99 !== null && { baselineP99Ms: theirP99 }),
+  };
 }
