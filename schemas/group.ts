@@ -211,6 +211,10 @@ export const groupDefaults: GroupConfig = {
   only: null,
 };
 
+export const pausedBecause = z
+  .object({ reason: z.string(), at: z.string() })
+  .describe("Why it stands still: an operator's word, or the receiver's doing.");
+
 export const groupView = z.object({
   namespace: z.string(),
   stream: z.string(),
@@ -218,10 +222,7 @@ export const groupView = z.object({
   groupId: z.string().describe("Identity of this creation of the group."),
   config: groupConfig.describe("Secrets are shown by their first characters."),
   paused: z.boolean(),
-  pausedBecause: z
-    .object({ reason: z.string(), at: z.string() })
-    .describe("Why it stands still: an operator's word, or the receiver's doing.")
-    .optional(),
+  pausedBecause: pausedBecause.optional(),
   createdAt: z.string(),
   updatedAt: z.string(),
 });

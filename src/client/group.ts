@@ -208,6 +208,8 @@ export interface GroupStatus {
   readonly lagSeconds: number;
   readonly inFlight: number;
   readonly deadLetters: number;
+  readonly paused: boolean;
+  readonly pausedBecause?: { readonly reason: string; readonly at: string };
   readonly [field: string]: unknown;
 }
 

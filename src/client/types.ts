@@ -176,6 +176,7 @@ export interface GroupInfo {
   readonly groupId: string;
   readonly config: GroupConfig;
   readonly paused: boolean;
+  readonly pausedBecause?: { readonly reason: string; readonly at: string };
   readonly createdAt: string;
   readonly updatedAt: string;
 }

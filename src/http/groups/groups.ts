@@ -4,7 +4,7 @@ import { ok, type Refusal, refuse } from "../../../schemas/errors.ts";
 import { type GroupConfig, groupConfig, groupFilter, pauseBody, seekBody } from "../../../schemas/group.ts";
 import { streamName } from "../../../schemas/names.ts";
 import { listQuery } from "../../../schemas/stream.ts";
-import type { Group } from "../../catalog/groups.ts";
+import type { Group, Pause } from "../../catalog/groups.ts";
 import { descendants } from "../../catalog/map.ts";
 import type { Status } from "../../delivery/admin.ts";
 import { targetProblem } from "../../delivery/push.ts";
@@ -25,6 +25,9 @@ export interface Names {
 
 const time = (ms: number) => new Date(ms).toISOString();
 
+const pausedBecause = (pause: Pause | undefined) =>
+  pause === undefined ? {} : { pausedBecause: { reason: pause.reason, at: time(pause.at) } };
+
 const view = (names: Omit<Names, "group">, { name, id, config, paused, because, created, updated }: Group) => ({
   namespace: names.namespace,
   stream: names.stream,
@@ -32,7 +35,7 @@ const view = (names: Omit<Names, "group">, { name, id, config, paused, because, 
   groupId: id,
   config: shown(config),
   paused,
-  ...(because === undefined ? {} : { pausedBecause: { reason: because.reason, at: time(because.at) } }),
+  ...pausedBecause(because),
   createdAt: time(created),
   updatedAt: time(updated),
 });
@@ -130,10 +133,13 @@ export async function groupStatus(env: Env, names: Names): Promise<Response> {
   const all = statuses.value.map(({ value }) => value);
   const now = Date.now();
   const sum = (of: (status: Status) => number) => all.reduce((total, status) => total + of(status), 0);
+  // A partition that has just paused itself may be about to tell the others.
+  const because = target.value.group.because ?? all.find(({ paused }) => paused !== undefined)?.paused;
   const oldest = Math.min(...all.map(({ oldestUnacked }) => oldestUnacked ?? Number.POSITIVE_INFINITY));
   return json({
     group: names.group,
-    paused: target.value.group.paused || all.some(({ paused }) => paused !== undefined),
+    paused: target.value.group.paused || because !== undefined,
+    ...pausedBecause(because),
     lag: sum(({ lag }) => lag),
     lagSeconds: Number.isFinite(oldest) ? Math.max(0, (now - oldest) / 1_000) : 0,
     inFlight: sum(({ inFlight }) => inFlight),

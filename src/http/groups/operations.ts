@@ -12,6 +12,7 @@ import {
   lettersQuery,
   nackBody,
   pauseBody,
+  pausedBecause,
   receiveBody,
   redriveBody,
   seekBody,
@@ -38,6 +39,7 @@ const members = z.array(z.object({ member: z.string(), inFlight: count }));
 const status = z.object({
   group: z.string(),
   paused: z.boolean(),
+  pausedBecause: pausedBecause.optional(),
   lag: count.describe("Records that are not finished."),
   lagSeconds: z.number().describe("Age of the oldest record that is not finished."),
   inFlight: count,
@@ -59,7 +61,7 @@ const status = z.object({
         lanes,
         deadLetters: count,
         members,
-        paused: z.object({ reason: z.string(), at: z.string() }).optional(),
+        paused: pausedBecause.optional(),
         waitsFor: z
           .object({ partition: count, keys: count.optional() })
           .describe("The partition that this one continues, and of how many keys its records are waited for.")

@@ -1,0 +1,110 @@
+/** What a group says, and what its operator can do, when the service was killed and started again. */
+import { rmSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { Group, newGroup, newStream, one, park, skip } from "./group.ts";
+import { Receiver } from "./receiver.ts";
+import { type Service, service } from "./service.ts";
+
+let millrace: Service;
+const receivers: Receiver[] = [];
+const kept = { order: "key", backoff: [600_000] };
+const patience = { timeout: 10_000 };
+/** Every group is made ready before the one kill, and looked at after it. */
+const groups: Record<string, Group> = {};
+let before: { lag: number; lagSeconds: number; at: number };
+let attempts: unknown[];
+
+async function receiver(...[behaviour]: Parameters<typeof Receiver.open>): Promise<Receiver> {
+  const opened = await Receiver.open(behaviour);
+  receivers.push(opened);
+  return opened;
+}
+
+beforeAll(async () => {
+  millrace = await service(undefined, { privateNetwork: true });
+  const { data } = millrace;
+  groups.lag = await newGroup(millrace, kept);
+  await groups.lag.append("a1", "a2", "b3", "c4", "d5");
+  const [, b, c] = await groups.lag.receive({ max: 3 });
+  await groups.lag.ack(c);
+  await groups.lag.nack(b);
+  await pause(1_500);
+  before = { ...(await groups.lag.status()), at: Date.now() };
+
+  groups.retrying = await newGroup(millrace, kept);
+  groups.redriven = await newGroup(millrace, { ...park, ...kept, maxDeliveries: 1 });
+  groups.moved = await newGroup(millrace, skip);
+  for (const group of [groups.retrying, groups.redriven]) {
+    await group.append("a1", "a2");
+    await group.nack(one(await group.receive()));
+  }
+  expect(await groups.redriven.letters()).toHaveLength(1);
+  expect((await groups.redriven.post("dead-letters/redrive", { letters: ["0.0"] })).status).toBe(200);
+  const again = one(await groups.redriven.receive());
+  await groups.redriven.nack(again);
+
+  const failing = await receiver((response) => response.writeHead(503).end("not now"));
+  groups.pushed = await newGroup(millrace, { ...kept, push: { url: failing.url } });
+  await groups.pushed.append("a1", "b2", "c3");
+  await vi.waitFor(() => expect(failing.calls).toHaveLength(3), patience);
+  const gone = await receiver((response) => response.writeHead(410).end());
+  const stream = await newStream(millrace, { partitions: 4 });
+  groups.gone = await newGroup(millrace, { push: { url: gone.url } }, stream);
+  await groups.gone.append("a1");
+  await vi.waitFor(async () => expect((await groups.gone.status()).paused).toBe(true), patience);
+
+  // Attempts are written down a few seconds after; until they are, the list is in memory.
+  await pause(4_000);
+  attempts = (await groups.pushed.get("/attempts")).json.attempts;
+  await millrace.stop("SIGKILL");
+  millrace = await service(data, { privateNetwork: true });
+  for (const [name, group] of Object.entries(groups)) groups[name] = new Group(millrace, group.stream, group.name);
+}, 60_000);
+
+afterAll(async () => {
+  await millrace.stop("SIGKILL");
+  await Promise.all(receivers.map((one) => one.close()));
+  rmSync(millrace.data, { recursive: true, force: true });
+});
+
+test("lag and age are right before anybody works", async () => {
+  const status = await groups.lag.status();
+  expect([before.lag, status.lag]).toEqual([4, 4]);
+  const age = before.lagSeconds + (Date.now() - before.at) / 1_000;
+  expect(status.lagSeconds).toBeGreaterThanOrEqual(Math.floor(before.lagSeconds));
+  expect(status.lagSeconds).toBeLessThanOrEqual(age + 1);
+  expect(before.lagSeconds).toBeGreaterThanOrEqual(1);
+  expect(status.inFlight).toBe(0);
+});
+
+test("attempts are what they were", async () => {
+  expect(attempts).toHaveLength(3);
+  expect((await groups.pushed.get("/attempts")).json.attempts).toEqual(attempts);
+});
+
+test("a lane that waits an hour can be skipped at once", async () => {
+  const [{ lane }] = await groups.retrying.lanes();
+  expect(await groups.retrying.post("lanes/skip", { lane })).toMatchObject({ status: 200, json: { lane } });
+  expect(await groups.retrying.letters()).toMatchObject([{ letter: "0.0", data: "a1", attempts: 1 }]);
+  expect(one(await groups.retrying.receive()).data).toBe("a2");
+});
+
+test("a redriven record that waits goes on when its lane is resumed", async () => {
+  const [{ lane }] = await groups.redriven.lanes();
+  expect(await groups.redriven.post("lanes/resume", { lane })).toMatchObject({ status: 200 });
+  expect(one(await groups.redriven.receive())).toMatchObject({ data: "a1" });
+});
+
+test("a 410 has paused the group, on every partition and by every word", async () => {
+  const [shown, status] = [(await groups.gone.get()).json, await groups.gone.status()];
+  expect([shown.paused, status.paused]).toEqual([true, true]);
+  expect(shown.pausedBecause.reason).toContain("410");
+  expect(status.pausedBecause).toEqual(shown.pausedBecause);
+  const gone = receivers[1];
+  const asked = gone.calls.length;
+  expect(asked).toBe(1);
+  await groups.gone.append("b1", "c2", "d3", "e4", "f5", "g6");
+  await pause(1_500);
+  expect(gone.calls).toHaveLength(asked);
+});
