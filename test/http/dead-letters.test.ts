@@ -186,6 +186,23 @@ describe("dead letters", () => {
     expect(await group.drain()).toEqual(["a1"]);
   });
 
+  test.each(["redrive", "discard"])("%s: one that is named twice, or by two at once, counts once", async (order) => {
+    const group = await newGroup(millrace, skip);
+    await group.append("a1", "b1", "c1");
+    await fail(group, "a1", "b1", "c1");
+    const said = order === "redrive" ? "redriven" : "discarded";
+    const twice = { letters: ["0.0", "0.0"] };
+    expect((await group.post(`dead-letters/${order}`, twice)).json).toEqual({ [said]: 1 });
+    await Promise.all([1, 2, 3].map(() => group.post(`dead-letters/${order}`, { letters: ["0.1", "0.1"] })));
+    // What was done to one leaves the others whole, in the list, in the count, and by name.
+    const dead = (await group.letters()).filter(({ state }: { state: string }) => state === "dead");
+    expect(dead).toMatchObject([{ letter: "0.2" }]);
+    expect((await group.status()).deadLetters).toBe((await group.letters()).length);
+    expect((await group.drain()).sort()).toEqual(order === "redrive" ? ["a1", "b1"] : []);
+    expect((await group.status()).deadLetters).toBe(1);
+    expect((await group.post(`dead-letters/${order}`, { letters: ["0.2"] })).json).toEqual({ [said]: 1 });
+  });
+
   test("one is redriven with other data, and its other fields", async () => {
     const group = await newGroup(millrace, park);
     await group.appendRecords([
