@@ -106,8 +106,12 @@ export class Admin {
 
   /** Starts anew at an offset: what lies before is finished, what lies after is not, whatever was acked. */
   seek(offset: number, now: number): void {
-    this.delivery.state.jump(offset);
+    const { state, redriving } = this.delivery;
+    state.jump(offset);
     this.delivery.admitOnly(now);
+    // Dead letters of before the place stay, and so does what has become of them.
+    redriving.restart(now);
+    state.save();
   }
 
   lanes(_now: number): Result<LaneView[]> {
@@ -150,8 +154,7 @@ export class Admin {
       const item = lane.kind === "whole" ? state.window.items.get(lane.from) : lane.queue[0];
       if (item === undefined)
         return refuse("unavailable", "the lane's record could not be read; try again in a moment");
-      state.leases.end(item);
-      endings.bury(item, lane, "skip", "skipped by an operator", now);
+      endings.skip(item, lane, now);
     }
     state.save();
     return ok(undefined);
@@ -228,14 +231,18 @@ export class Admin {
   /** What the window holds, what lanes hold and have behind them, and what is yet to be read and not known as finished. */
   #lag(): number {
     const { known, cursor, done, acked, window, lanes } = this.delivery.state;
-    const unread = Math.max(0, (known ?? cursor) - cursor) - done.countFrom(cursor) - acked.countFrom(0);
     let apart = 0;
-    for (const { kind, queue, behind } of lanes.byId.values()) {
+    let read = cursor;
+    for (const lane of lanes.byId.values()) {
+      const { kind, queue, behind } = lane;
       if (kind === "whole") continue;
+      if (lane.read < read) read = lane.read;
       // In an incident lanes go beyond the window: what they have there counts as unread.
       const beyond = queue.length > 0 && queue[queue.length - 1].offset >= cursor;
       apart += behind + (beyond ? queue.filter(({ offset }) => offset < cursor).length : queue.length);
     }
+    // What was acked where everybody has read was finished already.
+    const unread = Math.max(0, (known ?? cursor) - cursor) - done.countFrom(cursor) - acked.countFrom(read);
     return Math.max(0, unread + window.size + apart);
   }
 

@@ -171,6 +171,7 @@ export class Delivery {
         const { reason, delayMs } = failure;
         standing.lease.nacked = { reason, delayMs, at: now };
         this.state.leases.changed();
+        if (this.state.window.ordered) this.endings.withdraw(offset);
       } else if (standing.is !== "nacked" && standing.is !== "finished") return ranOut(offset);
       return ok(undefined);
     });

@@ -38,6 +38,7 @@ export class Endings {
     item.state = "done";
     if (lane === undefined || lane.kind === "whole") state.window.finish(item);
     if (lane === undefined) return;
+    state.finishedBy(lane, item.offset);
     this.#settleLetter(lane);
     if (lane.kind === "key") {
       state.lanes.shift(lane);
@@ -103,16 +104,22 @@ export class Endings {
     if (lease === undefined) return;
     const lane = item.lane ?? (isWorn(item) && !state.window.ordered ? state.detach(item) : undefined);
     this.#note(item, lane, tryOf(item, { reason }, lease, now));
-    this.#putBack(item, now);
-    if (state.window.ordered) this.withdraw(item.offset);
+    this.#backInLine(item, now);
+  }
+
+  /** An operator leaves a record to the dead letters, whether somebody has it or not. */
+  skip(item: Item, lane: Lane, now: number): void {
+    const reason = "skipped by an operator";
+    const holder = this.state.leases.end(item);
+    if (holder !== undefined) this.#note(item, lane, tryOf(item, { reason }, holder, now));
+    this.bury(item, lane, "skip", reason, now);
   }
 
   /** Takes a lease back as if it had never been: the record is not to blame for what happened. */
   release(item: Item, now: number): void {
     if (this.state.leases.end(item) === undefined) return;
     item.attempt--;
-    this.#putBack(item, now);
-    if (this.state.window.ordered) this.withdraw(item.offset);
+    this.#backInLine(item, now);
   }
 
   /** A lease of before a restart had run out, or its record was given back, before the record was read again. */
@@ -137,8 +144,9 @@ export class Endings {
       item.attempt--;
       item.state = "ready";
     }
-    for (const other of leases.restored.keys()) {
-      if (other <= offset) continue;
+    for (const [other, { nacked }] of leases.restored) {
+      // One that was given back has failed by itself.
+      if (other <= offset || nacked !== undefined) continue;
       leases.restored.delete(other);
       leases.changed();
     }
@@ -147,6 +155,13 @@ export class Endings {
   /** Back to where it was taken from. */
   giveBack(item: Item, now: number): void {
     this.#putBack(item, now);
+  }
+
+  #backInLine(item: Item, now: number): void {
+    this.#putBack(item, now);
+    // What was passed over, and is redriven beside the others, has no place in their order.
+    const inOrder = this.state.window.ordered && (item.lane === undefined || item.lane.kind === "whole");
+    if (inOrder) this.withdraw(item.offset);
   }
 
   #putBack(item: Item, now: number): void {

@@ -141,7 +141,7 @@ export class Heritage {
     const { window, lanes, heldKeys } = this.delivery.state;
     const keys = new Set(heldKeys);
     for (const key of window.keys()) keys.add(key);
-    for (const lane of lanes.byId.values()) if (lane.key !== undefined) keys.add(lane.key);
+    for (const lane of lanes.byId.values()) if (lane.kind === "key") keys.add(lane.key as string);
     return keys;
   }
 

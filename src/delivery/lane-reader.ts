@@ -101,8 +101,9 @@ export class LaneReader {
     if (lease === undefined) return;
     leases.restored.delete(item.offset);
     leases.changed();
-    // It ended when that was not written down any more.
+    // It ended when that was not written down any more; or its record was redriven since.
     if (item.lane?.tries.some(({ generation }) => generation === lease.generation)) return;
+    if (item.lane?.redriven && lease.generation <= item.lane.voided) return;
     item.attempt = Math.max(item.attempt, lease.attempt);
     if (lease.nacked === undefined && lease.expires > now) {
       item.state = "leased";

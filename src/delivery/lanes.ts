@@ -167,7 +167,7 @@ export class Lanes {
 
   /** Whether incident mode lets it go on. */
   allows(lane: Lane): boolean {
-    return this.only === undefined || (lane.key !== undefined && this.only.has(lane.key)) || lane.redriven;
+    return this.only === undefined || (lane.key !== undefined && this.only.has(lane.key));
   }
 
   /** To be called after every change: sees to it that a lane that can go on does so when it is time. */

@@ -8,6 +8,7 @@ interface Place {
   readonly lanes: Lanes;
   readonly done: Ranges;
   readonly acked: Ranges;
+  readonly ahead: ReadonlySet<number>;
   readonly cursor: number;
   readonly finishedTo: number;
 }
@@ -28,8 +29,8 @@ export function finishedAbove({ window, done, cursor, finishedTo }: Place, floor
 }
 
 /** Whether a record that was once under lease, is not at hand, and at which no lane stands, is finished. */
-export function isFinished({ acked, cursor, done, lanes }: Place, offset: number): boolean {
-  if (acked.has(offset)) return true;
+export function isFinished({ acked, ahead, cursor, done, lanes }: Place, offset: number): boolean {
+  if (acked.has(offset) || ahead.has(offset)) return true;
   if (offset >= cursor && !done.has(offset)) return false;
   // One that was open before a restart, and has not read since, does not know where its first record is.
   for (const { from } of lanes.unread) if (from <= offset) return false;

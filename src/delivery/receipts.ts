@@ -6,7 +6,7 @@
  * once under lease was then the first unfinished one of its key, so that no lane which stands at an earlier record is its own.
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import type { Item, Lane } from "./item.ts";
+import type { Item, Lane, Try } from "./item.ts";
 import type { Restored } from "./leases.ts";
 import { isFinished } from "./place.ts";
 import { type Receipt, readReceipt, type Signer } from "./receipt.ts";
@@ -61,12 +61,16 @@ export class Receipts {
     const item = this.state.live(offset);
     const lane = item?.lane ?? this.state.lanes.at(offset);
     const letter = letters.get(offset);
-    if (letter?.state === "dead") return refused(offset, "the record is a dead letter; redrive or discard it");
+    const gaveBack = (tries: readonly Try[] | undefined) =>
+      tries?.some((one) => one.nacked && one.generation === generation) === true;
+    if (letter?.state === "dead") {
+      if (gaveBack(JSON.parse(letter.tries))) return ok({ is: "nacked" });
+      return refused(offset, "the record is a dead letter; redrive or discard it");
+    }
     if (letter !== undefined && (lane === undefined || generation <= lane.voided)) {
       return refused(offset, "the record was redriven since; it is delivered again");
     }
-    const tries = lane?.tries ?? item?.tries;
-    if (tries?.some((one) => one.nacked && one.generation === generation)) return ok({ is: "nacked" });
+    if (gaveBack(lane?.tries ?? item?.tries)) return ok({ is: "nacked" });
     if (item !== undefined) return ok({ is: "free", item });
     const restored = leases.restored.get(offset);
     if (lane === undefined && isFinished(this.state, offset)) return ok({ is: "finished" });

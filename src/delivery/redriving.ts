@@ -24,17 +24,24 @@ export class Redriving {
     else this.#fed = Math.min(this.#fed, row.offset - 1);
   }
 
+  /** The lanes are gone: all that were on their way begin again. */
+  restart(now: number): void {
+    this.#lanes.clear();
+    this.#fed = -1;
+    this.feed(now);
+  }
+
   /** Gives lanes to those that wait for one. */
   feed(now: number): void {
-    const { letters, lanes } = this.state;
+    const { letters, lanes, byKey } = this.state;
     if (letters.count === 0) return;
     for (const lane of this.#lanes) if (lanes.byId.get(lane.id) !== lane) this.#lanes.delete(lane);
     if (this.#lanes.size >= lanesMax) return;
-    for (const { offset } of letters.redriven(this.#fed)) {
+    for (const { offset, key } of letters.redriven(this.#fed)) {
       if (this.#lanes.size >= lanesMax) return;
       this.#fed = offset;
       if (lanes.at(offset) !== undefined) continue;
-      const lane = lanes.create("single", undefined, offset, true);
+      const lane = lanes.create("single", byKey ? (key ?? undefined) : undefined, offset, true);
       lane.behind = 1;
       lane.counted = offset + 1;
       this.#lanes.add(lane);

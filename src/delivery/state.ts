@@ -59,6 +59,8 @@ export class State {
   inherits = false;
   /** Keys of which that one has unfinished records. */
   heldKeys: ReadonlySet<string> | undefined;
+  /** Finished by lanes ahead of the window, as in an incident: the last ones, since this is in memory. */
+  readonly ahead = new Set<number>();
   /** Finished since the place was written down. */
   unsaved = 0;
   /** Something was finished, or given up, up to here. */
@@ -190,6 +192,16 @@ export class State {
     this.paused = paused;
   }
 
+  /** A lane has finished a record. Where it is ahead of the window, no place says so, except by what the lane stands at. */
+  finishedBy(lane: Lane, offset: number): void {
+    if (lane.kind !== "key" || offset < this.cursor) return;
+    for (const oldest of this.ahead) {
+      if (this.ahead.size < aheadMax) break;
+      this.ahead.delete(oldest);
+    }
+    this.ahead.add(offset);
+  }
+
   /** Starts anew at an offset. Leases of before are void. */
   jump(offset: number): void {
     this.leases.clear();
@@ -197,6 +209,7 @@ export class State {
     this.window.clear();
     this.done = new Ranges();
     this.acked = new Ranges();
+    this.ahead.clear();
     this.cursor = offset;
     this.known = undefined;
     this.finishedTo = offset;
@@ -290,6 +303,9 @@ export class State {
     this.unsaved = 0;
   }
 }
+
+/** As many are kept of those that were finished ahead of the window: a call is repeated soon, or not at all. */
+const aheadMax = 10_000;
 
 /** Records of a line that a lane keeps at hand; the others are found again by their key. */
 const keptMax = 64;

@@ -18,6 +18,10 @@ interface Record {
   /** It was left to the dead letters, or behind a seek: those behind it went on, whatever becomes of it. */
   passed: boolean;
   letter: "none" | "dead" | "redriven";
+  /** Finished, and what a receipt of it is worth may be forgotten. */
+  dim: boolean;
+  /** The receipt that finished it. */
+  by: string;
   lease: Lease | undefined;
   attempts: number;
   /** As its rows know; and whether a crash came before they knew the rest. */
@@ -29,7 +33,7 @@ interface Record {
   nacked: Set<string>;
 }
 
-type Verdict = "ok" | "stale-lease";
+type Verdict = "ok" | "stale-lease" | "either";
 
 export class Model {
   readonly records: Record[] = [];
@@ -61,6 +65,8 @@ export class Model {
         attempts: 0,
         kept: 0,
         unsure: false,
+        dim: false,
+        by: "",
         notBefore: 0,
         void: new Set(),
         nacked: new Set(),
@@ -82,17 +88,18 @@ export class Model {
     if (this.#old.has(receipt)) return "stale-lease";
     if (record.lease !== undefined) {
       if (record.lease.receipt !== receipt) return "stale-lease";
-      if (what === "ack") this.#finish(record);
+      if (what === "ack") this.#finish(record, receipt);
       else if (what === "nack") this.#fail(record, delayMs, receipt);
       else record.lease.expires = this.rig.now + 90_000;
       return "ok";
     }
-    if (record.letter === "dead" || record.void.has(receipt)) return "stale-lease";
     if (what === "extend") return "stale-lease";
-    if (record.finished) return "ok";
+    if (record.letter === "dead") return what === "nack" && record.nacked.has(receipt) ? "ok" : "stale-lease";
+    if (record.finished) return record.dim && (what === "nack" || record.by !== receipt) ? "either" : "ok";
+    if (record.void.has(receipt)) return "stale-lease";
     if (what === "nack") return record.nacked.has(receipt) ? "ok" : "stale-lease";
     if (record.nacked.has(receipt)) return "stale-lease";
-    this.#finish(record);
+    this.#finish(record, receipt);
     return "ok";
   }
 
@@ -102,7 +109,7 @@ export class Model {
       if (record.lease?.receipt !== receipt || this.#old.has(receipt)) continue;
       record.lease = undefined;
       record.attempts--;
-      if (this.order === "partition") this.#withdraw(record.offset);
+      if (this.order === "partition" && !record.passed) this.#withdraw(record.offset);
     }
     this.saveLeases();
   }
@@ -121,7 +128,7 @@ export class Model {
       if (onFailure !== "block" && record.attempts >= maxDeliveries) this.#fail(record);
       else {
         record.lease = undefined;
-        if (this.order === "partition") this.#withdraw(record.offset);
+        if (this.order === "partition" && !record.passed) this.#withdraw(record.offset);
       }
     }
     this.saveLeases();
@@ -138,6 +145,13 @@ export class Model {
       record.lease = undefined;
       record.unsure = true;
     }
+    // What lies beyond the window, or beyond where a lane stood when it was written down, may be of the lane or not.
+    const { cursor, done, lanes } = this.rig.delivery.state;
+    const from = Math.min(...[...lanes.unread].map(({ from }) => from));
+    for (const record of this.records) {
+      const { finished, offset } = record;
+      if (finished && (offset >= from || (offset >= cursor && !done.has(offset)))) record.dim = true;
+    }
   }
 
   seek(to: number): void {
@@ -145,7 +159,8 @@ export class Model {
       const { offset } = record;
       const letter = offset < to ? record.letter : "none";
       Object.assign(record, {
-        finished: offset < to,
+        // One that was on its way again stays a letter, and still is.
+        finished: offset < to && letter !== "redriven",
         passed: offset < to,
         letter,
         lease: undefined,
@@ -153,7 +168,6 @@ export class Model {
         kept: 0,
       });
       Object.assign(record, { unsure: false, notBefore: 0 });
-      // One that was on its way again stays a letter, and still is.
     }
     for (const receipt of this.given) this.#old.add(receipt);
   }
@@ -202,6 +216,8 @@ export class Model {
       expect(record.notBefore, `${name} is early`).toBeLessThanOrEqual(this.rig.now);
       expect(one.attempt, name).toBeLessThanOrEqual(record.attempts + 1);
       expect(one.attempt, name).toBeGreaterThan(record.unsure ? record.kept : record.attempts);
+      const { only = null } = this.#config;
+      expect(only === null || (one.key !== undefined && only.includes(one.key)), `${name} is let through`).toBe(true);
       this.#inOrder(record, got);
       record.attempts = one.attempt;
       record.unsure = false;
@@ -225,6 +241,8 @@ export class Model {
     state.known ??= this.rig.log.span.tail;
     // Those that have run out are known to have when their records are read again.
     if (state.leases.restored.size > 0) return;
+    // And of what was acked meanwhile it is not known whether it was finished, before its lane has read.
+    if (state.acked.size > 0) return;
     // After an incident lanes may have gone beyond the window, which counts what they did as unread until it comes there.
     const beyond = [...state.lanes.byId.values()].some(({ read }) => read > state.cursor);
     const exact = state.lanes.only === undefined && (!beyond || state.cursor < state.horizon);
@@ -240,8 +258,8 @@ export class Model {
     return letter === "redriven" || (!finished && !(letter === "dead" && passed));
   }
 
-  #finish(record: Record): void {
-    Object.assign(record, { finished: true, lease: undefined, letter: "none" });
+  #finish(record: Record, by: string): void {
+    Object.assign(record, { finished: true, by, lease: undefined, letter: "none" });
   }
 
   #fail(record: Record, delayMs?: number, nacked?: string): void {
@@ -249,7 +267,7 @@ export class Model {
     record.lease = undefined;
     record.kept = record.attempts;
     if (nacked !== undefined) record.nacked.add(nacked);
-    if (order === "partition") this.#withdraw(record.offset);
+    if (order === "partition" && !record.passed) this.#withdraw(record.offset);
     if (onFailure === "block" || record.attempts < maxDeliveries) {
       const list = backoff as number[];
       record.notBefore = this.rig.now + (delayMs ?? list[Math.min(record.attempts, list.length) - 1]);

@@ -61,7 +61,7 @@ describe("order by key", () => {
 });
 
 test("a delivery keeps its promises, whatever happens in which order", () =>
-  deliveryAgainstModel(() => nodeSql(), 3_000));
+  deliveryAgainstModel(() => nodeSql(), 1_500));
 
 test("order per key outlives splits, seeks over them, crashes and receipts of whenever", () =>
   splitAgainstModel(() => nodeSql(), 2_000));
