@@ -83,7 +83,8 @@ export class Delivery {
     if (store === undefined || spec === undefined) return undefined;
     const delivery = new Delivery(new State(sql, store, JSON.parse(spec)), terms);
     delivery.admitOnly(terms.now);
-    delivery.state.lanes.scheduleAll(terms.now);
+    // One that has nothing left would be waited for by those that continue this partition.
+    for (const lane of [...delivery.state.lanes.byId.values()]) delivery.reader.lanes.settle(lane, terms.now);
     delivery.redriving.feed(terms.now);
     return delivery;
   }
@@ -108,13 +109,15 @@ export class Delivery {
 
   /** In incident mode, every key that is let through has a lane, which goes its way without the others. */
   admitOnly(now: number): void {
-    const { lanes, window, cursor, horizon } = this.state;
+    const { lanes, window, cursor, horizon, heldKeys } = this.state;
     // What the window has finished of a key, a new lane would not know: first it comes back to where it was.
     if (cursor < horizon) return;
     for (const key of lanes.only ?? []) {
       if (lanes.ofKey(key) !== undefined) continue;
       const first = window.lineOf(key);
       const lane = first === undefined ? lanes.create("key", key, cursor, false) : this.state.detach(first);
+      // What another partition has not finished goes out nowhere, in an incident too.
+      lane.held = heldKeys?.has(key) === true;
       lanes.schedule(lane, now);
     }
     this.state.save();
@@ -170,7 +173,7 @@ export class Delivery {
       else if (standing.is === "restored") {
         const { reason, delayMs } = failure;
         standing.lease.nacked = { reason, delayMs, at: now };
-        this.state.leases.changed();
+        this.state.leases.owe();
         if (this.state.window.ordered) this.endings.withdraw(offset);
       } else if (standing.is !== "nacked" && standing.is !== "finished") return ranOut(offset);
       return ok(undefined);

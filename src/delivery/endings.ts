@@ -140,7 +140,7 @@ export class Endings {
     const { leases } = this.state;
     for (const { item } of [...leases.all()]) {
       if (item.offset <= offset) continue;
-      leases.end(item);
+      if (leases.end(item)?.saved) leases.owe();
       item.attempt--;
       item.state = "ready";
     }
@@ -148,7 +148,7 @@ export class Endings {
       // One that was given back has failed by itself.
       if (other <= offset || nacked !== undefined) continue;
       leases.restored.delete(other);
-      leases.changed();
+      leases.owe();
     }
   }
 

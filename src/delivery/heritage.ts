@@ -25,6 +25,8 @@ const pageCharsMax = 1_000_000;
 
 export class Heritage {
   #stage: "waiting" | "holding" | "done";
+  /** Others continue this one, and wait for what it waits for. */
+  heirs = false;
 
   constructor(readonly delivery: Delivery) {
     const { spec, store } = delivery.state;
@@ -48,6 +50,11 @@ export class Heritage {
   get held(): string[] {
     const lanes = [...this.delivery.state.lanes.byId.values()];
     return lanes.filter(({ held }) => held).map(({ key }) => key as string);
+  }
+
+  /** Keys of which the other one is asked whether it has finished them. */
+  get asked(): string[] {
+    return this.heirs ? [...(this.delivery.state.heldKeys ?? [])] : this.held;
   }
 
   /** The other one starts anew: it is waited for again. */
@@ -85,7 +92,7 @@ export class Heritage {
     this.released(free, now);
   }
 
-  /** What the other one says of the keys that are held: those that it has finished, and how much it has left of anything. */
+  /** What the other one says of the keys that were asked for: those that it has finished, and how much it has left of anything. */
   heard({ keys, records }: Pick<Unfinished, "keys" | "records">, now: number): void {
     this.released(records === 0 ? this.held : keys, now);
     if (records === 0) this.#become("done");
@@ -125,8 +132,16 @@ export class Heritage {
     readonly keys: readonly string[];
     readonly records: number;
   } {
+    const { left } = this;
     const unfinished = this.#keys();
-    return { ...this.left, keys: keys.filter((key) => !unfinished.has(key)) };
+    // What is yet to be read, as after a restart, may be of any key.
+    return { ...left, keys: left.caughtUp ? keys.filter((key) => !unfinished.has(key)) : [] };
+  }
+
+  /** Another text whenever something has been finished of what those that continue it wait for. */
+  get progress(): string {
+    const { heldKeys, lanes } = this.delivery.state;
+    return `${this.left.records} ${heldKeys?.size ?? 0} ${lanes.made}`;
   }
 
   /** How much there is left here, for those that continue it. */
@@ -134,7 +149,7 @@ export class Heritage {
     const { state } = this.delivery;
     const caughtUp = !state.inherits && state.sealed && state.known !== undefined && state.cursor >= state.known;
     // What this one waits for itself is unfinished, whether there is a record of it here or not.
-    return { caughtUp, records: state.window.size + state.lanes.size + (this.pending ? 1 : 0) };
+    return { caughtUp, records: state.window.size + state.lanes.size + (this.pending || !caughtUp ? 1 : 0) };
   }
 
   #keys(): Set<string> {

@@ -152,6 +152,7 @@ export class LaneReader {
       if (item.offset < lane.from) continue;
       // What the window knows as finished does not count here: it counts what it left to a lane as finished too.
       if (this.wasAcked(item)) {
+        state.finishedBy(lane, item.offset);
         if (item.offset < lane.counted) lane.behind--;
         continue;
       }

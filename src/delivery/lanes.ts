@@ -44,6 +44,11 @@ export class Lanes {
     return this.byId.size;
   }
 
+  /** How many there have been, about. */
+  get made(): number {
+    return this.#nextId;
+  }
+
   ofKey(key: string | undefined): Lane | undefined {
     return key === undefined ? undefined : this.#byKey.get(key);
   }

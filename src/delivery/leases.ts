@@ -22,13 +22,20 @@ export interface Restored {
   readonly attempt: number;
   expires: number;
   /** It was given back as failed meanwhile. `delayMs` from `at`. */
-  nacked?: { readonly delayMs: number | undefined; readonly reason: string; readonly at: number };
+  nacked?: { readonly delayMs?: number | undefined; readonly reason: string; readonly at: number };
 }
 
 /** As they are kept: a member's name once, however many it has. */
 interface Kept {
   readonly members: readonly string[];
-  readonly leases: readonly [offset: number, generation: number, member: number, expires: number, attempt: number][];
+  readonly leases: readonly [
+    offset: number,
+    generation: number,
+    member: number,
+    expires: number,
+    attempt: number,
+    nacked?: Restored["nacked"],
+  ][];
 }
 
 /** Leases older than this are written down: those of short work never are. */
@@ -44,6 +51,9 @@ export class Leases {
   readonly restored = new Map<number, Restored>();
   /** What is written down is not right any more. */
   #stale = false;
+  /** And something was answered that depends on it. */
+  #owed = false;
+  #savedAt = 0;
   #rows = 0;
 
   get size(): number {
@@ -119,26 +129,39 @@ export class Leases {
     this.#stale = true;
   }
 
+  /** The same, and it must be written down with what else was decided. */
+  owe(): void {
+    this.#stale = true;
+    this.#owed = true;
+  }
+
+  get owed(): boolean {
+    return this.#owed;
+  }
+
   /** Reads what was written down. */
   load(store: Store): void {
     for (const { body } of store.parts("leases")) {
       this.#rows++;
       const { members, leases } = JSON.parse(body) as Kept;
-      for (const [offset, generation, member, expires, attempt] of leases) {
-        this.restored.set(offset, { offset, generation, member: members[member], expires, attempt });
+      for (const [offset, generation, member, expires, attempt, nacked] of leases) {
+        const lease = { offset, generation, member: members[member], expires, attempt };
+        this.restored.set(offset, nacked === undefined ? lease : { ...lease, nacked });
       }
     }
   }
 
-  /** Writes down those that last, where that has changed. */
-  save(store: Store, now: number): void {
+  /** Writes down those that last, where that has changed; those that lasted the last time, where no time is given. */
+  save(store: Store, now = this.#savedAt): void {
     const lasting = [...this.#byOffset.values()].filter((lease) => lease.since <= now - lastingMs);
     if (!this.#stale && lasting.every((lease) => lease.saved)) return;
     this.#stale = false;
+    this.#owed = false;
+    this.#savedAt = now;
     for (const lease of lasting) lease.saved = true;
     const all = [
       ...lasting.map(({ item, ...lease }) => ({ ...lease, offset: item.offset, attempt: item.attempt })),
-      ...[...this.restored.values()].filter(({ nacked }) => nacked === undefined),
+      ...this.restored.values(),
     ];
     const rows = Math.ceil(all.length / rowLeases);
     for (let n = 0; n < rows; n++) {
@@ -158,11 +181,12 @@ export class Leases {
   }
 }
 
-function keptOf(leases: readonly Omit<Restored, "nacked">[]): Kept {
+function keptOf(leases: readonly Restored[]): Kept {
   const members = new Map<string, number>();
-  const kept = leases.map(({ offset, generation, member, expires, attempt }): Kept["leases"][number] => {
+  const kept = leases.map(({ offset, generation, member, expires, attempt, nacked }): Kept["leases"][number] => {
     if (!members.has(member)) members.set(member, members.size);
-    return [offset, generation, members.get(member)!, expires, attempt];
+    const of = [offset, generation, members.get(member)!, expires, attempt] as const;
+    return nacked === undefined ? [...of] : [...of, nacked];
   });
   return { members: [...members.keys()], leases: kept };
 }

@@ -170,7 +170,8 @@ export class State {
   /** Writes down what has been decided since the last time, as one transaction; a row, as long as not much has. */
   save(): void {
     const { changed, gone } = this.lanes;
-    if (this.unsaved === 0 && changed.size === 0 && gone.size === 0 && !this.letters.changed) return;
+    const decided = this.unsaved > 0 || changed.size > 0 || gone.size > 0 || this.letters.changed || this.leases.owed;
+    if (!decided) return;
     this.#write();
   }
 
@@ -284,6 +285,7 @@ export class State {
     if (this.acked.size > 0) this.acked.dropBefore(this.head);
     this.sql.transaction(() => {
       letters.flush();
+      if (this.leases.owed) this.leases.save(this.store);
       this.#laneLog.save([...changed].map(rowOf), gone, lanes.size, () => [...lanes.byId.values()].map(rowOf));
       this.store.setPlace({
         floor,

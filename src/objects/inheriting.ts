@@ -16,8 +16,10 @@ export class Inheriting {
   #dueAt = 0;
   readonly #heirs: Set<number>;
   #telling: ReturnType<typeof setTimeout> | undefined;
-  /** What it had left when the heirs were told last. */
-  #told = Number.POSITIVE_INFINITY;
+  /** How far it had come when the heirs were told last. */
+  #told = "";
+  /** The other one has said that there is something to be asked. */
+  #news = false;
 
   constructor(
     readonly env: Env,
@@ -26,18 +28,22 @@ export class Inheriting {
     readonly heritage: Heritage,
   ) {
     this.#heirs = new Set(JSON.parse(this.#store.meta(row) ?? "[]"));
+    heritage.heirs = this.#heirs.size > 0;
   }
 
-  /** When the other delivery is to be asked, in ms since 1970; what holds nothing back asks nobody. */
+  /** When the other delivery is to be asked, in ms since 1970; what holds nothing back, for nobody, asks nobody. */
   get dueAt(): number {
-    if (!this.heritage.pending) return Number.POSITIVE_INFINITY;
-    return this.heritage.waiting || this.heritage.held.length > 0 ? this.#dueAt : Number.POSITIVE_INFINITY;
+    const { heritage } = this;
+    if (!heritage.pending) return Number.POSITIVE_INFINITY;
+    const asks = heritage.waiting || this.#news || heritage.heirs || heritage.held.length > 0;
+    return asks ? this.#dueAt : Number.POSITIVE_INFINITY;
   }
 
   /** The other one has news: it is asked at once. */
   news(): void {
     this.#pauses = 0;
     this.#dueAt = 0;
+    this.#news = true;
   }
 
   /** Asks, if it is time. */
@@ -47,29 +53,33 @@ export class Inheriting {
     if (now < this.dueAt) return;
     const { spec } = heritage.delivery.state;
     if (spec.parent === undefined) return heritage.none();
-    const before = heritage.waiting ? -1 : heritage.held.length;
+    this.#news = false;
+    const before = heritage.waiting ? -1 : heritage.asked.length;
     if (heritage.waiting) await this.#askAll(spec.parent, spec.partition);
     else await this.#askHeld(spec.parent, spec.partition);
-    const moved = before !== (heritage.waiting ? -1 : heritage.held.length);
+    const moved = before !== (heritage.waiting ? -1 : heritage.asked.length);
     this.#pauses = moved ? 0 : this.#pauses + 1;
     const max = heritage.waiting ? waitingMsMax : holdingMsMax;
     this.#dueAt = Date.now() + Math.min(max, pauseMs * 2 ** Math.min(this.#pauses, 20));
+    // What is done with here is so for those that continue this one.
+    this.changed();
   }
 
   /** Somebody continues this partition, and is to be told. */
   addHeir(partition: number): void {
     if (this.#heirs.has(partition)) return;
     this.#heirs.add(partition);
+    this.heritage.heirs = true;
     this.#store.setMeta(row, JSON.stringify([...this.#heirs]));
   }
 
   /** Something may have been finished. */
   changed(): void {
-    const { caughtUp, records } = this.heritage.left;
-    if (this.#heirs.size === 0 || !caughtUp || records === this.#told) return;
+    const { heritage } = this;
+    if (this.#heirs.size === 0 || !heritage.left.caughtUp || heritage.progress === this.#told) return;
     this.#telling ??= setTimeout(() => {
       this.#telling = undefined;
-      this.#told = this.heritage.left.records;
+      this.#told = heritage.progress;
       for (const heir of this.#heirs) void this.#tell(heir);
     }, tellMs);
   }
@@ -100,7 +110,7 @@ export class Inheriting {
   }
 
   async #askHeld(parent: number, heir: number): Promise<void> {
-    const answer = await delivery(this.env, this.id, parent).unfinished({ heir, held: this.heritage.held });
+    const answer = await delivery(this.env, this.id, parent).unfinished({ heir, held: this.heritage.asked });
     if (answer.ok) this.heritage.heard(answer.value, Date.now());
   }
 

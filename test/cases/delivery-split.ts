@@ -16,12 +16,22 @@ type Step =
   | { do: "wait"; ms: number }
   | { do: "crash" | "ask" | "redrive" | "discard" | "finish"; of: number }
   | { do: "seek"; of: number | "all"; back: number }
-  | { do: "grow" };
+  | { do: "grow" }
+  | { do: "only"; keys: string[] | null };
 
 const keys = ["a", "b", "c", "d"];
-const halfOf = (key: string) => (key < "c" ? 1 : 2);
+/** Where a key's records go, by how often it has grown: 0 is split into 1 and 2, and 1 into 3 and 4. */
+const homes: Readonly<Record<string, number>>[] = [
+  { a: 0, b: 0, c: 0, d: 0 },
+  { a: 1, b: 1, c: 2, d: 2 },
+  { a: 3, b: 4, c: 2, d: 2 },
+];
+const halves = [
+  { parent: 0, born: [1, 2] },
+  { parent: 1, born: [3, 4] },
+];
 const pick = fc.array(fc.nat(40), { minLength: 1, maxLength: 5 });
-const of = fc.nat(2);
+const of = fc.nat(4);
 const one = <T extends string>(name: T) => fc.constant(name);
 const weighted: [number, fc.Arbitrary<Step>][] = [
   [5, fc.record({ do: one("append"), keys: fc.array(fc.constantFrom(...keys), { minLength: 1, maxLength: 6 }) })],
@@ -32,6 +42,7 @@ const weighted: [number, fc.Arbitrary<Step>][] = [
   [3, fc.record({ do: fc.constantFrom("crash", "ask", "redrive", "discard"), of })],
   [2, fc.record({ do: one("seek"), of: fc.constantFrom<"all" | 0 | 1>("all", 0, 1), back: fc.nat(20) })],
   [2, fc.record({ do: one("grow") })],
+  [1, fc.record({ do: one("only"), keys: fc.constantFrom(null, ["a"], ["b", "c"]) })],
 ];
 const step = fc.oneof(...weighted.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 const config: fc.Arbitrary<Partial<GroupConfig>> = fc.record({
@@ -49,6 +60,8 @@ interface Given {
 class Family {
   readonly rigs: Rig[];
   readonly heritages: (Heritage | undefined)[] = [undefined];
+  readonly parents: number[] = [-1];
+  grown = 0;
   readonly given: Given[] = [];
   /** Per key: its records in order, as they were appended; by `partition.offset`. */
   readonly lines = new Map(keys.map((key) => [key, [] as string[]]));
@@ -58,14 +71,14 @@ class Family {
 
   constructor(
     readonly open: () => Sql,
-    readonly config: Partial<GroupConfig>,
+    public config: Partial<GroupConfig>,
   ) {
     this.rigs = [new Rig(open(), open(), config)];
   }
 
   append(some: readonly string[]): void {
     for (const key of some) {
-      const of = this.rigs.length === 1 ? 0 : halfOf(key);
+      const of = homes[this.grown][key];
       const rig = this.rigs[of];
       this.lines.get(key)!.push(`${of}.${rig.log.span.tail}`);
       rig.append([key]);
@@ -73,26 +86,37 @@ class Family {
   }
 
   grow(): void {
-    if (this.rigs.length > 1) return;
-    this.rigs[0].log.seal();
-    this.rigs[0].delivery.state.sealed = true;
-    for (const partition of [1, 2]) {
-      const rig = new Rig(this.open(), this.open(), this.config, 0, undefined, { partition, parent: 0 });
+    const split = halves[this.grown];
+    if (split === undefined) return;
+    const { parent, born } = split;
+    this.grown++;
+    this.rigs[parent].log.seal();
+    this.rigs[parent].delivery.state.sealed = true;
+    const of = this.heritages[parent];
+    if (of !== undefined) of.heirs = true;
+    for (const partition of born) {
+      const rig = new Rig(this.open(), this.open(), this.config, 0, undefined, { partition, parent });
       rig.now = this.rigs[0].now;
       this.rigs.push(rig);
+      this.parents.push(parent);
       this.heritages.push(new Heritage(rig.delivery));
     }
+  }
+
+  only(some: string[] | null): void {
+    this.config = { ...this.config, only: some };
+    for (const rig of this.rigs) rig.configure({ only: some });
   }
 
   /** The half asks the partition that it continues. */
   ask(of: number): void {
     const heritage = this.heritages[of];
-    const parent = this.rigs[0];
     if (heritage === undefined || !heritage.pending) return;
+    const parent = this.rigs[this.parents[of]];
     parent.fill();
-    const other = new Heritage(parent.delivery);
+    const other = this.heritages[this.parents[of]] ?? new Heritage(parent.delivery);
     if (!heritage.waiting) {
-      heritage.heard(other.finished(heritage.held), parent.now);
+      heritage.heard(other.finished(heritage.asked), parent.now);
       return;
     }
     const found = new Set<string>();
@@ -110,7 +134,10 @@ class Family {
     rig.crash();
     rig.delivery.state.sealed = rig.log.sealed;
     rig.delivery.state.known = rig.log.span.tail;
-    if (of > 0) this.heritages[of] = new Heritage(rig.delivery);
+    if (of === 0) return;
+    const heritage = new Heritage(rig.delivery);
+    heritage.heirs = this.parents.includes(of);
+    this.heritages[of] = heritage;
   }
 
   seek(of: number | "all", back: number): void {
@@ -123,7 +150,7 @@ class Family {
       rig.delivery.state.known = rig.log.span.tail;
       this.heritages[one]?.again();
       // Who continues it waits for it anew.
-      if (one === 0) for (const heritage of this.heritages) heritage?.again();
+      for (const [child, heritage] of this.heritages.entries()) if (this.#continues(child, one)) heritage?.again();
       for (const line of this.lines.values()) {
         for (const name of line) {
           const [partition, offset] = name.split(".").map(Number);
@@ -134,6 +161,11 @@ class Family {
         }
       }
     }
+  }
+
+  #continues(child: number, one: number): boolean {
+    const parent = this.parents[child];
+    return parent === one || (parent > 0 && this.#continues(parent, one));
   }
 
   /** Letters that hold nothing count as passed. */
@@ -237,26 +269,35 @@ function run(family: Family, step: Step): void {
     case "grow":
       family.grow();
       return;
+    case "only":
+      family.only(step.keys);
+      return;
   }
 }
 
 export function splitAgainstModel(open: () => Sql, runs: number): void {
   fc.assert(
-    fc.property(config, fc.boolean(), fc.array(step, { minLength: 1, maxLength: 60 }), (config, grown, steps) => {
-      const family = new Family(open, config);
-      if (grown) {
-        for (const one of ["append", "grow", "append"] as const)
-          run(family, one === "grow" ? { do: one } : { do: one, keys });
-      }
-      for (const one of steps) run(family, one);
-      finish(family);
-    }),
+    fc.property(
+      config,
+      fc.boolean(),
+      fc.array(step, { minLength: 1, maxLength: 60, size: "max" }),
+      (config, grown, steps) => {
+        const family = new Family(open, config);
+        if (grown) {
+          for (const one of ["append", "grow", "append"] as const)
+            run(family, one === "grow" ? { do: one } : { do: one, keys });
+        }
+        for (const one of steps) run(family, one);
+        finish(family);
+      },
+    ),
     { numRuns: runs },
   );
 }
 
 /** In the end everything is delivered, whatever was parked. */
 function finish(family: Family): void {
+  family.only(null);
   for (const rig of family.rigs) rig.now += 100_000;
   for (const of of family.rigs.keys()) family.crash(of);
   for (let idle = 0; idle < 4; ) {

@@ -64,7 +64,7 @@ test("a delivery keeps its promises, whatever happens in which order", () =>
   deliveryAgainstModel(() => nodeSql(), 1_500));
 
 test("order per key outlives splits, seeks over them, crashes and receipts of whenever", () =>
-  splitAgainstModel(() => nodeSql(), 2_000));
+  splitAgainstModel(() => nodeSql(), 400));
 
 describe("known failures of others", () => {
   test("one unacked record does not keep a new member from the rest (Pulsar #21579)", () => {
