@@ -195,6 +195,19 @@ describe("a receiver", () => {
     expect((await group.get("/status")).json.deadLetters).toBe(0);
   });
 
+  test("that is busy is left alone while the stream grows, too", async () => {
+    const receiver = await receive((response) => response.writeHead(429, { "retry-after": "60" }).end());
+    const group = await pushing(receiver, { concurrency: 1 });
+    await group.append("a1", "b2", "c3");
+    await until(() => receiver.calls.length).toBe(1);
+    expect((await millrace.call("PUT", group.stream, { partitions: 2 })).status).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect(receiver.calls).toHaveLength(1);
+    // Whoever changes the group has seen to the receiver.
+    await group.put({ push: { url: receiver.url, timeoutMs: 5_000 } });
+    await until(() => receiver.calls.length).toBeGreaterThan(1);
+  });
+
   test("that is gone pauses the group, which says why, and goes on when it is resumed", async () => {
     const receiver = await receive((response, _call, before) => response.writeHead(before === 0 ? 410 : 200).end());
     const group = await pushing(receiver, { concurrency: 1 });
