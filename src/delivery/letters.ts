@@ -98,6 +98,12 @@ export class Letters {
     });
   }
 
+  /** The letter with attempts that were made since it was redriven. */
+  withTries(row: LetterRow, attempts: number, tries: readonly Try[]): LetterRow {
+    const all = lastTries(JSON.parse(row.tries), [...tries]);
+    return { ...row, attempts: row.attempts + attempts, tries: JSON.stringify(all) };
+  }
+
   /** Notes that it is tried again, edited where `body` says so. */
   redrive(row: LetterRow, body: Uint8Array | undefined): void {
     this.pages.put({ ...row, state: "redriven", body: body ?? row.body });

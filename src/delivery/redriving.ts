@@ -18,8 +18,9 @@ export class Redriving {
   /** Delivers a letter again, as new; with `body` instead of its record, where that was edited. */
   begin(row: LetterRow, body: Uint8Array | undefined, now: number): void {
     const { letters, lanes } = this.state;
-    letters.redrive(row, body);
     const lane = lanes.at(row.offset);
+    // What was tried since it was redriven before is not lost with the edit.
+    letters.redrive(lane?.redriven ? letters.withTries(row, lane.attempts, lane.tries) : row, body);
     if (lane !== undefined) this.#again(lane, now);
     else this.#fed = Math.min(this.#fed, row.offset - 1);
   }

@@ -308,6 +308,19 @@ describe("dead letters", () => {
     expect(await group.drain()).toEqual(["b2", "c3"]);
   });
 
+  test("count what was tried before they were edited on their way", async () => {
+    const group = await newGroup(millrace, { ...skip, maxDeliveries: 2 });
+    await group.append("a1");
+    const failOnce = async () => group.nack(one(await group.next()));
+    for (const _ of [1, 2]) await failOnce();
+    await group.post("dead-letters/redrive", { letters: ["0.0"] });
+    await failOnce();
+    expect((await group.post("dead-letters/redrive", { letter: "0.0", data: "b1" })).json).toEqual({ redriven: 1 });
+    for (const _ of [1, 2]) await failOnce();
+    const [letter] = await group.letters();
+    expect([letter.data, letter.attempts, letter.tries.length]).toEqual(["b1", 5, 5]);
+  });
+
   test("wait for the end of an incident as others do, if they are not of its keys", async () => {
     const group = await newGroup(millrace, skip);
     await group.append("a1", "a2", "b1", "-2");
