@@ -21,7 +21,7 @@ export default defineConfig({
       {
         test: {
           name: "system",
-          include: ["test/http/**/*.test.ts", "test/system/**/*.test.ts"],
+          include: ["test/http/**/*.test.ts", "test/system/**/*.test.ts", "test/adversary/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           fileParallelism: false,

@@ -77,6 +77,16 @@ function circle(graph: ReadonlyMap<string, readonly string[]>): string[] | undef
   return undefined;
 }
 
+const packages = Object.keys(JSON.parse(text("package.json")).devDependencies as object);
+
+/** Why the adversary, who knows only the documents, must not import something, if so. */
+function known(file: string, name: string): string | undefined {
+  if (name.startsWith("node:") || packages.includes(name)) return undefined;
+  if (name.startsWith(".") && inside(relative(root, resolve(root, dirname(file), name)), "test/adversary"))
+    return undefined;
+  return `${file} imports ${name}, which no document tells of`;
+}
+
 const code = (file: string) => text(file).replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
 const house = [...list("schemas"), ...list("src")].filter((file) => file.endsWith(".ts"));
 const all = [...house, ...["test", "bench", "scripts"].flatMap(list).filter((file) => file.endsWith(".ts"))];
@@ -124,6 +134,12 @@ describe("the house", () => {
     ).toEqual([]);
   });
 
+  test("has an adversary that knows only the documents", () => {
+    const files = all.filter((file) => inside(file, "test/adversary"));
+    expect(files.length).toBeGreaterThan(20);
+    expect(files.flatMap((file) => imports(file).flatMap((name) => known(file, name) ?? []))).toEqual([]);
+  });
+
   test("has no broken link in its documents", () => {
     const documents = ["README.md", ...list("docs").filter((file) => file.endsWith(".md"))];
     const broken = documents.flatMap((file) =>
@@ -149,6 +165,14 @@ describe("each rule, broken once", () => {
     expect(forbidden("src/catalog/map.ts", "src/delivery/lanes.ts")).toContain("does not stand below");
     expect(forbidden("src/log/log.ts", "test/cases/log.ts")).toContain("outside the house");
     expect(forbidden("src/objects/commit.ts", "src/log/log.ts")).toBeUndefined();
+  });
+
+  test("an adversary that looks into the house, and one that helps itself to its tests", () => {
+    const file = "test/adversary/group/model.ts";
+    expect(known(file, "../../../src/delivery/lanes.ts")).toContain("no document");
+    expect(known(file, "../../http/service.ts")).toContain("no document");
+    expect(known(file, "../frame/checks.ts")).toBeUndefined();
+    expect(known(file, "node:http")).toBeUndefined();
   });
 
   test("a circle", () => {
