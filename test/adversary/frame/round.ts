@@ -83,6 +83,8 @@ export class Round {
       ...(ask.signal && { signal: ask.signal }),
       ...(ask.timeoutMs && { timeoutMs: ask.timeoutMs }),
     };
+    // A port that answers nobody tells nothing.
+    if (this.restarting) await this.service.settled();
     const end = performance.now() + recoveryMs;
     for (;;) {
       const answer = await this.call(method, `/v1/${this.name}${path}`, call);

@@ -19,6 +19,7 @@ interface Coming {
 
 export function delivered(model: Model, delivery: Json, member: string, from: number, to: number): Lease {
   const record = known(model, delivery);
+  if (record.astray) model.revive(record, undefined);
   const coming: Coming = { model, record, member, from, to, about: model.subjects(record) };
   mayGo(coming);
   attemptIs(coming, delivery.attempt);
@@ -29,7 +30,7 @@ function lent({ model, record, member, from, to, about }: Coming, { receipt, att
   const before = record.lease;
   if (before !== undefined && before.end === undefined) before.end = "passed";
   // What is behind a record that comes again was taken back.
-  if (model.config.order === "partition" && before !== undefined) model.withdrawBehind(record, true);
+  if (model.config.order === "partition" && before !== undefined) model.withdrawBehind(record, true, from);
   const timeout = model.config.ackTimeoutMs;
   const runsOut: Span = [from + timeout, to + timeout + clockSlackMs];
   const lease: Lease = { record, receipt, member, attempt, from, to, runsOut };
@@ -103,8 +104,8 @@ function inOrder(coming: Coming): void {
 /** Nothing of this line stands before the record, but (`mayBeHeld`) what somebody has. */
 function isOver(earlier: Tracked, { model, record, to, about }: Coming, mayBeHeld: boolean): void {
   if (earlier.loose || !earlier.matches) return;
-  // A lease that has just run out is noticed a little later.
-  if (mayBeHeld && mayHold(earlier.lease, to - noticeMs)) return;
+  // A lease that has just run out is noticed a little later; one that went to another may be here later than this.
+  if (mayBeHeld && (mayHold(earlier.lease, to - noticeMs) || model.askers.size > 0)) return;
   model.checks.that(
     "order",
     model.mayBeFinished(earlier, to),
@@ -140,7 +141,8 @@ function hasRoom({ model, record, member, from, to, about }: Coming): void {
   const counts = ({ state, perhapsDone }: Tracked) => state === "open" && !perhapsDone;
   const held = model
     .ofPartition(record.partition)
-    .filter((other) => other !== record && counts(other) && holds(other.lease, to) && before(other.lease));
+    .filter((other) => other !== record && counts(other) && holds(other.lease, to) && before(other.lease))
+    .filter((other) => !model.mayBeWithdrawn(other, to));
   model.checks.that(
     "in-flight",
     held.length < maxInFlight,

@@ -33,13 +33,14 @@ export async function drain(run: ScriptRun): Promise<void> {
       if (lease?.receipt === undefined && lease !== undefined)
         last = Math.max(last, Math.min(run.now(), lease.runsOut[1]));
     }
-    stuck(run, last);
+    await stuck(run, last);
   }
   await end(run);
 }
 
-function stuck(run: ScriptRun, last: number): void {
+async function stuck(run: ScriptRun, last: number): Promise<void> {
   const left = unfinished(run);
+  if (left.length > 0 && run.now() - last >= stillMs) await explain(run);
   run.round.checks.that(
     "drained",
     left.length === 0 || run.now() - last < stillMs,
@@ -49,6 +50,14 @@ function stuck(run: ScriptRun, last: number): void {
     },
     [...left.slice(0, 3).flatMap((record) => run.model.subjects(record))],
   );
+}
+
+/** What the group itself says of the records that do not come. */
+async function explain(run: ScriptRun): Promise<void> {
+  const status = await run.certainly("GET", `${run.group}/status`);
+  const { lanes } = await run.certainly("GET", `${run.group}/lanes`);
+  run.note([], () => `status: ${JSON.stringify(status)}`);
+  run.note([], () => `lanes: ${JSON.stringify(lanes)}`);
 }
 
 const unfinished = (run: ScriptRun): Tracked[] =>

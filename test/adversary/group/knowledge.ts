@@ -14,6 +14,8 @@ export class Knowledge {
   readonly receipts = new Map<string, Lease>();
   readonly #byKey = new Map<string, Tracked[]>();
   readonly #byPartition = new Map<number, Tracked[]>();
+  /** Long polls and sockets to which something may be on its way. */
+  readonly askers = new Set<object>();
   /** Since when nothing may go out, as was answered. */
   pausedAt: number | undefined;
   only: { keys: ReadonlySet<string>; at: number } | undefined;
@@ -117,9 +119,13 @@ export class Knowledge {
 
   /** What the history is to be about: the record, and its line. */
   subjects(record: Tracked): string[] {
-    return [record.place, ...(record.key === undefined ? [] : [record.key])];
+    const partition = this.config.order === "partition" ? [partitionOf(record.place)] : [];
+    return [record.place, ...(record.key === undefined ? [] : [record.key]), ...partition];
   }
 }
+
+/** The subject that all records of a partition are about. */
+export const partitionOf = (place: string) => `p${place.split(".")[0]}`;
 
 export const stateWords = {
   open: "open",

@@ -104,14 +104,15 @@ function chosen(run: ScriptRun, records: readonly Tracked[], choice: Choice): Tr
 async function dead(run: ScriptRun): Promise<Tracked[]> {
   await quiet(run);
   await lookAtLetters(run);
-  return [...run.model.records.values()].filter(({ state }) => state === "dead");
+  return [...run.model.records.values()].filter(({ state, astray }) => state === "dead" && !astray);
 }
 
 /** Names the letters. All of them at once only where it is certain which there are. */
 function named(run: ScriptRun, records: readonly Tracked[], choice: Choice): Json {
   const { model } = run;
   const certain = [...model.records.values()].every(
-    (record) => !record.redriven && (record.state === "dead" || !model.mayBeDead(record, run.now() + 1000)),
+    (record) =>
+      !record.redriven && !record.astray && (record.state === "dead" || !model.mayBeDead(record, run.now() + 1000)),
   );
   if (choice.all && certain) return { all: true };
   const letters = records.map(({ place }) => place);
@@ -201,8 +202,10 @@ export async function lane(run: ScriptRun, step: Of<"lane">): Promise<void> {
 function skipped(run: ScriptRun, record: Tracked): void {
   if (record.state === "open") {
     const [low, high] = run.model.failuresPossible(record, run.now());
+    const begun = record.lease !== undefined && record.lease.end === undefined;
     run.model.die(record);
-    record.failures = [low, high + 1]; // Whether being skipped is an attempt is not said.
+    // Whether being skipped is an attempt is not said, nor whether one that had begun is.
+    record.failures = [begun ? low - 1 : low, high + 1];
   }
   record.blocks = false;
   record.loose = true;

@@ -42,6 +42,7 @@ export class Member {
 
   credit(credits: number): void {
     this.credits += credits;
+    this.run.model.askers.add(this);
     this.run.note([], () => `${this.name} gives ${credits} credits, and has ${this.credits}`);
     this.#socket.send({ type: "credit", credits });
   }
@@ -129,6 +130,7 @@ export class Member {
     );
     run.appending
       .then(() => {
+        if (this.credits <= 0) run.model.askers.delete(this);
         for (const delivery of deliveries) this.#leases.add(delivered(run.model, delivery, this.name, from, now));
       })
       .catch((error) => run.failed(error));
@@ -159,6 +161,7 @@ export class Member {
   gone(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.run.model.askers.delete(this);
     const { run } = this;
     const now = run.now();
     for (const lease of this.#leases) {

@@ -20,14 +20,17 @@ export class Model extends Knowledge {
     }
   }
 
-  /** What is behind it in its partition goes again; nobody is to blame for that. */
-  withdrawBehind(record: Tracked, doubtful: boolean): void {
+  /**
+   * What is behind it in its partition goes again; nobody is to blame for that. Whether it does so behind a letter that went
+   * out again, which stands in no order, is not said. `since`: what was given out later goes nowhere.
+   */
+  withdrawBehind(record: Tracked, doubtful: boolean, since = Number.POSITIVE_INFINITY): void {
     for (const later of this.ofPartition(record.partition)) {
       const { lease } = later;
-      if (later.offset <= record.offset || lease === undefined || lease.end !== undefined) continue;
+      if (later.offset <= record.offset || lease === undefined || lease.end !== undefined || lease.to > since) continue;
       // A lease that may have run out by itself may have been counted.
-      if (doubtful) lease.doubtful = true;
-      lease.end = "withdrawn";
+      if (doubtful || record.loose) lease.doubtful = true;
+      if (!record.loose) lease.end = "withdrawn";
     }
   }
 
@@ -61,6 +64,7 @@ export class Model extends Knowledge {
     record.state = "open";
     record.perhapsDone = false;
     record.redriven = true;
+    record.astray = false;
     record.notBefore = 0;
     if (value !== undefined) record.value = value;
   }
@@ -83,6 +87,7 @@ export class Model extends Knowledge {
         record.lease = undefined;
         record.loose = true;
         record.redriven = false;
+        record.astray = true;
       } else if (record.state === "open") record.state = "past";
       else if (record.state === "dead") {
         record.blocks = false;

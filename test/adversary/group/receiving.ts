@@ -67,12 +67,17 @@ export async function poll(run: ScriptRun, step: Of<"poll">): Promise<void> {
     });
     const to = run.now();
     await run.appending;
+    run.model.askers.delete(step);
     if (answer === undefined || answer.status >= 500) run.maybeReceived(step.member, from, to);
     else taken(run, answer, step.member, from, to);
   };
+  run.model.askers.add(step);
   const polling = wait().catch((error) => run.failed(error));
   run.polls.add(polling);
-  polling.then(() => run.polls.delete(polling));
+  polling.then(() => {
+    run.model.askers.delete(step);
+    run.polls.delete(polling);
+  });
 }
 
 /** Asks, waits, and goes away before there is anything. Nothing may be lent to it. */

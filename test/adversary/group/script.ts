@@ -4,6 +4,7 @@ import type { Gate } from "../frame/gate.ts";
 import { type Answer, type Json, Lost } from "../frame/http.ts";
 import type { Round } from "../frame/round.ts";
 import { drain } from "./drain.ts";
+import { partitionOf } from "./knowledge.ts";
 import type { Member } from "./member.ts";
 import { Model } from "./model.ts";
 import type { Pick, Script } from "./plan.ts";
@@ -75,7 +76,8 @@ export class ScriptRun {
 
   /** About some records or keys, or about all of the script. */
   note(subjects: readonly string[], text: () => string): void {
-    this.round.history.note(scoped(this.number, subjects), text);
+    const partitions = subjects.filter((subject) => subject.includes(".")).map(partitionOf);
+    this.round.history.note(scoped(this.number, [...subjects, ...partitions]), text);
   }
 
   /** What happens to members happens outside of any step; it fails the next one. */

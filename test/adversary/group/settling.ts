@@ -46,7 +46,7 @@ export async function call(run: ScriptRun, name: Call, leases: readonly Lease[],
 
 /** Until it is answered others may see its effect: the record may be finished, or with somebody else. */
 export class Flight {
-  readonly #before: { lease: Lease; last: boolean; perhapsDone: boolean; doubtful: boolean }[];
+  readonly #before: { lease: Lease; last: boolean; open: boolean; perhapsDone: boolean; doubtful: boolean }[];
 
   constructor(
     readonly call: Call,
@@ -55,6 +55,7 @@ export class Flight {
     this.#before = leases.map((lease) => ({
       lease,
       last: lease.record.leases.at(-1) === lease,
+      open: lease.record.state === "open",
       perhapsDone: lease.record.perhapsDone,
       doubtful: lease.doubtful ?? false,
     }));
@@ -67,11 +68,13 @@ export class Flight {
   /** It was answered. Leases that meanwhile passed on are left out: both answers are right. */
   landed(): Lease[] {
     const rest: Lease[] = [];
-    for (const { lease, last, perhapsDone, doubtful } of this.#before) {
+    for (const { lease, last, open, perhapsDone, doubtful } of this.#before) {
       const { record } = lease;
-      const passed = last && record.leases.at(-1) !== lease;
+      // What comes behind a record tells that it died of this nack, and may be here before its answer.
+      const died = this.call === "nack" && open && record.state === "dead";
+      const passed = died || (last && record.leases.at(-1) !== lease);
       if (passed) {
-        if (this.call === "nack") lease.end = "nacked";
+        if (this.call === "nack" && !died) lease.end = "nacked";
         continue;
       }
       if (this.call === "ack") record.perhapsDone = perhapsDone;

@@ -49,6 +49,8 @@ export class Tracked {
   perhapsDead = false;
   /** Its letter was redriven, and is not finished. */
   redriven = false;
+  /** It was redriven when a seek left it behind; whether it comes is not said. */
+  astray = false;
   /** The last one, until something ends it for certain. */
   lease: Lease | undefined;
   /** Every lease that it ever had, newest last. */
@@ -87,6 +89,7 @@ export class Tracked {
     this.loose = false;
     this.blocks = false;
     this.redriven = false;
+    this.astray = false;
     this.perhapsDead = false;
     this.lease = undefined;
     this.failures = [0, 0];
