@@ -114,8 +114,10 @@ function isOver(earlier: Tracked, { model, record, to, about }: Coming, mayBeHel
   );
   // The service knows what this process could only guess.
   if (earlier.state !== "open" || mayBeHeld) return;
-  if (earlier.perhapsDone) earlier.state = "done";
-  else model.die(earlier);
+  if (earlier.perhapsDone) {
+    earlier.state = "done";
+    earlier.guessedDoneAt = to;
+  } else model.die(earlier);
 }
 
 function attemptIs({ model, record, to, about }: Coming, attempt: number): void {

@@ -101,11 +101,22 @@ export class Model extends Knowledge {
     for (const record of this.records.values()) {
       const { lease } = record;
       if (lease === undefined || lease.end === "acked") continue;
-      if (lease.end === undefined || lease.end === "left" || lease.end === "withdrawn") lease.forgotten = true;
-      if (lease.ackedBySocket !== undefined && now - lease.ackedBySocket < 2000 && record.state === "done") {
+      forget(record);
+      const acked = lease.ackedBySocket ?? record.guessedDoneAt;
+      if (acked !== undefined && now - acked < 2000 && record.state === "done") {
         record.state = "open"; // Acks of sockets are written down a little later.
         record.perhapsDone = true;
       }
     }
+  }
+}
+
+/** Of leases that nobody is sure of, the last one that somebody saw may be forgotten too: its failure was not counted then. */
+function forget({ leases }: Tracked): void {
+  const unsure = leases.slice(leases.findLastIndex(({ receipt }) => receipt !== undefined));
+  for (const lease of unsure) {
+    if (lease.end === undefined || lease.end === "left" || lease.end === "withdrawn") lease.forgotten = true;
+    if (lease.floor === undefined) continue;
+    lease.floor = Math.min(lease.floor, countAfter(unsure[0] as Lease)[0]);
   }
 }

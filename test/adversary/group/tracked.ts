@@ -41,6 +41,8 @@ export class Tracked {
   state: "open" | "done" | "dead" | "past" = "open";
   /** An ack was sent whose answer was lost, or is on its way. */
   perhapsDone = false;
+  /** When what came behind it told that it is finished, though no ack was answered. */
+  guessedDoneAt: number | undefined;
   /** Dead, and its letter was redriven, skipped or left behind: it stands in no order any more. */
   loose = false;
   /** Dead, and what comes behind it waits. */
@@ -86,6 +88,7 @@ export class Tracked {
   reset(): void {
     this.state = "open";
     this.perhapsDone = false;
+    this.guessedDoneAt = undefined;
     this.loose = false;
     this.blocks = false;
     this.redriven = false;
