@@ -13,8 +13,10 @@ export class Model extends Knowledge {
     const { backoff, maxDeliveries, onFailure } = this.config;
     const pause = delayMs ?? (backoff[Math.min(lease.attempt, backoff.length) - 1] as number);
     record.notBefore = lease.doubtful ? 0 : at + pause;
-    if (this.config.order === "partition") this.withdrawBehind(record, false);
-    if (onFailure !== "block" && lease.attempt >= maxDeliveries) {
+    const dies = onFailure !== "block" && lease.attempt >= maxDeliveries;
+    // Behind what is dead and passed over nothing need go again.
+    if (this.config.order === "partition") this.withdrawBehind(record, dies);
+    if (dies) {
       if (low === high) this.die(record);
       else lease.doubtful = true;
     }
