@@ -10,6 +10,8 @@ export interface Scale {
   readonly without: ReadonlySet<string>;
   /** Promises whose breach does not end a round. */
   readonly tolerated: ReadonlySet<string>;
+  /** A share of the time that things may take; all of it, where it is left out. Proofs that checks can fail have little. */
+  readonly patience?: number;
   /** A failure shows so many lines of its history. */
   readonly lines: number;
 }

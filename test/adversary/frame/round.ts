@@ -1,7 +1,7 @@
 /** One run of a plan: the service, and everything that is counted, checked and noted while it lasts. */
 import { Checks } from "./checks.ts";
 import { History } from "./history.ts";
-import { type Answer, type Call, Http, type Json, Lost } from "./http.ts";
+import { type Answer, type Call, Http, type Json, Lost, silenceMs } from "./http.ts";
 import type { Scale } from "./program.ts";
 import type { Service } from "./service.ts";
 import { sleep } from "./time.ts";
@@ -31,7 +31,7 @@ export class Round {
 
   constructor(
     readonly service: Service,
-    scale: Scale,
+    readonly scale: Scale,
   ) {
     this.checks = new Checks(scale.tolerated);
     this.http = new Http(() => service.origin, service.token);
@@ -47,6 +47,11 @@ export class Round {
     this.#stop.abort();
   }
 
+  /** So long something may take. */
+  patient(ms: number): number {
+    return ms * (this.scale.patience ?? 1);
+  }
+
   now(): number {
     return this.history.now();
   }
@@ -56,7 +61,7 @@ export class Round {
     this.operations++;
     let answer: Answer;
     try {
-      answer = await this.http.call(method, path, call);
+      answer = await this.http.call(method, path, { timeoutMs: this.patient(silenceMs), ...call });
     } catch (error) {
       this.#expectNoSilence(error as Error, method, path, call.signal);
       throw error;

@@ -40,10 +40,10 @@ export async function drain(run: ScriptRun): Promise<void> {
 
 async function stuck(run: ScriptRun, last: number): Promise<void> {
   const left = unfinished(run);
-  if (left.length > 0 && run.now() - last >= stillMs) await explain(run);
+  if (left.length > 0 && run.now() - last >= run.round.patient(stillMs)) await explain(run);
   run.round.checks.that(
     "drained",
-    left.length === 0 || run.now() - last < stillMs,
+    left.length === 0 || run.now() - last < run.round.patient(stillMs),
     () => {
       const described = left.slice(0, 5).map((record) => `${record}, ${run.model.describe(record, run.now())}`);
       return `${left.length} records do not come, though a member waits: ${described.join("; ")}`;

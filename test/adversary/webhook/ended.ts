@@ -54,7 +54,7 @@ async function drained(watch: Watch): Promise<void> {
     if (watch.plan.onFailure !== "block") await redriven(watch, left);
     round.checks.that(
       "drained",
-      round.now() - last < stillMs,
+      round.now() - last < round.patient(stillMs),
       () =>
         `${left.length} records do not come, though the receiver is good; the first is ${placeOf(left[0] as Pushed)}`,
       left.slice(0, 3).map(placeOf),
@@ -114,7 +114,7 @@ export async function attemptsAreTold(watch: Watch, when: string): Promise<void>
     const { attempts } = await round.must("GET", `${watch.path}/attempts`);
     missing = untold(watch, attempts);
     return missing === undefined;
-  }, 3000);
+  }, round.patient(3000));
   round.checks.that("attempts-told", told === true, () => `${when}: ${missing}`);
 }
 

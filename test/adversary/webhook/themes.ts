@@ -28,7 +28,7 @@ function healthy(watch: Watch, keys: number): void {
   const since = Math.max(watch.habitSince, ...kills);
   const free = [...records.values()].filter(({ keyNumber }) => keyNumber === null || keyNumber >= keys);
   for (const record of free) {
-    if (now - Math.max(record.appendedAt, since) < healthyMs) continue;
+    if (now - Math.max(record.appendedAt, since) < round.patient(healthyMs)) continue;
     round.checks.that(
       "healthy",
       confirmed(watch, record),
@@ -86,7 +86,7 @@ async function isPaused(watch: Watch, why: string): Promise<void> {
   const agree = await eventually(async () => {
     last = await told();
     return last.definition === true && last.status === true;
-  }, 10_000);
+  }, round.patient(10_000));
   const words = () => `${why}; GET of the group says paused: ${last.definition}, its status: ${last.status}`;
   round.checks.that("told-paused", agree === true, words);
 }

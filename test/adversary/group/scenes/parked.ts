@@ -39,7 +39,7 @@ export async function parked(plan: ParkedPlan, round: Round): Promise<void> {
     }
     await ground.settle("ack", deliveries);
     return missing.size === 0;
-  }, boundMs);
+  }, round.patient(boundMs));
   round.checks.that(
     "healthy",
     missing.size === 0,
