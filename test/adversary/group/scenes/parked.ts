@@ -24,7 +24,7 @@ export async function parked(plan: ParkedPlan, round: Round): Promise<void> {
   }
   await round.must("PUT", ground.stream, { body: { partitions: 1 + plan.by } });
   const fresh = await ground.append(names("free", plan.fresh).map((key) => ({ key, data: 1 })));
-  const held = await ground.append(names("stuck", 20).map((key) => ({ key, data: 2 })));
+  const held = await ground.append(names("stuck", Math.min(20, plan.keys)).map((key) => ({ key, data: 2 })));
   const heldPlaces = new Set(held.map(({ partition, offset }) => `${partition}.${offset}`));
   const missing = new Set(fresh.map(({ partition, offset }) => `${partition}.${offset}`));
   await eventually(async () => {
