@@ -5,7 +5,7 @@ import { type Summary, soak } from "./frame/soak.ts";
 import { programs } from "./programs.ts";
 
 /** Shared by the programs; a round that has begun is ended. */
-const minutes = 0.8;
+const minutes = 0.5;
 
 afterAll(endAll);
 
