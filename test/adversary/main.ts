@@ -27,6 +27,7 @@ named: all of them. A seed repeats a plan; what the machine does between is not 
   --lines 80            of the history of a failure
   --service DIR         the repository whose service is tried; this one where it is left out
   --brief               the short rounds of npm test
+  --names               says which programs there are, and nothing else
   --help
 
 Ends with 0: every promise was kept; 1: one was broken; 2: it could not be tried.
@@ -56,9 +57,10 @@ function chosen(names: readonly string[]): Program[] {
   });
 }
 
-function parsed(args: string[]): SoakOptions | "help" {
+function parsed(args: string[]): SoakOptions | "help" | "names" {
   const { values, positionals } = parse(args);
   if (values.help) return "help";
+  if (values.names) return "names";
   const picked = chosen(positionals);
   const without = new Set(values.without.flatMap(listed));
   for (const feature of without) {
@@ -102,6 +104,7 @@ function parse(args: string[]) {
         service: { type: "string" },
         lines: { type: "string", default: "80" },
         brief: { type: "boolean", default: false },
+        names: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
     });
@@ -126,6 +129,7 @@ process.once("exit", endAll);
 try {
   const run = parsed(process.argv.slice(2));
   if (run === "help") console.log(help());
+  else if (run === "names") console.log(programs.map(({ name }) => name).join("\n"));
   else process.exitCode = failed(await soak(run)) ? 1 : 0;
 } catch (error) {
   console.error(error instanceof Usage ? `${error.message}` : error);

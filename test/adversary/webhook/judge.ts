@@ -169,5 +169,6 @@ function mayBeOver(watch: Watch, place: string, at: number): boolean {
       (outcome === "ok" && answeredAt !== undefined && answeredAt <= at) || (outcome === "unsure" && came <= at),
   );
   if (confirmed) return true;
-  return onFailure === "skip" && counted(watch, place, undefined)[1] >= maxDeliveries;
+  // A letter that goes out again was passed over before.
+  return onFailure === "skip" && (watch.redriven.has(place) || counted(watch, place, undefined)[1] >= maxDeliveries);
 }
