@@ -39,7 +39,7 @@ const floorOf = (file: string) => floors.findIndex((folders) => folders.some((fo
 const folderOf = (file: string) => floors.flat().find((folder) => inside(file, folder));
 
 const imports = (file: string): string[] =>
-  [...text(file).matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]);
+  [...text(file).matchAll(/(?:from\s+|import\s*\(?\s*)"([^"]+)"/g)].map((match) => match[1]);
 const local = (file: string): string[] =>
   imports(file)
     .filter((name) => name.startsWith("."))

@@ -56,7 +56,7 @@ export class Model extends Knowledge {
   revive(record: Tracked, value: string | undefined): void {
     const counted = failuresNow(record);
     for (const lease of record.leases) {
-      if (lease.end === undefined || lease.end === "dead" || lease.end === "nacked") lease.end = "redriven";
+      if (lease.end !== "sought" && lease.end !== "deleted") lease.end = "redriven";
     }
     record.earlier = plus(record.earlier, counted);
     record.failures = [0, 0];
