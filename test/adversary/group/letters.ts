@@ -151,7 +151,10 @@ async function redriveEdited(run: ScriptRun, { choice }: Of<"redrive">): Promise
   await run.certainly("POST", `${run.group}/dead-letters/redrive`, { letter: record.place, data });
   run.note(run.model.subjects(record), () => `${record} was redriven with ${JSON.stringify(data)}`);
   if (record.lease !== undefined && record.lease.end === undefined) record.lease.doubtful = true;
+  const { earlier, state } = record;
   run.model.revive(record, JSON.stringify(data));
+  // Whether a life that was cut short counts is not said.
+  if (state === "open") record.earlier = [earlier[0], record.earlier[1]];
 }
 
 export async function discard(run: ScriptRun, step: Of<"discard">): Promise<void> {
