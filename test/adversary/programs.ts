@@ -1,6 +1,7 @@
 /** Every program, in the order in which they run. */
 import type { Program } from "./frame/program.ts";
 import { group } from "./group/program.ts";
+import { log } from "./log/program.ts";
 import { webhook } from "./webhook/program.ts";
 
-export const programs: readonly Program[] = [group as Program, webhook as Program];
+export const programs: readonly Program[] = [group as Program, log as Program, webhook as Program];

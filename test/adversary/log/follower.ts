@@ -1,0 +1,184 @@
+/** Who follows the stream, over kills and growth: what it got, and what it still must get. */
+import { Later, sleep } from "../frame/time.ts";
+import { filterQuery, matches, type Stored } from "./model.ts";
+import type { Follow } from "./plan.ts";
+import { alike, numberIn, placeOf, type Read } from "./read.ts";
+import { blame, type ScriptRun } from "./script.ts";
+import type { Range } from "./target.ts";
+
+export interface Start {
+  readonly partition: number | null;
+  /** As it is first asked for. */
+  readonly from: string;
+  /** What was there and is not to come. */
+  readonly skipped: ReadonlySet<string>;
+  /** What was there and may or may not come: it was trimmed before the reader began. */
+  readonly floor: ReadonlyMap<number, number>;
+}
+
+export abstract class Follower {
+  /** Where it goes on; before the first word of the service, nowhere. */
+  cursor: string | undefined;
+  readonly ready = new Later();
+  over: Promise<void> = Promise.resolve();
+  /** What came while it began, and may have been before its place or behind it. */
+  readonly doubtful = new Set<string>();
+  readonly #got = new Map<string, Read>();
+  readonly #last = new Map<number, number>();
+  readonly #lost: Range[] = [];
+  readonly #partitionOfKey = new Map<string, number>();
+  readonly #leave = new AbortController();
+
+  constructor(
+    readonly run: ScriptRun,
+    readonly plan: Follow,
+    readonly start: Start,
+  ) {}
+
+  /** One connection, until it ends. True: there is nothing more to come. */
+  protected abstract connect(signal: AbortSignal): Promise<boolean>;
+
+  begin(): void {
+    this.over = this.#keepOn().catch((error) => {
+      this.ready.resolve();
+      this.run.failed(blame(error, this.run.number));
+    });
+  }
+
+  async #keepOn(): Promise<void> {
+    const { round } = this.run;
+    const { signal } = this.#leave;
+    while (!signal.aborted && !round.stopped.aborted) {
+      if (await this.connect(signal)) return;
+      await sleep(50, signal);
+    }
+  }
+
+  leave(): void {
+    this.#leave.abort();
+  }
+
+  get left(): boolean {
+    return this.#leave.signal.aborted || this.run.round.stopped.aborted;
+  }
+
+  get name(): string {
+    return `${this.plan.name} (${this.plan.kind} from ${this.start.from} of ${this.start.partition ?? "all"})`;
+  }
+
+  protected get query(): [string, string][] {
+    const { partition } = this.start;
+    return [
+      ...(partition === null ? [] : ([["partition", String(partition)]] as [string, string][])),
+      ...filterQuery(this.plan.filter),
+    ];
+  }
+
+  /** A record that came: once, in order, and only what the filter lets through. */
+  protected take(read: Read): void {
+    const { checks } = this.run.round;
+    const { partition, offset } = read;
+    const about = [`n${numberIn(read)}`];
+    const last = this.#last.get(partition) ?? -1;
+    this.run.note(about, () => `${this.name} got ${placeOf(read)}`);
+    checks.that(
+      "follow-once",
+      offset > last,
+      () => `${this.name} got ${placeOf(read)} after ${partition}.${last}`,
+      about,
+    );
+    checks.that(
+      "follow-filter",
+      matches(read, this.plan.filter),
+      () => `${this.name} got ${placeOf(read)}, which its filter does not let through`,
+      about,
+    );
+    checks.that(
+      "follow-start",
+      !this.start.skipped.has(placeOf(read)),
+      () => `${this.name} got ${placeOf(read)}, which is before its place`,
+      about,
+    );
+    const within = this.#lost.some(
+      (range) => range.partition === partition && offset >= range.from && offset < range.to,
+    );
+    checks.that("follow-lost", !within, () => `${this.name} got ${placeOf(read)}, which it was told is lost`, about);
+    this.#last.set(partition, offset);
+    this.#got.set(placeOf(read), read);
+    const { key } = read.fields;
+    if (key === undefined) return;
+    const before = this.#partitionOfKey.get(key) ?? 0;
+    // A child's number is higher than its parent's.
+    checks.that(
+      "follow-order",
+      partition >= before,
+      () => `${this.name} got ${placeOf(read)} after one of its key in partition ${before}`,
+      about,
+    );
+    this.#partitionOfKey.set(key, partition);
+  }
+
+  /** What it was told it will never get. */
+  protected takeLost(ranges: readonly Range[]): void {
+    const { checks } = this.run.round;
+    for (const range of ranges) {
+      this.run.note([], () => `${this.name} lost ${JSON.stringify(range)}`);
+      const behind = range.from > (this.#last.get(range.partition) ?? -1) && range.from < range.to;
+      checks.that(
+        "follow-lost",
+        behind,
+        () => `${this.name} lost ${JSON.stringify(range)}, and had ${this.#last.get(range.partition)}`,
+      );
+      this.#lost.push(range);
+    }
+  }
+
+  /** What is there, is due, and did not come. */
+  missing(): Stored[] {
+    const { partition, skipped, floor } = this.start;
+    return [...this.run.model.stored.values()].filter((one) => {
+      const place = placeOf(one);
+      if ((partition !== null && one.partition !== partition) || !matches(one, this.plan.filter)) return false;
+      if (skipped.has(place) || this.doubtful.has(place) || this.#got.has(place)) return false;
+      if (one.offset < (floor.get(one.partition) ?? 0)) return false;
+      return !this.#isLost(one);
+    });
+  }
+
+  #isLost({ partition, offset }: Stored): boolean {
+    return this.#lost.some((range) => range.partition === partition && offset >= range.from && offset < range.to);
+  }
+
+  /** At the end: nothing is missing, nothing was lost that is there, and what came is what is stored. */
+  check(): void {
+    const { checks } = this.run.round;
+    const { model } = this.run;
+    const missing = this.missing();
+    const words = () =>
+      `${this.name} has not got ${missing.slice(0, 8).map(placeOf).join(" ")}${missing.length > 8 ? " …" : ""}; its cursor is ${this.cursor}`;
+    checks.that(
+      "follow-all",
+      missing.length === 0,
+      words,
+      missing.slice(0, 3).map(({ sent }) => `n${sent.n}`),
+    );
+    for (const { partition, to } of this.#lost) {
+      checks.that(
+        "follow-lost",
+        to <= model.head(partition),
+        () => `${this.name} lost ${partition} up to ${to}, and its head is ${model.head(partition)}`,
+      );
+    }
+    for (const [place, read] of this.#got) {
+      const one = model.stored.get(place);
+      // What came and went between two looks nobody else has seen.
+      if (one === undefined && read.offset < model.head(read.partition)) continue;
+      checks.that(
+        "same",
+        one !== undefined && alike(read, one),
+        () => `${this.name} got ${JSON.stringify(read).slice(0, 300)}, where ${one ? `n${one.sent.n}` : "nothing"} is`,
+        [`n${numberIn(read)}`],
+      );
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/** Steps that begin and end followers. */
+import { sleep } from "../frame/time.ts";
+import { EventFollower } from "./events.ts";
+import type { Follower, Start } from "./follower.ts";
+import type { Step } from "./plan.ts";
+import { PollFollower } from "./polling.ts";
+import { placeOf } from "./read.ts";
+import type { ScriptRun } from "./script.ts";
+import { SocketFollower } from "./stream-socket.ts";
+import { inTarget, type Target, targetOf } from "./target.ts";
+import { readTruth } from "./truth.ts";
+
+type Of<K extends Step["do"]> = Extract<Step, { do: K }>;
+
+const readyMs = 60_000;
+
+const kinds = { events: EventFollower, socket: SocketFollower, poll: PollFollower } as const;
+
+function startOf(run: ScriptRun, target: Target): Start {
+  const due = new Set(target.records.map(placeOf));
+  const there = [...run.model.stored.values()].filter((one) => inTarget(target, one));
+  // A place below the head is told as lost, from that place on; what comes before it is nobody's.
+  const from = new Map(target.gone.map(({ partition, from }) => [partition, from]));
+  const skipped = there.filter(
+    (one) => !due.has(placeOf(one)) && one.offset < (from.get(one.partition) ?? Number.POSITIVE_INFINITY),
+  );
+  return {
+    partition: target.partition,
+    from: target.from ?? "earliest",
+    skipped: new Set(skipped.map(placeOf)),
+    floor: new Map(
+      target.gone.length > 0 && target.perhapsGone ? target.gone.map(({ partition, to }) => [partition, to]) : [],
+    ),
+  };
+}
+
+export async function follow(run: ScriptRun, { follow: plan }: Of<"follow">): Promise<void> {
+  await readTruth(run);
+  const target = targetOf(run, { ...plan, backward: false });
+  if (target === undefined || target.past || run.followers.has(plan.name)) return;
+  const filter = plan.from.at === "bookmark" ? target.filter : plan.filter;
+  const follower: Follower = new kinds[plan.kind](run, { ...plan, filter }, startOf(run, target));
+  const before = new Set(run.model.stored.keys());
+  run.note([], () => `${follower.name} begins`);
+  follower.begin();
+  run.followers.set(plan.name, follower);
+  await Promise.race([follower.ready.promise, sleep(readyMs, run.round.stopped)]);
+  run.rethrow();
+  await readTruth(run);
+  for (const place of run.model.stored.keys()) if (!before.has(place)) follower.doubtful.add(place);
+}
+
+/** It goes away for good, after it has got what is there. */
+export async function drop(run: ScriptRun, { name }: Of<"drop">): Promise<void> {
+  const follower = run.followers.get(name);
+  if (follower === undefined) return;
+  run.followers.delete(name);
+  follower.leave();
+  await follower.over;
+}

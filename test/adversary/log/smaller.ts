@@ -1,0 +1,56 @@
+/** Cuts scripts down. */
+import type { Violation } from "../frame/checks.ts";
+import type { Kill } from "../frame/gate.ts";
+import type { Smaller } from "../frame/program.ts";
+import { thinner } from "../frame/shrink.ts";
+import type { LogPlan, Script, Step } from "./plan.ts";
+
+export function smallerLogs(plan: LogPlan, violation?: Violation): Smaller<LogPlan>[] {
+  const found: Smaller<LogPlan>[] = [];
+  if (plan.scripts.length > 1) {
+    const blamed = Number(violation?.subjects.find((subject) => /^s\d+$/.test(subject))?.slice(1) ?? -1);
+    for (const [i, script] of plan.scripts.entries()) {
+      const smaller = { name: `only-${i}`, plan: { ...plan, scripts: [script] } };
+      if (i === blamed) found.unshift(smaller);
+      else found.push(smaller);
+    }
+    return found;
+  }
+  if (plan.kills.length > 0) found.push({ name: "no-kills", plan: { ...plan, kills: [] } });
+  for (const { name, list } of thinner(plan.kills, "kills")) found.push({ name, plan: { ...plan, kills: list } });
+  const [script] = plan.scripts as [Script];
+  for (const { name, list } of thinner(script.steps, "steps")) {
+    found.push({ name, plan: { scripts: [{ ...script, steps: list }], kills: moved(plan.kills, name) } });
+  }
+  for (const [name, steps] of simpler(script.steps))
+    found.push({ name, plan: { ...plan, scripts: [{ ...script, steps }] } });
+  if (script.terms.partitions > 1) {
+    const terms = { ...script.terms, partitions: 1 };
+    found.push({ name: "one-partition", plan: { ...plan, scripts: [{ ...script, terms }] } });
+  }
+  return found;
+}
+
+/** A kill stays between the steps that it stood between. */
+function moved(kills: readonly Kill[], name: string): Kill[] {
+  const [, from, to] = name.split("-").map(Number) as [number, number, number];
+  return kills.map((kill) => ({ ...kill, step: kill.step - Math.max(0, Math.min(kill.step, to) - from) }));
+}
+
+/** Fewer writes of a step, fewer records of a write, fewer queries. */
+function* simpler(steps: readonly Step[]): Generator<readonly [string, Step[]]> {
+  for (const [i, step] of steps.entries()) {
+    if (step.do === "look") {
+      for (const { name, list } of thinner(step.queries, `queries-${i}`))
+        yield [name, steps.with(i, { ...step, queries: list })];
+    }
+    if (step.do !== "append" && step.do !== "socket") continue;
+    for (const { name, list } of thinner(step.writes, `writes-${i}`))
+      yield [name, steps.with(i, { ...step, writes: list })];
+    for (const [w, write] of step.writes.entries()) {
+      for (const { name, list } of thinner(write.records, `records-${i}-${w}`)) {
+        yield [name, steps.with(i, { ...step, writes: step.writes.with(w, { ...write, records: list }) })];
+      }
+    }
+  }
+}
