@@ -152,7 +152,7 @@ function query(draw: Drawing): Query {
     maxBytes: all ? "all" : random.chance(0.2) ? random.pick([1, 500, 20_000]) : null,
     accept,
     by: accept === "frames" && !draw.has("frame-heads") ? "next" : random.pick(["next", "cursor", "link"]),
-    turnAfter: !backward && accept === "json" && random.chance(0.3) ? random.int(0, 3) : null,
+    turnAfter: !backward && !all && accept === "json" && random.chance(0.3) ? random.int(0, 3) : null,
   };
 }
 
@@ -256,7 +256,8 @@ export function logPlan(random: Random, scale: Scale): LogPlan {
   const kills = Array.from(
     { length: scale.without.has("kills") ? 0 : random.int(0, scale.brief ? 1 : 3) },
     (): Kill => {
-      const how = random.chance(0.85) ? "kill" : "term";
+      // The polite end waits for every reader that follows: half a minute that is seldom worth it.
+      const how = scale.brief || random.chance(0.95) ? "kill" : "term";
       const amid = random.chance(0.7) ? { amidMs: random.pick([0, 2, 5, 15, 60]) } : {};
       return { step: random.int(1, longest - 1), how, ...amid };
     },

@@ -1,0 +1,35 @@
+/** The checks of the adversary's program on the log: each finds the lie that breaks its promise. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { attempt } from "../adversary/frame/attempt.ts";
+import type { Scale } from "../adversary/frame/program.ts";
+import { Service } from "../adversary/frame/service.ts";
+import { Liar, type Lie } from "../adversary/log/liar.ts";
+import { type Proof, proofs } from "../adversary/log/lies.ts";
+import { log } from "../adversary/log/program.ts";
+
+const scale: Scale = { brief: true, without: new Set(), tolerated: new Set(), lines: 40 };
+let service: Service;
+
+beforeAll(async () => {
+  service = await Service.start();
+});
+
+afterAll(() => service?.stop());
+
+async function outcome({ steps, partitions = 1 }: Proof, lie: Lie) {
+  const liar = await Liar.start(service.origin, lie);
+  try {
+    const seen = { origin: liar.origin, token: service.token, died: undefined } as Service;
+    const plan = { scripts: [{ terms: { partitions, keyIndex: false }, steps }], kills: [] };
+    const { failure } = await attempt(log, plan, seen, scale);
+    return failure?.violation;
+  } finally {
+    liar.close();
+  }
+}
+
+test.concurrent.each(Object.entries(proofs))("%s is found broken", { timeout: 100_000 }, async (invariant, proof) => {
+  expect((await outcome(proof, {}))?.message).toBeUndefined();
+  const violation = await outcome(proof, proof.lie());
+  expect(violation?.invariant, violation?.message).toBe(invariant);
+});
