@@ -18,15 +18,16 @@ function plainBatch(run: ScriptRun, partition: number | undefined, key?: string)
 
 /** One append on a condition. Not sent again: the first may have made the condition untrue. */
 async function conditional(run: ScriptRun, batch: Batch, terms: Terms, holds: boolean, refusal: string): Promise<void> {
-  const before = run.model.state;
+  const others = () =>
+    [...run.model.stored.values()].filter(({ sent }) => run.model.batchOf.get(sent.n) !== batch).length;
+  const before = others();
   const answer = await sendOnce(run, batch, batch.door, terms);
   if (answer === undefined || answer.status === 503) return;
   const got = `${answer.status} ${answer.json?.code ?? ""}`.trim();
   if ((answer.status === 201) !== holds) {
     // An unanswered append of before may have come between.
     await readTruth(run);
-    const others = batch.places === undefined && run.model.state !== before;
-    if (others) {
+    if (others() !== before) {
       batch.refused = answer.status >= 400;
       if (answer.status === 201) mustAccept(run, batch, answer);
       return;

@@ -26,7 +26,7 @@ export interface Producer {
 }
 
 const steadyMs = 45_000;
-const followMs = 60_000;
+const followMs = 20_000;
 
 export class ScriptRun {
   readonly model: Model;

@@ -121,7 +121,8 @@ export class SocketFollower extends Follower {
     if (type === "lost") this.takeLost(message.lost);
     if (message.cursor !== undefined) this.cursor = message.cursor;
     if ((type === "heartbeat" || type === "records") && message.upToDate) this.ready.resolve();
-    if (type === "end") {
+    // Of the whole stream nothing ends: a split follows, and it goes on from the cursor.
+    if (type === "end" && this.start.partition !== null) {
       this.#finished = true;
       this.ready.resolve();
       this.#socket?.close();
