@@ -28,6 +28,7 @@ export abstract class Follower {
   readonly #lost: Range[] = [];
   readonly #partitionOfKey = new Map<string, number>();
   readonly #leave = new AbortController();
+  #connection = new AbortController();
 
   constructor(
     readonly run: ScriptRun,
@@ -49,9 +50,15 @@ export abstract class Follower {
     const { round } = this.run;
     const { signal } = this.#leave;
     while (!signal.aborted && !round.stopped.aborted) {
-      if (await this.connect(signal)) return;
+      this.#connection = new AbortController();
+      if (await this.connect(AbortSignal.any([signal, this.#connection.signal]))) return;
       await sleep(50, signal);
     }
+  }
+
+  /** The connection is lost; it goes on with another one from where it was. */
+  shake(): void {
+    this.#connection.abort();
   }
 
   leave(): void {

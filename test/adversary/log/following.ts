@@ -50,6 +50,12 @@ export async function follow(run: ScriptRun, { follow: plan }: Of<"follow">): Pr
   for (const place of run.model.stored.keys()) if (!before.has(place)) follower.doubtful.add(place);
 }
 
+/** Every follower loses its connection, and comes back. */
+export async function shake(run: ScriptRun): Promise<void> {
+  run.note([], () => "followers lose their connections");
+  for (const follower of run.followers.values()) follower.shake();
+}
+
 /** It goes away for good, after it has got what is there. */
 export async function drop(run: ScriptRun, { name }: Of<"drop">): Promise<void> {
   const follower = run.followers.get(name);

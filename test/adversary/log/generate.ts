@@ -235,6 +235,7 @@ function phrases(draw: Drawing): (readonly [number, () => Step[]])[] {
     [when("trims", 1), () => [{ do: "trim", where: random.next(), share: random.next() }, look(draw)]],
     [when("waits", 1), () => [wait(draw)]],
     [when("followers", 3), () => [follow(draw, `f${random.int(0, 5)}`)]],
+    [when("followers", 1.5), () => [{ do: "shake" }, append(draw)]],
     [when("followers", 0.5), () => [{ do: "drop", name: `f${random.int(0, 5)}` }]],
   ];
 }

@@ -25,7 +25,7 @@ export interface Reply {
 
 export interface Lie {
   /** What the service is asked instead; undefined: nothing, and the caller gets no answer. */
-  ask?(question: Question): Question | undefined;
+  ask?(question: Question): Question | undefined | Promise<Question | undefined>;
   answer?(question: Question, reply: Reply): Reply;
   /** Events of a stream, by what comes in the place of one. */
   event?(text: string): string[];
@@ -73,7 +73,7 @@ export class Liar {
   async #pass(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
     const { method, url, headers } = asked;
     const question = { method: method as string, path: url as string, headers, body: await whole(asked) };
-    const changed = this.lie.ask === undefined ? question : this.lie.ask(question);
+    const changed = this.lie.ask === undefined ? question : await this.lie.ask(question);
     if (changed === undefined) return void asked.socket.destroy();
     const real = await this.#ask(changed, answer);
     if (real.headers["content-type"] === "text/event-stream") return this.#events(real, answer);

@@ -1,7 +1,8 @@
 /** For each promise a plan and a lie that breaks it: a check that does not find it is worth nothing. */
 import type { Json } from "../frame/http.ts";
-import type { Lie, Question, Reply } from "./liar.ts";
+import type { Lie } from "./liar.ts";
 import type { Drawn, Follow, Query, Step, Write } from "./plan.ts";
+import { asked, eventOf, isPost, isQuery, isTruth, later, more, relabelled, shown, told, unnamed } from "./telling.ts";
 
 export interface Proof {
   readonly steps: readonly Step[];
@@ -43,56 +44,8 @@ const follow = (more: Partial<Follow> = {}): Step => ({
   follow: { name: "f", kind: "events", partition: null, filter: {}, from: { at: "earliest" }, window: 3, ...more },
 });
 
-const isPost = ({ method, path }: Question) => method === "POST" && path.includes("/records");
-/** Everything of a partition is read with a limit that no query has. */
-const isTruth = ({ path }: Question) => path.includes("maxBytes=8388608");
-const isQuery = ({ method, path }: Question) =>
-  method === "GET" && path.includes("/records") && !path.includes("maxBytes=8388608");
-
-/** Changes the JSON of answers. */
-const told = (
-  which: (question: Question) => boolean,
-  change: (json: Json, question: Question) => Json | undefined,
-) => ({
-  answer(question: Question, reply: Reply): Reply {
-    if (!which(question) || reply.body.length === 0) return reply;
-    const json = JSON.parse(reply.body.toString());
-    return { ...reply, body: Buffer.from(JSON.stringify(change(json, question) ?? json)) };
-  },
-});
-
-/** Changes the records of a page. */
-const shown = (which: (question: Question) => boolean, change: (records: Json[]) => Json[]) =>
-  told(which, (json) => (json.records?.length > 0 ? { ...json, records: change(json.records) } : json));
-
-const without = (name: string) => (question: Question) => {
-  const { [name]: _, ...headers } = question.headers;
-  return { ...question, headers };
-};
-
-/** Adds a record above the tail, in everything that is read. */
-const more = (record: (last: Json) => Json) =>
-  told(isTruth, (json) => {
-    if (json.partition !== 0 || json.records.length === 0) return json;
-    const last = json.records.at(-1);
-    return { ...json, tail: json.tail + 1, records: [...json.records, { ...record(last), offset: last.offset + 1 }] };
-  });
-
-/** From the second time on that the service is asked so. */
-const later = (which: (question: Question) => boolean) => {
-  let times = 0;
-  return (question: Question) => which(question) && ++times > 1;
-};
-
-const asked = (change: (question: Question) => Question | undefined) => ({ ask: change });
-const eventOf = (text: string) => /^data: (\{"partition.*)$/m.exec(text)?.[1];
 const producer = write(three, { producer: 0 });
 const misuse = (how: "conflict" | "gap" | "fenced"): Step => ({ do: "misuse", share: 0, how });
-const unnamed = (question: Question) =>
-  question.headers["producer-seq"]
-    ? without("producer-id")(without("producer-epoch")(without("producer-seq")(question)))
-    : question;
-
 export const proofs: Readonly<Record<string, Proof>> = {
   acked: {
     steps: [append(write(three)), look()],
@@ -149,23 +102,10 @@ export const proofs: Readonly<Record<string, Proof>> = {
       answer: (question, reply) => (isPost(question) ? { ...reply, status: 503, body: Buffer.from("{}") } : reply),
     }),
   },
-  "key-order": {
-    steps: [append(write([drawn(0)])), append(write([drawn(0)])), look()],
-    lie: () => {
-      const swapped = (offset: number) => (offset === 0 ? 1 : 0);
-      const posts = told(isPost, (json) => ({
-        verdicts: json.verdicts.map((one: Json) => ({ ...one, offset: swapped(one.offset) })),
-      }));
-      const reads = shown(isTruth, ([a, b]) =>
-        b
-          ? [
-              { ...a, data: b.data },
-              { ...b, data: a.data },
-            ]
-          : [a],
-      );
-      return { answer: (question, reply) => posts.answer(question, reads.answer(question, reply)) };
-    },
+  "key-order": { steps: [append(write([drawn(0)])), append(write([drawn(0)])), look()], lie: () => relabelled() },
+  "key-order, within a batch": {
+    steps: [append(write([drawn(0), drawn(0)])), look()],
+    lie: () => relabelled(),
   },
   "first-verdict": {
     steps: [append(producer), { do: "again", share: 0, door: null }],
@@ -292,6 +232,35 @@ export const proofs: Readonly<Record<string, Proof>> = {
   credits: {
     steps: [append(write([...three, ...three])), follow({ kind: "socket" })],
     lie: () => ({ toService: (text) => text.replace('"credits":3', '"credits":9') }),
+  },
+  "socket-order, commits": {
+    steps: [{ do: "socket", where: null, cutMs: 500, writes: [write([drawn(0)]), write([drawn(0)])] }, look()],
+    lie: () => ({
+      toService: (text) => text.replaceAll('"n":0', '"n":_').replaceAll('"n":1', '"n":0').replaceAll('"n":_', '"n":1'),
+      toClient: (text) => text.replace('"type":"verdicts"', '"type":"verdictz"'),
+    }),
+  },
+  "follow-all, by a socket": {
+    steps: [append(write(three)), follow({ kind: "socket", window: 1 })],
+    lie: () => ({
+      toClient: (text) => (text.includes('"offset":1,') ? text.replace('"type":"records"', '"type":"recordz"') : text),
+    }),
+  },
+  "reads, backward": {
+    steps: [append(write(three)), look({ backward: true, from: { at: "default" }, filter: { tags: ["red"] } })],
+    lie: () => shown(isQuery, (all) => all.slice(1)),
+  },
+  "reads, by prev": {
+    steps: [append(write([...three, ...three])), look({ turnAfter: 1 })],
+    lie: () =>
+      shown(
+        ({ path }) => path.includes("direction=backward"),
+        (all) => all.slice(1),
+      ),
+  },
+  "reads, newest": {
+    steps: [append(write([...three, ...three])), look({ from: { at: "newest", count: 3 } })],
+    lie: () => asked((question) => ({ ...question, path: question.path.replace("from=-3", "from=-2") })),
   },
   "socket-order": {
     steps: [{ do: "socket", where: null, cutMs: null, writes: [write([drawn(0)]), write([drawn(0)])] }],

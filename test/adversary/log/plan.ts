@@ -108,6 +108,7 @@ export type Step =
       readonly grows: boolean;
     }
   | { readonly do: "follow"; readonly follow: Follow }
+  | { readonly do: "shake" }
   | { readonly do: "drop"; readonly name: string }
   | { readonly do: "sleep"; readonly ms: number };
 

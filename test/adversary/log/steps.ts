@@ -2,7 +2,7 @@
 import { sleep } from "../frame/time.ts";
 import { grow, trim } from "./changes.ts";
 import { expectKeyOffset, expectOffset, fence } from "./conditions.ts";
-import { drop, follow } from "./following.ts";
+import { drop, follow, shake } from "./following.ts";
 import { look } from "./look.ts";
 import { again, epoch, misuse, repeat } from "./misuse.ts";
 import type { Step } from "./plan.ts";
@@ -28,6 +28,7 @@ const steps: Steps = {
   look,
   wait,
   follow,
+  shake,
   drop,
   sleep: async (_run, { ms }) => sleep(ms),
 };
