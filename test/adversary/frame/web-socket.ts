@@ -74,6 +74,7 @@ export class WebSocketClient {
       };
       socket.on("data", onData);
       socket.on("error", fail);
+      socket.on("close", () => fail(new Error("the handshake was not answered")));
       socket.setTimeout(30_000, () => socket.destroy(new Error("the handshake was not answered")));
       socket.once("connect", () => socket.write(`${lines.join("\r\n")}\r\n\r\n`));
       socket.once("data", () => socket.setTimeout(0));

@@ -140,7 +140,9 @@ export const proofs: Readonly<Record<string, Proof>> = {
       let posts = 0;
       return {
         answer: (question, reply) =>
-          isPost(question) && ++posts === 8 ? { ...reply, status: 409, body: Buffer.from('{"code":"fenced"}') } : reply,
+          isPost(question) && ++posts === 8
+            ? { ...reply, status: 409, body: Buffer.from('{"code":"sequence-gap"}') }
+            : reply,
       };
     },
   },

@@ -32,12 +32,18 @@ export async function again(run: ScriptRun, { share, door }: Of<"again">): Promi
   const lines = batch.door === "ndjson" && door === "json";
   const answer = await sendUntilAnswered(run, batch, lines ? "json" : batch.door);
   if (isRemembered(run, batch)) return mustAccept(run, batch, answer);
-  const { sequence } = batch as { sequence: Sequence };
-  const older = sequence.epoch < (run.producers.get(sequence.producer)?.epoch ?? 0);
-  const right = [200, 201].includes(answer.status) || code(answer) === `409 ${older ? "fenced" : "sequence-stale"}`;
+  const codes = ["fenced", "sequence-stale"];
+  const verdicts = answer.status < 300 ? verdictsOf(answer.json) : [];
+  // Each partition answers for itself, by what it knows.
+  const right = verdicts.every((verdict, i) => {
+    const place = batch.places?.[i];
+    if (verdict.verdict === "rejected") return codes.includes(verdict.reason ?? "");
+    return verdict.verdict === "duplicate" && place !== undefined && placeOf(verdict) === placeOf(place);
+  });
+  const refusal = answer.status === 409 && codes.includes(answer.json?.code);
   const words = () => `${batch}, sent again, was answered ${answer.body.toString()}`;
-  run.round.checks.that("stale", right || (older && code(answer) === "409 sequence-stale"), words, subjects(batch));
-  if (answer.status < 300) mustAccept(run, batch, answer);
+  run.round.checks.that("stale", answer.status < 300 ? right : refusal, words, subjects(batch));
+  run.note(subjects(batch), () => `${batch}, sent again: ${code(answer)}`);
 }
 
 /** Records of the same keys, and nothing else of them. */

@@ -49,6 +49,7 @@ export class ScriptRun {
     const { terms, steps } = this.script;
     await this.steady("PUT", this.stream, { ...terms, deduplicationWindowMs: 3_600_000 });
     for (const [number, step] of steps.entries()) {
+      this.note([], () => `step ${number}: ${step.do}`);
       await gate.step(
         number,
         () => carryOut(this, step),

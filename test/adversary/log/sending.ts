@@ -13,6 +13,7 @@ const persistMs = 45_000;
 
 export interface Verdict extends Place {
   readonly verdict: "appended" | "duplicate" | "rejected";
+  readonly reason?: string;
 }
 
 export type Terms = readonly (readonly [string, string])[];
