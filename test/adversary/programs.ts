@@ -1,7 +1,8 @@
 /** Every program, in the order in which they run. */
+import { doors } from "./doors/program.ts";
 import type { Program } from "./frame/program.ts";
 import { group } from "./group/program.ts";
 import { log } from "./log/program.ts";
 import { webhook } from "./webhook/program.ts";
 
-export const programs: readonly Program[] = [group as Program, log as Program, webhook as Program];
+export const programs: readonly Program[] = [log as Program, group as Program, webhook as Program, doors as Program];

@@ -6,6 +6,9 @@ import { createServer, type IncomingHttpHeaders, type Server, type ServerRespons
 import type { AddressInfo, Socket } from "node:net";
 import { sleep } from "./time.ts";
 
+/** Attributes of events are headers, each as long as it may be. */
+const headBytesMax = 1 << 20;
+
 export interface Received {
   readonly method: string;
   readonly path: string;
@@ -46,7 +49,7 @@ export class Receiver {
   }
 
   async open(): Promise<void> {
-    const server = createServer((request, response) => {
+    const server = createServer({ maxHeaderSize: headBytesMax }, (request, response) => {
       const pieces: Buffer[] = [];
       const { socket } = request;
       request.on("data", (piece: Buffer) => pieces.push(piece));

@@ -1,0 +1,196 @@
+/** Records go in, each by its way, and what is answered is compared with what the documents say. */
+import type { Round } from "../frame/round.ts";
+import type { Draft, Field, Odd, Way } from "./plan.ts";
+import type { Refusal, Reply, Stored } from "./reply.ts";
+import { replyOf } from "./reply.ts";
+import { type Verdict, verdict } from "./rules.ts";
+import { SocketDoor } from "./socket-door.ts";
+import { byteLength, plain } from "./values.ts";
+import { hasOddType, type Made, made } from "./want.ts";
+import { messageOf, requestOf, single } from "./ways-in.ts";
+
+/** A record that was stored. */
+export interface Kept {
+  readonly draft: Draft;
+  readonly made: Made;
+  readonly place: string;
+}
+
+export interface Store {
+  readonly round: Round;
+  readonly path: string;
+  readonly byPlace: Map<string, Kept>;
+}
+
+const abreast = 6;
+/** Records beside those that are tried, so that a refusal has something to spare, or to refuse. */
+const beside = 1_000_000;
+
+export class Feed {
+  readonly #sockets: Record<"socket" | "socket-frames", SocketDoor>;
+
+  constructor(readonly store: Store) {
+    const { round, path } = store;
+    this.#sockets = {
+      socket: new SocketDoor(round, path, false),
+      "socket-frames": new SocketDoor(round, path, true),
+    };
+  }
+
+  async run(drafts: readonly Draft[]): Promise<void> {
+    const bySocket = (way: Way) => drafts.filter((draft) => draft.way === way);
+    const others = drafts.filter(({ way }) => !(way in this.#sockets));
+    const worker = async (list: Draft[]) => {
+      for (let next = list.shift(); next !== undefined; next = list.shift()) await this.#one(next);
+    };
+    try {
+      await Promise.all([
+        worker(bySocket("socket")),
+        worker(bySocket("socket-frames")),
+        ...Array.from({ length: abreast }, () => worker(others)),
+      ]);
+    } finally {
+      for (const door of Object.values(this.#sockets)) door.close();
+    }
+  }
+
+  async #one(draft: Draft): Promise<void> {
+    const wanted = expected(draft);
+    const alone = single.has(draft.way) || wanted === "yes";
+    const drafts = alone ? [draft] : [companion(draft), draft];
+    const reply = await this.send(draft, drafts);
+    this.#judge(draft, drafts, wanted, reply);
+  }
+
+  async send(draft: Draft, drafts: readonly Draft[]): Promise<Reply> {
+    const list = drafts.map(made);
+    const { way, escaped } = draft;
+    if (way === "socket" || way === "socket-frames") {
+      return this.#sockets[way].append((id) => messageOf(way, id, list, escaped));
+    }
+    const { query, headers, body } = requestOf(way, list, escaped);
+    const path = `${this.store.path}/records?verdicts=each${query}`;
+    const answer = await this.store.round.call("POST", path, { headers, body });
+    const { checks } = this.store.round;
+    checks.that(
+      "never-5xx",
+      answer.status < 500,
+      () => `${words(draft)} was answered ${answer.status}: ${answer.body}`,
+    );
+    return replyOf(answer);
+  }
+
+  #judge(draft: Draft, drafts: readonly Draft[], wanted: Verdict, reply: Reply): void {
+    const { round } = this.store;
+    const { stored, refusal } = reply;
+    const about = [`${draft.n}`];
+    const answer = () =>
+      refusal === undefined ? "it was taken" : `${refusal.status} ${refusal.code}: ${refusal.detail}`;
+    round.history.note(about, () => `${words(draft)}: ${answer()}`);
+    const said = () => `${words(draft)}: ${answer()}`;
+    round.checks.that("allowed", wanted !== "yes" || stored !== undefined, said, about);
+    round.checks.that("forbidden", wanted !== "no" || refusal !== undefined, said, about);
+    if (refusal !== undefined) this.#refused(draft, drafts, refusal, said);
+    else this.#stored(draft, drafts, stored ?? []);
+  }
+
+  #stored(draft: Draft, drafts: readonly Draft[], stored: readonly Stored[]): void {
+    const { round } = this.store;
+    const about = [`${draft.n}`];
+    round.checks.that(
+      "verdicts",
+      stored.length === drafts.length,
+      () => `${words(draft)}: ${stored.length} verdicts`,
+      about,
+    );
+    for (const [i, { verdict: came, place }] of stored.entries()) {
+      round.checks.that(
+        "distinct",
+        came === "appended",
+        () => `${words(draft)} is a ${came} of ${place}, and is none`,
+        about,
+      );
+      const one = drafts[i] as Draft;
+      const before = this.store.byPlace.get(place);
+      round.checks.that(
+        "distinct",
+        before === undefined,
+        () => `${words(one)} has the place ${place} of ${words((before as Kept).draft)}`,
+        about,
+      );
+      this.store.byPlace.set(place, { draft: one, made: made(one), place });
+    }
+  }
+
+  #refused(draft: Draft, drafts: readonly Draft[], refusal: Refusal, said: () => string): void {
+    const { checks } = this.store.round;
+    const about = [`${draft.n}`];
+    const { status, formed, clean, detail } = refusal;
+    const isRefusal = (status >= 400 && status < 500) || status === 1008 || status === 1009;
+    checks.that("problem", isRefusal && formed && clean !== false, said, about);
+    if (status === 1009) return;
+    checks.that("named", names(draft, detail), said, about);
+    const placed = drafts.length === 1 || /\b[12]\b|line|byte|column|position/.test(detail);
+    checks.that("placed", placed || status === 413, said, about);
+  }
+}
+
+/** What tells the reader which field is meant. */
+const namesOf: Readonly<Record<Field, RegExp>> = {
+  key: /key/,
+  id: /\bid\b/,
+  source: /source/,
+  type: /type/,
+  subject: /subject/,
+  time: /time/,
+  datacontenttype: /content-?type/i,
+  dataschema: /dataschema/,
+  tags: /tag/,
+  name: /extension|event|attribute|header|known/,
+  value: /odd\d|extension/,
+};
+
+/** The place in the body is as good as a name. */
+const position = /line \d+|column \d+|byte \d+|position \d+|UTF-8|too large|bytes/;
+
+function names(draft: Draft, detail: string): boolean {
+  if (position.test(detail)) return true;
+  if (draft.odd.some(({ field }) => namesOf[field].test(detail))) return true;
+  return draft.data !== undefined && /data|body|JSON/.test(detail);
+}
+
+/** `yes` where all of it is. */
+export function expected(draft: Draft): Verdict {
+  const all: Verdict[] = draft.odd.map(({ field, value }) => verdictBy(draft, field, value));
+  const { data, bytes } = made(draft);
+  // The odd content type may call them what they are not.
+  if (hasOddType(draft) && (data.kind !== "json" || bytes.startsWith('"'))) all.push("either");
+  if (data.wrong) all.push(draft.way === "frames" || draft.way === "socket-frames" ? "either" : "no");
+  return all.includes("no") ? "no" : all.includes("either") ? "either" : "yes";
+}
+
+function verdictBy(draft: Draft, field: Field, value: Odd["value"]): Verdict {
+  const text = plain(value);
+  // The platform puts this character there itself, for bytes that are no UTF-8.
+  if (draft.way === "binary" && !draft.escaped && field !== "datacontenttype" && text?.includes("\ufffd")) return "no";
+  const found = verdict(field, value, draft.way);
+  // The names of what a push adds mean that, in an event.
+  const event = draft.way === "structured" || draft.way === "batch" || draft.way === "binary";
+  if (event && field === "name" && text?.startsWith("millrace") && /^[a-z0-9]+$/.test(text)) return "yes";
+  return found;
+}
+
+const companion = (draft: Draft): Draft => ({ n: beside + draft.n, way: draft.way, escaped: false, odd: [] });
+
+/** A draft in words. */
+export function words({ n, way, escaped, odd, data }: Draft): string {
+  const fields = odd.map(({ field, value }) => `${field} ${shown(value)}`);
+  if (data !== undefined) fields.push(`data ${data}`);
+  return `${n} by ${way}${escaped ? " escaped" : ""}, ${fields.join(" and ") || "an ordinary record"}`;
+}
+
+const shown = (value: Odd["value"]): string => {
+  if (value.bytes !== undefined) return `${value.name} (bytes ${value.bytes})`;
+  if (byteLength(value) > 80) return `${value.name} (${byteLength(value)} bytes)`;
+  return `${value.name} (${value.json ?? JSON.stringify(plain(value))})`;
+};

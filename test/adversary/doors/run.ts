@@ -1,0 +1,53 @@
+/** A round of the doors program: everything in, and out again by every way. */
+import type { Round } from "../frame/round.ts";
+import { Feed, type Kept, type Store } from "./feed.ts";
+import { events, socket, socketFrames } from "./following.ts";
+import type { DoorsPlan, Out } from "./plan.ts";
+import { pushed } from "./pushed.ts";
+import { filtered, frames, lines, pages, whole } from "./reading.ts";
+import { limitsKnown } from "./rules.ts";
+import { groupSocket, received } from "./taking.ts";
+
+const filtersMax = 60;
+
+/** A way out that does not end is the service's fault or ours; the round's bound ends it. */
+const walks: Readonly<Record<string, (store: Store, plan: DoorsPlan) => Promise<void>>> = {
+  page: (store) => pages(store),
+  lines,
+  whole,
+  frames: (store, { partitions }) => frames(store, partitions),
+  keys: (store) => filtered(store, filtersMax),
+  events,
+  socket,
+  "socket-frames": socketFrames,
+  receive: received,
+  "group-socket": groupSocket,
+  "push-binary": (store) => pushed(store, "binary"),
+  "push-structured": (store) => pushed(store, "structured"),
+  "push-batch": (store) => pushed(store, "batch"),
+};
+
+export async function runDoors(plan: DoorsPlan, round: Round): Promise<void> {
+  await limitsAreKnown(round);
+  const store: Store = { round, path: `/v1/${round.name}/streams/doors`, byPlace: new Map<string, Kept>() };
+  const body = { partitions: plan.partitions, deduplicationWindowMs: 3_600_000 };
+  await round.must("PUT", "/streams/doors", { body });
+  await new Feed(store).run(plan.drafts);
+  for (const [i, out] of plan.outs.entries()) {
+    for (const { before, how } of plan.kills) if (before === i) await round.kill(how);
+    await walk(out, store, plan);
+  }
+}
+
+async function walk(out: Out, store: Store, plan: DoorsPlan): Promise<void> {
+  store.round.history.note([], () => `out by ${out}`);
+  await walks[out]?.(store, plan);
+}
+
+/** What is at a limit, and above, is so by the service's own word. */
+async function limitsAreKnown(round: Round): Promise<void> {
+  const { json } = await round.call("GET", "/v1/config");
+  for (const [name, value] of Object.entries(limitsKnown)) {
+    round.checks.that("limits", json.limits[name] === value, () => `${name} is ${json.limits[name]}, and was ${value}`);
+  }
+}
