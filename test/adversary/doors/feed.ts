@@ -50,8 +50,12 @@ export class Feed {
         ...Array.from({ length: abreast }, () => worker(others)),
       ]);
     } finally {
-      for (const door of Object.values(this.#sockets)) door.close();
+      this.close();
     }
+  }
+
+  close(): void {
+    for (const door of Object.values(this.#sockets)) door.close();
   }
 
   async #one(draft: Draft): Promise<void> {
@@ -130,8 +134,9 @@ export class Feed {
     checks.that("problem", isRefusal && formed && clean !== false, said, about);
     if (status === 1009) return;
     checks.that("named", names(draft, detail), said, about);
-    const placed = drafts.length === 1 || /\b[12]\b|line|byte|column|position/.test(detail);
-    checks.that("placed", placed || status === 413, said, about);
+    // Of a record among several its number is told; of a mistake in the text, the place in it.
+    const placed = drafts.length === 1 || /\b[12]\b/.test(detail) || position.test(detail);
+    checks.that("placed", placed || !names(draft, detail), said, about);
   }
 }
 
@@ -151,12 +156,12 @@ const namesOf: Readonly<Record<Field, RegExp>> = {
 };
 
 /** The place in the body is as good as a name. */
-const position = /line \d+|column \d+|byte \d+|position \d+|UTF-8|too large|bytes/;
+const position = /line \d+|column \d+|byte \d+|position \d+|\.{3}"|has more than|at most/;
 
 function names(draft: Draft, detail: string): boolean {
   if (position.test(detail)) return true;
   if (draft.odd.some(({ field }) => namesOf[field].test(detail))) return true;
-  return draft.data !== undefined && /data|body|JSON/.test(detail);
+  return draft.data !== undefined && /\bdata\b|record/.test(detail);
 }
 
 /** `yes` where all of it is. */

@@ -2,7 +2,18 @@
 import type { Scale } from "../frame/program.ts";
 import type { Random } from "../frame/random.ts";
 import { datas } from "./data.ts";
-import { type DoorsPlan, type Draft, type Field, type Odd, outs, textFields, type Way, ways } from "./plan.ts";
+import { places } from "./elsewhere.ts";
+import {
+  type DoorsPlan,
+  type Draft,
+  type Elsewhere,
+  type Field,
+  type Odd,
+  outs,
+  textFields,
+  type Way,
+  ways,
+} from "./plan.ts";
 import { limitsKnown, timeValues, verdict } from "./rules.ts";
 import { limits, literals, mebibyte, texts, type Value } from "./values.ts";
 import { made } from "./want.ts";
@@ -86,6 +97,19 @@ function valuesOf(field: Field): readonly Value[] {
   }
 }
 
+const sizes: Readonly<Record<string, number>> = {
+  member: limitsKnown.memberBytesMax,
+  reason: limitsKnown.reasonBytesMax,
+  fence: limitsKnown.fenceBytesMax,
+  producer: limitsKnown.producerIdBytesMax,
+  stream: limitsKnown.nameCharsMax,
+  group: limitsKnown.nameCharsMax,
+  only: keyBytesMax,
+  "filter-key": keyBytesMax,
+  "filter-tag": tagBytesMax,
+  "read-key": keyBytesMax,
+};
+
 const fields: readonly Field[] = [...textFields, "name", "value"];
 
 /** One draft for each cell of fields and values; the way in moves on from cell to cell, from where chance put it. */
@@ -125,6 +149,15 @@ function mixed(random: Random, has: (feature: string) => boolean): Omit<Draft, "
   }
 }
 
+/** Every place with every text; `place` is tried with times too. */
+function elsewhere(random: Random): Elsewhere[] {
+  const values = [...texts, ...literals, mebibyte];
+  const timed = ["from", "seek"].flatMap((place) => timeValues.map((value) => ({ place, value })));
+  const sized = Object.entries(sizes).flatMap(([place, most]) => limits(most).map((value) => ({ place, value })));
+  const all = Object.keys(places).flatMap((place) => values.map((value) => ({ place, value })));
+  return random.shuffle([...all, ...timed, ...sized]);
+}
+
 export function doorsPlan(random: Random, scale: Scale): DoorsPlan {
   const has = (feature: string) => !scale.without.has(feature);
   const all = matrix(random.fork("matrix"), has);
@@ -137,7 +170,9 @@ export function doorsPlan(random: Random, scale: Scale): DoorsPlan {
   return {
     partitions: random.int(1, 3),
     drafts: random.shuffle(drafts).map((draft, n) => ({ n, ...draft })),
-    elsewhere: [],
+    elsewhere: has("elsewhere") ? elsewhere(random.fork("elsewhere")).slice(0, scale.brief ? 300 : 3000) : [],
+    bodies: has("bodies"),
+    again: has("again"),
     outs: usable,
     kills: has("kills") && random.chance(0.7) ? [kill()] : [],
   };

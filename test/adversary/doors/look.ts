@@ -20,7 +20,7 @@ export class Look {
   /** A record. `again`: this way out may show one more than once. */
   take(seen: Seen, again = false): void {
     const { round } = this.store;
-    const kept = this.store.byPlace.get(seen.place);
+    const kept = this.wanted.get(seen.place) ?? this.store.byPlace.get(seen.place);
     const unknown = () => `${this.out}: a record of which nobody was told lies at ${seen.place}`;
     const one = round.checks.found("nothing-else", kept, unknown, [seen.place]);
     const about = [`${one.draft.n}`];

@@ -74,15 +74,20 @@ export const outs = [
   "push-structured",
   "push-batch",
   "letters",
+  "lanes",
 ] as const;
 
-/** A way out. */
-export type Out = (typeof outs)[number];
+/** A way out; letters have three. */
+export type Out = (typeof outs)[number] | "redrive" | "dead-stream";
 
 export interface DoorsPlan {
   readonly partitions: number;
   readonly drafts: readonly Draft[];
   readonly elsewhere: readonly Elsewhere[];
+  /** Whole bodies that are odd. */
+  readonly bodies: boolean;
+  /** What has an id is sent again by another way. */
+  readonly again: boolean;
   readonly outs: readonly Out[];
   /** Before the ways out of these numbers. */
   readonly kills: readonly { readonly before: number; readonly how: "kill" | "term" }[];

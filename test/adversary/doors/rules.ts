@@ -44,7 +44,7 @@ const mediaType = new RegExp(`^${token}/${token}(?:[ \\t]*;[ \\t]*(?:${token}=(?
 /** Of RFC 9110 too, but few would miss it: octets above ASCII in quotes, and blanks at the ends. */
 const isOdderMediaType = (text: string) => [...text].some((char) => char > "\x7f") || /^\s|\s$|;\s*(;|$)/.test(text);
 
-function textVerdict(field: Exclude<Field, "name">, text: string): Verdict {
+export function textVerdict(field: Exclude<Field, "name">, text: string): Verdict {
   if (field === "key" || field === "tags") return text.isWellFormed() ? "yes" : "no";
   if (!isString(text)) return "no";
   switch (field) {

@@ -1,7 +1,11 @@
 /** A round of the doors program: everything in, and out again by every way. */
 import type { Round } from "../frame/round.ts";
+import { again } from "./again.ts";
+import { oddBodies } from "./bodies.ts";
+import { tryElsewhere } from "./elsewhere.ts";
 import { Feed, type Kept, type Store } from "./feed.ts";
 import { events, socket, socketFrames } from "./following.ts";
+import { lanes, letters } from "./letters.ts";
 import type { DoorsPlan, Out } from "./plan.ts";
 import { pushed } from "./pushed.ts";
 import { filtered, frames, lines, pages, whole } from "./reading.ts";
@@ -22,6 +26,8 @@ const walks: Readonly<Record<string, (store: Store, plan: DoorsPlan) => Promise<
   "socket-frames": socketFrames,
   receive: received,
   "group-socket": groupSocket,
+  letters: (store, { elsewhere }) => letters(store, elsewhere),
+  lanes,
   "push-binary": (store) => pushed(store, "binary"),
   "push-structured": (store) => pushed(store, "structured"),
   "push-batch": (store) => pushed(store, "batch"),
@@ -33,10 +39,13 @@ export async function runDoors(plan: DoorsPlan, round: Round): Promise<void> {
   const body = { partitions: plan.partitions, deduplicationWindowMs: 3_600_000 };
   await round.must("PUT", "/streams/doors", { body });
   await new Feed(store).run(plan.drafts);
+  if (plan.elsewhere.length > 0) await tryElsewhere(store, plan.elsewhere);
   for (const [i, out] of plan.outs.entries()) {
     for (const { before, how } of plan.kills) if (before === i) await round.kill(how);
     await walk(out, store, plan);
   }
+  if (plan.again) await again(store);
+  if (plan.bodies) await oddBodies(store);
 }
 
 async function walk(out: Out, store: Store, plan: DoorsPlan): Promise<void> {

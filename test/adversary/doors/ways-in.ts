@@ -15,7 +15,7 @@ export interface Request {
 const escapedMax = 5000;
 
 /** A text of JSON; `escaped`: every unit of it. What is no UTF-8 stands there as it is. */
-function jsonText(value: Value, escaped: boolean): Binary {
+export function jsonText(value: Value, escaped: boolean): Binary {
   if (value.json !== undefined) return binaryOf(value.json);
   if (value.bytes !== undefined) return `"${bytesOf(value)}"`;
   const text = plain(value) as string;
