@@ -148,7 +148,7 @@ const namesOf: Readonly<Record<Field, RegExp>> = {
   type: /type/,
   subject: /subject/,
   time: /time/,
-  datacontenttype: /content-?type/i,
+  datacontenttype: /content[- ]?type/i,
   dataschema: /dataschema/,
   tags: /tag/,
   name: /extension|event|attribute|header|known/,
@@ -161,7 +161,7 @@ const position = /line \d+|column \d+|byte \d+|position \d+|\.{3}"|has more than
 function names(draft: Draft, detail: string): boolean {
   if (position.test(detail)) return true;
   if (draft.odd.some(({ field }) => namesOf[field].test(detail))) return true;
-  return draft.data !== undefined && /\bdata\b|record/.test(detail);
+  return draft.data !== undefined && /\bdata\b|record|content type/.test(detail);
 }
 
 /** `yes` where all of it is. */

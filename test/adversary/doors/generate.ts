@@ -2,7 +2,7 @@
 import type { Scale } from "../frame/program.ts";
 import type { Random } from "../frame/random.ts";
 import { datas } from "./data.ts";
-import { places } from "./elsewhere.ts";
+import { places } from "./places.ts";
 import {
   type DoorsPlan,
   type Draft,
@@ -170,7 +170,7 @@ export function doorsPlan(random: Random, scale: Scale): DoorsPlan {
   return {
     partitions: random.int(1, 3),
     drafts: random.shuffle(drafts).map((draft, n) => ({ n, ...draft })),
-    elsewhere: has("elsewhere") ? elsewhere(random.fork("elsewhere")).slice(0, scale.brief ? 300 : 3000) : [],
+    elsewhere: has("elsewhere") ? elsewhere(random.fork("elsewhere")).slice(0, scale.brief ? 200 : 1200) : [],
     bodies: has("bodies"),
     again: has("again"),
     outs: usable,
