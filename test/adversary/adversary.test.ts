@@ -23,6 +23,7 @@ describe("the adversary", () => {
       programs: [program],
       seed: `test-${name}`,
       minutes: minutes / programs.length,
+      rounds: 4,
       scale,
       shrinkSeconds: 0,
       say: (line) => said.push(line),

@@ -30,7 +30,7 @@ function lent({ model, record, member, from, to, about }: Coming, { receipt, att
   const before = record.lease;
   if (before !== undefined && before.end === undefined) before.end = "passed";
   // What is behind a record that comes again was taken back.
-  if (model.config.order === "partition" && before !== undefined) model.withdrawBehind(record, true, from);
+  if (model.config.order === "partition" && before !== undefined) model.withdrawBehind(record, true, { from, to });
   const timeout = model.config.ackTimeoutMs;
   const runsOut: Span = [from + timeout, to + timeout + clockSlackMs];
   const lease: Lease = { record, receipt, member, attempt, from, to, runsOut };

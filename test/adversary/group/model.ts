@@ -24,15 +24,17 @@ export class Model extends Knowledge {
 
   /**
    * What is behind it in its partition goes again; nobody is to blame for that. Whether it does so behind a letter that went
-   * out again, which stands in no order, is not said. `since`: what was given out later goes nowhere.
+   * out again, which stands in no order, is not said. `now`: what is given out with it, and perhaps after it, stays.
    */
-  withdrawBehind(record: Tracked, doubtful: boolean, since = Number.POSITIVE_INFINITY): void {
+  withdrawBehind(record: Tracked, doubtful: boolean, now?: Pick<Lease, "from" | "to">): void {
     for (const later of this.ofPartition(record.partition)) {
       const { lease } = later;
-      if (later.offset <= record.offset || lease === undefined || lease.end !== undefined || lease.to > since) continue;
+      if (later.offset <= record.offset || lease === undefined || lease.end !== undefined) continue;
+      if (lease.from === now?.from && lease.to === now.to) continue;
+      const after = now !== undefined && lease.to > now.from;
       // A lease that may have run out by itself may have been counted.
-      if (doubtful || record.loose) lease.doubtful = true;
-      if (!record.loose) lease.end = "withdrawn";
+      if (doubtful || record.loose || after) lease.doubtful = true;
+      if (!record.loose && !after) lease.end = "withdrawn";
     }
   }
 
