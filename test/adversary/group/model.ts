@@ -105,7 +105,7 @@ export class Model extends Knowledge {
     for (const record of this.records.values()) {
       const { lease } = record;
       if (lease === undefined || lease.end === "acked") continue;
-      forget(record);
+      forget(record, now);
       const acked = lease.ackedBySocket ?? record.guessedDoneAt;
       if (acked !== undefined && now - acked < 2000 && record.state === "done") {
         record.state = "open"; // Acks of sockets are written down a little later.
@@ -115,12 +115,19 @@ export class Model extends Knowledge {
   }
 }
 
-/** Of leases that nobody is sure of, the last one that somebody saw may be forgotten too: its failure was not counted then. */
-function forget({ leases }: Tracked): void {
-  const unsure = leases.slice(leases.findLastIndex(({ receipt }) => receipt !== undefined));
-  for (const lease of unsure) {
-    if (lease.end === undefined || lease.end === "left" || lease.end === "withdrawn") lease.forgotten = true;
-    if (lease.floor === undefined) continue;
-    lease.floor = Math.min(lease.floor, countAfter(unsure[0] as Lease)[0]);
+/** What is older is written down. */
+const youngMs = 5000;
+
+/** Leases that nobody gave back by an answered call may be forgotten, and their failures with them. */
+function forget({ leases }: Tracked, now: number): void {
+  let floor = Number.POSITIVE_INFINITY;
+  for (const lease of leases.toReversed()) {
+    const { end, receipt, attempt, to } = lease;
+    if (end !== undefined && end !== "left" && end !== "withdrawn" && end !== "passed") break;
+    if (end !== "passed") lease.forgotten = true;
+    if (receipt !== undefined) floor = Math.min(floor, attempt - 1);
+    if (receipt !== undefined && to < now - youngMs) break;
   }
+  const last = leases.at(-1);
+  if (last?.forgotten) last.floor = Math.min(last.floor ?? floor, floor);
 }
