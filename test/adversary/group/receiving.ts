@@ -34,12 +34,14 @@ export async function receive(run: ScriptRun, step: Of<"receive">): Promise<void
   const acked = step.ack === undefined ? [] : run.pick(step.ack);
   const flight = new Flight("ack", acked);
   const from = run.now();
+  run.model.askers.add(step);
   const answer = await run.try("POST", `${run.group}/receive`, {
     max: step.max,
     waitSeconds: step.waitMs / 1000,
     member: step.member,
     ...(acked.length > 0 && { ack: acked.map(({ receipt }) => receipt) }),
   });
+  run.model.askers.delete(step);
   if (answer === undefined || answer.status >= 500) {
     run.note([], () => `receive by ${step.member}: no answer`);
     run.maybeReceived(step.member, from, run.now());
