@@ -38,8 +38,8 @@ function finished(lease: Lease, call: Call): Expectation {
 }
 
 function passedOn(lease: Lease, call: Call, answered: number): Expectation {
-  if (call === "nack" && lease.end === "nacked")
-    return either("it was given back by this nack, and went to somebody else");
+  if (call === "nack" && (lease.end === "nacked" || lease.doubtful))
+    return either("it was given back by this nack, as far as one knows, and went to somebody else");
   if (call === "ack" && !holds(lease.record.lease, answered)) return either("somebody else has had it since");
   return refuses("somebody else has it");
 }
