@@ -86,6 +86,19 @@ function append(draw: Drawing, most = 4): Step {
   return { do: "append", writes };
 }
 
+/** What is on its way to a partition that is split goes on to its children. */
+function amidGrowth(draw: Drawing): Step[] {
+  const steps = [append(draw, 6), append(draw, 6)] as Extract<Step, { do: "append" }>[];
+  const writes = steps.flatMap((step, i) =>
+    step.writes.map(({ where: _, producer, ...write }) => ({
+      ...write,
+      // Each producer once.
+      ...(i === 0 && producer !== undefined && { producer }),
+    })),
+  );
+  return [append(draw), { do: "append", writes, grows: draw.random.int(1, 2) }, look(draw)];
+}
+
 function socket(draw: Drawing): Step {
   const { random } = draw;
   const producer = draw.has("producers") && random.chance(0.4) ? random.int(0, producers - 1) : undefined;
@@ -183,8 +196,9 @@ function wait({ random, has }: Drawing): Step {
   };
 }
 
-const again = ({ random }: Drawing): Step => ({
+const again = ({ random, has }: Drawing): Step => ({
   do: "again",
+  trimmed: has("trimmed-ids"),
   share: random.chance(0.5) ? 0.999 - random.next() / 8 : random.next(),
   door: "json",
 });
@@ -197,8 +211,9 @@ const misuse = (draw: Drawing): Step[] => [
   { do: "misuse", share: draw.random.next(), how: draw.random.pick(["conflict", "conflict", "gap", "fenced"]) },
 ];
 
-const repeat = ({ random }: Drawing): Step => ({
+const repeat = ({ random, has }: Drawing): Step => ({
   do: "repeat",
+  trimmed: has("trimmed-ids"),
   share: random.next(),
   door: random.pick<Door>(["json", "ndjson", "events", "event", "headers", "frames"]),
   otherKey: random.chance(0.3) ? random.int(0, keyCount - 1) : null,
@@ -232,6 +247,7 @@ function phrases(draw: Drawing): (readonly [number, () => Step[]])[] {
     [when("again", 3), () => [repeat(draw)]],
     [when("conditions", draw.keyIndex ? 5 : 2), () => [condition(draw)]],
     [when("growth", 1.5), () => growth(draw)],
+    [when("growth", 1.5), () => amidGrowth(draw)],
     [when("trims", 1), () => [{ do: "trim", where: random.next(), share: random.next() }, look(draw)]],
     [when("waits", 1), () => [wait(draw)]],
     [when("followers", 3), () => [follow(draw, `f${random.int(0, 5)}`)]],

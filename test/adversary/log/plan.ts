@@ -83,17 +83,25 @@ export interface Follow {
 export type Misuse = "conflict" | "gap" | "fenced";
 
 export type Step =
-  | { readonly do: "append"; readonly writes: readonly Write[] }
+  /** `grows`: meanwhile there come to be so many partitions more. */
+  | { readonly do: "append"; readonly writes: readonly Write[]; readonly grows?: number }
   | {
       readonly do: "socket";
       readonly writes: readonly Write[];
       readonly where: number | null;
       readonly cutMs: number | null;
     }
-  | { readonly do: "again"; readonly share: number; readonly door: Door | null }
+  /** `trimmed`: also what was trimmed since. */
+  | { readonly do: "again"; readonly share: number; readonly door: Door | null; readonly trimmed: boolean }
   | { readonly do: "misuse"; readonly share: number; readonly how: Misuse }
   | { readonly do: "epoch"; readonly producer: number }
-  | { readonly do: "repeat"; readonly share: number; readonly door: Door; readonly otherKey: number | null }
+  | {
+      readonly do: "repeat";
+      readonly share: number;
+      readonly door: Door;
+      readonly otherKey: number | null;
+      readonly trimmed: boolean;
+    }
   | { readonly do: "expect"; readonly where: number; readonly off: number }
   | { readonly do: "expect-key"; readonly key: number; readonly right: boolean }
   | { readonly do: "fence"; readonly where: number; readonly right: boolean }

@@ -12,7 +12,7 @@ export interface Read {
   /** The text of `data`, or the bytes of `data_base64`. */
   readonly json?: string;
   readonly bytes?: Buffer;
-  /** It came in a line, where a line break between tokens is a space. */
+  /** It came as a line, by events or NDJSON. */
   readonly line: boolean;
 }
 
@@ -85,10 +85,8 @@ export function difference(read: Read, { fields, data }: Sent): string | undefin
   if (data === undefined)
     return read.json === undefined && read.bytes === undefined ? undefined : "data where none were";
   if ("json" in data) {
-    const wanted = read.line ? data.json.replace(/\r\n|\r|\n/g, " ") : data.json;
-    const got = read.line ? read.json?.replace(/\r\n|\r|\n/g, " ") : read.json;
-    const same = got === wanted || (read.line && got?.replace(/\s+/g, " ") === wanted.replace(/\s+/g, " "));
-    return same ? undefined : `data are ${shown(read)}, were ${data.json.slice(0, 200)}`;
+    const wanted = read.line ? inLine(data.json) : data.json;
+    return read.json === wanted ? undefined : `data are ${shown(read)}, were ${data.json.slice(0, 200)}`;
   }
   const bytes = read.bytes ?? (read.json === undefined ? undefined : Buffer.from(stringIn(read.json)));
   return bytes?.equals(data.bytes)
@@ -101,12 +99,15 @@ function stringIn(json: string): string {
   return typeof value === "string" ? value : "";
 }
 
+/** What ends a line is a space there, one for one. */
+const inLine = (json: string) => json.replace(/[\r\n]/g, " ");
+
 const shown = ({ json, bytes }: Read) => (json ?? bytes?.toString("latin1") ?? "none").slice(0, 200);
 
 /** Whether two readers got the same of a place. */
 export function alike(a: Read, b: Read): boolean {
   if (a.at !== b.at || sorted(a.fields) !== sorted(b.fields)) return false;
   if (a.bytes !== undefined || b.bytes !== undefined) return a.bytes !== undefined && b.bytes?.equals(a.bytes) === true;
-  const flat = (one: Read) => (a.line || b.line ? one.json?.replace(/\s+/g, " ") : one.json);
+  const flat = ({ json }: Read) => (json !== undefined && (a.line || b.line) ? inLine(json) : json);
   return flat(a) === flat(b);
 }

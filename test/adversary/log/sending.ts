@@ -83,8 +83,10 @@ export async function sendUntilAnswered(
 }
 
 /** The caller goes away before the body is over, or before the answer comes. */
-export async function sendAndLeave(run: ScriptRun, batch: Batch, cut: Cut): Promise<void> {
+export async function sendAndLeave(run: ScriptRun, batch: Batch, wanted: Cut): Promise<void> {
   const { path, headers, body } = requestOf(run, batch, batch.door, []);
+  // A request without a body has nothing to be cut off from.
+  const cut: Cut = body.length === 0 ? { at: "answer", afterMs: 0 } : wanted;
   if (cut.at === "answer") {
     batch.attempts++;
     batch.unanswered++;
