@@ -8,13 +8,18 @@ type Of<K extends Step["do"]> = Extract<Step, { do: K }>;
 const partitionsMax = 8;
 
 export async function grow(run: ScriptRun, { by }: Of<"grow">): Promise<void> {
+  await widen(run, by);
+  await readTruth(run);
+}
+
+/** Others may append meanwhile, so that nothing is read. */
+export async function widen(run: ScriptRun, by: number): Promise<void> {
   // Neither a key index nor a sequence of offsets can be split.
   if (run.script.terms.keyIndex) return;
   if (run.model.partitions.size === 0) await readTruth(run);
   const partitions = Math.min(partitionsMax, run.model.open.length + by);
   await run.steady("PUT", run.stream, { partitions });
   run.note([], () => `the stream has ${partitions} partitions`);
-  await readTruth(run);
 }
 
 export async function trim(run: ScriptRun, { where, share }: Of<"trim">): Promise<void> {

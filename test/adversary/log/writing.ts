@@ -1,7 +1,7 @@
 /** Steps that append: batches of every kind, cut off, repeated, several at once. */
 import type { Answer } from "../frame/http.ts";
 import { Batch, type Sequence } from "./batch.ts";
-import { grow } from "./changes.ts";
+import { widen } from "./changes.ts";
 import type { Drawn, Step, Write } from "./plan.ts";
 import type { ScriptRun } from "./script.ts";
 import { mustAccept, sendAndLeave, sendOnce, sendUntilAnswered, subjects, verdictsOf } from "./sending.ts";
@@ -57,8 +57,9 @@ function sequenceOf(run: ScriptRun, number: number | undefined): Sequence | unde
 export async function append(run: ScriptRun, { writes, grows }: Of<"append">): Promise<void> {
   if (run.model.partitions.size === 0) await readTruth(run);
   const batches = writes.map((write) => [batchOf(run, write), write] as const);
-  const growing = grows === undefined ? [] : [grow(run, { do: "grow", by: grows })];
+  const growing = grows === undefined ? [] : [widen(run, grows)];
   await Promise.all([...batches.map(([batch, write]) => writeOut(run, batch, write)), ...growing]);
+  if (grows !== undefined) await readTruth(run);
 }
 
 async function writeOut(run: ScriptRun, batch: Batch, write: Write): Promise<void> {
