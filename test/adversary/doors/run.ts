@@ -1,4 +1,6 @@
 /** A round of the doors program: everything in, and out again by every way. */
+import { Violation } from "../frame/checks.ts";
+import { Lost } from "../frame/http.ts";
 import type { Round } from "../frame/round.ts";
 import { again } from "./again.ts";
 import { oddBodies } from "./bodies.ts";
@@ -50,7 +52,12 @@ export async function runDoors(plan: DoorsPlan, round: Round): Promise<void> {
 
 async function walk(out: Out, store: Store, plan: DoorsPlan): Promise<void> {
   store.round.history.note([], () => `out by ${out}`);
-  await walks[out]?.(store, plan);
+  try {
+    await walks[out]?.(store, plan);
+  } catch (error) {
+    if (error instanceof Violation || error instanceof Lost || store.round.stopped.aborted) throw error;
+    throw new Violation("readable", `${out}: ${(error as Error).message}`);
+  }
 }
 
 /** What is at a limit, and above, is so by the service's own word. */

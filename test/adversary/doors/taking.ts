@@ -55,7 +55,7 @@ export async function drained(store: Store, group: string, look: Look): Promise<
 }
 
 export async function groupSocket(store: Store): Promise<void> {
-  await putGroup(store, "member", { order: "none", maxInFlight: 10_000 });
+  await putGroup(store, "member", { order: "none", maxInFlight: 10_000, heartbeatMs: 120_000 });
   const look = new Look(store, "group-socket");
   const { service } = store.round;
   let failed: (error: unknown) => void = () => {};
