@@ -75,6 +75,7 @@ export const outs = [
   "push-batch",
   "letters",
   "lanes",
+  "chosen",
 ] as const;
 
 /** A way out; letters have three. */

@@ -4,6 +4,7 @@ import { Lost } from "../frame/http.ts";
 import type { Round } from "../frame/round.ts";
 import { again } from "./again.ts";
 import { oddBodies } from "./bodies.ts";
+import { chosen } from "./choosing.ts";
 import { tryElsewhere } from "./elsewhere.ts";
 import { Feed, type Kept, type Store } from "./feed.ts";
 import { events, socket, socketFrames } from "./following.ts";
@@ -14,7 +15,9 @@ import { filtered, frames, lines, pages, whole } from "./reading.ts";
 import { limitsKnown } from "./rules.ts";
 import { groupSocket, received } from "./taking.ts";
 
+/** Odd values of each field by which is filtered: by reads, and by groups and sockets, which cost more. */
 const filtersMax = 60;
+const chosenMax = 8;
 
 /** A way out that does not end is the service's fault or ours; the round's bound ends it. */
 const walks: Readonly<Record<string, (store: Store, plan: DoorsPlan) => Promise<void>>> = {
@@ -30,6 +33,7 @@ const walks: Readonly<Record<string, (store: Store, plan: DoorsPlan) => Promise<
   "group-socket": groupSocket,
   letters: (store, { elsewhere }) => letters(store, elsewhere),
   lanes,
+  chosen: (store) => chosen(store, chosenMax),
   "push-binary": (store) => pushed(store, "binary"),
   "push-structured": (store) => pushed(store, "structured"),
   "push-batch": (store) => pushed(store, "batch"),
