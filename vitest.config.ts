@@ -1,6 +1,8 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+const patient = { testTimeout: 120_000, hookTimeout: 60_000 };
+
 export default defineConfig({
   test: {
     projects: [
@@ -17,14 +19,24 @@ export default defineConfig({
         ],
         test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], testTimeout: 60_000 },
       },
-      // The whole Worker on bare workerd, by HTTP; processes, and their deaths.
+      // The whole Worker on bare workerd, by HTTP; each file has a service of its own.
+      {
+        test: {
+          name: "http",
+          include: ["test/http/**/*.test.ts"],
+          ...patient,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      // Processes, and their deaths; and who wants to break all of it.
       {
         test: {
           name: "system",
-          include: ["test/http/**/*.test.ts", "test/system/**/*.test.ts", "test/adversary/**/*.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
-          fileParallelism: false,
+          include: ["test/system/**/*.test.ts", "test/adversary/**/*.test.ts"],
+          ...patient,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -22,7 +22,7 @@ export function expected(model: Model, lease: Lease, call: Call, sent: number, a
   if (record.state === "done") return finished(lease, call);
   if (lease.end === "sought") return refuses("the group was moved by a seek");
   if (lease.end === "redriven") return refuses("the record was redriven");
-  if (record.state === "dead") return refuses("the record is a dead letter");
+  if (record.state === "dead") return buried(lease, call);
   const later = record.leases.slice(record.leases.indexOf(lease) + 1);
   if (later.some(({ receipt }) => receipt !== undefined)) return passedOn(lease, call, answered);
   if (later.length > 0) return either("an answer that was lost may have given it to somebody else");
@@ -35,6 +35,13 @@ function finished(lease: Lease, call: Call): Expectation {
   if (call === "extend") return refuses("the record was finished");
   if (lease.end === "acked") return settles("the record was finished by this receipt");
   return either("the record was finished by another receipt");
+}
+
+function buried(lease: Lease, call: Call): Expectation {
+  if (call !== "nack" || lease.end !== "nacked") return refuses("the record is a dead letter");
+  // The last tries are told, and no others.
+  if (lease.record.leases.at(-1) !== lease) return either("it was given back by this nack, some attempts ago");
+  return settles("it was given back by this very nack, and died of it");
 }
 
 function passedOn(lease: Lease, call: Call, answered: number): Expectation {
