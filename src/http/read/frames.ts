@@ -8,8 +8,9 @@ import type { Piece, Position } from "../../log/read.ts";
 import { decodeFrame, FrameWriter } from "../../log/record.ts";
 import type { PageAnswer } from "../../objects/answer.ts";
 import { problem } from "../problem.ts";
+import { type Ends, headersOf, placesOf } from "./ends.ts";
 import { type Reading, severalPartitions } from "./reading.ts";
-import { snapshotHeader, snapshotsOf } from "./snapshots.ts";
+import { snapshotsOf } from "./snapshots.ts";
 import type { Source } from "./source.ts";
 import { uncached } from "./tag.ts";
 import { refused } from "./trimmed.ts";
@@ -35,16 +36,19 @@ export async function framesAnswer(reading: Reading): Promise<Response> {
     const grown = await reading.grow();
     if (grown.ok && grown.value === "grown") return problem({ code: "not-acceptable", detail: severalPartitions });
   }
+  const { partition } = source;
+  const place = { partition, head, tail, start: from, next: toTail ? tail : to };
+  const ends: Ends = {
+    ...placesOf([place], false, reading.route.stream.logId),
+    upToDate: toTail || upToDate,
+    ...(only !== undefined && sealed && (toTail || upToDate) ? { ended: true } : {}),
+    ...snapshotsOf(reading, [snapshot]),
+  };
   const headers: Record<string, string> = {
     ...uncached,
+    ...headersOf(reading, ends),
     "content-type": media.frames,
-    "millrace-head": String(head),
-    "millrace-tail": String(tail),
     "millrace-from": String(from),
-    "millrace-next": String(toTail ? tail : to),
-    "millrace-up-to-date": String(toTail || upToDate),
-    ...(only !== undefined && sealed && (toTail || upToDate) ? { "millrace-ended": "true" } : {}),
-    ...snapshotHeader(snapshotsOf(reading, [snapshot])),
   };
   if (toTail) return new Response(streamed(source, first.value), { headers });
   return new Response(concat(bodies(first.value, source.terms.filter)), { headers });

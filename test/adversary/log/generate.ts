@@ -198,7 +198,6 @@ function wait({ random, has }: Drawing): Step {
 
 const again = ({ random, has }: Drawing): Step => ({
   do: "again",
-  trimmed: has("trimmed-ids"),
   share: random.chance(0.5) ? 0.999 - random.next() / 8 : random.next(),
   door: "json",
 });
@@ -213,7 +212,6 @@ const misuse = (draw: Drawing): Step[] => [
 
 const repeat = ({ random, has }: Drawing): Step => ({
   do: "repeat",
-  trimmed: has("trimmed-ids"),
   share: random.next(),
   door: random.pick<Door>(["json", "ndjson", "events", "event", "headers", "frames"]),
   otherKey: random.chance(0.3) ? random.int(0, keyCount - 1) : null,

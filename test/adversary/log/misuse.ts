@@ -20,17 +20,17 @@ function isRemembered(run: ScriptRun, { sequence }: Batch): boolean {
   return sequence.epoch === epoch && sequence.sequence >= next - remembered;
 }
 
-/** Whether nothing of it was trimmed. */
+/** Whether nothing of it was trimmed: after a restart, or a split, the id of what was is not known any more. */
 const isWhole = ({ model }: ScriptRun, { places }: Batch) =>
   places?.every(({ partition, offset }) => offset >= model.head(partition)) === true;
 
 const code = (answer: Answer) => `${answer.status} ${answer.json?.code ?? ""}`.trim();
 
 /** An earlier batch as it was: the same answer, or that it is too long ago. */
-export async function again(run: ScriptRun, { share, door, trimmed }: Of<"again">): Promise<void> {
+export async function again(run: ScriptRun, { share, door }: Of<"again">): Promise<void> {
   const batch = run.share(
     run.answeredBatches(
-      (batch) => batch.once && !batch.write.atomic && (trimmed || batch.sequence !== undefined || isWhole(run, batch)),
+      (batch) => batch.once && !batch.write.atomic && (batch.sequence !== undefined || isWhole(run, batch)),
     ),
     share,
   );
@@ -117,8 +117,8 @@ export async function epoch(run: ScriptRun, step: Of<"epoch">): Promise<void> {
 }
 
 /** The id of a record that is there, with other data: under its key a duplicate, under another key a record. */
-export async function repeat(run: ScriptRun, { share, door, otherKey, trimmed }: Of<"repeat">): Promise<void> {
-  const free = run.answeredBatches((batch) => batch.partition === undefined && (trimmed || isWhole(run, batch)));
+export async function repeat(run: ScriptRun, { share, door, otherKey }: Of<"repeat">): Promise<void> {
+  const free = run.answeredBatches((batch) => batch.partition === undefined && isWhole(run, batch));
   const ided = free.flatMap((batch) =>
     batch.records.flatMap((sent, i) => (sent.fields.id === undefined ? [] : [{ sent, place: batch.places?.[i] }])),
   );

@@ -91,8 +91,7 @@ export type Step =
       readonly where: number | null;
       readonly cutMs: number | null;
     }
-  /** `trimmed`: also what was trimmed since. */
-  | { readonly do: "again"; readonly share: number; readonly door: Door | null; readonly trimmed: boolean }
+  | { readonly do: "again"; readonly share: number; readonly door: Door | null }
   | { readonly do: "misuse"; readonly share: number; readonly how: Misuse }
   | { readonly do: "epoch"; readonly producer: number }
   | {
@@ -100,7 +99,6 @@ export type Step =
       readonly share: number;
       readonly door: Door;
       readonly otherKey: number | null;
-      readonly trimmed: boolean;
     }
   | { readonly do: "expect"; readonly where: number; readonly off: number }
   | { readonly do: "expect-key"; readonly key: number; readonly right: boolean }

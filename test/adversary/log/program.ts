@@ -76,7 +76,6 @@ export const log: Program<LogPlan> = {
     conditions: "expected offsets, key indexes, fences",
     "small-times": "times with a small `t` and `z`",
     "frame-heads": "cursors and links of pages of packed frames",
-    "trimmed-ids": "repeats of ids that were trimmed by hand",
     waits: "readers that wait",
     followers: "events, sockets and chains of waits",
   },

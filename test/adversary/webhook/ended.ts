@@ -125,7 +125,8 @@ function untold(watch: Watch, attempts: readonly Json[]): string | undefined {
     if (listedHere.length > attemptsKept) return `${listedHere.length} attempts of partition ${partition} are told`;
     // Requests that got no answer may be told or not; each of the others that is among the last is.
     const unclear = watch.requests.filter((request) => request.partition === partition).length - made.length;
-    for (const request of made.slice(-Math.max(1, attemptsKept - unclear))) {
+    const sure = Math.max(0, attemptsKept - unclear);
+    for (const request of sure === 0 ? [] : made.slice(-sure)) {
       const wanted = (one: Json) => one.deliveryId === request.deliveryId && one.status === request.status;
       if (listedHere.some((one) => wanted(one) && one.attempt === request.attempt)) continue;
       const { deliveryId, attempt, status } = request;
