@@ -196,7 +196,7 @@ function wait({ random, has }: Drawing): Step {
   };
 }
 
-const again = ({ random, has }: Drawing): Step => ({
+const again = ({ random }: Drawing): Step => ({
   do: "again",
   share: random.chance(0.5) ? 0.999 - random.next() / 8 : random.next(),
   door: "json",
@@ -210,7 +210,7 @@ const misuse = (draw: Drawing): Step[] => [
   { do: "misuse", share: draw.random.next(), how: draw.random.pick(["conflict", "conflict", "gap", "fenced"]) },
 ];
 
-const repeat = ({ random, has }: Drawing): Step => ({
+const repeat = ({ random }: Drawing): Step => ({
   do: "repeat",
   share: random.next(),
   door: random.pick<Door>(["json", "ndjson", "events", "event", "headers", "frames"]),

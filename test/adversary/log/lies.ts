@@ -108,7 +108,7 @@ export const proofs: Readonly<Record<string, Proof>> = {
     lie: () => relabelled(),
   },
   "first-verdict": {
-    steps: [append(producer), { do: "again", trimmed: true, share: 0, door: null }],
+    steps: [append(producer), { do: "again", share: 0, door: null }],
     lie: () =>
       told(later(isPost), (json) => ({
         verdicts: json.verdicts.map((one: Json) => ({ ...one, offset: one.offset + 1 })),
@@ -124,10 +124,7 @@ export const proofs: Readonly<Record<string, Proof>> = {
     lie: () => told(isPost, (json) => ({ verdicts: json.verdicts.map((one: Json) => ({ ...one, partition: 1 })) })),
   },
   ids: {
-    steps: [
-      append(write([drawn(0, { id: true })])),
-      { do: "repeat", trimmed: true, share: 0, door: "json", otherKey: null },
-    ],
+    steps: [append(write([drawn(0, { id: true })])), { do: "repeat", share: 0, door: "json", otherKey: null }],
     lie: () =>
       told(later(isPost), (json) => ({
         verdicts: json.verdicts.map((one: Json) => ({ ...one, offset: one.offset + 1 })),
@@ -138,7 +135,7 @@ export const proofs: Readonly<Record<string, Proof>> = {
     lie: () => asked((question) => (question.headers["producer-seq"] === "3" ? unnamed(question) : question)),
   },
   stale: {
-    steps: [...Array.from({ length: 7 }, () => append(producer)), { do: "again", trimmed: true, share: 0, door: null }],
+    steps: [...Array.from({ length: 7 }, () => append(producer)), { do: "again", share: 0, door: null }],
     lie: () => {
       let posts = 0;
       return {
