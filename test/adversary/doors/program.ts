@@ -30,7 +30,10 @@ export const doors: Program<DoorsPlan> = {
     "lanes-told": "lanes tell their keys",
     readable: "whatever was stored can be read",
     ...Object.fromEntries(
-      [...outs, "redrive", "dead-stream"].map((out) => [`same-${out}`, `by ${out} a record comes out as it was sent`]),
+      [...outs.filter((out) => out !== "lanes"), "redrive", "dead-stream"].map((out) => [
+        `same-${out}`,
+        `by ${out} a record comes out as it was sent`,
+      ]),
     ),
   },
   features: {
