@@ -35,7 +35,12 @@ export const recordInput = z.strictObject({
       z.union([
         text(limits.attributeBytesMax, attributeText),
         z.boolean(),
-        z.number().int().min(-2147483648).max(2147483647),
+        z
+          .number()
+          .int()
+          .min(-2147483648)
+          .max(2147483647)
+          .refine((value) => !Object.is(value, -0), "must be 0: a negative one would not be kept"),
       ]),
     )
     .refine((value) => Object.keys(value).length <= limits.extensionsMax, `at most ${limits.extensionsMax}`)

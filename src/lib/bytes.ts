@@ -17,6 +17,23 @@ export function decodeText(bytes: Uint8Array, from = 0, to = bytes.length): stri
   return strict.decode(bytes.subarray(from, to));
 }
 
+/** The text before the first byte that is not of any UTF-8. */
+export function textBefore(bytes: Uint8Array): string {
+  let [low, high] = [0, bytes.length];
+  const before = (end: number) =>
+    new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, end), { stream: true });
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    try {
+      before(middle);
+      low = middle;
+    } catch {
+      high = middle - 1;
+    }
+  }
+  return before(low);
+}
+
 /** True where `bytes[from, to)` is UTF-8. */
 export function isText(bytes: Uint8Array, from = 0, to = bytes.length): boolean {
   let high = 0;

@@ -1,7 +1,7 @@
 /** Checking what came from outside: values against schemas, and text that should be JSON. */
 import type { z } from "zod";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { decodeText, markBytes } from "./bytes.ts";
+import { decodeText, markBytes, textBefore } from "./bytes.ts";
 
 /** Checks a value against a schema. Unknown fields are refused by name, everything else with its path. */
 export function check<T extends z.ZodType>(schema: T, value: unknown, what: string): Result<z.output<T>> {
@@ -36,21 +36,24 @@ export function parseJson(bytes: Uint8Array): Result<unknown> {
   try {
     text = decodeText(bytes, markBytes(bytes));
   } catch {
-    return refuse("bad-json", "the body is not UTF-8");
+    const { line, column } = placeAfter(textBefore(bytes));
+    return refuse("bad-json", `the body is not UTF-8 at line ${line}, column ${column}`, { line, column });
   }
   if (text.trim() === "") return refuse("bad-json", "the body is empty; send JSON");
   try {
     return ok(JSON.parse(text));
   } catch (error) {
-    const at = faultOf(text);
-    const line = text.slice(0, at).split("\n").length;
-    const column = at - text.lastIndexOf("\n", at - 1);
+    const { line, column } = placeAfter(text.slice(0, faultOf(text)));
     const said = (error as Error).message.replace(
       /,? ?("?\.\.\.)?"[\s\S]*" is not valid JSON$| in JSON at position .*$/,
       "",
     );
     return refuse("bad-json", `${said} at line ${line}, column ${column}`, { line, column });
   }
+}
+
+function placeAfter(text: string): { line: number; column: number } {
+  return { line: text.split("\n").length, column: text.length - text.lastIndexOf("\n") };
 }
 
 /**

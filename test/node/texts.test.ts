@@ -6,6 +6,8 @@ import { instantOf, timeProblem } from "../../schemas/time.ts";
 import { Extractor } from "../../src/archive/typed.ts";
 import { packable } from "../../src/client/record.ts";
 import { toRecord } from "../../src/intake/record.ts";
+import { concat, encodeText } from "../../src/lib/bytes.ts";
+import { parseJson } from "../../src/lib/check.ts";
 
 const pad = (value: number, digits = 2) => String(value).padStart(digits, "0");
 
@@ -88,4 +90,20 @@ test("a media type that is none is told at once, however long it is", () => {
   for (const part of [`;${spaces}`, ";", `;a="\\"`, ";a=", `; ${spaces};`]) {
     expect(mediaType(`a/b${part.repeat(2_000).slice(0, 4_000)}\n`)).toBeDefined();
   }
+});
+
+describe("a body that is not UTF-8", () => {
+  test("is refused with the place of the first byte that is none", () => {
+    const text = fc.string({ unit: "binary", maxLength: 200 });
+    const wrong = fc.constantFrom([0xff], [0x80], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5, 0x80], [0xe2, 0x28]);
+    fc.assert(
+      fc.property(text, wrong, text, (before, bytes, after) => {
+        fc.pre(before.isWellFormed() && !before.startsWith("\ufeff"));
+        const refused = parseJson(concat([encodeText(before), Uint8Array.from(bytes), encodeText(after)]));
+        const lines = before.split("\n");
+        const place = { line: lines.length, column: lines[lines.length - 1].length + 1 };
+        expect(refused).toMatchObject({ ok: false, refusal: { code: "bad-json", facts: place } });
+      }),
+    );
+  });
 });
