@@ -79,6 +79,7 @@ function lagOf(run: ScriptRun, _from: number, to: number): Span {
       low++;
       high++;
     } else if (record.state === "open" || (record.state === "dead" && !settledLetter(run, record))) high++;
+    else if (record.astray) high++;
   }
   return [low, high];
 }

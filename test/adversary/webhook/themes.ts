@@ -116,10 +116,15 @@ async function pausedByReceiver(watch: Watch): Promise<void> {
 const wordsOf = (first: Request, late: Request) =>
   `of partition ${late.partition} ${Math.round(late.at - first.at)} ms after that of partition ${first.partition}`;
 
-/** Enough records failed for long enough: the group pauses by itself. */
+/** Ten records failed, and it went on for long enough: the group pauses by itself. */
 async function pausedAfterFailures(watch: Watch): Promise<void> {
-  const failed = new Set(watch.requests.flatMap(({ events }) => events.map(({ place }) => place)));
-  if (failed.size >= 12) await isPaused(watch, `${failed.size} records have failed for longer than pauseAfterMs`);
+  const alone = watch.requests.filter(({ events, outcome }) => events.length === 1 && outcome === "fail");
+  const first = new Map<string, number>();
+  for (const { events, at } of alone) for (const { place } of events) if (!first.has(place)) first.set(place, at);
+  const tenth = [...first.values()].sort((a, b) => a - b)[9];
+  // Where every record has died before, there is nothing left to fail.
+  const wentOn = tenth !== undefined && alone.some(({ at }) => at > tenth + watch.plan.pauseAfterMs);
+  if (wentOn) await isPaused(watch, `${first.size} records have failed for longer than pauseAfterMs`);
   watch.change({ kind: "good" });
   await resume(watch);
 }
