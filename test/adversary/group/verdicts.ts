@@ -27,7 +27,8 @@ export function expected(model: Model, lease: Lease, call: Call, sent: number, a
   if (later.some(({ receipt }) => receipt !== undefined)) return passedOn(lease, call, answered);
   if (later.length > 0) return either("an answer that was lost may have given it to somebody else");
   if (lease.end === "nacked") return nacked(model, lease, call, answered);
-  if (lease.doubtful || lease.end === "withdrawn") return either("nobody knows whether the lease was ended");
+  const unsure = lease.doubtful || lease.end === "withdrawn" || model.mayBeWithdrawn(record, answered);
+  if (unsure) return either("nobody knows whether the lease was ended");
   return underLease(model, lease, call, sent, answered);
 }
 
