@@ -1,4 +1,5 @@
 /** What a place says of records that are not at hand. */
+import type { Ahead } from "./ahead.ts";
 import type { Lanes } from "./lanes.ts";
 import { Ranges } from "./ranges.ts";
 import type { Window } from "./window.ts";
@@ -8,7 +9,7 @@ interface Place {
   readonly lanes: Lanes;
   readonly done: Ranges;
   readonly acked: Ranges;
-  readonly ahead: ReadonlySet<number>;
+  readonly ahead: Ahead;
   readonly cursor: number;
   readonly finishedTo: number;
 }

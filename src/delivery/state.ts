@@ -1,7 +1,9 @@
 /** What one group knows of one partition: in memory, and in the rows from which it is found again. */
+
 import { assert } from "../lib/assert.ts";
 import type { Words } from "../lib/mac.ts";
 import type { Sql } from "../lib/sql.ts";
+import { Ahead } from "./ahead.ts";
 import { adopt } from "./dump.ts";
 import { type Item, type Lane, ownBytes } from "./item.ts";
 import { LaneLog } from "./lane-log.ts";
@@ -59,8 +61,7 @@ export class State {
   inherits = false;
   /** Keys of which that one has unfinished records. */
   heldKeys: ReadonlySet<string> | undefined;
-  /** Finished by lanes ahead of the window, as in an incident: the last ones, since this is in memory. */
-  readonly ahead = new Set<number>();
+  readonly ahead = new Ahead();
   /** Finished since the place was written down. */
   unsaved = 0;
   /** Something was finished, or given up, up to here. */
@@ -193,14 +194,9 @@ export class State {
     this.paused = paused;
   }
 
-  /** A lane has finished a record. Where it is ahead of the window, no place says so, except by what the lane stands at. */
+  /** A lane has finished a record. */
   finishedBy(lane: Lane, offset: number): void {
-    if (lane.kind !== "key" || offset < this.cursor) return;
-    for (const oldest of this.ahead) {
-      if (this.ahead.size < aheadMax) break;
-      this.ahead.delete(oldest);
-    }
-    this.ahead.add(offset);
+    if (lane.kind === "key" && offset >= this.cursor) this.ahead.add(offset);
   }
 
   /** Starts anew at an offset. Leases of before are void. */
@@ -305,9 +301,6 @@ export class State {
     this.unsaved = 0;
   }
 }
-
-/** As many are kept of those that were finished ahead of the window: a call is repeated soon, or not at all. */
-const aheadMax = 10_000;
 
 /** Records of a line that a lane keeps at hand; the others are found again by their key. */
 const keptMax = 64;

@@ -9,7 +9,7 @@ import {
   settledDump,
   streamDump,
 } from "../../schemas/dump.ts";
-import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type Block, readBlocks, readLetter } from "../archive/dump.ts";
 import { checkChunk, storedBytesMax } from "../archive/dump-chunk.ts";
@@ -98,11 +98,26 @@ export async function restoreGroup(
   const found = await anyStream(env, { namespace, name });
   if (!found.ok) return problem(found.refusal);
   if (found.value.finished) return problem({ code: "conflict", detail: `the stream '${name}' is not being restored` });
+  const beyond = await beyondTail(env, { namespace, name, partition: String(number) }, parts);
+  if (beyond !== undefined) return problem(beyond);
   const id = await catalog(env, namespace).order("restorePlace", name, group, number);
   if (!id.ok) return problem(id.refusal);
   const taken = await delivery(env, id.value, number).restore(namespace, parts);
   if (!taken.ok) return problem("refusal" in taken ? taken.refusal : { code: "unavailable", detail: "try again" });
   return json({ group, partition: number, complete: taken.value });
+}
+
+/** A place that lies behind the end of its partition, where that is known: nothing would ever come to it. */
+async function beyondTail(env: Env, names: PartitionNames, parts: readonly PlacePart[]): Promise<Refusal | undefined> {
+  const [floor] = parts.flatMap((part) => ("place" in part ? [part.place.floor] : []));
+  if (floor === undefined) return undefined;
+  const located = await askPartition(env, names, names.partition, async (stub) => {
+    const stand = await stub.order("restoreStand");
+    return stand.ok && stand.value.closed ? stub.order("locate", { at: "offset", offset: floor }) : ok(floor);
+  });
+  if (located.ok || located.refusal.code !== "past-tail") return undefined;
+  const detail = `floor: ${floor} is behind the end of partition ${names.partition}`;
+  return { code: "bad-dump", detail, facts: located.refusal.facts };
 }
 
 const otherGroup = (group: string) => refuse("bad-dump", `the block is of the group '${group}'`);
