@@ -62,7 +62,7 @@ export class Delivery {
     readonly state: State,
     { lanesMax, now, draw, chance }: Terms,
   ) {
-    this.#signer = new Signer(state.secret(draw));
+    this.#signer = new Signer(state.store.secret(draw));
     this.reader = new Reader(state, lanesMax, {
       back: (now) => this.admitOnly(now),
       overdue: (item, lease, now) => this.endings.overdue(item, lease, now, chance),
@@ -95,16 +95,17 @@ export class Delivery {
     return Delivery.open(sql, terms) as Delivery;
   }
 
-  /** Takes a newer version of its configuration, and says whether it was one. */
+  /** Takes a newer version of its configuration, and says whether the group was changed: a stream that grows is no such thing. */
   configure(spec: DeliverySpec, now: number): boolean {
     const { state } = this;
     assert(spec.groupId === state.spec.groupId, "a delivery keeps its group");
     if (spec.version <= state.spec.version) return false;
+    const { config, paused } = state.spec;
     state.change(spec, now);
     this.admitOnly(now);
     for (const lane of [...state.lanes.byId.values()]) this.reader.lanes.settle(lane, now);
     state.save();
-    return true;
+    return paused !== spec.paused || JSON.stringify(config) !== JSON.stringify(spec.config);
   }
 
   /** In incident mode, every key that is let through has a lane, which goes its way without the others. */

@@ -1,7 +1,6 @@
 /** What one group knows of one partition: in memory, and in the rows from which it is found again. */
 
 import { assert } from "../lib/assert.ts";
-import type { Words } from "../lib/mac.ts";
 import type { Sql } from "../lib/sql.ts";
 import { Ahead } from "./ahead.ts";
 import { adopt } from "./dump.ts";
@@ -117,15 +116,6 @@ export class State {
       if (this.lanes.at(offset) === undefined && isFinished(this, offset)) this.leases.restored.delete(offset);
     }
     this.configure(spec);
-  }
-
-  /** The secret of its receipts, drawn when it is first wanted. */
-  secret(draw: () => Words): Words {
-    const known = this.store.meta("secret");
-    if (known !== undefined) return JSON.parse(known);
-    const drawn = draw();
-    this.store.setMeta("secret", JSON.stringify(drawn));
-    return drawn;
   }
 
   /** Takes a newer version of what the catalog says. */

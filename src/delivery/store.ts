@@ -1,4 +1,5 @@
 /** The tables of one delivery and every statement over them. `docs/STORAGE.md` describes the rows. */
+import type { Words } from "../lib/mac.ts";
 import type { Sql } from "../lib/sql.ts";
 
 /** The place, in the one row that every change of it rewrites. */
@@ -179,5 +180,14 @@ export class Store {
 
   dropLetterPage(n: number): void {
     this.sql.run("DELETE FROM letters WHERE n = ?", n);
+  }
+
+  /** The secret of its receipts, drawn when it is first wanted. */
+  secret(draw: () => Words): Words {
+    const known = this.meta("secret");
+    if (known !== undefined) return JSON.parse(known);
+    const drawn = draw();
+    this.setMeta("secret", JSON.stringify(drawn));
+    return drawn;
   }
 }

@@ -42,12 +42,8 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
       if (!start.ok) return start;
       this.keeper ??= this.#keep(Core.create(sql, spec, start.value, terms()));
     }
-    const { config, paused } = this.keeper.core.state.spec;
     // Another call may have created it meanwhile, by an older version.
-    const newer = this.keeper.core.configure(spec, Date.now());
-    // A stream that grows says nothing of the receiver.
-    const changed = JSON.stringify(config) !== JSON.stringify(spec.config) || paused !== spec.paused;
-    if (newer && changed) this.keeper.pusher.reset();
+    if (this.keeper.core.configure(spec, Date.now())) this.keeper.pusher.reset();
     this.keeper.kick();
     this.keeper.arm();
     return ok(undefined);
