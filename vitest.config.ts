@@ -25,7 +25,7 @@ export default defineConfig({
           name: "http",
           include: ["test/http/**/*.test.ts"],
           ...patient,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
@@ -33,9 +33,9 @@ export default defineConfig({
       {
         test: {
           name: "system",
-          include: ["test/system/**/*.test.ts", "test/adversary/**/*.test.ts"],
+          include: ["test/system/**/*.test.ts", "test/adversary/*.test.ts"],
           ...patient,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

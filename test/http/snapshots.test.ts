@@ -264,10 +264,10 @@ describe("a large snapshot", () => {
       setTimeout(() => end(undefined), 700);
     });
 
-  test("of 300 MB goes in parts, and in one piece, and out, in memory that does not grow with it", async () => {
+  test("of 150 MB goes in parts, and in one piece, and out, in memory that does not grow with it", async () => {
     const large = await stream("large", 10);
     await large.snapshots.put(1, made(20_000_000));
-    const bytes = 300_000_000;
+    const bytes = 150_000_000;
     /** How much more memory there was at any time of some work. */
     const growth = async (work: () => Promise<void>) => {
       const before = rss();

@@ -1,11 +1,11 @@
 /** The checks of the adversary's program on the log: each finds the lie that breaks its promise. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { attempt } from "../adversary/frame/attempt.ts";
-import type { Scale } from "../adversary/frame/program.ts";
-import { Service } from "../adversary/frame/service.ts";
-import { Liar, type Lie } from "../adversary/log/liar.ts";
-import { type Proof, proofs } from "../adversary/log/lies.ts";
-import { log } from "../adversary/log/program.ts";
+import { attempt } from "../frame/attempt.ts";
+import type { Scale } from "../frame/program.ts";
+import { Service } from "../frame/service.ts";
+import { Liar, type Lie } from "../log/liar.ts";
+import { type Proof, proofs } from "../log/lies.ts";
+import { log } from "../log/program.ts";
 
 const scale: Scale = { brief: true, without: new Set(), tolerated: new Set(), lines: 40 };
 let service: Service;
