@@ -1,7 +1,7 @@
 /** Chunks on their way into a dump and out of one: cut at the bounds of what is dumped, and looked through before they are believed. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { decodeText, isText } from "../lib/bytes.ts";
+import { isJson, isText } from "../lib/bytes.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import { mayContain } from "../log/fingerprint.ts";
@@ -112,15 +112,6 @@ function unchecked(frame: Frame): string | undefined {
     }
   });
   return why;
-}
-
-function isJson(data: Uint8Array): boolean {
-  try {
-    JSON.parse(decodeText(data));
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function isPrint(print: Uint8Array): boolean {

@@ -5,7 +5,7 @@
  */
 import type { PushTarget } from "../../schemas/group.ts";
 import { isEventAttribute, isJsonType, mediaType } from "../../schemas/text.ts";
-import { decodeText, encodeText, isText } from "../lib/bytes.ts";
+import { decodeText, encodeText, isJson, isText } from "../lib/bytes.ts";
 import { JsonWriter } from "../log/json.ts";
 import { decodeRecord, type Extension, type Kind, kinds, type Rec } from "../log/record.ts";
 import { tagsText } from "../log/tags.ts";
@@ -83,16 +83,6 @@ function recordOf({ item }: Leased): Rec {
 function kindOf({ kind, data }: Rec): Kind {
   if (kind === kinds.json && !isJson(data)) return kinds.binary;
   return kind === kinds.text && !isText(data) ? kinds.binary : kind;
-}
-
-/** `JSON.parse` goes to any depth; printing does not. */
-function isJson(data: Uint8Array): boolean {
-  try {
-    JSON.parse(decodeText(data));
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const defaultType = "dev.millrace.record";

@@ -47,6 +47,16 @@ export function isText(bytes: Uint8Array, from = 0, to = bytes.length): boolean 
   }
 }
 
+/** True where `bytes[from, to)` is JSON. */
+export function isJson(bytes: Uint8Array, from = 0, to = bytes.length): boolean {
+  try {
+    JSON.parse(decodeText(bytes, from, to));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Length of the byte order mark that bytes begin with, or 0: some programs put one before every text. */
 export const markBytes = (bytes: Uint8Array): number =>
   bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;

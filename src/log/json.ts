@@ -2,7 +2,7 @@
  * Records as JSON, straight from the bytes they are stored in: a text that needs no escape is copied, JSON data are copied
  * as they were sent. Building a string for each record, or an object, would cost several times as much.
  */
-import { ByteReader, decodeText, encodeText, isText } from "../lib/bytes.ts";
+import { ByteReader, decodeText, encodeText, isJson, isText } from "../lib/bytes.ts";
 import { bits, kindShift, kinds, textFields } from "./record.ts";
 
 /** One stored record, with what its place in the log adds. */
@@ -222,14 +222,5 @@ export class JsonWriter {
     const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at + bytes + 16));
     grown.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = grown;
-  }
-}
-
-function isJson(bytes: Uint8Array, from: number, to: number): boolean {
-  try {
-    JSON.parse(decodeText(bytes, from, to));
-    return true;
-  } catch {
-    return false;
   }
 }

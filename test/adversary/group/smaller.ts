@@ -3,21 +3,13 @@ import type { Violation } from "../frame/checks.ts";
 import type { Kill } from "../frame/gate.ts";
 import type { Smaller } from "../frame/program.ts";
 import { thinner } from "../frame/shrink.ts";
+import { apart, livelier } from "../frame/shrink-scripts.ts";
 import type { GroupConfig, Script, ScriptPlan, Step } from "./plan.ts";
 
 export function smallerScripts(plan: ScriptPlan, violation: Violation | undefined): Smaller<ScriptPlan>[] {
-  const found: Smaller<ScriptPlan>[] = [];
-  if (plan.scripts.length > 1) {
-    const blamed = Number(violation?.subjects.find((subject) => /^s\d+$/.test(subject))?.slice(1) ?? -1);
-    for (const [i, script] of plan.scripts.entries()) {
-      const smaller = { name: `only-${i}`, plan: { ...plan, scripts: [script] } };
-      if (i === blamed) found.unshift(smaller);
-      else found.push(smaller);
-    }
-    return found;
-  }
-  if (plan.kills.length > 0) found.push({ name: "no-kills", plan: { ...plan, kills: [] } });
-  for (const { name, list } of thinner(plan.kills, "kills")) found.push({ name, plan: { ...plan, kills: list } });
+  const alone = apart<Script, ScriptPlan>(plan, violation);
+  if (alone !== undefined) return alone;
+  const found = livelier(plan);
   const [script] = plan.scripts as [Script];
   for (const { name, list } of thinner(script.steps, "steps")) {
     found.push({ name, plan: { ...plan, scripts: [{ ...script, steps: list }], kills: moved(plan.kills, name) } });
