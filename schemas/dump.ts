@@ -114,6 +114,7 @@ const laneDump = z.strictObject({
   counted: whole.optional(),
   time: time.nullable().optional(),
   exact: flag.optional(),
+  ahead: whole.optional(),
 });
 export const lanesDump = z.array(laneDump).max(limits.lanesMax);
 

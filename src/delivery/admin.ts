@@ -70,14 +70,15 @@ export class Admin {
   status(_now: number): Result<Status> {
     const { state } = this.delivery;
     const lanes = [...state.lanes.byId.values()];
+    const lag = this.#lag();
     const count = (of: Lane["state"]) => lanes.filter((lane) => lane.state === of).length;
     return ok({
       partition: state.spec.partition,
       head: state.head,
       cursor: state.cursor,
       tail: state.known ?? state.cursor,
-      lag: this.#lag(),
-      oldestUnacked: this.#oldest(),
+      lag,
+      oldestUnacked: lag === 0 ? undefined : this.#oldest(),
       inFlight: state.leases.size,
       redeliveries: state.redeliveries,
       lanes: {
@@ -234,12 +235,12 @@ export class Admin {
     let apart = 0;
     let read = cursor;
     for (const lane of lanes.byId.values()) {
-      const { kind, queue, behind } = lane;
+      const { kind, queue, behind, ahead } = lane;
       if (kind === "whole") continue;
       if (lane.read < read) read = lane.read;
-      // In an incident lanes go beyond the window: what they have there counts as unread.
-      const beyond = queue.length > 0 && queue[queue.length - 1].offset >= cursor;
-      apart += behind + (beyond ? queue.filter(({ offset }) => offset < cursor).length : queue.length);
+      // In an incident lanes go beyond the window: what they have there counts as unread, but for what they have finished.
+      const beyond = kind === "key" && queue.length > 0 && queue[queue.length - 1].offset >= cursor;
+      apart += behind - ahead + (beyond ? queue.filter(({ offset }) => offset < cursor).length : queue.length);
     }
     // What was acked where everybody has read was finished already.
     const unread = Math.max(0, (known ?? cursor) - cursor) - done.countFrom(cursor) - acked.countFrom(read);

@@ -65,6 +65,8 @@ export interface Lane {
   /** Records behind those that the window has passed over below `counted`, and that are not finished. */
   behind: number;
   counted: number;
+  /** Records of it that it has finished where the window has yet to come. */
+  ahead: number;
   /** Timestamp of its first unfinished record, where that is known. */
   time: number | undefined;
   /** It stands among those that may go on; or among those that wait, since then due at this time. */

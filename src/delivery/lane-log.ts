@@ -30,17 +30,19 @@ type Entry = [
   counted: number,
   time: number | null,
   exact: number,
+  ahead: number,
 ];
 
 const entryOf = (row: LaneRow): Entry => {
   const { id, kind, key, start, state, attempts, due, tries, redriven } = row;
-  const { voided = 0, waiting = 0, counted = 0, time = null, exact = 0 } = row;
-  return [id, kind, key, start, state, attempts, due, tries, redriven, voided, waiting, counted, time, exact];
+  const { voided = 0, waiting = 0, counted = 0, time = null, exact = 0, ahead = 0 } = row;
+  return [id, kind, key, start, state, attempts, due, tries, redriven, voided, waiting, counted, time, exact, ahead];
 };
 
 const rowOf = (entry: Entry): LaneRow => {
-  const [id, kind, key, start, state, attempts, due, tries, redriven, voided, waiting, counted, time, exact] = entry;
-  const more = { voided, waiting, counted, time, exact };
+  const [id, kind, key, start, state, attempts, due, tries, redriven, voided, waiting, counted, time, exact, ahead] =
+    entry;
+  const more = { voided, waiting, counted, time, exact, ahead };
   return { id, kind, key, start, state, attempts, due, tries, redriven, ...more };
 };
 

@@ -20,6 +20,7 @@ export const laneOf = (row: LaneRow): Lane => ({
   queue: [],
   behind: row.waiting ?? 0,
   counted: row.counted ?? row.start,
+  ahead: row.ahead ?? 0,
   time: row.time ?? undefined,
   listed: false,
   timed: undefined,
@@ -41,4 +42,5 @@ export const rowOf = (lane: Lane): LaneRow => ({
   counted: lane.counted,
   time: lane.time ?? null,
   exact: lane.exact ? 1 : 0,
+  ahead: lane.ahead,
 });

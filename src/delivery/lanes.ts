@@ -81,6 +81,7 @@ export class Lanes {
       queue: [],
       behind: 0,
       counted: from,
+      ahead: 0,
       time: undefined,
       listed: false,
       timed: undefined,

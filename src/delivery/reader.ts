@@ -163,6 +163,7 @@ export class Reader {
     const { state } = this;
     // It went ahead of the window, and has finished what was acked there.
     if (offset < lane.read && state.acked.size > 0) state.acked.remove(offset);
+    if (offset < lane.from && lane.ahead > 0 && !state.done.has(offset)) lane.ahead--;
     if (offset < lane.counted) return;
     lane.counted = offset + 1;
     if (offset >= lane.read) lane.behind++;

@@ -186,7 +186,9 @@ export class State {
 
   /** A lane has finished a record. */
   finishedBy(lane: Lane, offset: number): void {
-    if (lane.kind === "key" && offset >= this.cursor) this.ahead.add(offset);
+    if (lane.kind !== "key" || offset < this.cursor || this.done.has(offset)) return;
+    this.ahead.add(offset);
+    lane.ahead++;
   }
 
   /** Starts anew at an offset. Leases of before are void. */

@@ -38,6 +38,8 @@ export interface LaneRow {
   time?: number | null;
   /** 1 where a record stands at `start`. */
   exact?: number;
+  /** Records of it that are finished where the window has yet to come. */
+  ahead?: number;
 }
 
 export interface LetterRow {

@@ -31,6 +31,7 @@ const laneRow = (id: number, start: number, reasonChars: number): LaneRow => ({
   counted: 3,
   time: null,
   exact: 1,
+  ahead: 0,
 });
 
 test("lanes come back as they were saved last, whatever changed together, and are as many rows as they are worth", () => {
