@@ -262,6 +262,7 @@ export const restoreStand = z.object({
   producers: z.number().int(),
   ids: z.number().int(),
   next: z.number().int().describe("The chunk that is wanted next begins here, or later where offsets have holes."),
+  tail: z.number().int().optional().describe("Its records end here, as soon as the marks are there."),
   chunks: z.number().int(),
   closed: z.boolean().describe("Everything is there."),
 });

@@ -64,6 +64,7 @@ export function standOf(log: Log): RestoreStand {
     producers: restore?.producers ?? 0,
     ids: restore?.ids ?? 0,
     next: endOf(log),
+    tail: log.restoring ? restore?.marks.tail : log.span.tail,
     chunks: chunksOf(log),
     closed: !log.restoring || restore?.closed === true,
   };

@@ -107,17 +107,14 @@ export async function restoreGroup(
   return json({ group, partition: number, complete: taken.value });
 }
 
-/** A place that lies behind the end of its partition, where that is known: nothing would ever come to it. */
+/** A place that lies behind the end of its partition, where that has come: nothing would ever come to it. */
 async function beyondTail(env: Env, names: PartitionNames, parts: readonly PlacePart[]): Promise<Refusal | undefined> {
   const [floor] = parts.flatMap((part) => ("place" in part ? [part.place.floor] : []));
   if (floor === undefined) return undefined;
-  const located = await askPartition(env, names, names.partition, async (stub) => {
-    const stand = await stub.order("restoreStand");
-    return stand.ok && stand.value.closed ? stub.order("locate", { at: "offset", offset: floor }) : ok(floor);
-  });
-  if (located.ok || located.refusal.code !== "past-tail") return undefined;
-  const detail = `floor: ${floor} is behind the end of partition ${names.partition}`;
-  return { code: "bad-dump", detail, facts: located.refusal.facts };
+  const stand = await askPartition(env, names, names.partition, (stub) => stub.order("restoreStand"));
+  const tail = stand.ok ? stand.value.tail : undefined;
+  if (tail === undefined || floor <= tail) return undefined;
+  return { code: "bad-dump", detail: `floor: ${floor} is behind the tail ${tail} of partition ${names.partition}` };
 }
 
 const otherGroup = (group: string) => refuse("bad-dump", `the block is of the group '${group}'`);

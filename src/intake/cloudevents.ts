@@ -47,7 +47,8 @@ export function eventBatch(body: Uint8Array, config: IntakeConfig, now: number):
 
 /** Binary mode: attributes are `ce-` headers, percent-encoded; the body is the data. */
 export function binaryEvent(headers: Headers, body: Uint8Array, config: IntakeConfig, now: number): Result<Rec[]> {
-  const attributesSent: Event = {};
+  // Without a prototype, so that every name is one like another.
+  const attributesSent: Event = Object.create(null);
   for (const [name, value] of headers) {
     if (!name.startsWith("ce-")) continue;
     const attribute = name.slice(3);

@@ -104,6 +104,7 @@ describe("a header's bytes", () => {
     ["data that the body is", { "ce-data": "x" }, "data"],
     ["a type that content-type has", { "ce-datacontenttype": "text/plain" }, "datacontenttype"],
     ["no media type", { "content-type": "json" }, "datacontenttype"],
+    ["a name that objects have by themselves", { "ce-__proto__": "x" }, "__proto__"],
   ])("with %s are refused by the attribute's name", async (_what, headers, name) => {
     const stream = await newStream(millrace);
     const { status, body } = await raw(`POST ${stream}/records`, { ...event, ...headers }, "1");
