@@ -86,7 +86,8 @@ export class Reader {
     else if (head > state.cursor) {
       state.lost.push({ from: state.cursor, to: head, why: "trimmed" });
       state.cursor = head;
-      this.learn(0);
+      // Whoever was behind is told nothing: what came behind the head it learns by reading.
+      if (state.known !== undefined && state.known <= head) state.known = undefined;
       state.done.dropBefore(head);
     }
     state.unsaved++;
