@@ -57,11 +57,13 @@ export class Delivery {
   readonly room: Room;
   readonly #receipts: Receipts;
   readonly #signer: Signer;
+  readonly #chance: Chance;
 
   private constructor(
     readonly state: State,
     { lanesMax, now, draw, chance }: Terms,
   ) {
+    this.#chance = chance;
     this.#signer = new Signer(state.store.secret(draw));
     this.reader = new Reader(state, lanesMax, {
       back: (now) => this.admitOnly(now),
@@ -169,6 +171,7 @@ export class Delivery {
     now: number,
     chance: Chance,
   ): Result<undefined>[] {
+    this.expire(now, chance);
     return this.#each(receipts, ({ offset }, standing) => {
       if (standing.is === "leased") this.endings.fail(standing.item, { ...failure, nacked: true }, now, chance);
       else if (standing.is === "restored") {
@@ -183,6 +186,7 @@ export class Delivery {
 
   extend(receipts: readonly string[], ackTimeoutMs: number, now: number): Result<undefined>[] {
     const { leases } = this.state;
+    this.expire(now, this.#chance);
     return this.#each(receipts, ({ offset }, standing) => {
       if (standing.is === "leased") leases.extend(leases.get(offset)!, now + ackTimeoutMs);
       else if (standing.is === "restored") {

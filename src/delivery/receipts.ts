@@ -29,7 +29,10 @@ const refused = (offset: number, why: string) =>
   refuse("stale-lease", `the lease of the record at offset ${offset} is void: ${why}`);
 
 export const ranOut = (offset: number) =>
-  refused(offset, "it has run out, which counted as a failed attempt; the record is delivered again");
+  refused(
+    offset,
+    "it has run out, which counted as a failed attempt, or a crash has forgotten it; the record is delivered again",
+  );
 
 export const notHeld = (offset: number) => refused(offset, "it is over; nothing is left to extend");
 

@@ -148,6 +148,7 @@ test("a member that waits for any partition hears of a lease that runs out", asy
 test("a member that waits for a group that stands still does not look for ever at a retry that is due", async () => {
   const { rig, looks, keeper } = kept({ backoff: [500] });
   failed(rig);
+  looks.mockClear();
   keeper.pause("for a while");
   void receive(
     keeper,
