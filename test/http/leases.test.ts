@@ -287,3 +287,18 @@ describe("a lease", () => {
     expect(dataOf(await waiting)).toEqual(["a2"]);
   });
 });
+
+test("a lease that has run out is over, though nobody else has asked since", async () => {
+  const group = await newGroup(millrace, { ackTimeoutMs: 1_000 });
+  await group.append("a1", "b2", "c3");
+  const got = await group.receive();
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  const [a, b, c] = got.map(({ receipt }) => ({ receipts: [receipt] }));
+  for (const [order, body] of [
+    ["extend", { ...a, ackTimeoutMs: 60_000 }],
+    ["nack", b],
+  ] as const) {
+    expect(await group.post(order, body)).toMatchObject({ status: 409, json: { code: "stale-lease" } });
+  }
+  expect((await group.post("ack", c)).status).toBe(200);
+});
