@@ -21,7 +21,7 @@ export function expected(model: Model, lease: Lease, call: Call, sent: number, a
   if (lease.end === "deleted") return refuses("its group was deleted");
   if (record.state === "done") return finished(lease, call);
   if (lease.end === "sought") return refuses("the group was moved by a seek");
-  if (lease.end === "redriven") return refuses("the record was redriven");
+  if (lease.end === "redriven") return redriven(call);
   if (record.state === "dead") return buried(lease, call);
   const later = record.leases.slice(record.leases.indexOf(lease) + 1);
   if (later.some(({ receipt }) => receipt !== undefined)) return passedOn(lease, call, answered);
@@ -36,6 +36,13 @@ function finished(lease: Lease, call: Call): Expectation {
   if (call === "extend") return refuses("the record was finished");
   if (lease.end === "acked") return settles("the record was finished by this receipt");
   return either("the record was finished by another receipt");
+}
+
+/** A nack that had ended it before is settled for as long as the tries tell of it. */
+function redriven(call: Call): Expectation {
+  return call === "nack"
+    ? either("the record was redriven, and had perhaps been given back")
+    : refuses("the record was redriven");
 }
 
 function buried(lease: Lease, call: Call): Expectation {
