@@ -60,7 +60,7 @@ const lowerCase = (headers: Readonly<Record<string, string>>): Record<string, st
 
 function binary(spec: DeliverySpec, leased: Leased, common: Record<string, string>): Omit<PushRequest, "id"> {
   const record = recordOf(leased);
-  const { datacontenttype, ...attributes } = attributesOf(spec, leased, record);
+  const { datacontenttype, ...attributes }: Attributes = JSON.parse(`${attributesText(spec, leased, record)}}`);
   const headers: Record<string, string> = { ...common };
   for (const [name, value] of Object.entries(attributes)) headers[`ce-${name}`] = encodeHeader(String(value));
   if (datacontenttype !== undefined) {
@@ -85,31 +85,9 @@ function kindOf({ kind, data }: Rec): Kind {
   return kind === kinds.text && !isText(data) ? kinds.binary : kind;
 }
 
-const defaultType = "dev.millrace.record";
-const defaultTypeText = JSON.stringify(defaultType);
+const madeUpType = '"dev.millrace.record"';
 
 type Attributes = Record<string, string | number | boolean>;
-
-/** CloudEvents attributes. What a record lacks of the required ones is made up from its place, the same every time. */
-function attributesOf(spec: DeliverySpec, { item, attempt }: Leased, record: Rec): Attributes {
-  const type = record.datacontenttype ?? contentTypes[record.kind];
-  return {
-    specversion: "1.0",
-    id: record.id ?? deliveryId(spec.logId, spec.partition, item.offset),
-    source: record.source ?? `/v1/${spec.namespace}/streams/${spec.stream}`,
-    type: record.type ?? defaultType,
-    ...(record.subject === undefined ? {} : { subject: record.subject }),
-    time: record.time ?? new Date(item.timestamp).toISOString(),
-    ...(type === undefined ? {} : { datacontenttype: type }),
-    ...(record.dataschema === undefined ? {} : { dataschema: record.dataschema }),
-    ...(record.key === undefined ? {} : { partitionkey: record.key }),
-    ...(record.tags === undefined ? {} : { tags: tagsText(record.tags) }),
-    ...(record.extensions === undefined ? {} : extensionsOf(record.extensions)),
-    millracepartition: spec.partition,
-    millraceoffset: String(item.offset),
-    millraceattempt: attempt,
-  };
-}
 
 /** Those that speak for no attribute: such names are refused now, and have been stored before. */
 function extensionsOf(extensions: Record<string, Extension>): Attributes {
@@ -127,14 +105,17 @@ function writeEvent(writer: JsonWriter, spec: DeliverySpec, leased: Leased): voi
 const quoted = JSON.stringify as (text: string) => string;
 const member = (name: string, value: string | undefined) => (value === undefined ? "" : `,"${name}":${quoted(value)}`);
 
-/** What `attributesOf` says, as JSON that is not closed. To print an object of it for each record would take twice the time. */
+/**
+ * CloudEvents attributes, as JSON that is not closed: to print an object for each record would take twice the time. What a
+ * record lacks of the required ones is made up from its place, the same every time.
+ */
 function attributesText(spec: DeliverySpec, { item, attempt }: Leased, record: Rec): string {
   const { id, source, type, subject, time, dataschema, key, tags, extensions } = record;
   const more = extensions === undefined ? "" : JSON.stringify(extensionsOf(extensions)).slice(1, -1);
   return (
     `{"specversion":"1.0","id":${id === undefined ? `"${deliveryId(spec.logId, spec.partition, item.offset)}"` : quoted(id)}` +
     `,"source":${source === undefined ? `"/v1/${spec.namespace}/streams/${spec.stream}"` : quoted(source)}` +
-    `,"type":${type === undefined ? defaultTypeText : quoted(type)}${member("subject", subject)}` +
+    `,"type":${type === undefined ? madeUpType : quoted(type)}${member("subject", subject)}` +
     `,"time":${time === undefined ? `"${new Date(item.timestamp).toISOString()}"` : quoted(time)}` +
     member("datacontenttype", record.datacontenttype ?? contentTypes[record.kind]) +
     member("dataschema", dataschema) +

@@ -1,5 +1,4 @@
 /** A read's answer as JSON or NDJSON: a page that is made before it is sent, or a stream that is made while it is. */
-
 import { media } from "../../intake/intake.ts";
 import { JsonWriter } from "../../log/json.ts";
 import { type Ends, endsOf, headersOf } from "./ends.ts";
