@@ -16,6 +16,7 @@ import { cached } from "../../src/platform/cached.ts";
 import { objectSql } from "../../src/platform/sql.ts";
 import { archiveAgainstModel, rewrittenAgainstModel } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
+import { emptied } from "./emptied.ts";
 
 const bindings = env as unknown as Env;
 const bucket = archive(bindings) as Blobs;
@@ -27,17 +28,9 @@ function fresh() {
   return { logId, stub, rpc: stub as unknown as PartitionRpc };
 }
 
-/** Runs a property over the database of a real object; each run begins with none of its tables. */
-const overObject = (property: (open: () => ReturnType<typeof objectSql>) => Promise<void>) =>
-  runInDurableObject(fresh().stub, (_object, { storage }) =>
-    property(() => {
-      const tables = storage.sql.exec("SELECT name FROM sqlite_master WHERE type = 'table'").toArray();
-      for (const { name } of tables) {
-        if (!/^(_cf|sqlite|__)/.test(String(name))) storage.sql.exec(`DROP TABLE ${name}`);
-      }
-      return objectSql(storage);
-    }),
-  );
+/** Runs a property over the database of a real object. */
+const overObject = (property: (open: () => ReturnType<typeof emptied>) => Promise<void>) =>
+  runInDurableObject(fresh().stub, (_object, { storage }) => property(() => emptied(storage)));
 
 test("an archived log agrees with a list, over a real database and a real bucket", async () => {
   const said = vi.spyOn(console, "error").mockReturnValue();

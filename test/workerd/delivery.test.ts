@@ -11,9 +11,9 @@ import { catalog, delivery, type Env } from "../../src/objects/stubs.ts";
 import { objectSql } from "../../src/platform/sql.ts";
 import { deliveryAgainstModel } from "../cases/delivery-model.ts";
 import { call } from "./call.ts";
+import { emptied } from "./emptied.ts";
 
 const bindings = env as unknown as Env;
-const tables = ["chunk", "meta", "producer", "inherited", "last_of_key", "follower", "progress", "lane", "letter"];
 let count = 0;
 
 /** A stream of one partition that holds a record a key, and a group on it. */
@@ -61,13 +61,7 @@ test("keeps its promises over the object's own SQLite", async () => {
     let turn = 0;
     // The log and the delivery share a database here: their tables have other names, but for `meta`.
     deliveryAgainstModel(() => {
-      if (turn++ % 2 === 0) {
-        for (const table of tables) {
-          state.storage.sql.exec(`DROP TABLE IF EXISTS ${table}`);
-          state.storage.sql.exec(`DROP TABLE IF EXISTS second_${table}`);
-        }
-        return objectSql(state.storage);
-      }
+      if (turn++ % 2 === 0) return emptied(state.storage);
       const second = objectSql(state.storage);
       const rename = (query: string) => query.replace(/\bmeta\b/g, "second_meta");
       return {

@@ -11,6 +11,7 @@ import type { Env } from "../../src/objects/stubs.ts";
 import { objectSql } from "../../src/platform/sql.ts";
 import { followingAgainstLog } from "../cases/follow.ts";
 import { batch, logAgainstModel, pagesAgainstFold, spec } from "../cases/log.ts";
+import { emptied } from "./emptied.ts";
 
 const { PARTITION } = env as unknown as Env;
 let count = 0;
@@ -32,16 +33,9 @@ const append = (rpc: PartitionRpc, records: Rec[], terms: Terms = {}) => {
 };
 const page = { from: { at: "earliest" }, limit: 1_000, bytesMax: 1_000_000, waitMs: 0 } as const;
 
-/** Runs a property over the database of a real object; each run begins with empty tables. */
-const overObject = (property: (open: () => ReturnType<typeof objectSql>, runs: number) => void, runs: number) =>
-  runInDurableObject(fresh().stub, (_object, state) => {
-    property(() => {
-      for (const table of ["chunk", "meta", "producer", "inherited", "last_of_key"]) {
-        state.storage.sql.exec(`DROP TABLE IF EXISTS ${table}`);
-      }
-      return objectSql(state.storage);
-    }, runs);
-  });
+/** Runs a property over the database of a real object. */
+const overObject = (property: (open: () => ReturnType<typeof emptied>, runs: number) => void, runs: number) =>
+  runInDurableObject(fresh().stub, (_object, { storage }) => property(() => emptied(storage), runs));
 
 test("the log agrees with a list, over the object's own SQLite", () => overObject(logAgainstModel, 60));
 test("pages agree with a fold, over the object's own SQLite", () => overObject(pagesAgainstFold, 60));
