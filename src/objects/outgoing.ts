@@ -5,10 +5,10 @@ import { signed } from "../platform/signing.ts";
 
 const answerBytesMax = 512;
 /**
- * A connection that the receiver has closed while it was idle is found to be so only when it is used. After a moment all that
- * were closed with it are known, and the next request has a new one.
+ * A connection that the receiver has closed while it was idle is found to be so only when it is used, and the next one may
+ * have been closed with it. After so long most of them are known, and after the second time all; both in ms.
  */
-const [triesMax, againMs] = [2, 5];
+const againMs = [5, 50];
 
 /** What came back, with the first bytes of the body. */
 export interface Exchange {
@@ -52,25 +52,28 @@ export class Outgoing {
   }
 }
 
-async function exchange(target: PushTarget, init: RequestInit): Promise<Exchange> {
-  for (let tries = 1; ; tries++) {
+/** All tries together have the target's time, which the lease outlives. */
+async function exchange({ url, timeoutMs }: PushTarget, init: RequestInit): Promise<Exchange> {
+  const until = Date.now() + timeoutMs;
+  for (let tries = 0; ; tries++) {
     try {
-      return await once(target, init);
+      return await once(url, until - Date.now(), init);
     } catch (error) {
       const { message } = error as Error;
-      if (tries === triesMax || !lost.test(message)) throw new Error(reasonOf(message));
+      const again = lost.test(message) && tries < againMs.length && Date.now() + againMs[tries] < until;
+      if (!again) throw new Error(reasonOf(message));
     }
-    await scheduler.wait(againMs);
+    await scheduler.wait(againMs[tries]);
   }
 }
 
 const lost = /connection (was )?(lost|reset|closed)/i;
 
-/** A request and the beginning of its answer, in the time that the target has for both. */
-async function once({ url, timeoutMs }: PushTarget, init: RequestInit): Promise<Exchange> {
+/** A request and the beginning of its answer, in the time that there is for both. */
+async function once(url: string, ms: number, init: RequestInit): Promise<Exchange> {
   const controller = new AbortController();
   // Cleared as soon as there is an answer: `AbortSignal.timeout` would keep every request in memory for its whole time.
-  const timer = setTimeout(() => controller.abort(new Error("no answer in time")), timeoutMs);
+  const timer = setTimeout(() => controller.abort(new Error("no answer in time")), ms);
   try {
     const response = await fetch(url, { ...init, redirect: "manual", signal: controller.signal });
     return { status: response.status, headers: response.headers, answer: await beginning(response) };

@@ -219,6 +219,8 @@ export class Pusher {
       this.#log(request.id, leased, started, { error: refused });
       return { is: "refused", reason: refused };
     }
+    // To be asked first took the receiver as long as an answer may.
+    if (target.validate) this.host.core.renew(leased, Date.now() + this.#leaseMs());
     let exchange: Exchange;
     try {
       exchange = await this.#outgoing.post(target, request);

@@ -223,7 +223,8 @@ describe("a receiver", () => {
     const reset = (response: { socket: { destroy(): void } | null }) => response.socket?.destroy();
     const behaviours = [
       () => {},
-      // A lost connection may be the connection's fault: it is tried once more at once.
+      // A lost connection may be the connection's fault: it is tried twice more at once.
+      reset,
       reset,
       reset,
       (response: { writeHead(status: number, headers: object): { end(): void } }) =>
@@ -235,12 +236,23 @@ describe("a receiver", () => {
     });
     const group = await pushing(receiver, { timeoutMs: 200 });
     await group.append("a1");
-    await until(() => receiver.calls.length).toBe(5);
+    await until(() => receiver.calls.length).toBe(6);
     await until(() => lag(group)).toBe(0);
     const log = await attempts(group);
     expect(log.map(({ status }: { status?: number }) => status)).toEqual([undefined, undefined, 302, 200]);
     expect(log[0].error).toContain("in time");
     expect(log[1].error).toBeTruthy();
+  });
+
+  test("that loses a connection twice running has not failed", async () => {
+    const receiver = await receive((response, _call, before) => {
+      if (before < 2) (response as { socket: { destroy(): void } | null }).socket?.destroy();
+      else response.writeHead(200).end();
+    });
+    const group = await pushing(receiver, {}, { onFailure: "skip", maxDeliveries: 1 });
+    await group.append("a1");
+    await until(() => lag(group)).toBe(0);
+    expect(await attempts(group)).toMatchObject([{ attempt: 1, status: 200 }]);
   });
 
   test("that is not there yet gets everything when it is", async () => {

@@ -1,6 +1,7 @@
-/** A push whose record no request can be made of: it was stored before content types were checked. */
+/** What a push does that a real receiver cannot be made to show, or not soon. */
 import { afterEach, expect, test, vi } from "vitest";
-import { pushTarget } from "../../schemas/group.ts";
+import type { z } from "zod";
+import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
 import { concat } from "../../src/lib/bytes.ts";
 import { flags } from "../../src/log/frame.ts";
 import { FrameWriter } from "../../src/log/record.ts";
@@ -10,19 +11,37 @@ import { Rig, value } from "../cases/delivery.ts";
 import { nodeSql } from "./sqlite.ts";
 
 afterEach(() => {
+  vi.useRealTimers();
   vi.unstubAllGlobals();
 });
 
-test("it fails alone, as an attempt without an answer, and the others, and the receiver, are as they were", async () => {
+/** A group of one partition that pushes, and what it holds. */
+function pushing(config: Partial<GroupConfig>, target: z.input<typeof pushTarget>) {
+  const push = pushTarget.parse(target);
+  const rig = new Rig(nodeSql(), nodeSql(), { ...config, push });
+  rig.now = Date.now();
+  rig.delivery.state.configure({ ...rig.delivery.state.spec, privateTargets: true, version: 2 });
+  const attempts = new Attempts(rig.delivery.state);
+  const pause = vi.fn();
+  const settled = () => {
+    rig.delivery.expire(Date.now(), () => 0);
+    rig.fill();
+    pusher.run();
+  };
+  const pusher = new Pusher({ core: rig.delivery, attempts, stopped: false, settled, pause });
+  return { rig, attempts, pause, settled };
+}
+
+test("a record that no request can be made of, stored before content types were checked, fails alone, as an attempt without an answer, and the others, and the receiver, are as they were", async () => {
   const sent: string[] = [];
   vi.stubGlobal("fetch", async (_url: string, init: RequestInit) => {
     sent.push(new TextDecoder().decode(init.body as Uint8Array));
     return new Response(null, { status: 204 });
   });
-  const push = pushTarget.parse({ url: "http://127.0.0.1:9/", concurrency: 1 });
-  const rig = new Rig(nodeSql(), nodeSql(), { push, maxDeliveries: 2, onFailure: "park", backoff: [0] });
-  rig.now = Date.now();
-  rig.delivery.state.configure({ ...rig.delivery.state.spec, privateTargets: true, version: 2 });
+  const { rig, attempts, pause, settled } = pushing(
+    { maxDeliveries: 2, onFailure: "park", backoff: [0] },
+    { url: "http://127.0.0.1:9/", concurrency: 1 },
+  );
   const record = (key: string, type?: string) => ({
     key,
     kind: 2 as const,
@@ -35,14 +54,6 @@ test("it fails alone, as an attempt without an answer, and the others, and the r
   const stored = { bytes: concat(writer.finish(flags.checked)), hashes: Uint32Array.of(0), terms: {} };
   value(rig.log.append([stored], rig.now)[0]);
   rig.delivery.state.known = rig.log.span.tail;
-  const pause = vi.fn();
-  const attempts = new Attempts(rig.delivery.state);
-  const settled = () => {
-    rig.delivery.expire(Date.now(), () => 0);
-    rig.fill();
-    pusher.run();
-  };
-  const pusher = new Pusher({ core: rig.delivery, attempts, stopped: false, settled, pause });
   settled();
   await expect.poll(() => sent.length + rig.letters().length).toBe(4);
   expect(sent.toSorted()).toEqual(["a", "c", "d"]);
@@ -54,5 +65,45 @@ test("it fails alone, as an attempt without an answer, and the others, and the r
     { records: 1, attempt: 2 },
   ]);
   expect(pause).not.toHaveBeenCalled();
+  attempts.stop();
+});
+
+test("a lease outlives an answer that comes at the end of its time, after a handshake that did", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  const timeoutMs = 10_000;
+  const left: number[] = [];
+  const { rig, attempts, settled } = pushing(
+    { ackTimeoutMs: 1_000 },
+    { url: "http://127.0.0.1:9/", validate: true, timeoutMs },
+  );
+  vi.stubGlobal("fetch", async (_url: string, { method }: RequestInit) => {
+    const lease = [...rig.delivery.state.leases.all()][0];
+    if (method === "POST") left.push(lease.expires - Date.now());
+    vi.setSystemTime(Date.now() + timeoutMs - 1);
+    return new Response(null, { status: 200, headers: { "webhook-allowed-origin": "*" } });
+  });
+  rig.append(["a"]);
+  settled();
+  await expect.poll(() => rig.status().lag).toBe(0);
+  expect(left[0]).toBeGreaterThan(timeoutMs);
+  attempts.stop();
+});
+
+test("all tries of a request have its time together", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.stubGlobal("scheduler", { wait: async (ms: number) => void vi.setSystemTime(Date.now() + ms) });
+  const timeoutMs = 10_000;
+  const began = Date.now();
+  const asked: number[] = [];
+  vi.stubGlobal("fetch", async () => {
+    asked.push(Date.now() - began);
+    vi.setSystemTime(Date.now() + 0.6 * timeoutMs);
+    throw new Error("Network connection lost.");
+  });
+  const { rig, attempts, settled } = pushing({ backoff: [60_000] }, { url: "http://127.0.0.1:9/", timeoutMs });
+  rig.append(["a"]);
+  settled();
+  await expect.poll(() => attempts.list).toMatchObject([{ attempt: 1, error: "Network connection lost." }]);
+  expect(asked).toEqual([0, 6_005]);
   attempts.stop();
 });

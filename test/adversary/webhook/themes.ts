@@ -47,9 +47,9 @@ function turns(watch: Watch, fresh: readonly Pushed[]): void {
     return [record.appendedAt + 100, first?.at ?? round.now()] as const;
   });
   const counted = watch.requests.filter(({ at }) => waits.some(([from, to]) => at > from && at < to));
-  // A connection that was lost is followed by the same request at once, which is the same turn.
+  // A connection that was lost is followed by the same request at once, up to twice, which is the same turn.
   const turnsOf = (list: readonly Request[]) =>
-    list.reduce((sum, { outcome }) => sum + (outcome === "lost" ? 0.5 : 1), 0);
+    list.reduce((sum, { outcome }) => sum + (outcome === "lost" ? 1 / 3 : 1), 0);
   const again = turnsOf(counted.filter(({ attempt }) => attempt > 2));
   const partitions = new Set(counted.map(({ partition }) => partition)).size;
   const allowed = turnsOf(counted) / 10 + 4 * partitions;
@@ -119,17 +119,31 @@ async function pausedByReceiver(watch: Watch): Promise<void> {
 const wordsOf = (first: Request, late: Request) =>
   `of partition ${late.partition} ${Math.round(late.at - first.at)} ms after that of partition ${first.partition}`;
 
-/** Ten records failed, and it went on for long enough: the group pauses by itself. */
+/** Ten records of a partition failed, and it went on for long enough: the group pauses by itself. */
 async function pausedAfterFailures(watch: Watch): Promise<void> {
-  const alone = watch.requests.filter(({ events, outcome }) => events.length === 1 && outcome === "fail");
+  for (const partition of new Set(watch.requests.map((request) => request.partition))) {
+    const failed = failuresInARow(watch, partition);
+    if (failed !== undefined) {
+      await isPaused(watch, `${failed} records of partition ${partition} have failed for longer than pauseAfterMs`);
+    }
+  }
+  watch.change({ kind: "good" });
+  await resume(watch);
+}
+
+/** How many records of a partition failed without a success between, where that went on for longer than it may. */
+function failuresInARow({ requests, plan, stream, updatedAt }: Watch, partition: number): number | undefined {
+  // A kill forgets how the receiver did, and a change of the group may mean another one.
+  let since = Math.max(updatedAt + wayMs, ...stream.kills.map((kill) => kill + wayMs));
+  const here = requests.filter((request) => request.partition === partition);
+  for (const { outcome, answeredAt, at } of here) if (outcome !== "fail") since = Math.max(since, answeredAt ?? at);
+  const alone = here.filter(({ events, at }) => events.length === 1 && at > since);
   const first = new Map<string, number>();
   for (const { events, at } of alone) for (const { place } of events) if (!first.has(place)) first.set(place, at);
   const tenth = [...first.values()].sort((a, b) => a - b)[9];
   // Where every record has died before, there is nothing left to fail.
-  const wentOn = tenth !== undefined && alone.some(({ at }) => at > tenth + watch.plan.pauseAfterMs);
-  if (wentOn) await isPaused(watch, `${first.size} records have failed for longer than pauseAfterMs`);
-  watch.change({ kind: "good" });
-  await resume(watch);
+  const wentOn = tenth !== undefined && alone.some(({ at }) => at > tenth + plan.pauseAfterMs);
+  return wentOn ? first.size : undefined;
 }
 
 /** A receiver that does not agree is not pushed to, and nobody is charged. */
