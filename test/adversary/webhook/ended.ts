@@ -11,6 +11,8 @@ const stillMs = 60_000;
 /** Attempts are written down within this time. */
 const writtenMs = 6000;
 const attemptsKept = 50;
+/** Requests on connections that were closed while idle, among the last ones, at most. */
+const unseenMax = 3;
 
 const placeOf = ({ partition, offset }: Pushed) => `${partition}.${offset}`;
 
@@ -125,7 +127,8 @@ function untold(watch: Watch, attempts: readonly Json[]): string | undefined {
     if (listedHere.length > attemptsKept) return `${listedHere.length} attempts of partition ${partition} are told`;
     // Requests that got no answer may be told or not; each of the others that is among the last is.
     const unclear = watch.requests.filter((request) => request.partition === partition).length - made.length;
-    const sure = Math.max(0, attemptsKept - unclear);
+    // Those that were under way together ended in any order, and one that never came is told too.
+    const sure = Math.max(0, attemptsKept - unclear - watch.plan.concurrency - unseenMax);
     for (const request of sure === 0 ? [] : made.slice(-sure)) {
       const wanted = (one: Json) => one.deliveryId === request.deliveryId && one.status === request.status;
       if (listedHere.some((one) => wanted(one) && one.attempt === request.attempt)) continue;
