@@ -5,7 +5,7 @@ import type { Delivery } from "./delivery.ts";
 import { lettersOf } from "./forget.ts";
 import type { Lane, Try } from "./item.ts";
 import type { Letter } from "./letters.ts";
-import type { Lost, Paused } from "./state.ts";
+import type { Lost, Paused } from "./told.ts";
 
 /** How far a group is on one partition. Times are ms since 1970. */
 export interface Status {
@@ -233,16 +233,14 @@ export class Admin {
   #lag(): number {
     const { known, cursor, done, acked, window, lanes } = this.delivery.state;
     let apart = 0;
-    let read = cursor;
-    for (const lane of lanes.byId.values()) {
-      const { kind, queue, behind, ahead } = lane;
+    for (const { kind, queue, behind, ahead } of lanes.byId.values()) {
       if (kind === "whole") continue;
-      if (lane.read < read) read = lane.read;
       // In an incident lanes go beyond the window: what they have there counts as unread, but for what they have finished.
       const beyond = kind === "key" && queue.length > 0 && queue[queue.length - 1].offset >= cursor;
       apart += behind - ahead + (beyond ? queue.filter(({ offset }) => offset < cursor).length : queue.length);
     }
-    // What was acked where everybody has read was finished already.
+    // What was acked where every lane has read was finished already.
+    const read = Math.min(cursor, ...[...lanes.unread].map(({ from }) => from));
     const unread = Math.max(0, (known ?? cursor) - cursor) - done.countFrom(cursor) - acked.countFrom(read);
     return Math.max(0, unread + window.size + apart);
   }

@@ -159,7 +159,7 @@ export class Delivery {
       if (standing.is === "leased" || standing.is === "free") this.endings.finish(standing.item, now);
       else if (standing.is === "waiting") this.endings.finishAhead(standing.lane, now);
       else if (standing.is === "nacked") return usedUp(offset);
-      else if (standing.is !== "finished") return this.#early(offset);
+      else if (standing.is !== "finished") return this.#early(offset, now);
       return ok(undefined);
     });
   }
@@ -218,10 +218,17 @@ export class Delivery {
     return expired.length;
   }
 
-  /** A member has gone: its leases return at once. */
+  /** A member has gone: its leases return at once. Those of before a restart do so when their records are read again. */
   leave(member: string, reason: string, now: number): void {
-    const left = [...this.state.leases.all()].filter((lease) => lease.member === member);
+    const { leases, window } = this.state;
+    const left = [...leases.all()].filter((lease) => lease.member === member);
     for (const { item } of left.reverse()) if (item.state === "leased") this.endings.leave(item, reason, now);
+    for (const lease of leases.restored.values()) {
+      if (lease.member !== member || lease.nacked !== undefined) continue;
+      Object.assign(lease, { expires: Math.min(lease.expires, now), reason });
+      leases.changed();
+      if (window.ordered) this.endings.withdraw(lease.offset);
+    }
     this.state.save();
     // What was written down would come back as a lease of nobody's.
     this.state.saveLeases(now);
@@ -260,16 +267,20 @@ export class Delivery {
     return { item, generation, attempt: item.attempt };
   }
 
-  /** Acked before it was read again: whoever reads it finds it finished. */
-  #early(offset: number): Result<undefined> {
+  /** Acked before it was read again: a lane that stands at it goes on, or else whoever reads it finds it finished. */
+  #early(offset: number, now: number): Result<undefined> {
     const { state } = this;
-    if (state.acked.size >= ackedMax) {
+    const lane = state.lanes.at(offset);
+    if (lane === undefined && state.acked.size >= ackedMax) {
       return refuse("unavailable", "too many acks of before a restart at once; try again in a moment");
     }
     state.leases.restored.delete(offset);
     state.leases.changed();
-    state.acked.add(offset);
-    state.unsaved++;
+    if (lane !== undefined) this.endings.finishAhead(lane, now);
+    else {
+      state.acked.add(offset);
+      state.unsaved++;
+    }
     return ok(undefined);
   }
 

@@ -53,10 +53,14 @@ export class Endings {
     state.unsaved++;
     state.finishedTo = Math.max(state.finishedTo, from + 1);
     this.#settleLetter(lane);
-    // The window may yet come to it.
-    if (from >= state.cursor && !state.done.has(from)) state.acked.add(from);
-    if (lane.kind === "key") this.reader.lanes.pass(lane, now);
-    else this.#end(lane, now);
+    if (lane.kind === "key") {
+      state.finishedBy(lane, from);
+      this.reader.lanes.pass(lane, now);
+      return;
+    }
+    // The window has yet to come to it.
+    if (lane.kind === "whole") state.acked.add(from);
+    this.#end(lane, now);
   }
 
   /**
@@ -127,7 +131,7 @@ export class Endings {
     const { window } = this.state;
     if (item.lane === undefined && item.key !== undefined && window.lineOf(item.key) !== item) return;
     if (lease.nacked === undefined) {
-      this.fail(item, { reason: noAnswer(lease.member) }, now, chance, lease);
+      this.fail(item, { reason: lease.reason ?? noAnswer(lease.member) }, now, chance, lease);
       return;
     }
     const { reason, at, delayMs } = lease.nacked;
@@ -135,18 +139,21 @@ export class Endings {
     this.fail(item, { reason, nacked: true, delayMs: left }, now, chance, lease);
   }
 
-  /** In order, those behind a record that goes again go again, after it; it is not their doing. */
+  /**
+   * In order, those behind a record that goes again go again, after it; it is not their doing. A letter that is redriven was
+   * passed over: it stands beside them.
+   */
   withdraw(offset: number): void {
-    const { leases } = this.state;
+    const { leases, lanes } = this.state;
     for (const { item } of [...leases.all()]) {
-      if (item.offset <= offset) continue;
+      if (item.offset <= offset || item.lane?.kind === "single") continue;
       if (leases.end(item)?.saved) leases.owe();
       item.attempt--;
       item.state = "ready";
     }
     for (const [other, { nacked }] of leases.restored) {
       // One that was given back has failed by itself.
-      if (other <= offset || nacked !== undefined) continue;
+      if (other <= offset || nacked !== undefined || lanes.at(other)?.kind === "single") continue;
       leases.restored.delete(other);
       leases.owe();
     }

@@ -57,10 +57,15 @@ export class LaneReader {
   /** To be called when a lane has changed: it goes on, reads on, or, where it has caught up, is no lane any more. */
   settle(lane: Lane, now: number): void {
     const { state } = this;
+    if (state.lanes.byId.get(lane.id) !== lane) return;
     if (lane.kind === "key" && lane.queue.length === 0 && lane.state === "open") {
       if (lane.from !== lane.read) state.lanes.move(lane, lane.read, false);
-      const stays = lane.held || (state.lanes.only?.has(lane.key as string) ?? false);
+      // In an incident it goes ahead; but nothing comes any more where the partition was split.
+      const more = !state.sealed || state.known === undefined || lane.read < state.known;
+      const stays = lane.held || (more && (state.lanes.only?.has(lane.key as string) ?? false));
       if (lane.read === state.cursor && state.cursor >= state.horizon && !stays) {
+        // Of before a restart: it may have gone ahead, which is not known any more.
+        if (lane.exact || state.lanes.unread.has(lane)) state.incident.forget(state.generation);
         state.lanes.remove(lane);
         state.unsaved++;
         return;
@@ -101,9 +106,6 @@ export class LaneReader {
     if (lease === undefined) return;
     leases.restored.delete(item.offset);
     leases.changed();
-    // It ended when that was not written down any more; or its record was redriven since.
-    if (item.lane?.tries.some(({ generation }) => generation === lease.generation)) return;
-    if (item.lane?.redriven && lease.generation <= item.lane.voided) return;
     item.attempt = Math.max(item.attempt, lease.attempt);
     if (lease.nacked === undefined && lease.expires > now) {
       item.state = "leased";

@@ -26,7 +26,7 @@ export class Lanes {
   /** Lanes that changed, and those that are no more, since they were written down. */
   readonly changed = new Set<Lane>();
   readonly gone = new Set<number>();
-  /** Lanes from before a restart that have not read yet, and know no more than the first place where their first record may be. */
+  /** Lanes from before a restart that have read nothing yet: their first record is at `from`, or behind it. */
   readonly unread = new Set<Lane>();
   /** Lanes of which only the number of records has changed: to be written down with the next change. */
   readonly counted = new Set<Lane>();
@@ -133,7 +133,7 @@ export class Lanes {
   fill(lane: Lane, items: Item[]): void {
     for (const item of items) this.bytes += item.to - item.from;
     lane.queue = items;
-    this.unread.delete(lane);
+    if (items.length > 0) this.unread.delete(lane);
   }
 
   /** The first one is no more. */
@@ -176,9 +176,10 @@ export class Lanes {
     return this.only === undefined || (lane.key !== undefined && this.only.has(lane.key));
   }
 
-  /** To be called after every change: sees to it that a lane that can go on does so when it is time. */
+  /** To be called after every change: sees to it that a lane that can go on does so when it is time. One that is over does not. */
   schedule(lane: Lane, now: number): void {
     this.hungry.delete(lane);
+    if (this.byId.get(lane.id) !== lane) return;
     const later = lane.state === "retry" && lane.due > now;
     if (later && lane.timed !== lane.due && lane.state === "retry") {
       lane.timed = lane.due;
@@ -203,7 +204,7 @@ export class Lanes {
       const { lane, due } = first;
       if (lane.timed !== due) continue;
       lane.timed = undefined;
-      if (this.byId.get(lane.id) === lane) this.schedule(lane, now);
+      this.schedule(lane, now);
     }
   }
 

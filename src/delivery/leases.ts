@@ -21,6 +21,8 @@ export interface Restored {
   readonly member: string;
   readonly attempt: number;
   expires: number;
+  /** Why it is over, where its member has gone. */
+  reason?: string;
   /** It was given back as failed meanwhile. `delayMs` from `at`. */
   nacked?: { readonly delayMs?: number | undefined; readonly reason: string; readonly at: number };
 }

@@ -1,5 +1,6 @@
 /** What a place says of records that are not at hand. */
 import type { Ahead } from "./ahead.ts";
+import type { Incident } from "./incident.ts";
 import type { Lanes } from "./lanes.ts";
 import { Ranges } from "./ranges.ts";
 import type { Window } from "./window.ts";
@@ -30,9 +31,15 @@ export function finishedAbove({ window, done, cursor, finishedTo }: Place, floor
 }
 
 /** Whether a record that was once under lease, is not at hand, and at which no lane stands, is finished. */
-export function isFinished({ acked, ahead, cursor, done, lanes }: Place, offset: number): boolean {
+export function isFinished(
+  place: Place & { readonly incident: Incident },
+  offset: number,
+  generation: number,
+): boolean {
+  const { acked, ahead, cursor, done, incident, lanes } = place;
   if (acked.has(offset) || ahead.has(offset)) return true;
-  if (offset >= cursor && !done.has(offset)) return false;
+  // The window has not come to it; a lane has, in an incident.
+  if (offset >= cursor && !done.has(offset) && !incident.has(generation)) return false;
   // One that was open before a restart, and has not read since, does not know where its first record is.
   for (const { from } of lanes.unread) if (from <= offset) return false;
   return true;

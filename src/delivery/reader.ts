@@ -113,7 +113,10 @@ export class Reader {
     if (read.from !== state.cursor || (only !== undefined && state.cursor >= state.horizon)) return false;
     const page = itemsOf(read.pieces, read.from, read.to, this.filter(), state.byKey);
     for (const { from, to } of page.damaged) state.lost.push({ from, to, why: "damaged" });
-    for (const item of page.items) this.#place(item, now);
+    for (const item of page.items) {
+      state.cursor = item.offset + 1;
+      this.#place(item, now);
+    }
     state.cursor = read.to;
     state.done.dropBefore(read.to);
     for (const lane of [...state.lanes.hungry]) this.lanes.settle(lane, now);
@@ -127,8 +130,12 @@ export class Reader {
     const { lanes } = state;
     const { offset, key } = item;
     const at = lanes.size === 0 ? undefined : lanes.at(offset);
-    if (at?.kind === "single") return;
     const lane = lanes.ofKey(key);
+    // A letter that is on its way again is beside the others; the lane of its key may have left it ahead of the window.
+    if (at?.kind === "single") {
+      if (lane !== undefined) this.#passed(lane, offset);
+      return;
+    }
     if (lane !== undefined) {
       this.#count(lane, offset);
       return;
@@ -140,7 +147,7 @@ export class Reader {
     }
     if (this.lanes.wasAcked(item)) return;
     if (key !== undefined && state.heldKeys?.has(key)) {
-      const held = lanes.create("key", key, offset, false);
+      const held = lanes.create("key", key, offset, true);
       held.held = true;
       this.#count(held, offset);
       return;
@@ -164,13 +171,18 @@ export class Reader {
     const { state } = this;
     // It went ahead of the window, and has finished what was acked there.
     if (offset < lane.read && state.acked.size > 0) state.acked.remove(offset);
-    if (offset < lane.from && lane.ahead > 0 && !state.done.has(offset)) lane.ahead--;
+    this.#passed(lane, offset);
     if (offset < lane.counted) return;
     lane.counted = offset + 1;
     if (offset >= lane.read) lane.behind++;
     state.lanes.counted.add(lane);
     // As far as the window goes it is done with it.
     state.finishedTo = Math.max(state.finishedTo, offset + 1);
+  }
+
+  /** The window comes to what a lane has finished ahead of it, if it has. */
+  #passed(lane: Lane, offset: number): void {
+    if (offset < lane.from && lane.ahead > 0 && !this.state.done.has(offset)) lane.ahead--;
   }
 
   /** Gives a line a lane of its own, which goes on by itself. */

@@ -6,6 +6,7 @@
  * once under lease was then the first unfinished one of its key, so that no lane which stands at an earlier record is its own.
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { planAfter } from "./attempts.ts";
 import type { Item, Lane, Try } from "./item.ts";
 import type { Restored } from "./leases.ts";
 import { isFinished } from "./place.ts";
@@ -67,8 +68,7 @@ export class Receipts {
     const gaveBack = (tries: readonly Try[] | undefined) =>
       tries?.some((one) => one.nacked && one.generation === generation) === true;
     if (letter?.state === "dead") {
-      if (gaveBack(JSON.parse(letter.tries))) return ok({ is: "nacked" });
-      return refused(offset, "the record is a dead letter; redrive or discard it");
+      return gaveBack(JSON.parse(letter.tries)) ? ok({ is: "nacked" }) : dead(offset);
     }
     if (letter !== undefined && (lane === undefined || generation <= lane.voided)) {
       return refused(offset, "the record was redriven since; it is delivered again");
@@ -76,13 +76,21 @@ export class Receipts {
     if (gaveBack(lane?.tries ?? item?.tries)) return ok({ is: "nacked" });
     if (item !== undefined) return ok({ is: "free", item });
     const restored = leases.restored.get(offset);
-    if (lane === undefined && isFinished(this.state, offset)) return ok({ is: "finished" });
+    if (lane === undefined && isFinished(this.state, offset, generation)) return ok({ is: "finished" });
     if (restored !== undefined && restored.nacked === undefined) {
       return restored.generation === generation ? ok({ is: "restored", lease: restored }) : had(offset);
     }
     if (restored?.generation === generation) return ok({ is: "nacked" });
+    // It becomes one as soon as it is read again.
+    if (restored !== undefined && this.#dies(restored.attempt)) return dead(offset);
     return ok(lane === undefined ? { is: "unread" } : { is: "waiting", lane });
   }
+
+  #dies(attempt: number): boolean {
+    return planAfter(this.state.spec.config, attempt, undefined, 0).next !== "retry";
+  }
 }
+
+const dead = (offset: number) => refused(offset, "the record is a dead letter; redrive or discard it");
 
 const had = (offset: number) => refused(offset, "another member has the record; leave it to that one");

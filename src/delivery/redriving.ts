@@ -55,6 +55,7 @@ export class Redriving {
     const { leases, lanes, letters, window, generation } = this.state;
     const item = lane.kind === "whole" ? window.items.get(lane.from) : lane.queue[0];
     if (item !== undefined) leases.end(item);
+    else if (leases.restored.delete(lane.from)) leases.changed();
     if (lane.kind !== "whole") lanes.giveUp(lane);
     else if (item !== undefined) {
       const letter = letters.get(item.offset);

@@ -4,6 +4,7 @@ import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { Ahead } from "./ahead.ts";
 import { adopt } from "./dump.ts";
+import { Incident } from "./incident.ts";
 import { type Item, type Lane, ownBytes } from "./item.ts";
 import { LaneLog } from "./lane-log.ts";
 import { laneOf, rowOf } from "./lane-row.ts";
@@ -15,22 +16,8 @@ import { Ranges } from "./ranges.ts";
 import { Rate } from "./rate.ts";
 import type { DeliverySpec } from "./spec.ts";
 import { Store } from "./store.ts";
+import type { Lost, Paused } from "./told.ts";
 import { Window } from "./window.ts";
-
-/** Why a delivery stands still. Times are ms since 1970. */
-export interface Paused {
-  readonly reason: string;
-  readonly at: number;
-  /** It has paused by itself, and the group is yet to be told. */
-  readonly untold?: boolean;
-}
-
-/** Offsets `[from, to)` that the group never got: trimmed, or damaged, before it read them. */
-export interface Lost {
-  readonly from: number;
-  readonly to: number;
-  readonly why: "trimmed" | "damaged";
-}
 
 export class State {
   readonly store: Store;
@@ -61,6 +48,7 @@ export class State {
   /** Keys of which that one has unfinished records. */
   heldKeys: ReadonlySet<string> | undefined;
   readonly ahead = new Ahead();
+  readonly incident: Incident;
   /** Finished since the place was written down. */
   unsaved = 0;
   /** Something was finished, or given up, up to here. */
@@ -84,6 +72,7 @@ export class State {
       store.setMeta("format", "2");
       store.setMeta("spec", JSON.stringify(spec));
       store.setPlace({ floor: offset, era: 0, done: none, acked: none, generation: 0, redeliveries: 0, recent: "[]" });
+      if (spec.config.only !== null) new Incident(store).change(true, 0);
       if (spec.paused) store.setMeta("paused", JSON.stringify(spec.because ?? { reason: byHand, at: now }));
     });
   }
@@ -95,6 +84,7 @@ export class State {
   ) {
     this.store = store;
     this.letters = new Letters(store);
+    this.incident = new Incident(store);
     this.window = new Window(spec.config.order === "partition");
     const place = store.place();
     assert(place !== undefined, "a delivery has a place");
@@ -112,15 +102,21 @@ export class State {
     this.#laneLog = new LaneLog(store);
     for (const row of this.#laneLog.load()) this.lanes.add(laneOf(row));
     this.leases.load(store);
-    for (const offset of this.leases.restored.keys()) {
-      if (this.lanes.at(offset) === undefined && isFinished(this, offset)) this.leases.restored.delete(offset);
+    for (const [offset, { generation }] of this.leases.restored) {
+      const lane = this.lanes.at(offset);
+      // It ended when that was not written down any more; or its record was redriven since.
+      const over =
+        lane?.tries.some((one) => one.generation === generation) || (lane?.redriven && generation <= lane.voided);
+      if (over || (lane === undefined && isFinished(this, offset, generation))) this.leases.restored.delete(offset);
     }
     this.configure(spec);
   }
 
   /** Takes a newer version of what the catalog says. */
   change(spec: DeliverySpec, now: number): void {
-    const { paused } = this.spec;
+    const { paused, config } = this.spec;
+    const begins = spec.config.only !== null;
+    if (begins !== (config.only !== null)) this.incident.change(begins, this.generation);
     this.store.setMeta("spec", JSON.stringify(spec));
     if (paused && !spec.paused) this.pause(undefined);
     if (!paused && spec.paused) this.pause(spec.because ?? this.paused ?? { reason: byHand, at: now });
@@ -186,9 +182,11 @@ export class State {
 
   /** A lane has finished a record. */
   finishedBy(lane: Lane, offset: number): void {
-    if (lane.kind !== "key" || offset < this.cursor || this.done.has(offset)) return;
-    this.ahead.add(offset);
-    lane.ahead++;
+    if (lane.kind !== "key") return;
+    const ahead = offset >= this.cursor && !this.done.has(offset);
+    if (ahead) lane.ahead++;
+    // Nor does the place say so where another lane may yet stand at it.
+    if (ahead || this.lanes.unread.size > 0) this.ahead.add(offset);
   }
 
   /** Starts anew at an offset. Leases of before are void. */
@@ -233,10 +231,8 @@ export class State {
     lane.attempts = first.attempt - (first.state === "leased" ? 1 : 0);
     lane.time = first.timestamp;
     lane.behind = items.length - kept.length;
-    // The last one may be that which the window is just about to pass.
-    const end = Math.max(this.cursor, items[items.length - 1].offset + 1);
-    lane.counted = lane.kind === "single" ? first.offset + 1 : end;
-    lane.read = items.length > kept.length ? items[kept.length].offset : end;
+    lane.counted = lane.kind === "single" ? first.offset + 1 : this.cursor;
+    lane.read = items.length > kept.length ? items[kept.length].offset : this.cursor;
     this.finishedTo = Math.max(this.finishedTo, items[items.length - 1].offset + 1);
     this.unsaved++;
     return lane;

@@ -3,7 +3,7 @@ import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import { Delivery as Core } from "../delivery/delivery.ts";
 import { beginsAt, isAnothers, type PlacePage, type PlacePart, placePage, takePlace } from "../delivery/dump.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
-import type { Lost } from "../delivery/state.ts";
+import type { Lost } from "../delivery/told.ts";
 import { openStore } from "../delivery/upgrade.ts";
 import type { Position } from "../log/read.ts";
 import { objectSql } from "../platform/sql.ts";

@@ -1,5 +1,5 @@
 import type { Delivery, Leased } from "../delivery/delivery.ts";
-import type { Lost } from "../delivery/state.ts";
+import type { Lost } from "../delivery/told.ts";
 import type { Leases, Refused } from "./rpc.ts";
 
 /** Records under lease, as they travel to the Worker. */

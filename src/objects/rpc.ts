@@ -8,7 +8,7 @@ import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import type { PlacePage, PlacePart } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
-import type { Lost } from "../delivery/state.ts";
+import type { Lost } from "../delivery/told.ts";
 import type { Inheritance } from "../log/inheritance.ts";
 import type { Position } from "../log/read.ts";
 import type { Run, Terms } from "../log/sequence.ts";

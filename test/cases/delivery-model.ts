@@ -10,9 +10,10 @@ import type { GroupConfig } from "../../schemas/group.ts";
 import { readReceipt, writeReceipt } from "../../src/delivery/receipt.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import { Rig } from "./delivery.ts";
+import { found } from "./delivery-found.ts";
 import { Model } from "./delivery-record.ts";
 
-type Step =
+export type Step =
   | { do: "append"; keys: (string | undefined)[] }
   | { do: "receive"; max: number; member: string }
   /** `any`: receipts of whenever; otherwise those that are under lease. */
@@ -191,7 +192,9 @@ function run(model: Model, step: Step): void {
       break;
     }
     case "only":
-      if (model.order === "key") rig.configure({ only: step.keys });
+      if (model.order !== "key") break;
+      rig.configure({ only: step.keys });
+      model.only(step.keys);
       break;
     case "skip":
     case "resumeLane": {
@@ -233,7 +236,7 @@ export function deliveryAgainstModel(open: () => Sql, runs: number): void {
       }
       finish(model, restarts);
     }),
-    { numRuns: runs },
+    { numRuns: found.length + runs, examples: found },
   );
 }
 

@@ -42,6 +42,10 @@ export class Model {
   /** Of before a seek. */
   readonly #old = new Set<string>();
   readonly given: string[] = [];
+  /** Receipts that there were when the incident began; undefined where there is none. */
+  #before: number | undefined;
+  /** Finished, and acked again by a receipt of which it cannot be said whether its lane had come to it. */
+  readonly #twice = new Set<number>();
 
   constructor(readonly rig: Rig) {}
 
@@ -82,6 +86,11 @@ export class Model {
     return this.records.filter((record) => this.#counts(record)).map(({ offset }) => offset);
   }
 
+  only(keys: readonly string[] | null): void {
+    if (keys === null) this.#before = undefined;
+    else this.#before ??= this.given.length;
+  }
+
   /** What one use of a receipt is answered, and does. */
   settle(what: "ack" | "nack" | "extend", receipt: string, delayMs?: number): Verdict {
     const record = this.#of.get(receipt)!;
@@ -95,6 +104,10 @@ export class Model {
     }
     if (what === "extend") return "stale-lease";
     if (record.letter === "dead") return what === "nack" && record.nacked.has(receipt) ? "ok" : "stale-lease";
+    const unclear =
+      this.rig.delivery.state.lanes.unread.size > 0 ||
+      this.given.indexOf(receipt) < (this.#before ?? this.given.length);
+    if (record.finished && unclear) this.#twice.add(record.offset);
     if (record.finished) return record.dim && (what === "nack" || record.by !== receipt) ? "either" : "ok";
     if (record.void.has(receipt)) return "stale-lease";
     if (what === "nack") return record.nacked.has(receipt) ? "ok" : "stale-lease";
@@ -241,8 +254,9 @@ export class Model {
     state.known ??= this.rig.log.span.tail;
     // Those that have run out are known to have when their records are read again.
     if (state.leases.restored.size > 0) return;
-    // And of what was acked meanwhile it is not known whether it was finished, before its lane has read.
-    if (state.acked.size > 0) return;
+    // And of what was acked meanwhile it is not known whether it was finished, before all lanes have read.
+    if (state.acked.size > 0 && state.lanes.unread.size > 0) return;
+    if ([...this.#twice].some((offset) => state.acked.has(offset))) return;
     expect(this.rig.status().lag, "lag").toBe(this.unfinished().length);
     const letters = this.records
       .filter(({ letter }) => letter !== "none")
@@ -284,7 +298,7 @@ export class Model {
 
   #withdraw(offset: number): void {
     for (const record of this.records) {
-      if (record.offset <= offset || record.lease === undefined) continue;
+      if (record.offset <= offset || record.lease === undefined || record.passed) continue;
       record.lease = undefined;
       record.attempts--;
     }

@@ -146,6 +146,12 @@ class Family {
       const rig = this.rigs[one];
       if (rig === undefined) continue;
       const to = Math.max(0, rig.log.span.tail - back);
+      const again = new Set(
+        rig
+          .letters()
+          .filter(({ state }) => state === "redriven")
+          .map(({ offset }) => offset),
+      );
       rig.admin.seek(to, rig.now);
       rig.delivery.state.known = rig.log.span.tail;
       this.heritages[one]?.again();
@@ -155,9 +161,14 @@ class Family {
         for (const name of line) {
           const [partition, offset] = name.split(".").map(Number);
           if (partition !== one) continue;
-          if (offset >= to) this.finished.delete(name);
-          else this.finished.add(name);
-          if (offset >= to) this.passed.delete(name);
+          if (offset >= to) {
+            this.finished.delete(name);
+            this.passed.delete(name);
+          } else if (again.has(offset)) {
+            // A letter that is on its way again still is, beside the order.
+            this.finished.delete(name);
+            this.passed.add(name);
+          } else this.finished.add(name);
         }
       }
     }

@@ -19,6 +19,8 @@ export class Knowledge {
   /** Since when nothing may go out, as was answered. */
   pausedAt: number | undefined;
   only: { keys: ReadonlySet<string>; at: number } | undefined;
+  /** When the present incident began, or the last one; undefined where there was none. */
+  incidentAt: number | undefined;
   /** Fewest and most deliveries that any configuration allowed so far. */
   maxDeliveries: Span;
   everFails: boolean;

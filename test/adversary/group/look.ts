@@ -73,6 +73,7 @@ function lagOf(run: ScriptRun, _from: number, to: number): Span {
   let low = 0;
   let high = 0;
   for (const record of model.records.values()) {
+    if (record.twice) low--;
     // What a filter leaves out counts until it is read.
     if (!record.matches) high++;
     else if (certainlyUnfinished(run, record, to)) {

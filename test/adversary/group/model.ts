@@ -23,13 +23,13 @@ export class Model extends Knowledge {
   }
 
   /**
-   * What is behind it in its partition goes again; nobody is to blame for that. Whether it does so behind a letter that went
-   * out again, which stands in no order, is not said. `now`: what is given out with it, and perhaps after it, stays.
+   * What is behind it in its partition goes again, but for letters that went out again, which stand in no order; nobody is to
+   * blame for that. Whether it does so behind such a letter is not said. `now`: what is given out with it, and perhaps after it, stays.
    */
   withdrawBehind(record: Tracked, doubtful: boolean, now?: Pick<Lease, "from" | "to">): void {
     for (const later of this.ofPartition(record.partition)) {
       const { lease } = later;
-      if (later.offset <= record.offset || lease === undefined || lease.end !== undefined) continue;
+      if (later.offset <= record.offset || later.loose || lease === undefined || lease.end !== undefined) continue;
       if (lease.from === now?.from && lease.to === now.to) continue;
       const after = now !== undefined && lease.to > now.from;
       // A lease that may have run out by itself may have been counted.
@@ -88,6 +88,7 @@ export class Model extends Knowledge {
       if (record.offset >= offset) record.reset();
       else if (record.state === "open" && record.redriven) {
         record.state = "dead"; // Its letter stays; whether as dead or as redriven is not said.
+        record.failures = [record.failures[0], Math.max(record.failures[1], failuresNow(record)[1])];
         record.lease = undefined;
         record.loose = true;
         record.redriven = false;

@@ -21,6 +21,7 @@ export async function resume(run: ScriptRun): Promise<void> {
 
 export async function only(run: ScriptRun, step: Of<"only">): Promise<void> {
   const keys = step.keys?.map(keyName) ?? null;
+  if (keys !== null && run.model.only === undefined) run.model.incidentAt = run.now();
   // Until it is answered the old keys may go out, and afterwards the new ones.
   run.model.only = undefined;
   await run.certainly("PUT", run.group, { only: keys });

@@ -115,12 +115,19 @@ export function report(
         `${name} of ${lease.receipt} (${lease.record}, ${model.describe(lease.record, answered)}) was ${code ?? "settled"}; ${because}`,
       about,
     );
+    if (name === "ack" && code === undefined) lease.record.twice ||= mayCountTwice(run, lease);
     settle(model, lease, name, code === undefined, sent, answered, terms.delayMs);
     if (name === "extend" && code === undefined) {
       const timeout = terms.ackTimeoutMs as number;
       lease.runsOut = [sent + timeout, answered + timeout + 60];
     }
   }
+}
+
+/** Whether it is a repeated ack of a lease of before the incident, or the incident is over, and a kill lies between. */
+function mayCountTwice({ diedAt, model: { incidentAt, only } }: ScriptRun, { record, from }: Lease): boolean {
+  if (diedAt === undefined || incidentAt === undefined || record.state !== "done") return false;
+  return only === undefined || from < incidentAt;
 }
 
 /** The receipts that were refused, with their codes. */

@@ -53,6 +53,11 @@ export class Tracked {
   redriven = false;
   /** It was redriven when a seek left it behind; whether it comes is not said. */
   astray = false;
+  /**
+   * Finished, and after a kill acked again by a receipt of which the group cannot say whether the lane of its key, which goes
+   * ahead in an incident, had come to it: until the others catch up it may count twice as finished.
+   */
+  twice = false;
   /** The last one, until something ends it for certain. */
   lease: Lease | undefined;
   /** Every lease that it ever had, newest last. */
@@ -94,6 +99,7 @@ export class Tracked {
     this.redriven = false;
     this.astray = false;
     this.perhapsDead = false;
+    this.twice = false;
     this.lease = undefined;
     this.failures = [0, 0];
     this.earlier = [0, 0];

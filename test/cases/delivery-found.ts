@@ -1,0 +1,115 @@
+/** Histories that once broke a promise: the model goes through them before those that it draws. */
+import type { GroupConfig } from "../../schemas/group.ts";
+import type { Step } from "./delivery-model.ts";
+
+type History = [config: Partial<GroupConfig>, steps: Step[], restarts: boolean];
+
+const config = (change: Partial<GroupConfig>): Partial<GroupConfig> => ({
+  order: "key",
+  onFailure: "block",
+  maxDeliveries: 1,
+  maxInFlight: 1,
+  memberMaxInFlight: null,
+  backoff: [0],
+  ackTimeoutMs: 30_000,
+  ...change,
+});
+
+const append = (...keys: (string | undefined)[]): Step => ({ do: "append", keys });
+const receive = (max = 1, member = "m"): Step => ({ do: "receive", max, member });
+const ack = (any = false, ...pick: number[]): Step => ({
+  do: "ack",
+  pick: pick.length > 0 ? pick : [0],
+  any,
+  once: false,
+});
+const nack = (pick = 0, any = false): Step => ({ do: "nack", pick: [pick], any, delayMs: undefined });
+const only = (...keys: string[]): Step => ({ do: "only", keys: keys.length > 0 ? keys : null });
+const wait = (ms: number): Step => ({ do: "wait", ms });
+const leave = (member: string): Step => ({ do: "leave", member });
+const letters = (what: "redrive" | "discard", pick: "all" | number[] = "all"): Step => ({
+  do: what,
+  pick,
+  edited: false,
+});
+const skip: Step = { do: "skip", pick: 0 };
+const crash: Step = { do: "crash" };
+const saveLeases: Step = { do: "saveLeases" };
+
+export const found: History[] = [
+  // A letter that an incident's lane had left, and that went out again, was not counted when the window came to it.
+  [
+    config({ onFailure: "skip" }),
+    [only("b", "c"), append("b"), receive(), nack(), letters("redrive"), append("b", "a")],
+    false,
+  ],
+  // Nor was one that was discarded before it came.
+  [
+    config({}),
+    [append("a"), only("a"), receive(), nack(), skip, letters("redrive"), letters("discard"), append("a")],
+    false,
+  ],
+  // An ack that was repeated after a crash, amid an incident, counted twice.
+  [config({}), [only("b"), append("b", "a", "b"), receive(), ack(), crash, ack(true), receive(), wait(10)], false],
+  [config({}), [only("a"), append("a", "a"), receive(), only("b", "c"), ack(true), only("a"), crash, ack(true)], false],
+  // What a lane had yet to deliver counted as finished, because the lane was given up for the window.
+  [config({}), [append("b"), only("b", "c"), receive(), only(), crash, nack(0, true)], false],
+  // What failed in the moment when the window came to it counted as finished ahead of the window.
+  [config({ onFailure: "skip" }), [append("a", "a"), receive(), wait(6_000), leave("n"), append("a")], true],
+  // A letter under lease was taken back with those behind a failure, and stood in no line any more.
+  [
+    config({ order: "partition", onFailure: "skip", maxInFlight: 100 }),
+    [append("a", "a"), receive(2), nack(1), letters("redrive", [0]), receive(), nack()],
+    false,
+  ],
+  // An old receipt took back what was given back for good, before it had become a letter.
+  [
+    config({ onFailure: "skip" }),
+    [append("a"), receive(), crash, receive(1, "n"), wait(6_000), leave("m"), crash, nack(), ack(true), wait(10)],
+    false,
+  ],
+  // A lease that was over, and written down, stood in the way of the next one's receipt.
+  [
+    config({ maxInFlight: 100 }),
+    [
+      append("a", "c"),
+      receive(2),
+      wait(6_000),
+      { do: "release", pick: [0], any: false },
+      nack(),
+      receive(),
+      crash,
+      ack(true, 17),
+    ],
+    false,
+  ],
+  // A lease of before a crash outlived its member.
+  [
+    config({ onFailure: "park" }),
+    [append("a"), receive(1, "n"), wait(6_000), saveLeases, crash, leave("n"), receive()],
+    false,
+  ],
+  // A record without a key that died as it was read again was read for ever.
+  [
+    config({ onFailure: "park", maxDeliveries: 2 }),
+    [append(undefined, "a"), receive(), wait(40_000), receive(), wait(6_000), saveLeases, crash],
+    false,
+  ],
+  // Acked by a lease of before a crash: the record of a lane that stood at it counted until it was read.
+  [
+    config({ order: "none", maxInFlight: 3 }),
+    [
+      append("a", "a"),
+      receive(),
+      nack(),
+      receive(),
+      wait(6_000),
+      receive(),
+      { do: "release", pick: [9], any: false },
+      crash,
+      ack(),
+      crash,
+    ],
+    false,
+  ],
+];
