@@ -60,11 +60,20 @@ describe("order by key", () => {
   });
 });
 
-test("a delivery keeps its promises, whatever happens in which order", () =>
-  deliveryAgainstModel(() => nodeSql(), 1_500));
+/** Times as many histories as `npm test` draws; `npm run soak:models` draws more. */
+const times = Number(process.env.MILLRACE_MODEL_TIMES ?? 1);
 
-test("order per key outlives splits, seeks over them, crashes and receipts of whenever", () =>
-  splitAgainstModel(() => nodeSql(), 400));
+test(
+  "a delivery keeps its promises, whatever happens in which order",
+  () => deliveryAgainstModel(() => nodeSql(), 1_500 * times),
+  60_000 * times,
+);
+
+test(
+  "order per key outlives splits, seeks over them, crashes and receipts of whenever",
+  () => splitAgainstModel(() => nodeSql(), 400 * times),
+  60_000 * times,
+);
 
 describe("known failures of others", () => {
   test("one unacked record does not keep a new member from the rest (Pulsar #21579)", () => {
