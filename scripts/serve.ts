@@ -1,23 +1,44 @@
 /**
- * `npm run serve`: the self-hosted form, on bare workerd. Options: --host, --port, --data, --inspector, and
- * --push-private, which lets groups push to private addresses where the service is not on loopback (there they may). The
- * variables MILLRACE_S3_* name the archive's store.
+ * `npm run serve`: the self-hosted form, on bare workerd; `-- --help` has its options. The variables MILLRACE_S3_* name the
+ * archive's store.
  */
-import { parseArgs } from "node:util";
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
 import { archiveVars } from "../src/cli/archive.ts";
 import { isLoopback } from "../src/cli/defaults.ts";
 import { tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
 
-const { values } = parseArgs({
-  options: {
-    host: { type: "string", default: "127.0.0.1" },
-    port: { type: "string", default: process.env.PORT ?? "8787" },
-    data: { type: "string", default: ".millrace/data" },
-    inspector: { type: "string" },
-    "push-private": { type: "boolean", default: false },
-  },
-});
+const text = { type: "string", requiresArg: true } as const;
+const values = await yargs(hideBin(process.argv))
+  .scriptName("npm run serve --")
+  .usage("$0 [options]")
+  .options({
+    host: {
+      ...text,
+      default: "127.0.0.1",
+      describe: "Address to listen on. Beyond loopback MILLRACE_ROOT_TOKEN must be set.",
+    },
+    port: {
+      ...text,
+      default: process.env.PORT ?? "8787",
+      describe: "Port to listen on; by default PORT. 0: any that is free.",
+    },
+    data: { ...text, default: ".millrace/data", describe: "Folder of the data." },
+    inspector: { ...text, describe: "Address of workerd's inspector, such as 127.0.0.1:9229." },
+    "push-private": {
+      type: "boolean",
+      default: false,
+      describe: "Lets groups push to private addresses where the service is not on loopback (there they may).",
+    },
+  })
+  .check(({ port }) => {
+    if (/^\d{1,5}$/.test(port) && Number(port) < 65_536) return true;
+    throw new Error(`--port must be a number from 0 to 65535, not '${port}'.`);
+  })
+  .strict()
+  .version(false)
+  .parse();
 const token = tokenFor(values.host);
 const privateNetwork = values["push-private"] || isLoopback(values.host);
 const start = async () => run({ ...values, port: Number(values.port), token, archive: archiveVars(), privateNetwork });

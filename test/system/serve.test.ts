@@ -34,3 +34,16 @@ test("serves until it is interrupted, and has everything when it serves again", 
     rmSync(data, { recursive: true, force: true });
   }
 });
+
+test.each([
+  [["--help"], 0, "--data"],
+  [["--port", "65536"], 1, "--port must be a number from 0 to 65535"],
+  [["--prot", "8787"], 1, "Unknown argument: prot"],
+])("says what it takes: %j", async (options, code, words) => {
+  const child = spawn("npm", ["run", "--silent", "serve", "--", ...options], { cwd: root, stdio: "pipe" });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
+  expect(await once(child, "close")).toEqual([code, null]);
+  expect(said).toContain(words);
+  expect(said).not.toMatch(/^\s+at /m);
+});
