@@ -231,9 +231,11 @@ export class Admin {
 
   /** What the window holds, what lanes hold and have behind them, and what is yet to be read and not known as finished. */
   #lag(): number {
-    const { known, cursor, done, acked, window, lanes } = this.delivery.state;
-    let apart = 0;
-    for (const { kind, queue, behind, ahead } of lanes.byId.values()) {
+    const { known, cursor, done, acked, window, lanes, letters } = this.delivery.state;
+    // Letters that are on their way again, and have no lane yet.
+    let apart = letters.pages.redriven;
+    for (const { kind, queue, behind, ahead, redriven } of lanes.byId.values()) {
+      if (redriven) apart--;
       if (kind === "whole") continue;
       // In an incident lanes go beyond the window: what they have there counts as unread, but for what they have finished.
       const beyond = kind === "key" && queue.length > 0 && queue[queue.length - 1].offset >= cursor;

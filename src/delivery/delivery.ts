@@ -112,7 +112,7 @@ export class Delivery {
 
   /** In incident mode, every key that is let through has a lane, which goes its way without the others. */
   admitOnly(now: number): void {
-    const { lanes, window, cursor, horizon, heldKeys } = this.state;
+    const { lanes, window, cursor, horizon, heldKeys, inherits } = this.state;
     // What the window has finished of a key, a new lane would not know: first it comes back to where it was.
     if (cursor < horizon) return;
     for (const key of lanes.only ?? []) {
@@ -120,7 +120,7 @@ export class Delivery {
       const first = window.lineOf(key);
       const lane = first === undefined ? lanes.create("key", key, cursor, false) : this.state.detach(first);
       // What another partition has not finished goes out nowhere, in an incident too.
-      lane.held = heldKeys?.has(key) === true;
+      lane.held = inherits || heldKeys?.has(key) === true;
       lanes.schedule(lane, now);
     }
     this.state.save();
@@ -130,7 +130,7 @@ export class Delivery {
   lease(ask: Ask, now: number, chance: Chance): Leased[] {
     const { state, turns } = this;
     this.expire(now, chance);
-    if (state.paused !== undefined || state.inherits) return [];
+    if (state.stands) return [];
     const { ackTimeoutMs } = state.spec.config;
     const room = Math.min(ask.max, this.room.left(ask.member, now));
     const leased: Leased[] = [];

@@ -33,7 +33,7 @@ export class Heritage {
     const stored = store.meta("heritage");
     const inherits = spec.parent !== undefined && spec.config.order !== "none";
     this.#stage = stored === "holding" || stored === "done" ? stored : inherits ? "waiting" : "done";
-    delivery.state.inherits = this.#stage !== "done";
+    if (this.#stage !== "done") this.#inherit();
   }
 
   /** True while the other delivery is to be asked. */
@@ -54,21 +54,24 @@ export class Heritage {
 
   /** Keys of which the other one is asked whether it has finished them. */
   get asked(): string[] {
-    return this.heirs ? [...(this.delivery.state.heldKeys ?? [])] : this.held;
+    const { heldKeys } = this.delivery.state;
+    return this.heirs && heldKeys !== undefined ? [...heldKeys] : this.held;
   }
 
   /** The other one starts anew: it is waited for again. */
-  again(): void {
+  again(now: number): void {
     const { spec, store } = this.delivery.state;
     if (spec.parent === undefined || spec.config.order === "none") return;
     this.#stage = "waiting";
-    this.delivery.state.inherits = true;
+    this.#inherit();
     this.delivery.state.heldKeys = undefined;
     store.dropMeta("heritage");
+    this.delivery.admitOnly(now);
   }
 
   /** There is no other one, and never was. */
-  none(): void {
+  none(now: number): void {
+    this.released(this.held, now);
     this.#become("done");
   }
 
@@ -101,9 +104,9 @@ export class Heritage {
   /** The other one has finished these keys. */
   released(keys: Iterable<string>, now: number): void {
     const { state, reader } = this.delivery;
-    const left = new Set(state.heldKeys);
+    const left = state.heldKeys === undefined ? undefined : new Set(state.heldKeys);
     for (const key of keys) {
-      left.delete(key);
+      left?.delete(key);
       const lane = state.lanes.ofKey(key);
       if (lane === undefined || !lane.held) continue;
       lane.held = false;
@@ -111,7 +114,7 @@ export class Heritage {
     }
     state.heldKeys = left;
     state.save();
-    if (this.#stage === "holding" && left.size === 0) this.#become("done");
+    if (this.#stage === "holding" && left?.size === 0) this.#become("done");
   }
 
   /** What the delivery that continues this one is answered: its keys behind one, as many as an answer takes. */
@@ -134,8 +137,9 @@ export class Heritage {
   } {
     const { left } = this;
     const unfinished = this.#keys();
-    // What is yet to be read, as after a restart, may be of any key.
-    return { ...left, keys: left.caughtUp ? keys.filter((key) => !unfinished.has(key)) : [] };
+    // What is yet to be read, as after a restart, may be of any key; but for those that an incident lets go ahead.
+    const isOver = left.caughtUp ? (key: string) => !unfinished.has(key) : (key: string) => this.#isThrough(key);
+    return { ...left, keys: keys.filter(isOver) };
   }
 
   /** Another text whenever something has been finished of what those that continue it wait for. */
@@ -149,14 +153,36 @@ export class Heritage {
     const { state } = this.delivery;
     const caughtUp = !state.inherits && state.sealed && state.known !== undefined && state.cursor >= state.known;
     // What this one waits for itself is unfinished, whether there is a record of it here or not.
-    return { caughtUp, records: state.window.size + state.lanes.size + (this.pending || !caughtUp ? 1 : 0) };
+    const through = [...(state.lanes.only ?? [])].filter((key) => this.#isThrough(key)).length;
+    const records = state.window.size + state.lanes.size - through;
+    return { caughtUp, records: records + (this.pending || !caughtUp ? 1 : 0) };
+  }
+
+  /** Whether the lane of a key, which goes ahead in an incident, has come to the end and finished it all. */
+  #isThrough(key: string): boolean {
+    const { lanes, sealed, known, heldKeys } = this.delivery.state;
+    const lane = lanes.only?.has(key) ? lanes.ofKey(key) : undefined;
+    if (lane === undefined || lane.held || heldKeys?.has(key) || lane.state !== "open") return false;
+    return sealed && known !== undefined && lane.read >= known && lane.queue.length === 0;
+  }
+
+  /** Nothing goes out before the other one was asked, not even of lanes that go ahead. */
+  #inherit(): void {
+    const { lanes } = this.delivery.state;
+    this.delivery.state.inherits = true;
+    for (const lane of lanes.byId.values()) {
+      if (lane.kind !== "key") continue;
+      lane.held = true;
+      lanes.hungry.delete(lane);
+    }
   }
 
   #keys(): Set<string> {
     const { window, lanes, heldKeys } = this.delivery.state;
     const keys = new Set(heldKeys);
     for (const key of window.keys()) keys.add(key);
-    for (const lane of lanes.byId.values()) if (lane.kind === "key") keys.add(lane.key as string);
+    for (const { kind, key } of lanes.byId.values())
+      if (kind === "key" && !this.#isThrough(key as string)) keys.add(key as string);
     return keys;
   }
 

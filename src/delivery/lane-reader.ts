@@ -60,8 +60,8 @@ export class LaneReader {
     if (state.lanes.byId.get(lane.id) !== lane) return;
     if (lane.kind === "key" && lane.queue.length === 0 && lane.state === "open") {
       if (lane.from !== lane.read) state.lanes.move(lane, lane.read, false);
-      // In an incident it goes ahead; but nothing comes any more where the partition was split.
-      const more = !state.sealed || state.known === undefined || lane.read < state.known;
+      // In an incident it goes ahead; but nothing comes any more where the partition was split, and waits for no other.
+      const more = state.inherits || !state.sealed || state.known === undefined || lane.read < state.known;
       const stays = lane.held || (more && (state.lanes.only?.has(lane.key as string) ?? false));
       if (lane.read === state.cursor && state.cursor >= state.horizon && !stays) {
         // Of before a restart: it may have gone ahead, which is not known any more.

@@ -119,12 +119,15 @@ export class Lanes {
     }
   }
 
-  /** The lane's first unfinished record is at an offset, or, where not `exact`, behind it. */
+  /**
+   * The lane's first unfinished record is at an offset, or, where not `exact`, behind it: then it is no older than the one
+   * before.
+   */
   move(lane: Lane, from: number, exact: boolean, time?: number): void {
     this.#leave(lane);
     lane.from = from;
     lane.exact = exact;
-    lane.time = time;
+    lane.time = time ?? (lane.behind > 0 ? lane.time : undefined);
     if (exact && this.byId.get(lane.id) === lane) this.#at.set(from, lane);
     this.changed.add(lane);
   }

@@ -103,6 +103,11 @@ export class LetterPages {
     else this.store.setLetterPage(head, encodePage(page.letters));
   }
 
+  /** Letters that are being redriven. */
+  get redriven(): number {
+    return this.#heads.reduce((sum, { redriven }) => sum + redriven, 0);
+  }
+
   #load(head: LetterPageHead): Page {
     let page = this.#pages.get(head.n);
     if (page === undefined) {

@@ -37,7 +37,8 @@ export class Reader {
   /** True where the window takes more: there is more, and there is room. */
   get wantsMore(): boolean {
     const { window, cursor, known, lanes, paused, horizon, inherits } = this.state;
-    if (inherits) return false;
+    // What waits for another partition is read no further than it was before a restart, for an incident to go on.
+    if (inherits && (lanes.only === undefined || cursor >= horizon)) return false;
     if (window.bytes >= windowBytesMax && window.readyCount < compactBelow) window.compact();
     const room = window.size < windowMax && window.bytes < windowBytesMax && lanes.size < this.lanesMax;
     return (
@@ -50,8 +51,8 @@ export class Reader {
 
   /** Reads to be done now, lanes first. */
   wishes(now: number): Wish[] {
-    const { lanes, cursor, paused, inherits } = this.state;
-    if (paused !== undefined || inherits) return [];
+    const { lanes, cursor, stands } = this.state;
+    if (stands) return [];
     lanes.come(now);
     const wishes: Wish[] = [];
     for (const lane of lanes.hungry) {
@@ -149,6 +150,7 @@ export class Reader {
     if (key !== undefined && state.heldKeys?.has(key)) {
       const held = lanes.create("key", key, offset, true);
       held.held = true;
+      held.time = item.timestamp;
       this.#count(held, offset);
       return;
     }

@@ -38,13 +38,14 @@ export class Redriving {
     if (letters.count === 0) return;
     for (const lane of this.#lanes) if (lanes.byId.get(lane.id) !== lane) this.#lanes.delete(lane);
     if (this.#lanes.size >= lanesMax) return;
-    for (const { offset, key } of letters.redriven(this.#fed)) {
+    for (const { offset, key, timestamp } of letters.redriven(this.#fed)) {
       if (this.#lanes.size >= lanesMax) return;
       this.#fed = offset;
       if (lanes.at(offset) !== undefined) continue;
       const lane = lanes.create("single", byKey ? (key ?? undefined) : undefined, offset, true);
       lane.behind = 1;
       lane.counted = offset + 1;
+      lane.time = timestamp;
       this.#lanes.add(lane);
       this.#again(lane, now);
     }

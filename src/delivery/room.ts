@@ -16,8 +16,7 @@ export class Room {
 
   /** True where a record could be leased now; by a member, where one is named. */
   ready(now: number, member?: string, turn: Turn = "any"): boolean {
-    const { paused, inherits } = this.state;
-    return paused === undefined && !inherits && this.left(member, now) > 0 && this.turns.waits(turn, now);
+    return !this.state.stands && this.left(member, now) > 0 && this.turns.waits(turn, now);
   }
 
   /** How many records members that wait could take, about; without end where there is something to tell them. */

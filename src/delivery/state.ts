@@ -104,7 +104,7 @@ export class State {
     this.leases.load(store);
     for (const [offset, { generation }] of this.leases.restored) {
       const lane = this.lanes.at(offset);
-      // It ended when that was not written down any more; or its record was redriven since.
+      // It ended when that was not written down any more, or was redriven since.
       const over =
         lane?.tries.some((one) => one.generation === generation) || (lane?.redriven && generation <= lane.voided);
       if (over || (lane === undefined && isFinished(this, offset, generation))) this.leases.restored.delete(offset);
@@ -130,6 +130,11 @@ export class State {
     if (rate === null) this.rate = undefined;
     else if (this.rate?.perSecond !== perSecond || this.rate.burst !== burst) this.rate = new Rate(perSecond, burst);
     this.lanes.only = only === null ? undefined : new Set(only);
+  }
+
+  /** Nothing may go out: it is paused, or the partition before it has the first word (in an incident, of each key by itself). */
+  get stands(): boolean {
+    return this.paused !== undefined || (this.inherits && this.lanes.only === undefined);
   }
 
   get byKey(): boolean {

@@ -52,7 +52,7 @@ export class Inheriting {
     const { heritage } = this;
     if (now < this.dueAt) return;
     const { spec } = heritage.delivery.state;
-    if (spec.parent === undefined) return heritage.none();
+    if (spec.parent === undefined) return heritage.none(now);
     this.#news = false;
     const before = heritage.waiting ? -1 : heritage.asked.length;
     if (heritage.waiting) await this.#askAll(spec.parent, spec.partition);
@@ -76,7 +76,9 @@ export class Inheriting {
   /** Something may have been finished. */
   changed(): void {
     const { heritage } = this;
-    if (this.#heirs.size === 0 || !heritage.left.caughtUp || heritage.progress === this.#told) return;
+    const { lanes } = heritage.delivery.state;
+    const tells = this.#heirs.size > 0 && (heritage.left.caughtUp || lanes.only !== undefined);
+    if (!tells || heritage.progress === this.#told) return;
     this.#telling ??= setTimeout(() => {
       this.#telling = undefined;
       this.#told = heritage.progress;
@@ -102,7 +104,12 @@ export class Inheriting {
       const call = { heir, ...(after === undefined ? {} : { after }) };
       const answer = await delivery(this.env, this.id, parent).unfinished(call);
       // One that is not there yet will be: the catalog knows that the partition holds something.
-      if (!answer.ok || !answer.value.caughtUp) return;
+      if (!answer.ok) return;
+      if (!answer.value.caughtUp) {
+        // In an incident keys go ahead of what is read.
+        if (this.heritage.delivery.state.lanes.only !== undefined) await this.#askHeld(parent, heir);
+        return;
+      }
       for (const key of answer.value.keys) keys.add(key);
       after = answer.value.after;
       if (after === undefined) return this.heritage.take(keys, answer.value.records, Date.now());

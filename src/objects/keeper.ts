@@ -137,7 +137,7 @@ export class Keeper {
 
   /** The partition that this one continues has news, or, where it begins anew, so does this one. */
   inherit(again: boolean): void {
-    if (again) this.heritage.again();
+    if (again) this.heritage.again(Date.now());
     this.inheriting.news();
     this.callers.wakeAll();
     this.kick();

@@ -14,6 +14,7 @@ interface Lease {
 interface Record {
   readonly offset: number;
   readonly key: string | undefined;
+  readonly appendedAt: number;
   finished: boolean;
   /** It was left to the dead letters, or behind a seek: those behind it went on, whatever becomes of it. */
   passed: boolean;
@@ -62,6 +63,7 @@ export class Model {
       this.records.push({
         offset: this.records.length,
         key,
+        appendedAt: this.rig.now,
         finished: false,
         passed: false,
         letter: "none",
@@ -252,12 +254,18 @@ export class Model {
   check(): void {
     const { state } = this.rig.delivery;
     state.known ??= this.rig.log.span.tail;
+    // As the status looks, before it answers.
+    state.unread = this.records[state.done.gapFrom(state.cursor)]?.appendedAt;
     // Those that have run out are known to have when their records are read again.
     if (state.leases.restored.size > 0) return;
     // And of what was acked meanwhile it is not known whether it was finished, before all lanes have read.
     if (state.acked.size > 0 && state.lanes.unread.size > 0) return;
     if ([...this.#twice].some((offset) => state.acked.has(offset))) return;
-    expect(this.rig.status().lag, "lag").toBe(this.unfinished().length);
+    const left = this.unfinished();
+    const { lag, oldestUnacked } = this.rig.status();
+    expect(lag, "lag").toBe(left.length);
+    if (lag > 0)
+      expect(oldestUnacked, "age").toBeLessThanOrEqual(Math.min(...left.map((n) => this.records[n].appendedAt)));
     const letters = this.records
       .filter(({ letter }) => letter !== "none")
       .map(({ offset, letter }) => [offset, letter]);

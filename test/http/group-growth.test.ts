@@ -28,6 +28,35 @@ async function park(group: Group, count: number): Promise<void> {
 }
 
 describe("growth under a group", () => {
+  test("lets the keys of an incident go on, in order, wherever they were split from, while the others wait", async () => {
+    const group = await newGroup(millrace, { only: ["k3"] });
+    const records = ofKeys(20, 0);
+    for (const partitions of [2, 4, 8]) {
+      await group.appendRecords(records);
+      await grow(group, partitions);
+    }
+    await group.appendRecords(records);
+    const got: Got[] = [];
+    const end = Date.now() + 30_000;
+    while (got.length < 4 && Date.now() < end) {
+      const some = await group.receive({ waitSeconds: 1 });
+      for (const one of some) await group.ack(one);
+      got.push(...some);
+    }
+    expect(got.map(({ key }) => key)).toEqual(["k3", "k3", "k3", "k3"]);
+    expect(await group.status()).toMatchObject({ lag: 76, inFlight: 0 });
+    await group.put({ only: null });
+    const rest: Got[] = [];
+    while (rest.length < 76 && Date.now() < end) {
+      const some = await group.receive({ max: 100, waitSeconds: 1 });
+      await group.ack(...some);
+      rest.push(...some);
+    }
+    expect(rest).toHaveLength(76);
+    expect(rest.some(({ key }) => key === "k3")).toBe(false);
+    expect(await group.status()).toMatchObject({ lag: 0, inFlight: 0 });
+  });
+
   test("gives every record once, and keeps the order of every key", async () => {
     const group = await newGroup(millrace);
     let writing = true;

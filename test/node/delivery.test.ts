@@ -63,6 +63,25 @@ describe("order by key", () => {
 /** Times as many histories as `npm test` draws; `npm run soak:models` draws more. */
 const times = Number(process.env.MILLRACE_MODEL_TIMES ?? 1);
 
+test("letters that are redriven count as lag, and by their age, those too that wait for others to be", () => {
+  const r = rig({ onFailure: "skip", maxDeliveries: 1, maxInFlight: 1_000 });
+  r.append(Array.from({ length: 1_000 }, () => undefined));
+  const { now } = r;
+  r.now += 5_000;
+  r.nack(r.receive(1_000));
+  expect(r.status()).toMatchObject({ lag: 0, deadLetters: 1_000 });
+  r.configure({ only: ["nobody"] });
+  r.admin.redrive("all", undefined, r.now);
+  for (const restarted of [false, true]) {
+    if (restarted) r.crash();
+    r.delivery.state.known = 1_000;
+    expect(r.status()).toMatchObject({ lag: 1_000, oldestUnacked: now });
+  }
+  r.configure({ only: null });
+  expect(r.drain()).toHaveLength(1_000);
+  expect(r.status()).toMatchObject({ lag: 0, deadLetters: 0, oldestUnacked: undefined });
+});
+
 test(
   "a delivery keeps its promises, whatever happens in which order",
   () => deliveryAgainstModel(() => nodeSql(), 1_500 * times),

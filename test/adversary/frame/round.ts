@@ -28,6 +28,8 @@ export class Round {
   operations = 0;
   readonly #stop = new AbortController();
   restarting = false;
+  /** Of the service. */
+  deaths = 0;
 
   constructor(
     readonly service: Service,
@@ -109,6 +111,7 @@ export class Round {
 
   async kill(how: "kill" | "term"): Promise<void> {
     this.restarting = true;
+    this.deaths++;
     try {
       this.history.note([], () => (how === "kill" ? "SIGKILL" : "SIGTERM"));
       await this.service.kill(how);

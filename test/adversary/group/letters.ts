@@ -190,11 +190,13 @@ export async function lane(run: ScriptRun, step: Of<"lane">): Promise<void> {
   if (record.state === "open" && run.model.mayBeDead(record, run.now() + 1000)) return;
   const about = run.model.subjects(record);
   const known = run.model.describe(record, run.now());
+  let refused = "no answer";
   const answer = await eventually(async () => {
     const tried = await run.try("POST", `${run.group}/lanes/${step.order}`, { lane: one.lane });
+    refused = `${tried?.status} ${tried?.body}`;
     return tried?.status !== 503 && tried;
   }, 10_000);
-  const status = answer === undefined ? "503, again and again" : answer.status;
+  const status = answer === undefined ? `again and again ${refused}` : answer.status;
   run.note(about, () => `lanes/${step.order} of ${one.lane} (${record}, ${known}): ${status}`);
   run.round.checks.that("lanes", status === 200, () => `lanes/${step.order} of ${record}, ${known}: ${status}`, about);
   if (step.order === "skip") skipped(run, record);

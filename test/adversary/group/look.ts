@@ -16,6 +16,8 @@ export async function look(run: ScriptRun): Promise<void> {
     const from = run.now();
     const answer = await run.try("GET", `${run.group}/status`);
     if (answer === undefined || answer.status !== 200) return;
+    // Amid a kill it is not said which leases were forgotten.
+    if (run.round.deaths > run.deaths) return;
     const wrong = differences(run, answer.json, from, run.now());
     if (wrong.length === 0 || run.now() > end) return tell(run, answer.json, wrong);
     await sleep(100);

@@ -166,6 +166,8 @@ export class Member {
     const now = run.now();
     for (const lease of this.#leases) {
       if (lease.end !== undefined) continue;
+      // One before it may have run out first.
+      if (run.model.mayBeWithdrawn(lease.record, now)) lease.doubtful = true;
       lease.end = "left";
       if (run.model.config.order === "partition") run.model.withdrawBehind(lease.record, true);
     }

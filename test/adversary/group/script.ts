@@ -29,6 +29,8 @@ export class ScriptRun {
   appending: Promise<void> = Promise.resolve();
   /** When the service was killed last. */
   diedAt: number | undefined;
+  /** Of the service, that the model has been told. */
+  deaths = 0;
   partitions: number;
   appended = 0;
   /** Who was told last that there is nothing: once is enough. */
@@ -109,6 +111,7 @@ export class ScriptRun {
 
   /** The service was killed, and is back. */
   async died(): Promise<void> {
+    this.deaths++;
     await Promise.all(this.polls);
     for (const member of this.members.values()) member.gone();
     this.members.clear();

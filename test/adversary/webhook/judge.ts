@@ -31,7 +31,8 @@ export function counted(watch: Watch, place: string, before: Request | undefined
 function forgettable({ stream, plan }: Watch, { at, answeredAt, status }: Request): boolean {
   const answered = status === undefined ? at + plan.timeoutMs : (answeredAt ?? at + plan.timeoutMs);
   const until = answered + writtenMs;
-  return stream.kills.some((kill) => kill >= at && kill <= until);
+  const { kills } = stream;
+  return kills.some((began, i) => i % 2 === 0 && began <= until && (kills[i + 1] ?? Number.POSITIVE_INFINITY) >= at);
 }
 
 export function judge(watch: Watch, request: Request): void {

@@ -36,6 +36,7 @@ export interface Stream {
   readonly path: string;
   readonly records: Map<string, Pushed>;
   readonly byKey: Map<string, Pushed[]>;
+  /** When each began, and when the service was up again, in turn. */
   readonly kills: number[];
   readonly stalls: Stalls;
   /** Appends that are not answered: what they appended may be pushed before. */
