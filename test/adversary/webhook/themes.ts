@@ -27,7 +27,10 @@ function healthy(watch: Watch, keys: number): void {
   const now = round.now();
   const since = Math.max(watch.habitSince, ...kills);
   const free = [...records.values()].filter(({ keyNumber }) => keyNumber === null || keyNumber >= keys);
+  const doubtful = new Set([...new Set(free.map(({ partition }) => partition))].filter((one) => inDoubt(watch, one)));
   for (const record of free) {
+    // Ten records that fail one after another, each for itself where there is no order, say something of the receiver.
+    if (doubtful.has(record.partition)) continue;
     if (now - Math.max(record.appendedAt, since) < round.patient(healthyMs)) continue;
     round.checks.that(
       "healthy",
@@ -37,6 +40,18 @@ function healthy(watch: Watch, keys: number): void {
     );
   }
   turns(watch, free);
+}
+
+/** Whether ten different records of a partition have failed without a success between. */
+function inDoubt({ requests }: Watch, partition: number): boolean {
+  const failed = new Set<string>();
+  for (const { outcome, events, partition: of } of requests) {
+    if (of !== partition) continue;
+    if (outcome === "ok" || outcome === "unsure") failed.clear();
+    else for (const { place } of events) failed.add(place);
+    if (failed.size >= 10) return true;
+  }
+  return false;
 }
 
 /** While fresh records wait, those that failed more than once get one turn in ten at most. */
