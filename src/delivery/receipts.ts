@@ -60,8 +60,7 @@ export class Receipts {
   standing({ offset, generation }: Receipt): Result<Standing> {
     const { leases, letters } = this.state;
     const lease = leases.get(offset);
-    if (lease !== undefined)
-      return lease.generation === generation ? ok({ is: "leased", item: lease.item }) : had(offset);
+    if (lease?.generation === generation) return ok({ is: "leased", item: lease.item });
     const item = this.state.live(offset);
     const lane = item?.lane ?? this.state.lanes.at(offset);
     const letter = letters.get(offset);
@@ -74,6 +73,7 @@ export class Receipts {
       return refused(offset, "the record was redriven since; it is delivered again");
     }
     if (gaveBack(lane?.tries ?? item?.tries)) return ok({ is: "nacked" });
+    if (lease !== undefined) return had(offset);
     if (item !== undefined) return ok({ is: "free", item });
     const restored = leases.restored.get(offset);
     if (lane === undefined && isFinished(this.state, offset, generation)) return ok({ is: "finished" });

@@ -45,6 +45,7 @@ export class Model {
   readonly given: string[] = [];
   /** Receipts that there were when the incident began; undefined where there is none. */
   #before: number | undefined;
+  #crashed = false;
   /** Finished, and acked again by a receipt of which it cannot be said whether its lane had come to it. */
   readonly #twice = new Set<number>();
 
@@ -90,7 +91,9 @@ export class Model {
 
   only(keys: readonly string[] | null): void {
     if (keys === null) this.#before = undefined;
-    else this.#before ??= this.given.length;
+    // Lanes of before a restart are given up where they may not go on, and with them what they led by.
+    else if (this.#before === undefined || this.#crashed) this.#before = this.given.length;
+    this.#crashed = false;
   }
 
   /** What one use of a receipt is answered, and does. */
@@ -98,7 +101,8 @@ export class Model {
     const record = this.#of.get(receipt)!;
     if (this.#old.has(receipt)) return "stale-lease";
     if (record.lease !== undefined) {
-      if (record.lease.receipt !== receipt) return "stale-lease";
+      const again = what === "nack" && record.nacked.has(receipt) && !record.void.has(receipt);
+      if (record.lease.receipt !== receipt) return again ? "ok" : "stale-lease";
       if (what === "ack") this.#finish(record, receipt);
       else if (what === "nack") this.#fail(record, delayMs, receipt);
       else record.lease.expires = this.rig.now + 90_000;
@@ -155,6 +159,7 @@ export class Model {
   }
 
   crash(): void {
+    this.#crashed = true;
     for (const record of this.records) {
       if (record.lease?.saved) continue;
       record.lease = undefined;

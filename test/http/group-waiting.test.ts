@@ -142,13 +142,14 @@ describe.concurrent("a rate", () => {
     await group.appendRecords(records(2_000));
     const started = Date.now();
     let count = 0;
-    while (Date.now() - started < 3_000) {
+    // As many as two seconds bring, however long the machine takes.
+    while (count < rate.burst + 2 * rate.perSecond && Date.now() - started < 18_000) {
       const got = await group.receive({ max: 1_000, waitSeconds: 0.5 });
       count += got.length;
       const most = rate.burst + partitions + ((Date.now() - started) / 1_000 + 0.1) * rate.perSecond;
       expect(count, `after ${Date.now() - started} ms`).toBeLessThanOrEqual(most);
       if (got.length > 0) await group.ack(...got);
     }
-    expect(count).toBeGreaterThan(rate.perSecond * 3 * 0.6);
+    expect(count).toBeGreaterThanOrEqual(rate.burst + 2 * rate.perSecond);
   });
 });

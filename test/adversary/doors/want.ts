@@ -1,6 +1,6 @@
 /** What a draft is as a record, and what must be seen of it at every way out. */
 import { type Data, dataBytes, dataNamed } from "./data.ts";
-import type { Draft, Odd } from "./plan.ts";
+import type { Draft } from "./plan.ts";
 import type { Binary, Value } from "./values.ts";
 
 /** A record in the making: values of fields, by their names. */
@@ -47,11 +47,16 @@ export function made(draft: Draft): Made {
   if (tags.length > 0) tags.push(text("last", "last"));
   // Blanks around a value are of the text that it stands in.
   const bytes = data.kind === "json" && !bodied.has(draft.way) ? dataBytes(data).trim() : dataBytes(data);
-  return { fields: apart(fields, draft.odd), tags, extensions, data, bytes };
+  return { fields: apart(fields, draft), tags, extensions, data, bytes };
 }
 
-/** Odd ids are compared with each other: they share a source and have no key, so that nothing else tells them apart. */
-function apart(fields: Map<string, Value>, odd: readonly Odd[]): Map<string, Value> {
+/**
+ * Odd ids are compared with each other: they share a source and have no key, so that nothing else tells them apart. Where
+ * more is odd, two may have the same key and id by chance: the source tells those apart.
+ */
+function apart(fields: Map<string, Value>, { n, odd }: Draft): Map<string, Value> {
+  const isOdd = (field: string) => odd.some((one) => one.field === field);
+  if (odd.length > 1 && isOdd("id") && !isOdd("source")) return fields.set("source", text("source", `/doors/${n}`));
   if (odd.length !== 1 || odd[0]?.field !== "id" || odd[0].value.bytes !== undefined) return fields;
   fields.delete("key");
   return fields.set("source", text("source", "/doors/ids"));

@@ -11,6 +11,8 @@ export interface Expectation {
   readonly because: string;
 }
 
+const triesTold = 10;
+
 const settles = (because: string): Expectation => ({ settled: true, refused: false, because });
 const refuses = (because: string): Expectation => ({ settled: false, refused: true, because });
 const either = (because: string): Expectation => ({ settled: true, refused: true, because });
@@ -53,8 +55,12 @@ function buried(lease: Lease, call: Call): Expectation {
 }
 
 function passedOn(lease: Lease, call: Call, answered: number): Expectation {
-  if (call === "nack" && (lease.end === "nacked" || lease.doubtful))
+  if (call === "nack" && (lease.end === "nacked" || lease.doubtful)) {
+    // As many attempts are told as the guide says, and no others.
+    const told = lease.record.leases.length - lease.record.leases.indexOf(lease) < triesTold;
+    if (told && !lease.doubtful) return settles("it was given back by this very nack, and went to somebody else");
     return either("it was given back by this nack, as far as one knows, and went to somebody else");
+  }
   if (call === "ack" && !holds(lease.record.lease, answered)) return either("somebody else has had it since");
   return refuses("somebody else has it");
 }
