@@ -34,7 +34,7 @@ export async function letters(store: Store, elsewhere: readonly Elsewhere[]): Pr
   await putGroup(store, "letters", definition);
   const told = await allDie(store, elsewhere);
   await listed(store, told);
-  await sentOn(store);
+  await sentOn(store, told);
   const wanted = await redriven(store);
   await drained(store, "letters", new Look(store, "redrive", { madeUp: new Set(["datacontenttype"]) }, wanted));
 }
@@ -84,25 +84,38 @@ async function listed(store: Store, told: ReadonlyMap<string, Told>): Promise<vo
 
 function rightlyTold(store: Store, { place, others }: Seen, told: Told | undefined): void {
   const [first] = parsed(others.get("tries") as Binary) as Json[];
-  const same = first?.member === told?.member && first?.reason === told?.reason;
-  const differs = () => `the letter ${place} tells ${JSON.stringify(first)}, and should tell ${JSON.stringify(told)}`;
-  store.round.checks.that("told", same, differs);
+  const [reason, attempts] = ["reason", "attempts"].map((name) => parsed(others.get(name) ?? "null"));
+  const tried = first?.member === told?.member && first?.reason === told?.reason;
+  const differs = () =>
+    `the letter ${place} tells ${JSON.stringify({ first, reason, attempts })}, and should tell ${JSON.stringify(told)}`;
+  store.round.checks.that("told", tried && reason === told?.reason && attempts === 1, differs);
 }
 
 const ofLetters = ["stream", "group", "partition", "offset", "reason", "attempts"].map((name) => `deadletter${name}`);
 
 /** The other stream has every letter, with attributes that say where it came from. */
-async function sentOn(store: Store): Promise<void> {
+async function sentOn(store: Store, told: ReadonlyMap<string, Told>): Promise<void> {
   let last: Look | undefined;
   await eventually(async () => {
     last = new Look(store, "dead-stream");
     const answer = await store.round.ask("GET", "/streams/dead/records?from=earliest&maxBytes=all");
     for (const json of items(members(answer.body.toString("latin1")).get("records") as Binary)) {
-      last.take(withoutLetter(seenIn(json)));
+      const seen = seenIn(json);
+      const record = withoutLetter(seen);
+      last.take(record);
+      saysFrom(store, seen, told.get(record.place));
     }
     return last.missing.length === 0;
   }, boundMs);
   last?.complete();
+}
+
+function saysFrom(store: Store, { extensions }: Seen, told: Told | undefined): void {
+  const wanted = { stream: "doors", group: "letters", reason: told?.reason, attempts: 1 };
+  const came = Object.keys(wanted).map((name) => parsed(extensions.get(`deadletter${name}`) ?? "null"));
+  const same = JSON.stringify(came) === JSON.stringify(Object.values(wanted));
+  const differs = () => `a letter that was sent on says ${JSON.stringify(came)}, and should ${JSON.stringify(wanted)}`;
+  store.round.checks.that("told", same, differs);
 }
 
 function withoutLetter(seen: Seen): Seen {

@@ -28,7 +28,12 @@ export function refusalOf(answer: Answer): Refusal {
 }
 
 const isProblem = (json: Json, status: number): boolean =>
-  typeof json?.code === "string" && typeof json.detail === "string" && json.detail !== "" && json.status === status;
+  json?.status === status &&
+  typeof json.code === "string" &&
+  typeof json.detail === "string" &&
+  json.detail !== "" &&
+  typeof json.retryable === "boolean" &&
+  typeof json.clean === "boolean";
 
 const placeOf = ({ partition, offset }: Json): string => `${partition}.${offset}`;
 
