@@ -149,8 +149,8 @@ const namesOf: Readonly<Record<Field, RegExp>> = {
   datacontenttype: /content[- ]?type/i,
   dataschema: /dataschema/,
   tags: /tag/,
-  // Where the name stands alone, it does so in quotes.
-  name: /extension|attribute|header|^: '/,
+  // Where the name stands alone, it does so in quotes. One means data, in an event.
+  name: /extension|attribute|header|^: '|data_base64/,
   value: /odd\d|extension/,
 };
 
