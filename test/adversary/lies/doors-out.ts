@@ -1,9 +1,9 @@
-/** A record that one way out of the doors shows altered, whatever form it has there. */
+/** A record that one way out of the doors shows altered, whatever form it has there, or not at all. */
 import { crc32c } from "@aws-crypto/crc32c";
-import type { DoorsPlan, Draft, Field, Odd, Out, Way } from "../doors/plan.ts";
+import { type DoorsPlan, type Draft, type Field, type Odd, type Out, outs, type Way } from "../doors/plan.ts";
 import type { Value } from "../doors/values.ts";
 import type { Lie } from "./liar.ts";
-import type { Proof } from "./proof.ts";
+import type { NamedProof } from "./proof.ts";
 
 export const empty: DoorsPlan = {
   partitions: 1,
@@ -108,7 +108,7 @@ const changedBytes = (bytes: Buffer, changes: Changes): Buffer =>
   sealed(Buffer.from(changed(bytes.toString("latin1"), changes), "latin1"));
 
 /** In everything that comes out where it is asked so. */
-const alters = (path: RegExp, changes: Changes): Lie => ({
+export const alters = (path: RegExp, changes: Changes): Lie => ({
   shows: (asked, came) => {
     if (path.test(asked.path)) came.body = changedBytes(came.body, changes);
   },
@@ -130,12 +130,75 @@ const altersPushed = (changes: Changes): Lie => ({
 /** These are read each in a way of its own: every field is altered there, and two elsewhere. */
 const own = new Set(["page", "frames", "push-binary", "push-structured"]);
 
-export const altered: readonly (readonly [name: string, proof: Proof<DoorsPlan>])[] = Object.entries(waysOut).flatMap(
-  ([name, [out, path]]) =>
-    Object.entries(alterations)
-      .filter(([what]) => own.has(name) || what === "key" || what === "data")
-      .map(([what, changes]) => {
-        const lie = out.startsWith("push") ? altersPushed(changes) : alters(path, changes);
-        return [`same-${name}, ${what}`, { invariant: `same-${name.split(",")[0]}`, plan: planOut(out), lie }] as const;
-      }),
+export const altered: readonly NamedProof<DoorsPlan>[] = Object.entries(waysOut).flatMap(([name, [out, path]]) =>
+  Object.entries(alterations)
+    .filter(([what]) => own.has(name) || what === "key" || what === "data")
+    .map(([what, changes]) => {
+      const lie = out.startsWith("push") ? altersPushed(changes) : alters(path, changes);
+      return [`same-${name}, ${what}`, { invariant: `same-${name.split(",")[0]}`, plan: planOut(out), lie }] as const;
+    }),
 );
+
+/** A record is stored before each that was sent, and nobody is told. */
+const strays: Lie = {
+  asks: ({ method, path, body }) => {
+    if (method === "POST" && path.includes("/doors/records")) body.records.unshift({ key: "stray", data: 0 });
+    return undefined;
+  },
+  tells: ({ method, path }, { body }) => {
+    if (method === "POST" && path.includes("/doors/records")) body.verdicts.shift();
+  },
+};
+
+/** A filter does not let it through, and lanes are of what is known. */
+const blind = new Set<Out>(["keys", "chosen", "lanes"]);
+
+export const stray: readonly NamedProof<DoorsPlan>[] = outs
+  .filter((out) => !blind.has(out))
+  .map((out) => [
+    `nothing-else, by ${out}`,
+    { invariant: "nothing-else", plan: { ...empty, drafts: every, outs: [out] }, lie: strays },
+  ]);
+
+/** What shows records ends amid them. */
+const tears = (path: RegExp): Lie => {
+  const half = (bytes: Buffer) => bytes.subarray(0, bytes.length / 2);
+  const shows = (said: Buffer) => said.includes('"n":') || said.includes("MR\u0001");
+  return {
+    shows: (asked, came) => {
+      if (path.test(asked.path)) came.body = half(came.body);
+    },
+    says: (asked, said) => {
+      if (!path.test(asked.path) || !shows(said)) return said;
+      return said.toString().startsWith("data: ") ? Buffer.concat([half(said), Buffer.from("\n\n")]) : half(said);
+    },
+    pushes: (push) => {
+      push.body = half(push.body);
+      return undefined;
+    },
+  };
+};
+
+export const torn: readonly NamedProof<DoorsPlan>[] = Object.entries(waysOut)
+  // A body of binary mode has no form of its own.
+  .filter(([name]) => name !== "push-binary")
+  .map(([name, [out, path]]) => [`readable, ${name}`, { invariant: "readable", plan: planOut(out), lie: tears(path) }]);
+
+/** A record that was said to be stored, and is not. */
+const loses: Lie = {
+  asks: ({ method, body }) => {
+    if (method !== "POST" || body?.records?.[0]?.key !== "lostkey") return undefined;
+    return { status: 201, body: { verdicts: [{ verdict: "appended", partition: 0, offset: 1 }] } };
+  },
+};
+
+const both = [draft(1, "json", key), draft(2, "json", odd("key", "lostkey"))];
+
+/** Everything is waited for, but not for long. */
+export const lost: readonly NamedProof<DoorsPlan>[] = outs.map((out) => {
+  const invariant = out === "lanes" ? "lanes-told" : "complete";
+  return [
+    `${invariant}, by ${out}`,
+    { invariant, plan: { ...empty, drafts: both, outs: [out] }, lie: loses, patience: 0.05 },
+  ];
+});

@@ -4,7 +4,8 @@ import type { DoorsPlan, Elsewhere } from "../doors/plan.ts";
 import { doors } from "../doors/program.ts";
 import type { Json } from "../frame/http.ts";
 import { endAll, Service } from "../frame/service.ts";
-import { altered, draft, empty, feeds, key, odd, planOut, valued } from "./doors-altered.ts";
+import { comingIn } from "./doors-in.ts";
+import { altered, draft, empty, feeds, key, lost, odd, planOut, stray, torn, valued } from "./doors-out.ts";
 import type { Asked, Lie, Told } from "./liar.ts";
 import { finds, keeps } from "./proof.ts";
 
@@ -13,8 +14,9 @@ const elsewhere = (place: string, text: string): Elsewhere => ({ place, value: v
 const one = feeds(draft(1, "json", key));
 const shown: DoorsPlan = { ...one, outs: ["page"] };
 const nameless = feeds(draft(1, "json", odd("key", "")));
+const two = feeds(draft(1, "json", key), draft(2, "json", odd("key", "other")));
 const long = feeds(draft(1, "json", odd("subject", "x".repeat(4097))));
-const torn = feeds({ ...draft(1, "json"), data: "bad-plus" });
+const broken = feeds({ ...draft(1, "json"), data: "bad-plus" });
 
 const appends = /\/streams\/doors\/records\?verdicts=each/;
 const isAppend = ({ method, path }: Asked) => method === "POST" && appends.test(path);
@@ -32,6 +34,14 @@ const stores =
     if (isAppend(asked)) for (const record of asked.body?.records ?? []) change(record);
     return undefined;
   };
+
+/** Other terms than were asked for. */
+const changes = (path: RegExp, change: (body: Json) => void): Lie => ({
+  asks: (asked) => {
+    if (path.test(asked.path) && asked.body !== undefined) change(asked.body);
+    return undefined;
+  },
+});
 
 const tells = (path: RegExp, change: (body: Json) => void): Lie => ({
   tells: (asked, told) => {
@@ -86,7 +96,7 @@ const proofs: Readonly<Record<string, { plan: DoorsPlan; lie: Lie; patience?: nu
   "placed, another": { plan: nameless, lie: details((detail) => detail.replace("records.1: ", "records.0: ")) },
   "placed, above a limit": { plan: long, lie: details((detail) => detail.replace("records.1: ", "")) },
   "placed, in the text": {
-    plan: torn,
+    plan: broken,
     lie: details((detail) => detail.replace(/column \d+/, "column 3")),
   },
   verdicts: {
@@ -118,18 +128,26 @@ const proofs: Readonly<Record<string, { plan: DoorsPlan; lie: Lie; patience?: nu
       ...answers((told) => Object.assign(told, { status: 400, ...refusal(400) })),
     },
   },
-  "nothing-else, of odd bodies": {
-    plan: { ...empty, bodies: true },
-    lie: tells(/\/bodies\/records\?from/, ({ records }) => records.push({ ...records.at(-1), data: 7 })),
-  },
   "asked-for": {
-    plan: { ...feeds(draft(1, "json", key), draft(2, "json", odd("key", "other"))), outs: ["keys"] },
+    plan: { ...two, outs: ["keys"] },
     lie: {
       asks: (asked) => {
         asked.path = asked.path.replace(/&key=[^&]*|key=[^&]*&/, "");
         return undefined;
       },
     },
+  },
+  "asked-for, by a group": {
+    plan: { ...two, outs: ["chosen"] },
+    lie: changes(/\/groups\/chosen$/, (group) => {
+      group.filter = null;
+    }),
+  },
+  "asked-for, by a group for one key": {
+    plan: { ...two, outs: ["chosen"] },
+    lie: changes(/\/groups\/chosen$/, (group) => {
+      group.only = null;
+    }),
   },
   once: { plan: shown, lie: tells(/&limit=200$/, ({ records }) => records.push(records[0])) },
   complete: { plan: shown, lie: tells(/&limit=200$/, ({ records }) => records.pop()) },
@@ -143,23 +161,6 @@ const proofs: Readonly<Record<string, { plan: DoorsPlan; lie: Lie; patience?: nu
         return undefined;
       },
     },
-  },
-  "last-counts": {
-    plan: { ...empty, bodies: true },
-    lie: {
-      asks: (asked) => {
-        const text = asked.bytes.toString("latin1");
-        if (text.includes('"first"'))
-          asked.bytes = Buffer.from(text.replace(/"key":"last"/, '"key":"first"'), "latin1");
-        return undefined;
-      },
-    },
-  },
-  echoed: {
-    plan: { ...empty, elsewhere: [elsewhere("filter-key", "oddkey")] },
-    lie: tells(/\/groups\/odd-oddx$/, ({ config }) => {
-      config.filter.key = "addkey";
-    }),
   },
   "told, who": {
     plan: { ...one, elsewhere: [elsewhere("member", "someone")], outs: ["letters"] },
@@ -217,6 +218,10 @@ const named = [
     ([name, proof]) => [name, { invariant: name.split(",")[0] as string, ...proof }] as const,
   ),
   ...altered,
+  ...lost,
+  ...stray,
+  ...torn,
+  ...comingIn,
 ];
 const plans = [...new Set(named.map(([, { plan }]) => plan))];
 

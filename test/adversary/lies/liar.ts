@@ -162,8 +162,9 @@ export class Liar {
 
   /** Pushes come by here. */
   #receiveHere(body: Json): void {
-    if (typeof body?.push?.url !== "string" || body.push.url.startsWith(this.origin)) return;
-    const { port, pathname } = new URL(body.push.url);
+    const url = body?.push?.url;
+    if (typeof url !== "string" || !URL.canParse(url) || url.startsWith(this.origin)) return;
+    const { port, pathname } = new URL(url);
     body.push.url = `${this.origin}/to/${port}${pathname}`;
   }
 
