@@ -5,7 +5,21 @@ import { doors } from "../doors/program.ts";
 import type { Json } from "../frame/http.ts";
 import { endAll, Service } from "../frame/service.ts";
 import { comingIn } from "./doors-in.ts";
-import { altered, draft, empty, feeds, key, lost, odd, planOut, stray, torn, valued } from "./doors-out.ts";
+import {
+  altered,
+  alters,
+  draft,
+  empty,
+  feeds,
+  key,
+  lost,
+  odd,
+  planOut,
+  stray,
+  torn,
+  twice,
+  valued,
+} from "./doors-out.ts";
 import type { Asked, Lie, Told } from "./liar.ts";
 import { finds, keeps } from "./proof.ts";
 
@@ -64,7 +78,7 @@ const details = (change: (detail: string) => string): Lie =>
     body.detail = change(body.detail);
   });
 
-const proofs: Readonly<Record<string, { plan: DoorsPlan; lie: Lie; patience?: number }>> = {
+const proofs: Readonly<Record<string, { plan: DoorsPlan; lie: Lie }>> = {
   "never-5xx": { plan: one, lie: instead(502) },
   limits: {
     plan: empty,
@@ -149,12 +163,20 @@ const proofs: Readonly<Record<string, { plan: DoorsPlan; lie: Lie; patience?: nu
       group.only = null;
     }),
   },
+  "asked-for, by a subscription": {
+    plan: { ...two, outs: ["chosen"] },
+    lie: alters(/doors\/live$/, {
+      '"offset":0,': '"offset":-,',
+      '"offset":1,': '"offset":0,',
+      '"offset":-,': '"offset":1,',
+    }),
+  },
   once: { plan: shown, lie: tells(/&limit=200$/, ({ records }) => records.push(records[0])) },
   complete: { plan: shown, lie: tells(/&limit=200$/, ({ records }) => records.pop()) },
   "same-name": {
     plan: { ...feeds(draft(0, "json", key)), again: true },
     lie: {
-      // The other way is that of frames of JSON lines, or whatever; its ids are lost.
+      // The other way is a line of JSON, and loses the id.
       asks: (asked) => {
         if (isAppend(asked) && asked.headers["content-type"] !== "application/json")
           asked.bytes = Buffer.from(asked.bytes.toString("latin1").replace(/"id":"[^"]*",/, ""), "latin1");
@@ -221,6 +243,7 @@ const named = [
   ...lost,
   ...stray,
   ...torn,
+  ...twice,
   ...comingIn,
 ];
 const plans = [...new Set(named.map(([, { plan }]) => plan))];
