@@ -151,7 +151,7 @@ export const places: Readonly<Record<string, Place>> = {
   seek: {
     allows: from,
     ask: post("/groups/quiet/seek", (value) => `{"to":${jsonText(value, false)}}`),
-    says: /^to\b|\bto:/,
+    says: /^to\b|\bto:|^offset \d/,
   },
   "filter-key": {
     allows: keyText,
