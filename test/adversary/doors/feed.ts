@@ -7,7 +7,7 @@ import { type Verdict, verdict } from "./rules.ts";
 import { SocketDoor } from "./socket-door.ts";
 import { byteLength, plain } from "./values.ts";
 import { hasOddType, type Made, made } from "./want.ts";
-import { messageOf, requestOf, single } from "./ways-in.ts";
+import { jsonRecord, messageOf, requestOf, single } from "./ways-in.ts";
 
 /** A record that was stored. */
 export interface Kept {
@@ -134,9 +134,7 @@ export class Feed {
     checks.that("problem", isRefusal && formed && clean !== false, said, about);
     if (status === 1009) return;
     checks.that("named", names(draft, detail), said, about);
-    // Of a record among several its number is told; of a mistake in the text, the place in it.
-    const placed = drafts.length === 1 || /\b[12]\b/.test(detail) || position.test(detail);
-    checks.that("placed", placed || !names(draft, detail), said, about);
+    if (drafts.length > 1) checks.that("placed", places(draft, drafts[0] as Draft, detail), said, about);
   }
 }
 
@@ -151,17 +149,33 @@ const namesOf: Readonly<Record<Field, RegExp>> = {
   datacontenttype: /content[- ]?type/i,
   dataschema: /dataschema/,
   tags: /tag/,
-  name: /extension|event|attribute|header|known/,
+  // Where the name stands alone, it does so in quotes. One means data, in an event.
+  name: /extension|attribute|header|^: '|data_base64/,
   value: /odd\d|extension/,
 };
 
-/** The place in the body is as good as a name. */
-const position = /line \d+|column \d+|byte \d+|position \d+|\.{3}"|has more than|at most/;
+/** The place in the text of the body, or a size, is as good as a name. */
+const position = /(?:column|byte|position) \d+|\.{3}"|has more than/;
+const size = /^record \d+ has \d+ bytes/;
+
+/** The record behind the one that is beside it; lines are counted from one. */
+const second = /^(?:records\.1|record 1|event 1|(?:record on )?line 2)\b/;
+
+const whose = /^(?:records\.\d+|record \d+|event \d+|event|(?:record on )?line \d+)/;
 
 function names(draft: Draft, detail: string): boolean {
-  if (position.test(detail)) return true;
-  if (draft.odd.some(({ field }) => namesOf[field].test(detail))) return true;
-  return draft.data !== undefined && /\bdata\b|record|content type/.test(detail);
+  if (position.test(detail) || size.test(detail)) return true;
+  const words = detail.replace(whose, "");
+  if (draft.odd.some(({ field }) => namesOf[field].test(words))) return true;
+  return draft.data !== undefined && /\bdata\b|\bbody\b|content type/.test(words);
+}
+
+/** Of a record among several its number is told; of a mistake in the text, the place in it, which is not in the other. */
+function places({ way }: Draft, before: Draft, detail: string): boolean {
+  if (second.test(detail)) return true;
+  if (way === "ndjson" || !position.test(detail)) return false;
+  const [, column] = /\bline 1,? column (\d+)/.exec(detail) ?? [];
+  return column === undefined || Number(column) > jsonRecord(made(before), false).length;
 }
 
 /** `yes` where all of it is. */

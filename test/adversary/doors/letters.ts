@@ -1,15 +1,15 @@
 /** Ways out of what has failed: dead letters with their tries, redriven ones, the stream of them, lanes. */
 import type { Json } from "../frame/http.ts";
-import { eventually } from "../frame/time.ts";
+import { eventually, sleep } from "../frame/time.ts";
 import { dataBytes, datas } from "./data.ts";
 import type { Kept, Store } from "./feed.ts";
 import { words } from "./feed.ts";
 import { Look } from "./look.ts";
 import type { Elsewhere } from "./plan.ts";
 import { items, members, parsed } from "./raw-json.ts";
-import { type Seen, seenIn } from "./seen.ts";
-import { below, type Delivery, drained, putGroup, receive } from "./taking.ts";
-import { type Binary, bytesOf, plain } from "./values.ts";
+import { type Seen, seenIn, wantedBytes } from "./seen.ts";
+import { below, type Delivery, drained, putGroup, receive, stillMs } from "./taking.ts";
+import { type Binary, bytesOf, plain, type Value } from "./values.ts";
 
 const boundMs = 20_000;
 
@@ -34,7 +34,7 @@ export async function letters(store: Store, elsewhere: readonly Elsewhere[]): Pr
   await putGroup(store, "letters", definition);
   const told = await allDie(store, elsewhere);
   await listed(store, told);
-  await sentOn(store);
+  await sentOn(store, told);
   const wanted = await redriven(store);
   await drained(store, "letters", new Look(store, "redrive", { madeUp: new Set(["datacontenttype"]) }, wanted));
 }
@@ -84,25 +84,38 @@ async function listed(store: Store, told: ReadonlyMap<string, Told>): Promise<vo
 
 function rightlyTold(store: Store, { place, others }: Seen, told: Told | undefined): void {
   const [first] = parsed(others.get("tries") as Binary) as Json[];
-  const same = first?.member === told?.member && first?.reason === told?.reason;
-  const differs = () => `the letter ${place} tells ${JSON.stringify(first)}, and should tell ${JSON.stringify(told)}`;
-  store.round.checks.that("told", same, differs);
+  const [reason, attempts] = ["reason", "attempts"].map((name) => parsed(others.get(name) ?? "null"));
+  const tried = first?.member === told?.member && first?.reason === told?.reason;
+  const differs = () =>
+    `the letter ${place} tells ${JSON.stringify({ first, reason, attempts })}, and should tell ${JSON.stringify(told)}`;
+  store.round.checks.that("told", tried && reason === told?.reason && attempts === 1, differs);
 }
 
 const ofLetters = ["stream", "group", "partition", "offset", "reason", "attempts"].map((name) => `deadletter${name}`);
 
 /** The other stream has every letter, with attributes that say where it came from. */
-async function sentOn(store: Store): Promise<void> {
+async function sentOn(store: Store, told: ReadonlyMap<string, Told>): Promise<void> {
   let last: Look | undefined;
   await eventually(async () => {
     last = new Look(store, "dead-stream");
     const answer = await store.round.ask("GET", "/streams/dead/records?from=earliest&maxBytes=all");
     for (const json of items(members(answer.body.toString("latin1")).get("records") as Binary)) {
-      last.take(withoutLetter(seenIn(json)));
+      const seen = seenIn(json);
+      const record = withoutLetter(seen);
+      last.take(record);
+      saysFrom(store, seen, told.get(record.place));
     }
     return last.missing.length === 0;
-  }, boundMs);
+  }, store.round.patient(boundMs));
   last?.complete();
+}
+
+function saysFrom(store: Store, { extensions }: Seen, told: Told | undefined): void {
+  const wanted = { stream: "doors", group: "letters", reason: told?.reason, attempts: 1 };
+  const came = Object.keys(wanted).map((name) => parsed(extensions.get(`deadletter${name}`) ?? "null"));
+  const same = JSON.stringify(came) === JSON.stringify(Object.values(wanted));
+  const differs = () => `a letter that was sent on says ${JSON.stringify(came)}, and should ${JSON.stringify(wanted)}`;
+  store.round.checks.that("told", same, differs);
 }
 
 function withoutLetter(seen: Seen): Seen {
@@ -140,12 +153,15 @@ async function redriven(store: Store): Promise<Map<string, Kept>> {
 /** A record of each odd key fails, and its lane tells the key. */
 export async function lanes(store: Store): Promise<void> {
   await putGroup(store, "lanes", { order: "key", maxInFlight: 10_000, onFailure: "park", maxDeliveries: 1 });
-  const keys = new Set<Binary>();
+  const keys = oddKeys(store);
+  const failed = new Set<Binary>();
+  const end = performance.now() + store.round.patient(stillMs);
   for (;;) {
     const deliveries = await receive(store, "lanes", { max: 500 });
-    if (deliveries.length === 0) break;
+    if (deliveries.length === 0 && (failed.size >= keys.size || performance.now() > end)) break;
+    if (deliveries.length === 0) await sleep(50, store.round.stopped);
     const odd = deliveries.filter(({ json }) => isOdd(store.byPlace.get(seenIn(json).place)));
-    for (const { json } of odd) keys.add(seenIn(json).fields.get("key") as Binary);
+    for (const { json } of odd) failed.add(seenIn(json).fields.get("key") as Binary);
     const receipts = (list: readonly Delivery[]) => list.map(({ receipt }) => receipt);
     const good = deliveries.filter((one) => !odd.includes(one));
     if (odd.length > 0) await settle(store, "nack", receipts(odd));
@@ -155,7 +171,7 @@ export async function lanes(store: Store): Promise<void> {
   const told = new Set((found as Json[]).map(({ key }) => bytesOf({ name: "", text: key })));
   const lacking = [...keys].find((key) => !told.has(key));
   const differs = () =>
-    `${told.size} lanes are told, ${keys.size} keys have failed; first lacking ${JSON.stringify(lacking)}`;
+    `${told.size} lanes are told, ${failed.size} of ${keys.size} keys have failed; first lacking ${JSON.stringify(lacking)}`;
   store.round.checks.that("lanes-told", lacking === undefined && told.size === keys.size, differs);
   const { lanes: counted } = await store.round.must("GET", below(store, "/groups/lanes/status"));
   store.round.checks.that(
@@ -164,6 +180,13 @@ export async function lanes(store: Store): Promise<void> {
     () => `status counts ${counted.parked} parked lanes, not ${keys.size}`,
   );
 }
+
+const oddKeys = ({ byPlace }: Store): Set<Binary> =>
+  new Set(
+    [...byPlace.values()]
+      .filter(isOdd)
+      .map(({ made, draft }) => wantedBytes(made.fields.get("key") as Value, draft.way)),
+  );
 
 const isOdd = (kept: Kept | undefined): boolean =>
   kept?.made.fields.has("key") === true && kept.draft.odd.some(({ field }) => field === "key");

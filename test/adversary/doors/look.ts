@@ -39,7 +39,7 @@ export class Look {
   /** Waits until everything was seen. */
   async whole(): Promise<void> {
     const { round } = this.store;
-    const end = performance.now() + boundMs;
+    const end = performance.now() + round.patient(boundMs);
     while (this.missing.length > 0 && performance.now() < end && !round.stopped.aborted) await sleep(10);
     this.complete();
   }

@@ -151,7 +151,7 @@ export const places: Readonly<Record<string, Place>> = {
   seek: {
     allows: from,
     ask: post("/groups/quiet/seek", (value) => `{"to":${jsonText(value, false)}}`),
-    says: /\bto\b/,
+    says: /^to\b|\bto:|^offset \d/,
   },
   "filter-key": {
     allows: keyText,
@@ -198,6 +198,7 @@ export const places: Readonly<Record<string, Place>> = {
     allows: (value) => (value.json === "null" ? "either" : name(value) === "yes" ? "either" : "no"),
     ask: (store, value) => group(store, value, `"deadLetterStream":${jsonText(value, false)}`),
     says: /deadLetterStream|stream/,
+    check: echoed(({ deadLetterStream }) => deadLetterStream),
   },
   fence: {
     allows: anyText(limitsKnown.fenceBytesMax),

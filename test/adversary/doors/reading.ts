@@ -76,6 +76,8 @@ export async function frames(store: Store, partitions: number): Promise<void> {
 
 /** By each odd key, type, source and tag: exactly the records that have it. */
 export async function filtered(store: Store, most: number): Promise<void> {
+  // First: a read by key asks the partition of the key alone, and lacks what lies elsewhere.
+  samePartition(store);
   for (const [name, values] of oddValues(store)) {
     for (const [value, kept] of [...values].slice(0, most)) {
       const wanted = new Map(kept.map((one) => [one.place, one]));
@@ -87,7 +89,6 @@ export async function filtered(store: Store, most: number): Promise<void> {
       await pages(store, query, new Look(store, "keys", {}, wanted));
     }
   }
-  samePartition(store);
 }
 
 type ByValue = Map<Binary, Kept[]>;

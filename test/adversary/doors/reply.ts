@@ -27,8 +27,15 @@ export function refusalOf(answer: Answer): Refusal {
   return { status, code: json?.code ?? "", detail: json?.detail ?? body.toString(), clean: json?.clean, formed };
 }
 
-const isProblem = (json: Json, status: number): boolean =>
-  typeof json?.code === "string" && typeof json.detail === "string" && json.detail !== "" && json.status === status;
+const isProblem = (json: Json, status: number): boolean => json?.status === status && isProblemSaid(json);
+
+/** On a socket it has no status. */
+export const isProblemSaid = (json: Json): boolean =>
+  typeof json.code === "string" &&
+  typeof json.detail === "string" &&
+  json.detail !== "" &&
+  typeof json.retryable === "boolean" &&
+  typeof json.clean === "boolean";
 
 const placeOf = ({ partition, offset }: Json): string => `${partition}.${offset}`;
 
@@ -47,7 +54,7 @@ export function replyOf(answer: Answer): Reply {
 export function replyOfMessage(message: Json, id: number): Reply | undefined {
   if (message.type === "error" && message.id === id) {
     const { code, detail, clean } = message;
-    return { refusal: { status: 400, code, detail, clean, formed: typeof code === "string" && !!detail } };
+    return { refusal: { status: 400, code, detail, clean, formed: isProblemSaid(message) } };
   }
   const answer = message.type === "verdicts" && (message.answers as Json[]).find((one) => one.id === id);
   if (!answer) return undefined;

@@ -3,7 +3,7 @@ import { Lost } from "../frame/http.ts";
 import type { Round } from "../frame/round.ts";
 import { eventually } from "../frame/time.ts";
 import { WebSocketClient } from "../frame/web-socket.ts";
-import { type Reply, replyOfMessage } from "./reply.ts";
+import { isProblemSaid, type Reply, replyOfMessage } from "./reply.ts";
 
 const answerMs = 30_000;
 
@@ -48,8 +48,9 @@ export class SocketDoor {
     this.round.operations++;
     if (this.binary) client.sendBinary(message(id));
     else client.sendTextBytes(message(id));
-    const reply = await eventually(() => this.#reply(id), answerMs, 1);
-    const silent = () => `an append on a socket was not answered in ${answerMs} ms`;
+    const boundMs = this.round.patient(answerMs);
+    const reply = await eventually(() => this.#reply(id), boundMs, 1);
+    const silent = () => `an append on a socket was not answered in ${boundMs} ms`;
     this.round.checks.that("answered", reply !== undefined, silent);
     if (reply?.refusal !== undefined && reply.refusal.status !== 400) this.close();
     return reply as Reply;
@@ -63,7 +64,7 @@ export class SocketDoor {
         if (reply !== undefined) return reply;
         if (message.type !== "error" || message.fatal !== true) continue;
         const { code, detail, clean } = message;
-        return { refusal: { status: 1008, code, detail, clean, formed: true } };
+        return { refusal: { status: 1008, code, detail, clean, formed: isProblemSaid(message) } };
       }
     }
     if (this.#heard.closed === undefined) return undefined;

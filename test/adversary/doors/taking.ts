@@ -8,7 +8,7 @@ import { items, members, parsed } from "./raw-json.ts";
 import { seenIn } from "./seen.ts";
 import { type Binary, binaryOf } from "./values.ts";
 
-const stillMs = 20_000;
+export const stillMs = 20_000;
 
 /** A path below the round's namespace. */
 export const below = (store: Store, path: string): string => store.path.slice(`/v1/${store.round.name}`.length) + path;
@@ -42,7 +42,7 @@ export async function received(store: Store): Promise<void> {
 }
 
 export async function drained(store: Store, group: string, look: Look): Promise<void> {
-  const end = performance.now() + stillMs;
+  const end = performance.now() + store.round.patient(stillMs);
   for (let ack: string[] = []; ; ) {
     const deliveries = await receive(store, group, { max: 100, ack });
     for (const { json } of deliveries) look.take(seenIn(json), true);

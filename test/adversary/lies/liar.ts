@@ -6,18 +6,32 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, 
 import { type AddressInfo, connect, type Socket } from "node:net";
 import type { Json } from "../frame/http.ts";
 import type { Service } from "../frame/service.ts";
+import { eventsOf, toldMessages } from "./pieces.ts";
 
 /** A request of the program's. */
 export interface Asked {
   readonly method: string;
-  readonly path: string;
+  path: string;
+  readonly headers: IncomingHttpHeaders;
   /** Undefined where it is no JSON. */
   readonly body: Json;
+  /** The body as it came: for what JSON cannot say, or what is none. */
+  bytes: Buffer;
 }
 
 export interface Told {
   status: number;
+  /** Undefined where it is no JSON. */
   body: Json;
+  /** Those of JSON where a lie that answers itself gives none. */
+  headers?: IncomingHttpHeaders;
+}
+
+/** An answer, byte for byte. */
+export interface Came {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Buffer;
 }
 
 /** A request of the service's to a receiver. */
@@ -34,6 +48,10 @@ export interface Lie {
   /** Answers in the service's place, if it gives anything. */
   asks?(asked: Asked): Told | "silence" | undefined;
   tells?(asked: Asked, told: Told): void;
+  /** The same, for answers that are no JSON, or whose very bytes matter. */
+  shows?(asked: Asked, came: Came): void;
+  /** An event, or a message of a socket, to the client; what it gives goes there instead. */
+  says?(asked: Pick<Asked, "method" | "path">, said: Buffer): Buffer;
   /** Answers in the receiver's place with a status, if it gives one. */
   pushes?(push: Push): number | undefined;
   /** What the receiver answered. */
@@ -49,8 +67,11 @@ interface Sent {
   readonly body: Buffer;
 }
 
+/** Attributes of a pushed event are headers, each as long as it may be. */
+const headBytesMax = 1 << 20;
+
 export class Liar {
-  readonly #server = createServer((asked, answer) => {
+  readonly #server = createServer({ maxHeaderSize: headBytesMax }, (asked, answer) => {
     this.#take(asked, answer).catch(() => answer.destroy());
   });
   readonly #sockets = new Set<Socket>();
@@ -101,30 +122,49 @@ export class Liar {
     const sent = { method, url, headers, body: await bodyOf(asked) };
     if (url.startsWith("/to/")) return this.#push(sent, answer);
     const body = jsonOf(sent.body);
-    const known: Asked = { method, path: url, body };
-    const before = JSON.stringify(body);
+    const known: Asked = { method, path: url, headers, body, bytes: sent.body };
+    const before = written(body);
     this.#receiveHere(body);
     const own = this.lie.asks?.(known);
     if (own === "silence") return;
-    const changed = JSON.stringify(body) !== before;
-    const forwarded = changed ? { ...sent, body: Buffer.from(JSON.stringify(body)) } : sent;
-    const came = own ?? (await this.#ask(forwarded));
-    const told: Told = { status: came.status, body: Buffer.isBuffer(came.body) ? jsonOf(came.body) : came.body };
-    const told0 = JSON.stringify(told.body);
-    this.lie.tells?.(known, told);
-    const untouched = Buffer.isBuffer(came.body) && JSON.stringify(told.body) === told0;
-    answer.writeHead(told.status, { "content-type": "application/json" });
-    answer.end(untouched ? came.body : JSON.stringify(told.body));
+    const after = written(body);
+    const bytes = after !== undefined && after !== before ? Buffer.from(after) : known.bytes;
+    const forwarded = { ...sent, url: known.path, body: bytes };
+    const came = own === undefined ? await this.#ask(known, forwarded, answer) : ownAnswer(own);
+    if (came === undefined) return;
+    this.#tell(known, came);
+    this.lie.shows?.(known, came);
+    answer.writeHead(came.status, { ...came.headers, "content-length": String(came.body.length) });
+    answer.end(came.body);
   }
 
-  #ask(sent: Sent): Promise<{ status: number; body: Buffer }> {
-    return forward(this.service.origin, sent.url, sent);
+  #tell(asked: Asked, came: Came): void {
+    if (this.lie.tells === undefined) return;
+    const told: Told = { status: came.status, body: jsonOf(came.body), headers: came.headers };
+    const before = written(told.body);
+    this.lie.tells(asked, told);
+    came.status = told.status;
+    came.headers = told.headers ?? came.headers;
+    const after = written(told.body);
+    if (after !== undefined && after !== before) came.body = Buffer.from(after);
+  }
+
+  /** Undefined where the answer went on by itself. */
+  async #ask(asked: Asked, sent: Sent, answer: ServerResponse): Promise<Came | undefined> {
+    const coming = await open(this.service.origin, sent.url, sent);
+    if (coming.headers["content-type"] !== "text/event-stream") return cameOf(coming);
+    answer.on("close", () => coming.destroy());
+    answer.writeHead(coming.statusCode as number, { "content-type": "text/event-stream" });
+    for await (const event of eventsOf(coming)) answer.write(this.lie.says?.(asked, event) ?? event);
+    answer.end();
+    return undefined;
   }
 
   /** Pushes come by here. */
   #receiveHere(body: Json): void {
-    if (typeof body?.push?.url !== "string" || body.push.url.startsWith(this.origin)) return;
-    const { port, pathname } = new URL(body.push.url);
+    const url = body?.push?.url;
+    if (typeof url !== "string" || !URL.canParse(url) || url.startsWith(this.origin)) return;
+    const { port, pathname } = new URL(url);
     body.push.url = `${this.origin}/to/${port}${pathname}`;
   }
 
@@ -154,19 +194,29 @@ export class Liar {
       lines.push(`${asked.rawHeaders[i]}: ${asked.rawHeaders[i + 1]}`);
     service.write(`${lines.join("\r\n")}\r\n\r\n`);
     service.write(head);
-    service.pipe(socket).pipe(service);
+    socket.pipe(service);
+    const { says } = this.lie;
+    const { method = "", url: path = "" } = asked;
+    if (says === undefined) service.pipe(socket);
+    else
+      service.on(
+        "data",
+        toldMessages((said) => says({ method, path }, said), socket),
+      );
     service.on("close", () => socket.destroy());
     socket.on("close", () => service.destroy());
   }
 }
 
-interface Came {
-  status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
+function ownAnswer({ status, body, headers }: Told): Came {
+  return {
+    status,
+    headers: headers ?? { "content-type": "application/json" },
+    body: Buffer.from(JSON.stringify(body)),
+  };
 }
 
-function forward(origin: string, path: string, { method, headers, body }: Sent): Promise<Came> {
+function open(origin: string, path: string, { method, headers, body }: Sent): Promise<IncomingMessage> {
   const { connection: _, "transfer-encoding": __, ...kept } = headers;
   return new Promise((done, fail) => {
     const asking = request(origin + path, {
@@ -175,13 +225,18 @@ function forward(origin: string, path: string, { method, headers, body }: Sent):
       headers: { ...kept, "content-length": String(body.length) },
     });
     asking.on("error", fail);
-    asking.on("response", (answer) => {
-      const { connection: _, "transfer-encoding": __, ...rest } = answer.headers;
-      bodyOf(answer).then((came) => done({ status: answer.statusCode as number, headers: rest, body: came }), fail);
-    });
+    asking.on("response", done);
     asking.end(body);
   });
 }
+
+async function cameOf(coming: IncomingMessage): Promise<Came> {
+  const { connection: _, "transfer-encoding": __, ...headers } = coming.headers;
+  return { status: coming.statusCode as number, headers, body: await bodyOf(coming) };
+}
+
+const forward = async (origin: string, path: string, sent: Sent): Promise<Came> =>
+  cameOf(await open(origin, path, sent));
 
 async function bodyOf(message: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = [];
@@ -192,6 +247,15 @@ async function bodyOf(message: IncomingMessage): Promise<Buffer> {
 function jsonOf(body: Buffer): Json {
   try {
     return JSON.parse(body.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined where there is nothing, or it is nested too deep to be written. */
+function written(body: Json): string | undefined {
+  try {
+    return JSON.stringify(body);
   } catch {
     return undefined;
   }

@@ -13,6 +13,8 @@ export interface Proof<Plan> {
   readonly patience?: number;
 }
 
+export type NamedProof<Plan> = readonly [name: string, proof: Proof<Plan>];
+
 const scaleOf = (patience = 1): Scale => ({
   brief: true,
   without: new Set(),

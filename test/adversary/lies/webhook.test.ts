@@ -157,7 +157,7 @@ const proofs: readonly Proof<WebhookPlan>[] = [
     plan: busy,
     lie: {
       answers: ({ headers }) => {
-        delete headers["retry-after"];
+        headers["retry-after"] = "1";
       },
     },
   },
