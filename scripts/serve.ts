@@ -32,9 +32,11 @@ const values = await yargs(hideBin(process.argv))
       describe: "Lets groups push to private addresses where the service is not on loopback (there they may).",
     },
   })
-  .check(({ port }) => {
-    if (/^\d{1,5}$/.test(port) && Number(port) < 65_536) return true;
-    throw new Error(`--port must be a number from 0 to 65535, not '${port}'.`);
+  .check(({ port, inspector }) => {
+    const isPort = (text = "") => /^\d{1,5}$/.test(text) && Number(text) < 65_536;
+    if (!isPort(port)) throw new Error(`--port must be a number from 0 to 65535, not '${port}'.`);
+    if (inspector === undefined || isPort(/^[\w.-]+:(\d+)$/.exec(inspector)?.[1])) return true;
+    throw new Error(`--inspector must be an address with a port, such as 127.0.0.1:9229, not '${inspector}'.`);
   })
   .strict()
   .version(false)

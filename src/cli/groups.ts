@@ -41,7 +41,7 @@ interface PartitionStatus {
   lag: number;
   inFlight: number;
   deadLetters: number;
-  lanes: { retrying: number; parked: number; others: number };
+  lanes: { retrying: number; parked: number; others: number; full: boolean };
   members: unknown[];
   paused?: { reason: string };
 }

@@ -20,7 +20,12 @@ export interface Status {
   readonly oldestUnacked: number | undefined;
   readonly inFlight: number;
   readonly redeliveries: number;
-  readonly lanes: { readonly retrying: number; readonly parked: number; readonly others: number };
+  readonly lanes: {
+    readonly retrying: number;
+    readonly parked: number;
+    readonly others: number;
+    readonly full: boolean;
+  };
   readonly deadLetters: number;
   readonly members: readonly { readonly member: string; readonly inFlight: number }[];
   readonly paused: Paused | undefined;
@@ -67,10 +72,14 @@ export type OrderValue<N extends OrderName> = Extract<ReturnType<Admin[N]>, { ok
 export class Admin {
   constructor(readonly delivery: Delivery) {}
 
-  status(_now: number): Result<Status> {
+  status(now: number): Result<Status> {
     const { state } = this.delivery;
     const lanes = [...state.lanes.byId.values()];
     const lag = this.#lag();
+    // Of before a restart, whose records were not read again yet.
+    const held = [...state.leases.restored.values()].filter((one) => one.nacked === undefined && one.expires > now);
+    const members = new Map(state.leases.members());
+    for (const { member } of held) members.set(member, (members.get(member) ?? 0) + 1);
     const count = (of: Lane["state"]) => lanes.filter((lane) => lane.state === of).length;
     return ok({
       partition: state.spec.partition,
@@ -79,15 +88,16 @@ export class Admin {
       tail: state.known ?? state.cursor,
       lag,
       oldestUnacked: lag === 0 ? undefined : this.#oldest(),
-      inFlight: state.leases.size,
+      inFlight: state.leases.size + held.length,
       redeliveries: state.redeliveries,
       lanes: {
         retrying: count("retry"),
         parked: count("parked"),
         others: lanes.length - count("retry") - count("parked"),
+        full: lanes.length >= this.delivery.reader.lanesMax,
       },
       deadLetters: state.letters.count,
-      members: [...state.leases.members()].map(([member, inFlight]) => ({ member, inFlight })),
+      members: [...members].map(([member, inFlight]) => ({ member, inFlight })),
       paused: state.paused,
       waitsFor: this.#waitsFor(),
       lost: state.lost,

@@ -8,6 +8,7 @@ import type { Words } from "../lib/mac.ts";
 import type { Sql } from "../lib/sql.ts";
 import { type Chance, Endings, type Failure, noAnswer } from "./endings.ts";
 import type { Item } from "./item.ts";
+import { Members } from "./members.ts";
 import { Reader } from "./reader.ts";
 import { type Receipt, Signer, writeReceipt } from "./receipt.ts";
 import { notHeld, Receipts, ranOut, type Standing, usedUp } from "./receipts.ts";
@@ -55,6 +56,7 @@ export class Delivery {
   readonly turns: Turns;
   readonly redriving: Redriving;
   readonly room: Room;
+  readonly members: Members;
   readonly #receipts: Receipts;
   readonly #signer: Signer;
   readonly #chance: Chance;
@@ -73,6 +75,7 @@ export class Delivery {
     this.endings = new Endings(state, this.reader, this.redriving);
     this.turns = new Turns(state);
     this.room = new Room(state, this.turns);
+    this.members = new Members(state, this.endings);
     this.#receipts = new Receipts(state, this.#signer);
     // Above those of before: they were written down with the place, and counted no faster than this.
     state.generation = Math.max(state.generation, now * perMs);
@@ -216,22 +219,6 @@ export class Delivery {
     }
     if (expired.length > 0) this.state.save();
     return expired.length;
-  }
-
-  /** A member has gone: its leases return at once. Those of before a restart do so when their records are read again. */
-  leave(member: string, reason: string, now: number): void {
-    const { leases, window } = this.state;
-    const left = [...leases.all()].filter((lease) => lease.member === member);
-    for (const { item } of left.reverse()) if (item.state === "leased") this.endings.leave(item, reason, now);
-    for (const lease of leases.restored.values()) {
-      if (lease.member !== member || lease.nacked !== undefined) continue;
-      Object.assign(lease, { expires: Math.min(lease.expires, now), reason });
-      leases.changed();
-      if (window.ordered) this.endings.withdraw(lease.offset);
-    }
-    this.state.save();
-    // What was written down would come back as a lease of nobody's.
-    this.state.saveLeases(now);
   }
 
   receipt({ item: { offset }, generation }: Leased): string {

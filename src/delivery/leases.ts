@@ -21,6 +21,8 @@ export interface Restored {
   readonly member: string;
   readonly attempt: number;
   expires: number;
+  /** Its member held a connection, which did not outlive the restart unless it is still there. */
+  readonly connected: boolean;
   /** Why it is over, where its member has gone. */
   reason?: string;
   /** It was given back as failed meanwhile. `delayMs` from `at`. */
@@ -38,9 +40,11 @@ interface Kept {
     attempt: number,
     nacked?: Restored["nacked"],
   ][];
+  /** Indices of members that held a connection. */
+  readonly connected?: readonly number[];
 }
 
-/** Leases older than this are written down: those of short work never are. */
+/** Leases older than this are written down, and with them those half as old: those of short work never are. */
 export const lastingMs = 5_000;
 /** Leases of a row, however long their members' names are. */
 const rowLeases = 1_000;
@@ -50,7 +54,11 @@ export class Leases {
   readonly #perMember = new Map<string, number>();
   #soonest = Number.POSITIVE_INFINITY;
   #worn = 0;
+  /** Those that are not written down, the oldest first. */
+  readonly #unsaved = new Set<Lease>();
   readonly restored = new Map<number, Restored>();
+  /** Members that hold a connection. */
+  readonly connections = new Set<string>();
   /** What is written down is not right any more. */
   #stale = false;
   /** And something was answered that depends on it. */
@@ -86,7 +94,9 @@ export class Leases {
   /** To be called before the attempt is counted. */
   grant(item: Item, member: string, generation: number, now: number, expires: number, saved = false): void {
     const worn = isWorn(item);
-    this.#byOffset.set(item.offset, { item, member, generation, since: now, worn, expires, saved });
+    const lease = { item, member, generation, since: now, worn, expires, saved };
+    this.#byOffset.set(item.offset, lease);
+    if (!saved) this.#unsaved.add(lease);
     this.#perMember.set(member, this.of(member) + 1);
     if (worn) this.#worn++;
     this.#soonest = Math.min(this.#soonest, expires);
@@ -102,6 +112,7 @@ export class Leases {
     const lease = this.#byOffset.get(item.offset);
     if (lease?.item !== item) return undefined;
     this.#byOffset.delete(item.offset);
+    this.#unsaved.delete(lease);
     const left = this.of(lease.member) - 1;
     if (left === 0) this.#perMember.delete(lease.member);
     else this.#perMember.set(lease.member, left);
@@ -119,6 +130,25 @@ export class Leases {
       else this.#soonest = Math.min(this.#soonest, lease.expires);
     }
     return expired;
+  }
+
+  /** When they are to be written down. Infinity where all are. */
+  get saveAt(): number {
+    for (const { since } of this.#unsaved) return since + lastingMs;
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether one of before a restart is over, though its record was not read again yet. */
+  isOverdue(now: number): boolean {
+    for (const { nacked, expires } of this.restored.values()) if (nacked !== undefined || expires <= now) return true;
+    return false;
+  }
+
+  /** When the first one of before a restart runs out. */
+  get restoredSoonest(): number {
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const { expires } of this.restored.values()) soonest = Math.min(soonest, expires);
+    return soonest;
   }
 
   /** When the first one expires, or a moment before it. Infinity where there is none. */
@@ -145,9 +175,11 @@ export class Leases {
   load(store: Store): void {
     for (const { body } of store.parts("leases")) {
       this.#rows++;
-      const { members, leases } = JSON.parse(body) as Kept;
+      const { members, leases, connected = [] } = JSON.parse(body) as Kept;
+      const connections = new Set(connected);
       for (const [offset, generation, member, expires, attempt, nacked] of leases) {
-        const lease = { offset, generation, member: members[member], expires, attempt };
+        const more = { member: members[member], connected: connections.has(member) };
+        const lease = { offset, generation, expires, attempt, ...more };
         this.restored.set(offset, nacked === undefined ? lease : { ...lease, nacked });
       }
     }
@@ -155,14 +187,23 @@ export class Leases {
 
   /** Writes down those that last, where that has changed; those that lasted the last time, where no time is given. */
   save(store: Store, now = this.#savedAt): void {
-    const lasting = [...this.#byOffset.values()].filter((lease) => lease.since <= now - lastingMs);
+    const young = now - lastingMs / 2;
+    const lasting = [...this.#byOffset.values()].filter((lease) => lease.saved || lease.since <= young);
     if (!this.#stale && lasting.every((lease) => lease.saved)) return;
     this.#stale = false;
     this.#owed = false;
     this.#savedAt = now;
-    for (const lease of lasting) lease.saved = true;
+    for (const lease of lasting) {
+      lease.saved = true;
+      this.#unsaved.delete(lease);
+    }
     const all = [
-      ...lasting.map(({ item, ...lease }) => ({ ...lease, offset: item.offset, attempt: item.attempt })),
+      ...lasting.map(({ item, ...lease }) => ({
+        ...lease,
+        offset: item.offset,
+        attempt: item.attempt,
+        connected: this.connections.has(lease.member),
+      })),
       ...this.restored.values(),
     ];
     const rows = Math.ceil(all.length / rowLeases);
@@ -177,6 +218,7 @@ export class Leases {
     if (this.#rows > 0) this.#stale = true;
     this.#byOffset.clear();
     this.#perMember.clear();
+    this.#unsaved.clear();
     this.restored.clear();
     this.#worn = 0;
     this.#soonest = Number.POSITIVE_INFINITY;
@@ -185,10 +227,14 @@ export class Leases {
 
 function keptOf(leases: readonly Restored[]): Kept {
   const members = new Map<string, number>();
-  const kept = leases.map(({ offset, generation, member, expires, attempt, nacked }): Kept["leases"][number] => {
+  const connected = new Set<number>();
+  const kept = leases.map((lease): Kept["leases"][number] => {
+    const { offset, generation, member, expires, attempt, nacked } = lease;
     if (!members.has(member)) members.set(member, members.size);
+    if (lease.connected) connected.add(members.get(member)!);
     const of = [offset, generation, members.get(member)!, expires, attempt] as const;
     return nacked === undefined ? [...of] : [...of, nacked];
   });
-  return { members: [...members.keys()], leases: kept };
+  const more = connected.size === 0 ? {} : { connected: [...connected] };
+  return { members: [...members.keys()], leases: kept, ...more };
 }

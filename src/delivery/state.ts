@@ -251,21 +251,6 @@ export class State {
     return first?.offset === offset ? first : undefined;
   }
 
-  check(): void {
-    this.window.check();
-    this.lanes.check();
-    this.letters.pages.check();
-    for (const lease of this.leases.all()) {
-      const { item } = lease;
-      assert(item.state === "leased", "what is under lease is leased");
-      assert(this.live(item.offset) === item, "what is under lease is unfinished");
-    }
-    const keys = new Set(this.window.keys());
-    for (const lane of this.lanes.byId.values()) {
-      assert(lane.key === undefined || lane.kind !== "key" || !keys.has(lane.key), "a key is in one place");
-    }
-  }
-
   #write(): void {
     const { lanes, letters, floor } = this;
     const { changed, counted, gone } = lanes;

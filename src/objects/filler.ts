@@ -33,6 +33,12 @@ export class Filler {
     await this.#alone(() => this.#run(enough));
   }
 
+  /** What became of leases of before a restart shows, in letters too, when their records are read again. */
+  async readOverdue(): Promise<void> {
+    const { leases } = this.core.state;
+    if (leases.isOverdue(Date.now())) await this.fill(() => !leases.isOverdue(Date.now()));
+  }
+
   /** Brings a lane its next records now, whether it is time for them or not. */
   async bring(lane: Lane): Promise<void> {
     while (this.#running !== undefined) await this.#running;

@@ -2,7 +2,6 @@
 import { Admin } from "../delivery/admin.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { Heritage } from "../delivery/heritage.ts";
-import { lastingMs } from "../delivery/leases.ts";
 import { itemsOf } from "../delivery/page.ts";
 import type { Read } from "../delivery/wish.ts";
 import type { Position } from "../log/read.ts";
@@ -57,8 +56,8 @@ export class Keeper {
     this.inheriting = new Inheriting(env, id, this.heritage);
     this.filler = new Filler(env, id, core, this.inheriting);
     this.attempts = new Attempts(core.state);
-    this.pusher = new Pusher(this);
     this.sockets = new Sockets(ctx, this);
+    this.pusher = new Pusher(this);
     this.changes = new Changes(this, ctx.storage);
     this.callers = new Callers(
       (member) => core.room.ready(Date.now(), member),
@@ -234,13 +233,15 @@ export class Keeper {
     const times: number[] = [];
     const { durable, heartbeatMs } = state.spec.config;
     if (!durable) times.push(now + idleBeats * heartbeatMs);
-    if (state.leases.size > 0) times.push(now + lastingMs);
+    if (durable) times.push(state.leases.saveAt);
+    if (state.leases.size > 0) times.push(state.leases.soonest);
+    if (!state.stands && state.leases.restored.size > 0) times.push(state.leases.restoredSoonest);
     if (state.paused?.untold) times.push(now + retryMs);
     times.push(this.#forwarder.dueAt);
     if (sockets.size > 0) times.push(now + heartbeatMs / 2);
     const pushes = pusher.target !== null && state.paused === undefined;
     if (pushes || sockets.size > 0) {
-      times.push(state.leases.soonest, inheriting.dueAt);
+      times.push(inheriting.dueAt);
       for (const at of [pusher.askAt, this.#notBefore]) if (at > now) times.push(at);
     }
     // Where nobody takes any, whoever comes looks; a run that is under way looks when it is over.
@@ -268,6 +269,7 @@ export class Keeper {
     this.#running = true;
     const fresh = () => this.core.room.ready(Date.now(), undefined, "fresh");
     try {
+      await this.filler.readOverdue();
       while (Date.now() >= this.#notBefore) {
         // Read first: what failed again and again must not take the room that what was not read yet would have.
         const reads = this.wanted && !fresh() && this.#unread;

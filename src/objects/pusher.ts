@@ -126,6 +126,8 @@ export class Pusher {
 
   #lease(max: number, turn: "fresh" | "worn" | "untried", now: number): Leased[] {
     const { core } = this.host;
+    // What is under way goes with the object.
+    core.members.connected(pushMember);
     const ask = {
       max,
       bytesMax: core.state.spec.config.batch.bytes,

@@ -12,6 +12,7 @@ import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { DeliveryWriter } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
+import { pushMember } from "./pusher.ts";
 import { post } from "./socket.ts";
 
 interface Member {
@@ -42,6 +43,9 @@ export class Sockets {
   ) {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     for (const socket of ctx.getWebSockets()) this.#members.set(socket, socket.deserializeAttachment() as Member);
+    const { members } = host.core;
+    for (const { id } of this.#members.values()) members.connected(id);
+    members.cut(pushMember, "its connection was cut by a restart", Date.now());
   }
 
   get size(): number {
@@ -63,6 +67,7 @@ export class Sockets {
     const member: Member = { id, relayed: searchParams.has("relayed"), credits: 0, told: false, seen: Date.now() };
     this.ctx.acceptWebSocket(server);
     this.#members.set(server, member);
+    this.host.core.members.connected(id);
     server.serializeAttachment(member);
     const { heartbeatMs } = this.host.core.state.spec.config;
     send(server, { type: "ready", member: member.id, heartbeatMs });
@@ -159,7 +164,7 @@ export class Sockets {
     const member = this.#members.get(socket);
     if (member === undefined) return;
     this.#members.delete(socket);
-    this.host.core.leave(member.id, reason, Date.now());
+    this.host.core.members.leave(member.id, reason, Date.now());
     this.host.settled();
   }
 

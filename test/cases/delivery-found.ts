@@ -89,6 +89,22 @@ export const found: History[] = [
     [append("a"), receive(1, "n"), wait(6_000), saveLeases, crash, leave("n"), receive()],
     false,
   ],
+  // A lease of before a crash was not written down any more, because another member left.
+  [
+    config({ maxInFlight: 3 }),
+    [
+      append("a", "b"),
+      receive(1, "n"),
+      wait(6_000),
+      saveLeases,
+      crash,
+      receive(1, "m"),
+      leave("m"),
+      crash,
+      receive(3, "m"),
+    ],
+    false,
+  ],
   // A record without a key that died as it was read again was read for ever.
   [
     config({ onFailure: "park", maxDeliveries: 2 }),

@@ -10,6 +10,7 @@ import type { GroupConfig } from "../../schemas/group.ts";
 import { readReceipt, writeReceipt } from "../../src/delivery/receipt.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import { Rig } from "./delivery.ts";
+import { check } from "./delivery-check.ts";
 import { found } from "./delivery-found.ts";
 import { Model } from "./delivery-record.ts";
 
@@ -178,7 +179,7 @@ function run(model: Model, step: Step): void {
       rig.delivery.state.pause(undefined);
       break;
     case "leave":
-      rig.delivery.leave(step.member, "gone", rig.now);
+      rig.delivery.members.leave(step.member, "gone", rig.now);
       model.leave(step.member);
       break;
     case "redrive":
@@ -231,7 +232,7 @@ export function deliveryAgainstModel(open: () => Sql, runs: number): void {
       const model = new Model(new Rig(open(), open(), config));
       for (const one of steps) {
         run(model, one);
-        model.rig.delivery.state.check();
+        check(model.rig.delivery.state);
         model.check();
       }
       finish(model, restarts);
@@ -263,7 +264,7 @@ function finish(model: Model, restarts: boolean): void {
       expect(said(rig.tryAck([receipt])[0])).toBe("ok");
       model.settle("ack", receipt);
     }
-    rig.delivery.state.check();
+    check(rig.delivery.state);
     model.check();
     if (got.length > 0) continue;
     const next = rig.nextAt;

@@ -155,7 +155,7 @@ export class Model {
 
   saveLeases(): void {
     for (const { lease } of this.records)
-      if (lease !== undefined && lease.since <= this.rig.now - 5_000) lease.saved = true;
+      if (lease !== undefined && lease.since <= this.rig.now - 2_500) lease.saved = true;
   }
 
   crash(): void {

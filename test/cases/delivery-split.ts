@@ -8,6 +8,7 @@ import type { GroupConfig } from "../../schemas/group.ts";
 import { Heritage } from "../../src/delivery/heritage.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import { type Got, Rig, value } from "./delivery.ts";
+import { check } from "./delivery-check.ts";
 
 type Step =
   | { do: "append"; keys: string[] }
@@ -207,7 +208,7 @@ class Family {
       if (!this.passed.has(name)) this.#inOrder(name, one.key!);
       this.given.push({ of, got: one });
     }
-    rig.delivery.state.check();
+    check(rig.delivery.state);
     return got;
   }
 

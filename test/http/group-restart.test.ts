@@ -2,7 +2,8 @@
 import { rmSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { Group, newGroup, newStream, one, park, skip } from "./group.ts";
+import { type Got, Group, newGroup, newStream, one, park, skip } from "./group.ts";
+import { Member } from "./member.ts";
 import { Receiver } from "./receiver.ts";
 import { type Service, service } from "./service.ts";
 
@@ -14,6 +15,7 @@ const patience = { timeout: 10_000 };
 const groups: Record<string, Group> = {};
 let before: { lag: number; lagSeconds: number; at: number };
 let attempts: unknown[];
+const held: Record<string, Got[]> = {};
 
 async function receiver(...[behaviour]: Parameters<typeof Receiver.open>): Promise<Receiver> {
   const opened = await Receiver.open(behaviour);
@@ -31,6 +33,19 @@ beforeAll(async () => {
   await groups.lag.nack(b);
   await pause(1_500);
   before = { ...(await groups.lag.status()), at: Date.now() };
+
+  // Leases that last: one given out a while after another, one of a socket, and one that is its record's only try.
+  groups.busy = await newGroup(millrace, { ackTimeoutMs: 600_000 });
+  await groups.busy.append("a1", "b2", "c3");
+  held.busy = [one(await groups.busy.receive({ max: 1 }))];
+  groups.socket = await newGroup(millrace, { ackTimeoutMs: 600_000 });
+  await groups.socket.append("a1");
+  const member = await Member.open(millrace, groups.socket.path);
+  member.send({ type: "credit", credits: 1 });
+  await vi.waitFor(() => expect(member.deliveries).toHaveLength(1), patience);
+  groups.mortal = await newGroup(millrace, { ...skip, ackTimeoutMs: 600_000 });
+  await groups.mortal.append("a1");
+  held.mortal = await groups.mortal.receive();
 
   groups.retrying = await newGroup(millrace, kept);
   groups.redriven = await newGroup(millrace, { ...park, ...kept, maxDeliveries: 1 });
@@ -54,8 +69,9 @@ beforeAll(async () => {
   await groups.gone.append("a1");
   await vi.waitFor(async () => expect((await groups.gone.status()).paused).toBe(true), patience);
 
+  held.busy.push(one(await groups.busy.receive({ max: 1 })));
   // Attempts are written down a few seconds after; until they are, the list is in memory.
-  await pause(4_000);
+  await pause(5_500);
   attempts = (await groups.pushed.get("/attempts")).json.attempts;
   await millrace.stop("SIGKILL");
   millrace = await service(data, { privateNetwork: true });
@@ -75,7 +91,37 @@ test("lag and age are right before anybody works", async () => {
   expect(status.lagSeconds).toBeGreaterThanOrEqual(Math.floor(before.lagSeconds));
   expect(status.lagSeconds).toBeLessThanOrEqual(age + 1);
   expect(before.lagSeconds).toBeGreaterThanOrEqual(1);
-  expect(status.inFlight).toBe(0);
+  expect([status.inFlight, status.members]).toEqual([1, [{ member: expect.any(String), inFlight: 1 }]]);
+});
+
+test("leases of more than five seconds are held, whenever others were given out, and over one more crash", async () => {
+  const extend = (group: Group) =>
+    group.post("extend", { receipts: held.busy.map(({ receipt }) => receipt), ackTimeoutMs: 600_000 });
+  expect((await groups.busy.status()).inFlight).toBe(2);
+  const member = await Member.open(millrace, groups.busy.path);
+  member.send({ type: "credit", credits: 1 });
+  await vi.waitFor(() => expect(member.deliveries).toHaveLength(1), patience);
+  member.socket.close();
+  expect(one(await groups.busy.next())).toMatchObject({ data: "c3", attempt: 2 });
+  const { data } = millrace;
+  await millrace.stop("SIGKILL");
+  millrace = await service(data, { privateNetwork: true });
+  for (const [name, group] of Object.entries(groups)) groups[name] = new Group(millrace, group.stream, group.name);
+  expect(await extend(groups.busy)).toMatchObject({ status: 200, json: { settled: 2 } });
+});
+
+test("what a socket held goes to others at once", async () => {
+  expect(one(await groups.socket.next())).toMatchObject({ data: "a1", attempt: 2 });
+});
+
+test("a record that is given back for the last time becomes a letter, though nobody receives", async () => {
+  expect((await groups.mortal.status()).inFlight).toBe(1);
+  await groups.mortal.nack(held.mortal[0]);
+  await vi.waitFor(
+    async () => expect(await groups.mortal.letters()).toMatchObject([{ data: "a1", attempts: 1 }]),
+    patience,
+  );
+  expect(await groups.mortal.status()).toMatchObject({ inFlight: 0, lag: 0, deadLetters: 1 });
 });
 
 test("attempts are what they were", async () => {

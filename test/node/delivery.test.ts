@@ -7,6 +7,7 @@ import { DeliveryWriter } from "../../src/delivery/show.ts";
 import { Mac, type Words } from "../../src/lib/mac.ts";
 import { JsonWriter } from "../../src/log/json.ts";
 import { Rig } from "../cases/delivery.ts";
+import { check } from "../cases/delivery-check.ts";
 import { deliveryAgainstModel } from "../cases/delivery-model.ts";
 import { splitAgainstModel } from "../cases/delivery-split.ts";
 import { nodeSql } from "./sqlite.ts";
@@ -51,7 +52,7 @@ describe("order by key", () => {
     const acked = r.drain(({ key }) => key === "k7");
     expect(acked.length).toBe(4_900);
     expect(r.status()).toMatchObject({ deadLetters: 1, lanes: { parked: 1 } });
-    r.delivery.state.check();
+    check(r.delivery.state);
     r.crash();
     expect(r.drain()).toEqual([]);
     r.admin.redrive("all", undefined, r.now);

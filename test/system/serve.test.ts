@@ -38,6 +38,7 @@ test("serves until it is interrupted, and has everything when it serves again", 
 test.each([
   [["--help"], 0, "--data"],
   [["--port", "65536"], 1, "--port must be a number from 0 to 65535"],
+  [["--inspector", "foo"], 1, "--inspector must be an address with a port"],
   [["--prot", "8787"], 1, "Unknown argument: prot"],
 ])("says what it takes: %j", async (options, code, words) => {
   const child = spawn("npm", ["run", "--silent", "serve", "--", ...options], { cwd: root, stdio: "pipe" });

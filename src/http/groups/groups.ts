@@ -149,6 +149,7 @@ export async function groupStatus(env: Env, names: Names): Promise<Response> {
       retrying: sum(({ lanes }) => lanes.retrying),
       parked: sum(({ lanes }) => lanes.parked),
       others: sum(({ lanes }) => lanes.others),
+      full: all.some(({ lanes }) => lanes.full),
     },
     members: membersOf(all),
     partitions: all.map(({ oldestUnacked, paused, waitsFor, ...status }) => ({

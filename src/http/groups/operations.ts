@@ -34,7 +34,12 @@ const lost = z
   .array(z.object({ partition: count, from: count, to: count, why: z.enum(["trimmed", "damaged"]) }))
   .optional()
   .describe("Offsets [from, to) that the group will never get.");
-const lanes = z.object({ retrying: count, parked: count, others: count });
+const lanes = z.object({
+  retrying: count,
+  parked: count,
+  others: count,
+  full: z.boolean().describe("A partition has as many lanes as it may: nothing new is read there until some are over."),
+});
 const members = z.array(z.object({ member: z.string(), inFlight: count }));
 const status = z.object({
   group: z.string(),

@@ -22,7 +22,8 @@ function quirk(random: Random): Habit {
   return random.pick<Habit>([
     { kind: "flaky", share: 0.4, times: random.int(1, 3), by: random.pick(failing) },
     { kind: "losing", share: 0.5 },
-    { kind: "idle", ms: random.int(1, 20) },
+    // Shorter, and a receiver under load closes what has just arrived, each time.
+    { kind: "idle", ms: random.int(50, 400) },
     { kind: "slow", ms: random.int(20, 250) },
     { kind: "late", share: 0.3, ms: random.int(20, 150) },
     { kind: "slow-body", ms: random.int(50, 400) },

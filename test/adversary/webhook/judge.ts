@@ -98,7 +98,8 @@ function isAlone(watch: Watch, request: Request): void {
       other.partition === request.partition &&
       other.at <= request.at &&
       other.answeredAt === undefined &&
-      request.at - other.at < timeoutMs - 100 &&
+      // Whoever asked had begun to wait before it arrived.
+      request.at - other.at < timeoutMs / 2 &&
       other.received.open(),
   ).length;
   const killed = watch.stream.kills.some((kill) => request.at - kill < timeoutMs);
