@@ -24,9 +24,16 @@ export abstract class Follower {
   /** What came while it began, and may have been before its place or behind it. */
   readonly doubtful = new Set<string>();
   readonly #got = new Map<string, Read>();
+  /** It lost its connection before it was told of a place, and nothing says where it was: nothing is due to it any more. */
+  protected placeless = false;
   readonly #last = new Map<number, number>();
   readonly #lost: Range[] = [];
   readonly #partitionOfKey = new Map<string, number>();
+  /** How far it was when its cursor was: what came after that comes again where that is gone on from. */
+  #atCursor: { readonly last: ReadonlyMap<number, number>; readonly partitionOfKey: ReadonlyMap<string, number> } = {
+    last: new Map(),
+    partitionOfKey: new Map(),
+  };
   readonly #leave = new AbortController();
   #connection = new AbortController();
 
@@ -79,6 +86,26 @@ export abstract class Follower {
       ...(partition === null ? [] : ([["partition", String(partition)]] as [string, string][])),
       ...filterQuery(this.plan.filter),
     ];
+  }
+
+  /** The place from which the next connection goes on; it is behind everything that has come. */
+  protected goOnAt(cursor: string): void {
+    this.cursor = cursor;
+    this.#atCursor = { last: new Map(this.#last), partitionOfKey: new Map(this.#partitionOfKey) };
+  }
+
+  /** A new connection goes on from the cursor, though more may have come since there was one. */
+  protected rewind(): void {
+    this.placeless ||= this.cursor === undefined && this.start.from === "latest" && this.#got.size > 0;
+    if (this.placeless) this.leave();
+    const { last, partitionOfKey } = this.#atCursor;
+    for (const [to, from] of [
+      [this.#last, last],
+      [this.#partitionOfKey, partitionOfKey],
+    ] as [Map<unknown, number>, ReadonlyMap<unknown, number>][]) {
+      to.clear();
+      for (const [name, value] of from) to.set(name, value);
+    }
   }
 
   /** A record that came: once, in order, and only what the filter lets through. */
@@ -143,6 +170,7 @@ export abstract class Follower {
   /** What is there, is due, and did not come. */
   missing(): Stored[] {
     const { partition, skipped, floor } = this.start;
+    if (this.placeless) return [];
     return [...this.run.model.stored.values()].filter((one) => {
       const place = placeOf(one);
       if ((partition !== null && one.partition !== partition) || !matches(one, this.plan.filter)) return false;

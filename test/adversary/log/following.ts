@@ -14,7 +14,7 @@ type Of<K extends Step["do"]> = Extract<Step, { do: K }>;
 
 const readyMs = 60_000;
 
-const kinds = { events: EventFollower, socket: SocketFollower, poll: PollFollower } as const;
+const kinds = { events: EventFollower, socket: SocketFollower, frames: SocketFollower, poll: PollFollower } as const;
 
 function startOf(run: ScriptRun, target: Target): Start {
   const due = new Set(target.records.map(placeOf));

@@ -100,7 +100,7 @@ function amidGrowth(draw: Drawing): Step[] {
 }
 
 function socket(draw: Drawing): Step {
-  const { random } = draw;
+  const { random, has } = draw;
   const producer = draw.has("producers") && random.chance(0.4) ? random.int(0, producers - 1) : undefined;
   const where = random.chance(0.3) && producer === undefined ? random.next() : null;
   const writes = Array.from({ length: random.int(1, 6) }, (_, i): Write => {
@@ -111,6 +111,7 @@ function socket(draw: Drawing): Step {
   return {
     do: "socket",
     writes,
+    ...(has("frame-sockets") && random.chance(0.4) && { frames: true }),
     where,
     cutMs: draw.has("cuts") && random.chance(0.3) ? random.pick([0, 1, 3, 10]) : null,
   };
@@ -177,8 +178,16 @@ function follow(draw: Drawing, name: string): Step {
   const { random } = draw;
   const plain = starts(draw);
   const from: From = plain.at === "default" ? { at: "earliest" } : plain;
-  const partition = from.at === "offset" || random.chance(0.3) ? random.int(0, 7) : null;
-  const kind = random.pick<Follow["kind"]>(["events", "socket", "poll"]);
+  const kind = random.pick<Follow["kind"]>([
+    "events",
+    "socket",
+    "poll",
+    ...(draw.has("frame-sockets") ? (["frames", "frames"] as const) : []),
+  ]);
+  // Frames bring no cursor: of several partitions the first place must be one that can be named again.
+  const fixed = ["earliest", "latest", "bookmark"].includes(from.at);
+  const needed = from.at === "offset" || (kind === "frames" && !fixed);
+  const partition = needed || random.chance(0.3) ? random.int(0, 7) : null;
   return {
     do: "follow",
     follow: { name, kind, partition, filter: filter(draw), from, window: random.pick([1, 3, 10, 100]) },

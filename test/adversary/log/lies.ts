@@ -2,7 +2,20 @@
 import type { Json } from "../frame/http.ts";
 import type { Lie } from "./liar.ts";
 import type { Drawn, Follow, Query, Step, Write } from "./plan.ts";
-import { asked, eventOf, isPost, isQuery, isTruth, later, more, relabelled, shown, told, unnamed } from "./telling.ts";
+import {
+  asked,
+  eventOf,
+  inMessages,
+  isPost,
+  isQuery,
+  isTruth,
+  later,
+  more,
+  relabelled,
+  shown,
+  told,
+  unnamed,
+} from "./telling.ts";
 
 export interface Proof {
   readonly steps: readonly Step[];
@@ -234,6 +247,21 @@ export const proofs: Readonly<Record<string, Proof>> = {
   credits: {
     steps: [append(write([...three, ...three])), follow({ kind: "socket" })],
     lie: () => ({ toService: (text) => text.replace('"credits":3', '"credits":9') }),
+  },
+  frames: {
+    steps: [append(write([...three, ...three])), follow({ kind: "frames" })],
+    lie: () => ({ toClient: (text) => inMessages(text, ({ body }) => body.writeDoubleLE(1, 16)) }),
+  },
+  "credits, of frames": {
+    steps: [append(write([...three, ...three])), follow({ kind: "frames" })],
+    lie: () => ({ toService: (text) => text.replace('"credits":3', '"credits":9') }),
+  },
+  "follow-all, by frames": {
+    steps: [append(write(three)), follow({ kind: "frames", window: 1 })],
+    lie: () => ({
+      // As the answer to a ping nobody takes it for records.
+      toClient: (text) => inMessages(text, ({ head, body }) => body.readDoubleLE(16) === 2 && head.writeUInt8(0x8a)),
+    }),
   },
   "socket-order, commits": {
     steps: [{ do: "socket", where: null, cutMs: 500, writes: [write([drawn(0)]), write([drawn(0)])] }, look()],

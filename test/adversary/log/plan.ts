@@ -71,7 +71,8 @@ export interface Query {
 
 export interface Follow {
   readonly name: string;
-  readonly kind: "events" | "socket" | "poll";
+  /** `frames`: a socket whose records are packed. */
+  readonly kind: "events" | "socket" | "frames" | "poll";
   readonly partition: number | null;
   readonly filter: Filter;
   readonly from: From;
@@ -88,6 +89,8 @@ export type Step =
   | {
       readonly do: "socket";
       readonly writes: readonly Write[];
+      /** They go as packed frames. */
+      readonly frames?: boolean;
       readonly where: number | null;
       readonly cutMs: number | null;
     }

@@ -62,6 +62,7 @@ export const log: Program<LogPlan> = {
     "follow-start": "a follower begins where it asked to",
     "follow-lost": "what a follower is told is lost was trimmed, and is not sent",
     "follow-all": "a follower gets everything, or is told what is lost",
+    frames: "a message of frames says where they lie and where to go on, and sockets of frames have them in no other",
     credits: "a socket sends no more than it was given credits for",
   },
   features: {
@@ -78,6 +79,7 @@ export const log: Program<LogPlan> = {
     "frame-heads": "cursors and links of pages of packed frames",
     waits: "readers that wait",
     followers: "events, sockets and chains of waits",
+    "frame-sockets": "sockets that carry packed frames",
   },
   plan: logPlan,
   run,
