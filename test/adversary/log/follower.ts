@@ -5,6 +5,7 @@ import type { Follow } from "./plan.ts";
 import { alike, numberIn, placeOf, type Read } from "./read.ts";
 import { blame, type ScriptRun } from "./script.ts";
 import type { Range } from "./target.ts";
+import type { Lost } from "./trimmed.ts";
 
 export interface Start {
   readonly partition: number | null;
@@ -14,6 +15,8 @@ export interface Start {
   readonly skipped: ReadonlySet<string>;
   /** What was there and may or may not come: it was trimmed before the reader began. */
   readonly floor: ReadonlyMap<number, number>;
+  /** What was trimmed, from its place on; under a filter, which moves places, none. */
+  readonly gone: readonly Range[];
 }
 
 export abstract class Follower {
@@ -153,14 +156,14 @@ export abstract class Follower {
   }
 
   /** What it was told it will never get. */
-  protected takeLost(ranges: readonly Range[]): void {
+  protected takeLost(ranges: readonly Lost[]): void {
     const { checks } = this.run.round;
     for (const range of ranges) {
       this.run.note([], () => `${this.name} lost ${JSON.stringify(range)}`);
       const behind = range.from > (this.#last.get(range.partition) ?? -1) && range.from < range.to;
       checks.that(
         "follow-lost",
-        behind,
+        behind && range.why === "trimmed",
         () => `${this.name} lost ${JSON.stringify(range)}, and had ${this.#last.get(range.partition)}`,
       );
       this.#lost.push(range);
@@ -197,6 +200,12 @@ export abstract class Follower {
       words,
       missing.slice(0, 3).map(({ sent }) => `n${sent.n}`),
     );
+    for (const { partition, from, to } of this.placeless ? [] : this.start.gone) {
+      const told = this.#lost.some((range) => range.partition === partition && range.from === from && range.to >= to);
+      const all = () =>
+        `${this.name} began at ${partition}.${from}, and was told that ${JSON.stringify(this.#lost)} is lost`;
+      checks.that("follow-gone", told, all);
+    }
     for (const { partition, to } of this.#lost) {
       checks.that(
         "follow-lost",

@@ -31,6 +31,7 @@ function startOf(run: ScriptRun, target: Target): Start {
     floor: new Map(
       target.gone.length > 0 && target.perhapsGone ? target.gone.map(({ partition, to }) => [partition, to]) : [],
     ),
+    gone: target.perhapsGone ? [] : target.gone,
   };
 }
 
@@ -48,6 +49,11 @@ export async function follow(run: ScriptRun, { follow: plan }: Of<"follow">): Pr
   run.rethrow();
   await readTruth(run);
   for (const place of run.model.stored.keys()) if (!before.has(place)) follower.doubtful.add(place);
+  if (run.script.terms.retention === undefined) return;
+  // The head may have passed them before it began.
+  for (const [place, one] of run.model.stored) {
+    if (one.offset < run.model.head(one.partition)) follower.doubtful.add(place);
+  }
 }
 
 /** Every follower loses its connection, and comes back. */

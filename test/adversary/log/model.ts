@@ -24,6 +24,8 @@ export class Model {
   /** Everything that was ever stored, what was trimmed since too. */
   readonly stored = new Map<string, Stored>();
   trimmed = false;
+  /** Somebody trimmed it; retention does so by itself. */
+  byHand = false;
   #next = 0;
 
   constructor(readonly round: Round) {}

@@ -67,6 +67,8 @@ export interface Query {
   readonly by: "next" | "cursor" | "link";
   /** After so many pages back to where it began, by `prev`. */
   readonly turnAfter: number | null;
+  /** Below the head it would wait, if there were anything to wait for. */
+  readonly wait?: boolean;
 }
 
 export interface Follow {
@@ -124,6 +126,8 @@ export type Step =
 export interface StreamTerms {
   readonly partitions: number;
   readonly keyIndex: boolean;
+  /** Each partition keeps so many records. Nothing has an id then: what has is kept for as long as its window. */
+  readonly retention?: number;
 }
 
 /** One stream, and what is done to it, one after another. */

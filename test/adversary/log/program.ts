@@ -52,6 +52,11 @@ export const log: Program<LogPlan> = {
     page: "a page has no more than was asked for, and something unless it is at the end",
     ends: "pages end, and `prev` and `next` say where there is nothing older",
     trimmed: "who is below the head is told what is missing, and how to go on",
+    "trimmed-backward":
+      "who reads backward below the head is told that everything down to 0 is missing, and gets nothing",
+    "trimmed-facts":
+      "the refusal of one partition says its head, its tail and its snapshot; that of several the snapshots",
+    retention: "retention drops no more than leaves what is to be kept",
     "past-tail": "what is above the tail is refused",
     "wait-append": "who waits holds up nobody",
     "wait-ends": "a wait ends",
@@ -61,6 +66,7 @@ export const log: Program<LogPlan> = {
     "follow-filter": "a follower gets what its filter lets through",
     "follow-start": "a follower begins where it asked to",
     "follow-lost": "what a follower is told is lost was trimmed, and is not sent",
+    "follow-gone": "a follower that begins below the head is told all of what it missed, from its place on",
     "follow-all": "a follower gets everything, or is told what is lost",
     frames: "a message of frames says where they lie and where to go on, and sockets of frames have them in no other",
     credits: "a socket sends no more than it was given credits for",
@@ -69,6 +75,7 @@ export const log: Program<LogPlan> = {
     kills: "deaths of the service",
     growth: "more partitions",
     trims: "trims by hand",
+    retention: "streams that keep a few records only",
     cuts: "requests and sockets that are cut off",
     doors: "every other door than JSON",
     producers: "producers with sequences and epochs",

@@ -35,7 +35,12 @@ async function readPartition(run: ScriptRun, number: number): Promise<void> {
   let before = Number.NEGATIVE_INFINITY;
   for (;;) {
     const path = `${run.stream}/records?partition=${number}&from=${from}&limit=10000&maxBytes=8388608`;
-    const page = await run.steady("GET", path);
+    const page = await run.answered("GET", path);
+    // Retention goes on meanwhile.
+    if (page.status === 410 && run.script.terms.retention !== undefined && from !== "earliest") {
+      return readPartition(run, number);
+    }
+    checks.that("accepted", page.status === 200, () => `${path} was answered ${page.status}: ${page.body}`);
     const { head, tail, upToDate } = page.json;
     const regress = head < partition.head || tail < partition.tail;
     checks.that(
@@ -53,6 +58,7 @@ async function readPartition(run: ScriptRun, number: number): Promise<void> {
       next++;
       stored(run, read);
     }
+    retained(run, head, tail, number);
     Object.assign(partition, { head: Math.max(head, partition.head), tail: next });
     if (upToDate) {
       checks.that("dense", next === tail, () => `partition ${number} ends at ${next}, and its tail is ${tail}`);
@@ -60,6 +66,14 @@ async function readPartition(run: ScriptRun, number: number): Promise<void> {
     }
     from = String(next);
   }
+}
+
+/** By its bound alone a partition keeps so many at least. */
+function retained(run: ScriptRun, head: number, tail: number, number: number): void {
+  const { retention } = run.script.terms;
+  if (retention === undefined || run.model.byHand) return;
+  const words = () => `partition ${number} is to keep ${retention}, and has ${head}-${tail}`;
+  run.round.checks.that("retention", head === 0 || tail - head >= retention, words);
 }
 
 /** A place that is seen: it was sent, it is unchanged, and it stays. */

@@ -4,7 +4,8 @@ import { filterQuery, isFiltered, queryText, type Stored } from "./model.ts";
 import type { Query } from "./plan.ts";
 import { alike, placeOf, type Read, readFrames, readLines, readPage } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
-import type { Range, Target } from "./target.ts";
+import type { Target } from "./target.ts";
+import { goesOn } from "./trimmed.ts";
 
 const accepts = {
   json: "application/json",
@@ -46,6 +47,7 @@ export class Walk {
       ["limit", String(query.limit)],
       ...(query.maxBytes === null ? [] : [["maxBytes", String(query.maxBytes)] as const]),
       ...(backward ? [["direction", "backward"] as const] : []),
+      ...(query.wait && this.pages === 0 && target.gone.length > 0 ? [["wait", "1"] as const] : []),
     ])}`;
   }
 
@@ -62,8 +64,9 @@ export class Walk {
     for (;;) {
       const answer = await run.answered("GET", path, { headers: { accept: accepts[query.accept] } });
       if (answer.status === 410 && this.pages === 0 && target.gone.length > 0) {
-        path = this.#path(this.#trimmed(answer));
+        const cursor = goesOn(run, target, answer, this.words);
         this.pages++;
+        path = this.#path(cursor);
         continue;
       }
       const page = this.#page(answer);
@@ -90,22 +93,6 @@ export class Walk {
   #onward(page: Page): string {
     if (this.query.by === "link") return page.links.get("next") ?? this.#path(page.next ?? page.cursor);
     return this.#path(this.query.by === "cursor" ? page.cursor : (page.next as string));
-  }
-
-  /** Below the head: what is missing is said, and how to go on. */
-  #trimmed(answer: Answer): string {
-    const { checks } = this.run.round;
-    const { lost, cursor, code } = answer.json as Json;
-    const words = () =>
-      `${this.words} lost ${text(this.target.gone)}, and was answered ${answer.body.toString().slice(0, 500)}`;
-    const told = new Map((lost as Range[]).map((range) => [range.partition, range]));
-    const exact = this.target.gone.every(({ partition, from, to }) => {
-      const range = told.get(partition);
-      if (range === undefined) return this.target.perhapsGone;
-      return range.to === to && (this.target.perhapsGone ? range.from >= from : range.from === from);
-    });
-    checks.that("trimmed", code === "trimmed" && exact && told.size <= this.target.gone.length, words);
-    return checks.found("trimmed", cursor as string | undefined, words);
   }
 
   #page(answer: Answer): Page {
@@ -205,9 +192,6 @@ export class Walk {
     }
   }
 }
-
-const text = (ranges: readonly Range[]) =>
-  ranges.map(({ partition, from, to }) => `${partition}.${from}-${to}`).join(" ");
 
 function linksOf(header: string | string[] | undefined): Map<string, string> {
   const found = new Map<string, string>();
