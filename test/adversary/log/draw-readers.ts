@@ -27,6 +27,7 @@ const starts = ({ random, has }: Drawing): From =>
     [3, () => ({ at: "earliest" })],
     [1, () => ({ at: "default" })],
     [1, () => ({ at: "latest" })],
+    [has("snapshots") ? 1 : 0, () => ({ at: "snapshot" })],
     [3, () => ({ at: "newest", count: random.pick([1, 2, 3, 7, 20, 100, 1000]) })],
     [
       2,
@@ -90,6 +91,9 @@ export function follow(draw: Drawing, name: string): Step {
   };
 }
 
+export const snapshots = ({ random }: Drawing): Step[] =>
+  Array.from({ length: random.int(1, 3) }, () => ({ do: "snapshot", where: random.next(), share: random.next() }));
+
 /** Who was in the midst of what is trimmed is told so, wherever he goes from there. */
 export function trims(draw: Drawing): Step[] {
   const { random } = draw;
@@ -109,6 +113,7 @@ export function trims(draw: Drawing): Step[] {
   });
   const steps: Step[] = [
     look(draw),
+    ...(draw.has("snapshots") ? snapshots(draw) : []),
     { do: "trim", where: random.next(), share: random.next() },
     { do: "look", queries },
   ];

@@ -1,6 +1,6 @@
 /** Who follows the stream, over kills and growth: what it got, and what it still must get. */
 import { Later, sleep } from "../frame/time.ts";
-import { filterQuery, matches, type Stored } from "./model.ts";
+import { filterQuery, matches, type Snapshot, type Stored } from "./model.ts";
 import type { Follow } from "./plan.ts";
 import { alike, numberIn, placeOf, type Read } from "./read.ts";
 import { blame, type ScriptRun } from "./script.ts";
@@ -15,6 +15,8 @@ export interface Start {
   readonly skipped: ReadonlySet<string>;
   /** What was there and may or may not come: it was trimmed before the reader began. */
   readonly floor: ReadonlyMap<number, number>;
+  /** What it begins with. */
+  readonly snapshots: readonly Snapshot[];
   /** What was trimmed, from its place on; under a filter, which moves places, none. */
   readonly gone: readonly Range[];
 }
@@ -31,6 +33,7 @@ export abstract class Follower {
   protected placeless = false;
   readonly #last = new Map<number, number>();
   readonly #lost: Range[] = [];
+  readonly #snapshots: Snapshot[] = [];
   readonly #partitionOfKey = new Map<string, number>();
   /** How far it was when its cursor was: what came after that comes again where that is gone on from. */
   #atCursor: { readonly last: ReadonlyMap<number, number>; readonly partitionOfKey: ReadonlyMap<string, number> } = {
@@ -155,6 +158,18 @@ export abstract class Follower {
     this.#partitionOfKey.set(key, partition);
   }
 
+  /** One that was stored, of a partition that it follows. */
+  protected takeSnapshot(told: Snapshot): void {
+    const { partition, offset, bytes } = told;
+    const stored = this.run.model.snapshots.some(
+      (one) => one.partition === partition && one.offset === offset && one.bytes === bytes,
+    );
+    const followed = this.start.partition === null || this.start.partition === partition;
+    const words = () => `${this.name} was told of the snapshot ${JSON.stringify(told)}`;
+    this.run.round.checks.that("snapshot-told", stored && followed, words);
+    this.#snapshots.push(told);
+  }
+
   /** What it was told it will never get. */
   protected takeLost(ranges: readonly Lost[]): void {
     const { checks } = this.run.round;
@@ -205,6 +220,10 @@ export abstract class Follower {
       const all = () =>
         `${this.name} began at ${partition}.${from}, and was told that ${JSON.stringify(this.#lost)} is lost`;
       checks.that("follow-gone", told, all);
+    }
+    for (const { partition, offset } of this.plan.kind === "poll" ? [] : this.start.snapshots) {
+      const told = this.#snapshots.some((one) => one.partition === partition && one.offset === offset);
+      checks.that("snapshot-told", told, () => `${this.name} was not told of the snapshot ${partition}.${offset}`);
     }
     for (const { partition, to } of this.#lost) {
       checks.that(

@@ -2,7 +2,7 @@
 import type { Kill } from "../frame/gate.ts";
 import type { Scale } from "../frame/program.ts";
 import type { Random } from "../frame/random.ts";
-import { type Drawing, follow, look, trims, wait } from "./draw-readers.ts";
+import { type Drawing, follow, look, snapshots, trims, wait } from "./draw-readers.ts";
 import type { Color, Cut, Door, Drawn, LogPlan, Script, Shape, Step, Write } from "./plan.ts";
 import { keyCount } from "./sent.ts";
 
@@ -150,6 +150,7 @@ function phrases(draw: Drawing): (readonly [number, () => Step[]])[] {
     [when("growth", 1.5), () => growth(draw)],
     [when("growth", 1.5), () => amidGrowth(draw)],
     [when("trims", 1.5), () => trims(draw)],
+    [when("snapshots", 0.7), () => [...snapshots(draw), look(draw)]],
     [when("waits", 1), () => [wait(draw)]],
     [when("followers", 3), () => [follow(draw, `f${random.int(0, 5)}`)]],
     [when("followers", 1.5), () => [{ do: "shake" }, append(draw)]],

@@ -1,6 +1,6 @@
 /** For each promise to readers a plan and a lie that breaks it. */
 import type { Json } from "../frame/http.ts";
-import { append, drawn, follow, look, type Proof, three, write } from "./proving.ts";
+import { append, drawn, follow, look, type Proof, snapshot, three, write } from "./proving.ts";
 import { asked, eventOf, inMessages, isQuery, shown, told } from "./telling.ts";
 
 export const proofsOfReading: Readonly<Record<string, Proof>> = {
@@ -65,6 +65,32 @@ export const proofsOfReading: Readonly<Record<string, Proof>> = {
         ...question,
         body: Buffer.from(question.body.toString().replace('"retentionRecords":5', '"retentionRecords":1')),
       })),
+  },
+  snapshots: {
+    steps: [append(write(three)), snapshot(0.5), snapshot(0.9)],
+    lie: () =>
+      told(
+        ({ path }) => path.endsWith("/snapshots?partition=0"),
+        (json) => ({ snapshots: json.snapshots.slice(0, 1) }),
+      ),
+  },
+  "snapshot-told": {
+    steps: [append(write(three)), snapshot(0.9), look({ partition: 0 })],
+    lie: () => told(isQuery, (json) => ({ ...json, snapshot: undefined })),
+  },
+  "snapshot-told, to a follower": {
+    steps: [append(write(three)), snapshot(0.5), follow({ from: { at: "snapshot" } })],
+    lie: () => ({ event: (text) => (text.includes("event: snapshot") ? [] : [text]) }),
+  },
+  "trimmed-facts, of a snapshot": {
+    steps: [
+      append(write(three)),
+      append(write(three)),
+      snapshot(0.99),
+      { do: "trim", where: 0, share: 0.6 },
+      look({ partition: 0, from: { at: "offset", share: 0.1 } }),
+    ],
+    lie: () => told(isQuery, (json) => (json.lost ? { ...json, snapshot: null } : json)),
   },
   "past-tail": {
     steps: [append(write(three)), look({ partition: 0, from: { at: "offset", share: 0.99 } })],

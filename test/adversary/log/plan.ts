@@ -48,7 +48,7 @@ export interface Filter {
 
 /** Where a reader begins. Shares are of what there is. */
 export type From =
-  | { readonly at: "default" | "earliest" | "latest" }
+  | { readonly at: "default" | "earliest" | "latest" | "snapshot" }
   | { readonly at: "newest"; readonly count: number }
   | { readonly at: "time"; readonly share: number; readonly plusMs: number; readonly form: number }
   | { readonly at: "offset"; readonly share: number }
@@ -110,6 +110,7 @@ export type Step =
   | { readonly do: "fence"; readonly where: number; readonly right: boolean }
   | { readonly do: "grow"; readonly by: number }
   | { readonly do: "trim"; readonly where: number; readonly share: number }
+  | { readonly do: "snapshot"; readonly where: number; readonly share: number }
   | { readonly do: "look"; readonly queries: readonly Query[] }
   | {
       readonly do: "wait";

@@ -56,6 +56,8 @@ export const log: Program<LogPlan> = {
       "who reads backward below the head is told that everything down to 0 is missing, and gets nothing",
     "trimmed-facts":
       "the refusal of one partition says its head, its tail and its snapshot; that of several the snapshots",
+    snapshots: "a partition keeps its newest snapshots as they were stored, and refuses older ones",
+    "snapshot-told": "pages, followers and `from=snapshot` say which snapshot one could begin with, and begin with it",
     retention: "retention drops no more than leaves what is to be kept",
     "past-tail": "what is above the tail is refused",
     "wait-append": "who waits holds up nobody",
@@ -75,6 +77,7 @@ export const log: Program<LogPlan> = {
     kills: "deaths of the service",
     growth: "more partitions",
     trims: "trims by hand",
+    snapshots: "snapshots of partitions",
     retention: "streams that keep a few records only",
     cuts: "requests and sockets that are cut off",
     doors: "every other door than JSON",

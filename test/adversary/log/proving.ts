@@ -37,6 +37,7 @@ export const plain: Query = {
   by: "next",
   turnAfter: null,
 };
+export const snapshot = (share: number): Step => ({ do: "snapshot", where: 0, share });
 export const look = (more: Partial<Query> = {}): Step => ({ do: "look", queries: [{ ...plain, ...more }] });
 export const follow = (more: Partial<Follow> = {}): Step => ({
   do: "follow",

@@ -7,6 +7,7 @@ import { look } from "./look.ts";
 import { again, epoch, misuse, repeat } from "./misuse.ts";
 import type { Step } from "./plan.ts";
 import type { ScriptRun } from "./script.ts";
+import { snapshot } from "./snapshots.ts";
 import { appendBySocket } from "./socket-writing.ts";
 import { wait } from "./waiting.ts";
 import { append } from "./writing.ts";
@@ -25,6 +26,7 @@ const steps: Steps = {
   fence,
   grow,
   trim,
+  snapshot,
   look,
   wait,
   follow,

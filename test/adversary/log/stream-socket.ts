@@ -128,6 +128,7 @@ export class SocketFollower extends Follower {
     const { checks } = this.run.round;
     if (type === "records") this.#records(message, text);
     if (type === "lost" && this.#packed) for (const { partition, to } of message.lost) this.#next.set(partition, to);
+    if (type === "snapshot") this.takeSnapshot(message);
     if (type === "lost") this.takeLost(message.lost);
     if (message.cursor !== undefined) this.goOnAt(message.cursor);
     if ((type === "heartbeat" || type === "records") && message.upToDate) this.ready.resolve();

@@ -2,6 +2,7 @@
 import { isFiltered, matches, merged, type Stored } from "./model.ts";
 import type { Filter, From, Query } from "./plan.ts";
 import type { Bookmark, ScriptRun } from "./script.ts";
+import { newestSnapshot } from "./snapshots.ts";
 
 export interface Range {
   readonly partition: number;
@@ -60,6 +61,10 @@ function forward(
   switch (from.at) {
     case "default":
       return { from: undefined, records: all };
+    case "snapshot": {
+      const place = (partition: number) => newestSnapshot(run.model, partition)?.offset ?? 0;
+      return { from: "snapshot", records: all.filter((one) => one.offset >= place(one.partition)) };
+    }
     case "latest":
       return { from: "latest", records: [] };
     case "newest":

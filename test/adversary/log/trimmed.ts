@@ -1,6 +1,7 @@
 /** The refusal of who is below the head: what is missing, and how to go on. */
 import type { Answer, Json } from "../frame/http.ts";
 import type { ScriptRun } from "./script.ts";
+import { isNote, newestSnapshot } from "./snapshots.ts";
 import type { Range, Target } from "./target.ts";
 
 /** A range that a reader is told of. */
@@ -36,18 +37,24 @@ function isTold(
     : told.from >= from && told.to === to;
 }
 
-/** Of one partition, where it begins and ends; and the snapshots that one could begin with, which are none. */
+/** Of one partition, where it begins and ends; and the snapshots that one could begin with. */
 function facts(run: ScriptRun, { partition, filter }: Target, json: Json, words: () => string): void {
   const { model } = run;
   const { checks } = run.round;
   if (partition !== null) {
     const ends = json.head === model.head(partition) && json.tail === model.tail(partition);
-    checks.that("trimmed-facts", ends && json.snapshot === null, words);
+    checks.that("trimmed-facts", ends, words);
+    const snapshot = newestSnapshot(model, partition);
+    checks.that("trimmed-facts", json.snapshot !== undefined && isNote(json.snapshot, snapshot), words);
     return;
   }
   // A key lies in the partitions of its line alone, which may be one.
   const several = model.partitions.size > 1 && filter.key === undefined;
-  if (several) checks.that("trimmed-facts", Array.isArray(json.snapshots) && json.snapshots.length === 0, words);
+  if (!several) return;
+  const told = new Map((json.snapshots as Json[]).map((one) => [one.partition as number, one]));
+  const due = (json.lost as Lost[]).map((range) => range.partition);
+  const right = [...told.keys(), ...due].every((number) => isNote(told.get(number), newestSnapshot(model, number)));
+  checks.that("trimmed-facts", right, words);
 }
 
 const text = (ranges: readonly Range[]) =>

@@ -4,6 +4,7 @@ import { filterQuery, isFiltered, queryText, type Stored } from "./model.ts";
 import type { Query } from "./plan.ts";
 import { alike, placeOf, type Read, readFrames, readLines, readPage } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
+import { isNote, newestSnapshot, noted } from "./snapshots.ts";
 import type { Target } from "./target.ts";
 import { goesOn } from "./trimmed.ts";
 
@@ -108,9 +109,32 @@ export class Walk {
     checks.that("page", small && some, words);
     if (this.query.by !== "next" && !page.upToDate)
       checks.found("page", page.cursor as string | undefined, () => `no cursor in ${accept}: ${words()}`);
-    if (accept === "json") this.#ends(page, words);
+    if (accept === "json") {
+      this.#ends(page, words);
+      this.#snapshots(answer, page);
+    }
     this.got.push(...page.records);
     return page;
+  }
+
+  /** Where a page of one partition begins is known by its first record, if all are shown. */
+  #snapshots(answer: Answer, { records }: Page): void {
+    const { run, query, target } = this;
+    const asked = query.from.at === "snapshot" && !query.backward && this.pages === 0;
+    const [first] = records;
+    if (target.partition !== null) {
+      if (query.backward || isFiltered(target.filter) || (first === undefined && !asked)) return;
+      noted(run, target.partition, answer, first?.offset ?? 0, asked);
+      return;
+    }
+    if (!asked || run.model.partitions.size < 2 || target.filter.key !== undefined) return;
+    const told = new Map((answer.json.snapshots as Json[]).map((one) => [one.partition as number, one]));
+    const right = run.model.numbers.every((number) => isNote(told.get(number), newestSnapshot(run.model, number)));
+    run.round.checks.that(
+      "snapshot-told",
+      right,
+      () => `${this.words} began with ${JSON.stringify([...told.values()])}`,
+    );
   }
 
   /** Towards older records there is nothing exactly where every head is reached. */
