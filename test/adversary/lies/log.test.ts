@@ -17,12 +17,14 @@ beforeAll(async () => {
 
 afterAll(() => service?.stop());
 
-async function outcome({ steps, partitions = 1, retention }: Proof, lie: Lie) {
+async function outcome({ steps, partitions = 1, retention, stamps }: Proof, lie: Lie) {
   const liar = await Liar.start(service.origin, lie);
   try {
     const seen = { origin: liar.origin, token: service.token, died: undefined } as Service;
     const plan = {
-      scripts: [{ terms: { partitions, keyIndex: false, ...(retention && { retention }) }, steps }],
+      scripts: [
+        { terms: { partitions, keyIndex: false, ...(retention && { retention }), ...(stamps && { stamps }) }, steps },
+      ],
       kills: [],
     };
     const { failure } = await attempt(log, plan, seen, scale);

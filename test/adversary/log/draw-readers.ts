@@ -9,6 +9,7 @@ export interface Drawing {
   readonly keyIndex: boolean;
   /** Records may have ids. */
   readonly ids: boolean;
+  readonly stamps: boolean;
   readonly has: (feature: string) => boolean;
 }
 

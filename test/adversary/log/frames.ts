@@ -4,8 +4,9 @@ import type { Fields, Sent } from "./sent.ts";
 
 const bytesOf = (text: string) => Buffer.from(text);
 
-function partsOf({ fields: { tags, extensions, ...texts }, data }: Sent): Parts {
+function partsOf({ fields: { tags, extensions, ...texts }, data, stamp }: Sent): Parts {
   return {
+    timestamp: stamp,
     fields: new Map(Object.entries(texts).map(([name, value]) => [name, bytesOf(value)])),
     tags: (tags ?? []).map(bytesOf),
     extensions: Object.entries(extensions ?? {}).map(

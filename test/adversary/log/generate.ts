@@ -22,13 +22,15 @@ const shapes: readonly Shape[] = [
 ];
 const producers = 3;
 
-function drawn({ random }: Drawing, id: boolean): Drawn {
+function drawn({ random, stamps }: Drawing, id: boolean): Drawn {
   return {
     key: random.chance(0.2) ? null : random.int(0, keyCount - 1),
     id,
     color: random.chance(0.6) ? random.pick<Color>(["red", "blue"]) : null,
     type: random.chance(0.3) ? random.pick(["made", "paid"]) : null,
     shape: random.pick(shapes),
+    // Near enough that ids stay within their window.
+    ...(stamps && random.chance(0.8) && { stampMs: random.pick([0, 0, 1, -1, -5000, -600_000, 5000, 600_000]) }),
   };
 }
 
@@ -56,6 +58,7 @@ function write(draw: Drawing, producer?: number, most = 8): Write {
     ...(one && { atomic: true }),
     ...(cut && { cut }),
     ...(random.chance(0.15) && { times: random.int(2, 4) }),
+    ...(producer === undefined && has("blind") && random.chance(0.05) && { blind: true }),
   };
 }
 
@@ -86,7 +89,7 @@ function socket(draw: Drawing): Step {
   const producer = draw.has("producers") && random.chance(0.4) ? random.int(0, producers - 1) : undefined;
   const where = random.chance(0.3) && producer === undefined ? random.next() : null;
   const writes = Array.from({ length: random.int(1, 6) }, (_, i): Write => {
-    const { cut: _cut, times: _times, where: _where, producer: _producer, ...plain } = write(draw);
+    const { blind: _blind, cut: _cut, times: _times, where: _where, producer: _producer, ...plain } = write(draw);
     // Two numbers of a producer may not wait for each other.
     return { ...plain, ...(i === 0 && producer !== undefined && { producer }) };
   });
@@ -151,6 +154,7 @@ function phrases(draw: Drawing): (readonly [number, () => Step[]])[] {
     [when("growth", 1.5), () => amidGrowth(draw)],
     [when("trims", 1.5), () => trims(draw)],
     [when("snapshots", 0.7), () => [...snapshots(draw), look(draw)]],
+    [when("wrong-logs", 0.8), () => [{ do: "wrong-log", whose: random.pick(["other", "former"] as const) }]],
     [when("waits", 1), () => [wait(draw)]],
     [when("followers", 3), () => [follow(draw, `f${random.int(0, 5)}`)]],
     [when("followers", 1.5), () => [{ do: "shake" }, append(draw)]],
@@ -162,10 +166,12 @@ function script(random: Random, scale: Scale): Script {
   const keyIndex = !scale.without.has("conditions") && random.chance(0.15);
   const retention =
     !keyIndex && !scale.without.has("retention") && random.chance(0.2) ? random.pick([5, 20, 60]) : undefined;
+  const stamps = !scale.without.has("stamps") && random.chance(0.2);
   const draw: Drawing = {
     random,
     keyIndex,
     ids: retention === undefined,
+    stamps,
     has: (feature) => !scale.without.has(feature),
   };
   const count = scale.brief ? random.int(4, 8) : random.int(8, 24);
@@ -173,7 +179,7 @@ function script(random: Random, scale: Scale): Script {
   const body = Array.from({ length: count }, () => random.weighted(all)()).flat();
   const steps: Step[] = [append(draw), ...body, look(draw)];
   const terms = { partitions: random.pick([1, 1, 2, 3]), keyIndex };
-  return { terms: { ...terms, ...(retention !== undefined && { retention }) }, steps };
+  return { terms: { ...terms, ...(retention !== undefined && { retention }), ...(stamps && { stamps }) }, steps };
 }
 
 export function logPlan(random: Random, scale: Scale): LogPlan {

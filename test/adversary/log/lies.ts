@@ -117,5 +117,22 @@ export const proofs: Readonly<Record<string, Proof>> = {
         (json) => ({ ...json, head: 9 }),
       ),
   },
+  stamped: {
+    stamps: true,
+    steps: [append(write([drawn(0, { stampMs: -5000 })])), look()],
+    lie: () =>
+      asked((question) => ({
+        ...question,
+        body: Buffer.from(question.body.toString().replace(/"timestamp":\d+/, '"timestamp":1000000000000')),
+      })),
+  },
+  blind: {
+    steps: [append(write(three, { blind: true })), look()],
+    lie: () => asked((question) => ({ ...question, path: question.path.replace("ack=none", "ack=durable") })),
+  },
+  "wrong-log": {
+    steps: [append(write(three)), { do: "wrong-log", whose: "former" }],
+    lie: () => asked((question) => ({ ...question, path: question.path.replace(/from=[^&]*~[^&]*/, "from=0") })),
+  },
   ...proofsOfReading,
 };

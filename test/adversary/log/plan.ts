@@ -15,6 +15,8 @@ export interface Drawn {
   readonly color: Color | null;
   readonly type: string | null;
   readonly shape: Shape;
+  /** Its writer stamps it with the time then, and so much. */
+  readonly stampMs?: number;
 }
 
 export type Color = "red" | "blue";
@@ -33,6 +35,8 @@ export interface Write {
   readonly atomic?: boolean;
   readonly runs?: boolean;
   readonly cut?: Cut;
+  /** `ack=none`: the answer says nothing, and nothing is sent again. */
+  readonly blind?: boolean;
   /** Where the first was not answered it is sent again as it was. Producers always do. */
   readonly retry: boolean;
   /** So many at once; only what has ids or a producer. */
@@ -122,6 +126,8 @@ export type Step =
   | { readonly do: "follow"; readonly follow: Follow }
   | { readonly do: "shake" }
   | { readonly do: "drop"; readonly name: string }
+  /** A cursor of another stream, or of one that had the name before. */
+  | { readonly do: "wrong-log"; readonly whose: "other" | "former" }
   | { readonly do: "sleep"; readonly ms: number };
 
 export interface StreamTerms {
@@ -129,6 +135,8 @@ export interface StreamTerms {
   readonly keyIndex: boolean;
   /** Each partition keeps so many records. Nothing has an id then: what has is kept for as long as its window. */
   readonly retention?: number;
+  /** Writers stamp their records. */
+  readonly stamps?: boolean;
 }
 
 /** One stream, and what is done to it, one after another. */

@@ -6,6 +6,7 @@ export interface Proof {
   readonly steps: readonly Step[];
   readonly partitions?: number;
   readonly retention?: number;
+  readonly stamps?: boolean;
   /** A new one each time: some count. */
   lie(): Lie;
 }

@@ -47,10 +47,11 @@ export class ScriptRun {
 
   async run(gate: Gate): Promise<void> {
     const { terms, steps } = this.script;
-    const { retention, ...rest } = terms;
+    const { retention, stamps, ...rest } = terms;
     this.model.trimmed = retention !== undefined;
     await this.steady("PUT", this.stream, {
       ...rest,
+      ...(stamps && { timestamps: "client" }),
       // Retention waits for the ids.
       ...(retention === undefined
         ? { deduplicationWindowMs: 3_600_000 }

@@ -11,6 +11,7 @@ import { snapshot } from "./snapshots.ts";
 import { appendBySocket } from "./socket-writing.ts";
 import { wait } from "./waiting.ts";
 import { append } from "./writing.ts";
+import { wrongLog } from "./wrong-log.ts";
 
 type Steps = { [K in Step["do"]]: (run: ScriptRun, step: Extract<Step, { do: K }>) => Promise<void> };
 
@@ -32,6 +33,7 @@ const steps: Steps = {
   follow,
   shake,
   drop,
+  "wrong-log": wrongLog,
   sleep: async (_run, { ms }) => sleep(ms),
 };
 

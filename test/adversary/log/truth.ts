@@ -4,6 +4,7 @@ import type { Batch } from "./batch.ts";
 import type { Model, Stored } from "./model.ts";
 import { alike, difference, numberIn, placeOf, type Read, readPage } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
+import type { Sent } from "./sent.ts";
 
 /** Everything, from the head of every partition on. */
 export async function readTruth(run: ScriptRun): Promise<void> {
@@ -68,6 +69,16 @@ async function readPartition(run: ScriptRun, number: number): Promise<void> {
   }
 }
 
+/** Its writer's timestamp, raised to that of the one before it. */
+function stamped(run: ScriptRun, { partition, offset, at }: Read, { n, stamp }: Sent): void {
+  if (stamp === undefined) return;
+  const before = run.model.place(partition, offset - 1);
+  const words = () =>
+    `n${n} at ${partition}.${offset} was stamped ${stamp}, has ${at}, and the one before it ${before?.at}`;
+  const right = before === undefined ? at >= stamp : at === Math.max(stamp, before.at);
+  run.round.checks.that("stamped", right, words, [`n${n}`]);
+}
+
 /** By its bound alone a partition keeps so many at least. */
 function retained(run: ScriptRun, head: number, tail: number, number: number): void {
   const { retention } = run.script.terms;
@@ -88,6 +99,7 @@ function stored(run: ScriptRun, read: Read): void {
   );
   const changed = difference(read, found);
   checks.that("unchanged", changed === undefined, () => `${placeOf(read)}, n${n}: ${changed}`, [`n${n}`]);
+  stamped(run, read, found);
   const earlier = run.model.stored.get(placeOf(read));
   checks.that(
     "immutable",
