@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { WebSocketClient } from "../frame/web-socket.ts";
 import type { Store } from "./feed.ts";
-import { unpacked } from "./frames.ts";
+import { unpackedMessage } from "./frames.ts";
 import { Look } from "./look.ts";
 import { items, members, parsed } from "./raw-json.ts";
 import { seenIn, seenInFrame } from "./seen.ts";
@@ -102,8 +102,8 @@ export function socketFrames(store: Store): Promise<void> {
     protocol: "millrace.v1.binary",
     text: (message) => void isRecords(store, message),
     binary: (bytes) => {
-      const partition = bytes.readUInt32LE(12);
-      for (const record of unpacked(bytes.subarray(24))) look.take(seenInFrame(record, partition));
+      const { partition, records } = unpackedMessage(bytes);
+      for (const record of records) look.take(seenInFrame(record, partition));
     },
   });
 }

@@ -1,5 +1,6 @@
 /** A record as each way in has it: bytes, headers, a query. */
 import { gzipSync } from "node:zlib";
+import { appendMessage } from "../frame/packed.ts";
 import { frameOf } from "./frames.ts";
 import type { Way } from "./plan.ts";
 import { reserved } from "./rules.ts";
@@ -132,12 +133,7 @@ export function requestOf(way: Way, list: readonly Made[], escaped: boolean): Re
 
 /** The message of a way that goes by a socket. */
 export function messageOf(way: Way, id: number, list: readonly Made[], escaped: boolean): Buffer {
-  if (way === "socket-frames") {
-    const head = Buffer.alloc(8);
-    head[0] = 1;
-    head.writeUInt32LE(id, 4);
-    return Buffer.concat([head, frameOf(list)]);
-  }
+  if (way === "socket-frames") return appendMessage(id, frameOf(list));
   const records = list.map((made) => jsonRecord(made, escaped)).join();
   return Buffer.from(`{"type":"append","id":${id},"records":[${records}]}`, "latin1");
 }

@@ -8,6 +8,7 @@ import { get } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { Bucket } from "./bucket.ts";
 import { eventually, sleep } from "./time.ts";
 
 /** This repository. */
@@ -59,11 +60,14 @@ export class Service {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  private constructor(readonly folder: string) {}
+  private constructor(
+    readonly folder: string,
+    readonly bucket: Bucket,
+  ) {}
 
   /** `folder`: the repository whose service it is to be. */
   static async start(folder = here): Promise<Service> {
-    const service = new Service(folder);
+    const service = new Service(folder, await Bucket.start());
     running.add(service);
     service.port = await freePort();
     await service.#boot();
@@ -76,7 +80,7 @@ export class Service {
       cwd: this.folder,
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, MILLRACE_ROOT_TOKEN: this.token, NO_COLOR: "1" },
+      env: { ...process.env, ...this.bucket.variables, MILLRACE_ROOT_TOKEN: this.token, NO_COLOR: "1" },
     });
     this.#child = child;
     this.#output = "";
@@ -121,6 +125,7 @@ export class Service {
 
   async stop(): Promise<void> {
     await this.#end("SIGKILL");
+    this.bucket.end();
     running.delete(this);
     rmSync(this.data, { recursive: true, force: true, maxRetries: 5 });
   }

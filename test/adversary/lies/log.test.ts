@@ -4,8 +4,9 @@ import { attempt } from "../frame/attempt.ts";
 import type { Scale } from "../frame/program.ts";
 import { Service } from "../frame/service.ts";
 import { Liar, type Lie } from "../log/liar.ts";
-import { type Proof, proofs } from "../log/lies.ts";
+import { proofs } from "../log/lies.ts";
 import { log } from "../log/program.ts";
+import type { Proof } from "../log/proving.ts";
 
 const scale: Scale = { brief: true, without: new Set(), tolerated: new Set(), lines: 40 };
 let service: Service;
@@ -16,11 +17,16 @@ beforeAll(async () => {
 
 afterAll(() => service?.stop());
 
-async function outcome({ steps, partitions = 1 }: Proof, lie: Lie) {
+async function outcome({ steps, partitions = 1, retention, stamps }: Proof, lie: Lie) {
   const liar = await Liar.start(service.origin, lie);
   try {
     const seen = { origin: liar.origin, token: service.token, died: undefined } as Service;
-    const plan = { scripts: [{ terms: { partitions, keyIndex: false }, steps }], kills: [] };
+    const plan = {
+      scripts: [
+        { terms: { partitions, keyIndex: false, ...(retention && { retention }), ...(stamps && { stamps }) }, steps },
+      ],
+      kills: [],
+    };
     const { failure } = await attempt(log, plan, seen, scale);
     return failure?.violation;
   } finally {

@@ -29,6 +29,7 @@ export async function trim(run: ScriptRun, { where, share }: Of<"trim">): Promis
   const tail = run.model.tail(partition);
   const beforeOffset = head + Math.floor(share * (tail - head));
   run.model.trimmed = true;
+  run.model.byHand = true;
   const { json } = await run.steady("POST", `${run.stream}/partitions/${partition}/trim`, { beforeOffset });
   run.note(
     [],

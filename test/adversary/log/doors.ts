@@ -59,8 +59,12 @@ function dataMember({ data }: Sent): string[] {
 
 function recordText(sent: Sent): string {
   const fields = Object.entries(sent.fields).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
-  return `{${[...fields, ...dataMember(sent)].join(", ")}}`;
+  return `{${[...fields, ...stampMember(sent), ...dataMember(sent)].join(", ")}}`;
 }
+
+/** As a number, or as RFC 3339 has it. */
+const stampMember = ({ n, stamp }: Sent) =>
+  stamp === undefined ? [] : [`"timestamp":${n % 2 === 0 ? stamp : `"${new Date(stamp).toISOString()}"`}`];
 
 /** A comma or a `%` within a tag is percent-encoded. */
 const tagsText = (tags: readonly string[]) =>

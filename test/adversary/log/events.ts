@@ -73,6 +73,7 @@ export class EventFollower extends Follower {
 
   #event({ type, id, data }: Event): boolean {
     if (type === "") this.take(readRecord(data, true));
+    if (type === "snapshot") this.takeSnapshot(JSON.parse(data));
     if (type === "lost") this.takeLost(JSON.parse(data).lost);
     if (id !== undefined) this.cursor = id;
     if (type === "heartbeat" && JSON.parse(data).upToDate) this.ready.resolve();

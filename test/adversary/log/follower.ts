@@ -1,10 +1,11 @@
 /** Who follows the stream, over kills and growth: what it got, and what it still must get. */
 import { Later, sleep } from "../frame/time.ts";
-import { filterQuery, matches, type Stored } from "./model.ts";
+import { filterQuery, matches, type Snapshot, type Stored } from "./model.ts";
 import type { Follow } from "./plan.ts";
 import { alike, numberIn, placeOf, type Read } from "./read.ts";
 import { blame, type ScriptRun } from "./script.ts";
 import type { Range } from "./target.ts";
+import type { Lost } from "./trimmed.ts";
 
 export interface Start {
   readonly partition: number | null;
@@ -14,6 +15,10 @@ export interface Start {
   readonly skipped: ReadonlySet<string>;
   /** What was there and may or may not come: it was trimmed before the reader began. */
   readonly floor: ReadonlyMap<number, number>;
+  /** What it begins with. */
+  readonly snapshots: readonly Snapshot[];
+  /** What was trimmed, from its place on; under a filter, which moves places, none. */
+  readonly gone: readonly Range[];
 }
 
 export abstract class Follower {
@@ -24,9 +29,17 @@ export abstract class Follower {
   /** What came while it began, and may have been before its place or behind it. */
   readonly doubtful = new Set<string>();
   readonly #got = new Map<string, Read>();
+  /** It lost its connection before it was told of a place, and nothing says where it was: nothing is due to it any more. */
+  protected placeless = false;
   readonly #last = new Map<number, number>();
   readonly #lost: Range[] = [];
+  readonly #snapshots: Snapshot[] = [];
   readonly #partitionOfKey = new Map<string, number>();
+  /** How far it was when its cursor was: what came after that comes again where that is gone on from. */
+  #atCursor: { readonly last: ReadonlyMap<number, number>; readonly partitionOfKey: ReadonlyMap<string, number> } = {
+    last: new Map(),
+    partitionOfKey: new Map(),
+  };
   readonly #leave = new AbortController();
   #connection = new AbortController();
 
@@ -81,6 +94,26 @@ export abstract class Follower {
     ];
   }
 
+  /** The place from which the next connection goes on; it is behind everything that has come. */
+  protected goOnAt(cursor: string): void {
+    this.cursor = cursor;
+    this.#atCursor = { last: new Map(this.#last), partitionOfKey: new Map(this.#partitionOfKey) };
+  }
+
+  /** A new connection goes on from the cursor, though more may have come since there was one. */
+  protected rewind(): void {
+    this.placeless ||= this.cursor === undefined && this.start.from === "latest" && this.#got.size > 0;
+    if (this.placeless) this.leave();
+    const { last, partitionOfKey } = this.#atCursor;
+    for (const [to, from] of [
+      [this.#last, last],
+      [this.#partitionOfKey, partitionOfKey],
+    ] as [Map<unknown, number>, ReadonlyMap<unknown, number>][]) {
+      to.clear();
+      for (const [name, value] of from) to.set(name, value);
+    }
+  }
+
   /** A record that came: once, in order, and only what the filter lets through. */
   protected take(read: Read): void {
     const { checks } = this.run.round;
@@ -125,15 +158,27 @@ export abstract class Follower {
     this.#partitionOfKey.set(key, partition);
   }
 
+  /** One that was stored, of a partition that it follows. */
+  protected takeSnapshot(told: Snapshot): void {
+    const { partition, offset, bytes } = told;
+    const stored = this.run.model.snapshots.some(
+      (one) => one.partition === partition && one.offset === offset && one.bytes === bytes,
+    );
+    const followed = this.start.partition === null || this.start.partition === partition;
+    const words = () => `${this.name} was told of the snapshot ${JSON.stringify(told)}`;
+    this.run.round.checks.that("snapshot-told", stored && followed, words);
+    this.#snapshots.push(told);
+  }
+
   /** What it was told it will never get. */
-  protected takeLost(ranges: readonly Range[]): void {
+  protected takeLost(ranges: readonly Lost[]): void {
     const { checks } = this.run.round;
     for (const range of ranges) {
       this.run.note([], () => `${this.name} lost ${JSON.stringify(range)}`);
       const behind = range.from > (this.#last.get(range.partition) ?? -1) && range.from < range.to;
       checks.that(
         "follow-lost",
-        behind,
+        behind && range.why === "trimmed",
         () => `${this.name} lost ${JSON.stringify(range)}, and had ${this.#last.get(range.partition)}`,
       );
       this.#lost.push(range);
@@ -143,6 +188,7 @@ export abstract class Follower {
   /** What is there, is due, and did not come. */
   missing(): Stored[] {
     const { partition, skipped, floor } = this.start;
+    if (this.placeless) return [];
     return [...this.run.model.stored.values()].filter((one) => {
       const place = placeOf(one);
       if ((partition !== null && one.partition !== partition) || !matches(one, this.plan.filter)) return false;
@@ -169,6 +215,16 @@ export abstract class Follower {
       words,
       missing.slice(0, 3).map(({ sent }) => `n${sent.n}`),
     );
+    for (const { partition, from, to } of this.placeless ? [] : this.start.gone) {
+      const told = this.#lost.some((range) => range.partition === partition && range.from === from && range.to >= to);
+      const all = () =>
+        `${this.name} began at ${partition}.${from}, and was told that ${JSON.stringify(this.#lost)} is lost`;
+      checks.that("follow-gone", told, all);
+    }
+    for (const { partition, offset } of this.plan.kind === "poll" ? [] : this.start.snapshots) {
+      const told = this.#snapshots.some((one) => one.partition === partition && one.offset === offset);
+      checks.that("snapshot-told", told, () => `${this.name} was not told of the snapshot ${partition}.${offset}`);
+    }
     for (const { partition, to } of this.#lost) {
       checks.that(
         "follow-lost",

@@ -2,10 +2,12 @@
 import { sleep } from "../frame/time.ts";
 import { EventFollower } from "./events.ts";
 import type { Follower, Start } from "./follower.ts";
+import type { Snapshot } from "./model.ts";
 import type { Step } from "./plan.ts";
 import { PollFollower } from "./polling.ts";
 import { placeOf } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
+import { newestSnapshot } from "./snapshots.ts";
 import { SocketFollower } from "./stream-socket.ts";
 import { inTarget, type Target, targetOf } from "./target.ts";
 import { readTruth } from "./truth.ts";
@@ -14,7 +16,14 @@ type Of<K extends Step["do"]> = Extract<Step, { do: K }>;
 
 const readyMs = 60_000;
 
-const kinds = { events: EventFollower, socket: SocketFollower, poll: PollFollower } as const;
+const kinds = { events: EventFollower, socket: SocketFollower, frames: SocketFollower, poll: PollFollower } as const;
+
+/** The snapshots that it begins with; a key lies in some of the partitions alone. */
+function beginnings({ model, script }: ScriptRun, { partition, filter }: Target): Snapshot[] {
+  if (filter.key !== undefined || script.terms.retention !== undefined) return [];
+  const numbers = partition === null ? model.numbers : [partition];
+  return numbers.map((number) => newestSnapshot(model, number)).filter((one) => one !== undefined);
+}
 
 function startOf(run: ScriptRun, target: Target): Start {
   const due = new Set(target.records.map(placeOf));
@@ -31,6 +40,8 @@ function startOf(run: ScriptRun, target: Target): Start {
     floor: new Map(
       target.gone.length > 0 && target.perhapsGone ? target.gone.map(({ partition, to }) => [partition, to]) : [],
     ),
+    gone: target.perhapsGone ? [] : target.gone,
+    snapshots: target.from === "snapshot" ? beginnings(run, target) : [],
   };
 }
 
@@ -48,6 +59,11 @@ export async function follow(run: ScriptRun, { follow: plan }: Of<"follow">): Pr
   run.rethrow();
   await readTruth(run);
   for (const place of run.model.stored.keys()) if (!before.has(place)) follower.doubtful.add(place);
+  if (run.script.terms.retention === undefined) return;
+  // The head may have passed them before it began.
+  for (const [place, one] of run.model.stored) {
+    if (one.offset < run.model.head(one.partition)) follower.doubtful.add(place);
+  }
 }
 
 /** Every follower loses its connection, and comes back. */

@@ -2,30 +2,12 @@
 import type { Kill } from "../frame/gate.ts";
 import type { Scale } from "../frame/program.ts";
 import type { Random } from "../frame/random.ts";
-import type {
-  Color,
-  Cut,
-  Door,
-  Drawn,
-  Filter,
-  Follow,
-  From,
-  LogPlan,
-  Query,
-  Script,
-  Shape,
-  Step,
-  Write,
-} from "./plan.ts";
+import { type Drawing, follow, look, snapshots, trims, wait } from "./draw-readers.ts";
+import type { Color, Cut, Door, Drawn, LogPlan, Script, Shape, Step, Write } from "./plan.ts";
 import { keyCount } from "./sent.ts";
 
-interface Drawing {
-  readonly random: Random;
-  readonly keyIndex: boolean;
-  readonly has: (feature: string) => boolean;
-}
-
-const doors: readonly Door[] = ["json", "json", "ndjson", "event", "events", "headers", "raw", "frames"];
+const idless: readonly Door[] = ["json", "json", "ndjson", "raw", "frames"];
+const doors: readonly Door[] = [...idless, "event", "events", "headers"];
 const shapes: readonly Shape[] = [
   "plain",
   "plain",
@@ -40,13 +22,15 @@ const shapes: readonly Shape[] = [
 ];
 const producers = 3;
 
-function drawn({ random }: Drawing, id: boolean): Drawn {
+function drawn({ random, stamps }: Drawing, id: boolean): Drawn {
   return {
     key: random.chance(0.2) ? null : random.int(0, keyCount - 1),
     id,
     color: random.chance(0.6) ? random.pick<Color>(["red", "blue"]) : null,
     type: random.chance(0.3) ? random.pick(["made", "paid"]) : null,
     shape: random.pick(shapes),
+    // Near enough that ids stay within their window.
+    ...(stamps && random.chance(0.8) && { stampMs: random.pick([0, 0, 1, -1, -5000, -600_000, 5000, 600_000]) }),
   };
 }
 
@@ -58,8 +42,8 @@ function cutOf({ random, has }: Drawing): Cut | undefined {
 
 function write(draw: Drawing, producer?: number, most = 8): Write {
   const { random, has } = draw;
-  const door = has("doors") ? random.pick(doors) : "json";
-  const id = random.chance(0.3);
+  const door = has("doors") ? random.pick(draw.ids ? doors : idless) : "json";
+  const id = draw.ids && random.chance(0.3);
   const cut = cutOf(draw);
   const one = producer === undefined && random.chance(0.15);
   return {
@@ -74,6 +58,7 @@ function write(draw: Drawing, producer?: number, most = 8): Write {
     ...(one && { atomic: true }),
     ...(cut && { cut }),
     ...(random.chance(0.15) && { times: random.int(2, 4) }),
+    ...(producer === undefined && has("blind") && random.chance(0.05) && { blind: true }),
   };
 }
 
@@ -100,99 +85,20 @@ function amidGrowth(draw: Drawing): Step[] {
 }
 
 function socket(draw: Drawing): Step {
-  const { random } = draw;
+  const { random, has } = draw;
   const producer = draw.has("producers") && random.chance(0.4) ? random.int(0, producers - 1) : undefined;
   const where = random.chance(0.3) && producer === undefined ? random.next() : null;
   const writes = Array.from({ length: random.int(1, 6) }, (_, i): Write => {
-    const { cut: _cut, times: _times, where: _where, producer: _producer, ...plain } = write(draw);
+    const { blind: _blind, cut: _cut, times: _times, where: _where, producer: _producer, ...plain } = write(draw);
     // Two numbers of a producer may not wait for each other.
     return { ...plain, ...(i === 0 && producer !== undefined && { producer }) };
   });
   return {
     do: "socket",
     writes,
+    ...(has("frame-sockets") && random.chance(0.4) && { frames: true }),
     where,
     cutMs: draw.has("cuts") && random.chance(0.3) ? random.pick([0, 1, 3, 10]) : null,
-  };
-}
-
-function filter({ random }: Drawing): Filter {
-  return random.weighted<() => Filter>([
-    [5, () => ({})],
-    [2, () => ({ key: random.int(0, keyCount - 1) })],
-    [2, () => ({ tags: [random.pick<Color>(["red", "blue"])] })],
-    [1, () => ({ tags: ["red", "blue"], match: random.pick(["any", "all"] as const) })],
-    [1, () => ({ types: [random.pick(["made", "paid", "event"])] })],
-  ])();
-}
-
-const starts = ({ random, has }: Drawing): From =>
-  random.weighted<() => From>([
-    [3, () => ({ at: "earliest" })],
-    [1, () => ({ at: "default" })],
-    [1, () => ({ at: "latest" })],
-    [3, () => ({ at: "newest", count: random.pick([1, 2, 3, 7, 20, 100, 1000]) })],
-    [
-      2,
-      () => ({
-        at: "time",
-        share: random.next(),
-        plusMs: random.pick([0, 0, 1, -1, 50]),
-        form: random.int(0, has("small-times") ? 3 : 2),
-      }),
-    ],
-    [2, () => ({ at: "offset", share: random.next() })],
-    [3, () => ({ at: "bookmark", share: random.next() })],
-  ])();
-
-function query(draw: Drawing): Query {
-  const { random } = draw;
-  const backward = random.chance(0.3);
-  const partition = random.chance(0.45) ? random.int(0, 7) : null;
-  const accepts =
-    partition !== null && !backward
-      ? (["json", "json", "ndjson", "frames"] as const)
-      : (["json", "json", "ndjson"] as const);
-  const accept = random.pick<Query["accept"]>(accepts);
-  const from = starts(draw);
-  const all = !backward && accept !== "frames" && random.chance(0.1);
-  return {
-    partition: from.at === "offset" ? (partition ?? random.int(0, 7)) : partition,
-    filter: accept === "frames" ? {} : filter(draw),
-    from: accept === "frames" && from.at === "bookmark" ? { at: "earliest" } : from,
-    backward,
-    limit: all ? 10_000 : random.pick([1, 2, 3, 5, 10, 50, 1000]),
-    maxBytes: all ? "all" : random.chance(0.2) ? random.pick([1, 500, 20_000]) : null,
-    accept,
-    by: accept === "frames" && !draw.has("frame-heads") ? "next" : random.pick(["next", "cursor", "link"]),
-    turnAfter: !backward && !all && accept === "json" && random.chance(0.3) ? random.int(0, 3) : null,
-  };
-}
-
-function look(draw: Drawing): Step {
-  return { do: "look", queries: Array.from({ length: draw.random.int(2, 8) }, () => query(draw)) };
-}
-
-function follow(draw: Drawing, name: string): Step {
-  const { random } = draw;
-  const plain = starts(draw);
-  const from: From = plain.at === "default" ? { at: "earliest" } : plain;
-  const partition = from.at === "offset" || random.chance(0.3) ? random.int(0, 7) : null;
-  const kind = random.pick<Follow["kind"]>(["events", "socket", "poll"]);
-  return {
-    do: "follow",
-    follow: { name, kind, partition, filter: filter(draw), from, window: random.pick([1, 3, 10, 100]) },
-  };
-}
-
-function wait({ random, has }: Drawing): Step {
-  const grows = has("growth") && random.chance(0.2);
-  return {
-    do: "wait",
-    seconds: random.pick([1, 2]),
-    color: random.pick<Color>(["red", "blue"]),
-    lets: random.chance(0.7),
-    grows,
   };
 }
 
@@ -246,7 +152,9 @@ function phrases(draw: Drawing): (readonly [number, () => Step[]])[] {
     [when("conditions", draw.keyIndex ? 5 : 2), () => [condition(draw)]],
     [when("growth", 1.5), () => growth(draw)],
     [when("growth", 1.5), () => amidGrowth(draw)],
-    [when("trims", 1), () => [{ do: "trim", where: random.next(), share: random.next() }, look(draw)]],
+    [when("trims", 1.5), () => trims(draw)],
+    [when("snapshots", 0.7), () => [...snapshots(draw), look(draw)]],
+    [when("wrong-logs", 0.8), () => [{ do: "wrong-log", whose: random.pick(["other", "former"] as const) }]],
     [when("waits", 1), () => [wait(draw)]],
     [when("followers", 3), () => [follow(draw, `f${random.int(0, 5)}`)]],
     [when("followers", 1.5), () => [{ do: "shake" }, append(draw)]],
@@ -256,12 +164,22 @@ function phrases(draw: Drawing): (readonly [number, () => Step[]])[] {
 
 function script(random: Random, scale: Scale): Script {
   const keyIndex = !scale.without.has("conditions") && random.chance(0.15);
-  const draw: Drawing = { random, keyIndex, has: (feature) => !scale.without.has(feature) };
+  const retention =
+    !keyIndex && !scale.without.has("retention") && random.chance(0.2) ? random.pick([5, 20, 60]) : undefined;
+  const stamps = !scale.without.has("stamps") && random.chance(0.2);
+  const draw: Drawing = {
+    random,
+    keyIndex,
+    ids: retention === undefined,
+    stamps,
+    has: (feature) => !scale.without.has(feature),
+  };
   const count = scale.brief ? random.int(4, 8) : random.int(8, 24);
   const all = phrases(draw);
   const body = Array.from({ length: count }, () => random.weighted(all)()).flat();
   const steps: Step[] = [append(draw), ...body, look(draw)];
-  return { terms: { partitions: random.pick([1, 1, 2, 3]), keyIndex }, steps };
+  const terms = { partitions: random.pick([1, 1, 2, 3]), keyIndex };
+  return { terms: { ...terms, ...(retention !== undefined && { retention }), ...(stamps && { stamps }) }, steps };
 }
 
 export function logPlan(random: Random, scale: Scale): LogPlan {

@@ -1,51 +1,9 @@
 /** For each promise a plan and a lie that breaks it: a check that does not find it is worth nothing. */
 import type { Json } from "../frame/http.ts";
-import type { Lie } from "./liar.ts";
-import type { Drawn, Follow, Query, Step, Write } from "./plan.ts";
-import { asked, eventOf, isPost, isQuery, isTruth, later, more, relabelled, shown, told, unnamed } from "./telling.ts";
+import { proofsOfReading } from "./lies-of-reading.ts";
+import { append, drawn, look, misuse, type Proof, producer, three, write } from "./proving.ts";
+import { asked, isPost, isTruth, later, more, relabelled, shown, told, unnamed } from "./telling.ts";
 
-export interface Proof {
-  readonly steps: readonly Step[];
-  readonly partitions?: number;
-  /** A new one each time: some count. */
-  lie(): Lie;
-}
-
-const drawn = (key: number | null, more: Partial<Drawn> = {}): Drawn => ({
-  key,
-  id: false,
-  color: "red",
-  type: null,
-  shape: "plain",
-  ...more,
-});
-const write = (records: readonly Drawn[], more: Partial<Write> = {}): Write => ({
-  door: "json",
-  records,
-  retry: false,
-  ...more,
-});
-const append = (...writes: Write[]): Step => ({ do: "append", writes });
-const three = [drawn(0), drawn(1), drawn(0)];
-const plain: Query = {
-  partition: null,
-  filter: {},
-  from: { at: "earliest" },
-  backward: false,
-  limit: 2,
-  maxBytes: null,
-  accept: "json",
-  by: "next",
-  turnAfter: null,
-};
-const look = (more: Partial<Query> = {}): Step => ({ do: "look", queries: [{ ...plain, ...more }] });
-const follow = (more: Partial<Follow> = {}): Step => ({
-  do: "follow",
-  follow: { name: "f", kind: "events", partition: null, filter: {}, from: { at: "earliest" }, window: 3, ...more },
-});
-
-const producer = write(three, { producer: 0 });
-const misuse = (how: "conflict" | "gap" | "fenced"): Step => ({ do: "misuse", share: 0, how });
 export const proofs: Readonly<Record<string, Proof>> = {
   acked: {
     steps: [append(write(three)), look()],
@@ -159,118 +117,22 @@ export const proofs: Readonly<Record<string, Proof>> = {
         (json) => ({ ...json, head: 9 }),
       ),
   },
-  reads: { steps: [append(write(three)), look({ limit: 10 })], lie: () => shown(isQuery, (all) => all.slice(1)) },
-  same: {
-    steps: [append(write(three)), look()],
-    lie: () => shown(isQuery, (all) => all.map((one) => ({ ...one, type: "other" }))),
-  },
-  page: {
-    steps: [append(write(three)), look()],
-    lie: () => asked((question) => ({ ...question, path: question.path.replace("limit=2", "limit=20") })),
-  },
-  ends: { steps: [append(write(three)), look()], lie: () => told(isQuery, (json) => ({ ...json, prev: "0" })) },
-  trimmed: {
-    steps: [
-      append(write(three)),
-      append(write(three)),
-      { do: "trim", where: 0, share: 0.9 },
-      look({ partition: 0, from: { at: "offset", share: 0.1 } }),
-    ],
+  stamped: {
+    stamps: true,
+    steps: [append(write([drawn(0, { stampMs: -5000 })])), look()],
     lie: () =>
-      told(
-        ({ path }) => /from=[0-2]&/.test(path),
-        (json) => (json.lost ? { ...json, lost: json.lost.map((one: Json) => ({ ...one, to: one.to - 1 })) } : json),
-      ),
+      asked((question) => ({
+        ...question,
+        body: Buffer.from(question.body.toString().replace(/"timestamp":\d+/, '"timestamp":1000000000000')),
+      })),
   },
-  "past-tail": {
-    steps: [append(write(three)), look({ partition: 0, from: { at: "offset", share: 0.99 } })],
-    lie: () => ({
-      answer: (question, reply) => (isQuery(question) && reply.status === 416 ? { ...reply, status: 200 } : reply),
-    }),
+  blind: {
+    steps: [append(write(three, { blind: true })), look()],
+    lie: () => asked((question) => ({ ...question, path: question.path.replace("ack=none", "ack=durable") })),
   },
-  "wait-answer": {
-    steps: [append(write(three)), { do: "wait", seconds: 1, color: "red", lets: true, grows: false }],
-    lie: () => shown(isQuery, () => []),
+  "wrong-log": {
+    steps: [append(write(three)), { do: "wrong-log", whose: "former" }],
+    lie: () => asked((question) => ({ ...question, path: question.path.replace(/from=[^&]*~[^&]*/, "from=0") })),
   },
-  "follow-once": {
-    steps: [append(write(three)), follow()],
-    lie: () => ({ event: (text) => (eventOf(text) ? [text, text] : [text]) }),
-  },
-  "follow-all": {
-    steps: [append(write(three)), follow()],
-    lie: () => ({ event: (text) => (eventOf(text)?.includes('"offset":1,') ? [] : [text]) }),
-  },
-  "follow-filter": {
-    steps: [append(write([drawn(0), drawn(0, { color: "blue" })])), follow({ filter: { tags: ["red"] } })],
-    lie: () => asked((question) => ({ ...question, path: question.path.replace("tag=red&", "") })),
-  },
-  "follow-start": {
-    steps: [append(write(three)), follow({ from: { at: "latest" } })],
-    lie: () => asked((question) => ({ ...question, path: question.path.replace("from=latest", "from=earliest") })),
-  },
-  "follow-lost": {
-    steps: [append(write(three)), follow()],
-    lie: () => ({
-      event: (text) =>
-        eventOf(text)?.includes('"offset":0,')
-          ? ['event: lost\ndata: {"lost":[{"partition":0,"from":0,"to":2,"why":"trimmed"}]}', text]
-          : [text],
-    }),
-  },
-  "follow-order": {
-    steps: [append(write(three)), { do: "grow", by: 1 }, append(write(three)), follow()],
-    lie: () => {
-      const held: string[] = [];
-      return {
-        event: (text) => {
-          const parent = eventOf(text)?.startsWith('{"partition":0,');
-          if (parent) held.push(text);
-          if (parent || eventOf(text) === undefined) return parent ? [] : [text];
-          return [text, ...held.splice(0)];
-        },
-      };
-    },
-  },
-  credits: {
-    steps: [append(write([...three, ...three])), follow({ kind: "socket" })],
-    lie: () => ({ toService: (text) => text.replace('"credits":3', '"credits":9') }),
-  },
-  "socket-order, commits": {
-    steps: [{ do: "socket", where: null, cutMs: 500, writes: [write([drawn(0)]), write([drawn(0)])] }, look()],
-    lie: () => ({
-      toService: (text) => text.replaceAll('"n":0', '"n":_').replaceAll('"n":1', '"n":0').replaceAll('"n":_', '"n":1'),
-      toClient: (text) => text.replace('"type":"verdicts"', '"type":"verdictz"'),
-    }),
-  },
-  "follow-all, by a socket": {
-    steps: [append(write(three)), follow({ kind: "socket", window: 1 })],
-    lie: () => ({
-      toClient: (text) => (text.includes('"offset":1,') ? text.replace('"type":"records"', '"type":"recordz"') : text),
-    }),
-  },
-  "reads, backward": {
-    steps: [append(write(three)), look({ backward: true, from: { at: "default" }, filter: { tags: ["red"] } })],
-    lie: () => shown(isQuery, (all) => all.slice(1)),
-  },
-  "reads, by prev": {
-    steps: [append(write([...three, ...three])), look({ turnAfter: 1 })],
-    lie: () =>
-      shown(
-        ({ path }) => path.includes("direction=backward"),
-        (all) => all.slice(1),
-      ),
-  },
-  "reads, newest": {
-    steps: [append(write([...three, ...three])), look({ from: { at: "newest", count: 3 } })],
-    lie: () => asked((question) => ({ ...question, path: question.path.replace("from=-3", "from=-2") })),
-  },
-  "socket-order": {
-    steps: [{ do: "socket", where: null, cutMs: null, writes: [write([drawn(0)]), write([drawn(0)])] }],
-    lie: () => ({
-      toClient: (text) =>
-        text.includes('"verdicts"')
-          ? text.replaceAll('"id":1,', '"id":0,').replaceAll('"id":2,', '"id":1,').replaceAll('"id":0,', '"id":2,')
-          : text,
-    }),
-  },
+  ...proofsOfReading,
 };

@@ -6,7 +6,7 @@ import { placeOf } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
 import { mustAccept, sendUntilAnswered, subjects, verdictsOf } from "./sending.ts";
 import { isEvent, keyName, type Sent, sentOf } from "./sent.ts";
-import { producerOf } from "./writing.ts";
+import { producerOf, stampedAs } from "./writing.ts";
 
 type Of<K extends Step["do"]> = Extract<Step, { do: K }>;
 
@@ -24,13 +24,17 @@ function isRemembered(run: ScriptRun, { sequence }: Batch): boolean {
 const isWhole = ({ model }: ScriptRun, { places }: Batch) =>
   places?.every(({ partition, offset }) => offset >= model.head(partition)) === true;
 
+/** A partition that was named and has been split since takes no more. */
+const takes = ({ model }: ScriptRun, { partition }: Batch) => partition === undefined || model.open.includes(partition);
+
 const code = (answer: Answer) => `${answer.status} ${answer.json?.code ?? ""}`.trim();
 
 /** An earlier batch as it was: the same answer, or that it is too long ago. */
 export async function again(run: ScriptRun, { share, door }: Of<"again">): Promise<void> {
   const batch = run.share(
     run.answeredBatches(
-      (batch) => batch.once && !batch.write.atomic && (batch.sequence !== undefined || isWhole(run, batch)),
+      (batch) =>
+        batch.once && !batch.write.atomic && takes(run, batch) && (batch.sequence !== undefined || isWhole(run, batch)),
     ),
     share,
   );
@@ -155,7 +159,7 @@ function otherwise(run: ScriptRun, { fields }: Sent, door: Door, otherKey: numbe
   if (isEvent(door) && fields.source === undefined) return undefined;
   const n = run.model.number();
   const fresh = sentOf(
-    { key: null, id: false, color: null, type: null, shape: "plain" },
+    stampedAs(run, { key: null, id: false, color: null, type: null, shape: "plain" }),
     n,
     door === "raw" ? "json" : door,
   );
@@ -165,6 +169,7 @@ function otherwise(run: ScriptRun, { fields }: Sent, door: Door, otherKey: numbe
   return {
     n,
     data: fresh.data,
+    ...(fresh.stamp !== undefined && { stamp: fresh.stamp }),
     fields: { ...rest, ...(key !== undefined && { key }), id, ...(source !== undefined && { source }) },
   };
 }

@@ -9,6 +9,13 @@ export interface Stored extends Read {
   readonly sent: Sent;
 }
 
+/** It has everything of a partition below its offset. */
+export interface Snapshot {
+  readonly partition: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 export interface Partition {
   head: number;
   tail: number;
@@ -23,7 +30,11 @@ export class Model {
   readonly partitions = new Map<number, Partition>();
   /** Everything that was ever stored, what was trimmed since too. */
   readonly stored = new Map<string, Stored>();
+  /** Everything that was stored as such; the newest are kept. */
+  readonly snapshots: Snapshot[] = [];
   trimmed = false;
+  /** Somebody trimmed it; retention does so by itself. */
+  byHand = false;
   #next = 0;
 
   constructor(readonly round: Round) {}

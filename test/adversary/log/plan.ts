@@ -15,6 +15,8 @@ export interface Drawn {
   readonly color: Color | null;
   readonly type: string | null;
   readonly shape: Shape;
+  /** Its writer stamps it with the time then, and so much. */
+  readonly stampMs?: number;
 }
 
 export type Color = "red" | "blue";
@@ -33,6 +35,8 @@ export interface Write {
   readonly atomic?: boolean;
   readonly runs?: boolean;
   readonly cut?: Cut;
+  /** `ack=none`: the answer says nothing, and nothing is sent again. */
+  readonly blind?: boolean;
   /** Where the first was not answered it is sent again as it was. Producers always do. */
   readonly retry: boolean;
   /** So many at once; only what has ids or a producer. */
@@ -48,7 +52,7 @@ export interface Filter {
 
 /** Where a reader begins. Shares are of what there is. */
 export type From =
-  | { readonly at: "default" | "earliest" | "latest" }
+  | { readonly at: "default" | "earliest" | "latest" | "snapshot" }
   | { readonly at: "newest"; readonly count: number }
   | { readonly at: "time"; readonly share: number; readonly plusMs: number; readonly form: number }
   | { readonly at: "offset"; readonly share: number }
@@ -67,11 +71,14 @@ export interface Query {
   readonly by: "next" | "cursor" | "link";
   /** After so many pages back to where it began, by `prev`. */
   readonly turnAfter: number | null;
+  /** Below the head it would wait, if there were anything to wait for. */
+  readonly wait?: boolean;
 }
 
 export interface Follow {
   readonly name: string;
-  readonly kind: "events" | "socket" | "poll";
+  /** `frames`: a socket whose records are packed. */
+  readonly kind: "events" | "socket" | "frames" | "poll";
   readonly partition: number | null;
   readonly filter: Filter;
   readonly from: From;
@@ -88,6 +95,8 @@ export type Step =
   | {
       readonly do: "socket";
       readonly writes: readonly Write[];
+      /** They go as packed frames. */
+      readonly frames?: boolean;
       readonly where: number | null;
       readonly cutMs: number | null;
     }
@@ -105,6 +114,7 @@ export type Step =
   | { readonly do: "fence"; readonly where: number; readonly right: boolean }
   | { readonly do: "grow"; readonly by: number }
   | { readonly do: "trim"; readonly where: number; readonly share: number }
+  | { readonly do: "snapshot"; readonly where: number; readonly share: number }
   | { readonly do: "look"; readonly queries: readonly Query[] }
   | {
       readonly do: "wait";
@@ -116,11 +126,17 @@ export type Step =
   | { readonly do: "follow"; readonly follow: Follow }
   | { readonly do: "shake" }
   | { readonly do: "drop"; readonly name: string }
+  /** A cursor of another stream, or of one that had the name before. */
+  | { readonly do: "wrong-log"; readonly whose: "other" | "former" }
   | { readonly do: "sleep"; readonly ms: number };
 
 export interface StreamTerms {
   readonly partitions: number;
   readonly keyIndex: boolean;
+  /** Each partition keeps so many records. Nothing has an id then: what has is kept for as long as its window. */
+  readonly retention?: number;
+  /** Writers stamp their records. */
+  readonly stamps?: boolean;
 }
 
 /** One stream, and what is done to it, one after another. */

@@ -1,5 +1,6 @@
 /** Records as they come back, from every form of answer. */
-import { kinds, type Unpacked, unpacked } from "./frames.ts";
+import { type Unpacked, unpacked } from "../frame/packed.ts";
+import { fieldsOf } from "./frames.ts";
 import { elements, members } from "./json-text.ts";
 import { type Fields, numberOf, type Sent } from "./sent.ts";
 
@@ -52,19 +53,20 @@ export function readLines(body: string): Read[] {
   return lines.map((line) => readRecord(line, true));
 }
 
+/** Frames with holes, where something is damaged, are not expected. */
 export function readFrames(body: Buffer, partition: number): Read[] {
-  return unpacked(body).map((record) => fromFrame(record, partition));
+  return unpacked(body).records.map((record) => fromFrame(record, partition));
 }
 
-function fromFrame({ offset, timestamp, fields, kind, data }: Unpacked, partition: number): Read {
-  const json =
-    kind === kinds.json ? data.toString() : kind === kinds.text ? JSON.stringify(data.toString()) : undefined;
-  const bytes = kind === kinds.binary ? data : undefined;
+export function fromFrame(record: Unpacked, partition: number): Read {
+  const { offset, timestamp, kind, data } = record;
+  const json = kind === "json" ? data.toString() : kind === "text" ? JSON.stringify(data.toString()) : undefined;
+  const bytes = kind === "binary" ? data : undefined;
   return {
     partition,
     offset,
     at: timestamp,
-    fields,
+    fields: fieldsOf(record),
     line: false,
     ...(json !== undefined && { json }),
     ...(bytes && { bytes }),

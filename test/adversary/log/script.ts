@@ -47,7 +47,16 @@ export class ScriptRun {
 
   async run(gate: Gate): Promise<void> {
     const { terms, steps } = this.script;
-    await this.steady("PUT", this.stream, { ...terms, deduplicationWindowMs: 3_600_000 });
+    const { retention, stamps, ...rest } = terms;
+    this.model.trimmed = retention !== undefined;
+    await this.steady("PUT", this.stream, {
+      ...rest,
+      ...(stamps && { timestamps: "client" }),
+      // Retention waits for the ids.
+      ...(retention === undefined
+        ? { deduplicationWindowMs: 3_600_000 }
+        : { deduplicationWindowMs: 0, retentionRecords: retention }),
+    });
     for (const [number, step] of steps.entries()) {
       this.note([], () => `step ${number}: ${step.do}`);
       await gate.step(

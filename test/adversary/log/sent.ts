@@ -19,6 +19,8 @@ export interface Sent {
   readonly n: number;
   readonly fields: Fields;
   readonly data: Data;
+  /** The timestamp that it brings, in ms. */
+  readonly stamp?: number;
 }
 
 /** Keys that are hard on headers, queries and hashes alike. */
@@ -79,9 +81,11 @@ export function sentOf(drawn: Drawn, n: number, door: Door): Sent {
   const tags = [...(drawn.color === null ? [] : [drawn.color]), ...(nameless.includes(drawn.shape) ? [`n${n}`] : [])];
   const type = drawn.type ?? (event ? "event" : undefined);
   const contentType = contentTypeOf(data, door, n);
+  const stamped = drawn.stampMs !== undefined && (door === "json" || door === "ndjson" || door === "frames");
   return {
     n,
     data,
+    ...(stamped && { stamp: Date.now() + (drawn.stampMs ?? 0) }),
     fields: {
       ...(drawn.key !== null && { key: keyName(drawn.key) }),
       ...((event || (drawn.id && door !== "raw")) && {

@@ -1,8 +1,10 @@
 /** Appends by a socket: several are sent at once, and the socket is perhaps cut before they are answered. */
 import type { Json } from "../frame/http.ts";
+import { appendMessage } from "../frame/packed.ts";
 import { Later, sleep } from "../frame/time.ts";
 import type { Batch } from "./batch.ts";
 import { recordsText } from "./doors.ts";
+import { packed } from "./frames.ts";
 import type { Step } from "./plan.ts";
 import type { ScriptRun } from "./script.ts";
 import { acknowledge, mustAccept, sendUntilAnswered, subjects, verdictsOf } from "./sending.ts";
@@ -14,24 +16,31 @@ type Of<K extends Step["do"]> = Extract<Step, { do: K }>;
 
 const answerMs = 30_000;
 
-function messageOf({ records, sequence, write, partition }: Batch, id: number): string {
-  const terms = {
-    type: "append",
-    id,
+function termsOf({ sequence, write, partition }: Batch) {
+  return {
     ...(sequence && { producer: { id: sequence.producer, epoch: sequence.epoch, sequence: sequence.sequence } }),
     ...(write.atomic && { atomic: true }),
     ...(partition !== undefined && { partition }),
   };
-  return `${JSON.stringify(terms).slice(0, -1)},${recordsText(records).slice(1)}`;
 }
 
-export async function appendBySocket(run: ScriptRun, { writes, where, cutMs }: Of<"socket">): Promise<void> {
+function textOf(batch: Batch, id: number): string {
+  const terms = { type: "append", id, ...termsOf(batch) };
+  return `${JSON.stringify(terms).slice(0, -1)},${recordsText(batch.records).slice(1)}`;
+}
+
+function framesOf(batch: Batch, id: number): Buffer {
+  const terms = termsOf(batch);
+  return appendMessage(id, packed(batch.records), Object.keys(terms).length === 0 ? undefined : terms);
+}
+
+export async function appendBySocket(run: ScriptRun, { writes, frames, where, cutMs }: Of<"socket">): Promise<void> {
   if (run.model.partitions.size === 0) await readTruth(run);
   // A line of a socket's text is a message, as a line of NDJSON is a record.
-  const batches = writes.map((write) => batchOf(run, { ...write, door: "ndjson" }, where));
+  const batches = writes.map((write) => batchOf(run, { ...write, door: frames ? "frames" : "ndjson" }, where));
   for (const [i, batch] of batches.entries()) batch.before = batches[i - 1];
   const partition = where === null ? null : (batches[0]?.partition ?? null);
-  const left = await byWire(run, batches, partition, cutMs);
+  const left = await byWire(run, batches, partition, frames === true, cutMs);
   for (const batch of left) {
     batch.unanswered++;
     run.note(subjects(batch), () => `${batch} was not answered on its socket`);
@@ -44,6 +53,7 @@ async function byWire(
   run: ScriptRun,
   batches: readonly Batch[],
   partition: number | null,
+  frames: boolean,
   cutMs: number | null,
 ): Promise<readonly Batch[]> {
   const over = new Later();
@@ -76,12 +86,13 @@ async function byWire(
     const passing = message.retryable === true || message.code === "sealed";
     run.round.checks.that("accepted", passing, () => `an append by a socket was refused: ${text}`);
   };
-  const socket = await openSocket(run, partition, onMessage, () => over.resolve());
+  const socket = await openSocket(run, partition, onMessage, () => over.resolve(), frames ? () => {} : undefined);
   if (socket === undefined) return batches;
   for (const [i, batch] of batches.entries()) {
     batch.attempts++;
     batch.sentAt = Math.min(batch.sentAt, run.now());
-    socket.send(messageOf(batch, i + 1));
+    if (frames) socket.sendBinary(framesOf(batch, i + 1));
+    else socket.send(textOf(batch, i + 1));
   }
   run.round.operations += batches.length;
   await Promise.race([over.promise, sleep(cutMs ?? answerMs, run.round.stopped)]);

@@ -7,9 +7,11 @@ import { look } from "./look.ts";
 import { again, epoch, misuse, repeat } from "./misuse.ts";
 import type { Step } from "./plan.ts";
 import type { ScriptRun } from "./script.ts";
+import { snapshot } from "./snapshots.ts";
 import { appendBySocket } from "./socket-writing.ts";
 import { wait } from "./waiting.ts";
 import { append } from "./writing.ts";
+import { wrongLog } from "./wrong-log.ts";
 
 type Steps = { [K in Step["do"]]: (run: ScriptRun, step: Extract<Step, { do: K }>) => Promise<void> };
 
@@ -25,11 +27,13 @@ const steps: Steps = {
   fence,
   grow,
   trim,
+  snapshot,
   look,
   wait,
   follow,
   shake,
   drop,
+  "wrong-log": wrongLog,
   sleep: async (_run, { ms }) => sleep(ms),
 };
 

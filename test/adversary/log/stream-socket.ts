@@ -1,11 +1,13 @@
-/** Follows by a socket with credits. */
+/** Follows by a socket with credits, whose records are JSON or packed frames. */
+import { Violation } from "../frame/checks.ts";
 import type { Json } from "../frame/http.ts";
+import { type RecordsMessage, recordsIn } from "../frame/packed.ts";
 import { Later, sleep } from "../frame/time.ts";
 import { Refused, WebSocketClient } from "../frame/web-socket.ts";
 import { Follower } from "./follower.ts";
 import { elements, members } from "./json-text.ts";
 import { filterQuery } from "./model.ts";
-import { readRecord } from "./read.ts";
+import { fromFrame, type Read, readRecord } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
 
 /** The messages of a text: several may come as one, each on a line of its own. */
@@ -14,17 +16,19 @@ export async function openSocket(
   partition: number | null,
   onMessage: (type: string, message: Json, text: string) => void,
   onClose: (code: number, reason: string) => void,
+  onBinary?: (bytes: Buffer) => void,
 ): Promise<WebSocketClient | undefined> {
   const url = `${run.round.service.origin}${run.stream}/live${partition === null ? "" : `?partition=${partition}`}`;
   try {
     return await WebSocketClient.open(url, {
-      protocols: ["millrace.v1"],
+      protocols: [onBinary === undefined ? "millrace.v1" : "millrace.v1.binary"],
       headers: { Authorization: `Bearer ${run.round.service.token}` },
       onText: (text) => {
         const message = JSON.parse(text);
         onMessage(message.type, message, text);
       },
       onClose,
+      ...(onBinary && { onBinary }),
     });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -44,6 +48,8 @@ export class SocketFollower extends Follower {
   #socket: WebSocketClient | undefined;
   #finished = false;
   #error: unknown;
+  /** Where frames go on, by what the messages of this connection said. */
+  readonly #next = new Map<number, number>();
 
   protected async connect(signal: AbortSignal): Promise<boolean> {
     const closed = new Later();
@@ -57,6 +63,7 @@ export class SocketFollower extends Follower {
         run.note([], () => `${this.name} was closed with ${code} ${reason}`);
         closed.resolve();
       },
+      ...(this.#packed ? [(bytes: Buffer) => this.#guarded(() => this.#frames(bytes))] : []),
     );
     if (socket === undefined) {
       await sleep(50, signal);
@@ -93,6 +100,8 @@ export class SocketFollower extends Follower {
     const { window, filter } = this.plan;
     this.#balance = window;
     this.#owed = 0;
+    this.#next.clear();
+    if (this.#packed) this.rewind();
     const pairs = filterQuery(filter);
     const all = (name: string) => pairs.filter(([one]) => one === name).map(([, value]) => value);
     const [key] = all("key");
@@ -118,8 +127,10 @@ export class SocketFollower extends Follower {
   #message(type: string, message: Json, text: string): void {
     const { checks } = this.run.round;
     if (type === "records") this.#records(message, text);
+    if (type === "lost" && this.#packed) for (const { partition, to } of message.lost) this.#next.set(partition, to);
+    if (type === "snapshot") this.takeSnapshot(message);
     if (type === "lost") this.takeLost(message.lost);
-    if (message.cursor !== undefined) this.cursor = message.cursor;
+    if (message.cursor !== undefined) this.goOnAt(message.cursor);
     if ((type === "heartbeat" || type === "records") && message.upToDate) this.ready.resolve();
     // Of the whole stream nothing ends: a split follows, and it goes on from the cursor.
     if (type === "end" && this.start.partition !== null) {
@@ -133,10 +144,48 @@ export class SocketFollower extends Follower {
     this.#socket?.cut();
   }
 
+  get #packed(): boolean {
+    return this.plan.kind === "frames";
+  }
+
   #records(message: Json, text: string): void {
-    const { checks } = this.run.round;
+    this.run.round.checks.that("frames", !this.#packed, () => `${this.name} takes frames, and was sent ${text}`);
     const records = elements(members(text).get("records") as string);
-    const { cost } = message;
+    this.#taken(
+      records.map((record) => readRecord(record, false)),
+      message.cost,
+    );
+  }
+
+  /** What such a message says of itself; whoever follows one partition goes on by the place in it. */
+  #frames(bytes: Buffer): void {
+    const { id, cost, partition, next, upToDate, records } = this.#unpacked(bytes);
+    const before = this.#next.get(partition) ?? 0;
+    const within = records.every(({ offset }) => offset >= before && offset < next);
+    const words = () =>
+      `${this.name} got frames of subscription ${id}, partition ${partition}, from ${before} up to ${next}, with ${records.map(({ offset }) => offset)}`;
+    const only = this.start.partition ?? partition;
+    const right = id === 1 && partition === only && records.length > 0 && next > before && within;
+    this.run.round.checks.that("frames", right, words);
+    this.#next.set(partition, next);
+    this.#taken(
+      records.map((record) => fromFrame(record, partition)),
+      cost,
+    );
+    if (this.start.partition !== null) this.goOnAt(String(next));
+    if (upToDate) this.ready.resolve();
+  }
+
+  #unpacked(bytes: Buffer): RecordsMessage {
+    try {
+      return recordsIn(bytes);
+    } catch (error) {
+      throw new Violation("frames", `${this.name}: ${(error as Error).message}`);
+    }
+  }
+
+  #taken(records: readonly Read[], cost: number): void {
+    const { checks } = this.run.round;
     // One that costs more than is left goes nevertheless, and is owed.
     const covered = this.#balance > 0 && (cost <= this.#balance || cost > records.length);
     checks.that(
@@ -146,7 +195,7 @@ export class SocketFollower extends Follower {
     );
     this.#balance -= cost;
     this.#owed += cost;
-    for (const record of records) this.take(readRecord(record, false));
+    for (const record of records) this.take(record);
     if (this.#owed < this.plan.window / 4) return;
     this.#socket?.send(JSON.stringify({ type: "credit", id: 1, credits: this.#owed }));
     this.#balance += this.#owed;

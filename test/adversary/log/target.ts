@@ -2,6 +2,7 @@
 import { isFiltered, matches, merged, type Stored } from "./model.ts";
 import type { Filter, From, Query } from "./plan.ts";
 import type { Bookmark, ScriptRun } from "./script.ts";
+import { newestSnapshot } from "./snapshots.ts";
 
 export interface Range {
   readonly partition: number;
@@ -19,6 +20,8 @@ export interface Target {
   readonly all: readonly Stored[];
   /** It is below the head: the first answer is 410, with these. */
   readonly gone: readonly Range[];
+  /** Backward, everything down to 0 is gone. */
+  readonly backward: boolean;
   /** Under a filter the place may have moved past what was trimmed. */
   readonly perhapsGone: boolean;
   /** Above the tail. */
@@ -40,7 +43,7 @@ export function targetOf(
   if (from.at === "bookmark") return atBookmark(run, run.share(run.bookmarks, from.share), backward);
   const partition = query.partition === null ? null : (run.share(run.model.numbers, query.partition / 8) as number);
   const all = run.model.readable(partition, query.filter);
-  const base = { partition, filter: query.filter, all, gone: [], perhapsGone: false, past: false };
+  const base = { partition, filter: query.filter, all, backward, gone: [], perhapsGone: false, past: false };
   if (from.at === "offset")
     return partition === null ? undefined : atOffset(run, { ...base, partition }, from.share, backward);
   if (backward) {
@@ -58,6 +61,10 @@ function forward(
   switch (from.at) {
     case "default":
       return { from: undefined, records: all };
+    case "snapshot": {
+      const place = (partition: number) => newestSnapshot(run.model, partition)?.offset ?? 0;
+      return { from: "snapshot", records: all.filter((one) => one.offset >= place(one.partition)) };
+    }
     case "latest":
       return { from: "latest", records: [] };
     case "newest":
@@ -85,7 +92,8 @@ function atOffset(
   const offset = Math.floor(share * (tail + (backward ? 0 : 2)));
   const from = String(offset);
   if (backward) {
-    if (offset < head || tail === head) return undefined;
+    if (offset < head) return { ...base, from, records: [], gone: [{ partition, from: 0, to: offset + 1 }] };
+    if (tail === head) return undefined;
     return { ...base, from, records: all.filter((one) => one.offset <= offset).reverse() };
   }
   const records = all.filter((one) => one.offset >= offset);
@@ -99,16 +107,21 @@ function atBookmark(run: ScriptRun, mark: Bookmark | undefined, backward: boolea
   const numbers = partition === null ? run.model.numbers : [partition];
   const place = (number: number) => places.get(number) ?? 0;
   const all = run.model.readable(partition, filter);
-  const gone = numbers
-    .map((number) => ({ partition: number, from: place(number), to: run.model.head(number) }))
-    .filter(({ from, to }) => from < to);
+  const below = numbers.filter((number) => place(number) < run.model.head(number));
   const filtered = isFiltered(filter);
-  const base = { partition, filter, from: cursor, all, perhapsGone: filtered && gone.length > 0, past: false };
-  if (!backward) return { ...base, gone, records: all.filter((one) => one.offset >= place(one.partition)) };
-  // Where all below it was trimmed, backward is another matter.
-  const trimmed = numbers.some((number) => run.model.head(number) > 0 && place(number) <= run.model.head(number));
-  if (filtered || trimmed) return undefined;
-  return { ...base, gone: [], records: all.filter((one) => one.offset < place(one.partition)).reverse() };
+  const perhapsGone = filtered && below.length > 0;
+  const base = { partition, filter, from: cursor, all, backward, perhapsGone, past: false };
+  if (!backward) {
+    const gone = below.map((number) => ({ partition: number, from: place(number), to: run.model.head(number) }));
+    return { ...base, gone, records: all.filter((one) => one.offset >= place(one.partition)) };
+  }
+  const gone = below.map((number) => ({ partition: number, from: 0, to: place(number) }));
+  return {
+    ...base,
+    // At 0 nothing is missing; a filter may have taken it further.
+    gone: filtered ? gone : gone.filter(({ to }) => to > 0),
+    records: all.filter((one) => one.offset < place(one.partition)).reverse(),
+  };
 }
 
 export const inTarget = (target: Target, one: Stored) =>

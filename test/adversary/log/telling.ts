@@ -66,3 +66,18 @@ export const unnamed = (question: Question) =>
   question.headers["producer-seq"]
     ? without("producer-id")(without("producer-epoch")(without("producer-seq")(question)))
     : question;
+
+/** Changes the binary messages of a socket, where a piece of it begins with a message or an answer, and is small. */
+export function inMessages(text: string, change: (message: { head: Buffer; body: Buffer }) => void): string {
+  const bytes = Buffer.from(text, "latin1");
+  let at = text.startsWith("HTTP/") ? text.indexOf("\r\n\r\n") + 4 : 0;
+  while (at + 2 <= bytes.length) {
+    const short = (bytes[at + 1] as number) & 0x7f;
+    const from = at + (short === 126 ? 4 : 2);
+    const size = short === 126 ? bytes.readUInt16BE(at + 2) : short;
+    const body = bytes.subarray(from, from + size);
+    if (bytes[at] === 0x82 && body.length === size && body[0] === 2) change({ head: bytes.subarray(at), body });
+    at = from + size;
+  }
+  return bytes.toString("latin1");
+}

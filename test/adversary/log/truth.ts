@@ -4,6 +4,7 @@ import type { Batch } from "./batch.ts";
 import type { Model, Stored } from "./model.ts";
 import { alike, difference, numberIn, placeOf, type Read, readPage } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
+import type { Sent } from "./sent.ts";
 
 /** Everything, from the head of every partition on. */
 export async function readTruth(run: ScriptRun): Promise<void> {
@@ -35,7 +36,12 @@ async function readPartition(run: ScriptRun, number: number): Promise<void> {
   let before = Number.NEGATIVE_INFINITY;
   for (;;) {
     const path = `${run.stream}/records?partition=${number}&from=${from}&limit=10000&maxBytes=8388608`;
-    const page = await run.steady("GET", path);
+    const page = await run.answered("GET", path);
+    // Retention goes on meanwhile.
+    if (page.status === 410 && run.script.terms.retention !== undefined && from !== "earliest") {
+      return readPartition(run, number);
+    }
+    checks.that("accepted", page.status === 200, () => `${path} was answered ${page.status}: ${page.body}`);
     const { head, tail, upToDate } = page.json;
     const regress = head < partition.head || tail < partition.tail;
     checks.that(
@@ -53,6 +59,7 @@ async function readPartition(run: ScriptRun, number: number): Promise<void> {
       next++;
       stored(run, read);
     }
+    retained(run, head, tail, number);
     Object.assign(partition, { head: Math.max(head, partition.head), tail: next });
     if (upToDate) {
       checks.that("dense", next === tail, () => `partition ${number} ends at ${next}, and its tail is ${tail}`);
@@ -60,6 +67,24 @@ async function readPartition(run: ScriptRun, number: number): Promise<void> {
     }
     from = String(next);
   }
+}
+
+/** Its writer's timestamp, raised to that of the one before it. */
+function stamped(run: ScriptRun, { partition, offset, at }: Read, { n, stamp }: Sent): void {
+  if (stamp === undefined) return;
+  const before = run.model.place(partition, offset - 1);
+  const words = () =>
+    `n${n} at ${partition}.${offset} was stamped ${stamp}, has ${at}, and the one before it ${before?.at}`;
+  const right = before === undefined ? at >= stamp : at === Math.max(stamp, before.at);
+  run.round.checks.that("stamped", right, words, [`n${n}`]);
+}
+
+/** By its bound alone a partition keeps so many at least. */
+function retained(run: ScriptRun, head: number, tail: number, number: number): void {
+  const { retention } = run.script.terms;
+  if (retention === undefined || run.model.byHand) return;
+  const words = () => `partition ${number} is to keep ${retention}, and has ${head}-${tail}`;
+  run.round.checks.that("retention", head === 0 || tail - head >= retention, words);
 }
 
 /** A place that is seen: it was sent, it is unchanged, and it stays. */
@@ -74,6 +99,7 @@ function stored(run: ScriptRun, read: Read): void {
   );
   const changed = difference(read, found);
   checks.that("unchanged", changed === undefined, () => `${placeOf(read)}, n${n}: ${changed}`, [`n${n}`]);
+  stamped(run, read, found);
   const earlier = run.model.stored.get(placeOf(read));
   checks.that(
     "immutable",

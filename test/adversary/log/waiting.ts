@@ -27,7 +27,7 @@ export async function wait(run: ScriptRun, step: Of<"wait">): Promise<void> {
   }
   const record: Drawn = {
     key: null,
-    id: true,
+    id: run.script.terms.retention === undefined,
     color: lets ? color : color === "red" ? "blue" : "red",
     type: null,
     shape: "plain",

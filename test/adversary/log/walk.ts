@@ -4,7 +4,9 @@ import { filterQuery, isFiltered, queryText, type Stored } from "./model.ts";
 import type { Query } from "./plan.ts";
 import { alike, placeOf, type Read, readFrames, readLines, readPage } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
-import type { Range, Target } from "./target.ts";
+import { isNote, newestSnapshot, noted } from "./snapshots.ts";
+import type { Target } from "./target.ts";
+import { goesOn } from "./trimmed.ts";
 
 const accepts = {
   json: "application/json",
@@ -46,6 +48,7 @@ export class Walk {
       ["limit", String(query.limit)],
       ...(query.maxBytes === null ? [] : [["maxBytes", String(query.maxBytes)] as const]),
       ...(backward ? [["direction", "backward"] as const] : []),
+      ...(query.wait && this.pages === 0 && target.gone.length > 0 ? [["wait", "1"] as const] : []),
     ])}`;
   }
 
@@ -62,8 +65,9 @@ export class Walk {
     for (;;) {
       const answer = await run.answered("GET", path, { headers: { accept: accepts[query.accept] } });
       if (answer.status === 410 && this.pages === 0 && target.gone.length > 0) {
-        path = this.#path(this.#trimmed(answer));
+        const cursor = goesOn(run, target, answer, this.words);
         this.pages++;
+        path = this.#path(cursor);
         continue;
       }
       const page = this.#page(answer);
@@ -92,22 +96,6 @@ export class Walk {
     return this.#path(this.query.by === "cursor" ? page.cursor : (page.next as string));
   }
 
-  /** Below the head: what is missing is said, and how to go on. */
-  #trimmed(answer: Answer): string {
-    const { checks } = this.run.round;
-    const { lost, cursor, code } = answer.json as Json;
-    const words = () =>
-      `${this.words} lost ${text(this.target.gone)}, and was answered ${answer.body.toString().slice(0, 500)}`;
-    const told = new Map((lost as Range[]).map((range) => [range.partition, range]));
-    const exact = this.target.gone.every(({ partition, from, to }) => {
-      const range = told.get(partition);
-      if (range === undefined) return this.target.perhapsGone;
-      return range.to === to && (this.target.perhapsGone ? range.from >= from : range.from === from);
-    });
-    checks.that("trimmed", code === "trimmed" && exact && told.size <= this.target.gone.length, words);
-    return checks.found("trimmed", cursor as string | undefined, words);
-  }
-
   #page(answer: Answer): Page {
     const { checks } = this.run.round;
     const words = () =>
@@ -121,9 +109,32 @@ export class Walk {
     checks.that("page", small && some, words);
     if (this.query.by !== "next" && !page.upToDate)
       checks.found("page", page.cursor as string | undefined, () => `no cursor in ${accept}: ${words()}`);
-    if (accept === "json") this.#ends(page, words);
+    if (accept === "json") {
+      this.#ends(page, words);
+      this.#snapshots(answer, page);
+    }
     this.got.push(...page.records);
     return page;
+  }
+
+  /** Where a page of one partition begins is known by its first record, if all are shown. */
+  #snapshots(answer: Answer, { records }: Page): void {
+    const { run, query, target } = this;
+    const asked = query.from.at === "snapshot" && !query.backward && this.pages === 0;
+    const [first] = records;
+    if (target.partition !== null) {
+      if (query.backward || isFiltered(target.filter) || (first === undefined && !asked)) return;
+      noted(run, target.partition, answer, first?.offset ?? 0, asked);
+      return;
+    }
+    if (!asked || run.model.partitions.size < 2 || target.filter.key !== undefined) return;
+    const told = new Map((answer.json.snapshots as Json[]).map((one) => [one.partition as number, one]));
+    const right = run.model.numbers.every((number) => isNote(told.get(number), newestSnapshot(run.model, number)));
+    run.round.checks.that(
+      "snapshot-told",
+      right,
+      () => `${this.words} began with ${JSON.stringify([...told.values()])}`,
+    );
   }
 
   /** Towards older records there is nothing exactly where every head is reached. */
@@ -205,9 +216,6 @@ export class Walk {
     }
   }
 }
-
-const text = (ranges: readonly Range[]) =>
-  ranges.map(({ partition, from, to }) => `${partition}.${from}-${to}`).join(" ");
 
 function linksOf(header: string | string[] | undefined): Map<string, string> {
   const found = new Map<string, string>();

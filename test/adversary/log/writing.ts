@@ -16,7 +16,9 @@ export function batchOf(run: ScriptRun, write: Write, where: number | null = nul
   const share = write.where ?? where;
   const partition = share === null ? undefined : run.share(run.model.open, share);
   const one = partition !== undefined || write.atomic === true;
-  const records = drawn.map((record) => sentOf(plainer(record, partition), run.model.number(), write.door));
+  const records = drawn.map((record) =>
+    sentOf(stampedAs(run, plainer(record, partition)), run.model.number(), write.door),
+  );
   const same = one && partition === undefined ? sameKey(records) : records;
   const batch = new Batch(
     run.model.batches.length,
@@ -33,6 +35,10 @@ export function batchOf(run: ScriptRun, write: Write, where: number | null = nul
 /** A key that belongs elsewhere is refused where a partition is named. */
 const plainer = (record: Drawn, partition: number | undefined): Drawn =>
   partition === undefined ? record : { ...record, key: null };
+
+/** What is packed has no other time than its own. */
+export const stampedAs = (run: ScriptRun, record: Drawn): Drawn =>
+  run.script.terms.stamps ? { stampMs: 0, ...record } : record;
 
 /** An atomic batch goes to one partition: all of one key. */
 function sameKey(records: readonly Sent[]): Sent[] {
@@ -63,6 +69,7 @@ export async function append(run: ScriptRun, { writes, grows }: Of<"append">): P
 }
 
 async function writeOut(run: ScriptRun, batch: Batch, write: Write): Promise<void> {
+  if (write.blind) return sendBlindly(run, batch);
   if (write.cut !== undefined) {
     await sendAndLeave(run, batch, write.cut);
   } else {
@@ -74,6 +81,15 @@ async function writeOut(run: ScriptRun, batch: Batch, write: Write): Promise<voi
   // The numbers of a producer have no holes: it goes on with this batch.
   if (!write.retry && batch.sequence === undefined) return;
   mustAccept(run, batch, await sendUntilAnswered(run, batch, otherDoor(batch)));
+}
+
+/** It is answered before it is stored, and perhaps it never is. */
+async function sendBlindly(run: ScriptRun, batch: Batch): Promise<void> {
+  const answer = await sendOnce(run, batch, batch.door, [["ack", "none"]]);
+  if (answer === undefined) return;
+  batch.unanswered++;
+  const words = () => `${batch} with ack=none was answered ${answer.status} ${answer.body}`;
+  run.round.checks.that("blind", answer.status === 202 || answer.status === 503, words, subjects(batch));
 }
 
 /** A batch of lines is the same batch as JSON. */
