@@ -10,7 +10,7 @@ import { type Chance, Endings, type Failure, noAnswer } from "./endings.ts";
 import type { Item } from "./item.ts";
 import { Members } from "./members.ts";
 import { Reader } from "./reader.ts";
-import { type Receipt, Signer, writeReceipt } from "./receipt.ts";
+import { type Receipt, readReceipt, Signer, writeReceipt } from "./receipt.ts";
 import { notHeld, Receipts, ranOut, type Standing, usedUp } from "./receipts.ts";
 import { Redriving } from "./redriving.ts";
 import { Room } from "./room.ts";
@@ -158,6 +158,9 @@ export class Delivery {
 
   /** Finishes records. Twice is as once; the lease of another is not the caller's to finish. */
   ack(receipts: readonly string[], now: number): Result<undefined>[] {
+    // A lease that has run out is nobody's, though that was not noticed yet.
+    const late = this.state.leases.soonest <= now && receipts.some((text) => this.#isOthers(text, now));
+    if (late) this.expire(now, this.#chance);
     return this.#each(receipts, ({ offset }, standing) => {
       if (standing.is === "leased" || standing.is === "free") this.endings.finish(standing.item, now);
       else if (standing.is === "waiting") this.endings.finishAhead(standing.lane, now);
@@ -269,6 +272,13 @@ export class Delivery {
       state.unsaved++;
     }
     return ok(undefined);
+  }
+
+  /** Whether another lease of the record has run out. */
+  #isOthers(text: string, now: number): boolean {
+    const receipt = readReceipt(text);
+    const lease = receipt && this.state.leases.get(receipt.offset);
+    return lease !== undefined && lease.expires <= now && lease.generation !== receipt?.generation;
   }
 
   #each(

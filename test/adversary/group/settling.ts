@@ -124,10 +124,14 @@ export function report(
   }
 }
 
-/** Whether it is a repeated ack of a lease of before the incident, or the incident is over, and a kill lies between. */
-function mayCountTwice({ diedAt, model: { incidentAt, only } }: ScriptRun, { record, from }: Lease): boolean {
-  if (diedAt === undefined || incidentAt === undefined || record.state !== "done") return false;
-  return only === undefined || from < incidentAt;
+/**
+ * Whether it is a repeated ack, with a kill between: in a pause, in which nothing is read again; of a lease of before an
+ * incident; or after one.
+ */
+function mayCountTwice({ diedAt, model: { incidentAt, only, pausedAt } }: ScriptRun, { record, from }: Lease): boolean {
+  if (diedAt === undefined || record.state !== "done") return false;
+  if (pausedAt !== undefined) return true;
+  return incidentAt !== undefined && (only === undefined || from < incidentAt);
 }
 
 /** The receipts that were refused, with their codes. */

@@ -61,6 +61,7 @@ function passedOn(lease: Lease, call: Call, answered: number): Expectation {
     if (told && !lease.doubtful) return settles("it was given back by this very nack, and went to somebody else");
     return either("it was given back by this nack, as far as one knows, and went to somebody else");
   }
+  if (lease.record.perhapsDone && call !== "extend") return either("it may be finished");
   if (call === "ack" && !holds(lease.record.lease, answered)) return either("somebody else has had it since");
   return refuses("somebody else has it");
 }
