@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { dataOf, fail, newGroup, newStream, one, park, skip } from "./group.ts";
+import { dataOf, fail, Group, newGroup, newStream, one, park, skip } from "./group.ts";
 import { type Service, service } from "./service.ts";
 
 let millrace: Service;
@@ -109,6 +109,13 @@ describe("the dead-letter stream", () => {
     await expect
       .poll(async () => (await read()).map((one: { key: string }) => one.key), { timeout: 10_000 })
       .toEqual(["a", "c"]);
+  });
+
+  test("is another than the group's own, where each would die again", async () => {
+    const stream = await newStream(millrace);
+    const name = stream.split("/").at(-1);
+    const answer = await new Group(millrace, stream, "own").put({ ...skip, deadLetterStream: name });
+    expect(answer).toMatchObject({ status: 400, json: { code: "invalid", path: "deadLetterStream" } });
   });
 
   test("may come to be later, and lose nothing", { timeout: 40_000 }, async () => {

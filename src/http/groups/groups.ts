@@ -66,7 +66,7 @@ export async function putGroup(request: Request, env: Env, names: Names): Promis
   if (!name.ok) return problem(name.refusal);
   const change = await readJson(request, groupConfig);
   if (!change.ok) return problem(change.refusal);
-  const problems = problemOf(change.value, env);
+  const problems = problemOf(change.value, names, env);
   if (problems !== undefined) return problem(problems.refusal);
   const beyond = await beyondTail(env, names, change.value.start);
   if (beyond !== undefined) return problem(beyond);
@@ -102,8 +102,12 @@ async function beyondTail(env: Env, names: Names, start: string | number | undef
   return undefined;
 }
 
-function problemOf(change: z.output<typeof groupConfig>, env: Env) {
-  const { start, push, filter } = change;
+function problemOf(change: z.output<typeof groupConfig>, { stream }: Names, env: Env) {
+  const { start, push, filter, deadLetterStream } = change;
+  if (deadLetterStream === stream) {
+    const detail = `body: deadLetterStream: '${stream}' is the group's own stream, whose dead letters would die again; name another`;
+    return refuse("invalid", detail, { path: "deadLetterStream" });
+  }
   if (start !== undefined && readFrom(String(start)) === undefined) {
     return refuse("invalid", `body: start: '${start}' is no offset, earliest, latest, RFC 3339 time or cursor`, {
       path: "start",
