@@ -104,6 +104,12 @@ export class Letters {
     return { ...row, attempts: row.attempts + attempts, tries: JSON.stringify(all) };
   }
 
+  /** What was tried of a letter by a lane that is given up is not lost with it. */
+  keepTries({ from, attempts, tries }: Lane): void {
+    const row = attempts === 0 ? undefined : this.get(from);
+    if (row !== undefined) this.pages.put(this.withTries(row, attempts, tries));
+  }
+
   /** Notes that it is tried again, edited where `body` says so. */
   redrive(row: LetterRow, body: Uint8Array | undefined): void {
     this.pages.put({ ...row, state: "redriven", body: body ?? row.body });

@@ -197,6 +197,7 @@ export class State {
   /** Starts anew at an offset. Leases of before are void. */
   jump(offset: number): void {
     this.leases.clear();
+    for (const lane of this.lanes.byId.values()) if (lane.redriven) this.letters.keepTries(lane);
     this.lanes.clear();
     this.window.clear();
     this.done = new Ranges();

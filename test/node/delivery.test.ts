@@ -388,3 +388,15 @@ test("the keyed hash is Chaskey-12, by its authors' vector for a message of one 
   expect(tag % 2 ** 32).toBe(0x5dd0e2a9);
   expect(Math.floor(tag / 2 ** 32)).toBe(0xfb5eac8c & 0x1fffff);
 });
+
+test("what was tried of a letter before a seek is told, when it dies again behind it", () => {
+  const r = rig({ onFailure: "skip", maxDeliveries: 2, backoff: [0] });
+  r.append(["a"]);
+  for (const reason of ["one", "two"]) r.nack(r.receive(), 0, reason);
+  r.admin.redrive("all", undefined, r.now);
+  r.nack(r.receive(), 0, "three");
+  r.admin.seek(1, r.now);
+  for (const reason of ["four", "five"]) r.nack(r.receive(), 0, reason);
+  expect(r.letters()).toMatchObject([{ state: "dead", attempts: 5 }]);
+  expect(r.letters()[0].tries.map(({ reason }) => reason)).toEqual(["one", "two", "three", "four", "five"]);
+});

@@ -38,6 +38,13 @@ export class Model extends Knowledge {
     }
   }
 
+  /** What is behind it in its partition may have been taken back. */
+  doubtBehind(record: Tracked): void {
+    for (const { offset, lease } of this.ofPartition(record.partition)) {
+      if (offset > record.offset && lease !== undefined && lease.end === undefined) lease.doubtful = true;
+    }
+  }
+
   die(record: Tracked, attempts?: number): void {
     const { order, onFailure } = this.config;
     const counted = failuresNow(record);

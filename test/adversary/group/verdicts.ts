@@ -107,6 +107,8 @@ export function settle(
     return;
   }
   if (call === "ack") {
+    // It may have run out before, and those behind it were taken back with it.
+    if (model.config.order === "partition" && answered > lease.runsOut[0]) model.doubtBehind(record);
     lease.end = "acked";
     model.finish(record);
     return;

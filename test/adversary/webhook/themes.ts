@@ -10,7 +10,9 @@ const healthyMs = 6000;
 
 export async function afterPhase(watch: Watch, { habit }: Phase): Promise<void> {
   const { theme } = watch.plan;
-  if (theme === "poison" && habit.kind === "poisoned") healthy(watch, habit.keys);
+  // Where there is no order each of the poisoned records has its two first turns, and each may take all of the time.
+  const endless = habit.kind === "poisoned" && habit.by === "hang" && watch.plan.order === "none";
+  if (theme === "poison" && habit.kind === "poisoned" && !endless) healthy(watch, habit.keys);
   if (theme === "capped" && habit.kind === "busy") await leftAlone(watch);
   if (theme === "gone" && habit.kind === "gone") await pausedByReceiver(watch);
   if (theme === "down" && habit.kind === "down") await pausedAfterFailures(watch);
