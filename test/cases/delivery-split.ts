@@ -313,13 +313,22 @@ function finish(family: Family): void {
   family.only(null);
   for (const rig of family.rigs) rig.now += 100_000;
   for (const of of family.rigs.keys()) family.crash(of);
-  for (let idle = 0; idle < 4; ) {
-    idle++;
+  drain(family, 4, (of) => {
+    const rig = family.rigs[of];
+    family.settle();
+    value(rig.admin.redrive("all", undefined, rig.now));
+    family.ask(of);
+  });
+  const all = [...family.lines.values()].flat();
+  expect(all.filter((name) => !family.finished.has(name))).toEqual([]);
+  for (const rig of family.rigs) expect(rig.status()).toMatchObject({ lag: 0, deadLetters: 0, waitsFor: undefined });
+}
+
+/** Receives and acks everywhere, a second after another, until nothing has come for so many. */
+function drain(family: Family, idleMax: number, first: (of: number) => void = () => {}): void {
+  for (let idle = 0; idle < idleMax; idle++) {
     for (const of of family.rigs.keys()) {
-      const rig = family.rigs[of];
-      family.settle();
-      value(rig.admin.redrive("all", undefined, rig.now));
-      family.ask(of);
+      first(of);
       const got = family.receive(of, 20);
       family.settleReceipts(
         "ack",
@@ -330,9 +339,6 @@ function finish(family: Family): void {
     for (const rig of family.rigs) rig.now += 1_000;
   }
   family.settle();
-  const all = [...family.lines.values()].flat();
-  expect(all.filter((name) => !family.finished.has(name))).toEqual([]);
-  for (const rig of family.rigs) expect(rig.status()).toMatchObject({ lag: 0, deadLetters: 0, waitsFor: undefined });
 }
 
 /** Keys that are let through come to their end, whatever the others do, and wherever they were split from. */
@@ -340,18 +346,7 @@ function incident(family: Family): void {
   const { only } = family.config;
   if (!only) return;
   for (const rig of family.rigs) rig.now += 100_000;
-  for (let idle = 0; idle < 8; idle++) {
-    for (const of of family.rigs.keys()) {
-      const got = family.receive(of, 20);
-      family.settleReceipts(
-        "ack",
-        got.map((got) => ({ of, got })),
-      );
-      if (got.length > 0) idle = 0;
-    }
-    for (const rig of family.rigs) rig.now += 1_000;
-  }
-  family.settle();
+  drain(family, 8);
   for (const key of only) {
     const line = family.lines.get(key) as string[];
     const letters = new Set(family.rigs.flatMap((rig, of) => rig.letters().map(({ offset }) => `${of}.${offset}`)));
