@@ -41,6 +41,8 @@ export class Filler {
 
   /** Brings a lane its next records now, whether it is time for them or not. */
   async bring(lane: Lane): Promise<void> {
+    // In order a record that failed stays in the window, which a restart has emptied.
+    if (lane.kind === "whole") return this.fill(() => this.core.state.window.items.has(lane.from));
     while (this.#running !== undefined) await this.#running;
     const wish = lane.queue.length > 0 ? undefined : this.core.reader.lanes.wish(lane, Date.now());
     if (wish !== undefined) await this.#alone(() => this.#read(wish));
