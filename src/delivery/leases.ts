@@ -144,11 +144,11 @@ export class Leases {
     return false;
   }
 
-  /** When the first one of before a restart runs out. */
-  get restoredSoonest(): number {
-    let soonest = Number.POSITIVE_INFINITY;
-    for (const { expires } of this.restored.values()) soonest = Math.min(soonest, expires);
-    return soonest;
+  /** When the next one of before a restart runs out. Those that have are waited for no more: they are over when they are read. */
+  restoredDue(now: number): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (const { expires } of this.restored.values()) if (expires > now && expires < due) due = expires;
+    return due;
   }
 
   /** When the first one expires, or a moment before it. Infinity where there is none. */

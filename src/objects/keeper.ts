@@ -235,7 +235,7 @@ export class Keeper {
     if (!durable) times.push(now + idleBeats * heartbeatMs);
     if (durable) times.push(state.leases.saveAt);
     if (state.leases.size > 0) times.push(state.leases.soonest);
-    if (!state.stands && state.leases.restored.size > 0) times.push(state.leases.restoredSoonest);
+    if (!state.stands) times.push(state.leases.restoredDue(now));
     if (state.paused?.untold) times.push(now + retryMs);
     times.push(this.#forwarder.dueAt);
     if (sockets.size > 0) times.push(now + heartbeatMs / 2);

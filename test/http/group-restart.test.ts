@@ -6,6 +6,7 @@ import { type Got, Group, newGroup, newStream, one, park, skip } from "./group.t
 import { Member } from "./member.ts";
 import { Receiver } from "./receiver.ts";
 import { type Service, service } from "./service.ts";
+import { load } from "./worked.ts";
 
 let millrace: Service;
 const receivers: Receiver[] = [];
@@ -46,6 +47,12 @@ beforeAll(async () => {
   groups.mortal = await newGroup(millrace, { ...skip, ackTimeoutMs: 600_000 });
   await groups.mortal.append("a1");
   held.mortal = await groups.mortal.receive();
+
+  // One of which nothing is read after the restart, when its lease runs out.
+  groups.still = await newGroup(millrace, { ackTimeoutMs: 9_000 });
+  await groups.still.append("a1");
+  await groups.still.receive();
+  await groups.still.put({ only: ["nobody"] });
 
   groups.retrying = await newGroup(millrace, kept);
   groups.redriven = await newGroup(millrace, { ...park, ...kept, maxDeliveries: 1 });
@@ -122,6 +129,15 @@ test("a record that is given back for the last time becomes a letter, though nob
     patience,
   );
   expect(await groups.mortal.status()).toMatchObject({ inFlight: 0, lag: 0, deadLetters: 1 });
+});
+
+test("a lease that runs out where nothing may be read costs nothing", async () => {
+  await vi.waitFor(async () => expect((await groups.still.status()).inFlight).toBe(0), {
+    timeout: 12_000,
+    interval: 500,
+  });
+  await pause(500);
+  expect(await load(millrace, 1_500)).toBeLessThan(5);
 });
 
 test("attempts are what they were", async () => {
