@@ -5,11 +5,11 @@
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { archiveVars } from "../src/cli/archive.ts";
+import { text } from "../src/cli/arguments.ts";
 import { isLoopback } from "../src/cli/defaults.ts";
 import { tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
 
-const text = { type: "string", requiresArg: true } as const;
 const values = await yargs(hideBin(process.argv))
   .scriptName("npm run serve --")
   .usage("$0 [options]")

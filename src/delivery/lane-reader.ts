@@ -124,7 +124,7 @@ export class LaneReader {
   /** What is being redriven comes from the dead letters, where it may have been edited. False where it is in the log. */
   #reload(lane: Lane, now: number): boolean {
     const { letters, lanes, byKey } = this.state;
-    const letter = lane.redriven && lane.kind !== "whole" ? letters.get(lane.from) : undefined;
+    const letter = lane.redriven ? letters.get(lane.from) : undefined;
     if (letter === undefined) return false;
     const item = letters.item(letter, byKey);
     item.lane = lane;

@@ -14,7 +14,7 @@ import { readThrough } from "./cold.ts";
 import { Filler } from "./filler.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Inheriting } from "./inheriting.ts";
-import { Pusher } from "./pusher.ts";
+import { Pusher, pushMember } from "./pusher.ts";
 import { Sockets } from "./sockets.ts";
 import { archiveReader, catalog, type Env, partition } from "./stubs.ts";
 
@@ -57,6 +57,7 @@ export class Keeper {
     this.filler = new Filler(env, id, core, this.inheriting);
     this.attempts = new Attempts(core.state);
     this.sockets = new Sockets(ctx, this);
+    core.members.cut(pushMember, "its connection was cut by a restart", Date.now());
     this.pusher = new Pusher(this);
     this.changes = new Changes(this, ctx.storage);
     this.callers = new Callers(

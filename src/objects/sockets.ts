@@ -12,7 +12,6 @@ import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { DeliveryWriter } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
-import { pushMember } from "./pusher.ts";
 import { post } from "./socket.ts";
 
 interface Member {
@@ -45,7 +44,6 @@ export class Sockets {
     for (const socket of ctx.getWebSockets()) this.#members.set(socket, socket.deserializeAttachment() as Member);
     const { members } = host.core;
     for (const { id } of this.#members.values()) members.connected(id);
-    members.cut(pushMember, "its connection was cut by a restart", Date.now());
   }
 
   get size(): number {
