@@ -34,20 +34,21 @@ export class Gate {
 
   /** Runs the step, and the deaths that come before it or amid it. `died` is told of each. */
   async step(number: number, run: () => Promise<void>, died: () => Promise<void>): Promise<void> {
-    let amid: Meeting | undefined;
+    const amid: Meeting[] = [];
     for (const meeting of this.#meetings.filter(({ kill }) => kill.step === number)) {
       await this.#arrive(meeting);
       if (meeting.kill.amidMs !== undefined) {
-        amid = meeting;
+        amid.push(meeting);
         continue;
       }
       await meeting.over.promise;
       await died();
     }
     await run();
-    if (amid === undefined) return;
-    await amid.over.promise;
-    await died();
+    for (const { over } of amid) {
+      await over.promise;
+      await died();
+    }
   }
 
   /** The steps are over; what deaths are left come one after another. */

@@ -30,6 +30,8 @@ export class Round {
   restarting = false;
   /** Of the service. */
   deaths = 0;
+  /** When the last kill began. */
+  killedAt = 0;
 
   constructor(
     readonly service: Service,
@@ -110,6 +112,7 @@ export class Round {
   }
 
   async kill(how: "kill" | "term"): Promise<void> {
+    if (!this.restarting) this.killedAt = this.now();
     this.restarting = true;
     this.deaths++;
     try {

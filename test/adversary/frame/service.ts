@@ -53,6 +53,8 @@ export class Service {
   #child: ChildProcess | undefined;
   #output = "";
   #moving: Promise<void> = Promise.resolve();
+  /** Of the processes: one end at a time. */
+  #ending: Promise<void> = Promise.resolve();
   /** An end that nobody asked for: what the service said at last. */
   died: string | undefined;
 
@@ -92,7 +94,9 @@ export class Service {
     child.once("exit", (code, signal) => {
       if (this.#child === child) this.died = `ended by itself with ${code ?? signal}: ${this.#output.trim()}`;
     });
-    const healthy = await eventually(() => this.died !== undefined || this.#healthy(), bootMs, 15);
+    const superseded = () => this.#child !== child;
+    const healthy = await eventually(() => superseded() || this.died !== undefined || this.#healthy(), bootMs, 15);
+    if (superseded()) return; // Killed as it started: the next start is another kill's.
     if (!healthy || this.died !== undefined)
       throw new Error(`the service does not start: ${this.died ?? this.#output}`);
   }
@@ -108,19 +112,35 @@ export class Service {
     });
   }
 
-  /** SIGKILL to all of it, amid whatever it does, or the polite end, as a deployment's; then it is started again. */
-  kill(how: "kill" | "term"): Promise<void> {
+  /**
+   * SIGKILL to all of it, amid whatever it does, or the polite end, as a deployment's; then it is started again. A kill may
+   * come while another one's start is under way, which then ends in the middle; both wait for the last start.
+   */
+  async kill(how: "kill" | "term"): Promise<void> {
     this.kills++;
-    const killing = this.#end(how === "kill" ? "SIGKILL" : "SIGTERM").then(() => this.#boot());
+    const killing = this.#restart(how === "kill" ? "SIGKILL" : "SIGTERM", this.#ending);
     this.#moving = killing.catch((error: Error) => {
       this.died ??= error.message;
     });
-    return killing;
+    await killing;
+    await this.settled();
   }
 
-  /** A kill that is under way is over. */
-  settled(): Promise<void> {
-    return this.#moving;
+  async #restart(signal: "SIGKILL" | "SIGTERM", before: Promise<void>): Promise<void> {
+    const ending = before.then(() => this.#end(signal));
+    this.#ending = ending.catch(() => {});
+    const last = this.#ending;
+    await ending;
+    // Two that die in one moment start once.
+    if (this.#ending === last) await this.#boot();
+  }
+
+  /** Whatever kills are under way are over, and the service is up. */
+  async settled(): Promise<void> {
+    for (let moving: Promise<void> | undefined; moving !== this.#moving; ) {
+      moving = this.#moving;
+      await moving;
+    }
   }
 
   async stop(): Promise<void> {
