@@ -36,6 +36,7 @@ export class Endings {
     state.unsaved++;
     state.finishedTo = Math.max(state.finishedTo, item.offset + 1);
     item.state = "done";
+    state.leases.tried.drop(item.offset);
     if (lane === undefined || lane.kind === "whole") state.window.finish(item);
     if (lane === undefined) return;
     state.finishedBy(lane, item.offset);
@@ -109,6 +110,27 @@ export class Endings {
     const lane = item.lane ?? (isWorn(item) && !state.window.ordered ? state.detach(item) : undefined);
     this.#note(item, lane, tryOf(item, { reason }, lease, now));
     this.#backInLine(item, now);
+  }
+
+  /** The same, where the lease is of before a restart, and its record has not been read again. */
+  leaveUnread(lease: Restored, reason: string, now: number): void {
+    const { leases, lanes, spec, window } = this.state;
+    const { offset, attempt } = lease;
+    const lane = lanes.at(offset);
+    leases.owe();
+    if (spec.config.onFailure !== "block" && attempt >= spec.config.maxDeliveries) {
+      Object.assign(lease, { expires: Math.min(lease.expires, now), reason });
+    } else {
+      leases.restored.delete(offset);
+      const one = tryOf(lease, { reason }, lease, now);
+      if (lane === undefined) leases.tried.noteUnread(offset, one);
+      else {
+        lane.tries = lastTries(lane.tries, [one]);
+        lane.attempts = attempt;
+        lanes.changed.add(lane);
+      }
+    }
+    if (window.ordered && lane?.kind !== "single") this.withdraw(offset);
   }
 
   /** An operator leaves a record to the dead letters, whether somebody has it or not. */
@@ -185,8 +207,10 @@ export class Endings {
   }
 
   #note(item: Item, lane: Lane | undefined, one: Try): void {
-    if (lane === undefined) item.tries = lastTries(item.tries ?? [], [one]);
-    else {
+    if (lane === undefined) {
+      this.state.leases.tried.note(item, one);
+      this.state.leases.changed();
+    } else {
       lane.tries = lastTries(lane.tries.length === 0 ? (item.tries ?? []) : lane.tries, [one]);
       lane.attempts = item.attempt;
       lane.time = item.timestamp;
@@ -202,7 +226,12 @@ export class Endings {
   }
 }
 
-function tryOf({ attempt }: Item, { reason, nacked }: Failure, holder: Holder | undefined, at: number): Try {
+function tryOf(
+  { attempt }: Pick<Item, "attempt">,
+  { reason, nacked }: Failure,
+  holder: Holder | undefined,
+  at: number,
+): Try {
   const { member = "", generation = 0 } = holder ?? {};
   return { attempt, at, member, reason, generation, ...(nacked === true ? { nacked } : {}) };
 }

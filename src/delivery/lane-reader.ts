@@ -66,12 +66,21 @@ export class LaneReader {
       if (lane.read === state.cursor && state.cursor >= state.horizon && !stays) {
         // Of before a restart: it may have gone ahead, which is not known any more.
         if (lane.exact || state.lanes.unread.has(lane)) state.incident.forget(state.generation);
+        this.#handBack(lane);
         state.lanes.remove(lane);
         state.unsaved++;
         return;
       }
     }
     state.lanes.schedule(lane, now);
+  }
+
+  /** The window reads the record that the lane stands at, and is to know what was tried of it. */
+  #handBack({ exact, from, attempts, tries }: Lane): void {
+    const { leases } = this.state;
+    if (!exact || attempts === 0) return;
+    leases.tried.load([[from, attempts, tries]]);
+    leases.owe();
   }
 
   /** A lane's first record is finished, or left to the dead letters: the next one comes forward. */
@@ -94,6 +103,7 @@ export class LaneReader {
     if (state.acked.size === 0 || !state.acked.has(offset)) return false;
     state.acked.remove(offset);
     state.leases.restored.delete(offset);
+    state.leases.tried.drop(offset);
     state.finishedTo = Math.max(state.finishedTo, offset + 1);
     state.unsaved++;
     return true;
@@ -102,6 +112,7 @@ export class LaneReader {
   /** A record that was under lease before a restart still is. */
   restore(item: Item, now: number): void {
     const { leases } = this.state;
+    leases.tried.restore(item);
     const lease = leases.restored.size === 0 ? undefined : leases.restored.get(item.offset);
     if (lease === undefined) return;
     leases.restored.delete(item.offset);

@@ -1,6 +1,7 @@
 /** Who has which record, and until when. */
 import { type Item, isWorn } from "./item.ts";
 import type { Store } from "./store.ts";
+import { Tried, type TriedRow } from "./tried.ts";
 
 export interface Lease {
   readonly item: Item;
@@ -42,6 +43,7 @@ interface Kept {
   ][];
   /** Indices of members that held a connection. */
   readonly connected?: readonly number[];
+  readonly tried?: readonly TriedRow[];
 }
 
 /** Leases older than this are written down, and with them those half as old: those of short work never are. */
@@ -57,6 +59,8 @@ export class Leases {
   /** Those that are not written down, the oldest first. */
   readonly #unsaved = new Set<Lease>();
   readonly restored = new Map<number, Restored>();
+  /** What was tried before of records that wait in line: written down with the leases, since leaving ends them. */
+  readonly tried = new Tried();
   /** Members that hold a connection. */
   readonly connections = new Set<string>();
   /** What is written down is not right any more. */
@@ -175,7 +179,8 @@ export class Leases {
   load(store: Store): void {
     for (const { body } of store.parts("leases")) {
       this.#rows++;
-      const { members, leases, connected = [] } = JSON.parse(body) as Kept;
+      const { members, leases, connected = [], tried = [] } = JSON.parse(body) as Kept;
+      this.tried.load(tried);
       const connections = new Set(connected);
       for (const [offset, generation, member, expires, attempt, nacked] of leases) {
         const more = { member: members[member], connected: connections.has(member) };
@@ -206,9 +211,11 @@ export class Leases {
       })),
       ...this.restored.values(),
     ];
-    const rows = Math.ceil(all.length / rowLeases);
+    const tried = this.tried.rows();
+    const rows = Math.max(Math.ceil(all.length / rowLeases), tried.length);
     for (let n = 0; n < rows; n++) {
-      store.setPart("leases", n, JSON.stringify(keptOf(all.slice(n * rowLeases, (n + 1) * rowLeases))));
+      const kept = keptOf(all.slice(n * rowLeases, (n + 1) * rowLeases));
+      store.setPart("leases", n, JSON.stringify(tried[n] === undefined ? kept : { ...kept, tried: tried[n] }));
     }
     if (this.#rows > rows) store.dropParts("leases", rows);
     this.#rows = rows;
@@ -220,6 +227,7 @@ export class Leases {
     this.#perMember.clear();
     this.#unsaved.clear();
     this.restored.clear();
+    this.tried.clear();
     this.#worn = 0;
     this.#soonest = Number.POSITIVE_INFINITY;
   }

@@ -13,17 +13,14 @@ export class Members {
     this.state.leases.connections.add(member);
   }
 
-  /** It has gone: its leases return at once. Those of before a restart do so when their records are read again. */
+  /** It has gone: its leases return at once. What dies of that and is of before a restart does so when it is read again. */
   leave(member: string, reason: string, now: number): void {
-    const { leases, window } = this.state;
+    const { leases } = this.state;
     const left = [...leases.all()].filter((lease) => lease.member === member);
     for (const { item } of left.reverse()) if (item.state === "leased") this.endings.leave(item, reason, now);
-    for (const lease of leases.restored.values()) {
-      if (lease.member !== member || lease.nacked !== undefined) continue;
-      Object.assign(lease, { expires: Math.min(lease.expires, now), reason });
-      leases.changed();
-      if (window.ordered) this.endings.withdraw(lease.offset);
-    }
+    const before = [...leases.restored.values()].filter((lease) => lease.member === member && !lease.nacked);
+    // From the last one on, as above: each counts, and then it goes back with those before it.
+    for (const lease of before.sort((a, b) => b.offset - a.offset)) this.endings.leaveUnread(lease, reason, now);
     leases.connections.delete(member);
     this.state.save();
     // What was written down would come back as a lease of nobody's.

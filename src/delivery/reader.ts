@@ -1,6 +1,6 @@
 /** What is to be read from the log, and what becomes of it: the window's records in order, and those of hungry lanes. */
 import { type Filter, filterOf } from "../log/filter.ts";
-import type { Item, Lane } from "./item.ts";
+import { type Item, isWorn, type Lane } from "./item.ts";
 import { LaneReader } from "./lane-reader.ts";
 import type { Restored } from "./leases.ts";
 import { itemsOf } from "./page.ts";
@@ -157,6 +157,8 @@ export class Reader {
     if (at?.kind === "whole") this.#join(item, at);
     const length = state.window.add(item);
     this.lanes.restore(item, now);
+    // It takes its turn among those that failed again and again.
+    if (item.state === "ready" && isWorn(item) && !state.window.ordered) this.#part(item, now);
     if (length > lineMax && key !== undefined) this.#part(state.window.lineOf(key), now);
   }
 

@@ -109,6 +109,9 @@ export class State {
         lane?.tries.some((one) => one.generation === generation) || (lane?.redriven && generation <= lane.voided);
       if (over || (lane === undefined && isFinished(this, offset, generation))) this.leases.restored.delete(offset);
     }
+    this.leases.tried.settle(
+      (offset, generation) => this.lanes.at(offset) !== undefined || isFinished(this, offset, generation),
+    );
     this.configure(spec);
   }
 
@@ -217,7 +220,9 @@ export class State {
   detach(item: Item): Lane {
     assert(item.lane === undefined, "a record is detached once");
     const { lanes } = this;
+    const { tried } = this.leases;
     if (this.window.ordered) {
+      tried.drop(item.offset);
       const lane = lanes.create("whole", undefined, item.offset, true);
       item.lane = lane;
       return lane;
@@ -226,6 +231,7 @@ export class State {
     const [first] = items;
     const lane = lanes.create(first.key === undefined ? "single" : "key", first.key, first.offset, true);
     const kept = items.slice(0, lanes.room ? keptMax : 1);
+    for (const { offset } of items) tried.drop(offset);
     for (const one of items.slice(kept.length)) one.state = "done";
     for (const one of kept) {
       one.lane = lane;

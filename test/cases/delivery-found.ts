@@ -128,4 +128,32 @@ export const found: History[] = [
     ],
     false,
   ],
+  // What counted of a record whose member left stood in memory alone.
+  [config({}), [append("a"), receive(), leave("m"), crash, receive()], false],
+  // The same of two lines, where the first one's lease ended with a restart, and the second's with it.
+  [
+    config({ order: "partition", maxInFlight: 3 }),
+    [
+      append("a", "a"),
+      receive(2),
+      leave("m"),
+      receive(2, "n"),
+      wait(6_000),
+      saveLeases,
+      crash,
+      leave("n"),
+      receive(2),
+      crash,
+      receive(2),
+    ],
+    false,
+  ],
+  // And of a lane that an incident had made, where its record went back to the window.
+  [config({}), [only("b", "c"), append("b", "a"), receive(), leave("m"), only(), crash, receive()], false],
+  // Of two lines of a member that a restart had cut off, one counted, and the other did not.
+  [
+    config({ order: "partition", maxInFlight: 3 }),
+    [append("a", "a"), receive(2, "n"), wait(6_000), saveLeases, crash, leave("n"), receive()],
+    false,
+  ],
 ];

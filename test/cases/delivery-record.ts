@@ -147,6 +147,7 @@ export class Model {
       if (onFailure !== "block" && record.attempts >= maxDeliveries) this.#fail(record);
       else {
         record.lease = undefined;
+        record.kept = record.attempts;
         if (this.order === "partition" && !record.passed) this.#withdraw(record.offset);
       }
     }

@@ -102,10 +102,12 @@ function inOrder(coming: Coming): void {
 }
 
 /** Nothing of this line stands before the record, but (`mayBeHeld`) what somebody has. */
-function isOver(earlier: Tracked, { model, record, to, about }: Coming, mayBeHeld: boolean): void {
+function isOver(earlier: Tracked, { model, record, from, to, about }: Coming, mayBeHeld: boolean): void {
   if (earlier.loose || !earlier.matches) return;
   // A lease that has just run out is noticed a little later; one that went to another may be here later than this.
   if (mayBeHeld && (mayHold(earlier.lease, to - noticeMs) || model.askers.size > 0)) return;
+  // A poll that waited may have been answered before the nack was.
+  if (mayBeHeld && from < (earlier.lease?.endedAt ?? 0)) return;
   model.checks.that(
     "order",
     model.mayBeFinished(earlier, to),

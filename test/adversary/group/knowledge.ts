@@ -28,6 +28,7 @@ export class Knowledge {
   constructor(
     readonly checks: Checks,
     public config: GroupConfig,
+    readonly now: () => number,
   ) {
     this.maxDeliveries = [config.maxDeliveries, config.maxDeliveries];
     this.everFails = config.onFailure !== "block";

@@ -169,6 +169,7 @@ export class Member {
       // One before it may have run out first.
       if (run.model.mayBeWithdrawn(lease.record, now)) lease.doubtful = true;
       lease.end = "left";
+      lease.endedAt = now;
       if (run.model.config.order === "partition") run.model.withdrawBehind(lease.record, true);
     }
     for (const [receipt, { call }] of this.#asked) {

@@ -7,6 +7,7 @@ export class Model extends Knowledge {
   failed(lease: Lease, at: number, delayMs: number | undefined): void {
     const { record } = lease;
     lease.end = "nacked";
+    lease.endedAt = this.now();
     const [low, high] = countAfter(lease);
     record.failures = [low, high];
     record.perhapsDone = false;
@@ -34,7 +35,9 @@ export class Model extends Knowledge {
       const after = now !== undefined && lease.to > now.from;
       // A lease that may have run out by itself may have been counted.
       if (doubtful || record.loose || after) lease.doubtful = true;
-      if (!record.loose && !after) lease.end = "withdrawn";
+      if (record.loose || after) continue;
+      lease.end = "withdrawn";
+      lease.endedAt = this.now();
     }
   }
 
@@ -108,12 +111,12 @@ export class Model extends Knowledge {
     }
   }
 
-  /** The service died, and leases that were young are forgotten. */
-  killed(now: number): void {
+  /** The service died, not before `from`, and is back. Leases that were young are forgotten. */
+  killed(from: number, now: number): void {
     for (const record of this.records.values()) {
       const { lease } = record;
       if (lease === undefined || lease.end === "acked") continue;
-      forget(record, now);
+      forget(record, from, now);
       const acked = lease.ackedBySocket ?? record.guessedDoneAt;
       if (acked !== undefined && now - acked < 2000 && record.state === "done") {
         record.state = "open"; // Acks of sockets are written down a little later.
@@ -126,11 +129,15 @@ export class Model extends Knowledge {
 /** What is older is written down. */
 const youngMs = 5000;
 
-/** Leases that nobody gave back by an answered call may be forgotten, and their failures with them. */
-function forget({ leases }: Tracked, now: number): void {
+/** Within this time it is noticed that a socket is gone. */
+const noticedMs = 1000;
+
+/** Leases that nobody gave back by an answered call, or by going, may be forgotten, and their failures with them. */
+function forget({ leases }: Tracked, from: number, now: number): void {
   let floor = Number.POSITIVE_INFINITY;
   for (const lease of leases.toReversed()) {
-    const { end, receipt, attempt, to } = lease;
+    const { end, receipt, attempt, to, endedAt = now } = lease;
+    if (end === "left" && endedAt < from - noticedMs) break;
     if (end !== undefined && end !== "left" && end !== "withdrawn" && end !== "passed") break;
     if (end !== "passed") lease.forgotten = true;
     if (receipt !== undefined) floor = Math.min(floor, attempt - 1);

@@ -47,7 +47,7 @@ export class ScriptRun {
     this.stream = `/streams/s${number}`;
     this.group = `${this.stream}/groups/g`;
     this.partitions = script.partitions;
-    this.model = new Model(round.checks, script.group);
+    this.model = new Model(round.checks, script.group, () => round.now());
   }
 
   async run(gate: Gate): Promise<void> {
@@ -116,7 +116,7 @@ export class ScriptRun {
     for (const member of this.members.values()) member.gone();
     this.members.clear();
     this.diedAt = this.now();
-    this.model.killed(this.diedAt);
+    this.model.killed(this.round.killedAt, this.diedAt);
     if (this.unknown.size > 0) await readLog(this);
   }
 

@@ -27,6 +27,8 @@ export interface Lease {
   readonly to: number;
   runsOut: Span;
   end?: LeaseEnd;
+  /** When it was known to have ended: by a nack, its own or that of a record before it, or with its socket. */
+  endedAt?: number;
   /** The service was killed since, and may have forgotten it. */
   forgotten?: boolean;
   /** A nack was sent whose answer was lost, or it came amid something that voids leases. */

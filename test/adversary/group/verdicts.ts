@@ -113,9 +113,14 @@ export function settle(
     model.finish(record);
     return;
   }
-  if (!last || lease.end === "nacked" || call === "extend") return;
+  const later = record.leases.slice(record.leases.indexOf(lease) + 1);
+  if (call === "extend" || lease.end === "nacked" || later.some(({ receipt }) => receipt !== undefined)) return;
   if (record.perhapsDone) {
     lease.doubtful = true; // Taken because it is finished, or because it was not.
+    return;
+  }
+  if (later.length > 0) {
+    lease.end = "nacked"; // Whether answers that were lost lent it to somebody before or after stays open.
     return;
   }
   if (lease.end === "withdrawn") lease.doubtful = true;
