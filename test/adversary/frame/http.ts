@@ -47,7 +47,7 @@ export class Http {
     try {
       for await (const chunk of answer) chunks.push(chunk as Buffer);
     } catch (error) {
-      throw new Lost((error as Error).message);
+      throw new Lost(`${method} ${path}: ${(error as Error).message}`);
     }
     const body = Buffer.concat(chunks);
     return { status: answer.statusCode as number, headers: answer.headers, body, json: jsonOf(body) };
@@ -65,7 +65,7 @@ export class Http {
         timeout: call.timeoutMs ?? silenceMs,
       });
       sent.on("response", done);
-      sent.on("error", (error) => fail(new Lost(error.message)));
+      sent.on("error", (error) => fail(new Lost(`${method} ${path}: ${error.message}`)));
       sent.on("timeout", () => sent.destroy(new Error(`silent for ${call.timeoutMs ?? silenceMs} ms`)));
       sent.end(call.body);
     });

@@ -27,7 +27,8 @@ export class Round {
   readonly http: Http;
   operations = 0;
   readonly #stop = new AbortController();
-  restarting = false;
+  #kills = 0;
+  #up: Promise<void> = Promise.resolve();
   /** Of the service. */
   deaths = 0;
   /** When the last kill began. */
@@ -67,18 +68,18 @@ export class Round {
     try {
       answer = await this.http.call(method, path, { timeoutMs: this.patient(silenceMs), ...call });
     } catch (error) {
-      this.#expectNoSilence(error as Error, method, path, call.signal);
+      this.#expectNoSilence(error as Error, call.signal);
       throw error;
     }
     this.checks.that("never-500", answer.status !== 500, () => `${method} ${path}: ${answer.body.toString()}`);
     return answer;
   }
 
-  #expectNoSilence(error: Error, method: string, path: string, signal?: AbortSignal): void {
+  #expectNoSilence(error: Error, signal?: AbortSignal): void {
     const { died } = this.service;
     this.checks.that("alive", died === undefined, () => died ?? "");
     const cut = signal?.aborted || this.stopped.aborted || this.restarting;
-    this.checks.that("answered", cut || !error.message.includes("silent"), () => `${method} ${path}: ${error.message}`);
+    this.checks.that("answered", cut || !error.message.includes("silent"), () => error.message);
   }
 
   /**
@@ -93,7 +94,7 @@ export class Round {
       ...(ask.timeoutMs && { timeoutMs: ask.timeoutMs }),
     };
     // A port that answers nobody tells nothing.
-    if (this.restarting) await this.service.settled();
+    while (this.restarting) await this.#up;
     const end = performance.now() + recoveryMs;
     for (;;) {
       const answer = await this.call(method, `/v1/${this.name}${path}`, call);
@@ -113,16 +114,22 @@ export class Round {
 
   async kill(how: "kill" | "term"): Promise<void> {
     if (!this.restarting) this.killedAt = this.now();
-    this.restarting = true;
+    this.#kills++;
     this.deaths++;
-    try {
-      this.history.note([], () => (how === "kill" ? "SIGKILL" : "SIGTERM"));
-      await this.service.kill(how);
-      this.http.forget();
-      this.history.note([], () => "the service is up again");
-    } finally {
-      this.restarting = false;
-    }
+    this.history.note([], () => (how === "kill" ? "SIGKILL" : "SIGTERM"));
+    const killing = this.service.kill(how).finally(() => this.#restarted());
+    this.#up = killing.catch(() => {});
+    await killing;
+    this.history.note([], () => "the service is up again");
+  }
+
+  /** Before anybody asks again, who would get a connection of before. */
+  #restarted(): void {
+    if (--this.#kills === 0) this.http.forget();
+  }
+
+  get restarting(): boolean {
+    return this.#kills > 0;
   }
 
   /** Runs, and removes what it made. */

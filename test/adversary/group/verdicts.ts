@@ -48,6 +48,7 @@ function redriven(call: Call): Expectation {
 }
 
 function buried(lease: Lease, call: Call): Expectation {
+  if (call === "nack" && lease.doubtful) return either("it may be that it died of this very nack");
   if (call !== "nack" || lease.end !== "nacked") return refuses("the record is a dead letter");
   // The last tries are told, and no others.
   if (lease.record.leases.at(-1) !== lease) return either("it was given back by this nack, some attempts ago");
