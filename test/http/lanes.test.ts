@@ -81,7 +81,7 @@ describe("the dead-letter stream", () => {
     const extensions = { traceparent: "00-1" };
     await group.appendRecords([{ key: "b" }, { key: "a", type: "order", extensions, data: { total: 1 } }]);
     for (const got of await group.receive()) {
-      if (got.offset === 1) await group.nack(got, { reason: "no money" });
+      if (got.offset === 1) await group.nack(got, { reason: "no\nmoney\u{fffe}" });
       else await group.ack(got);
     }
     const read = async () => (await millrace.call("GET", `${dead}/records`)).json.records;
@@ -97,7 +97,7 @@ describe("the dead-letter stream", () => {
           deadlettergroup: group.name,
           deadletterpartition: 0,
           deadletteroffset: "1",
-          deadletterreason: "no money",
+          deadletterreason: "no money ",
           deadletterattempts: 1,
         },
       },

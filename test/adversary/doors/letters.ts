@@ -110,8 +110,16 @@ async function sentOn(store: Store, told: ReadonlyMap<string, Told>): Promise<vo
   last?.complete();
 }
 
+/** As CloudEvents lets an attribute be: without control characters and noncharacters. */
+const attribute = (text: string) =>
+  Array.from(text, (char) => {
+    const code = char.codePointAt(0) as number;
+    const control = code < 32 || (code > 126 && code < 160);
+    return control || (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) === 0xfffe ? " " : char;
+  }).join("");
+
 function saysFrom(store: Store, { extensions }: Seen, told: Told | undefined): void {
-  const wanted = { stream: "doors", group: "letters", reason: told?.reason, attempts: 1 };
+  const wanted = { stream: "doors", group: "letters", reason: attribute(told?.reason ?? ""), attempts: 1 };
   const came = Object.keys(wanted).map((name) => parsed(extensions.get(`deadletter${name}`) ?? "null"));
   const same = JSON.stringify(came) === JSON.stringify(Object.values(wanted));
   const differs = () => `a letter that was sent on says ${JSON.stringify(came)}, and should ${JSON.stringify(wanted)}`;
