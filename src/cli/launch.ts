@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 
 const startMsMax = 15_000;
+/** For so long what is under way may come to its end. */
+const stopMsMax = 5_000;
 
 /** What a configuration of workerd takes over from wrangler.toml. */
 export interface Manifest {
@@ -82,7 +84,10 @@ export async function launch(options: Launch): Promise<Running> {
       ended,
       async stop(signal = "SIGTERM") {
         child.kill(signal);
+        // It would wait for every stream and socket to be closed by its client.
+        const late = setTimeout(() => child.kill("SIGKILL"), stopMsMax);
         await ended;
+        clearTimeout(late);
       },
     };
   } catch (cause) {

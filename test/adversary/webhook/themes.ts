@@ -29,10 +29,11 @@ function healthy(watch: Watch, keys: number): void {
   const now = round.now();
   const since = Math.max(watch.habitSince, ...kills);
   const free = [...records.values()].filter(({ keyNumber }) => keyNumber === null || keyNumber >= keys);
-  const doubtful = new Set([...new Set(free.map(({ partition }) => partition))].filter((one) => inDoubt(watch, one)));
-  for (const record of free) {
-    // Ten records that fail one after another, each for itself where there is no order, say something of the receiver.
-    if (doubtful.has(record.partition)) continue;
+  // Ten records that fail one after another, each for itself where there is no order, say something of the receiver; for
+  // long enough in one partition, and the group pauses in all of them.
+  const partitions = new Set([...records.values()].map(({ partition }) => partition));
+  const doubtful = [...partitions].some((one) => inDoubt(watch, one));
+  for (const record of doubtful ? [] : free) {
     if (now - Math.max(record.appendedAt, since) < round.patient(healthyMs)) continue;
     round.checks.that(
       "healthy",
