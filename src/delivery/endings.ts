@@ -211,7 +211,7 @@ export class Endings {
       this.state.leases.tried.note(item, one);
       this.state.leases.changed();
     } else {
-      lane.tries = lastTries(lane.tries.length === 0 ? (item.tries ?? []) : lane.tries, [one]);
+      lane.tries = lastTries(lane.tries, [one]);
       lane.attempts = item.attempt;
       lane.time = item.timestamp;
       this.state.lanes.changed.add(lane);

@@ -100,6 +100,13 @@ const wornAfter = 2;
 
 export const isWorn = ({ attempt }: Item): boolean => attempt >= wornAfter;
 
+/** What was tried of it, which its lane knows from now on. */
+export function takeTries(item: Item): Try[] {
+  const { tries = [] } = item;
+  item.tries = undefined;
+  return tries;
+}
+
 /** Tries that a lane, or a letter, keeps, and the characters of their reasons and members: ten thousand lanes are in memory. */
 const triesMax = 20;
 const triesCharsMax = 4_096;

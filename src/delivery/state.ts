@@ -5,7 +5,7 @@ import type { Sql } from "../lib/sql.ts";
 import { Ahead } from "./ahead.ts";
 import { adopt } from "./dump.ts";
 import { Incident } from "./incident.ts";
-import { type Item, type Lane, ownBytes } from "./item.ts";
+import { type Item, type Lane, ownBytes, takeTries } from "./item.ts";
 import { LaneLog } from "./lane-log.ts";
 import { laneOf, rowOf } from "./lane-row.ts";
 import { Lanes } from "./lanes.ts";
@@ -225,6 +225,7 @@ export class State {
       tried.drop(item.offset);
       const lane = lanes.create("whole", undefined, item.offset, true);
       item.lane = lane;
+      lane.tries = takeTries(item);
       return lane;
     }
     const items = this.window.detach(item);
@@ -239,7 +240,7 @@ export class State {
       if (one.state === "ready") one.state = "waiting";
     }
     lanes.fill(lane, kept);
-    lane.tries = first.tries ?? [];
+    lane.tries = takeTries(first);
     lane.attempts = first.attempt - (first.state === "leased" ? 1 : 0);
     lane.time = first.timestamp;
     lane.behind = items.length - kept.length;

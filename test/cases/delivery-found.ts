@@ -156,4 +156,10 @@ export const found: History[] = [
     [append("a", "a"), receive(2, "n"), wait(6_000), saveLeases, crash, leave("n"), receive()],
     false,
   ],
+  // An attempt of before its record had a lane was told again after each time that it was redriven.
+  [
+    config({ order: "partition", onFailure: "park", maxDeliveries: 2 }),
+    [append("a"), receive(), leave("m"), receive(), nack(), letters("redrive"), receive(), nack(), receive(), nack()],
+    false,
+  ],
 ];
