@@ -193,6 +193,7 @@ export class Pusher {
   async #sendApart(leased: readonly Leased[]): Promise<void> {
     if (leased.length < 2) return;
     const made = leased.filter((one) => this.#make([one]) !== undefined);
+    this.host.settled();
     if (made.length > 0) await this.#sendAgain(made);
   }
 
@@ -208,6 +209,8 @@ export class Pusher {
     }
     core.renew(held, now + this.#leaseMs());
     await this.#send(held);
+    // What was decided of this part does not wait for the others, which may take long.
+    if (!this.host.stopped) this.host.settled();
   }
 
   /** One request, and what its answer means. */

@@ -16,6 +16,8 @@ const patience = { timeout: 10_000 };
 const groups: Record<string, Group> = {};
 let before: { lag: number; lagSeconds: number; at: number };
 let attempts: unknown[];
+let hanging: Receiver;
+const dataIn = (body: string): string[] => JSON.parse(body).map(({ data }: { data: string }) => data);
 const held: Record<string, Got[]> = {};
 
 async function receiver(...[behaviour]: Parameters<typeof Receiver.open>): Promise<Receiver> {
@@ -80,6 +82,16 @@ beforeAll(async () => {
   // Attempts are written down a few seconds after; until they are, the list is in memory.
   await pause(5_500);
   attempts = (await groups.pushed.get("/attempts")).json.attempts;
+  // A batch is cut in parts until one record is left alone, which gets no answer.
+  hanging = await receiver((response, { body }) => {
+    if (!body.includes('"d4"')) response.writeHead(204).end();
+    else if (dataIn(body).length > 1) response.writeHead(500).end();
+  });
+  const push = { url: hanging.url, format: "batch", timeoutMs: 60_000 };
+  groups.cut = await newGroup(millrace, { push, batch: { records: 4, waitMs: 500 } });
+  await groups.cut.append("a1", "b2", "c3", "d4");
+  await vi.waitFor(() => expect(hanging.calls).toHaveLength(5), patience);
+  await pause(300);
   await millrace.stop("SIGKILL");
   millrace = await service(data, { privateNetwork: true });
   for (const [name, group] of Object.entries(groups)) groups[name] = new Group(millrace, group.stream, group.name);
@@ -143,6 +155,14 @@ test("a lease that runs out where nothing may be read costs nothing", async () =
 test("attempts are what they were", async () => {
   expect(attempts).toHaveLength(3);
   expect((await groups.pushed.get("/attempts")).json.attempts).toEqual(attempts);
+});
+
+test("what of a batch was confirmed does not come again, though the rest had no answer yet", async () => {
+  const came = hanging.calls.map(({ body }) => dataIn(body));
+  expect(came.slice(0, 5)).toEqual([["a1", "b2", "c3", "d4"], ["a1", "b2"], ["c3", "d4"], ["c3"], ["d4"]]);
+  await vi.waitFor(() => expect(hanging.calls.length).toBeGreaterThan(5), patience);
+  await pause(500);
+  expect(new Set(hanging.calls.slice(5).flatMap(({ body }) => dataIn(body)))).toEqual(new Set(["d4"]));
 });
 
 test("a lane that waits an hour can be skipped at once", async () => {
