@@ -97,7 +97,9 @@ export class Model extends Knowledge {
       for (const lease of record.leases) if (lease.end !== "deleted") lease.end = "sought";
       if (record.offset >= offset) record.reset();
       else if (record.state === "open" && record.redriven) {
-        record.state = "dead"; // Its letter stays; whether as dead or as redriven is not said.
+        // Its letter stays, whether as dead or as redriven is not said; but where it is finished there is none.
+        record.state = record.perhapsDone ? "past" : "dead";
+        record.perhapsDead = true;
         record.failures = [record.failures[0], Math.max(record.failures[1], failuresNow(record)[1])];
         record.lease = undefined;
         record.loose = true;
