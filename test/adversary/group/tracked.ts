@@ -118,7 +118,8 @@ export function holds(lease: Lease | undefined, now: number): boolean {
 
 /** Whether somebody may have it. */
 export function mayHold(lease: Lease | undefined, now: number): boolean {
-  return lease !== undefined && lease.end === undefined && now < lease.runsOut[1];
+  if (lease === undefined || now >= lease.runsOut[1]) return false;
+  return lease.end === undefined || (lease.end === "withdrawn" && lease.doubtful === true);
 }
 
 /** How many failures have been counted when this lease is over, as far as one can know. */
