@@ -1,5 +1,5 @@
 /** `npm run serve`, as the README has it. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,20 +9,24 @@ import { call } from "../http/service.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
+async function serve(data: string): Promise<{ child: ChildProcess; url: string }> {
+  const args = ["run", "--silent", "serve", "--", "--port", "0", "--data", data];
+  const env = { ...process.env, MILLRACE_ROOT_TOKEN: "test-token" };
+  // A group of its own, as a terminal makes it: an interrupt is for all of it.
+  const child = spawn("npm", args, { cwd: root, env, detached: true, stdio: ["ignore", "pipe", "inherit"] });
+  let said = "";
+  child.stdout.on("data", (text) => {
+    said += text;
+  });
+  await expect.poll(() => said, { timeout: 30_000 }).toContain("Ctrl-C stops");
+  return { child, url: /up on (\S+)/.exec(said)?.[1] as string };
+}
+
 test("serves until it is interrupted, and has everything when it serves again", async () => {
   const data = mkdtempSync(join(tmpdir(), "millrace-"));
   try {
     for (const tail of [1, 2]) {
-      const args = ["run", "--silent", "serve", "--", "--port", "0", "--data", data];
-      const env = { ...process.env, MILLRACE_ROOT_TOKEN: "test-token" };
-      // A group of its own, as a terminal makes it: an interrupt is for all of it.
-      const child = spawn("npm", args, { cwd: root, env, detached: true, stdio: ["ignore", "pipe", "inherit"] });
-      let said = "";
-      child.stdout.on("data", (text) => {
-        said += text;
-      });
-      await expect.poll(() => said, { timeout: 30_000 }).toContain("Ctrl-C stops");
-      const url = /up on (\S+)/.exec(said)?.[1] as string;
+      const { child, url } = await serve(data);
       await call(url, "PUT", "/v1/default/streams/kept", {});
       await call(url, "POST", "/v1/default/streams/kept/records", { records: [{ data: tail }] });
       expect((await call(url, "GET", "/v1/default/streams/kept/partitions/0")).json.tail).toBe(tail);
@@ -30,6 +34,23 @@ test("serves until it is interrupted, and has everything when it serves again", 
       process.kill(-(child.pid as number), "SIGINT");
       await ended;
     }
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
+});
+
+test("ends though somebody listens", async () => {
+  const data = mkdtempSync(join(tmpdir(), "millrace-"));
+  try {
+    const { child, url } = await serve(data);
+    await call(url, "PUT", "/v1/default/streams/heard", {});
+    const headers = { authorization: "Bearer test-token", accept: "text/event-stream" };
+    const heard = await fetch(`${url}/v1/default/streams/heard/records`, { headers });
+    expect(heard.status).toBe(200);
+    const ended = once(child, "close");
+    process.kill(-(child.pid as number), "SIGTERM");
+    await ended;
+    await expect(heard.text()).rejects.toThrow();
   } finally {
     rmSync(data, { recursive: true, force: true });
   }
