@@ -24,10 +24,6 @@ const isControl = (code: number) => code < 32 || (code > 126 && code < 160);
 const isNoncharacter = (code: number) => (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) === 0xfffe;
 const hex = (code: number) => code.toString(16).toUpperCase().padStart(4, "0");
 
-/** Any text as one: what it may not hold is left blank. */
-export const toAttributeText = (text: string): string =>
-  text.toWellFormed().replace(/[\p{Cc}\p{Noncharacter_Code_Point}]/gu, " ");
-
 /** What may stand in a URI, read widely: plain words are references, and so is what only an IRI may hold. */
 export const uriReference: Rule = (text) =>
   attributeText(text) ??

@@ -1,6 +1,5 @@
 /** Sends dead letters to the stream that the group names for them: each once, whatever crashes in between. */
 import { limits } from "../../schemas/limits.ts";
-import { toAttributeText } from "../../schemas/text.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Letter } from "../delivery/letters.ts";
 import { encodeText } from "../lib/bytes.ts";
@@ -12,8 +11,12 @@ import type { Env } from "./stubs.ts";
 const atOnce = 32;
 const retryMs = 5_000;
 
-/** Of a member's, or the network's: any text, and an attribute may not hold all that a text may. */
-const reasonOf = ({ reason }: Letter) => toAttributeText(reason.slice(0, limits.reasonBytesMax));
+/** Of a member's, or the network's: any text. What an attribute may not hold is left blank. */
+const reasonOf = ({ reason }: Letter) =>
+  reason
+    .slice(0, limits.reasonBytesMax)
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Noncharacter_Code_Point}]/gu, " ");
 
 export class Forwarder {
   /** Not before this, in ms since 1970. */
