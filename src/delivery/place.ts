@@ -41,6 +41,6 @@ export function isFinished(
   // The window has not come to it; a lane has, in an incident.
   if (offset >= cursor && !done.has(offset) && !incident.has(generation)) return false;
   // One that was open before a restart, and has not read since, does not know where its first record is.
-  for (const { from } of lanes.unread) if (from <= offset) return false;
+  for (const { from, key } of lanes.unread) if (from <= offset && incident.mayBeOf(generation, key)) return false;
   return true;
 }

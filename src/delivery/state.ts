@@ -72,7 +72,7 @@ export class State {
       store.setMeta("format", "2");
       store.setMeta("spec", JSON.stringify(spec));
       store.setPlace({ floor: offset, era: 0, done: none, acked: none, generation: 0, redeliveries: 0, recent: "[]" });
-      if (spec.config.only !== null) new Incident(store).change(true, 0);
+      if (spec.config.only !== null) new Incident(store).change(spec.config.only, 0);
       if (spec.paused) store.setMeta("paused", JSON.stringify(spec.because ?? { reason: byHand, at: now }));
     });
   }
@@ -118,8 +118,8 @@ export class State {
   /** Takes a newer version of what the catalog says. */
   change(spec: DeliverySpec, now: number): void {
     const { paused, config } = this.spec;
-    const begins = spec.config.only !== null;
-    if (begins !== (config.only !== null)) this.incident.change(begins, this.generation);
+    const { only } = spec.config;
+    if (only !== null || config.only !== null) this.incident.change(only, this.generation);
     this.store.setMeta("spec", JSON.stringify(spec));
     if (paused && !spec.paused) this.pause(undefined);
     if (!paused && spec.paused) this.pause(spec.because ?? this.paused ?? { reason: byHand, at: now });

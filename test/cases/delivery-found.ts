@@ -162,4 +162,10 @@ export const found: History[] = [
     [append("a"), receive(), leave("m"), receive(), nack(), letters("redrive"), receive(), nack(), receive(), nack()],
     false,
   ],
+  // Amid an incident an ack that was repeated after a crash counted twice, where the lane of another key had yet to read.
+  [
+    config({ onFailure: "park", maxInFlight: 3 }),
+    [append("a", "a"), receive(), nack(), only("b"), append("b"), receive(), ack(), skip, crash, ack(true, 1)],
+    false,
+  ],
 ];

@@ -45,6 +45,8 @@ export class Model {
   readonly given: string[] = [];
   /** Receipts that there were when the incident began; undefined where there is none. */
   #before: number | undefined;
+  /** Keys that it let go on so far. */
+  readonly #let = new Set<string>();
   #crashed = false;
   /** Finished, and acked again by a receipt of which it cannot be said whether its lane had come to it. */
   readonly #twice = new Set<number>();
@@ -90,6 +92,8 @@ export class Model {
   }
 
   only(keys: readonly string[] | null): void {
+    if (keys === null || this.#before === undefined || this.#crashed) this.#let.clear();
+    for (const key of keys ?? []) this.#let.add(key);
     if (keys === null) this.#before = undefined;
     // Lanes of before a restart are given up where they may not go on, and with them what they led by.
     else if (this.#before === undefined || this.#crashed) this.#before = this.given.length;
@@ -110,9 +114,12 @@ export class Model {
     }
     if (what === "extend") return "stale-lease";
     if (record.letter === "dead") return what === "nack" && record.nacked.has(receipt) ? "ok" : "stale-lease";
-    const unclear =
-      this.rig.delivery.state.lanes.unread.size > 0 ||
-      this.given.indexOf(receipt) < (this.#before ?? this.given.length);
+    // Given out amid the incident it is of a lane that the incident let go on.
+    const amid = this.given.indexOf(receipt) >= (this.#before ?? this.given.length);
+    const unread = [...this.rig.delivery.state.lanes.unread].some(
+      ({ key = "", from }) => from <= record.offset && (!amid || this.#let.has(key)),
+    );
+    const unclear = unread || this.given.indexOf(receipt) < (this.#before ?? this.given.length);
     if (record.finished && unclear) this.#twice.add(record.offset);
     if (record.finished) return record.dim && (what === "nack" || record.by !== receipt) ? "either" : "ok";
     if (record.void.has(receipt)) return "stale-lease";
@@ -264,8 +271,6 @@ export class Model {
     state.unread = this.records[state.done.gapFrom(state.cursor)]?.appendedAt;
     // Those that have run out are known to have when their records are read again.
     if (state.leases.restored.size > 0) return;
-    // And of what was acked meanwhile it is not known whether it was finished, before all lanes have read.
-    if (state.acked.size > 0 && state.lanes.unread.size > 0) return;
     if ([...this.#twice].some((offset) => state.acked.has(offset))) return;
     const left = this.unfinished();
     const { lag, oldestUnacked } = this.rig.status();
