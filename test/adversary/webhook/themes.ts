@@ -62,9 +62,12 @@ function turns(watch: Watch, fresh: readonly Pushed[]): void {
   const { round } = watch.stream;
   const waits = fresh.map((record) => {
     const first = watch.sightings.get(placeOf(record))?.[0];
-    return [record.appendedAt + 100, first?.at ?? round.now()] as const;
+    return { of: record.partition, from: record.appendedAt + 100, to: first?.at ?? round.now() };
   });
-  const counted = watch.requests.filter(({ at }) => waits.some(([from, to]) => at > from && at < to));
+  // Each partition by itself: one that has nothing fresh gives every turn to what failed.
+  const counted = watch.requests.filter(({ at, partition }) =>
+    waits.some(({ of, from, to }) => of === partition && at > from && at < to),
+  );
   // A connection that was lost is followed by the same request at once, up to twice, which is the same turn.
   const turnsOf = (list: readonly Request[]) =>
     list.reduce((sum, { outcome }) => sum + (outcome === "lost" ? 1 / 3 : 1), 0);
