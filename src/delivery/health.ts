@@ -16,6 +16,20 @@ const [busyMsMin, busyMsMax] = [1_000, 8_000];
 /** Offsets that are told apart. */
 const failedMax = 20_000;
 
+/** What a rest, or a sleep of the object, must not make forgotten. Times are ms since 1970. */
+interface Kept {
+  /** Records that failed, as many as bring the receiver into doubt. */
+  readonly failed: readonly number[];
+  readonly rests: number;
+  readonly restUntil: number;
+  readonly refused: boolean;
+  readonly busies: number;
+  readonly busyUntil: number;
+  /** Null: as many as the group lets it have. */
+  readonly room: number | null;
+  readonly since: number | null;
+}
+
 export class Health {
   readonly #failed = new Set<number>();
   #rests = 0;
@@ -29,6 +43,39 @@ export class Health {
   #room = Number.POSITIVE_INFINITY;
   /** Nothing has succeeded since then, in ms since 1970. */
   #since: number | undefined;
+
+  /** As it was kept. */
+  static of(text: string | undefined): Health {
+    const health = new Health();
+    if (text === undefined) return health;
+    const { failed, rests, restUntil, refused, busies, busyUntil, room, since } = JSON.parse(text) as Kept;
+    for (const offset of failed) health.#failed.add(offset);
+    health.#rests = rests;
+    health.#restUntil = restUntil;
+    health.#probed = true;
+    health.#refused = refused;
+    health.#busies = busies;
+    health.#busyUntil = busyUntil;
+    health.#room = room ?? Number.POSITIVE_INFINITY;
+    health.#since = since ?? undefined;
+    return health;
+  }
+
+  /** What is to be kept; undefined where nothing is held against the receiver. */
+  get kept(): string | undefined {
+    if (!this.inDoubt && this.#busies === 0) return undefined;
+    const kept: Kept = {
+      failed: [...this.#failed].slice(0, patience),
+      rests: this.#rests,
+      restUntil: this.#restUntil,
+      refused: this.#refused,
+      busies: this.#busies,
+      busyUntil: this.#busyUntil,
+      room: Number.isFinite(this.#room) ? this.#room : null,
+      since: this.#since ?? null,
+    };
+    return JSON.stringify(kept);
+  }
 
   get inDoubt(): boolean {
     return this.#refused || this.#failed.size >= patience;
@@ -68,9 +115,10 @@ export class Health {
   /** The record at an offset failed, alone. */
   failed(offset: number, now: number): void {
     this.#since ??= now;
-    if (this.#failed.has(offset)) return;
+    const again = this.#failed.has(offset);
     if (this.#failed.size < failedMax) this.#failed.add(offset);
-    if (this.inDoubt) this.#rest(now);
+    // One that had failed before tells something when it was asked for after a rest.
+    if (this.inDoubt && (!again || now >= this.#restUntil)) this.#rest(now);
   }
 
   /** It did not agree to be pushed to. */

@@ -4,6 +4,7 @@
  */
 import type { Env } from "../objects/stubs.ts";
 import { app } from "./app.ts";
+import { mayLeaveMuch, readToEnd } from "./unread.ts";
 
 const daySeconds = "86400";
 
@@ -19,15 +20,20 @@ const exposed =
 
 /** The Worker's entry. A request without an origin, which is none of a browser's, pays nothing. */
 export function serve(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> {
-  if (!request.headers.has("origin")) return app.fetch(request, env, ctx);
+  if (!request.headers.has("origin")) return answer(request, env, ctx);
   if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) {
     return new Response(null, { status: 204, headers: ofPreflight });
   }
   return answerPage(request, env, ctx);
 }
 
+function answer(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> {
+  const answer = app.fetch(request, env, ctx);
+  return mayLeaveMuch(request) ? readToEnd(request, answer) : answer;
+}
+
 async function answerPage(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-  const response = await app.fetch(request, env, ctx);
+  const response = await answer(request, env, ctx);
   // A socket has no such rules.
   if (response.webSocket !== null) return response;
   response.headers.set("access-control-allow-origin", "*");

@@ -11,11 +11,16 @@ export class Arming {
   #alarmed = Number.POSITIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timed = Number.POSITIVE_INFINITY;
+  readonly #awake: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     readonly storage: Pick<DurableObjectStorage, "setAlarm">,
     readonly tick: () => Promise<void>,
-  ) {}
+    /** Without: what is in memory alone lasts as long as the object does, and something that is pending keeps it. */
+    durable = true,
+  ) {
+    if (!durable) this.#awake = setInterval(() => {}, watchMs);
+  }
 
   /** `at`: what must happen whatever crashes; `waitersAt`: what is for somebody who waits, and goes with the object. */
   by(at: number, waitersAt: number, now: number): void {
@@ -34,6 +39,7 @@ export class Arming {
 
   stop(): void {
     clearTimeout(this.#timer);
+    clearInterval(this.#awake);
   }
 
   #timeAt(at: number, now: number): void {

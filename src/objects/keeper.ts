@@ -65,7 +65,7 @@ export class Keeper {
       () => core.room.readyCount(Date.now()),
     );
     this.#forwarder = new Forwarder(env, core);
-    this.#arming = new Arming(ctx.storage, () => this.#tick());
+    this.#arming = new Arming(ctx.storage, () => this.#tick(), core.state.spec.config.durable);
   }
 
   /** A member is here. */

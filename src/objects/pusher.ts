@@ -3,11 +3,12 @@
  * halves and sent again, down to the record that is to blame, which goes alone from then on; the others are charged nothing.
  */
 import type { Delivery, Leased } from "../delivery/delivery.ts";
-import { Health } from "../delivery/health.ts";
+import type { Health } from "../delivery/health.ts";
 import { type Outcome, outcomeOf, targetProblem } from "../delivery/push.ts";
 import { type PushRequest, pushRequest } from "../delivery/push-request.ts";
 import { turnsBetween } from "../delivery/turns.ts";
 import type { Attempts } from "./attempts.ts";
+import { Opinion } from "./opinion.ts";
 import { type Exchange, Outgoing } from "./outgoing.ts";
 
 export const pushMember = "push";
@@ -33,7 +34,7 @@ type Sent =
   | { readonly is: "unmade"; readonly reason: string };
 
 export class Pusher {
-  #health = new Health();
+  readonly #opinion: Opinion;
   readonly #outgoing = new Outgoing();
   #active = 0;
   /** Requests with a record that failed more than once, and since how many others there was none. */
@@ -44,7 +45,13 @@ export class Pusher {
   #waiting: ReturnType<typeof setTimeout> | undefined;
   #waited = false;
 
-  constructor(readonly host: PushHost) {}
+  constructor(readonly host: PushHost) {
+    this.#opinion = new Opinion(host.core.state);
+  }
+
+  get #health(): Health {
+    return this.#opinion.health;
+  }
 
   get target() {
     return this.host.core.state.spec.config.push;
@@ -68,7 +75,7 @@ export class Pusher {
 
   /** The group was changed, or resumed by hand: whatever was held against the receiver is forgotten. */
   reset(): void {
-    this.#health = new Health();
+    this.#opinion.forget();
     this.#outgoing.reset();
   }
 
@@ -166,6 +173,7 @@ export class Pusher {
     if (this.host.stopped) return;
     if (sent.is === "failed" && leased.length > 1) return this.#sendHalves(leased);
     this.#settle(leased, sent, Date.now());
+    this.#opinion.keep();
   }
 
   /** Undefined where one of several records is to blame for it; one on its own is failed. */
@@ -277,7 +285,7 @@ export class Pusher {
     }
     const pauseAfterMs = this.target?.pauseAfterMs;
     if (pauseAfterMs !== undefined && this.#health.isLost(now, pauseAfterMs)) {
-      this.#health = new Health();
+      this.#opinion.forget();
       this.host.pause(`the receiver has failed for ${pauseAfterMs} ms; last: ${sent.reason}`);
     }
   }

@@ -14,9 +14,11 @@ const kept = { order: "key", backoff: [600_000] };
 const patience = { timeout: 10_000 };
 /** Every group is made ready before the one kill, and looked at after it. */
 const groups: Record<string, Group> = {};
-let before: { lag: number; lagSeconds: number; at: number };
+let before: { lag: number; lagSeconds: number; at: number; health: number };
 let attempts: unknown[];
 let hanging: Receiver;
+let busy: Receiver;
+let down: Receiver;
 const dataIn = (body: string): string[] => JSON.parse(body).map(({ data }: { data: string }) => data);
 const held: Record<string, Got[]> = {};
 
@@ -35,7 +37,7 @@ beforeAll(async () => {
   await groups.lag.ack(c);
   await groups.lag.nack(b);
   await pause(1_500);
-  before = { ...(await groups.lag.status()), at: Date.now() };
+  before = { ...(await groups.lag.status()), at: Date.now(), health: 0 };
 
   // Leases that last: one given out a while after another, one of a socket, and one that is its record's only try.
   groups.busy = await newGroup(millrace, { ackTimeoutMs: 600_000 });
@@ -72,6 +74,13 @@ beforeAll(async () => {
   groups.pushed = await newGroup(millrace, { ...kept, push: { url: failing.url } });
   await groups.pushed.append("a1", "b2", "c3");
   await vi.waitFor(() => expect(failing.calls).toHaveLength(3), patience);
+  // A receiver that asks for an hour, and one that has failed for long.
+  busy = await receiver((response) => response.writeHead(503, { "retry-after": "3600" }).end());
+  groups.busyReceiver = await newGroup(millrace, { push: { url: busy.url } });
+  await groups.busyReceiver.append("a1");
+  down = await receiver((response) => response.writeHead(500).end());
+  groups.down = await newGroup(millrace, { order: "none", push: { url: down.url, pauseAfterMs: 12_000 } });
+  await groups.down.append(...Array.from({ length: 16 }, (_, i) => `k${i}`));
   const gone = await receiver((response) => response.writeHead(410).end());
   const stream = await newStream(millrace, { partitions: 4 });
   groups.gone = await newGroup(millrace, { push: { url: gone.url } }, stream);
@@ -81,6 +90,7 @@ beforeAll(async () => {
   held.busy.push(one(await groups.busy.receive({ max: 1 })));
   // Attempts are written down a few seconds after; until they are, the list is in memory.
   await pause(5_500);
+  before.health = down.calls.length;
   attempts = (await groups.pushed.get("/attempts")).json.attempts;
   // A batch is cut in parts until one record is left alone, which gets no answer.
   hanging = await receiver((response, { body }) => {
@@ -165,6 +175,17 @@ test("what of a batch was confirmed does not come again, though the rest had no 
   expect(new Set(hanging.calls.slice(5).flatMap(({ body }) => dataIn(body)))).toEqual(new Set(["d4"]));
 });
 
+test("a receiver that asked to be left alone is, and one that has failed is not asked as if it never had", async () => {
+  expect(busy.calls).toHaveLength(1);
+  const { health } = before;
+  expect(health).toBeGreaterThanOrEqual(10);
+  for (const group of [groups.busyReceiver, groups.down]) await group.append("z1");
+  await pause(2_000);
+  expect(busy.calls).toHaveLength(1);
+  // In doubt: after a restart too one at a time, with rests.
+  expect(down.calls.length - health).toBeLessThanOrEqual(3);
+});
+
 test("a lane that waits an hour can be skipped at once", async () => {
   const [{ lane }] = await groups.retrying.lanes();
   expect(await groups.retrying.post("lanes/skip", { lane })).toMatchObject({ status: 200, json: { lane } });
@@ -183,7 +204,7 @@ test("a 410 has paused the group, on every partition and by every word", async (
   expect([shown.paused, status.paused]).toEqual([true, true]);
   expect(shown.pausedBecause.reason).toContain("410");
   expect(status.pausedBecause).toEqual(shown.pausedBecause);
-  const gone = receivers[1];
+  const gone = receivers[3];
   const asked = gone.calls.length;
   expect(asked).toBe(1);
   await groups.gone.append("b1", "c2", "d3", "e4", "f5", "g6");

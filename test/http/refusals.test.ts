@@ -1,3 +1,4 @@
+import { request } from "node:http";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { errors } from "../../schemas/errors.ts";
@@ -214,4 +215,31 @@ test("a thousand hostile requests are never answered with a 5xx, and what is ref
       true,
     );
   }
+});
+
+describe("a refusal arrives though much of the body is still on its way", () => {
+  const sent = (path: string, size: number, headers: Record<string, string>, body = Buffer.alloc(size, "a")) =>
+    new Promise<number | string | undefined>((done) => {
+      const method = path.endsWith("/g") ? "PUT" : "POST";
+      const own = { authorization: "Bearer test-token", "content-type": "application/json", ...headers };
+      const call = request(millrace.url + path, { method, headers: own }, (answer) => {
+        answer.resume();
+        answer.on("end", () => done(answer.statusCode));
+      });
+      call.on("error", (error: NodeJS.ErrnoException) => done(error.code));
+      call.end(body);
+    });
+
+  test.each<[string, number, number, Record<string, string>, number]>([
+    ["an order that is too large", 10_000_000, 413, {}, 0],
+    ["a stream that is not there", 5_000_000, 404, {}, 1],
+    ["a token that is none", 5_000_000, 401, { authorization: "Bearer wrong" }, 2],
+    ["a batch that is too large", 20_000_000, 413, {}, 2],
+    ["one whose length is not said", 20_000_000, 413, { "transfer-encoding": "chunked" }, 2],
+  ])("%s", async (_, size, status, headers, at) => {
+    const path = ["/v1/default/streams/hostile/groups/g", "/v1/default/streams/none/records", records][at] as string;
+    const seen = new Set<unknown>();
+    for (let i = 0; i < 5; i++) seen.add(await sent(path, size, headers));
+    expect(seen).toEqual(new Set([status]));
+  });
 });

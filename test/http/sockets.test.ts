@@ -1,4 +1,5 @@
 /** Members that hold a socket: credits, acks, lost and silent sockets, broken protocol, several partitions. */
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import { type Delivered, Member } from "./member.ts";
@@ -254,6 +255,18 @@ describe("several partitions on one socket", () => {
     await expect.poll(() => member.closed?.code, { timeout: 5_000 }).toBe(4002);
     expect(member.messages.at(-1)?.type).toBe("split");
   });
+});
+
+test("a group that is not durable keeps its place, and its leases, while nothing happens", async () => {
+  const { group, append } = await fresh({ durable: false, heartbeatMs: 60_000, ackTimeoutMs: 60_000 });
+  await append("a", "b", "c");
+  const { deliveries } = (await millrace.call("POST", `${group}/receive`, { max: 2 })).json;
+  const [first, second] = deliveries.map(({ receipt }: { receipt: string }) => receipt);
+  await millrace.call("POST", `${group}/ack`, { receipts: [first] });
+  // An object that nothing keeps is put out of memory after ten seconds.
+  await pause(13_000);
+  expect((await millrace.call("GET", `${group}/status`)).json).toMatchObject({ lag: 2, inFlight: 1 });
+  expect((await millrace.call("POST", `${group}/ack`, { receipts: [second] })).json).toMatchObject({ settled: 1 });
 });
 
 test("a group that is not durable goes with its last member", async () => {

@@ -55,6 +55,32 @@ describe("a receiver", () => {
     expect(health.inDoubt).toBe(false);
   });
 
+  test("that fails the same ten for ever is asked after pauses that grow to half a minute", () => {
+    const health = new Health();
+    for (const offset of ten) health.failed(offset, 0);
+    const pauses: number[] = [];
+    for (let i = 0; i < 8; i++) {
+      const now = health.askAt;
+      health.failed(i, now);
+      pauses.push(health.askAt - now);
+      health.failed(i + 1, now + 1);
+    }
+    expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+  });
+
+  test("is judged after a sleep as before it", () => {
+    expect(new Health().kept).toBeUndefined();
+    const health = new Health();
+    for (const offset of ten) health.failed(offset, 0);
+    health.busy(3_600_000, 10, () => 0);
+    const woken = Health.of(health.kept);
+    expect(woken.kept).toBe(health.kept);
+    expect([woken.askAt, woken.inDoubt, woken.slots(8)]).toEqual([3_600_010, true, 1]);
+    expect([woken.isLost(999, 1_000), woken.isLost(1_000, 1_000)]).toEqual([false, true]);
+    woken.succeeded();
+    expect(woken.kept).toBeUndefined();
+  });
+
   test("that does not agree to be pushed to gets nothing in the rest, tried or not", () => {
     const health = new Health();
     health.refused(0);

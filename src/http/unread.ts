@@ -1,0 +1,50 @@
+/**
+ * A request that is refused before its body was read: the rest of the body is read and thrown away. A server that answers and
+ * closes while the client is still sending breaks the pipe, and the client may never read why.
+ */
+
+/** So much the platform reads by itself. */
+const graceBytes = 65_536;
+/** What is longer is cut off; and what takes longer. */
+const unreadBytesMax = 134_217_728;
+const unreadMsMax = 10_000;
+/** Of what is unpacked on the way, which costs more than it does the client. */
+export const unpackedBytesMax = 33_554_432;
+
+/** Whether a body may be left that is worth the trouble. */
+export function mayLeaveMuch({ method, headers }: Request): boolean {
+  if (method === "GET" || method === "HEAD") return false;
+  const announced = headers.get("content-length");
+  return announced === null ? headers.has("transfer-encoding") : Number(announced) > graceBytes;
+}
+
+/** Answers when the client has nothing left to send that nobody has read. */
+export async function readToEnd(request: Request, answer: Response | Promise<Response>): Promise<Response> {
+  const response = await answer;
+  const { body, bodyUsed } = request;
+  if (response.ok || body === null || bodyUsed || Number(request.headers.get("content-length")) > unreadBytesMax) {
+    return response;
+  }
+  await discard(body.getReader());
+  return response;
+}
+
+/** Reads on, a bounded time, up to a bounded length. */
+export async function discard(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  bytesMax = unreadBytesMax,
+): Promise<void> {
+  const late = setTimeout(() => void reader.cancel().catch(() => {}), unreadMsMax);
+  try {
+    for (let length = 0; length <= bytesMax; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      length += value.length;
+    }
+    await reader.cancel();
+  } catch {
+    // The client has gone.
+  } finally {
+    clearTimeout(late);
+  }
+}
