@@ -115,10 +115,9 @@ export class Health {
   /** The record at an offset failed, alone. */
   failed(offset: number, now: number): void {
     this.#since ??= now;
-    const again = this.#failed.has(offset);
     if (this.#failed.size < failedMax) this.#failed.add(offset);
-    // One that had failed before tells something when it was asked for after a rest.
-    if (this.inDoubt && (!again || now >= this.#restUntil)) this.#rest(now);
+    // What fails in a rest was under way before it, or was the one that may be tried in it.
+    if (this.inDoubt && now >= this.#restUntil) this.#rest(now);
   }
 
   /** It did not agree to be pushed to. */

@@ -35,8 +35,11 @@ describe("a receiver", () => {
     expect(health.mayAsk(1, true)).toBe(true);
     health.asked(1);
     expect(health.mayAsk(1, true)).toBe(false);
+    // However many there are that were never tried: each that fails would bring the next.
     health.failed(99, 2);
-    expect(health.mayAsk(3, true)).toBe(true);
+    expect(health.mayAsk(3, true)).toBe(false);
+    health.failed(0, health.askAt);
+    expect(health.mayAsk(health.askAt - 1, true)).toBe(true);
   });
 
   test("that is busy for one partition is asked one at a time, and more as it agrees, and its records are not to blame", () => {
