@@ -3,7 +3,7 @@ import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Delivery } from "./delivery.ts";
 import { lettersOf } from "./forget.ts";
-import type { Lane, Try } from "./item.ts";
+import { type Lane, recordOf, type Try } from "./item.ts";
 import type { Letter } from "./letters.ts";
 import type { Lost, Paused } from "./told.ts";
 
@@ -39,7 +39,8 @@ export interface Status {
 export interface LaneView {
   readonly lane: number;
   readonly key: string | undefined;
-  readonly offset: number;
+  /** Its first unfinished record, where that is known. */
+  readonly offset: number | undefined;
   readonly state: Lane["state"] | "held";
   readonly attempts: number;
   readonly due: number | undefined;
@@ -127,14 +128,14 @@ export class Admin {
 
   lanes(_now: number): Result<LaneView[]> {
     const lanes = [...this.delivery.state.lanes.byId.values()];
-    const shown = lanes.map(({ id, key, from, state, held, attempts, due, tries }) => ({
-      lane: id,
-      key,
-      offset: from,
-      state: held ? ("held" as const) : state,
-      attempts,
-      due: state === "retry" ? due : undefined,
-      tries,
+    const shown = lanes.map((lane) => ({
+      lane: lane.id,
+      key: lane.key,
+      offset: recordOf(lane),
+      state: lane.held ? ("held" as const) : lane.state,
+      attempts: lane.attempts,
+      due: lane.state === "retry" ? lane.due : undefined,
+      tries: lane.tries,
     }));
     return ok(shown);
   }
@@ -144,7 +145,8 @@ export class Admin {
     const { state, redriving } = this.delivery;
     const lane = state.lanes.byId.get(id);
     if (lane === undefined || lane.held) return noLane(id);
-    const letter = state.letters.get(lane.from);
+    // Only one that is parked stands at a letter: what lies at the place of an open one may be of another key.
+    const letter = lane.state === "parked" ? state.letters.get(lane.from) : undefined;
     if (letter?.state === "dead") redriving.begin(letter, undefined, now);
     else {
       lane.due = now;
@@ -155,7 +157,10 @@ export class Admin {
     return ok(undefined);
   }
 
-  /** Leaves a lane's first record to the dead letters, and lets the ones behind it go on. The record must be at hand. */
+  /**
+   * Leaves a lane's first record to the dead letters, and lets the ones behind it go on. Where it is no letter yet, it must
+   * be at hand.
+   */
   skipLane(id: number, now: number): Result<undefined> {
     const { state, endings } = this.delivery;
     const lane = state.lanes.byId.get(id);
@@ -164,7 +169,7 @@ export class Admin {
     else {
       const item = lane.kind === "whole" ? state.window.items.get(lane.from) : lane.queue[0];
       if (item === undefined)
-        return refuse("unavailable", "the lane's record could not be read; try again in a moment");
+        return refuse("unavailable", "the lane's first record could not be read; try again in a moment");
       endings.skip(item, lane, now);
     }
     state.save();
@@ -247,9 +252,11 @@ export class Admin {
     for (const { kind, queue, behind, ahead, redriven } of lanes.byId.values()) {
       if (redriven) apart--;
       if (kind === "whole") continue;
-      // In an incident lanes go beyond the window: what they have there counts as unread, but for what they have finished.
+      // In an incident lanes go beyond the window: what they have there counts as unread, but for what they have finished,
+      // and for what the window had left to them before a restart.
       const beyond = kind === "key" && queue.length > 0 && queue[queue.length - 1].offset >= cursor;
-      apart += behind - ahead + (beyond ? queue.filter(({ offset }) => offset < cursor).length : queue.length);
+      const within = (offset: number) => offset < cursor || done.has(offset);
+      apart += behind - ahead + (beyond ? queue.filter(({ offset }) => within(offset)).length : queue.length);
     }
     // What was acked where every lane has read was finished already.
     const read = Math.min(cursor, ...[...lanes.unread].map(({ from }) => from));

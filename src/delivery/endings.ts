@@ -1,4 +1,5 @@
 /** How a record's lease ends, and what follows: the one place where a record is finished, fails, dies, or goes back. */
+import { assert } from "../lib/assert.ts";
 import { planAfter } from "./attempts.ts";
 import { type Item, isWorn, type Lane, lastTries, type Try } from "./item.ts";
 import type { Lease, Restored } from "./leases.ts";
@@ -51,6 +52,7 @@ export class Endings {
   finishAhead(lane: Lane, now: number): void {
     const { state } = this;
     const { from } = lane;
+    assert(lane.exact, "what is finished is a record of the lane");
     state.unsaved++;
     state.finishedTo = Math.max(state.finishedTo, from + 1);
     this.#settleLetter(lane);

@@ -75,6 +75,9 @@ export interface Lane {
   stored: boolean;
 }
 
+/** Offset of a lane's first unfinished record, where that is known: at its place there may be a record of another key. */
+export const recordOf = ({ exact, from }: Lane): number | undefined => (exact ? from : undefined);
+
 export type Content = Pick<Item, "offset" | "timestamp" | "key" | "bytes" | "from" | "to" | "checked">;
 
 export const newItem = (content: Content, holding?: Holding): Item => ({

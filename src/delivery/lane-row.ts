@@ -7,7 +7,8 @@ export const laneOf = (row: LaneRow): Lane => ({
   kind: row.kind,
   key: row.key ?? undefined,
   from: row.start,
-  exact: row.exact === undefined ? row.state === "retry" || row.state === "parked" : row.exact === 1,
+  // What has failed was read, whatever a dump says.
+  exact: row.exact === 1 || row.state === "retry" || row.state === "parked",
   read: row.start,
   // Which keys are held the split partition says, whenever this one comes back.
   state: row.state === "held" ? "open" : row.state,

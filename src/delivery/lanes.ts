@@ -261,6 +261,8 @@ export class Lanes {
       const [first] = lane.queue;
       assert(first === undefined || (lane.exact && lane.from === first.offset), "a lane stands at its first record");
       assert(!lane.exact || this.#at.get(lane.from) === lane, "a lane is found where it stands");
+      const untried = lane.state === "open" && !lane.redriven && lane.attempts === 0;
+      assert(lane.exact || (untried && lane.kind === "key"), "what has failed, or is redriven, is known");
       assert(lane.kind !== "key" || before < lane.read || lane.queue.length === 0, "a lane has read what it holds");
       assert(
         lane.queue.slice(1).every((item) => item.state === "waiting"),

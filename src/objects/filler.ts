@@ -39,13 +39,25 @@ export class Filler {
     if (leases.isOverdue(Date.now())) await this.fill(() => !leases.isOverdue(Date.now()));
   }
 
-  /** Brings a lane its next records now, whether it is time for them or not. */
+  /** Lanes that may read learn what their first records are. Where they cannot, whoever asks goes on all the same. */
+  async learnLanes(): Promise<void> {
+    const { lanes } = this.core.state;
+    await this.fill(() => lanes.hungry.size === 0).catch(() => {});
+  }
+
+  /** Brings a lane its next records now, whether it is time for them or not. What one is parked at is with the dead letters. */
   async bring(lane: Lane): Promise<void> {
+    const { state, reader } = this.core;
     // In order a record that failed stays in the window, which a restart has emptied.
-    if (lane.kind === "whole") return this.fill(() => this.core.state.window.items.has(lane.from));
-    while (this.#running !== undefined) await this.#running;
-    const wish = lane.queue.length > 0 ? undefined : this.core.reader.lanes.wish(lane, Date.now());
-    if (wish !== undefined) await this.#alone(() => this.#read(wish));
+    if (lane.kind === "whole") return this.fill(() => state.window.items.has(lane.from));
+    for (let round = 0; round < roundsMax; round++) {
+      while (this.#running !== undefined) await this.#running;
+      const isOver = state.lanes.byId.get(lane.id) !== lane || lane.state === "parked" || lane.queue.length > 0;
+      const wish = isOver ? undefined : reader.lanes.wish(lane, Date.now());
+      if (wish === undefined) return;
+      // A page may hold records of other keys alone.
+      await this.#alone(() => this.#read(wish));
+    }
   }
 
   async #alone(work: () => Promise<void>): Promise<void> {

@@ -149,8 +149,7 @@ export class Keeper {
     const { state, reader } = this.core;
     const { logId, partition: number } = state.spec;
     state.unread = undefined;
-    // Lanes learn what their first records are. Where they cannot, the rest is said all the same.
-    await this.filler.fill(() => state.lanes.hungry.size === 0).catch(() => {});
+    await this.filler.learnLanes();
     const from = { at: "offset", offset: state.done.gapFrom(state.cursor) } as const;
     const terms = { from, limit: 1, bytesMax: 1, waitMs: 0, filter: reader.filter() };
     const where = { logId, partition: number, blobs: archiveReader(this.env) };

@@ -13,8 +13,11 @@ export async function operate<N extends OrderName>(
 ): Promise<Result<OrderValue<N>>> {
   const { core } = keeper;
   if (order === "status") await keeper.look();
-  const lane = order === "skipLane" ? core.state.lanes.byId.get(args[0] as number) : undefined;
-  if (lane !== undefined) await keeper.filler.bring(lane);
+  if (order === "lanes") await keeper.filler.learnLanes();
+  const ofLane = order === "skipLane" || order === "resumeLane";
+  const lane = ofLane ? core.state.lanes.byId.get(args[0] as number) : undefined;
+  // What is skipped must be at hand, and of what is resumed it must be known which record it is.
+  if (lane !== undefined && !lane.held && (order === "skipLane" || !lane.exact)) await keeper.filler.bring(lane);
   const admin = new Admin(core);
   const fulfil = admin[order] as (...args: unknown[]) => Result<OrderValue<N>>;
   const answer = fulfil.call(admin, ...args, Date.now());

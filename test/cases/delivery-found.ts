@@ -32,7 +32,13 @@ const letters = (what: "redrive" | "discard", pick: "all" | number[] = "all"): S
   pick,
   edited: false,
 });
-const skip: Step = { do: "skip", pick: 0 };
+const skip: Step = { do: "skip", pick: 0, any: false, reads: false };
+const orderOpen = (what: "skip" | "resumeLane", pick: number, reads: boolean): Step => ({
+  do: what,
+  pick,
+  any: true,
+  reads,
+});
 const crash: Step = { do: "crash" };
 const saveLeases: Step = { do: "saveLeases" };
 
@@ -166,6 +172,23 @@ export const found: History[] = [
   [
     config({ onFailure: "park", maxInFlight: 3 }),
     [append("a", "a"), receive(), nack(), only("b"), append("b"), receive(), ack(), skip, crash, ack(true, 1)],
+    false,
+  ],
+  // To resume a lane that had yet to read redrove the letter of another key, which lay at the lane's place, and was shown there.
+  [
+    config({ onFailure: "skip" }),
+    [only("b"), append("b"), receive(), nack(), only("b", "c"), orderOpen("resumeLane", 1, false)],
+    false,
+  ],
+  [
+    config({ onFailure: "skip" }),
+    [only("b"), append("b", "c"), receive(), nack(), only("b", "c"), orderOpen("skip", 1, true), letters("redrive")],
+    true,
+  ],
+  // Of a lane that read ahead of the window after a restart, what the window had left to it before did not count.
+  [
+    config({ maxInFlight: 1 }),
+    [append("d", "a"), receive(), only("a"), crash, orderOpen("resumeLane", 0, true)],
     false,
   ],
 ];

@@ -28,7 +28,8 @@ export type Step =
   | { do: "redrive" | "discard"; pick: number[] | "all"; edited: boolean }
   | { do: "seek"; share: number }
   | { do: "only"; keys: string[] | null }
-  | { do: "skip" | "resumeLane"; pick: number };
+  /** `any`: lanes that go on by themselves too. `reads`: the lane may read before. */
+  | { do: "skip" | "resumeLane"; pick: number; any: boolean; reads: boolean };
 
 const key = fc.constantFrom("a", "b", "c", "d", undefined);
 const pick = fc.array(fc.nat(30), { minLength: 1, maxLength: 6 });
@@ -56,7 +57,15 @@ const weighted: [number, fc.Arbitrary<Step>][] = [
   ],
   [1, fc.record({ do: one("seek"), share: fc.double({ min: 0, max: 1, noNaN: true }) })],
   [1, fc.record({ do: one("only"), keys: fc.constantFrom(null, null, ["a"], ["b", "c"]) })],
-  [1, fc.record({ do: fc.constantFrom("skip", "resumeLane"), pick: fc.nat(5) })],
+  [
+    1,
+    fc.record({
+      do: fc.constantFrom("skip", "resumeLane"),
+      pick: fc.nat(5),
+      any: fc.boolean(),
+      reads: fc.boolean(),
+    }),
+  ],
 ];
 const plain = fc.oneof(...weighted.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 /** Much that fails, and an operator who has his hands in all of it. */
@@ -198,15 +207,30 @@ function run(model: Model, step: Step): void {
       model.only(step.keys);
       break;
     case "skip":
-    case "resumeLane": {
-      const lanes = rig.lanes().filter(({ state }) => state === "retry" || state === "parked");
-      if (lanes.length === 0) break;
-      const lane = lanes[step.pick % lanes.length];
-      if (step.do === "skip" && rig.admin.skipLane(lane.lane, rig.now).ok) model.skip(lane.offset);
-      if (step.do === "resumeLane" && rig.admin.resumeLane(lane.lane, rig.now).ok) model.resume(lane.offset);
+    case "resumeLane":
+      orderLane(model, step);
       break;
-    }
   }
+}
+
+/** A lane is skipped, or resumed: what that is of is its first record, as it is shown, and no other. */
+function orderLane(model: Model, step: Extract<Step, { do: "skip" | "resumeLane" }>): void {
+  const { rig } = model;
+  const lanes = rig.lanes().filter(({ state }) => step.any || state === "retry" || state === "parked");
+  if (lanes.length === 0) return;
+  const { lane } = lanes[step.pick % lanes.length];
+  if (step.reads) rig.bring(lane);
+  const shown = rig.lanes().find((one) => one.lane === lane);
+  const skips = step.do === "skip";
+  const result = skips ? rig.admin.skipLane(lane, rig.now) : rig.admin.resumeLane(lane, rig.now);
+  if (shown === undefined) expect(said(result)).toBe("lane-not-found");
+  else if (shown.offset === undefined) expect(said(result)).toBe(skips ? "unavailable" : "ok");
+  else if (!skips) {
+    expect(said(result)).toBe("ok");
+    model.resume(shown.offset);
+  } else if (result.ok) model.skip(shown.offset);
+  // After a restart it may be yet to be read again.
+  else expect(said(result)).toBe("unavailable");
 }
 
 /** Letters redriven, or discarded: all, or some of them, each named twice. */

@@ -281,6 +281,14 @@ export class Model {
       .filter(({ letter }) => letter !== "none")
       .map(({ offset, letter }) => [offset, letter]);
     expect(this.rig.letters().map(({ offset, state }) => [offset, state])).toEqual(letters);
+    // A lane is shown with a record of its own that is not finished, or with none.
+    for (const { key, offset, state } of this.rig.lanes()) {
+      if (offset === undefined) expect(state).toBe("open");
+      else {
+        if (key !== undefined) expect(this.records[offset].key, `lane at ${offset}`).toBe(key);
+        expect(this.#counts(this.records[offset]), `lane at ${offset}`).toBe(true);
+      }
+    }
   }
 
   /** Whether it counts as lag: a letter on its way again does, one that was passed over does not. */

@@ -6,6 +6,7 @@ import { limits } from "../../schemas/limits.ts";
 import { Admin } from "../../src/delivery/admin.ts";
 import { Delivery, type Leased, type Terms } from "../../src/delivery/delivery.ts";
 import type { DeliverySpec } from "../../src/delivery/spec.ts";
+import type { Wish } from "../../src/delivery/wish.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import { Log } from "../../src/log/log.ts";
 import { decodeRecord } from "../../src/log/record.ts";
@@ -105,18 +106,34 @@ export class Rig {
     for (let round = 0; round < 1_000; round++) {
       const wishes = reader.wishes(this.now);
       if (wishes.length === 0) return;
-      for (const wish of wishes) {
-        const page = this.log.read(wish);
-        if (page.ok) {
-          const { from, to, pieces } = page.value;
-          reader.take(wish, { from, to, pieces, tail: this.log.span.tail, sealed: this.log.sealed }, this.now);
-        } else {
-          expect(page.refusal.code).toBe("trimmed");
-          reader.trimmed(wish, this.log.span.head, this.now);
-        }
-      }
+      for (const wish of wishes) this.#read(wish);
     }
     throw new Error("the delivery never has enough");
+  }
+
+  /** Reads a lane's first records, as the shell does before an operator skips it, or resumes it. */
+  bring(id: number): void {
+    const { reader, state } = this.delivery;
+    for (let round = 0; round < 1_000; round++) {
+      const lane = state.lanes.byId.get(id);
+      if (lane === undefined || lane.kind === "whole" || lane.state === "parked" || lane.queue.length > 0) return;
+      const wish = reader.lanes.wish(lane, this.now);
+      if (wish === undefined) return;
+      this.#read(wish);
+    }
+    throw new Error("the lane never has enough");
+  }
+
+  #read(wish: Wish): void {
+    const { reader } = this.delivery;
+    const page = this.log.read(wish);
+    if (page.ok) {
+      const { from, to, pieces } = page.value;
+      reader.take(wish, { from, to, pieces, tail: this.log.span.tail, sealed: this.log.sealed }, this.now);
+    } else {
+      expect(page.refusal.code).toBe("trimmed");
+      reader.trimmed(wish, this.log.span.head, this.now);
+    }
   }
 
   receive(max = 10, member = "m"): Got[] {

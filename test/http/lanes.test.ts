@@ -43,6 +43,30 @@ describe("a lane", () => {
     expect(await group.letters()).toMatchObject([{ data: "a1", tries: [{ reason: "stuck" }] }]);
   });
 
+  test("of which it is not known yet where it stands names no record, and resumed or skipped touches none of another key", async () => {
+    const group = await newGroup(millrace, skip);
+    await group.put({ only: ["b"] });
+    await group.append("b1", "d1");
+    await fail(group, "b1");
+    await group.put({ only: ["b", "c"] });
+    const ofC = async () => (await group.lanes()).find((one: { key: string }) => one.key === "c");
+    const { lane, ...shown } = await ofC();
+    expect(shown).toEqual({ partition: 0, key: "c", state: "open", attempts: 0, tries: [] });
+    expect((await group.post("lanes/resume", { lane })).status).toBe(200);
+    expect((await group.post("lanes/skip", { lane })).json.code).toBe("unavailable");
+    expect(await group.receive()).toEqual([]);
+    expect(await group.letters()).toMatchObject([{ data: "b1", state: "dead" }]);
+    // It learns where it stands, though the group is paused, when it is to be skipped.
+    await group.post("pause");
+    await group.append("c1", "c2");
+    expect((await group.post("lanes/skip", { lane })).status).toBe(200);
+    expect(await group.letters()).toMatchObject([{ data: "b1" }, { data: "c1", state: "dead" }]);
+    expect(await ofC()).toMatchObject({ lane, offset: 3 });
+    await group.post("resume");
+    await group.put({ only: null });
+    expect((await group.drain()).sort()).toEqual(["c2", "d1"]);
+  });
+
   test("wakes who waits when it is resumed", { timeout: 10_000 }, async () => {
     const group = await newGroup(millrace, {}, { partitions: 2 });
     await group.append("a1");

@@ -56,7 +56,7 @@ const status = z.object({
     z
       .object({
         partition: count,
-        head: count.describe("First record that is not finished."),
+        head: count.describe("First record that is not finished; where that is yet to be read, no later than it."),
         cursor: count.describe("Next record to be read."),
         tail: count,
         lag: count,
@@ -94,7 +94,9 @@ const lane = z.object({
   lane: z.string().describe("partition.lane"),
   partition: count,
   key: z.string().optional(),
-  offset: count.describe("Its first unfinished record."),
+  offset: count
+    .optional()
+    .describe("Its first unfinished record. Left out where it is yet to be read which one that is."),
   state: z.enum(["open", "retry", "parked", "held"]),
   attempts: count,
   dueAt: z.string().optional(),
