@@ -5,15 +5,16 @@
 
 /** So much the platform reads by itself. */
 const graceBytes = 65_536;
-/** What is longer is cut off; and what takes longer. */
+/** What is longer is cut off; and what takes longer, or comes no more: some clients announce a body and wait to be asked. */
 const unreadBytesMax = 134_217_728;
 const unreadMsMax = 10_000;
+const silentMsMax = 250;
 /** Of what is unpacked on the way, which costs more than it does the client. */
 export const unpackedBytesMax = 33_554_432;
 
 /** Whether a body may be left that is worth the trouble. */
 export function mayLeaveMuch({ method, headers }: Request): boolean {
-  if (method === "GET" || method === "HEAD") return false;
+  if (method === "GET" || method === "HEAD" || headers.has("expect")) return false;
   const announced = headers.get("content-length");
   return announced === null ? headers.has("transfer-encoding") : Number(announced) > graceBytes;
 }
@@ -34,17 +35,29 @@ export async function discard(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   bytesMax = unreadBytesMax,
 ): Promise<void> {
-  const late = setTimeout(() => void reader.cancel().catch(() => {}), unreadMsMax);
+  const end = Date.now() + unreadMsMax;
   try {
-    for (let length = 0; length <= bytesMax; ) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      length += value.length;
+    for (let length = 0; length <= bytesMax && Date.now() < end; ) {
+      const part = await nextOf(reader);
+      if (part === undefined) break;
+      if (part.done) return;
+      length += part.value.length;
     }
     await reader.cancel();
   } catch {
     // The client has gone.
+  }
+}
+
+/** Undefined where nothing comes. */
+async function nextOf(reader: ReadableStreamDefaultReader<Uint8Array>) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), silentMsMax);
+  });
+  try {
+    return await Promise.race([reader.read(), silence]);
   } finally {
-    clearTimeout(late);
+    clearTimeout(timer);
   }
 }

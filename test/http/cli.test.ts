@@ -192,7 +192,8 @@ describe("groups", () => {
     await done(["groups", "create", name, "g"]);
     const ran = await done(["groups", "consume", name, "g", "--max", "3", "--data", "--concurrency", "5"]);
     expect(ran.lines).toEqual(["1", "2", "3"]);
-    await expect.poll(async () => (await json(["groups", "status", name, "g"]))[0].lag).toBe(0);
+    const lag = async () => (await json(["groups", "status", name, "g"]))[0].lag;
+    await expect.poll(lag, { timeout: 20_000 }).toBe(0);
   });
 
   test("consume gives each to a command, whose exit code decides; dead letters are listed, redriven, discarded", async () => {
