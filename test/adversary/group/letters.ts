@@ -12,6 +12,9 @@ const within = (value: number, [low, high]: Span) => value >= low && value <= hi
 /** Of a letter's attempts so many are kept. */
 const triesKept = 10;
 
+/** Its letter was redriven, and is certainly not dealt with. */
+const onItsWay = ({ state, redriven, perhapsDone }: Tracked) => state === "open" && redriven && !perhapsDone;
+
 /** Every letter, page by page; undefined where a kill came between. */
 async function listed(run: ScriptRun): Promise<Json[] | undefined> {
   const letters: Json[] = [];
@@ -37,7 +40,7 @@ export async function lookAtLetters(run: ScriptRun): Promise<void> {
     isRight(run, letter, now);
   }
   for (const record of run.model.records.values()) {
-    const missing = (record.state === "dead" || (record.redriven && !record.perhapsDone)) && !places.has(record.place);
+    const missing = (record.state === "dead" || onItsWay(record)) && !places.has(record.place);
     run.round.checks.that(
       "letters",
       !missing,
@@ -142,9 +145,7 @@ export async function redrive(run: ScriptRun, step: Of<"redrive">): Promise<void
 /** One letter with other data, be it dead or on its way again: the new data are what must come. */
 async function redriveEdited(run: ScriptRun, { choice }: Of<"redrive">): Promise<void> {
   await dead(run);
-  const letters = [...run.model.records.values()].filter(
-    (record) => record.state === "dead" || (record.redriven && !record.perhapsDone),
-  );
+  const letters = [...run.model.records.values()].filter((record) => record.state === "dead" || onItsWay(record));
   const [record] = run.some(letters, choice.from, 1);
   if (record === undefined) return;
   const data = { ...JSON.parse(record.original), edited: run.appended++ };
