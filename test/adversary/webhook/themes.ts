@@ -123,10 +123,12 @@ async function resume(watch: Watch): Promise<void> {
 }
 
 async function pausedByReceiver(watch: Watch): Promise<void> {
-  const first = watch.requests.find(({ outcome }) => outcome === "gone");
+  // Who resumes the group means to ask once more.
+  const since = Math.max(watch.habitSince, watch.updatedAt);
+  const first = watch.requests.find(({ outcome, at }) => outcome === "gone" && at > since);
   if (first !== undefined) {
     await isPaused(watch, "the receiver answered 410");
-    const late = watch.requests.filter((request) => request.at > first.at + wayMs && request.at > watch.habitSince);
+    const late = watch.requests.filter((request) => request.at > first.at + wayMs);
     watch.stream.round.checks.that(
       "gone",
       late.length === 0,
