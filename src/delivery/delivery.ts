@@ -184,7 +184,7 @@ export class Delivery {
         const { reason, delayMs } = failure;
         standing.lease.nacked = { reason, delayMs, at: now };
         this.state.leases.owe();
-        if (this.state.window.ordered) this.endings.withdraw(offset);
+        this.endings.withdrawUnread(offset);
       } else if (standing.is !== "nacked" && standing.is !== "finished") return ranOut(offset);
       return ok(undefined);
     });
@@ -207,7 +207,7 @@ export class Delivery {
   release(receipts: readonly string[], now: number): Result<undefined>[] {
     const results = this.#each([...receipts].reverse(), ({ offset }, standing) => {
       if (standing.is === "leased") this.endings.release(standing.item, now);
-      else if (standing.is === "restored" && this.state.leases.restored.delete(offset)) this.state.leases.changed();
+      else if (standing.is === "restored") this.endings.releaseUnread(offset);
       return ok(undefined);
     });
     this.state.saveLeases(now);

@@ -116,7 +116,7 @@ export class Endings {
 
   /** The same, where the lease is of before a restart, and its record has not been read again. */
   leaveUnread(lease: Restored, reason: string, now: number): void {
-    const { leases, lanes, spec, window } = this.state;
+    const { leases, lanes, spec } = this.state;
     const { offset, attempt } = lease;
     const lane = lanes.at(offset);
     leases.owe();
@@ -132,7 +132,21 @@ export class Endings {
         lanes.changed.add(lane);
       }
     }
-    if (window.ordered && lane?.kind !== "single") this.withdraw(offset);
+    this.withdrawUnread(offset);
+  }
+
+  /** Takes a lease of before a restart back as if it had never been, where its record has not been read again. */
+  releaseUnread(offset: number): void {
+    const { leases } = this.state;
+    leases.restored.delete(offset);
+    leases.changed();
+    this.withdrawUnread(offset);
+  }
+
+  /** In order, those behind a record that goes again, and has not been read again, go after it; not behind a letter. */
+  withdrawUnread(offset: number): void {
+    const { window, lanes } = this.state;
+    if (window.ordered && lanes.at(offset)?.kind !== "single") this.withdraw(offset);
   }
 
   /** An operator leaves a record to the dead letters, whether somebody has it or not. */

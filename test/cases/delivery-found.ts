@@ -191,4 +191,20 @@ export const found: History[] = [
     [append("d", "a"), receive(), only("a"), crash, orderOpen("resumeLane", 0, true)],
     false,
   ],
+  // A lease of before a restart that was taken back left those behind it in their members' hands.
+  [
+    config({ order: "partition", maxInFlight: 100 }),
+    [
+      append("a", "a"),
+      receive(),
+      wait(40_000),
+      receive(2),
+      wait(6_000),
+      { do: "release", pick: [0], any: true },
+      crash,
+      { do: "release", pick: [0], any: false },
+      receive(),
+    ],
+    false,
+  ],
 ];
