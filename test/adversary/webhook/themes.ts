@@ -84,10 +84,11 @@ function turns(watch: Watch, fresh: readonly Pushed[]): void {
 /** A Retry-After of centuries is one of an hour: nothing else comes, and nobody is charged. */
 async function leftAlone(watch: Watch): Promise<void> {
   const { round, kills } = watch.stream;
-  // A kill forgets it, and who changes the group means to try again.
-  if (kills.length > 0 || watch.updatedAt > watch.habitSince) return;
+  // Who changes the group means to try again.
+  if (watch.updatedAt > watch.habitSince) return;
   const partitions = new Set(watch.requests.map(({ partition }) => partition)).size;
-  const most = partitions * watch.plan.concurrency;
+  // What was under way when the service was killed is asked anew; a kill is two times.
+  const most = partitions * watch.plan.concurrency * (1 + Math.ceil(kills.length / 2));
   round.checks.that(
     "retry-after",
     watch.requests.length <= most,
