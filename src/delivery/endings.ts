@@ -102,8 +102,7 @@ export class Endings {
   /** The member has gone, and with it the lease. The attempt counts: the record may be what its members die of. */
   leave(item: Item, reason: string, now: number): void {
     const { state } = this;
-    const { onFailure, maxDeliveries } = state.spec.config;
-    if (onFailure !== "block" && item.attempt >= maxDeliveries) {
+    if (this.#wasLast(item.attempt)) {
       this.fail(item, { reason }, now, () => 0);
       return;
     }
@@ -116,21 +115,17 @@ export class Endings {
 
   /** The same, where the lease is of before a restart, and its record has not been read again. */
   leaveUnread(lease: Restored, reason: string, now: number): void {
-    const { leases, lanes, spec } = this.state;
+    const { leases, lanes } = this.state;
     const { offset, attempt } = lease;
     const lane = lanes.at(offset);
     leases.owe();
-    if (spec.config.onFailure !== "block" && attempt >= spec.config.maxDeliveries) {
+    if (this.#wasLast(attempt)) {
       Object.assign(lease, { expires: Math.min(lease.expires, now), reason });
     } else {
       leases.restored.delete(offset);
       const one = tryOf(lease, { reason }, lease, now);
       if (lane === undefined) leases.tried.noteUnread(offset, one);
-      else {
-        lane.tries = lastTries(lane.tries, [one]);
-        lane.attempts = attempt;
-        lanes.changed.add(lane);
-      }
+      else this.#tell(lane, one);
     }
     this.withdrawUnread(offset);
   }
@@ -227,11 +222,21 @@ export class Endings {
       this.state.leases.tried.note(item, one);
       this.state.leases.changed();
     } else {
-      lane.tries = lastTries(lane.tries, [one]);
-      lane.attempts = item.attempt;
       lane.time = item.timestamp;
-      this.state.lanes.changed.add(lane);
+      this.#tell(lane, one);
     }
+  }
+
+  #tell(lane: Lane, one: Try): void {
+    lane.tries = lastTries(lane.tries, [one]);
+    lane.attempts = one.attempt;
+    this.state.lanes.changed.add(lane);
+  }
+
+  /** Whether no attempt follows this one. */
+  #wasLast(attempt: number): boolean {
+    const { onFailure, maxDeliveries } = this.state.spec.config;
+    return onFailure !== "block" && attempt >= maxDeliveries;
   }
 
   /** What was redriven is done with. */

@@ -157,7 +157,7 @@ async function pausedAfterFailures(watch: Watch): Promise<void> {
 
 /** How many records of a partition failed without a success between, where that went on for longer than it may. */
 function failuresInARow({ requests, plan, stream, updatedAt }: Watch, partition: number): number | undefined {
-  // A kill forgets how the receiver did, and a change of the group may mean another one.
+  // A kill forgets failures of before there was doubt, and a change of the group may mean another receiver.
   let since = Math.max(updatedAt + wayMs, ...stream.kills.map((kill) => kill + wayMs));
   const here = requests.filter((request) => request.partition === partition);
   for (const { outcome, answeredAt, at } of here) if (outcome !== "fail") since = Math.max(since, answeredAt ?? at);
