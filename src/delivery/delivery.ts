@@ -194,10 +194,14 @@ export class Delivery {
     const { leases } = this.state;
     this.expire(now, this.#chance);
     return this.#each(receipts, ({ offset }, standing) => {
-      if (standing.is === "leased") leases.extend(leases.get(offset)!, now + ackTimeoutMs);
-      else if (standing.is === "restored") {
+      if (standing.is === "leased") {
+        const lease = leases.get(offset)!;
+        leases.extend(lease, now + ackTimeoutMs);
+        // Its member counts on the new time, and a crash would bring the old one back.
+        if (lease.saved) leases.owe();
+      } else if (standing.is === "restored") {
         standing.lease.expires = now + ackTimeoutMs;
-        leases.changed();
+        leases.owe();
       } else return notHeld(offset);
       return ok(undefined);
     });

@@ -207,4 +207,19 @@ export const found: History[] = [
     ],
     false,
   ],
+  // A lease that was extended, and had been written down before, ended after a crash when it would have without that.
+  [
+    config({}),
+    [
+      append("a"),
+      receive(),
+      wait(6_000),
+      saveLeases,
+      { do: "extend", pick: [0], any: false },
+      wait(40_000),
+      crash,
+      receive(),
+    ],
+    false,
+  ],
 ];

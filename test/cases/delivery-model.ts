@@ -145,7 +145,9 @@ function run(model: Model, step: Step): void {
     }
     case "extend": {
       const some = receipts(step.pick, step.any);
-      settle("extend", some, rig.delivery.extend(some, 90_000, rig.now));
+      const results = rig.delivery.extend(some, 90_000, rig.now);
+      rig.delivery.state.save();
+      settle("extend", some, results);
       break;
     }
     case "release": {

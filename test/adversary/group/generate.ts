@@ -240,6 +240,32 @@ function script(random: Random, length: number, has: Drawing["has"]): Script {
   return { partitions: random.pick([1, 1, 2, 4]), group, steps };
 }
 
+/**
+ * Work that lasts, amid a time in which nothing else happens: leases are written down, and objects fall asleep. All scripts
+ * rest at once, and the service may die before the last look of it.
+ */
+function rest(random: Random, sleeps: readonly [number, number]): Step[] {
+  const extend: Step = { do: "extend", pick: all("live"), ackTimeoutMs: 30_000 };
+  return [
+    { do: "receive", member: random.pick(members), max: random.pick([1, 5, 100]), waitMs: 0 },
+    { do: "sleep", ms: sleeps[0] },
+    random.chance(0.5) ? extend : { do: "look" },
+    { do: "look" },
+    { do: "sleep", ms: sleeps[1] },
+    { do: "receive", member: random.pick(members), max: 100, waitMs: 0 },
+  ];
+}
+
+function withRest(plan: ScriptPlan, at: number, random: Random, dies: boolean): ScriptPlan {
+  const sleeps = [random.pick([8500, 12_500]), random.pick([5, 8000])] as const;
+  const scripts = plan.scripts.map(({ steps, ...script }, i) => ({
+    ...script,
+    steps: steps.toSpliced(at, 0, ...rest(random.fork(i), sleeps)),
+  }));
+  const kills = dies ? [...plan.kills, { step: at + 3, how: "kill" } as const] : plan.kills;
+  return { ...plan, scripts, kills };
+}
+
 export function scriptPlan(random: Random, scale: Scale): ScriptPlan {
   const has = (feature: string) => !scale.without.has(feature);
   const length = scale.brief ? 60 : random.pick([60, 120, 250]);
@@ -253,5 +279,8 @@ export function scriptPlan(random: Random, scale: Scale): ScriptPlan {
       ...(random.chance(0.5) && { amidMs: random.int(0, 15) }),
     }),
   );
-  return { kind: "script", scripts, kills };
+  const plan: ScriptPlan = { kind: "script", scripts, kills };
+  const resting = random.fork(scripts.length);
+  if (scale.brief || !has("rests") || resting.chance(0.75)) return plan;
+  return withRest(plan, resting.int(5, length), resting, has("kills") && resting.chance(0.6));
 }

@@ -118,7 +118,9 @@ export class Model extends Knowledge {
     for (const record of this.records.values()) {
       const { lease } = record;
       if (lease === undefined || lease.end === "acked") continue;
-      forget(record, from, now);
+      // Sockets have gone by now, and what they held with them.
+      const kept = lease.end === undefined && lease.receipt !== undefined && lease.to < from - keptMs;
+      if (!kept) forget(record, from, now);
       const acked = lease.ackedBySocket ?? record.guessedDoneAt;
       if (acked !== undefined && now - acked < 2000 && record.state === "done") {
         record.state = "open"; // Acks of sockets are written down a little later.
@@ -128,8 +130,9 @@ export class Model extends Knowledge {
   }
 }
 
-/** What is older is written down. */
+/** What is older is written down; it is certain of what is older than the second, as a busy service does so later. */
 const youngMs = 5000;
+const keptMs = 8000;
 
 /** Within this time it is noticed that a socket is gone. */
 const noticedMs = 1000;

@@ -88,6 +88,7 @@ export const group: Program<GroupPlan> = {
   },
   features: {
     kills: "deaths of the service",
+    rests: "long work, amid a time in which nothing else happens",
     growth: "more partitions",
     partition: "groups in the order of the partition",
     seek: "moves of the place",

@@ -37,7 +37,7 @@ export async function call(run: ScriptRun, name: Call, leases: readonly Lease[],
   const flight = new Flight(name, leases);
   const answer = await run.try("POST", `${run.group}/${name}`, { receipts: receiptsOf(leases), ...terms });
   if (answer === undefined || (answer.status >= 500 && answer.status !== 500)) {
-    for (const lease of leases) unanswered(run, name, lease, terms);
+    for (const lease of leases) unanswered(run, name, lease, sent, terms);
     return;
   }
   const refused = refusals(leases, answer);
@@ -85,11 +85,13 @@ export class Flight {
   }
 }
 
-function unanswered(run: ScriptRun, name: Call, lease: Lease, terms: Terms): void {
+function unanswered(run: ScriptRun, name: Call, lease: Lease, sent: number, terms: Terms): void {
   run.note(run.model.subjects(lease.record), () => `${name} of ${lease.receipt}: no answer`);
   if (name === "nack" && lease.end === undefined) lease.doubtful = true;
-  if (name === "extend")
-    lease.runsOut = [lease.runsOut[0], Math.max(lease.runsOut[1], run.now() + (terms.ackTimeoutMs ?? 0))];
+  if (name !== "extend") return;
+  const timeout = terms.ackTimeoutMs as number;
+  const [low, high] = lease.runsOut;
+  lease.runsOut = [Math.min(low, sent + timeout), Math.max(high, run.now() + timeout)];
 }
 
 /** Compares an answer with the table, and takes over what it tells. */
