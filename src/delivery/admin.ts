@@ -144,7 +144,8 @@ export class Admin {
   resumeLane(id: number, now: number): Result<undefined> {
     const { state, redriving } = this.delivery;
     const lane = state.lanes.byId.get(id);
-    if (lane === undefined || lane.held) return noLane(id);
+    if (lane === undefined) return noLane(id);
+    if (lane.held) return isHeld(id);
     // Only one that is parked stands at a letter: what lies at the place of an open one may be of another key.
     const letter = lane.state === "parked" ? state.letters.get(lane.from) : undefined;
     if (letter?.state === "dead") redriving.begin(letter, undefined, now);
@@ -164,7 +165,8 @@ export class Admin {
   skipLane(id: number, now: number): Result<undefined> {
     const { state, endings } = this.delivery;
     const lane = state.lanes.byId.get(id);
-    if (lane === undefined || lane.held) return noLane(id);
+    if (lane === undefined) return noLane(id);
+    if (lane.held) return isHeld(id);
     if (lane.state === "parked") this.#pass(lane, now);
     else {
       const item = lane.kind === "whole" ? state.window.items.get(lane.from) : lane.queue[0];
@@ -282,5 +284,10 @@ export class Admin {
 }
 
 const noLane = (id: number) => refuse("lane-not-found", `there is no lane ${id}; it may have gone on by itself`);
+const isHeld = (id: number) =>
+  refuse(
+    "conflict",
+    `lane ${id} waits for its key in the partition that this one continues; settle the lane there first`,
+  );
 const noLetter = (offset: number) =>
   refuse("letter-not-found", `there is no dead letter of offset ${offset}; it may have been redriven or discarded`);

@@ -201,6 +201,12 @@ describe("growth under a group", () => {
     const { partitions } = await group.status();
     for (const { waitsFor } of partitions.slice(1)) expect(waitsFor).toEqual({ partition: 0, keys: many });
     const { lanes } = (await group.get("/lanes")).json;
-    expect(lanes.filter(({ state }: { state: string }) => state === "held").length).toBe(50);
+    const held = lanes.filter(({ state }: { state: string }) => state === "held");
+    expect(held.length).toBe(50);
+    for (const order of ["lanes/resume", "lanes/skip"]) {
+      const refused = await group.post(order, { lane: held[0].lane });
+      expect(refused).toMatchObject({ status: 409, json: { code: "conflict" } });
+      expect(refused.json.detail).toContain("waits for its key in the partition");
+    }
   });
 });

@@ -219,14 +219,14 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     laneBody,
     "It will be.",
     z.object({ lane: z.string(), order: z.literal("resume") }),
-    ["lane-not-found"],
+    ["lane-not-found", "conflict"],
   ),
   [`${group}/lanes/skip`]: post(
     "Leave a lane's first record to the dead letters, and go on",
     laneBody,
     "It was.",
     z.object({ lane: z.string(), order: z.literal("skip") }),
-    ["lane-not-found"],
+    ["lane-not-found", "conflict"],
   ),
   [`${group}/dead-letters`]: {
     GET: {
