@@ -21,6 +21,8 @@ export class Knowledge {
   only: { keys: ReadonlySet<string>; at: number } | undefined;
   /** When the present incident began, or the last one; undefined where there was none. */
   incidentAt: number | undefined;
+  /** When the service was up again after the last time that it died. */
+  diedAt: number | undefined;
   /** Fewest and most deliveries that any configuration allowed so far. */
   maxDeliveries: Span;
   everFails: boolean;

@@ -10,7 +10,8 @@ const settleMs = { woken: 8000, working: 1000 };
 
 export async function look(run: ScriptRun): Promise<void> {
   await lookAtLetters(run);
-  const woken = run.diedAt !== undefined && run.now() - run.diedAt < settleMs.woken;
+  const { diedAt } = run.model;
+  const woken = diedAt !== undefined && run.now() - diedAt < settleMs.woken;
   const end = run.now() + (woken ? settleMs.woken : settleMs.working);
   for (;;) {
     const from = run.now();

@@ -34,7 +34,8 @@ export class Model extends Knowledge {
       if (lease.from === now?.from && lease.to === now.to) continue;
       const after = now !== undefined && lease.to > now.from;
       // A lease that may have run out by itself may have been counted.
-      if (doubtful || record.loose || after) lease.doubtful = true;
+      const ranOut = this.now() >= lease.runsOut[0];
+      if (doubtful || record.loose || after || ranOut) lease.doubtful = true;
       if (record.loose || after) continue;
       lease.end = "withdrawn";
       lease.endedAt = this.now();
@@ -115,6 +116,7 @@ export class Model extends Knowledge {
 
   /** The service died, not before `from`, and is back. Leases that were young are forgotten. */
   killed(from: number, now: number): void {
+    this.diedAt = now;
     for (const record of this.records.values()) {
       const { lease } = record;
       if (lease === undefined || lease.end === "acked") continue;

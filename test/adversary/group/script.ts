@@ -27,8 +27,6 @@ export class ScriptRun {
   readonly unknown = new Map<number, number>();
   /** An append that is not answered yet: what it appended may come to members that wait before its answer does. */
   appending: Promise<void> = Promise.resolve();
-  /** When the service was killed last. */
-  diedAt: number | undefined;
   /** Of the service, that the model has been told. */
   deaths = 0;
   partitions: number;
@@ -115,8 +113,7 @@ export class ScriptRun {
     await Promise.all(this.polls);
     for (const member of this.members.values()) member.gone();
     this.members.clear();
-    this.diedAt = this.now();
-    this.model.killed(this.round.killedAt, this.diedAt);
+    this.model.killed(this.round.killedAt, this.now());
     if (this.unknown.size > 0) await readLog(this);
   }
 

@@ -1,6 +1,7 @@
 /** Receipts: given back in every way, true and made up. */
 import { Violation } from "../frame/checks.ts";
 import type { Answer, Json } from "../frame/http.ts";
+import type { Model } from "./model.ts";
 import type { Forgery, Step } from "./plan.ts";
 import type { ScriptRun } from "./script.ts";
 import type { Lease } from "./tracked.ts";
@@ -117,7 +118,7 @@ export function report(
         `${name} of ${lease.receipt} (${lease.record}, ${model.describe(lease.record, answered)}) was ${code ?? "settled"}; ${because}`,
       about,
     );
-    if (name === "ack" && code === undefined) lease.record.twice ||= mayCountTwice(run, lease);
+    if (name === "ack" && code === undefined) lease.record.twice ||= mayCountTwice(model, lease);
     settle(model, lease, name, code === undefined, sent, answered, terms.delayMs);
     if (name === "extend" && code === undefined) {
       const timeout = terms.ackTimeoutMs as number;
@@ -126,14 +127,10 @@ export function report(
   }
 }
 
-/**
- * Whether it is a repeated ack, with a kill between: in a pause, in which nothing is read again; of a lease of before an
- * incident; or after one.
- */
-function mayCountTwice({ diedAt, model: { incidentAt, only, pausedAt } }: ScriptRun, { record, from }: Lease): boolean {
-  if (diedAt === undefined || record.state !== "done") return false;
-  if (pausedAt !== undefined) return true;
-  return incidentAt !== undefined && (only === undefined || from < incidentAt);
+/** Whether it is a repeated ack, with a kill between: in a pause, in which nothing is read again; amid an incident, or after one. */
+function mayCountTwice({ diedAt, incidentAt, pausedAt }: Model, { record, from }: Lease): boolean {
+  if (diedAt === undefined || from >= diedAt || record.state !== "done") return false;
+  return pausedAt !== undefined || incidentAt !== undefined;
 }
 
 /** The receipts that were refused, with their codes. */

@@ -21,7 +21,7 @@ const either = (because: string): Expectation => ({ settled: true, refused: true
 export function expected(model: Model, lease: Lease, call: Call, sent: number, answered: number): Expectation {
   const { record } = lease;
   if (lease.end === "deleted") return refuses("its group was deleted");
-  if (record.state === "done") return finished(lease, call);
+  if (record.state === "done") return finished(model, lease, call);
   if (lease.end === "sought") return refuses("the group was moved by a seek");
   if (lease.end === "redriven") return redriven(call);
   if (record.state === "dead") return buried(lease, call);
@@ -34,8 +34,9 @@ export function expected(model: Model, lease: Lease, call: Call, sent: number, a
   return underLease(model, lease, call, sent, answered);
 }
 
-function finished(lease: Lease, call: Call): Expectation {
+function finished({ diedAt = 0 }: Model, lease: Lease, call: Call): Expectation {
   if (call === "extend") return refuses("the record was finished");
+  if (call === "nack" && lease.from < diedAt) return either("the record was finished, and the service restarted since");
   if (lease.end === "acked") return settles("the record was finished by this receipt");
   return either("the record was finished by another receipt");
 }
