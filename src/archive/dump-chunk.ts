@@ -40,7 +40,7 @@ export function cutChunk(row: ChunkRow, dense: boolean, from: number, to: number
     first: row.base >= from ? row.first : (times[0] ?? row.last),
     last: row.next <= to ? row.last : (times[times.length - 1] ?? row.first),
     ...packed,
-    flags: packed.flags | (row.flags & flags.thinned),
+    flags: packed.flags + (row.flags & flags.thinned),
   });
 }
 
@@ -59,18 +59,19 @@ const lies = (row: ChunkRow, detail: string) =>
  */
 export function checkChunk(row: ChunkRow, dense: boolean, range: Range): Result<undefined> {
   if (row.bytes > limits.chunkBytesMax) return lies(row, `it has more than ${limits.chunkBytesMax} bytes`);
-  if ((row.flags & ~(frameFlags | flags.thinned)) !== 0) return lies(row, "its flags are not known");
+  const said = row.flags & flags.ofRow;
+  if ((said & ~(frameFlags | flags.thinned)) !== 0) return lies(row, "its flags are not known");
   if (!isPrint(row.print)) return lies(row, "its fingerprint is none");
   const opened = openChunk(row, dense);
   if (!opened.ok) return lies(row, opened.refusal.detail);
-  let set = row.flags & flags.thinned;
+  let set = said & flags.thinned;
   const place = { next: row.base, last: row.first };
   for (const frame of opened.value) {
     const why = ofFrame(frame, row, range, place);
     if (why !== undefined) return lies(row, why);
     set |= frame.flags;
   }
-  return set === row.flags ? ok(undefined) : lies(row, "its flags are not those of its frames");
+  return set === said ? ok(undefined) : lies(row, "its flags are not those of its frames");
 }
 
 function ofFrame(frame: Frame, row: ChunkRow, range: Range, place: { next: number; last: number }): string | undefined {

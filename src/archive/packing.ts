@@ -1,5 +1,6 @@
 /** Records that are packed anew into the body of one chunk, each with its offset and its timestamp. */
 import { concat } from "../lib/bytes.ts";
+import { rowFlags } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import { flags, readHeader, stampFrame } from "../log/frame.ts";
 import { eachPlaced, FrameWriter, type Rec } from "../log/record.ts";
@@ -22,7 +23,7 @@ export class Packing {
     this.records++;
   }
 
-  /** What a chunk's row says of the body, and the body; `flags` are those of its frames. */
+  /** What a chunk's row says of the body, and the body; `flags` are those of its frames, with the sum of their headers. */
   finish(): Pick<ChunkRow, "records" | "flags" | "bytes" | "print" | "body"> {
     const frames = this.#writers.flatMap(({ writer, checked }) => writer.finish(checked ? flags.checked : 0));
     const prints = new Prints();
@@ -39,6 +40,12 @@ export class Packing {
       set |= bytes[3];
     }
     const body = concat(frames);
-    return { records: this.records, flags: set, bytes: body.length, print: prints.finish(printBytes), body };
+    return {
+      records: this.records,
+      flags: rowFlags(body, set),
+      bytes: body.length,
+      print: prints.finish(printBytes),
+      body,
+    };
   }
 }

@@ -137,7 +137,7 @@ export class Rewriter {
     if (open === undefined) return;
     const packed = this.#packing.finish();
     const { base, next, first, last, thinned } = open;
-    this.rows.push({ base, next, first, last, ...packed, flags: packed.flags | (thinned ? flags.thinned : 0) });
+    this.rows.push({ base, next, first, last, ...packed, flags: packed.flags + (thinned ? flags.thinned : 0) });
     this.bytes += packed.bytes;
     this.#packing = new Packing();
     this.#open = undefined;

@@ -1,10 +1,11 @@
 /** Chunks: packing the frames of one commit into rows, and opening a row again with everything checked. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { assert } from "../lib/assert.ts";
 import { concat } from "../lib/bytes.ts";
 import type { ChunkRow } from "./chunk-store.ts";
 import { fingerprint } from "./fingerprint.ts";
-import { type Frame, flags, headerBytes, openFrames, sealFrame, stampFrame } from "./frame.ts";
+import { type Frame, flags, headerBytes, headersSum, openFrames, readHeaders, sealFrame, stampFrame } from "./frame.ts";
 import { eachPlaced } from "./record.ts";
 
 /** Frames below this are joined with their neighbours under one header; larger ones are stored without a copy. */
@@ -86,7 +87,10 @@ export class ChunkBuilder {
         first: this.#first,
         last: this.last,
         records: this.#pieces.reduce((sum, piece) => sum + piece.count, 0),
-        flags: this.#pieces.reduce((set, piece) => set | piece.flags, 0),
+        flags: rowFlags(
+          body,
+          this.#pieces.reduce((set, piece) => set | piece.flags, 0),
+        ),
         bytes: body.length,
         print: fingerprint(this.#hashes),
         body,
@@ -98,6 +102,13 @@ export class ChunkBuilder {
     this.#base = this.next;
     this.#first = this.last;
   }
+}
+
+/** The flags of a chunk's row: those of its frames, and its own, below the sum of the frames' headers. */
+export function rowFlags(body: Uint8Array, set: number): number {
+  const frames = readHeaders(body);
+  assert(frames.ok, "a chunk is made of frames");
+  return set + headersSum(frames.value);
 }
 
 /** Lays pieces one after another; small neighbours that agree on what has been checked share a header. */
@@ -152,9 +163,24 @@ export function openChunk(row: ChunkRow, dense: boolean): Result<Frame[]> {
     records += frame.count;
   }
   if (records !== row.records) return refuse("bad-frame", "the number of records does not fit");
+  if (!areHeaders(frames, row)) return refuse("bad-frame", "the frames' headers are not what the row says");
   if (thinned) return next > row.next ? refuse("bad-frame", "the offsets do not fit the row") : ok(frames);
   if (frames.length === 0 || frames[0].base !== row.base || (whole ? next !== row.next : next > row.next)) {
     return refuse("bad-frame", "the offsets do not fit the row");
   }
   return ok(frames);
+}
+
+/** Whether the headers are those that were written. Of a row that has no sum of them the numbers and flags say what they can. */
+function areHeaders(frames: readonly Frame[], { first, last, flags: said }: ChunkRow): boolean {
+  const sum = said - (said & flags.ofRow);
+  if (sum !== 0) return sum === headersSum(frames);
+  let set = 0;
+  let times = false;
+  for (const frame of frames) {
+    set |= frame.flags;
+    times ||= (frame.flags & flags.times) !== 0;
+    if (frame.timestamp > last || (!times && frame.timestamp !== first)) return false;
+  }
+  return set === (said & ~flags.thinned);
 }

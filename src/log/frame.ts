@@ -34,6 +34,8 @@ export const flags = {
   ids: 8,
   /** Only of a chunk's row: it was rewritten, and has a part of the records that its offsets had. */
   thinned: 16,
+  /** Of a row, those of its frames and its own; above them is the sum of the headers. */
+  ofRow: 255,
   /** Not records but a hole: `[base, to)` could not be read. Its body is `to`, eight bytes. Only in answers. */
   damaged: 128,
 } as const;
@@ -110,6 +112,17 @@ export function checksumsOf(body: Uint8Array): number {
   return sum;
 }
 
+/**
+ * What a chunk's row says of the headers of its frames, in the bits above its flags: the checksums in the frames leave the
+ * headers out, because they are filled in after the records were checked. Zero in rows of before there was one, and in no other.
+ */
+export function headersSum(frames: readonly Pick<Frame, "bytes" | "at">[]): number {
+  let sum = 0;
+  for (const { bytes, at } of frames) sum = (Math.imul(sum, 31) + crc32c(bytes, at, at + headerBytes)) | 0;
+  const folded = (sum ^ (sum >>> 24)) & 0xff_ffff;
+  return (folded === 0 ? 1 : folded) * 256;
+}
+
 function every(body: Uint8Array, open: (bytes: Uint8Array, at: number) => Result<Frame>): Result<Frame[]> {
   const frames: Frame[] = [];
   for (let at = 0; at < body.length; ) {
@@ -144,7 +157,7 @@ export function eachRecord(frame: Frame, visit: (from: number, to: number, index
   return reader.at === frame.to;
 }
 
-/** Fills in what only the partition knows. The checksum does not cover it: the chunk's row says the same. */
+/** Fills in what only the partition knows. The checksum does not cover it: the chunk's row has one that does. */
 export function stampFrame(bytes: Uint8Array, at: number, set: number, base: number, timestamp: number): void {
   const header = view(bytes, at);
   header.setUint8(3, set);
