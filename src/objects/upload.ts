@@ -19,7 +19,7 @@ const turnBytes = 1_048_576;
 /** Uploads a segment, and notes it. Repeated after a crash it comes to the same. */
 export async function upload(archive: Archive, blobs: Blobs, segment: Segment, now: () => number): Promise<void> {
   uploading(archive.log.segments, archive.retention.parquet !== null);
-  await uploadParquet(archive.log, blobs, segment);
+  if (!(await uploadParquet(archive.log, blobs, segment))) return archive.taken(segment, now());
   const facts = archive.factsOf(segment);
   const heads = headsOf(archive.log, segment);
   const prints = new Prints();
@@ -44,16 +44,22 @@ export async function upload(archive: Archive, blobs: Blobs, segment: Segment, n
   else archive.uploaded(segment, { ...made, sha: there.sha, prev: there.prev }, now());
 }
 
-/** Its name is the segment's, which never changes: one that is there is right. */
-async function uploadParquet(log: Log, blobs: Blobs, segment: Segment): Promise<void> {
+/**
+ * False where there is another of its name: its number was given before, to a segment that is lost, or the columns were others.
+ */
+async function uploadParquet(log: Log, blobs: Blobs, segment: Segment): Promise<boolean> {
   const { logId, partition, names, retention } = log.spec;
-  if (names === undefined || retention?.parquet == null) return;
+  if (names === undefined || retention?.parquet == null) return true;
   const parquet = new ParquetSegment(partition, retention.parquet);
   for await (const row of inTurns(log, headsOf(log, segment))) {
     const frames = openChunk(row, log.span.dense);
     if (frames.ok) parquet.add(frames.value);
   }
-  await blobs.create(parquetKey({ logId, partition, names }, segment), parquet.finish());
+  const key = parquetKey({ logId, partition, names }, segment);
+  const made = parquet.finish();
+  if (await blobs.create(key, made)) return true;
+  const there = await blobs.get(key, 0, made.length + 1);
+  return there !== undefined && equal(there, made);
 }
 
 const headsOf = ({ segments }: Log, { base, next }: Segment) => headsIn(segments, base, next);

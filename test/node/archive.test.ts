@@ -2,6 +2,7 @@ import { scheduler } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import type { Filter } from "../../src/log/filter.ts";
 import { eachItem } from "../../src/log/items.ts";
+import { parquetKey, segmentKey } from "../../src/log/keys.ts";
 import type { Position } from "../../src/log/read.ts";
 import { kinds } from "../../src/log/record.ts";
 import { keepAll } from "../../src/log/retention.ts";
@@ -11,6 +12,7 @@ import type { Blobs } from "../../src/platform/blobs.ts";
 import { archiveAgainstModel, Machine, rewrittenAgainstModel } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
 import { memoryBlobs } from "./bucket.ts";
+import { machine, ofKey } from "./machine.ts";
 import { nodeSql } from "./sqlite.ts";
 
 // As workerd has it.
@@ -97,4 +99,24 @@ test("a cold read of one record, by offset, time or key, touches one object or a
   const byKey = await one({ from: { at: "offset", offset: 300 }, filter: { key: "k399" } });
   expect(byKey.offsets).toEqual([399]);
   expect(byKey.objects).toBeLessThanOrEqual(3);
+});
+
+test("a Parquet file of a segment's name is believed only if it is the segment's", async () => {
+  const names = { namespace: "shop", stream: "orders" };
+  const one = machine({ archive: true, parquet: [] }, { names });
+  const key = (n: number) => parquetKey({ logId: spec.logId, partition: 0, names }, { base: 0, n });
+  const stale = Uint8Array.of(1, 2, 3);
+  await one.blobs.create(key(0), stale);
+  one.append(ofKey("jane"));
+  one.seal();
+  for (let round = 0; round < 4; round++) {
+    await one.run();
+    one.now += 3_600_000;
+  }
+  const { blobs } = await one.blobs.list("parquet/");
+  expect(blobs.map((blob) => blob.key)).toEqual([key(2)]);
+  expect(await one.blobs.get(key(2), 0, 4)).toEqual(new TextEncoder().encode("PAR1"));
+  expect((await one.blobs.list("logs/")).blobs.map((blob) => blob.key)).toEqual([
+    segmentKey(spec.logId, 0, { base: 0, n: 2 }),
+  ]);
 });
