@@ -4,6 +4,7 @@ import { ChunkTable } from "../log/chunk-store.ts";
 import { flags } from "../log/frame.ts";
 import type { Log } from "../log/log.ts";
 import type { Segment } from "../log/segment-store.ts";
+import { noteLost } from "./repair.ts";
 import { footerBytes, type Index } from "./segment.ts";
 
 /** An object that says what it is. */
@@ -46,11 +47,23 @@ function segmentOf({ size, index: { footer, chunks } }: Found): Segment {
   };
 }
 
+/**
+ * No database has room for so many records. Behind the last object there were some, whose offsets readers, groups and producers
+ * may know: they are not given out again.
+ */
+const unseenMax = 2 ** 32;
+const metaName = "rebuilt";
+
+/** What the rebuild that made this log lost; undefined where none did. */
+export function rebuiltFrom(log: Log): LostRange[] | undefined {
+  const text = log.segments.meta.meta(metaName);
+  return text === undefined ? undefined : JSON.parse(text);
+}
+
 /** Makes an empty log what its objects say; answers the offsets that none of them has. */
 export function rebuild(log: Log, found: readonly Found[], now: number): LostRange[] {
   const all = chosen(found);
   const lost: LostRange[] = [];
-  if (all.length === 0) return lost;
   const { store, meta } = log.segments;
   let n = Math.max(...found.map(({ index }) => index.footer.n));
   const head = all[0].index.footer.base;
@@ -66,6 +79,12 @@ export function rebuild(log: Log, found: readonly Found[], now: number): LostRan
       store.setPrint(footer.n, one.index.print);
       [next, last] = [footer.next, footer.last];
     }
+    const from = next + unseenMax;
+    lost.push({ from: next, to: from, reason: "they may have been given out, and no object has them" });
+    store.set(gap(log, ++n, { base: next, next: from, first: last, last }, now));
+    next = from;
+    meta.setMeta(metaName, JSON.stringify(lost));
+    noteLost(log, lost);
     meta.setMeta("segments", JSON.stringify({ open: n + 1, base: next, next: n + 2 }));
     const marks = JSON.parse(meta.meta("marks") ?? "{}");
     meta.setMeta("marks", JSON.stringify({ sealed: false, ...marks, head, tail: next, last, thinned: true }));

@@ -16,6 +16,10 @@ export function lostOf(log: Log): LostRange[] {
   return text === undefined ? [] : JSON.parse(text);
 }
 
+/** Notes what a repair of this log makes holes. */
+export const noteLost = (log: Log, lost: readonly LostRange[]): void =>
+  log.segments.meta.setMeta(metaName, JSON.stringify([...lostOf(log), ...lost]));
+
 /** Goes through the chunks of one segment, and leaves holes where one is missing, damaged, or behind the cut. */
 export class Repair {
   readonly lost: LostRange[] = [];
@@ -60,7 +64,7 @@ export class Repair {
     if (this.#next < segment.next && log.span.dense) this.#lose(this.#next, segment.next, "the chunk is missing");
     if (this.lost.length === 0) return false;
     if (!log.replace([segment], this.#rewriter.finish(), now)) return false;
-    log.segments.meta.setMeta(metaName, JSON.stringify([...lostOf(log), ...this.lost]));
+    noteLost(log, this.lost);
     return true;
   }
 

@@ -47,10 +47,10 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
     POST: {
       summary: "Give up what is damaged",
       detail:
-        "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. The answer says exactly what was lost.",
+        "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. `rebuild` makes an empty partition what its objects in the bucket say. The answer says exactly what was lost.",
       body: repairBody,
       answers: { 200: { says: "What was lost by this.", body: losses } },
-      refusals: [...ofPartition, ...withBody],
+      refusals: [...ofPartition, ...withBody, "conflict", "archive-off"],
     },
   },
   [erasures]: {

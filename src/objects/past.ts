@@ -8,6 +8,7 @@ import type { Log } from "../log/log.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import type { History } from "./history.ts";
 import type { ReadWaits } from "./read-waits.ts";
+import type { Repaired } from "./workshop.ts";
 
 /** The partition, as orders have it before them. */
 export interface Desk {
@@ -51,15 +52,12 @@ export const past = {
     return ok(erasure === undefined ? undefined : view(log, erasure));
   },
 
-  async repair(
-    { history }: Desk,
-    body: RepairCall,
-  ): Promise<Result<{ lost: LostRange[]; next?: number; to?: number }>> {
+  async repair({ history }: Desk, body: RepairCall): Promise<Result<Repaired>> {
     const { workshop } = history;
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
     const repaired = await workshop.repair(body);
     history.kick();
-    return ok(repaired);
+    return repaired;
   },
 
   /** What repairs have made holes. */

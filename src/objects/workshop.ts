@@ -1,23 +1,21 @@
 /** Rewriting a log's past, a step at a time: compaction, and the forgetting of keys. */
 
 import type { LostRange, RepairCall, Target } from "../../schemas/erasure.ts";
-import type { Result } from "../../schemas/errors.ts";
+import { ok, type Result } from "../../schemas/errors.ts";
 import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
-import { type Found, rebuild } from "../archive/rebuild.ts";
 import { Repair } from "../archive/repair.ts";
 import { Rewriter } from "../archive/rewrite.ts";
-import { footerBytes, type Index, readFooter, readIndex } from "../archive/segment.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import { headsIn } from "../log/heads.ts";
-import { segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { decodeFrame } from "../log/record.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { chunkRows, indexOf } from "./cold.ts";
+import { rebuildFrom } from "./rebuilding.ts";
 
 /** Bytes read from the bucket at a time. */
 const fetchBytes = 4_194_304;
@@ -31,6 +29,13 @@ class Lost extends Error {}
 
 /** The segment was replaced, or dropped, while it was read. */
 class Gone extends Error {}
+
+/** What a repair made holes, and where it is to go on. */
+export interface Repaired {
+  readonly lost: LostRange[];
+  readonly next?: number;
+  readonly to?: number;
+}
 
 export class Workshop {
   readonly erasures: Erasures;
@@ -77,9 +82,12 @@ export class Workshop {
    * Makes holes of what cannot be read in `[from, to)`, or of everything from `from` on. One segment at a time: `next` says
    * where to go on.
    */
-  async repair({ mode, from, to }: RepairCall): Promise<{ lost: LostRange[]; next?: number; to?: number }> {
+  async repair({ mode, from, to }: RepairCall): Promise<Result<Repaired>> {
     const { log } = this;
-    if (mode === "rebuild") return { lost: await this.#rebuild() };
+    if (mode === "rebuild") {
+      const lost = await rebuildFrom(log, this.blobs, this.now);
+      return lost.ok ? ok({ lost: lost.value }) : lost;
+    }
     const { head, tail } = log.span;
     // Only what is sealed is rewritten.
     log.change(this.now(), () => log.segments.cut(tail, this.now()));
@@ -87,12 +95,12 @@ export class Workshop {
     // What comes after it was asked for is not concerned.
     const end = Math.min(to ?? tail, tail);
     const segment = start < end ? log.segments.store.before(start) : undefined;
-    if (segment === undefined) return { lost: [] };
+    if (segment === undefined) return ok({ lost: [] });
     const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY, end);
     const whole = await this.#each([segment], (row) => repair.add(row));
     if (!whole) repair.missing();
     const lost = repair.finish(this.now()) ? repair.lost : [];
-    return segment.next < end ? { lost, next: segment.next, to: end } : { lost };
+    return ok(segment.next < end ? { lost, next: segment.next, to: end } : { lost });
   }
 
   /** The chunks of a segment, wherever they lie; throws where they are not to be had. */
@@ -107,25 +115,6 @@ export class Workshop {
       await scheduler.wait(0);
       if (segments.store.at(segment.base)?.n !== segment.n) throw new Gone("the segment went away");
     }
-  }
-
-  /** Objects that cannot be read are none: their offsets are among the lost. */
-  async #rebuild(): Promise<LostRange[]> {
-    const { blobs, log } = this;
-    if (blobs === undefined || log.span.tail > 0) return [];
-    const { logId, partition } = log.spec;
-    const found: Found[] = [];
-    for (let after: string | undefined = ""; after !== undefined; ) {
-      const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(segmentPrefix(logId, partition), after);
-      for (const { key, size } of page.blobs) {
-        const index = await readEnd(blobs, key, size);
-        const own = index?.footer.logId === logId && index.footer.partition === partition;
-        if (index !== undefined && own) found.push({ size, index });
-      }
-      after = page.after;
-    }
-    // Something may have been appended meanwhile.
-    return log.span.tail > 0 ? [] : rebuild(log, found, this.now());
   }
 
   async #erase(): Promise<boolean> {
@@ -200,20 +189,6 @@ export class Workshop {
       at += rows.length;
     }
   }
-}
-
-/** Bytes at an object's end that hold most indexes. */
-const endBytes = 131_072;
-
-async function readEnd(blobs: Blobs, key: string, size: number): Promise<Index | undefined> {
-  const length = Math.min(size, endBytes);
-  const end = await blobs.get(key, size - length, length);
-  const footer = end === undefined ? undefined : readFooter(end);
-  if (end === undefined || !footer?.ok) return undefined;
-  const needed = footer.value.indexLength + footerBytes;
-  const whole = needed <= length ? end.subarray(length - needed) : await blobs.get(key, size - needed, needed);
-  const index = whole === undefined ? undefined : readIndex(whole, size);
-  return index?.ok ? index.value : undefined;
 }
 
 /** What is damaged is lost; what is only out of reach is tried again. */

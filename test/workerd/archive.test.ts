@@ -133,6 +133,9 @@ test("whatever of the name of a segment's object was there before is left alone,
   expect(page).toMatchObject({ ok: true, value: { from: 0, to: 10 } });
 });
 
+/** Where offsets go on behind 300 of a partition that was rebuilt. */
+const behind = 300 + 2 ** 32;
+
 test("a partition whose database is lost is rebuilt from its objects, also after they were rewritten", async () => {
   const { logId, stub, rpc } = fresh();
   const config = configured(logId, { archive: true, retentionRecords: 80 });
@@ -153,9 +156,16 @@ test("a partition whose database is lost is rebuilt from its objects, also after
   await abortAllDurableObjects();
   const again = bindings.PARTITION.getByName(`${logId}/0`) as unknown as PartitionRpc;
   await again.configure(config);
-  const repaired = await again.order("repair", { mode: "rebuild", from: 0 });
-  expect(repaired).toEqual({ ok: true, value: { lost: [{ from: 70, to: 80, reason: "no object has them" }] } });
-  expect(await facts(again)).toMatchObject({ head: 0, tail: 300, records: before.records - 10 });
+  const lost = [
+    { from: 70, to: 80, reason: "no object has them" },
+    // Somebody may know the offsets of what was in the database alone.
+    { from: 300, to: behind, reason: "they may have been given out, and no object has them" },
+  ];
+  const rebuild = () => again.order("repair", { mode: "rebuild", from: 0 });
+  expect(await rebuild()).toEqual({ ok: true, value: { lost } });
+  expect(await rebuild()).toEqual({ ok: true, value: { lost } });
+  expect(await again.order("lost")).toEqual({ ok: true, value: lost });
+  expect(await facts(again)).toMatchObject({ head: 0, tail: behind, records: before.records - 10 });
   const where = { logId, partition: 0, blobs: bucket };
   const offsets: number[] = [];
   let erased = 0;
@@ -175,9 +185,23 @@ test("a partition whose database is lost is rebuilt from its objects, also after
   expect(offsets).toEqual(Array.from({ length: 300 }, (_, n) => n).filter((n) => n < 70 || n >= 80));
   expect(erased).toBe(29);
   const { bytes, hashes, terms } = tens(300);
-  expect(await again.append(1, bytes, hashes, terms)).toBe(300);
-  // What has something is left as it is.
-  expect(await again.order("repair", { mode: "rebuild", from: 0 })).toEqual({ ok: true, value: { lost: [] } });
+  expect(await again.append(1, bytes, hashes, terms)).toBe(behind);
+  const from = { at: "offset", offset: behind } as const;
+  const last = await readThrough(where, { from, limit: 1_000, bytesMax: 1e6, waitMs: 0 }, (call) => again.read(call));
+  expect(last).toMatchObject({ ok: true, value: { from: behind, to: behind + 10 } });
+  expect(await rebuild()).toEqual({ ok: true, value: { lost } });
+});
+
+test("a partition that has something, or of which nothing is in the bucket, is not rebuilt, and says so", async () => {
+  const { logId, rpc } = fresh();
+  await rpc.configure(configured(logId, { archive: true, retentionRecords: 80 }));
+  const rebuild = () => rpc.order("repair", { mode: "rebuild", from: 0 });
+  expect(await rebuild()).toMatchObject({ ok: false, refusal: { code: "conflict" } });
+  await fill(rpc, 0, 200);
+  await until(async () => ((await facts(rpc)).hotFrom >= 100 ? true : undefined));
+  const before = await facts(rpc);
+  expect(await rebuild()).toMatchObject({ ok: false, refusal: { code: "conflict", facts: { tail: 200 } } });
+  expect(await facts(rpc)).toEqual(before);
 });
 
 test("a log that another namespace has is not taken over", async () => {
