@@ -1,6 +1,7 @@
 /** Files that must not be half-written, nor be two processes' at a time. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { Usage } from "./output.ts";
+import { lives } from "./processes.ts";
 
 /** For the eyes of its owner. The file is the old one or the new one, whenever the power fails. */
 export function replace(path: string, bytes: Uint8Array): void {
@@ -29,11 +30,3 @@ export function lock(path: string, busy: (pid: number) => string): void {
 }
 
 export const unlock = (path: string): void => rmSync(path, { force: true });
-
-function lives(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}

@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { hold, mortal } from "./holding.ts";
 
 const startMsMax = 15_000;
 /** For so long what is under way may come to its end. */
@@ -50,18 +51,19 @@ export interface Running {
 export async function launch(options: Launch): Promise<Running> {
   const folder = resolve(options.folder);
   mkdirSync(join(folder, "objects"), { recursive: true });
-  const release = await hold(folder);
+  const folderHeld = await hold(folder);
   // It holds secrets: for the eyes of its owner.
   writeFileSync(join(folder, "workerd.capnp"), configuration(options), { mode: 0o600 });
   const host = bracketed(options.host ?? "127.0.0.1");
   const flags = options.inspector === undefined ? [] : [`--inspector-addr=${options.inspector}`];
   const socket = `http=${host}:${options.port ?? 0}`;
-  const child = spawn(
+  const [command, ...args] = mortal([
     options.workerd,
-    ["serve", "--experimental", "workerd.capnp", "-s", socket, "--control-fd=3", ...flags],
-    { cwd: folder, stdio: ["ignore", "inherit", "pipe", "pipe"] },
-  );
-  const ended = new Promise<void>((done) => child.once("close", () => done())).then(release);
+    ...["serve", "--experimental", "workerd.capnp", "-s", socket, "--control-fd=3", ...flags],
+  ]);
+  const child = spawn(command as string, args, { cwd: folder, stdio: ["ignore", "inherit", "pipe", "pipe"] });
+  folderHeld.by(child.pid);
+  const ended = new Promise<void>((done) => child.once("close", () => done())).then(folderHeld.release);
   // Until it is up, what it says goes into the error.
   let said = "";
   let up = false;
@@ -97,23 +99,6 @@ export async function launch(options: Launch): Promise<Running> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-/**
- * Holds a folder until it is released, or this process is gone: two services over one would write into each other's
- * databases. A lock of SQLite's is the system's, which no crash leaves behind; before Node 22 there is none.
- */
-async function hold(folder: string): Promise<() => void> {
-  const sqlite = await import("node:sqlite").catch(() => undefined);
-  if (sqlite === undefined) return () => {};
-  const lock = new sqlite.DatabaseSync(join(folder, "lock"));
-  try {
-    lock.exec("BEGIN EXCLUSIVE");
-  } catch {
-    lock.close();
-    throw new Error(`another service has its data in ${folder}; stop it, or name another folder with --data`);
-  }
-  return () => lock.close();
 }
 
 /**

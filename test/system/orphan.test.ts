@@ -1,0 +1,103 @@
+/** A service that is killed, and not its workerd with it: two never work over one folder. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { afterEach, expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "../..");
+const started: ChildProcess[] = [];
+const folders: string[] = [];
+const orphans: number[] = [];
+
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill("SIGKILL");
+  for (const pid of orphans.splice(0)) if (lives(pid)) process.kill(pid, "SIGKILL");
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), "millrace-orphan-"));
+  folders.push(made);
+  return made;
+}
+
+interface Served {
+  readonly child: ChildProcess;
+  /** What it said, up to where it answers or ends. */
+  readonly said: string;
+  readonly workerd: number;
+}
+
+async function serve(data: string, path = process.env.PATH): Promise<Served> {
+  const flags = ["--experimental-transform-types", "--disable-warning=ExperimentalWarning"];
+  const child = spawn(process.execPath, [...flags, "scripts/serve.ts", "--port", "0", "--data", data], {
+    cwd: root,
+    env: { ...process.env, PATH: path },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  started.push(child);
+  let said = "";
+  child.stderr?.on("data", (chunk) => {
+    said += chunk;
+  });
+  for await (const line of createInterface({ input: child.stdout! })) {
+    said += `${line}\n`;
+    if (line.startsWith("Data:")) break;
+  }
+  const workerd = child.exitCode === null ? Number(readFileSync(join(data, "workerd.pid"), "utf8")) : 0;
+  if (workerd > 0) orphans.push(workerd);
+  return { child, said, workerd };
+}
+
+async function killed({ child }: Served): Promise<void> {
+  const gone = new Promise((done) => child.once("exit", done));
+  child.kill("SIGKILL");
+  await gone;
+}
+
+test.skipIf(process.platform !== "linux")(
+  "workerd ends with the service that is killed, and the next one has the folder",
+  {
+    timeout: 30_000,
+  },
+  async () => {
+    const data = folder();
+    const first = await serve(data);
+    expect(lives(first.workerd)).toBe(true);
+    await killed(first);
+    await expect.poll(() => lives(first.workerd), { timeout: 10_000 }).toBe(false);
+    const second = await serve(data);
+    expect(second.said).toContain("Data:");
+  },
+);
+
+test.skipIf(process.platform !== "linux")(
+  "where it cannot be made to, the next service finds it and refuses the folder",
+  {
+    timeout: 30_000,
+  },
+  async () => {
+    const data = folder();
+    // No setpriv on the way.
+    const first = await serve(data, "/nonexistent");
+    await killed(first);
+    expect(lives(first.workerd)).toBe(true);
+    const second = await serve(data);
+    expect(second.said).toContain(`process ${first.workerd}, a workerd that has outlived its service`);
+    expect(second.said).toContain("--data");
+    process.kill(first.workerd, "SIGKILL");
+    await expect.poll(() => lives(first.workerd), { timeout: 10_000 }).toBe(false);
+    const third = await serve(data);
+    expect(third.said).toContain("Data:");
+  },
+);
