@@ -80,7 +80,8 @@ export class Knowledge {
     if (record.loose || record.key === undefined || this.config.order === "none") return true;
     for (const earlier of this.ofKey(record.key)) {
       if (earlier === record) return true;
-      if (!earlier.loose && !this.mayBeFinished(earlier, now)) return this.config.order === "partition";
+      if (!earlier.matches || earlier.loose) continue;
+      if (!this.mayBeFinished(earlier, now)) return this.config.order === "partition";
     }
     return true;
   }
