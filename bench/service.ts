@@ -15,6 +15,7 @@ const root = resolve(import.meta.dirname, "..");
 const data = join(root, ".millrace", `bench-${process.pid}`);
 const token = randomUUID();
 const running: Promise<Pick<Running, "stop">>[] = [];
+let started = 0;
 
 export async function startProduct(): Promise<Service> {
   // Webhooks go to receivers in this process.
@@ -28,7 +29,7 @@ export async function startArchived(store: S3Store): Promise<Service> {
 
 /** The product with a bucket that is bound. */
 export async function startBound(): Promise<Service> {
-  const starting = bound(join(data, `bound-${running.length}`), token);
+  const starting = bound(join(data, `bound-${started++}`), token);
   running.push(starting);
   return new Service(await starting);
 }
@@ -38,22 +39,17 @@ export async function startBaseline(): Promise<Service> {
 }
 
 async function start(name: string, options: Pick<Options, "main" | "privateNetwork" | "archive">): Promise<Service> {
-  const starting = run({ ...options, data: join(data, `${name}-${running.length}`), token });
+  const starting = run({ ...options, data: join(data, `${name}-${started++}`), token });
   running.push(starting);
   return new Service(await starting);
 }
 
-let stopped: Promise<void> | undefined;
-
-/** Those that are just starting too. May be asked for twice: by a signal, and by the failure that it causes. */
-export function stopAll(): Promise<void> {
-  stopped ??= (async () => {
-    for (const service of await Promise.allSettled(running)) {
-      if (service.status === "fulfilled") await service.value.stop("SIGKILL");
-    }
-    rmSync(data, { recursive: true, force: true });
-  })();
-  return stopped;
+/** Those that are just starting too. May be asked for again: by a signal, or by the failure that it causes. */
+export async function stopAll(): Promise<void> {
+  for (const service of await Promise.allSettled(running.splice(0))) {
+    if (service.status === "fulfilled") await service.value.stop("SIGKILL");
+  }
+  rmSync(data, { recursive: true, force: true });
 }
 
 /** What `GET …/partitions/0` tells that the cases need. */
