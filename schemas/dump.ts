@@ -213,11 +213,12 @@ export type TotalsDump = z.infer<typeof totalsDump>;
 
 /** Query of `…/groups/{group}/dump`. */
 export const placeQuery = z.strictObject({
-  partition: z.coerce.number().int().min(0),
+  partition: z.coerce.number().int().min(0).describe("Whose place."),
   after: z
     .string()
     .regex(/^(lane|letter):\d{1,16}$/, "as the header Millrace-Next said")
-    .optional(),
+    .optional()
+    .describe("Go on here: what the header Millrace-Next of the answer before said."),
 });
 
 const from = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -245,7 +246,9 @@ export const restoreQuery = z.strictObject({
     .default(false)
     .describe("Give the log and its groups new ids: the original lives on elsewhere."),
 });
-export const restorePlaceQuery = z.strictObject({ partition: z.coerce.number().int().min(0).optional() });
+export const restorePlaceQuery = z.strictObject({
+  partition: z.coerce.number().int().min(0).optional().describe("Whose place; left out: the group's definition."),
+});
 
 /** What a restore was answered: the log that is being filled. */
 export const restoredStream = z.object({

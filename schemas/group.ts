@@ -259,9 +259,15 @@ export const seekBody = z.strictObject({ to: startAt, partition: z.number().int(
 
 const letterId = z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.offset, as listed");
 export const lettersQuery = z.strictObject({
-  partition: z.coerce.number().int().min(0).optional(),
-  after: letterId.optional(),
-  limit: z.coerce.number().int().min(1).max(limits.listMax).default(defaults.list),
+  partition: z.coerce.number().int().min(0).optional().describe("Left out: those of every partition."),
+  after: letterId.optional().describe("Go on after this letter: the `next` of the answer before."),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(limits.listMax)
+    .default(defaults.list)
+    .describe("Letters in an answer at most."),
 });
 export const lettersBody = z.union([
   z.strictObject({ all: z.literal(true) }),

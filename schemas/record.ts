@@ -69,17 +69,27 @@ export const fenceToken = text(limits.fenceBytesMax);
 
 /** Query of an append. `key`, `type` and `tag` apply to a raw body. */
 export const appendQuery = z.strictObject({
-  partition: whole.optional(),
-  ack: z.enum(["durable", "none"]).default("durable"),
-  atomic: flag.default(false),
-  expectedOffset: whole.optional(),
-  expectedKeyOffset: expectedKeyOffset.optional(),
-  fence: fenceToken.optional(),
-  verdicts: z.enum(["each", "runs"]).optional(),
-  raw: flag.default(false),
-  key: text(limits.keyBytesMax).optional(),
-  type: attribute("type").optional(),
-  tag: several(text(limits.tagBytesMax)),
+  partition: whole.optional().describe("All records go here. Left out: each goes by its key, its id, or anywhere."),
+  ack: z
+    .enum(["durable", "none"])
+    .default("durable")
+    .describe("`none`: answered 202 at once, and what becomes of the records is not told."),
+  atomic: flag.default(false).describe("All records or none, side by side, in one partition."),
+  expectedOffset: whole.optional().describe("Appends only if the partition's tail is here; else 412."),
+  expectedKeyOffset: expectedKeyOffset
+    .optional()
+    .describe(
+      "Appends only if the batch's one key has no record above this offset; `none`: no record. The stream needs `keyIndex`.",
+    ),
+  fence: fenceToken.optional().describe("The token that the partition's fence asks of writers."),
+  verdicts: z
+    .enum(["each", "runs"])
+    .optional()
+    .describe("A verdict a record, or a run of them with its count. Default: `runs` for frames, else `each`."),
+  raw: flag.default(false).describe("The body is the data of one record, whatever its type."),
+  key: text(limits.keyBytesMax).optional().describe("Of the record of a raw body."),
+  type: attribute("type").optional().describe("Of the record of a raw body."),
+  tag: several(text(limits.tagBytesMax)).describe("Of the record of a raw body; may be given several times."),
 });
 export type AppendQuery = z.infer<typeof appendQuery>;
 
@@ -92,8 +102,8 @@ export const producerTerms = z.strictObject({
 
 /** Query of a read. */
 export const readQuery = z.strictObject({
-  partition: whole.optional(),
-  key: text(limits.keyBytesMax).optional(),
+  partition: whole.optional().describe("Left out: the whole stream, in its merged order."),
+  key: text(limits.keyBytesMax).optional().describe("Records of this key alone, wherever they lie."),
   from: z
     .string()
     .max(16_384)
@@ -101,16 +111,31 @@ export const readQuery = z.strictObject({
       "An offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor. Left out: `earliest`, or, backward, `latest`.",
     )
     .optional(),
-  limit: z.coerce.number().int().min(1).max(limits.pageRecordsMax).default(defaults.pageRecords),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(limits.pageRecordsMax)
+    .default(defaults.pageRecords)
+    .describe("Records of a page at most."),
   maxBytes: z
     .union([z.literal("all"), z.coerce.number().int().min(1).max(limits.pageBytesMax)])
-    .default(defaults.pageBytes),
-  wait: z.coerce.number().min(0).max(limits.waitSecondsMax).default(0),
-  direction: z.enum(["forward", "backward"]).default("forward"),
-  type: several(wanted),
-  source: several(wanted),
-  tag: several(text(limits.tagBytesMax)),
-  match: z.enum(["any", "all"]).optional(),
+    .default(defaults.pageBytes)
+    .describe("Bytes of a page, about; it has one record at least. `all`: everything up to the tail, as a stream."),
+  wait: z.coerce
+    .number()
+    .min(0)
+    .max(limits.waitSecondsMax)
+    .default(0)
+    .describe("Seconds to wait for a record where there is none yet."),
+  direction: z.enum(["forward", "backward"]).default("forward").describe("`backward`: the newest first."),
+  type: several(wanted).describe("Records of this type. May be given several times."),
+  source: several(wanted).describe("The same of the source."),
+  tag: several(text(limits.tagBytesMax)).describe("Records with this tag. May be given several times."),
+  match: z
+    .enum(["any", "all"])
+    .optional()
+    .describe("Whether one of several values is enough; to be said where there are several."),
 });
 export type ReadQuery = z.infer<typeof readQuery>;
 

@@ -218,9 +218,15 @@ export type NamespaceView = z.infer<typeof namespaceView>;
 
 /** Query of a list: names that start with `prefix`, after the name `after`. */
 export const listQuery = z.strictObject({
-  prefix: z.string().max(limits.nameCharsMax).optional(),
-  after: streamName.optional(),
-  limit: z.coerce.number().int().min(1).max(limits.listMax).default(defaults.list),
+  prefix: z.string().max(limits.nameCharsMax).optional().describe("Names that begin so."),
+  after: streamName.optional().describe("Go on after this name: the `next` of the answer before."),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(limits.listMax)
+    .default(defaults.list)
+    .describe("Names in an answer at most."),
 });
 export type ListQuery = z.infer<typeof listQuery>;
 

@@ -1,6 +1,7 @@
 /** The reference as one page, made from the same document; no script, nothing from elsewhere. */
-import { errors } from "../../schemas/errors.ts";
+import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { causes } from "./causes.ts";
 import { openApiText, templateOf } from "./openapi.ts";
 import { operations } from "./operations.ts";
 
@@ -53,7 +54,7 @@ function page(): string {
   );
   const codes = Object.entries(errors).map(
     ([code, one]) =>
-      `<tr id="${code}"><td><code>${code}</code><td>${one.status}<td>${text(one.title)}<td>${one.retryable ? "retry" : ""}<td>${one.clean ? "" : "may have been written"}`,
+      `<tr id="${code}"><td><code>${code}</code><td>${one.status}<td>${text(one.title)}. ${prose(causes[code as ErrorCode])}<td>${one.retryable ? "retry" : ""}<td>${one.clean ? "" : "may have been written"}`,
   );
   const numbers = Object.entries(limits).map(
     ([name, value]) => `<tr><td><code>${name}</code><td>${value.toLocaleString("en")}`,
@@ -69,7 +70,7 @@ curl -H "authorization: Bearer $TOKEN" "$URL/v1/default/streams/orders/records?k
 <nav>${links.join("\n")}</nav>
 ${sections.join("\n")}
 <h2 id="problems">Problems</h2><p>Every refusal is <code>application/problem+json</code> with one of these codes.</p>
-<table><tr><th>code<th>status<th>meaning<th><th>${codes.join("\n")}</table>
+<table><tr><th>code<th>status<th>what it comes from, and what to do<th><th>${codes.join("\n")}</table>
 <h2 id="limits">Limits</h2><table>${numbers.join("\n")}</table></html>`;
 }
 

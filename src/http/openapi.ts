@@ -20,7 +20,7 @@ const problem = {
   type: "object",
   required: ["type", "title", "status", "detail", "code", "retryable", "clean"],
   properties: {
-    type: { type: "string", format: "uri" },
+    type: { type: "string", format: "uri-reference", description: "Where the reference says what to do." },
     title: { type: "string" },
     status: { type: "integer" },
     detail: { type: "string", description: "What was wrong, and what to change." },
@@ -28,6 +28,18 @@ const problem = {
     retryable: { type: "boolean", description: "The same request may succeed later." },
     clean: { type: "boolean", description: "Certainly nothing was written." },
   },
+};
+
+/** What the names in paths mean. */
+const pathParameters: Readonly<Record<string, string>> = {
+  ns: "The namespace; `default` is always there.",
+  stream: "The stream's name.",
+  partition: "The partition's number, from 0.",
+  group: "The group's name.",
+  erasure: "The id of the request to forget.",
+  snapshot: "The snapshot's offset; `latest` to fetch the newest, `lease` to ask for the lease.",
+  upload: "What the beginning of the upload was answered.",
+  part: "The part's number, from 1; `complete` ends the upload.",
 };
 
 /** `/v1/:ns` as OpenAPI writes it. */
@@ -68,6 +80,7 @@ function operationOf(path: string, one: Operation): object {
     name,
     in: "path",
     required: true,
+    description: pathParameters[name],
     schema: { type: "string" },
   }));
   const inHeader = Object.entries(one.headers ?? {}).map(([name, description]) => ({

@@ -1,7 +1,7 @@
 import { errors, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 
-/** Base of the problems' types; what follows is the code, which stays the same for good. */
-export const problemBase = "https://millrace.dev/problems/";
+/** Base of the problems' types: where the reference has the code, which stays the same for good. */
+export const problemBase = "/docs#";
 
 /** Seconds after which a refused request is worth repeating. */
 const retryAfterSeconds = "1";

@@ -1,9 +1,16 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { errors } from "../../schemas/errors.ts";
+import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { routes } from "../../src/http/app.ts";
+import { causes } from "../../src/http/causes.ts";
 import { operations } from "../../src/http/operations.ts";
 import { type Service, service } from "./service.ts";
+
+interface Parameter {
+  readonly name: string;
+  readonly description?: string;
+  readonly schema: { readonly description?: string };
+}
 
 let millrace: Service;
 beforeAll(async () => {
@@ -48,6 +55,31 @@ test("the reference is a page that needs nothing from elsewhere, and names every
   expect(headers.get("content-type")).toContain("text/html");
   expect(text).not.toMatch(/<script|(src|href)="(https?:)?\/\//);
   for (const name of [...Object.keys(errors), ...Object.keys(limits)]) expect(text).toContain(`<code>${name}</code>`);
+});
+
+test("every parameter says what it is", async () => {
+  const { json: document } = await millrace.call("GET", "/openapi.json");
+  const operations = Object.entries<Record<string, { parameters: Parameter[] }>>(document.paths).flatMap(
+    ([path, methods]) => Object.entries(methods).map(([method, { parameters }]) => ({ path, method, parameters })),
+  );
+  const mute = operations.flatMap(({ path, method, parameters }) =>
+    parameters
+      .filter(({ description, schema }) => !(description ?? schema.description))
+      .map(({ name }) => `${method} ${path}: ${name}`),
+  );
+  expect(mute).toEqual([]);
+  expect(operations.length).toBeGreaterThan(50);
+});
+
+test("the type of a refusal leads to what it comes from, and what to do", async () => {
+  const { json } = await millrace.call("GET", "/v1/default/streams/none");
+  expect(json.type).toBe("/docs#stream-not-found");
+  const { text } = await millrace.call("GET", "/docs");
+  for (const code of Object.keys(errors) as ErrorCode[]) {
+    const row = new RegExp(`<tr id="${code}">(.*)`).exec(text)?.[1] ?? "";
+    expect(row, code).toContain(causes[code].slice(0, 12).replace(/[`"&].*/, ""));
+    expect(causes[code].length, code).toBeGreaterThan(30);
+  }
 });
 
 test("the configuration shows the limits that are enforced", async () => {

@@ -20,7 +20,7 @@ function isProblem(answer: Answer): void {
   const { code, status, type, title, detail, retryable, clean } = answer.json;
   expect(errors).toHaveProperty(code);
   expect(status).toBe(answer.status);
-  expect(type).toBe(`https://millrace.dev/problems/${code}`);
+  expect(type).toBe(`/docs#${code}`);
   expect([typeof title, typeof detail, typeof retryable, typeof clean]).toEqual([
     "string",
     "string",
