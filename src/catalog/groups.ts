@@ -1,4 +1,5 @@
 /** The consumer groups of a namespace's streams, and which of their deliveries are yet to be told. Synchronous. */
+import { unmasked } from "../../schemas/credentials.ts";
 import type { GroupDump } from "../../schemas/dump.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
@@ -75,7 +76,9 @@ export class Groups {
   ): Result<{ group: Group; created: boolean }> {
     const row = this.#store.group(stream.logId, name);
     const before: GroupConfig = row === undefined ? groupDefaults : JSON.parse(row.config);
-    const after: GroupConfig = { ...before, ...change };
+    const push = change.push ? unmasked(change.push, before.push) : undefined;
+    if (push?.ok === false) return push;
+    const after: GroupConfig = { ...before, ...change, ...(push === undefined ? {} : { push: push.value }) };
     const problem = contradiction(after, stream, row) ?? (row === undefined ? undefined : conflict(before, after));
     if (problem !== undefined) return problem;
     if (row === undefined && this.#store.countGroups(stream.logId) >= limits.groupsMax) {

@@ -36,16 +36,13 @@ export const groupCommands = (yargs: Yargs) =>
           .option("ack-timeout-ms", number)
           .option("max-deliveries", number)
           .option("dead-letter-stream", text)
-          .option("push", { ...text, describe: "URL of a receiver." })
+          .option("push", { ...text, describe: "URL of a receiver. The rest of a push stays." })
           .option("config", { ...text, describe: "Any further fields, as JSON." }),
       (args) =>
         groups.create(
           target(args),
-          {
-            ...given<GroupConfig>(args, groupFields),
-            ...(args.push === undefined ? {} : { push: { url: args.push } }),
-            ...json<GroupConfig>(args.config, "config"),
-          },
+          { ...given<GroupConfig>(args, groupFields), ...json<GroupConfig>(args.config, "config") },
+          args.push,
           args.json,
         ),
     )

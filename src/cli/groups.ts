@@ -1,7 +1,15 @@
 /** `groups …`. */
 import { spawn } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
-import type { DeadLetters, Delivery, Group, GroupConfig, GroupInfo, Millrace } from "../client/index.ts";
+import {
+  type DeadLetters,
+  type Delivery,
+  type Group,
+  type GroupConfig,
+  type GroupInfo,
+  type Millrace,
+  MillraceError,
+} from "../client/index.ts";
 import { paint, print, table } from "./output.ts";
 import { show as showRecord } from "./records.ts";
 
@@ -17,8 +25,19 @@ const row = ({ group, config, paused }: GroupInfo) => [
 export const showInfo = (info: GroupInfo, json?: boolean) =>
   print(json ? JSON.stringify(info) : table(header, [row(info)]));
 
-export async function create(group: Group, config: GroupConfig, json?: boolean): Promise<void> {
-  showInfo(await group.put(config), json);
+/** `push` is sent as a whole: with another url, the rest of it stays. What is shown of its credentials stands for them. */
+export async function create(group: Group, config: GroupConfig, url?: string, json?: boolean): Promise<void> {
+  const push = url === undefined || config.push !== undefined ? {} : { push: { ...(await pushOf(group)), url } };
+  showInfo(await group.put({ ...push, ...config }), json);
+}
+
+async function pushOf(group: Group): Promise<GroupConfig["push"]> {
+  try {
+    return (await group.info()).config.push;
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === "group-not-found") return undefined;
+    throw error;
+  }
 }
 
 export async function list(millrace: Millrace, stream: string, json?: boolean): Promise<void> {

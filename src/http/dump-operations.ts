@@ -33,7 +33,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
   [`${stream}/dump`]: {
     GET: {
       summary: "Dump a stream: its configuration, its map, its groups",
-      detail: "A stream block, and a group block for each group. Secrets of webhooks are in it.",
+      detail: "A stream block, and a group block for each group. Credentials of webhooks are in it.",
       answers: { 200: { says: "Blocks.", body: blocks, types } },
       refusals: ofStream,
     },

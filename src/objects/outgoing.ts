@@ -1,4 +1,5 @@
 /** Requests to a receiver: signed, bounded in time, and once more where the connection was the fault. */
+import { veiled } from "../../schemas/credentials.ts";
 import type { PushTarget } from "../../schemas/group.ts";
 import type { PushRequest } from "../delivery/push-request.ts";
 import { signed } from "../platform/signing.ts";
@@ -45,23 +46,26 @@ export class Outgoing {
     const allowed = response.headers.get("webhook-allowed-origin");
     const agreed = response.status >= 200 && response.status < 300 && (allowed === "*" || allowed === "millrace");
     if (!agreed) {
-      return `the receiver did not agree to be pushed to (OPTIONS: ${response.status}, WebHook-Allowed-Origin: ${allowed})`;
+      const why = `OPTIONS: ${response.status}, WebHook-Allowed-Origin: ${allowed}`;
+      return `the receiver did not agree to be pushed to (${veiled(why, target)})`;
     }
     this.#agreed = url;
     return undefined;
   }
 }
 
-/** All tries together have the target's time, which the lease outlives. */
-async function exchange({ url, timeoutMs }: PushTarget, init: RequestInit): Promise<Exchange> {
+/** All tries together have the target's time, which the lease outlives. What comes of it is shown to others than the receiver. */
+async function exchange(target: PushTarget, init: RequestInit): Promise<Exchange> {
+  const { url, timeoutMs } = target;
   const until = Date.now() + timeoutMs;
   for (let tries = 0; ; tries++) {
     try {
-      return await once(url, until - Date.now(), init);
+      const got = await once(url, until - Date.now(), init);
+      return { ...got, answer: veiled(got.answer, target) };
     } catch (error) {
       const { message } = error as Error;
       const again = lost.test(message) && tries < againMs.length && Date.now() + againMs[tries] < until;
-      if (!again) throw new Error(reasonOf(message));
+      if (!again) throw new Error(veiled(reasonOf(message), target));
     }
     await scheduler.wait(againMs[tries]);
   }

@@ -177,6 +177,21 @@ describe("groups", () => {
     expect(await run(["groups", "status", name, "g"])).toMatchObject({ code: 1 });
   });
 
+  test("keep the rest of a push when its url is changed", async () => {
+    const name = await fresh();
+    const config = '{"push":{"url":"https://example.com/a","headers":{"x-key":"abc"},"timeoutMs":9000}}';
+    await done(["groups", "create", name, "g", "--config", config]);
+    await done(["groups", "update", name, "g", "--push", "https://example.com/b"]);
+    const url = `/v1/default/streams/${name}/groups/g`;
+    expect((await millrace.call("GET", url)).json.config.push).toMatchObject({
+      url: "https://example.com/b",
+      headers: { "x-key": "…" },
+      timeoutMs: 9000,
+    });
+    const dumped = (await millrace.call("GET", `/v1/default/streams/${name}/dump`)).text;
+    expect(dumped).toContain('"headers":{"x-key":"abc"}');
+  });
+
   test("status --watch goes on until it is stopped", async () => {
     const name = await fresh();
     await done(["groups", "create", name, "g"]);

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 
 export interface Call {
   readonly method: string;
+  readonly url: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
   readonly at: number;
@@ -36,7 +37,13 @@ export class Receiver {
       request.on("data", (part) => parts.push(part));
       request.on("end", () => {
         const body = Buffer.concat(parts).toString();
-        const call = { method: String(request.method), headers: request.headers, body, at: Date.now() };
+        const call = {
+          method: String(request.method),
+          url: String(request.url),
+          headers: request.headers,
+          body,
+          at: Date.now(),
+        };
         receiver.calls.push(call);
         behaviour(response, call, receiver.calls.length - 1);
       });

@@ -1,5 +1,6 @@
 /** `…/groups[/{group}]`: definitions, status, and what an operator may do. */
 import type { z } from "zod";
+import { masked } from "../../../schemas/credentials.ts";
 import { ok, type Refusal, refuse } from "../../../schemas/errors.ts";
 import { type GroupConfig, groupConfig, groupFilter, pauseBody, seekBody } from "../../../schemas/group.ts";
 import { streamName } from "../../../schemas/names.ts";
@@ -40,11 +41,9 @@ const view = (names: Omit<Names, "group">, { name, id, config, paused, because, 
   updatedAt: time(updated),
 });
 
-/** Secrets are for the receiver's eyes. */
+/** Credentials are for the receiver's eyes. */
 const shown = (config: GroupConfig): GroupConfig =>
-  config.push === null
-    ? config
-    : { ...config, push: { ...config.push, secrets: config.push.secrets.map((one) => `${one.slice(0, 10)}…`) } };
+  config.push === null ? config : { ...config, push: masked(config.push) };
 
 export async function listGroups(request: Request, env: Env, namespace: string, stream: string): Promise<Response> {
   const terms = query(listQuery, new URL(request.url));
