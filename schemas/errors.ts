@@ -27,6 +27,7 @@ export const errors = {
   "unknown-field": entry(400, "A field or parameter is not known"),
   invalid: entry(400, "A value is not valid"),
   unauthorized: entry(401, "A valid token is required"),
+  "ticket-expired": entry(401, "The ticket has expired"),
   forbidden: entry(403, "The token or ticket does not allow this"),
   "unknown-route": entry(404, "No such route"),
   "namespace-not-found": entry(404, "No such namespace"),

@@ -88,7 +88,7 @@ export class Consumer<Data = unknown> {
           }
           if (this.options.transport === "http" || !(await this.#bySocket())) await this.#byPull();
         } catch (error) {
-          await this.#backoff.pause(error, undefined, ({ retryable }) => retryable);
+          await this.#backoff.pause(error, undefined, (error) => this.http.mayPass(error));
         }
       }
     } finally {

@@ -83,7 +83,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
         return;
       } catch (error) {
         signal?.throwIfAborted();
-        await this.#backoff.pause(error, signal, ({ retryable }) => retryable);
+        await this.#backoff.pause(error, signal, (error) => this.http.mayPass(error));
       }
     }
   }

@@ -58,8 +58,13 @@ export class Http {
     return this.#retrying(() => this.jsonOnce<T>(method, path, call), method, call);
   }
 
+  /** The same may succeed later; also where it was the ticket, and another is to be had. */
+  mayPass({ retryable, code }: MillraceError): boolean {
+    return retryable || (code === "ticket-expired" && typeof this.options.ticket === "function");
+  }
+
   #retrying<T>(attempt: () => Promise<T>, method: string, { safe = method !== "POST", signal }: Call): Promise<T> {
-    const may = ({ retryable, clean }: MillraceError) => retryable && (safe || clean);
+    const may = (error: MillraceError) => this.mayPass(error) && (safe || error.clean);
     return retrying(attempt, this.options.retry, signal, may);
   }
 

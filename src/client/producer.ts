@@ -206,7 +206,7 @@ export class Producer {
       }
       return runs;
     };
-    return retrying(attempt, { ...this.http.options.retry, attempts }, signal, ({ retryable }) => retryable);
+    return retrying(attempt, { ...this.http.options.retry, attempts }, signal, (error) => this.http.mayPass(error));
   }
 
   #answer({ settled }: Batch, runs: readonly Run[]): void {

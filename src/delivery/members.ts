@@ -27,6 +27,18 @@ export class Members {
     this.state.saveLeases(now);
   }
 
+  /** It has gone, and not by anything that it had at hand: what it holds returns as if it had never had it. */
+  release(member: string, now: number): void {
+    const { leases } = this.state;
+    const left = [...leases.all()].filter((lease) => lease.member === member);
+    for (const { item } of left.reverse()) if (item.state === "leased") this.endings.release(item, now);
+    const before = [...leases.restored.values()].filter((lease) => lease.member === member && !lease.nacked);
+    for (const { offset } of before.sort((a, b) => b.offset - a.offset)) this.endings.releaseUnread(offset);
+    leases.connections.delete(member);
+    this.state.save();
+    this.state.saveLeases(now);
+  }
+
   /**
    * Connections that a restart has cut give back what they held. What a push had under way counts as if it had not been: the
    * receiver is not to blame.

@@ -57,9 +57,10 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
     DELETE: (c) => streams.deleteStream(c.env, namespaceOf(c), streamOf(c)),
   },
   "/v1/:ns/streams/:stream/records": {
-    GET: (c) =>
+    GET: (c, who) =>
       read({
         env: c.env,
+        until: who.until,
         namespace: namespaceOf(c),
         name: streamOf(c),
         request: c.req.raw,
@@ -117,7 +118,7 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   [`${group}/ack`]: { POST: (c) => ack(c.req.raw, c.env, groupOf(c)) },
   [`${group}/nack`]: { POST: (c) => nack(c.req.raw, c.env, groupOf(c)) },
   [`${group}/extend`]: { POST: (c) => extend(c.req.raw, c.env, groupOf(c)) },
-  [`${group}/live`]: { GET: (c) => groupLive(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/live`]: { GET: (c, who) => groupLive(c.req.raw, c.env, who, groupOf(c)) },
   [`${group}/pause`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), true) },
   [`${group}/resume`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), false) },
   [`${group}/seek`]: { POST: (c) => groups.seekGroup(c.req.raw, c.env, groupOf(c)) },

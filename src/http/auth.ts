@@ -5,19 +5,20 @@
  */
 import { jwtVerify, SignJWT } from "jose";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import type { Right } from "../../schemas/ticket.ts";
-import { encodeText } from "../lib/bytes.ts";
+import { rights as every, type Right } from "../../schemas/ticket.ts";
 import type { Env } from "../objects/stubs.ts";
-import { sha256 } from "../platform/sha256.ts";
+import { derived } from "../platform/derived.ts";
 
 export interface Principal {
   readonly rights: readonly Right[];
   /** Undefined: every one. */
   readonly namespace?: string;
   readonly stream?: string;
+  /** Until then, in ms since 1970; undefined: for good. What it has opened ends then. */
+  readonly until?: number;
 }
 
-const root: Principal = { rights: ["read", "append", "consume", "admin"] };
+const root: Principal = { rights: every };
 
 const tokenProtocol = "millrace.token.";
 const ticketProtocol = "millrace.ticket.";
@@ -82,10 +83,18 @@ function fromBase64Url(text: string): string {
   }
 }
 
+/** The key of the last root token that was met: there is one. */
+let signing: { readonly token: string; readonly key: Promise<Uint8Array> } | undefined;
+
 /** Tickets are signed by a key that is made of the root token: a new token voids them. */
-const keyOf = (token: string): Promise<Uint8Array> => sha256(encodeText(`millrace ticket ${token}`));
+function keyOf(token: string): Promise<Uint8Array> {
+  if (signing?.token !== token) signing = { token, key: derived(token, "millrace ticket") };
+  return signing.key;
+}
 
 const issuer = "millrace";
+/** Without any of them a ticket would be good for ever, or everywhere. */
+const requiredClaims = ["exp", "namespace", "stream", "rights"];
 
 export async function writeTicket(
   env: Env,
@@ -101,13 +110,20 @@ export async function writeTicket(
 
 async function readTicket(ticket: string, token: string): Promise<Result<Principal>> {
   try {
-    const { payload } = await jwtVerify<Principal>(ticket, await keyOf(token), { issuer, algorithms: ["HS256"] });
-    const { rights, namespace, stream } = payload;
-    return ok({ rights, namespace, stream });
+    const terms = { issuer, algorithms: ["HS256"], requiredClaims };
+    const { payload } = await jwtVerify(ticket, await keyOf(token), terms);
+    return principalOf(payload) ?? refuse("unauthorized", "the ticket is not valid");
   } catch (error) {
     const expired = (error as { code?: string }).code === "ERR_JWT_EXPIRED";
-    return refuse("unauthorized", expired ? "the ticket has expired; ask for a new one" : "the ticket is not valid");
+    if (expired) return refuse("ticket-expired", "the ticket has expired; ask for a new one");
+    return refuse("unauthorized", "the ticket is not valid");
   }
+}
+
+function principalOf({ exp = 0, namespace, stream, rights }: Record<string, unknown> & { exp?: number }) {
+  if (typeof namespace !== "string" || typeof stream !== "string" || !Array.isArray(rights)) return undefined;
+  const known = every.filter((right) => rights.includes(right));
+  return ok({ rights: known, namespace, stream, until: exp * 1_000 });
 }
 
 /** Why somebody may not do what a route does, if so. */

@@ -1,5 +1,5 @@
 /** One client of a stream's socket: what it may do, and what it follows. */
-import { errors, type Refusal, type Result } from "../../schemas/errors.ts";
+import { type ErrorCode, errors, type Refusal, type Result } from "../../schemas/errors.ts";
 import type { StreamMessage } from "../../schemas/frames.ts";
 import type { GroupFilter } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -7,7 +7,7 @@ import type { Message, Unfit } from "../intake/message.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { type Filter, filterOf } from "../log/filter.ts";
 import type { Following } from "../log/follow.ts";
-import { post } from "./socket.ts";
+import { post, ticketOverCode } from "./socket.ts";
 
 /** What the Worker says of a client that it has let in. */
 export interface Hello {
@@ -19,6 +19,8 @@ export interface Hello {
   /** Key hashes `[from, to)` that belong to the partition. */
   readonly from: number;
   readonly to: number;
+  /** Its ticket is over then, in ms since 1970, and the socket with it. */
+  readonly until?: number;
 }
 
 /** A place as it is kept: with the filter as the client wrote it. */
@@ -123,11 +125,13 @@ export const wrongLog: Refusal = {
   detail: "the cursor belongs to a stream that was deleted; read this one from earliest",
 };
 
-/** Tells a client that does not keep to the protocol why, and closes it. */
+/** Tells a client that does not keep to the protocol, or whose ticket is over, why, and closes it. */
 export function expel(socket: WebSocket, refusal: Refusal): void {
   sayError(socket, refusal, undefined, true);
-  socket.close(refusal.code === "body-too-large" ? 1009 : 1008, refusal.detail.slice(0, 100));
+  socket.close(closeCodes[refusal.code] ?? 1008, refusal.detail.slice(0, 100));
 }
+
+const closeCodes: Partial<Record<ErrorCode, number>> = { "body-too-large": 1009, "ticket-expired": ticketOverCode };
 
 export const say = (socket: WebSocket, message: StreamMessage) => post(socket, JSON.stringify(message));
 

@@ -5,7 +5,7 @@ import { closeBack } from "./socket.ts";
 export interface Doorman {
   accept(request: Request): Response;
   message(socket: WebSocket, message: string | ArrayBuffer): void;
-  closed(socket: WebSocket, reason: string): void;
+  closed(socket: WebSocket, reason: string, code?: number): void;
 }
 
 /** An object whose sockets sleep with it. */
@@ -23,7 +23,7 @@ export abstract class Hibernating<Env> extends DurableObject<Env> {
 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
     closeBack(socket, code, reason);
-    this.doorman?.closed(socket, "its socket was closed");
+    this.doorman?.closed(socket, "its socket was closed", code);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {

@@ -238,7 +238,7 @@ export class Keeper {
     if (!state.stands) times.push(state.leases.restoredDue(now));
     if (state.paused?.untold) times.push(now + retryMs);
     times.push(this.#forwarder.dueAt);
-    if (sockets.size > 0) times.push(now + heartbeatMs / 2);
+    if (sockets.size > 0) times.push(now + heartbeatMs / 2, sockets.overAt);
     const pushes = pusher.target !== null && state.paused === undefined;
     if (pushes || sockets.size > 0) {
       times.push(inheriting.dueAt);

@@ -11,9 +11,11 @@ import { behind, mustSay, type Portion, portionOf } from "../log/follow.ts";
 import type { Log } from "../log/log.ts";
 import { noPlace, positionOf, readFrom } from "../log/position.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
+import type { Alarms } from "./alarms.ts";
 import { Appends, type LiveHost } from "./appends.ts";
 import { type Client, clientOf, expel, type Hello, type Subscription, say, understand, wrongLog } from "./clients.ts";
 import { type Made, Shown } from "./shown.ts";
+import { isOver, ticketOver } from "./socket.ts";
 import { Thaw } from "./thaw.ts";
 
 /** Bytes that are sent, and subscriptions that are served, before others have a turn. */
@@ -33,6 +35,7 @@ export class Live {
   constructor(
     readonly ctx: DurableObjectState,
     readonly host: LiveHost,
+    readonly alarms: Alarms,
   ) {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     this.#appends = new Appends(host);
@@ -57,6 +60,7 @@ export class Live {
     const client = clientOf({ hello, subs: [] });
     clients.set(ours, client);
     client.keep(ours);
+    if (hello.until !== undefined) this.alarms.by(hello.until);
     say(ours, { type: "ready", logId: log.spec.logId });
     return new Response(null, { status: 101, webSocket: theirs });
   }
@@ -76,6 +80,10 @@ export class Live {
     const client = this.clients.get(socket);
     const { log } = this.host;
     if (client === undefined || log === undefined) return;
+    if (isOver(client.hello.until, Date.now())) {
+      this.#expel(socket, ticketOver);
+      return;
+    }
     const { recordBytesMax = limits.recordBytesMax, batchBytesMax = limits.batchBytesMax, ...spec } = log.spec;
     readMessages(text, { ...spec, recordBytesMax, batchBytesMax }, Date.now(), (read) => {
       const fault = understand(socket, client, read, (message) => this.#obey(socket, client, message, log));
@@ -98,6 +106,17 @@ export class Live {
     const { log } = this.host;
     if (log === undefined) return;
     for (const [socket, client] of this.clients) if (client.subs.size > 0) sayNew(socket, log, snapshot);
+  }
+
+  /** The alarm: ends the sockets whose tickets are over, and sees to the next ones. */
+  expire(): void {
+    const now = Date.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [socket, { hello }] of this.clients) {
+      if (isOver(hello.until, now)) this.#expel(socket, ticketOver);
+      else next = Math.min(next, hello.until ?? next);
+    }
+    if (Number.isFinite(next)) this.alarms.by(next);
   }
 
   closed(socket: WebSocket): void {
@@ -130,7 +149,7 @@ export class Live {
     return undefined;
   }
 
-  /** A client that does not keep to the protocol is told why, and closed; the others notice nothing. */
+  /** A client that does not keep to the protocol, or whose ticket is over, is told why, and closed; the others notice nothing. */
   #expel(socket: WebSocket, refusal: Refusal): void {
     expel(socket, refusal);
     this.closed(socket);
@@ -154,9 +173,14 @@ export class Live {
   async #round(): Promise<boolean> {
     let more = false;
     const shown = new Shown();
+    const now = Date.now();
     let [bytes, served] = [0, 0];
     // Clients and subscriptions may come and go meanwhile: a map lets them.
     for (const [socket, client] of this.clients) {
+      if (isOver(client.hello.until, now)) {
+        this.#expel(socket, ticketOver);
+        continue;
+      }
       for (const sub of client.subs.values()) {
         const { log } = this.host;
         if (log === undefined || !this.clients.has(socket)) break;

@@ -37,7 +37,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   readonly #followers: Followers;
   readonly #alarms = new Alarms(this.ctx.storage);
   readonly history: History;
-  override readonly doorman = new Live(this.ctx, this);
+  override readonly doorman = new Live(this.ctx, this, this.#alarms);
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -110,6 +110,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
 
   override async alarm(): Promise<void> {
     this.#alarms.fired();
+    this.doorman.expire();
     await Promise.all([this.#followers.repeat(), this.history.run()]);
   }
 

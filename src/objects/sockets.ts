@@ -12,7 +12,7 @@ import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { DeliveryWriter } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
-import { post } from "./socket.ts";
+import { isOver, post, ticketOver, ticketOverCode } from "./socket.ts";
 
 interface Member {
   readonly id: string;
@@ -23,6 +23,8 @@ interface Member {
   told: boolean;
   /** When it last said anything, in ms since 1970. */
   seen: number;
+  /** Its ticket is over then, in ms since 1970, and the socket with it. */
+  readonly until?: number;
 }
 
 /** What the sockets need of the object around them. */
@@ -30,6 +32,8 @@ export interface SocketHost {
   readonly core: Delivery;
   /** Something was finished, or failed, or is wanted. */
   settled(): void;
+  /** There is something to be seen to later. */
+  arm(): void;
 }
 
 export class Sockets {
@@ -62,7 +66,9 @@ export class Sockets {
     const name = searchParams.get("member") ?? "socket";
     const { 0: client, 1: server } = new WebSocketPair();
     const id = `${name}#${crypto.randomUUID().slice(0, 8)}`;
-    const member: Member = { id, relayed: searchParams.has("relayed"), credits: 0, told: false, seen: Date.now() };
+    const until = searchParams.has("until") ? { until: Number(searchParams.get("until")) } : {};
+    const relayed = searchParams.has("relayed");
+    const member: Member = { id, relayed, credits: 0, told: false, seen: Date.now(), ...until };
     this.ctx.acceptWebSocket(server);
     this.#members.set(server, member);
     this.host.core.members.connected(id);
@@ -70,12 +76,17 @@ export class Sockets {
     const { heartbeatMs } = this.host.core.state.spec.config;
     send(server, { type: "ready", member: member.id, heartbeatMs });
     if (member.relayed) this.host.settled();
+    if (member.until !== undefined) this.host.arm();
     return new Response(null, { status: 101, webSocket: client });
   }
 
   message(socket: WebSocket, text: string | ArrayBuffer): void {
     const member = this.#members.get(socket);
     if (member === undefined) return;
+    if (isOver(member.until, Date.now())) {
+      this.#expire(socket);
+      return;
+    }
     member.seen = Date.now();
     const message =
       typeof text === "string" && text.length <= limits.messageBytesMax ? understand(text) : "not JSON text";
@@ -94,6 +105,7 @@ export class Sockets {
   /** Gives the members what they have credits for, in turn; answers how many records went. */
   run(): number {
     let sum = 0;
+    this.#expireAll(Date.now());
     for (let given = true; given; ) {
       given = false;
       for (const [socket, member] of this.#members) {
@@ -158,28 +170,46 @@ export class Sockets {
     }
   }
 
-  closed(socket: WebSocket, reason: string): void {
+  closed(socket: WebSocket, reason: string, code?: number): void {
     const member = this.#members.get(socket);
     if (member === undefined) return;
     this.#members.delete(socket);
-    this.host.core.members.leave(member.id, reason, Date.now());
+    const { members } = this.host.core;
+    // A ticket that is over says nothing of what its member had at hand: no attempt is counted.
+    if (code === ticketOverCode && (member.relayed || isOver(member.until, Date.now())))
+      members.release(member.id, Date.now());
+    else members.leave(member.id, reason, Date.now());
     this.host.settled();
   }
 
-  /** Closes sockets that have been silent for too long. Answers when the next one might be, in ms since 1970. */
-  beat(now: number): number {
+  /** When the next ticket is over, in ms since 1970. */
+  get overAt(): number {
+    let at = Number.POSITIVE_INFINITY;
+    for (const { until } of this.#members.values()) at = Math.min(at, until ?? at);
+    return at;
+  }
+
+  /** Closes sockets that have been silent for too long, or whose tickets are over. */
+  beat(now: number): void {
+    this.#expireAll(now);
     const { heartbeatMs } = this.host.core.state.spec.config;
-    let next = Number.POSITIVE_INFINITY;
     for (const [socket, member] of [...this.#members]) {
       const pinged = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-      const silentAt = Math.max(member.seen, pinged) + heartbeatMs;
-      if (silentAt > now) next = Math.min(next, silentAt);
-      else {
-        socket.close(4000, `silent for ${heartbeatMs} ms; send 'ping' now and then`);
-        this.closed(socket, "its socket fell silent");
-      }
+      if (Math.max(member.seen, pinged) + heartbeatMs > now) continue;
+      socket.close(4000, `silent for ${heartbeatMs} ms; send 'ping' now and then`);
+      this.closed(socket, "its socket fell silent");
     }
-    return next;
+  }
+
+  #expireAll(now: number): void {
+    for (const [socket, { until }] of this.#members) if (isOver(until, now)) this.#expire(socket);
+  }
+
+  #expire(socket: WebSocket): void {
+    const { code, detail } = ticketOver;
+    send(socket, { type: "error", code, detail, fatal: true });
+    socket.close(ticketOverCode, detail);
+    this.closed(socket, detail, ticketOverCode);
   }
 
   closeAll(reason: string): void {

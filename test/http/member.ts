@@ -36,10 +36,10 @@ export class Member {
     });
   }
 
-  static async open(millrace: Service, path: string): Promise<Member> {
+  static async open(millrace: Service, path: string, by = token): Promise<Member> {
     const url = `${millrace.url.replace("http", "ws")}${path}/live`;
     // Node's WebSocket takes headers, which the type of browsers does not know.
-    const socket = new WebSocket(url, { headers: { authorization: `Bearer ${token}` } } as unknown as string[]);
+    const socket = new WebSocket(url, { headers: { authorization: `Bearer ${by}` } } as unknown as string[]);
     const member = new Member(socket);
     await new Promise((resolve, reject) => {
       socket.addEventListener("open", resolve);

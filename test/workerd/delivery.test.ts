@@ -145,6 +145,29 @@ test("a socket sleeps with its object, and goes on with the credits that it had"
   await expect.poll(() => runInDurableObject(stub(), statusOf)).toMatchObject({ inFlight: 0, members: [] });
 });
 
+test("a socket that sleeps ends with its ticket, and what it held goes to others as if it had never had it", async () => {
+  const { stub, receive } = await fresh({ ackTimeoutMs: 60_000 }, "a", "b");
+  const url = `http://delivery/?member=m&until=${Date.now() + 5_500}`;
+  const socket = (await stub().fetch(url, { headers: { upgrade: "websocket" } })).webSocket as WebSocket;
+  let [deliveries, code] = [0, 0];
+  socket.addEventListener("message", ({ data }) => {
+    deliveries += (JSON.parse(String(data)) as { deliveries?: object[] }).deliveries?.length ?? 0;
+  });
+  socket.addEventListener("close", (event) => {
+    code = event.code;
+  });
+  socket.accept();
+  socket.send(JSON.stringify({ type: "credit", credits: 3 }));
+  await expect.poll(() => deliveries).toBe(2);
+  await evictDurableObject(stub(), { webSockets: "hibernate" });
+  await expect.poll(() => code, { timeout: 15_000 }).toBe(4003);
+  const { offsets, attempts } = await receive();
+  expect([[...offsets], [...attempts]]).toEqual([
+    [0, 1],
+    [1, 1],
+  ]);
+});
+
 describe("alarms", () => {
   test("write down leases that last, and are armed again for those that run out", async () => {
     const { stub, receive } = await fresh({ ackTimeoutMs: 60_000 }, "a");

@@ -30,8 +30,8 @@ async function append({ rpc }: Fresh, keys: readonly string[]): Promise<void> {
 }
 
 const hello = { rights: ["read", "append"], pinned: true, from: 0, to: 2 ** 32 };
-const connect = ({ stub }: Fresh, binary: boolean) =>
-  stub.fetch(`http://partition/?hello=${encodeURIComponent(JSON.stringify({ ...hello, binary }))}`, {
+const connect = ({ stub }: Fresh, binary: boolean, more: object = {}) =>
+  stub.fetch(`http://partition/?hello=${encodeURIComponent(JSON.stringify({ ...hello, binary, ...more }))}`, {
     headers: { upgrade: "websocket" },
   });
 
@@ -202,6 +202,20 @@ test("a relay connects again to partitions that it has lost, and goes on where i
   await expect.poll(() => data.length, { timeout: 10_000 }).toBe(60);
   expect([...data].sort((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, index) => index));
   socket.close();
+});
+
+test("a socket that sleeps ends with its ticket, each at its own time; others stay", async () => {
+  const target = await fresh();
+  const now = Date.now();
+  const ends: string[] = [];
+  for (const until of [now + 1_500, now + 700, undefined]) {
+    const socket = (await connect(target, false, { until })).webSocket as WebSocket;
+    socket.addEventListener("close", ({ code }) => ends.push(`${until === undefined ? "never" : until - now} ${code}`));
+    socket.accept();
+    socket.send(JSON.stringify({ type: "subscribe", id: 1, credits: 10 }));
+  }
+  await evictDurableObject(target.stub, { webSockets: "hibernate" });
+  await expect.poll(() => ends, { timeout: 10_000 }).toEqual(["700 4003", "1500 4003"]);
 });
 
 test("a partition holds so many sockets, and another when one has gone", async () => {

@@ -4,6 +4,7 @@
  */
 import { limits } from "../../../schemas/limits.ts";
 import type { Env } from "../../objects/stubs.ts";
+import type { Principal } from "../auth.ts";
 import { protocolOf, upgraded } from "../live/protocol.ts";
 import { problem } from "../problem.ts";
 import type { Names } from "./groups.ts";
@@ -11,7 +12,7 @@ import { Relay } from "./relay.ts";
 import { groupRoute, noPartition } from "./route.ts";
 import { openDelivery } from "./upstream.ts";
 
-export async function live(request: Request, env: Env, names: Names): Promise<Response> {
+export async function live(request: Request, env: Env, { until }: Principal, names: Names): Promise<Response> {
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     return problem({ code: "upgrade-required", detail: "open this route with a WebSocket" }, { upgrade: "websocket" });
   }
@@ -29,13 +30,13 @@ export async function live(request: Request, env: Env, names: Names): Promise<Re
   const only = asked === null ? undefined : /^\d{1,7}$/.test(asked) ? Number(asked) : -1;
   if (only !== undefined && !partitions.includes(only)) return problem(noPartition(only).refusal);
   if (only !== undefined || partitions.length === 1) {
-    const opened = await openDelivery(env, target.value, only ?? partitions[0], member);
+    const opened = await openDelivery(env, target.value, only ?? partitions[0], { member, until });
     if (opened.ok) return upgraded(opened.value.webSocket as WebSocket, protocol.value);
     // Nothing was ever appended: a relay waits for the partition to come to be.
     if (opened.refusal.code !== "unavailable") return problem(opened.refusal);
   }
   const { 0: client, 1: server } = new WebSocketPair();
   server.accept();
-  new Relay(env, names, server, member, only).start(target.value);
+  new Relay(env, names, server, { member, until }, only).start(target.value);
   return upgraded(client, protocol.value);
 }

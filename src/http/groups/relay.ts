@@ -5,11 +5,12 @@
 import { memberMessage, type RelayMessage } from "../../../schemas/frames.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
-import { post } from "../../objects/socket.ts";
+import { post, ticketOver, ticketOverCode } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
+import { Ending } from "../live/ending.ts";
 import type { Names } from "./groups.ts";
 import { type GroupRoute, groupRoute } from "./route.ts";
-import { openDelivery } from "./upstream.ts";
+import { type Caller, openDelivery } from "./upstream.ts";
 
 /** How often a relay looks for partitions that have come to be. */
 const lookMs = 5_000;
@@ -35,6 +36,7 @@ export class Relay {
   #closed = false;
   #looking: ReturnType<typeof setInterval> | undefined;
   #heartbeatMs = 0;
+  readonly #ending: Ending;
   /** The partitions are about to be told that the member is there. */
   #beating: ReturnType<typeof setTimeout> | undefined;
 
@@ -42,9 +44,11 @@ export class Relay {
     readonly env: Env,
     readonly names: Names,
     readonly client: WebSocket,
-    readonly member: string,
+    readonly caller: Caller,
     readonly only: number | undefined,
-  ) {}
+  ) {
+    this.#ending = new Ending(caller.until, () => this.#fail(ticketOver.code, ticketOver.detail, ticketOverCode));
+  }
 
   start(target: GroupRoute): void {
     this.#heartbeatMs = target.group.config.heartbeatMs;
@@ -52,7 +56,7 @@ export class Relay {
     this.client.addEventListener("close", () => this.#close(1000, "the member has gone"));
     this.client.addEventListener("error", () => this.#close(1011, "the socket broke"));
     this.#looking = setInterval(() => void this.#look(), lookMs);
-    this.#say({ type: "ready", member: this.member, heartbeatMs: this.#heartbeatMs });
+    this.#say({ type: "ready", member: this.caller.member, heartbeatMs: this.#heartbeatMs });
     void this.#connect(target);
   }
 
@@ -73,7 +77,7 @@ export class Relay {
   async #open(target: GroupRoute, partition: number): Promise<void> {
     this.#opening.add(partition);
     try {
-      const opened = await openDelivery(this.env, target, partition, this.member, true);
+      const opened = await openDelivery(this.env, target, partition, this.caller, true);
       if (!opened.ok || opened.value.webSocket === null) return;
       const socket = opened.value.webSocket;
       if (this.#closed) return void socket.close(1000, "the member has gone");
@@ -169,9 +173,9 @@ export class Relay {
     if (!this.#closed) post(this.client, JSON.stringify(message));
   }
 
-  #fail(code: string, detail: string): void {
+  #fail(code: string, detail: string, closeCode = 1008): void {
     this.#say({ type: "error", code, detail, fatal: true });
-    this.#close(1008, detail.slice(0, 120));
+    this.#close(closeCode, detail.slice(0, 120));
   }
 
   #close(code: number, reason: string): void {
@@ -179,7 +183,9 @@ export class Relay {
     this.#closed = true;
     clearInterval(this.#looking);
     clearTimeout(this.#beating);
-    for (const { socket } of this.#upstreams.values()) socket.close(1000, reason);
+    this.#ending.drop();
+    // Of a ticket that is over the members' records are not to blame.
+    for (const { socket } of this.#upstreams.values()) socket.close(code === ticketOverCode ? code : 1000, reason);
     this.client.close(code, reason);
   }
 }

@@ -5,16 +5,23 @@ import { deliveriesOf } from "../../catalog/groups.ts";
 import { deliveryObject, type Env } from "../../objects/stubs.ts";
 import { type GroupRoute, openPartition } from "./route.ts";
 
+/** Whose socket it is, and when its ticket is over; a relay ends what it holds by itself. */
+export interface Caller {
+  readonly member: string;
+  readonly until: number | undefined;
+}
+
 /** A delivery's own socket. */
 export async function openDelivery(
   env: Env,
   target: GroupRoute,
   partition: number,
-  member: string,
+  { member, until }: Caller,
   relayed = false,
 ): Promise<Result<Response>> {
   const id = deliveriesOf(target.route.stream.logId, target.group.id);
-  const url = `http://delivery/?member=${encodeURIComponent(member)}${relayed ? "&relayed" : ""}`;
+  const over = until === undefined || relayed ? "" : `&until=${until}`;
+  const url = `http://delivery/?member=${encodeURIComponent(member)}${over}${relayed ? "&relayed" : ""}`;
   const call = () => deliveryObject(env, id, partition).fetch(url, { headers: { upgrade: "websocket" } });
   let response = await call();
   if (response.status === 404) {

@@ -24,7 +24,8 @@ export async function live(request: Request, env: Env, who: Principal, namespace
   const asked = new URL(request.url).searchParams.get("partition");
   const only = asked === null ? undefined : /^\d{1,7}$/.test(asked) ? Number(asked) : -1;
   const binary = protocol.value === "millrace.v1.binary";
-  const opened = await connect(env, namespace, name, only, { rights: who.rights.filter(isLive), binary });
+  const until = who.until === undefined ? {} : { until: who.until };
+  const opened = await connect(env, namespace, name, only, { rights: who.rights.filter(isLive), binary, ...until });
   if (!opened.ok) return problem(opened.refusal);
   return upgraded(opened.value, protocol.value);
 }
@@ -36,7 +37,7 @@ async function connect(
   namespace: string,
   name: string,
   only: number | undefined,
-  hello: Pick<Hello, "rights" | "binary">,
+  hello: Pick<Hello, "rights" | "binary" | "until">,
 ): Promise<Result<WebSocket>> {
   let route = await lookup(env, namespace, name);
   if (route.ok && only !== undefined && only >= route.value.stream.map.length) {

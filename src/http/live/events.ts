@@ -10,8 +10,10 @@ import { encodeText } from "../../lib/bytes.ts";
 import { itemsOf } from "../../log/follow.ts";
 import { JsonWriter } from "../../log/json.ts";
 import { recordsHeaderBytes } from "../../log/message.ts";
+import { ticketOver } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { problem } from "../problem.ts";
+import { Ending } from "./ending.ts";
 import { Fan, type Part, type Sink } from "./fan.ts";
 import type { NewSnapshot } from "./news.ts";
 
@@ -30,8 +32,9 @@ export async function eventsAnswer(
   name: string,
   query: ReadQuery,
   from: string,
+  until: number | undefined,
 ): Promise<Response> {
-  const events = new Events(env, namespace, name);
+  const events = new Events(env, namespace, name, until);
   const refusal = await events.begin({ type: "subscribe", id: 0, from, credits, ...scopeOf(query) });
   if (refusal !== undefined) return problem(refusal);
   return new Response(events.body, {
@@ -66,12 +69,14 @@ class Events implements Sink {
   /** The reader was told that it is up to date. */
   #current = false;
   #beat: ReturnType<typeof setInterval> | undefined;
+  readonly #ending: Ending;
 
-  constructor(env: Env, namespace: string, name: string) {
+  constructor(env: Env, namespace: string, name: string, until: number | undefined) {
     const { readable, writable } = new IdentityTransformStream();
     this.body = readable;
     this.#writable = writable.getWriter();
     this.#fan = new Fan(env, namespace, name, this);
+    this.#ending = new Ending(until, () => this.failed(ticketOver));
   }
 
   /** Refused where it cannot begin. */
@@ -138,6 +143,7 @@ class Events implements Sink {
 
   #end(): void {
     clearInterval(this.#beat);
+    this.#ending.drop();
     this.#fan.close();
   }
 }

@@ -2,7 +2,7 @@
  * A client's socket on a stream of several partitions: this Worker holds it, fans its subscriptions in and sends its
  * appends where their keys belong. It looks as a partition's own socket does.
  */
-import type { Refusal } from "../../../schemas/errors.ts";
+import type { ErrorCode, Refusal } from "../../../schemas/errors.ts";
 import type { Subscribe } from "../../../schemas/frames.ts";
 import { type Message, readMessages } from "../../intake/message.ts";
 import { itemsOf } from "../../log/follow.ts";
@@ -10,21 +10,24 @@ import { JsonWriter } from "../../log/json.ts";
 import { addressTo, recordsHeaderBytes, setUpToDate } from "../../log/message.ts";
 import { Client, expel, type Hello, say, sayError, understand } from "../../objects/clients.ts";
 import { recordsText } from "../../objects/shown.ts";
-import { closeBack, post } from "../../objects/socket.ts";
+import { closeBack, post, ticketOver, ticketOverCode } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Route } from "../lookup.ts";
 import { Appending } from "./appending.ts";
+import { Ending } from "./ending.ts";
 import { Fan, type Part, type Sink } from "./fan.ts";
 import type { NewSnapshot } from "./news.ts";
 
-/** Where a client is told that what it followed is gone, and where it is to connect again. */
-const [deleted, again] = [4001, 4002];
+/** Where a client is told that what it followed is gone, where its ticket is over, and where it is to connect again. */
+const codes: Partial<Record<ErrorCode, number>> = { "stream-not-found": 4001, "ticket-expired": ticketOverCode };
+const again = 4002;
 
 export class Relay implements Sink {
   readonly #fan: Fan;
   readonly #appending: Appending;
   readonly #client: Client;
   readonly #writer = new JsonWriter();
+  readonly #ending: Ending;
   #closed = false;
 
   constructor(
@@ -35,6 +38,7 @@ export class Relay implements Sink {
   ) {
     const { namespace, stream } = route;
     this.#client = new Client(hello);
+    this.#ending = new Ending(hello.until, () => this.failed(ticketOver));
     this.#fan = new Fan(env, namespace, stream.name, this);
     this.#appending = new Appending(
       env,
@@ -132,7 +136,7 @@ export class Relay implements Sink {
     if (this.#closed) return;
     this.#end();
     sayError(this.socket, refusal, undefined, true);
-    this.socket.close(refusal.code === "stream-not-found" ? deleted : again, refusal.detail.slice(0, 100));
+    this.socket.close(codes[refusal.code] ?? again, refusal.detail.slice(0, 100));
   }
 
   #refuse(id: number, refusal: Refusal): void {
@@ -146,6 +150,7 @@ export class Relay implements Sink {
 
   #end(): void {
     this.#closed = true;
+    this.#ending.drop();
     this.#fan.close();
   }
 }

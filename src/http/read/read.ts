@@ -13,7 +13,7 @@ export async function read(reader: Reader): Promise<Response> {
   if (!understood.ok) return problem(understood.refusal);
   const reading = understood.value;
   const { query, start, format } = reading.terms;
-  if (format === "events") return eventsAnswer(reader.env, reader.namespace, reader.name, query, start);
+  if (format === "events") return eventsAnswer(reader.env, reader.namespace, reader.name, query, start, reader.until);
   const settled = await reading.settle();
   if (!settled.ok) return problem(settled.refusal);
   if (format === "frames") return framesAnswer(reading);

@@ -25,6 +25,8 @@ export interface Reader {
   readonly namespace: string;
   readonly name: string;
   readonly request: Request;
+  /** Whoever asks may do so until then, in ms since 1970; undefined: for good. */
+  readonly until?: number | undefined;
   /** Lets work go on behind the request. */
   readonly later: (work: Promise<unknown>) => void;
 }
