@@ -75,24 +75,29 @@ export function targetProblem(target: string, privateTargets: boolean): string |
   const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.+$/, "");
   if (ipaddr.isValid(host)) {
     const range = rangeOf(host);
-    if (range !== "unicast") return `the address ${host} is ${range}; only public addresses may be called`;
-  } else if (privateNames.test(host) || !host.includes(".")) {
-    return `the name ${host} is not a public one`;
+    return range === "unicast" ? undefined : `the address ${host} is ${range}; only public addresses may be called`;
   }
-  return undefined;
+  const isPublic = host.includes(".") && !privateNames.test(host) && !numbered.test(host);
+  return isPublic ? undefined : `the name ${host} is not a public one`;
 }
 
-/** Names that no public server has: those of RFC 6761 and 6762, and what networks call their own. */
+/** Names that no public server has: those of RFC 6761, 6762, 8375 and 9476, and what networks call their own. */
 const privateNames =
-  /(^|\.)(localhost|localdomain|local|internal|intranet|private|corp|home|lan|home\.arpa|svc|test|example|invalid|onion)$/i;
+  /(^|\.)(localhost|localdomain|localnet|local|internal|intranet|intra|private|corp|home|mail|lan|domain|workgroup|consul|cluster|svc|arpa|alt|test|example|invalid|onion|i2p)$/i;
 
-/** What an address is for. One that has an IPv4 address in it is judged by that, however it is written. */
+/** No name ends in a number: it is an address in one of its old forms, which some resolver may know. */
+const numbered = /(^|\.)(\d+|0x[0-9a-f]*)$/i;
+
+/** Of the addresses of IPv6 those that are given out to networks; within them, protocols' own and documentation's. */
+const [given, ...apart] = ["2000::/3", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"].map((range) =>
+  ipaddr.IPv6.parseCIDR(range),
+);
+
+/** What an address is for. One that has an IPv4 address in it is judged by that where it is the same one; a gateway's is none. */
 function rangeOf(host: string): string {
   const address = ipaddr.process(host);
-  if (address.kind() === "ipv4") return address.range();
-  const bytes = address.toByteArray();
-  // `::a.b.c.d`: what was meant for machines that speak both, and is not in use.
-  if (bytes.slice(0, 12).every((byte) => byte === 0))
-    return address.range() === "unicast" ? "ipv4Compatible" : address.range();
-  return address.range();
+  const range = address.range();
+  if (address.kind() === "ipv4" || range !== "unicast") return range;
+  const isGiven = address.match(given) && !apart.some((one) => address.match(one));
+  return isGiven ? range : "reserved";
 }

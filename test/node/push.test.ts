@@ -144,38 +144,94 @@ describe("an answer", () => {
   });
 });
 
+/** An address in each of the forms in which a URL may have it. */
+function formsOf(address: string): string[] {
+  const [a, b, c, d] = address.split(".").map(Number);
+  const whole = ((a * 256 + b) * 256 + c) * 256 + d;
+  const hex = (n: number) => `0x${n.toString(16)}`;
+  const octal = (n: number) => `0${n.toString(8)}`;
+  const groups = `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
+  const v4 = [
+    address,
+    String(whole),
+    hex(whole),
+    octal(whole),
+    [a, b, c, d].map(hex).join("."),
+    [a, b, c, d].map(octal).join("."),
+    [hex(a).toUpperCase().replace("X", "x"), octal(b), c, d].join("."),
+    `${a}.${(b * 256 + c) * 256 + d}`,
+    `${a}.${b}.${c * 256 + d}`,
+    address.replaceAll(".", "\u3002"),
+    address.replace(/\d/g, (digit) => String.fromCharCode(0xff10 + Number(digit))),
+    address.replace(/\d/g, (digit) => `%3${digit}`),
+  ];
+  const v6 = ["::", "::ffff:", "::ffff:0:", "64:ff9b::", "64:ff9b:1::"].flatMap((net) => [net + address, net + groups]);
+  const within = [`2002:${groups}::1`, `2002:${groups}::`, `2001:0:${groups}::1`, `0:0:0:0:0:ffff:${groups}`];
+  return [
+    ...v4.flatMap((form) => ["", ".", "..", "..."].map((dots) => form + dots)),
+    ...[...v6, ...within].map((one) => `[${one}]`),
+  ];
+}
+
 describe("a target", () => {
   test.each([
     "https://example.com/hook",
     "https://example.com:8443/",
+    "https://example.com./",
+    "https://hooks.internal.example.com/",
+    "https://local.example.org/",
+    "https://1.example.org/",
     "https://8.8.8.8/",
+    "https://134744072/",
     "https://[2606:4700::1111]/",
+    "https://[2a00:1450:4001:830::200e]/",
+    "https://[::ffff:8.8.8.8]/",
   ])("%s is allowed", (url) => {
     expect(targetProblem(url, false)).toBeUndefined();
   });
 
   test.each([
+    ["this host", "0.0.0.0"],
+    ["this network", "0.1.2.3"],
+    ["loopback", "127.0.0.1"],
+    ["loopback, not the first", "127.8.9.10"],
+    ["private, of 10", "10.1.2.3"],
+    ["private, of 172", "172.31.255.254"],
+    ["private, of 192", "192.168.1.1"],
+    ["link-local, where clouds keep their metadata", "169.254.169.254"],
+    ["a carrier's", "100.64.0.1"],
+    ["the carrier's, at its end", "100.127.255.255"],
+    ["a protocol's", "192.0.0.8"],
+    ["a benchmark's", "198.18.0.1"],
+    ["documentation's", "203.0.113.7"],
+    ["multicast", "224.0.0.1"],
+    ["reserved", "240.0.0.1"],
+    ["broadcast", "255.255.255.255"],
+  ])(
+    "at an address that is %s (%s) is refused in every form, and let through where the deployment allows it",
+    (_, address) => {
+      const passed = formsOf(address).filter((form) => {
+        const url = `https://${form}:8443/hook`;
+        // What is no URL at all goes nowhere.
+        return URL.canParse(url) && targetProblem(url, false) === undefined;
+      });
+      expect(passed).toEqual([]);
+      expect(targetProblem(`https://${address}/`, true)).toBeUndefined();
+    },
+  );
+
+  test.each([
     "http://example.com/",
-    "https://localhost/",
-    "https://a.localhost/",
-    "https://printer.local/",
-    "https://db.internal/",
-    "https://intranet/",
-    "https://localhost./",
-    "https://127.0.0.1/",
-    "https://0x7f.1/",
-    "https://2130706433/",
-    "https://0.0.0.0/",
-    "https://[::1]/",
-    "https://[::ffff:10.0.0.1]/",
-    "https://[fc00::1]/",
-    "https://[fe80::1]/",
-    "https://10.1.2.3/",
-    "https://172.16.0.1/",
-    "https://192.168.1.1/",
-    "https://169.254.169.254/latest/meta-data",
-    "https://100.64.0.1/",
+    ..."localhost intranet localhost.localdomain a.localhost printer.local db.internal x.lan x.corp x.default.svc x.default.svc.cluster.local nas.home router.home.arpa 1.0.0.127.in-addr.arpa x.private x.test x.example x.invalid x.onion x.consul x.intra x.alt x.localdomain"
+      .split(" ")
+      .flatMap((name) => [name, `${name}.`, `${name}..`, name.toUpperCase()].map((one) => `https://${one}/`)),
+    "https://./",
+    "https://example.com.5/",
+    ..."[::] [::1] [fc00::1] [fd12:3456::1] [fe80::1] [fec0::1] [ff02::1] [100::1] [2001:db8::1] [2001:2::1] [2001:20::1] [3fff::1] [5f00::1] [4000::1]"
+      .split(" ")
+      .map((address) => `https://${address}/`),
   ])("%s is refused, and let through where the deployment allows it", (url) => {
+    if (!URL.canParse(url)) return expect(targetProblem(url, false)).toBe("the url is not valid");
     expect(targetProblem(url, false)).toBeTruthy();
     expect(targetProblem(url, true)).toBeUndefined();
   });
