@@ -6,6 +6,7 @@ import type { ChunkRow } from "../log/chunk-store.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Cold, ColdSegment, Page, Position, ReadTerms } from "../log/read.ts";
 import type { Blobs } from "../platform/blobs.ts";
+import { faultTold } from "../platform/fault-told.ts";
 import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
 import { indexesOf } from "./indexes.ts";
 
@@ -57,7 +58,7 @@ export async function placeIn(
   around: Around,
 ): Promise<Result<number>> {
   const opened = await indexOf(where, segment);
-  if (opened === undefined) return refuse("damaged", `the object ${keyOf(where, segment)} is missing`);
+  if (opened === undefined) return refuse("damaged", missingOf(segment));
   if (!opened.ok) return opened;
   const chunks = new ColdChunks(opened.value);
   const place = await run(where, segment, chunks, { from: at, limit: 1, bytesMax: 1 }, () =>
@@ -83,7 +84,7 @@ async function coldRead(
     if (opened?.ok === false && opened.refusal.code !== "damaged") return opened;
     const read = opened?.ok ? await readSegment(where, segment, opened.value, around, { ...terms, from }) : undefined;
     if (opened?.ok !== false && read === undefined && segment.n !== missing) return ok({ gone: segment.n });
-    const reason = opened?.ok === false ? opened.refusal.detail : `the object ${keyOf(where, segment)} is missing`;
+    const reason = opened?.ok === false ? opened.refusal.detail : missingOf(segment);
     const next = read ?? ok(lost(segment, from, terms, reason));
     if (!next.ok) return next;
     page = page === undefined ? next.value : joinPages(page, next.value, terms);
@@ -145,7 +146,7 @@ export async function fetched(
   try {
     return ok(await blobs.get(key, at, length));
   } catch (error) {
-    return refuse("unavailable", `the archive could not be read: ${(error as Error).message}`);
+    return faultTold("the archive could not be read", error);
   }
 }
 
@@ -189,8 +190,10 @@ async function load(where: Where, segment: ColdSegment): Promise<Result<Index> |
     footer.partition === where.partition &&
     footer.base === segment.base &&
     footer.next === segment.next;
-  return same ? index : refuse("damaged", `the object ${keyOf(where, segment)} is that of another segment`);
+  return same ? index : refuse("damaged", `the object of the segment at offset ${segment.base} is that of another one`);
 }
+
+const missingOf = ({ base }: ColdSegment) => `the object of the segment at offset ${base} is missing`;
 
 /** What is said of a segment that cannot be read. */
 function lost({ base, next }: ColdSegment, at: Position, { backward }: ReadTerms, reason: string): Page {

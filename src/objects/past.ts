@@ -6,9 +6,10 @@ import { lostOf } from "../archive/repair.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
+import { faultOf, faultTold } from "../platform/fault-told.ts";
 import type { History } from "./history.ts";
 import type { ReadWaits } from "./read-waits.ts";
-import type { Repaired } from "./workshop.ts";
+import { OutOfReach, type Repaired } from "./workshop.ts";
 
 /** The partition, as orders have it before them. */
 export interface Desk {
@@ -55,9 +56,15 @@ export const past = {
   async repair({ history }: Desk, body: RepairCall): Promise<Result<Repaired>> {
     const { workshop } = history;
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
-    const repaired = await workshop.repair(body);
-    history.kick();
-    return repaired;
+    try {
+      return await workshop.repair(body);
+    } catch (error) {
+      if (error instanceof OutOfReach) return { ok: false, refusal: error.refusal };
+      if (faultOf(error) === undefined) throw error;
+      return faultTold("the partition could not be repaired", error);
+    } finally {
+      history.kick();
+    }
   },
 
   /** What repairs have made holes. */

@@ -1,7 +1,7 @@
 /** Rewriting a log's past, a step at a time: compaction, and the forgetting of keys. */
 
 import type { LostRange, RepairCall, Target } from "../../schemas/erasure.ts";
-import { ok, type Result } from "../../schemas/errors.ts";
+import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
 import { Repair } from "../archive/repair.ts";
@@ -26,6 +26,13 @@ const turnBytes = 524_288;
 
 /** The chunks of a segment could not be had; a bucket that does not answer is an error instead. */
 class Lost extends Error {}
+
+/** It is not to be had now. */
+export class OutOfReach extends Error {
+  constructor(readonly refusal: Refusal) {
+    super(refusal.detail);
+  }
+}
 
 /** The segment was replaced, or dropped, while it was read. */
 class Gone extends Error {}
@@ -194,7 +201,7 @@ export class Workshop {
 /** What is damaged is lost; what is only out of reach is tried again. */
 function had<T>(result: Result<T>): T {
   if (result.ok) return result.value;
-  throw result.refusal.code === "damaged" ? new Lost(result.refusal.detail) : new Error(result.refusal.detail);
+  throw result.refusal.code === "damaged" ? new Lost(result.refusal.detail) : new OutOfReach(result.refusal);
 }
 
 async function* hotRows({ segments }: Log, segment: Segment): AsyncGenerator<ChunkRow> {

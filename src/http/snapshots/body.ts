@@ -3,6 +3,7 @@ import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { limits } from "../../../schemas/limits.ts";
 import type { Placed } from "../../objects/snapshot-orders.ts";
 import type { Blobs } from "../../platform/blobs.ts";
+import { faultTold } from "../../platform/fault-told.ts";
 
 const tooLarge = (limit: number) =>
   refuse("body-too-large", `the body has more than the ${limit} bytes that it may have`, { limit });
@@ -40,7 +41,7 @@ export async function store(
     await shelf.blobs.put(key, body ?? streamOf(new Uint8Array(0)), length);
     return ok(length);
   } catch (error) {
-    return refuse("unavailable", `the snapshot could not be stored: ${(error as Error).message}`);
+    return faultTold("the snapshot could not be stored", error);
   }
 }
 
@@ -92,7 +93,7 @@ export async function storePart(
     }
     return tooLarge(limits.snapshotPartBytes);
   } catch (error) {
-    return refuse("unavailable", `the part could not be stored: ${(error as Error).message}`);
+    return faultTold("the part could not be stored", error);
   }
 }
 

@@ -3,6 +3,7 @@ import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { getSnapshotQuery, listSnapshotsQuery } from "../../../schemas/snapshot.ts";
 import type { Kept } from "../../objects/snapshot-orders.ts";
 import type { Env } from "../../objects/stubs.ts";
+import { faultTold } from "../../platform/fault-told.ts";
 import { query } from "../parse.ts";
 import { json, problem } from "../problem.ts";
 import { ask, bucketOf, type Names, offsetOf, type Target, targetOf, viewOf } from "./target.ts";
@@ -85,12 +86,12 @@ async function bodyOf(request: Request, target: Target, snapshot: Kept, fixed: b
   try {
     const object = await blobs.value.open(key, from);
     if (object === undefined || object.size !== bytes) {
-      return problem({ code: "damaged", detail: `the object ${key} is missing, or not what was stored` });
+      return problem({ code: "damaged", detail: "the object of the snapshot is missing, or not what was stored" });
     }
     const body = to < bytes ? upTo(object.body, to - from) : object.body;
     return new Response(body.pipeThrough(new FixedLengthStream(to - from)), { status, headers });
   } catch (error) {
-    return problem({ code: "unavailable", detail: `the bucket could not be read: ${(error as Error).message}` });
+    return problem(faultTold("the snapshot could not be read", error).refusal);
   }
 }
 

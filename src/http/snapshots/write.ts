@@ -19,7 +19,7 @@ import type { Snapshot } from "../../log/snapshot-store.ts";
 import type { Placed } from "../../objects/snapshot-orders.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Blobs } from "../../platform/blobs.ts";
-import { Fault } from "../../platform/patience.ts";
+import { faultOf, faultTold } from "../../platform/fault-told.ts";
 import { query, readJson } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
 import { lengthOf, store, storePart } from "./body.ts";
@@ -223,8 +223,7 @@ async function bucketDoes<T>(work: () => Promise<T>): Promise<Result<T>> {
   try {
     return ok(await work());
   } catch (error) {
-    const { message, cause } = error as Error;
-    const unknown = cause instanceof Fault && unknownPart.includes(cause.code ?? "");
-    return refuse(unknown ? "invalid" : "unavailable", `the bucket did not do it: ${message}`);
+    const unknown = unknownPart.includes(faultOf(error)?.code ?? "");
+    return faultTold("the upload could not go on", error, unknown ? "invalid" : "unavailable");
   }
 }
