@@ -99,6 +99,10 @@ export const snapshotView = z.object({
   contentType: z.string(),
   name: z.string().optional(),
   createdAt: z.string(),
+  crc32c: z
+    .string()
+    .optional()
+    .describe("CRC-32C of the body, eight hexadecimal digits. Left out where it was stored before there was one."),
   version: z.string().describe("Another snapshot that is stored at the offset has another."),
   href: z.string().describe("Where it is: a path of this service. It never changes, and may be cached for ever."),
 });

@@ -8,6 +8,7 @@
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import type { Sum } from "../lib/crc32c.ts";
 import type { Log } from "../log/log.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Snapshot, SnapshotStore, Upload } from "../log/snapshot-store.ts";
@@ -133,7 +134,7 @@ export class Snapshots {
    * The object is there: it is the snapshot of its offset now, instead of any other, and those that are too many go. Asked
    * again it answers the same.
    */
-  done({ id, offset }: Pick<Upload, "id" | "offset">, bytes: number, now: number): Result<Snapshot> {
+  done({ id, offset }: Pick<Upload, "id" | "offset">, { bytes, crc }: Sum, now: number): Result<Snapshot> {
     const known = this.made(id);
     if (known !== undefined) return ok(known);
     const { store } = this.log.segments;
@@ -149,7 +150,7 @@ export class Snapshots {
       this.giveUp(id, now);
       return late;
     }
-    const snapshot: Snapshot = { offset, id, bytes, contentType, name, created: now };
+    const snapshot: Snapshot = { offset, id, bytes, contentType, name, created: now, crc };
     this.log.change(now, () => {
       const before = this.#store.at(offset);
       if (before !== undefined) store.addGarbage(this.keyOf(before), now);

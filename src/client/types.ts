@@ -199,6 +199,8 @@ export interface SnapshotInfo {
   readonly contentType: string;
   readonly name?: string | undefined;
   readonly createdAt: string;
+  /** CRC-32C of the body, eight hexadecimal digits; left out where it was stored before there was one. */
+  readonly crc32c?: string | undefined;
   /** Another snapshot that is stored at the offset has another. */
   readonly version: string;
   /** Its path, which stays what it is. */

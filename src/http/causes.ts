@@ -17,7 +17,8 @@ export const causes: Readonly<Record<ErrorCode, string>> = {
   invalid:
     "A value is not of the form, or not in the range, that the field has; `path` names the field, `detail` says what it takes.",
   unauthorized: "No token, a wrong one, or a ticket that has ended. Send `Authorization: Bearer …`.",
-  "ticket-expired": "The ticket was good until now. Ask for another: what it opened ended with it, and goes on where it was.",
+  "ticket-expired":
+    "The ticket was good until now. Ask for another: what it opened ended with it, and goes on where it was.",
   forbidden: "The ticket is of another stream, or lacks the right that this takes.",
   "unknown-route": "The path is none of this interface.",
   "namespace-not-found": "Create it with PUT, or look at the spelling.",

@@ -14,7 +14,9 @@ import type { Expected } from "../objects/past.ts";
 import { archive, type Env } from "../objects/stubs.ts";
 import { newId } from "../objects/telling.ts";
 import type { Blobs } from "../platform/blobs.ts";
+import { faultTold } from "../platform/fault-told.ts";
 import { sha256 } from "../platform/sha256.ts";
+import { summedUp } from "../platform/summed.ts";
 import { askAny, lookup, type Route, stub } from "./lookup.ts";
 import { query, readJson } from "./parse.ts";
 import { type Names, ofPartition, targetOf } from "./partitions.ts";
@@ -135,6 +137,8 @@ export async function verifyPartition(request: Request, env: Env, names: Names):
   }
   const objects = await verifyObjects(env, route, number, terms.value.from, found);
   if (!objects.ok) return problem(objects.refusal);
+  const snapshots = found.next === undefined ? await verifySnapshots(env, route, number, found) : ok(undefined);
+  if (!snapshots.ok) return problem(snapshots.refusal);
   return json({ ...found, intact: found.damaged.length === 0 });
 }
 
@@ -171,6 +175,31 @@ async function verifyObjects(
     }
     if (objects.value.length === 0 && !replaced) return ok(undefined);
   }
+}
+
+/** At the end, as they are no part of the log: each as it was stored, where its sum is known. */
+async function verifySnapshots(env: Env, route: Route, number: number, found: Found): Promise<Result<undefined>> {
+  const blobs = archive(env);
+  const list = await askAny(env, route, number, (one) => one.order("snapshots"));
+  if (!list.ok || blobs === undefined) return list.ok ? ok(undefined) : list;
+  for (const { offset, id, bytes, crc } of list.value) {
+    const kept = await askAny(env, route, number, (one) => one.order("snapshotAt", offset, id));
+    // It was replaced meanwhile, or has gone.
+    if (!kept.ok) continue;
+    const { key } = kept.value;
+    try {
+      const object = await blobs.open(key);
+      const sum = object === undefined ? undefined : await summedUp(object.body);
+      found.objects++;
+      found.bytes += sum?.bytes ?? 0;
+      const sound = sum?.bytes === bytes && (crc === null || sum.crc === crc);
+      const reason = sum === undefined ? "the snapshot's object is missing" : "the snapshot is not what was stored";
+      if (!sound) found.damaged.push({ object: key, from: offset, to: offset, reason });
+    } catch (error) {
+      return faultTold("the snapshots could not be read", error);
+    }
+  }
+  return ok(undefined);
 }
 
 async function isReplaced(env: Env, route: Route, number: number, { base, key }: Expected): Promise<boolean> {

@@ -145,5 +145,8 @@ export const writeNumber = (view: DataView, at: number, value: number): void => 
   view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
 };
 
+/** A number of 32 bits as eight hexadecimal digits. */
+export const hex32 = (number: number): string => (number >>> 0).toString(16).padStart(8, "0");
+
 export const hex = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

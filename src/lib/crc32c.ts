@@ -18,11 +18,11 @@ const bytewise = (crc: number, bytes: Uint8Array, from: number, to: number): num
   return crc;
 };
 
-/** The checksum of `bytes[from, to)` as an unsigned 32-bit number. */
-export function crc32c(bytes: Uint8Array, from = 0, to = bytes.length): number {
+/** The checksum of `bytes[from, to)` as an unsigned 32-bit number; behind bytes that have one, of all of them. */
+export function crc32c(bytes: Uint8Array, from = 0, to = bytes.length, before = 0): number {
   // Words are read at addresses that are multiples of four; what lies before and after goes byte by byte.
   const aligned = Math.min(to, from + (-(bytes.byteOffset + from) & 3));
-  let crc = bytewise(-1, bytes, from, aligned);
+  let crc = bytewise(~before, bytes, from, aligned);
   const blocks = (to - aligned) >>> 4;
   if (blocks > 0) {
     const words = new Int32Array(bytes.buffer, bytes.byteOffset + aligned, blocks * 4);
@@ -52,3 +52,35 @@ export function crc32c(bytes: Uint8Array, from = 0, to = bytes.length): number {
   }
   return ~bytewise(crc, bytes, aligned + blocks * 16, to) >>> 0;
 }
+
+/** How long something is, and its checksum. */
+export interface Sum {
+  readonly bytes: number;
+  readonly crc: number;
+}
+
+export const sumOf = (bytes: Uint8Array): Sum => ({ bytes: bytes.length, crc: crc32c(bytes) });
+
+/** The checksum of two texts, one behind the other, from those of each and the second one's length. */
+export function crc32cOfBoth(first: number, second: number, length: number): number {
+  // A byte of zeros moves the first one's remainder on by a linear map; so do 2^n bytes, by that map's powers.
+  let zeros = eightZeros;
+  let crc = first;
+  for (let left = length; left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) crc = image(zeros, crc);
+    zeros = zeros.map((column) => image(zeros, column));
+  }
+  return (crc ^ second) >>> 0;
+}
+
+/** What a linear map, given by its columns, makes of a vector of 32 bits. */
+function image(columns: readonly number[], vector: number): number {
+  let sum = 0;
+  for (let bit = 0; bit < 32; bit++) if ((vector >>> bit) & 1) sum ^= columns[bit];
+  return sum >>> 0;
+}
+
+const eightZeros: readonly number[] = Array.from({ length: 32 }, (_, bit) => {
+  const crc = (1 << bit) >>> 0;
+  return ((crc >>> 8) ^ t0[crc & 255]) >>> 0;
+});

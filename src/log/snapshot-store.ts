@@ -12,6 +12,8 @@ export interface Snapshot {
   readonly name: string;
   /** In ms since 1970. */
   readonly created: number;
+  /** CRC-32C of the body; null where it was stored before there was one. */
+  readonly crc: number | null;
 }
 
 /** A snapshot that is on its way into the bucket. */
@@ -29,6 +31,7 @@ export interface Upload {
 }
 
 const columns = "offset, id, bytes, contentType, name, created";
+const all = `${columns}, (SELECT crc FROM snapshot_sum WHERE snapshot_sum.id = snapshot.id) AS crc`;
 const uploadColumns = "id, offset, upload, contentType, name, lease, live";
 
 export class SnapshotStore {
@@ -40,6 +43,9 @@ export class SnapshotStore {
       offset INTEGER PRIMARY KEY, id TEXT NOT NULL, bytes INTEGER NOT NULL, contentType TEXT NOT NULL,
       name TEXT NOT NULL, created INTEGER NOT NULL
     ) STRICT`);
+    sql.run(
+      "CREATE TABLE IF NOT EXISTS snapshot_sum (id TEXT PRIMARY KEY, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    );
     sql.run(`CREATE TABLE IF NOT EXISTS snapshot_upload (
       id TEXT PRIMARY KEY, offset INTEGER NOT NULL, upload TEXT NOT NULL, contentType TEXT NOT NULL,
       name TEXT NOT NULL, lease TEXT NOT NULL, live INTEGER NOT NULL
@@ -59,28 +65,28 @@ export class SnapshotStore {
   }
 
   at(offset: number): Snapshot | undefined {
-    return this.sql.all<Snapshot>(`SELECT ${columns} FROM snapshot WHERE offset = ?`, offset)[0];
+    return this.sql.all<Snapshot>(`SELECT ${all} FROM snapshot WHERE offset = ?`, offset)[0];
   }
 
   withId(id: string): Snapshot | undefined {
-    return this.sql.all<Snapshot>(`SELECT ${columns} FROM snapshot WHERE id = ?`, id)[0];
+    return this.sql.all<Snapshot>(`SELECT ${all} FROM snapshot WHERE id = ?`, id)[0];
   }
 
   /** The newest one below an offset. */
   before(offset: number): Snapshot | undefined {
     return this.sql.all<Snapshot>(
-      `SELECT ${columns} FROM snapshot WHERE offset < ? ORDER BY offset DESC LIMIT 1`,
+      `SELECT ${all} FROM snapshot WHERE offset < ? ORDER BY offset DESC LIMIT 1`,
       offset,
     )[0];
   }
 
   /** All of them, newest first. */
   list(): Snapshot[] {
-    return this.sql.all<Snapshot>(`SELECT ${columns} FROM snapshot ORDER BY offset DESC`);
+    return this.sql.all<Snapshot>(`SELECT ${all} FROM snapshot ORDER BY offset DESC`);
   }
 
-  set({ offset, id, bytes, contentType, name, created }: Snapshot): void {
-    this.#newest = undefined;
+  set({ offset, id, bytes, contentType, name, created, crc }: Snapshot): void {
+    this.drop(offset);
     this.sql.run(
       `INSERT OR REPLACE INTO snapshot (${columns}) VALUES (?, ?, ?, ?, ?, ?)`,
       offset,
@@ -90,10 +96,12 @@ export class SnapshotStore {
       name,
       created,
     );
+    if (crc !== null) this.sql.run("INSERT OR REPLACE INTO snapshot_sum (id, crc) VALUES (?, ?)", id, crc);
   }
 
   drop(offset: number): void {
     this.#newest = undefined;
+    this.sql.run("DELETE FROM snapshot_sum WHERE id IN (SELECT id FROM snapshot WHERE offset = ?)", offset);
     this.sql.run("DELETE FROM snapshot WHERE offset = ?", offset);
   }
 

@@ -1,6 +1,7 @@
 /** What is asked of a partition about snapshots. The objects themselves go between the Worker and the bucket. */
 import { ok, type Result } from "../../schemas/errors.ts";
 import { type Begin, type Lease, Snapshots } from "../archive/snapshots.ts";
+import type { Sum } from "../lib/crc32c.ts";
 import type { Log } from "../log/log.ts";
 import type { Snapshot, Upload } from "../log/snapshot-store.ts";
 
@@ -68,11 +69,11 @@ export const snapshotOrders = {
   snapshotDone(
     { log, history, told }: SnapshotDesk,
     upload: Pick<Upload, "id" | "offset">,
-    bytes: number,
+    sum: Sum,
   ): Result<Snapshot> {
     const snapshots = new Snapshots(log);
     const known = snapshots.made(upload.id);
-    const done = snapshots.done(upload, bytes, Date.now());
+    const done = snapshots.done(upload, sum, Date.now());
     if (done.ok && known === undefined) told(done.value);
     history.kick();
     return done;

@@ -13,6 +13,8 @@ import {
   type SnapshotInfo,
   type StoredRecord,
 } from "../../src/client/index.ts";
+import { hex32 } from "../../src/lib/bytes.ts";
+import { crc32c } from "../../src/lib/crc32c.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
 import { pattern } from "../cases/blobs.ts";
@@ -195,6 +197,30 @@ describe("a snapshot", () => {
     expect((await refusal(lost.snapshots.get(3))).code).toBe("damaged");
   });
 
+  test("whose bytes have changed is not given as a whole, and is named", async () => {
+    const bad = await stream("flipped");
+    const body = pattern(300_000);
+    const { crc32c: sum } = await bad.snapshots.put(3, body);
+    expect(sum).toBe(hex32(crc32c(body)));
+    const verified = async () => (await millrace.call("POST", "/v1/default/streams/flipped/partitions/0/verify")).json;
+    expect(await verified()).toMatchObject({ intact: true, objects: 1 });
+    const [key] = await keys((await bad.info()).logId);
+    for (const place of [0, 299_999]) {
+      const changed = body.slice();
+      changed[place] ^= 1;
+      await blobs.put(key, new Blob([changed]).stream(), changed.length);
+      // It is cut off before its end, so that nobody takes it for the whole.
+      const got = await bad.snapshots.get(3);
+      await expect(new Response(got?.body).arrayBuffer()).rejects.toThrow();
+      expect(await verified()).toMatchObject({
+        intact: false,
+        damaged: [{ object: key, from: 3, to: 3, reason: "the snapshot is not what was stored" }],
+      });
+    }
+    await blobs.delete([key]);
+    expect(await verified()).toMatchObject({ damaged: [{ reason: "the snapshot's object is missing" }] });
+  });
+
   test("needs a right: to read it, to consume, to delete it", async () => {
     const guarded = await stream("guarded");
     await guarded.snapshots.put(3, "x");
@@ -311,8 +337,9 @@ describe("a large snapshot", () => {
     const length = limits.snapshotPartBytes + 5;
     const chunks: Uint8Array<ArrayBuffer>[] = [];
     for await (const chunk of made(length)) chunks.push(chunk as Uint8Array<ArrayBuffer>);
+    const sum = hex32(crc32c(new Uint8Array(await new Blob(chunks).arrayBuffer())));
     for (const body of [new Blob(chunks), made(length)]) {
-      expect(await parted.snapshots.put(3, body)).toMatchObject({ bytes: length });
+      expect(await parted.snapshots.put(3, body)).toMatchObject({ bytes: length, crc32c: sum });
       expect(await count((await parted.snapshots.get(3)).body)).toEqual({ bytes: length, same: true });
     }
   });

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import { ByteReader, concat, isText, varintBytes, writeVarint } from "../../src/lib/bytes.ts";
-import { crc32c } from "../../src/lib/crc32c.ts";
+import { crc32c, crc32cOfBoth } from "../../src/lib/crc32c.ts";
 import { murmur3 } from "../../src/lib/hash.ts";
 import { fingerprint, hashText, mayContain } from "../../src/log/fingerprint.ts";
 import { damagedFrame, flags, openFrame, openFrames, receiveFrames, stampFrame } from "../../src/log/frame.ts";
@@ -35,6 +35,18 @@ describe("checksums and hashes", () => {
       }),
     );
     expect(crc32c(encode("123456789"))).toBe(0xe3069283);
+  });
+
+  test("CRC-32C of two texts is that of both, one behind the other", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 3_000 }), fc.uint8Array({ maxLength: 3_000 }), (first, second) => {
+        const both = crc32c(concat([first, second]));
+        expect(crc32c(second, 0, second.length, crc32c(first))).toBe(both);
+        expect(crc32cOfBoth(crc32c(first), crc32c(second), second.length)).toBe(both);
+      }),
+    );
+    const zeros = new Uint8Array(8_388_608);
+    expect(crc32cOfBoth(crc32c(encode("1")), crc32c(zeros), zeros.length)).toBe(crc32c(concat([encode("1"), zeros])));
   });
 
   test("MurmurHash3 gives the published values", () => {

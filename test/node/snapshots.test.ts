@@ -29,7 +29,7 @@ function partition(retention: Partial<Retention> = {}, tail = 10) {
     snapshots.begin({ offset, contentType: "a/b", name: "", ...(lease && { lease }) }, `id${ids++}`, now);
   const put = (offset: number, lease?: string, now = 1_000) => {
     const begun = begin(offset, lease, now);
-    return begun.ok ? snapshots.done(begun.value, 3, now) : begun;
+    return begun.ok ? snapshots.done(begun.value, { bytes: 3, crc: 7 }, now) : begun;
   };
   return { sql, log, snapshots, begin, put, offsets: () => snapshots.list().map(({ offset }) => offset) };
 }
@@ -64,7 +64,7 @@ describe("a lease", () => {
     expect(lease("b", 10, 26_000)).toMatchObject({ value: { lease: "lease of b at 26000", offset: 15 } });
     expect(put(10, "lease of a at 1000")).toMatchObject({ refusal: { code: "stale-lease", facts: { holder: "b" } } });
     // It was taken over while the object was on its way.
-    expect(before.ok && code(snapshots.done(before.value, 3, 26_000))).toBe("stale-lease");
+    expect(before.ok && code(snapshots.done(before.value, { bytes: 3, crc: 7 }, 26_000))).toBe("stale-lease");
     expect(snapshots.list()).toEqual([]);
     // One without a lease is as good: a lease saves work, and guards nothing.
     expect(code(put(11))).toBe("ok");
@@ -118,12 +118,14 @@ describe("snapshots", () => {
     const { begin, snapshots, log } = partition();
     const [a, b] = [begin(7), begin(7)];
     if (!a.ok || !b.ok) throw new Error("refused");
-    snapshots.done(b.value, 2, 1_000);
-    snapshots.done(a.value, 1, 1_000);
+    snapshots.done(b.value, { bytes: 2, crc: 7 }, 1_000);
+    snapshots.done(a.value, { bytes: 1, crc: 7 }, 1_000);
     expect(snapshots.list()).toMatchObject([{ id: a.value.id, bytes: 1 }]);
     expect(log.segments.store.garbage(1_000, 10)).toMatchObject([{ key: snapshots.keyOf(b.value) }]);
     // Asked again, it is what it was.
-    expect(snapshots.done(a.value, 1, 5_000)).toMatchObject({ value: { id: a.value.id, created: 1_000 } });
+    expect(snapshots.done(a.value, { bytes: 1, crc: 7 }, 5_000)).toMatchObject({
+      value: { id: a.value.id, created: 1_000 },
+    });
     expect(code(snapshots.at(7, b.value.id))).toBe("snapshot-not-found");
   });
 
@@ -136,7 +138,7 @@ describe("snapshots", () => {
     expect(archive.due(1_000 + uploadMs)).toBeUndefined();
     const at = 1_001 + uploadMs / 2 + uploadMs;
     expect(archive.due(at)).toMatchObject({ keys: [snapshots.keyOf(begun.value)], uploads: [] });
-    expect(code(snapshots.done(begun.value, 1, at))).toBe("upload-not-found");
+    expect(code(snapshots.done(begun.value, { bytes: 1, crc: 7 }, at))).toBe("upload-not-found");
     expect(code(snapshots.uploading(begun.value.id, at))).toBe("upload-not-found");
   });
 

@@ -1,9 +1,12 @@
 /** A body on its way into the bucket: as it comes where its length is known, and else in parts, one in memory at a time. */
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { limits } from "../../../schemas/limits.ts";
+import { hex32 } from "../../lib/bytes.ts";
+import { crc32c, type Sum, sumOf } from "../../lib/crc32c.ts";
 import type { Placed } from "../../objects/snapshot-orders.ts";
 import type { Blobs } from "../../platform/blobs.ts";
 import { faultTold } from "../../platform/fault-told.ts";
+import { summed } from "../../platform/summed.ts";
 
 const tooLarge = (limit: number) =>
   refuse("body-too-large", `the body has more than the ${limit} bytes that it may have`, { limit });
@@ -22,6 +25,15 @@ export function lengthOf({ headers }: Request, limit: number): Result<number | u
   return Number(text) > limit ? tooLarge(limit) : ok(Number(text));
 }
 
+/** What a part is called in the answer to it, and in the completion. */
+const nameOf = (etag: string, { bytes, crc }: Sum) => `${bytes}.${hex32(crc)}.${etag}`;
+
+/** A part's etag of the bucket's, and its sum; undefined where the text is none that `nameOf` made. */
+export function partOf(name: string): (Sum & { readonly etag: string }) | undefined {
+  const [, bytes, crc = "", etag] = /^(\d{1,9})\.([0-9a-f]{8})\.(.+)$/.exec(name) ?? [];
+  return etag === undefined ? undefined : { bytes: Number(bytes), crc: Number.parseInt(crc, 16), etag };
+}
+
 /** Where a body goes. */
 export interface Shelf {
   readonly blobs: Blobs;
@@ -29,17 +41,18 @@ export interface Shelf {
   named(name: string): Promise<Result<unknown>>;
 }
 
-/** Writes a body as an object, and answers how long it is. */
+/** Writes a body as an object, and answers its sum. */
 export async function store(
   { body }: Request,
   length: number | undefined,
   key: string,
   shelf: Shelf,
-): Promise<Result<number>> {
+): Promise<Result<Sum>> {
   try {
     if (length === undefined) return await storePieces(body, key, shelf);
-    await shelf.blobs.put(key, body ?? streamOf(new Uint8Array(0)), length);
-    return ok(length);
+    const passing = summed(body ?? streamOf(new Uint8Array(0)));
+    await shelf.blobs.put(key, passing.body, length);
+    return ok(passing.sum());
   } catch (error) {
     return faultTold("the snapshot could not be stored", error);
   }
@@ -49,16 +62,17 @@ async function storePieces(
   body: ReadableStream<Uint8Array> | null,
   key: string,
   { blobs, named }: Shelf,
-): Promise<Result<number>> {
+): Promise<Result<Sum>> {
   const parts: { number: number; etag: string }[] = [];
   let upload: string | undefined;
-  let bytes = 0;
+  let [bytes, crc] = [0, 0];
   for await (const { piece, last } of pieces(body, limits.snapshotPartBytes)) {
     bytes += piece.length;
+    crc = crc32c(piece, 0, piece.length, crc);
     if (bytes > limits.snapshotBytesMax) return tooLarge(limits.snapshotBytesMax);
     if (last && upload === undefined) {
       await blobs.put(key, streamOf(piece), piece.length);
-      return ok(bytes);
+      return ok({ bytes, crc });
     }
     if (upload === undefined) {
       upload = await blobs.begin(key);
@@ -71,10 +85,10 @@ async function storePieces(
     parts.push({ number, etag });
   }
   await blobs.complete(key, upload as string, parts);
-  return ok(bytes);
+  return ok({ bytes, crc });
 }
 
-/** Writes a part of an upload. The answer names it, and says how long it is. */
+/** Writes a part of an upload. The answer names it, and says its sum. */
 export async function storePart(
   { body }: Request,
   length: number | undefined,
@@ -84,12 +98,14 @@ export async function storePart(
 ): Promise<Result<string>> {
   try {
     if (length !== undefined) {
-      const etag = await blobs.part(key, upload, number, body ?? streamOf(new Uint8Array(0)), length);
-      return ok(`${length}.${etag}`);
+      const passing = summed(body ?? streamOf(new Uint8Array(0)));
+      const etag = await blobs.part(key, upload, number, passing.body, length);
+      return ok(nameOf(etag, passing.sum()));
     }
     for await (const { piece, last } of pieces(body, limits.snapshotPartBytes)) {
       if (!last) break;
-      return ok(`${piece.length}.${await blobs.part(key, upload, number, streamOf(piece), piece.length)}`);
+      const sum = sumOf(piece);
+      return ok(nameOf(await blobs.part(key, upload, number, streamOf(piece), piece.length), sum));
     }
     return tooLarge(limits.snapshotPartBytes);
   } catch (error) {

@@ -4,6 +4,7 @@ import { getSnapshotQuery, listSnapshotsQuery } from "../../../schemas/snapshot.
 import type { Kept } from "../../objects/snapshot-orders.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { faultTold } from "../../platform/fault-told.ts";
+import { checked } from "../../platform/summed.ts";
 import { query } from "../parse.ts";
 import { json, problem } from "../problem.ts";
 import { ask, bucketOf, type Names, offsetOf, type Target, targetOf, viewOf } from "./target.ts";
@@ -88,7 +89,12 @@ async function bodyOf(request: Request, target: Target, snapshot: Kept, fixed: b
     if (object === undefined || object.size !== bytes) {
       return problem({ code: "damaged", detail: "the object of the snapshot is missing, or not what was stored" });
     }
-    const body = to < bytes ? upTo(object.body, to - from) : object.body;
+    const whole = snapshot.crc !== null && from === 0 && to === bytes;
+    const body = whole
+      ? checked(object.body, { bytes, crc: snapshot.crc as number })
+      : to < bytes
+        ? upTo(object.body, to - from)
+        : object.body;
     return new Response(body.pipeThrough(new FixedLengthStream(to - from)), { status, headers });
   } catch (error) {
     return problem(faultTold("the snapshot could not be read", error).refusal);

@@ -1,6 +1,7 @@
 /** Which partition's snapshots are meant, and where they lie. */
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import type { SnapshotNote, SnapshotView } from "../../../schemas/snapshot.ts";
+import { hex32 } from "../../lib/bytes.ts";
 import type { Snapshot } from "../../log/snapshot-store.ts";
 import type { PartitionOrder, PartitionOrderArgs, PartitionOrderValue } from "../../objects/orders.ts";
 import { archive, bindArchive, type Env } from "../../objects/stubs.ts";
@@ -67,7 +68,7 @@ function hrefOf({ namespace, stream }: Route, partition: number, { offset, id }:
 }
 
 export function viewOf(route: Route, partition: number, snapshot: Snapshot): SnapshotView {
-  const { offset, bytes, contentType, name, created, id } = snapshot;
+  const { offset, bytes, contentType, name, created, id, crc } = snapshot;
   return {
     partition,
     offset,
@@ -75,6 +76,7 @@ export function viewOf(route: Route, partition: number, snapshot: Snapshot): Sna
     contentType,
     ...(name === "" ? {} : { name }),
     createdAt: new Date(created).toISOString(),
+    ...(crc === null ? {} : { crc32c: hex32(crc) }),
     version: id,
     href: hrefOf(route, partition, snapshot),
   };

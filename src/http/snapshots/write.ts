@@ -15,14 +15,16 @@ import {
 } from "../../../schemas/snapshot.ts";
 import type { Begin } from "../../archive/snapshots.ts";
 import { check } from "../../lib/check.ts";
+import { crc32cOfBoth, type Sum } from "../../lib/crc32c.ts";
 import type { Snapshot } from "../../log/snapshot-store.ts";
 import type { Placed } from "../../objects/snapshot-orders.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Blobs } from "../../platform/blobs.ts";
 import { faultOf, faultTold } from "../../platform/fault-told.ts";
+
 import { query, readJson } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
-import { lengthOf, store, storePart } from "./body.ts";
+import { lengthOf, partOf, store, storePart } from "./body.ts";
 import { ask, bucketOf, type Names, offsetOf, type Target, targetOf, viewOf } from "./target.ts";
 
 export interface SnapshotNames extends Names {
@@ -142,7 +144,7 @@ export async function completeUpload(request: Request, env: Env, names: UploadNa
   if ("made" in found.value) return shown(bench, ok(found.value.made));
   const { upload } = found.value;
   const bytes = await bucketDoes(async () => {
-    await bench.blobs.complete(upload.key, upload.upload, parts.value);
+    await bench.blobs.complete(upload.key, upload.upload, parts.value.parts);
     // What the bucket has counts, and not what was said of it.
     return (await bench.blobs.list(upload.key)).blobs.find(({ key }) => key === upload.key)?.size;
   });
@@ -150,12 +152,12 @@ export async function completeUpload(request: Request, env: Env, names: UploadNa
   if (bytes.value === undefined) {
     return problem({ code: "unavailable", detail: "the bucket does not show the object yet; complete it again" });
   }
-  return finish(bench, upload, bytes.value);
+  return finish(bench, upload, { bytes: bytes.value, crc: parts.value.crc });
 }
 
 /** The partition says whether it counts. One that has gone meanwhile deletes nothing any more. */
-async function finish(bench: Bench, upload: Placed, bytes: number): Promise<Response> {
-  const done = await ask(bench, "snapshotDone", { id: upload.id, offset: upload.offset }, bytes);
+async function finish(bench: Bench, upload: Placed, sum: Sum): Promise<Response> {
+  const done = await ask(bench, "snapshotDone", { id: upload.id, offset: upload.offset }, sum);
   if (!done.ok && gone.includes(done.refusal.code)) await bucketDoes(() => bench.blobs.delete([upload.key]));
   return shown(bench, done);
 }
@@ -200,19 +202,23 @@ export async function dropSnapshot(request: Request, env: Env, names: SnapshotNa
 }
 
 /** Parts as the bucket knows them: all there, each but the last of full length. Our etags say how long each one is. */
-function partsOf(given: readonly { number: number; etag: string }[]): Result<{ number: number; etag: string }[]> {
+function partsOf(
+  given: readonly { number: number; etag: string }[],
+): Result<{ parts: { number: number; etag: string }[]; crc: number }> {
   const wrong = (part: number, why: string) => refuse("invalid", `body: parts: ${part}: ${why}`, { path: "parts" });
   const parts: { number: number; etag: string }[] = [];
+  let crc = 0;
   for (const [index, { number, etag }] of given.entries()) {
-    const [, length, rest] = /^(\d{1,9})\.(.+)$/.exec(etag) ?? [];
+    const part = partOf(etag);
     if (number !== index + 1) return wrong(number, `comes at place ${index + 1}; name every part, in order, once`);
-    if (rest === undefined) return wrong(number, "is not an etag that the upload of a part has answered");
-    if (index < given.length - 1 && Number(length) !== limits.snapshotPartBytes) {
-      return wrong(number, `has ${length} bytes; every part but the last has ${limits.snapshotPartBytes}`);
+    if (part === undefined) return wrong(number, "is not an etag that the upload of a part has answered");
+    if (index < given.length - 1 && part.bytes !== limits.snapshotPartBytes) {
+      return wrong(number, `has ${part.bytes} bytes; every part but the last has ${limits.snapshotPartBytes}`);
     }
-    parts.push({ number, etag: rest });
+    parts.push({ number, etag: part.etag });
+    crc = crc32cOfBoth(crc, part.crc, part.bytes);
   }
-  return ok(parts);
+  return ok({ parts, crc });
 }
 
 /** What S3 and R2 call a part that was never sent. */
