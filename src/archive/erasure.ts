@@ -1,12 +1,17 @@
 /**
  * Forgetting: every record of a key, or of a subject, becomes a tombstone at its offset. A request is a row until its last
  * object is gone from the bucket; then what was to be forgotten is forgotten here too, and a receipt stays.
+ *
+ *     rewriting   chunks and keys, segment by segment; then the groups      deleting   objects      done   the request
+ *
+ * A crash between two of them repeats the one that it came into: each is the same twice.
  */
 
 import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { hashText, mayContain, seeds } from "../log/fingerprint.ts";
-import { segmentKey } from "../log/keys.ts";
+import { isOf, objectPrefixes, type PartitionStep } from "../log/forgetting.ts";
+import { baseText } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Rec } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
@@ -27,8 +32,13 @@ export interface Erasure {
   readonly at: number;
   readonly records: number;
   readonly segments: number;
-  /** Objects that held them, until they are deleted. */
+  /**
+   * Objects that may hold them, until they are deleted: what had been left to be deleted when everything was searched,
+   * whoever left it.
+   */
   readonly objects: readonly string[];
+  /** Where they were as many as a row has room for: the last one, behind which there may be others. */
+  readonly more?: string;
   /** Chunks that could not be read, and so not be searched: their first offsets. */
   readonly unread: readonly number[];
   readonly requested: number;
@@ -38,8 +48,19 @@ export interface Erasure {
 const prefix = "erasure:";
 /** Segments that are passed over at a time because they hold no such key. */
 const passedMax = 1_000;
+/** Objects that are waited for at a time. */
+const objectsMax = 1_000;
+
+/** What is to be done next for a request; `chunks` are searched a segment at a time. */
+export type Due = { readonly erasure: Erasure } & (
+  | { readonly step: Extract<PartitionStep, "chunks">; readonly segment: Segment }
+  | { readonly step: Extract<PartitionStep, "groups"> }
+);
 
 export class Erasures {
+  /** Last offsets of keys among the records that were found since a segment was done with. */
+  readonly #found = new Map<string, number>();
+
   constructor(readonly log: Log) {}
 
   get #segments(): Segments {
@@ -85,13 +106,18 @@ export class Erasures {
     return ok(erasure);
   }
 
-  /** The next segment that is to be searched; without one, all were, and groups are to forget what they took meanwhile. */
-  due(now: number): { readonly erasure: Erasure; readonly segment?: Segment } | undefined {
+  /** There is something to do that no object is waited for with. */
+  get begun(): boolean {
+    return this.list().some((one) => one.state === "rewriting" || (one.state === "deleting" && !this.#waits(one)));
+  }
+
+  /** The next segment that is to be searched; where all were, groups are to forget what they took meanwhile. */
+  due(now: number): Due | undefined {
     for (let erasure of this.list()) {
       if (erasure.state === "deleting") erasure = this.#deleted(erasure, now);
       if (erasure.state !== "rewriting") continue;
       const segment = this.#next(erasure);
-      return segment === undefined ? { erasure } : { erasure, segment };
+      return segment === undefined ? { erasure, step: "groups" } : { erasure, step: "chunks", segment };
     }
     return undefined;
   }
@@ -100,32 +126,38 @@ export class Erasures {
   finish({ id }: Erasure, now: number): void {
     const current = this.get(id);
     if (current?.state !== "rewriting") return;
-    const deleting: Erasure = { ...current, at: current.to, state: "deleting" };
+    const deleting: Erasure = { ...current, at: current.to, state: "deleting", ...this.#objects(current) };
     this.#save(deleting);
     this.#deleted(deleting, now);
   }
 
   fate({ target, to }: Erasure, record: Rec, offset: number): Fate {
-    if (target === undefined || offset >= to) return "keep";
-    const hit = "key" in target ? record.key === target.key : record.subject === target.subject;
-    return hit ? "erase" : "keep";
+    if (target === undefined || offset >= to || !isOf(target, record)) return "keep";
+    if (record.key !== undefined && this.log.spec.keyIndex) this.#found.set(record.key, offset);
+    return "erase";
   }
 
   /** The segment was searched; `unread`: chunks of it that could not be. */
   searched(erasure: Erasure, segment: Segment, rewriter: Rewriter, unread: readonly number[], now: number): void {
     const current = this.get(erasure.id);
     if (current === undefined) return;
-    const { logId, partition } = this.log.spec;
+    // First: in what has been rewritten nobody finds them again.
+    this.#dropKeys();
     if (rewriter.changed && !this.log.replace([segment], rewriter.finish(), now)) return;
-    const objects = rewriter.changed ? [segmentKey(logId, partition, segment)] : [];
     this.#save({
       ...current,
       at: segment.next,
       records: current.records + rewriter.erased,
-      segments: current.segments + objects.length,
-      objects: [...current.objects, ...objects],
+      segments: current.segments + (rewriter.changed ? 1 : 0),
       unread: [...current.unread, ...unread],
     });
+  }
+
+  /** The key index names keys by their last records: those of which that one goes. */
+  #dropKeys(): void {
+    const { meta } = this.#segments;
+    for (const [key, offset] of this.#found) if (meta.lastOfKey(key) === offset) meta.dropLastOfKey(key);
+    this.#found.clear();
   }
 
   /** Segments that surely hold no such key are passed over. */
@@ -152,13 +184,34 @@ export class Erasures {
   }
 
   #deleted(erasure: Erasure, now: number): Erasure {
-    const objects = erasure.objects.filter((key) => this.#segments.store.isGarbage(key));
-    if (erasure.state === "deleting" && objects.length === erasure.objects.length && objects.length > 0) return erasure;
-    const { target, ...receipt } = erasure;
+    const left = erasure.objects.filter((key) => this.#segments.store.isGarbage(key));
+    if (left.length > 0 && left.length === erasure.objects.length) return erasure;
+    const { target, more, ...receipt } = { ...erasure, objects: left };
     const next: Erasure =
-      objects.length > 0 ? { ...erasure, objects } : { ...receipt, objects, state: "done", finished: now };
+      left.length > 0
+        ? { ...erasure, objects: left }
+        : more === undefined
+          ? { ...receipt, state: "done", finished: now }
+          : { ...receipt, target, ...this.#objects(erasure, more) };
     this.#save(next);
-    return next;
+    return more !== undefined && left.length === 0 ? this.#deleted(next, now) : next;
+  }
+
+  #waits({ objects }: Erasure): boolean {
+    return objects.some((key) => this.#segments.store.isGarbage(key));
+  }
+
+  /**
+   * What is left to be deleted, behind a key: whatever lay below the offset may hold them, whether it was rewritten for
+   * this, or before, or dropped.
+   */
+  #objects({ to }: Erasure, after = ""): Pick<Erasure, "objects" | "more"> {
+    const { store } = this.#segments;
+    const found = objectPrefixes(this.log.spec).flatMap((prefix) =>
+      store.garbageIn(prefix, prefix + baseText(to), after, objectsMax),
+    );
+    const objects = found.sort().slice(0, objectsMax);
+    return objects.length < objectsMax ? { objects } : { objects, more: objects[objectsMax - 1] };
   }
 
   #save(erasure: Erasure): void {

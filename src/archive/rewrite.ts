@@ -5,14 +5,12 @@
  */
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
+import { tombstone } from "../log/forgetting.ts";
 import { flags } from "../log/frame.ts";
-import { decodeFrame, kinds, type Rec, recordBytes } from "../log/record.ts";
+import { decodeFrame, type Rec, recordBytes } from "../log/record.ts";
 import { Packing } from "./packing.ts";
 
 export type Fate = "keep" | "drop" | "erase";
-
-/** What a tombstone is: the place is left, and nothing of what was there. */
-export const erasedType = "millrace.erased";
 
 /** Chunks of this size are left as they are where nothing of theirs goes; smaller ones are put together. */
 const wholeBytes = 65_536;
@@ -26,8 +24,6 @@ interface Open {
   next: number;
   thinned: boolean;
 }
-const none = new Uint8Array(0);
-const tombstone: Rec = { type: erasedType, kind: kinds.none, data: none };
 
 export class Rewriter {
   readonly rows: ChunkRow[] = [];

@@ -9,6 +9,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Sum } from "../lib/crc32c.ts";
+import { baseText } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Snapshot, SnapshotStore, Upload } from "../log/snapshot-store.ts";
@@ -275,4 +276,4 @@ export const snapshotKey = (
   logId: string,
   partition: number,
   { offset, id }: Pick<Snapshot, "offset" | "id">,
-): string => `${snapshotPrefix(logId, partition)}${String(offset).padStart(16, "0")}-${id}`;
+): string => `${snapshotPrefix(logId, partition)}${baseText(offset)}-${id}`;

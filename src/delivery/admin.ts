@@ -2,7 +2,6 @@
 import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Delivery } from "./delivery.ts";
-import { lettersOf } from "./forget.ts";
 import { type Lane, recordOf, type Try } from "./item.ts";
 import type { Letter } from "./letters.ts";
 import type { Lost, Paused } from "./told.ts";
@@ -199,9 +198,9 @@ export class Admin {
     return ok(count);
   }
 
-  /** Dead letters of a key, or of a subject, go; what waits behind them goes on. */
+  /** What a partition of the version before asks for: dead letters of a key, or of a subject, go. */
   forget(target: Target, now: number): Result<number> {
-    const offsets = lettersOf(this.delivery.state.letters, target);
+    const offsets = this.delivery.state.letters.of(target);
     return offsets.length === 0 ? ok(0) : this.discard(offsets, now);
   }
 

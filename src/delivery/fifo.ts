@@ -23,7 +23,8 @@ export class Fifo<T> {
 
   shift(): T | undefined {
     const item = this.#items[this.#at];
-    if (this.#at < this.#items.length) this.#at++;
+    // What has gone is kept in memory by nobody here.
+    if (this.#at < this.#items.length) this.#items[this.#at++] = undefined as T;
     if (this.#at === this.#items.length) this.clear();
     else if (this.#at > 1_024 && this.#at * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#at);

@@ -44,6 +44,13 @@ export class Incident {
     this.#keep();
   }
 
+  /** The name of a key is not kept any longer: that it was let through, any may have been. */
+  unname(key: string): void {
+    if (!this.#keys?.has(key)) return;
+    this.#keys = undefined;
+    this.#keep();
+  }
+
   has(generation: number): boolean {
     return generation > this.#after && generation <= this.#to;
   }

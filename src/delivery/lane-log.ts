@@ -86,14 +86,20 @@ export class LaneLog {
 
   /**
    * Notes what changed, and writes rows where that is much; the place is to be written in the same transaction. `live`: all
-   * lanes, of which there are `count`.
+   * lanes, of which there are `count`. `anew`: nothing is left of what was written of lanes before.
    */
-  save(changed: Iterable<LaneRow>, gone: Iterable<number>, count: number, live: () => Iterable<LaneRow>): void {
+  save(
+    changed: Iterable<LaneRow>,
+    gone: Iterable<number>,
+    count: number,
+    live: () => Iterable<LaneRow>,
+    anew = false,
+  ): void {
     for (const id of gone) this.#note(id, String(-id));
     for (const row of changed) this.#note(row.id, JSON.stringify(entryOf(row)));
-    if (this.#chars <= recentCharsMax) return;
+    if (this.#chars <= recentCharsMax && !anew) return;
     this.flush();
-    if (this.#entries > 2 * count + slack) this.#rewrite(live());
+    if (anew || this.#entries > 2 * count + slack) this.#rewrite(live());
   }
 
   /** Nothing is left for the place's row to carry. */

@@ -95,6 +95,12 @@ export class LetterPages {
     for (const page of this.#pages.values()) this.#write(page);
   }
 
+  /** Writes what changed, and keeps none in memory. */
+  release(): void {
+    this.flush();
+    this.#pages.clear();
+  }
+
   #write(page: Page): void {
     if (!page.changed) return;
     page.changed = false;

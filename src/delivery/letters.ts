@@ -1,4 +1,7 @@
 /** Dead letters: records that the group gave up on, kept whole, so that retention cannot take them. */
+import type { Target } from "../../schemas/erasure.ts";
+import { isOf } from "../log/forgetting.ts";
+import { decodeRecord } from "../log/record.ts";
 import { type Item, type Lane, lastTries, newItem, type Try } from "./item.ts";
 import { LetterPages } from "./letter-pages.ts";
 import type { LetterRow, Store } from "./store.ts";
@@ -70,6 +73,17 @@ export class Letters {
 
   *all(): Generator<LetterRow> {
     yield* this.pages.after(-1);
+  }
+
+  /** Offsets of those below one whose records are of a key, or of a subject. */
+  of(target: Target, to = Number.POSITIVE_INFINITY): number[] {
+    const found: number[] = [];
+    for (const { offset, key, body } of this.all()) {
+      if (offset >= to) break;
+      const isKeys = "key" in target && key === target.key;
+      if (isKeys || isOf(target, decodeRecord(body, 0, body.length))) found.push(offset);
+    }
+    return found;
   }
 
   /** Those that are being redriven, behind an offset. */
@@ -153,6 +167,11 @@ export class Letters {
       if (row !== undefined) found.push({ ...shown(row), number });
     }
     return found;
+  }
+
+  /** Whether the letter of a number is still to be sent. */
+  awaits(number: number): boolean {
+    return this.#toForward.has(number);
   }
 
   /** They were sent. */

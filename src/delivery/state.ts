@@ -4,6 +4,7 @@ import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { Ahead } from "./ahead.ts";
 import { adopt } from "./dump.ts";
+import { Forgotten } from "./forgotten.ts";
 import { Incident } from "./incident.ts";
 import { type Item, type Lane, ownBytes, takeTries } from "./item.ts";
 import { LaneLog } from "./lane-log.ts";
@@ -49,6 +50,7 @@ export class State {
   heldKeys: ReadonlySet<string> | undefined;
   readonly ahead = new Ahead();
   readonly incident: Incident;
+  readonly forgotten: Forgotten;
   /** Finished since the place was written down. */
   unsaved = 0;
   /** Something was finished, or given up, up to here. */
@@ -85,6 +87,7 @@ export class State {
     this.store = store;
     this.letters = new Letters(store);
     this.incident = new Incident(store);
+    this.forgotten = new Forgotten(store);
     this.window = new Window(spec.config.order === "partition");
     const place = store.place();
     assert(place !== undefined, "a delivery has a place");
@@ -169,6 +172,9 @@ export class State {
     if (!decided) return;
     this.#write();
   }
+
+  /** Writes it all down anew, so that no row tells of anything that is not so any more. */
+  renew = (): void => this.#write(true);
 
   /** Writes down how far it has come over records that nobody wanted, so that they are not read again. */
   settleFloor(): void {
@@ -259,7 +265,7 @@ export class State {
     return first?.offset === offset ? first : undefined;
   }
 
-  #write(): void {
+  #write(anew = false): void {
     const { lanes, letters, floor } = this;
     const { changed, counted, gone } = lanes;
     for (const lane of counted) changed.add(lane);
@@ -268,7 +274,7 @@ export class State {
     this.sql.transaction(() => {
       letters.flush();
       if (this.leases.owed) this.leases.save(this.store);
-      this.#laneLog.save([...changed].map(rowOf), gone, lanes.size, () => [...lanes.byId.values()].map(rowOf));
+      this.#laneLog.save([...changed].map(rowOf), gone, lanes.size, () => [...lanes.byId.values()].map(rowOf), anew);
       this.store.setPlace({
         floor,
         era: this.era,

@@ -37,6 +37,17 @@ export class Tried {
     for (const row of rows) this.#restored.set(row[0], row);
   }
 
+  /** Offsets of those of before a restart. */
+  unread(): IterableIterator<number> {
+    return this.#restored.keys();
+  }
+
+  /** Puts something else in the place of the reasons of one of before a restart. */
+  blank(offset: number, reason: string): void {
+    const row = this.#restored.get(offset);
+    if (row !== undefined) this.#restored.set(offset, [offset, row[1], row[2].map((one) => ({ ...one, reason }))]);
+  }
+
   /** Forgets those of before a restart that are over. */
   settle(isOver: (offset: number, generation: number) => boolean): void {
     for (const [offset, [, , tries]] of this.#restored) {

@@ -1,12 +1,15 @@
 /** Names of what lies in the bucket. */
 import type { Segment } from "./segment-store.ts";
 
+/** An offset as keys have it: in the order of the numbers. */
+export const baseText = (base: number): string => String(base).padStart(16, "0");
+
 /** All keys of a partition's segments begin so. */
 export const segmentPrefix = (logId: string, partition: number): string => `logs/${logId}/${partition}/`;
 
 /** The name of a segment's object: in order of offsets, and never used again. */
 export const segmentKey = (logId: string, partition: number, { base, n }: Pick<Segment, "base" | "n">): string =>
-  `${segmentPrefix(logId, partition)}${String(base).padStart(16, "0")}-${n}.seg`;
+  `${segmentPrefix(logId, partition)}${baseText(base)}-${n}.seg`;
 
 /** Whose Parquet files. */
 interface Named {
@@ -21,4 +24,4 @@ export const parquetPrefix = ({ logId, partition, names }: Named): string =>
 
 /** The name of a segment's Parquet file. */
 export const parquetKey = (named: Named, { base, n }: Pick<Segment, "base" | "n">): string =>
-  `${parquetPrefix(named)}${String(base).padStart(16, "0")}-${n}.parquet`;
+  `${parquetPrefix(named)}${baseText(base)}-${n}.parquet`;

@@ -194,6 +194,18 @@ export class SegmentStore {
     return this.sql.all("SELECT key, attempts FROM garbage WHERE due <= ? ORDER BY due LIMIT ?", due, limit);
   }
 
+  /** Keys of garbage from one on, and before another, in order; those behind `after`. */
+  garbageIn(from: string, to: string, after: string, limit: number): string[] {
+    const rows = this.sql.all<{ key: string }>(
+      "SELECT key FROM garbage WHERE key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?",
+      after,
+      from,
+      to,
+      limit,
+    );
+    return rows.map(({ key }) => key);
+  }
+
   isGarbage(key: string): boolean {
     return this.sql.all("SELECT 1 FROM garbage WHERE key = ?", key).length > 0;
   }

@@ -1,17 +1,18 @@
+import type { Target } from "../../schemas/erasure.ts";
 import { ok } from "../../schemas/errors.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import { Delivery as Core } from "../delivery/delivery.ts";
-import { beginsAt, isAnothers, type PlacePage, type PlacePart, placePage, takePlace } from "../delivery/dump.ts";
+import { beginsAt, isAnothers, type PlacePage, type PlacePart, takePlace } from "../delivery/dump.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/told.ts";
-import { openStore } from "../delivery/upgrade.ts";
 import type { Position } from "../log/read.ts";
 import { objectSql } from "../platform/sql.ts";
 import type { Answer } from "./answer.ts";
 import type { Change } from "./changes.ts";
+import { forget } from "./forgetting.ts";
 import { Hibernating } from "./hibernating.ts";
 import { Keeper } from "./keeper.ts";
-import { operate, unfinished } from "./operating.ts";
+import { dumped, operate, unfinished } from "./operating.ts";
 import { receive, wait } from "./pull.ts";
 import type { DeliveryRpc, HeritageCall, Leases, ReceiveCall, Refused, WaitCall } from "./rpc.ts";
 import { type Env, partition } from "./stubs.ts";
@@ -23,6 +24,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   keeper: Keeper | undefined;
   /** The catalog's name for the group's deliveries. */
   readonly #id = (this.ctx.id.name ?? "").replace(/\/\d+$/, "");
+  readonly #keep = (core: Core) => new Keeper(this.ctx, this.env, this.#id, core);
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -97,6 +99,10 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     return this.keeper === undefined ? gone : operate(this.keeper, order, ...args);
   }
 
+  async forget(target: Target, to: number, last: boolean): Promise<Answer<number>> {
+    return this.keeper === undefined ? gone : forget(this.keeper, target, to, last);
+  }
+
   async attempts() {
     return this.keeper === undefined ? gone : ok(this.keeper.attempts.list);
   }
@@ -110,17 +116,14 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   }
 
   async floor(): Promise<number> {
-    const state = this.keeper?.core.state;
     // What is finished only in memory would be wanted again after a crash.
-    state?.save();
-    return state?.head ?? Number.MAX_SAFE_INTEGER;
+    this.keeper?.core.state.save();
+    return this.keeper?.core.state.head ?? Number.MAX_SAFE_INTEGER;
   }
 
   async dump(after?: string): Promise<Answer<PlacePage>> {
-    this.keeper?.core.state.save();
-    this.keeper?.core.state.settleFloor();
-    const store = openStore(objectSql(this.ctx.storage));
-    return store?.place() === undefined ? gone : ok(placePage(store, after));
+    const page = dumped(this.keeper, objectSql(this.ctx.storage), after);
+    return page === undefined ? gone : ok(page);
   }
 
   async restore(owner: string, parts: readonly PlacePart[]): Promise<Answer<boolean>> {
@@ -140,10 +143,6 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
 
   override async alarm(): Promise<void> {
     await this.keeper?.alarm();
-  }
-
-  #keep(core: Core): Keeper {
-    return new Keeper(this.ctx, this.env, this.#id, core);
   }
 }
 

@@ -85,12 +85,15 @@ export class Filler {
     const follows = wish.lane === undefined || state.lanes.only !== undefined;
     const follower = follows ? { follower: this.id } : {};
     const where = { logId, partition: number, blobs: archiveReader(this.env) };
+    const { count } = state.forgotten;
     let cold = false;
     const answer = await readThrough(where, { ...wish, ...follower, waitMs: 0 }, async (call) => {
       const page = await partition(this.env, logId, number, undefined).read(call);
       cold = page.ok && page.value.cold !== undefined;
       return page;
     });
+    // It may hold what was forgotten meanwhile; it is read again.
+    if (count !== state.forgotten.count) return;
     if (answer.ok) {
       reader.take(wish, answer.value, Date.now());
       // Of who came to the tail in the archive the partition does not know that it waits there: it is asked once more.

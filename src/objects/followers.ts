@@ -81,10 +81,10 @@ export class Followers {
     return Math.min(Number.MAX_SAFE_INTEGER, ...(await Promise.all(floors.map((floor) => floor.catch(() => 0)))));
   }
 
-  /** Each is to forget what it keeps of a target. */
-  async forget(target: Target): Promise<void> {
+  /** Each is to forget what it keeps of a target below an offset. `last`: what it reads from now on has nothing of it. */
+  async forget(target: Target, to: number, last: boolean): Promise<void> {
     for (const id of this.#followers.keys()) {
-      const answer = await this.stub(id).admin("forget", target);
+      const answer = await this.stub(id).forget(target, to, last);
       if (!answer.ok && "refusal" in answer) throw new Error(answer.refusal.detail);
     }
   }

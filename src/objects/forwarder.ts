@@ -43,6 +43,8 @@ export class Forwarder {
     this.#running = true;
     try {
       for (const letter of letters.toForward(atOnce)) {
+        // It was discarded, or forgotten, while others were sent.
+        if (!letters.awaits(letter.number)) continue;
         await this.#send(name, letter, letter.number);
         sent.push(letter.offset);
       }

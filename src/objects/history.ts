@@ -23,8 +23,8 @@ const restMs = 20;
 export interface Outside {
   /** The lowest offset that a group has not finished. */
   floor(): Promise<number>;
-  /** Groups are to forget what they keep of a key, or of a subject. */
-  forget(target: Target): Promise<void>;
+  /** Groups are to forget what they keep of a key, or of a subject, below an offset. `last`: the log has nothing of it any more. */
+  forget(target: Target, to: number, last: boolean): Promise<void>;
   /** Tells a stream, and the deployment's queue, of a segment; once, however often it is asked. */
   tell(stream: string, n: number, body: string, spec: Spec): Promise<void>;
 }
@@ -137,7 +137,7 @@ export class History {
     const log = this.log();
     if (log === undefined) this.#workshop = undefined;
     else if (this.#workshop?.log !== log)
-      this.#workshop = new Workshop(log, this.blobs, (target) => this.outside.forget(target), this.now);
+      this.#workshop = new Workshop(log, this.blobs, (target, to) => this.outside.forget(target, to, true), this.now);
     return this.#workshop;
   }
 

@@ -100,11 +100,14 @@ export class Inheriting {
   /** Every key that the other one has unfinished: a page after another. */
   async #askAll(parent: number, heir: number): Promise<void> {
     const keys = new Set<string>();
+    const { forgotten } = this.heritage.delivery.state;
+    const { count } = forgotten;
     for (let after: string | undefined; ; ) {
       const call = { heir, ...(after === undefined ? {} : { after }) };
       const answer = await delivery(this.env, this.id, parent).unfinished(call);
       // One that is not there yet will be: the catalog knows that the partition holds something.
-      if (!answer.ok) return;
+      // And what was forgotten meanwhile is asked for again.
+      if (!answer.ok || count !== forgotten.count) return;
       if (!answer.value.caughtUp) {
         // In an incident keys go ahead of what is read.
         if (this.heritage.delivery.state.lanes.only !== undefined) await this.#askHeld(parent, heir);

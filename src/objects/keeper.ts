@@ -92,7 +92,9 @@ export class Keeper {
     if (read.sealed) state.sealed = true;
     const caughtUp = state.known !== undefined && state.cursor >= state.known;
     if (read.from !== -1 && read.to <= state.cursor) return state.cursor;
-    const fits = read.from === state.cursor && this.wanted && reader.wantsMore && !this.filler.busy;
+    // What was forgotten since it was sent may be among it.
+    const sound = read.from >= state.forgotten.to;
+    const fits = sound && read.from === state.cursor && this.wanted && reader.wantsMore && !this.filler.busy;
     if (fits && reader.take({}, read, Date.now())) {
       this.kick();
       return state.cursor;

@@ -1,7 +1,10 @@
 /** What is asked of a delivery besides records: by an operator, and by the partitions that continue its own. */
 import type { Result } from "../../schemas/errors.ts";
 import { Admin, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
+import { type PlacePage, placePage } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
+import { openStore } from "../delivery/upgrade.ts";
+import type { Sql } from "../lib/sql.ts";
 import type { Keeper } from "./keeper.ts";
 import type { HeritageCall } from "./rpc.ts";
 
@@ -34,4 +37,12 @@ export async function unfinished(keeper: Keeper, { heir, held, after }: Heritage
   if (core.state.known === undefined) await keeper.look();
   await filler.fill(() => core.room.ready(Date.now()));
   return held === undefined ? heritage.unfinished(after) : heritage.finished(held);
+}
+
+/** The place as its rows have it, with what is only in memory; undefined where there is none. */
+export function dumped(keeper: Keeper | undefined, sql: Sql, after?: string): PlacePage | undefined {
+  keeper?.core.state.save();
+  keeper?.core.state.settleFloor();
+  const store = openStore(sql);
+  return store?.place() === undefined ? undefined : placePage(store, after);
 }

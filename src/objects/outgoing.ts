@@ -3,6 +3,7 @@ import { veiled } from "../../schemas/credentials.ts";
 import type { PushTarget } from "../../schemas/group.ts";
 import type { PushRequest } from "../delivery/push-request.ts";
 import { signed } from "../platform/signing.ts";
+import { type Underway, Unsent } from "./underway.ts";
 
 const answerBytesMax = 512;
 /**
@@ -26,10 +27,11 @@ export class Outgoing {
     this.#agreed = undefined;
   }
 
-  /** Throws, with a reason for people, where there is no answer. */
-  async post(target: PushTarget, { id, headers, body }: PushRequest): Promise<Exchange> {
+  /** Throws, with a reason for people, where there is no answer; `Unsent` where some of its records were forgotten before. */
+  async post(target: PushTarget, { id, headers, body }: PushRequest, under: Underway): Promise<Exchange> {
     const signature = await signed(target.secrets, id, Math.floor(Date.now() / 1_000), body);
-    return exchange(target, { method: "POST", headers: { ...headers, ...signature }, body });
+    if (under.forgotten) throw new Unsent();
+    return exchange(target, { method: "POST", headers: { ...headers, ...signature }, body }, under);
   }
 
   /** CloudEvents' handshake, once for each url. Why the receiver must not be pushed to, if so. */
@@ -55,7 +57,7 @@ export class Outgoing {
 }
 
 /** All tries together have the target's time, which the lease outlives. What comes of it is shown to others than the receiver. */
-async function exchange(target: PushTarget, init: RequestInit): Promise<Exchange> {
+async function exchange(target: PushTarget, init: RequestInit, under?: Underway): Promise<Exchange> {
   const { url, timeoutMs } = target;
   const until = Date.now() + timeoutMs;
   for (let tries = 0; ; tries++) {
@@ -65,9 +67,11 @@ async function exchange(target: PushTarget, init: RequestInit): Promise<Exchange
     } catch (error) {
       const { message } = error as Error;
       const again = lost.test(message) && tries < againMs.length && Date.now() + againMs[tries] < until;
-      if (!again) throw new Error(veiled(reasonOf(message), target));
+      const why = veiled(reasonOf(message), target);
+      if (!again) throw new Error(why);
+      await scheduler.wait(againMs[tries]);
+      if (under?.forgotten) throw new Error(why);
     }
-    await scheduler.wait(againMs[tries]);
   }
 }
 

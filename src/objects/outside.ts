@@ -20,8 +20,8 @@ export class Around implements Outside {
     return this.followers.floor();
   }
 
-  forget(target: Target): Promise<void> {
-    return this.followers.forget(target);
+  forget(target: Target, to: number, last: boolean): Promise<void> {
+    return this.followers.forget(target, to, last);
   }
 
   async tell(stream: string, n: number, body: string, { logId, partition, names }: Spec): Promise<void> {

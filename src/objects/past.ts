@@ -43,7 +43,7 @@ export const past = {
     const erasure = workshop.erasures.request(id, target, Date.now());
     if (!erasure.ok) return erasure;
     history.kick();
-    await history.outside.forget(target);
+    if (erasure.value.state === "rewriting") await history.outside.forget(target, erasure.value.to, false);
     return ok(view(log, erasure.value));
   },
 
@@ -87,7 +87,7 @@ export const past = {
 
 function view(
   { spec: { partition } }: Log,
-  { id: _id, target: _target, hash: _hash, requested, finished, objects, ...shown }: Erasure,
+  { id: _id, target: _target, hash: _hash, more: _more, requested, finished, objects, ...shown }: Erasure,
 ): ErasureView {
   return {
     partition,

@@ -7,9 +7,10 @@ import type { Health } from "../delivery/health.ts";
 import { type Outcome, outcomeOf, targetProblem } from "../delivery/push.ts";
 import { type PushRequest, pushRequest } from "../delivery/push-request.ts";
 import { turnsBetween } from "../delivery/turns.ts";
-import type { Attempts } from "./attempts.ts";
+import { type Attempts, silent } from "./attempts.ts";
 import { Opinion } from "./opinion.ts";
 import { type Exchange, Outgoing } from "./outgoing.ts";
+import { Underway, Unsent } from "./underway.ts";
 
 export const pushMember = "push";
 
@@ -30,6 +31,7 @@ export interface PushHost {
 /** What became of a request: an outcome, or that it was never made. */
 type Sent =
   | Outcome
+  | { readonly is: "unsent" }
   | { readonly is: "refused"; readonly reason: string }
   | { readonly is: "unmade"; readonly reason: string };
 
@@ -224,6 +226,7 @@ export class Pusher {
   /** One request, and what its answer means. */
   async #ask(request: PushRequest, leased: readonly Leased[]): Promise<Sent> {
     const started = Date.now();
+    const under = new Underway(this.host.core, leased);
     const target = this.target;
     if (target === null) return { is: "refused", reason: "the group does not push any more" };
     const problem = targetProblem(target.url, this.host.core.state.spec.privateTargets);
@@ -236,14 +239,15 @@ export class Pusher {
     if (target.validate) this.host.core.renew(leased, Date.now() + this.#leaseMs());
     let exchange: Exchange;
     try {
-      exchange = await this.#outgoing.post(target, request);
+      exchange = await this.#outgoing.post(target, request, under);
     } catch (error) {
+      if (error instanceof Unsent) return { is: "unsent" };
       const reason = (error as Error).message;
-      this.#log(request.id, leased, started, { error: reason });
+      this.#log(request.id, leased, started, { error: reason }, under);
       return { is: "failed", reason };
     }
     const { status, headers, answer } = exchange;
-    this.#log(request.id, leased, started, { status, answer });
+    this.#log(request.id, leased, started, { status, answer }, under);
     return outcomeOf(status, headers.get("retry-after"), Date.now());
   }
 
@@ -252,10 +256,12 @@ export class Pusher {
     leased: readonly Leased[],
     at: number,
     { status, error, answer = "" }: { status?: number; error?: string; answer?: string },
+    under?: Underway,
   ): void {
     const { length: records, 0: first } = leased;
     const durationMs = Date.now() - at;
-    this.host.attempts.add({ at, deliveryId, records, attempt: first.attempt, status, error, durationMs, answer });
+    const attempt = { at, deliveryId, records, attempt: first.attempt, status, error, durationMs, answer };
+    this.host.attempts.add(under?.forgotten ? silent(attempt) : attempt);
   }
 
   #release(held: readonly Leased[], now: number): void {
@@ -270,9 +276,9 @@ export class Pusher {
       this.#health.succeeded();
       return;
     }
-    if (sent.is === "gone") {
+    if (sent.is === "unsent" || sent.is === "gone") {
       this.#release(held, now);
-      this.host.pause("the receiver answered 410 Gone");
+      if (sent.is === "gone") this.host.pause("the receiver answered 410 Gone");
       return;
     }
     if (sent.is === "failed" || sent.is === "unmade") {

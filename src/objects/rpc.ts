@@ -1,4 +1,5 @@
 /** What objects, and the Worker, may ask of each other. Interfaces only. */
+import type { Target } from "../../schemas/erasure.ts";
 import type { Refusal, Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
@@ -136,6 +137,8 @@ export interface DeliveryRpc {
   extend(receipts: readonly string[], ackTimeoutMs?: number): Promise<Answer<readonly Refused[]>>;
   /** What an operator asks; see `Admin`. */
   admin<N extends OrderName>(order: N, ...args: OrderArgs<N>): Promise<Answer<OrderValue<N>>>;
+  /** Forgets all that it has of a target's records below an offset. `last`: the log has nothing of them any more. */
+  forget(target: Target, to: number, last: boolean): Promise<Answer<number>>;
   /** Moves its place, and answers the offset. */
   seek(position: Position): Promise<Answer<number>>;
   attempts(): Promise<Answer<readonly Attempt[]>>;

@@ -51,8 +51,8 @@ export class Workshop {
   constructor(
     readonly log: Log,
     readonly blobs: Blobs | undefined,
-    /** Groups are to forget what they keep of a target. */
-    readonly forget: (target: Target) => Promise<void>,
+    /** Groups are to forget what they keep of a target below an offset, of which the log has nothing any more. */
+    readonly forget: (target: Target, to: number) => Promise<void>,
     readonly now: () => number,
   ) {
     this.erasures = new Erasures(log);
@@ -61,7 +61,7 @@ export class Workshop {
 
   /** When there is something to do, in ms since 1970. */
   wakeAt(now: number): number | undefined {
-    const begun = this.#compaction.begun || this.erasures.list().some((one) => one.state === "rewriting");
+    const begun = this.#compaction.begun || this.erasures.begun;
     return begun ? now + (this.#full ? fullMs : 0) : this.#compaction.heldUntil;
   }
 
@@ -127,12 +127,13 @@ export class Workshop {
   async #erase(): Promise<boolean> {
     const due = this.erasures.due(this.now());
     if (due === undefined) return false;
-    const { erasure, segment } = due;
-    if (segment === undefined) {
-      if (erasure.target !== undefined) await this.forget(erasure.target);
+    const { erasure } = due;
+    if (due.step === "groups") {
+      if (erasure.target !== undefined) await this.forget(erasure.target, erasure.to);
       this.erasures.finish(erasure, this.now());
       return true;
     }
+    const { segment } = due;
     const rewriter = new Rewriter(this.log.span.dense, (record, offset) => this.erasures.fate(erasure, record, offset));
     const unread = await this.#rewrite([segment], rewriter);
     if (this.log.segments.store.at(segment.base)?.n !== segment.n) return true;

@@ -4,10 +4,10 @@
  */
 import fc from "fast-check";
 import { expect } from "vitest";
-import { erasedType } from "../../src/archive/rewrite.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import type { Filter } from "../../src/log/filter.ts";
 import { matches } from "../../src/log/filter.ts";
+import { erasedType } from "../../src/log/forgetting.ts";
 import { eachItem } from "../../src/log/items.ts";
 import { Log } from "../../src/log/log.ts";
 import type { Position } from "../../src/log/read.ts";

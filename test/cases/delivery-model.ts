@@ -28,6 +28,8 @@ export type Step =
   | { do: "redrive" | "discard"; pick: number[] | "all"; edited: boolean }
   | { do: "seek"; share: number }
   | { do: "only"; keys: string[] | null }
+  /** `early`: before the log has forgotten it, too. */
+  | { do: "forget"; key: string; early: boolean }
   /** `any`: lanes that go on by themselves too. `reads`: the lane may read before. */
   | { do: "skip" | "resumeLane"; pick: number; any: boolean; reads: boolean };
 
@@ -66,6 +68,7 @@ const weighted: [number, fc.Arbitrary<Step>][] = [
       reads: fc.boolean(),
     }),
   ],
+  [1, fc.record({ do: one("forget"), key: fc.constantFrom("a", "b", "c"), early: fc.boolean() })],
 ];
 const plain = fc.oneof(...weighted.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 /** Much that fails, and an operator who has his hands in all of it. */
@@ -107,7 +110,7 @@ function fits(name: string, result: Result<unknown>, expected: string): void {
 
 function run(model: Model, step: Step): void {
   const { rig } = model;
-  const receipts = (pick: readonly number[], any: boolean) => chosen(any ? model.given : model.valid(), pick);
+  const receipts = (pick: readonly number[], any: boolean) => chosen(any ? model.usable() : model.valid(), pick);
   const settle = (what: "ack" | "nack" | "extend", some: readonly string[], results: Result<unknown>[]) => {
     results.forEach((result, index) => {
       fits(`${what} of ${some[index]}`, result, model.settle(what, some[index]));
@@ -207,6 +210,9 @@ function run(model: Model, step: Step): void {
       if (model.order !== "key") break;
       rig.configure({ only: step.keys });
       model.only(step.keys);
+      break;
+    case "forget":
+      model.forget(step.key, () => rig.forget({ key: step.key }, step.early));
       break;
     case "skip":
     case "resumeLane":

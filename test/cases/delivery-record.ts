@@ -13,7 +13,8 @@ interface Lease {
 
 interface Record {
   readonly offset: number;
-  readonly key: string | undefined;
+  key: string | undefined;
+  data: string;
   readonly appendedAt: number;
   finished: boolean;
   /** It was left to the dead letters, or behind a seek: those behind it went on, whatever becomes of it. */
@@ -43,6 +44,8 @@ export class Model {
   /** Of before a seek. */
   readonly #old = new Set<string>();
   readonly given: string[] = [];
+  /** Of records that tombstones have taken the place of since. */
+  readonly #forgotten = new Set<string>();
   /** Receipts that there were when the incident began; undefined where there is none. */
   #before: number | undefined;
   /** Keys that it let go on so far. */
@@ -66,6 +69,7 @@ export class Model {
       this.records.push({
         offset: this.records.length,
         key,
+        data: String(this.records.length),
         appendedAt: this.rig.now,
         finished: false,
         passed: false,
@@ -85,6 +89,11 @@ export class Model {
 
   valid(): string[] {
     return this.records.flatMap(({ lease }) => (lease === undefined ? [] : [lease.receipt]));
+  }
+
+  /** Receipts of whenever, of records that there are. */
+  usable(): string[] {
+    return this.given.filter((receipt) => !this.#forgotten.has(receipt));
   }
 
   unfinished(): number[] {
@@ -232,13 +241,40 @@ export class Model {
     Object.assign(record, { letter: "none", lease: undefined, finished: true });
   }
 
+  /**
+   * Every record of the key is over, whoever had it. What the group had read, left to a lane, or given out is finished; where
+   * the rest was, tombstones come. Of another tombstone that is known by its offset alone nothing more is wanted either.
+   */
+  forget(key: string, forgetting: () => void): void {
+    const before = this.rig.delivery.state;
+    const { leases, lanes, letters } = before;
+    const offsets = new Set([...leases.restored.keys(), ...leases.tried.unread()]);
+    for (const { exact, from, state, redriven } of lanes.byId.values())
+      if (exact && state !== "parked" && !redriven && before.live(from) === undefined) offsets.add(from);
+    const bare = new Set([...offsets].filter((offset) => letters.get(offset) === undefined));
+    forgetting();
+    const { cursor, done, acked } = this.rig.delivery.state;
+    for (const record of this.records) {
+      const { offset } = record;
+      const older = record.data === "" && bare.has(offset);
+      if (record.key !== key && !older) continue;
+      Object.assign(record, { key: undefined, data: "", lease: undefined, letter: "none", passed: false });
+      Object.assign(record, { attempts: 0, kept: 0, unsure: false, notBefore: 0, dim: true });
+      record.void.clear();
+      record.nacked.clear();
+      record.finished = older || offset < cursor || done.has(offset) || acked.has(offset);
+      if (record.finished) continue;
+      for (const [receipt, of] of this.#of) if (of === record) this.#forgotten.add(receipt);
+    }
+  }
+
   received(got: readonly Got[], member: string, max: number): void {
     expect(got.length).toBeLessThanOrEqual(max);
     for (const one of got) {
       const record = this.records[one.offset];
       const name = `record ${one.offset}`;
       expect(one.key).toBe(record.key);
-      expect(one.data).toBe(String(one.offset));
+      expect(one.data).toBe(record.data);
       expect(record.lease, `${name} is under lease`).toBeUndefined();
       expect(record.finished || record.letter === "dead", `${name} was finished`).toBe(false);
       expect(record.notBefore, `${name} is early`).toBeLessThanOrEqual(this.rig.now);

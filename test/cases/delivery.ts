@@ -1,5 +1,6 @@
 /** A delivery on a log, without the shells between them, and a model that says what it may do. */
 import { expect } from "vitest";
+import type { Target } from "../../schemas/erasure.ts";
 import type { Result } from "../../schemas/errors.ts";
 import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -10,6 +11,7 @@ import type { Wish } from "../../src/delivery/wish.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import { Log } from "../../src/log/log.ts";
 import { decodeRecord } from "../../src/log/record.ts";
+import { eraseIn, forgetIn } from "./forgetting.ts";
 import { batch, spec as logSpec } from "./log.ts";
 
 export const specOf = (config: Partial<GroupConfig> = {}, version = 1): DeliverySpec => ({
@@ -134,6 +136,14 @@ export class Rig {
       expect(page.refusal.code).toBe("trimmed");
       reader.trimmed(wish, this.log.span.head, this.now);
     }
+  }
+
+  /** Forgets what there is of a target, in the log and here; `early`: here also when the log still has it. */
+  forget(target: Target, early = false): void {
+    const { tail } = this.log.span;
+    if (early) forgetIn(this.delivery, this.log, target, tail, this.now);
+    eraseIn(this.log, target, this.now);
+    forgetIn(this.delivery, this.log, target, tail, this.now);
   }
 
   receive(max = 10, member = "m"): Got[] {

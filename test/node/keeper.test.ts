@@ -99,6 +99,7 @@ test("a dead letter that is long on its way holds up no retry, and is not looked
   const { rig, looks, keeper } = kept({ push, deadLetterStream: "letters", backoff: [500] });
   failed(rig);
   vi.spyOn(rig.delivery.state.letters, "forwarding", "get").mockReturnValue(1);
+  vi.spyOn(rig.delivery.state.letters, "awaits").mockReturnValue(true);
   vi.spyOn(rig.delivery.state.letters, "toForward").mockReturnValue([
     { offset: 9, number: 1, key: "z", checked: false, attempts: 1, reason: "", body: Uint8Array.of(0, 0) } as never,
   ]);

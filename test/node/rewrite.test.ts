@@ -2,9 +2,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
-import { erasedType, type Fate, Rewriter } from "../../src/archive/rewrite.ts";
+import { type Fate, Rewriter } from "../../src/archive/rewrite.ts";
 import { openChunk } from "../../src/log/chunk.ts";
 import type { ChunkRow } from "../../src/log/chunk-store.ts";
+import { erasedType } from "../../src/log/forgetting.ts";
 import { Log } from "../../src/log/log.ts";
 import { decodeFrame, type Rec } from "../../src/log/record.ts";
 import { keepAll } from "../../src/log/retention.ts";

@@ -2,7 +2,7 @@
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
-import { erasedType } from "../../src/archive/rewrite.ts";
+import { erasedType } from "../../src/log/forgetting.ts";
 import { eachItem } from "../../src/log/items.ts";
 import { Log } from "../../src/log/log.ts";
 import { decodeRecord } from "../../src/log/record.ts";

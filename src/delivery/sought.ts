@@ -1,0 +1,93 @@
+/**
+ * What the log says of records that a delivery knows by their offsets alone, as after a restart: whether they are to be
+ * forgotten, or were, so that what was said of them goes too.
+ */
+import type { Target } from "../../schemas/erasure.ts";
+import { isOf, isTombstone } from "../log/forgetting.ts";
+import { decodeRecord } from "../log/record.ts";
+import { itemsOf } from "./page.ts";
+import { Ranges } from "./ranges.ts";
+import type { State } from "./state.ts";
+import type { Read } from "./wish.ts";
+
+export type Span = readonly [from: number, to: number];
+
+/** Of more records than these it is not asked what they are. */
+const spanMax = 10_000;
+
+export class Sought {
+  readonly #looked = new Ranges();
+  readonly #hits = new Set<number>();
+  readonly #others = new Set<number>();
+  /** Up to here it was looked whether the key has records that are not concerned, and whether it has. */
+  #laterTo: number;
+  #later = false;
+
+  constructor(
+    readonly target: Target,
+    readonly to: number,
+  ) {
+    this.#laterTo = to;
+  }
+
+  /** Takes a page of the log: the records of `[from, to)`, of which some may not be there any more. */
+  take({ from, to, pieces }: Pick<Read, "from" | "to" | "pieces">): void {
+    for (const { offset, bytes, from: start, to: end } of itemsOf(pieces, from, to, undefined, false).items) {
+      const record = decodeRecord(bytes, start, end);
+      (isOf(this.target, record) || isTombstone(record) ? this.#hits : this.#others).add(offset);
+    }
+    this.#looked.add(from, to);
+  }
+
+  /** Takes a page of the key's records behind those that are concerned. */
+  takeLater({ from, to, pieces }: Pick<Read, "from" | "to" | "pieces">, filter: { readonly key: string }): void {
+    this.#later ||= itemsOf(pieces, from, to, filter, false).items.length > 0;
+    this.#laterTo = to;
+  }
+
+  /** Whether a record is one of them; undefined where the log has none there, or has not been asked. */
+  is(offset: number): boolean | undefined {
+    return this.#hits.has(offset) || (this.#others.has(offset) ? false : undefined);
+  }
+
+  /** Whether some of these may be. */
+  mayHave([from, to]: Span): boolean {
+    if (from >= this.to) return false;
+    for (let offset = from; offset < Math.min(to, this.to, from + spanMax); offset++) {
+      if (this.is(offset) !== false) return true;
+    }
+    return to - from > spanMax;
+  }
+
+  /** Whether the key may have records from those on that are not concerned, before an offset. */
+  mayHaveLater(before: number): boolean {
+    return this.#later || this.#laterTo < before;
+  }
+
+  /** Where reading goes on for what is yet to be known, up to where; undefined where all is. */
+  wanted(state: State, spans: Iterable<Span>): Span | undefined {
+    const lanes = [...state.lanes.byId.values()].flatMap((lane): Span[] => {
+      if (!lane.exact || lane.redriven || lane.state === "parked" || this.#ofKey(lane.key, lane.kind)) return [];
+      return state.live(lane.from) === undefined ? [[lane.from, lane.from + 1]] : [];
+    });
+    const offsets = [...state.leases.tried.unread(), ...state.leases.restored.keys()];
+    const all = [...lanes, ...offsets.map((offset): Span => [offset, offset + 1]), ...spans];
+    for (const [from, to] of all.sort(([a], [b]) => a - b)) {
+      if (to - from > spanMax) continue;
+      const next = this.#looked.gapFrom(from);
+      if (next < Math.min(to, this.to)) return [next, Math.min(to, this.to)];
+    }
+    return undefined;
+  }
+
+  /** The same for the key's records behind those that are concerned: the offset. */
+  wantedLater({ lanes, cursor, horizon }: State): number | undefined {
+    const lane = "key" in this.target ? lanes.ofKey(this.target.key) : undefined;
+    if (lane === undefined || lane.from >= this.to || this.#later) return undefined;
+    return this.#laterTo < Math.max(cursor, horizon, lane.read) ? this.#laterTo : undefined;
+  }
+
+  #ofKey(key: string | undefined, kind: "key" | "single" | "whole"): boolean {
+    return kind === "key" && "key" in this.target && key !== undefined;
+  }
+}
