@@ -9,7 +9,8 @@ import { decodeRecord } from "../log/record.ts";
 import { Admin } from "./admin.ts";
 import type { Delivery } from "./delivery.ts";
 import { type Item, type Lane, ownBytes } from "./item.ts";
-import type { Sought } from "./sought.ts";
+import type { Sought, Survivors } from "./sought.ts";
+import type { State } from "./state.ts";
 
 export interface Forgetting {
   readonly target: Target;
@@ -31,10 +32,16 @@ export type Others = Readonly<
 
 const steps = { letters, lanes, window, leases, incident } as const satisfies Partial<Record<DeliveryStep, Step>>;
 
-/** Answers how many records that were at hand there were. */
-export function forget(delivery: Delivery, what: Forgetting, others: Others, now: number): number {
+/** How many records there were at hand; and lanes that are left with none, of keys that may have no record any more. */
+export interface Forgot {
+  readonly count: number;
+  readonly emptied: readonly Lane[];
+}
+
+export function forget(delivery: Delivery, what: Forgetting, others: Others, now: number): Forgot {
   const { state } = delivery;
   state.forgotten.note(what.to);
+  const before = [...state.lanes.byId.values()].filter(({ from }) => from < what.to);
   let count = 0;
   for (const step of Object.keys(deliveryPlaces) as DeliveryStep[]) {
     if (step in steps) count += steps[step as keyof typeof steps](delivery, what, now);
@@ -45,8 +52,40 @@ export function forget(delivery: Delivery, what: Forgetting, others: Others, now
   // What they were is in older rows too.
   state.renew();
   state.letters.pages.release();
-  return count;
+  for (const lane of before) if (state.lanes.byId.get(lane.id) !== lane) clear(lane);
+  return { count, emptied: before.filter((lane) => isEmpty(state, lane, what)) };
 }
+
+/**
+ * Whether a lane stands at no record that is known, and need not stay all the same: an incident names its key, or it knows what
+ * it has finished where the window has yet to come.
+ */
+function isEmpty(
+  { lanes, cursor, horizon }: State,
+  lane: Lane,
+  { target, to }: Pick<Forgetting, "target" | "to">,
+): boolean {
+  const { id, kind, key, queue, exact, from } = lane;
+  if (lanes.byId.get(id) !== lane || kind !== "key" || queue.length > 0 || exact) return false;
+  const isKeys = "key" in target && target.key === key;
+  return !lanes.only?.has(key as string) && from <= Math.max(cursor, horizon, isKeys ? to : 0);
+}
+
+/** A lane without records goes, and its key with it. False where it is yet to be looked for them, up to where it reads. */
+export function dropEmpty({ state }: Delivery, { lane, from, found, sought }: Survivors): boolean {
+  const { lanes, cursor, horizon } = state;
+  if (found || !isEmpty(state, lane, sought)) return true;
+  if (from < Math.max(cursor, horizon, lane.read)) return false;
+  if (lanes.unread.has(lane)) state.incident.forget(state.generation);
+  lanes.remove(lane);
+  clear(lane);
+  state.unsaved++;
+  state.renew();
+  return true;
+}
+
+/** Lists that it stands in come to it later: it may wait among others for its time. */
+const clear = (lane: Lane): void => void Object.assign(lane, { key: undefined, tries: [] });
 
 function letters(delivery: Delivery, { target, to }: Forgetting, now: number): number {
   const offsets = delivery.state.letters.of(target, to);
@@ -69,8 +108,8 @@ function lanes(delivery: Delivery, what: Forgetting, now: number): number {
 }
 
 /** The lane of the key: all its records below the offset go at once, those too that are yet to be read. */
-function laneOf({ state, reader }: Delivery, lane: Lane, { to, sought }: Forgetting, now: number): number {
-  const { lanes, leases, cursor, horizon } = state;
+function laneOf({ state, reader }: Delivery, lane: Lane, { to }: Forgetting, now: number): number {
+  const { lanes, leases, cursor } = state;
   const gone = lane.queue.filter(({ offset }) => offset < to);
   const left = lane.queue.slice(gone.length);
   lanes.empty(lane);
@@ -82,13 +121,6 @@ function laneOf({ state, reader }: Delivery, lane: Lane, { to, sought }: Forgett
   }
   state.unsaved++;
   leases.restored.delete(lane.from);
-  if (left.length === 0 && !sought.mayHaveLater(Math.max(cursor, horizon, lane.read))) {
-    if (lane.exact || lanes.unread.has(lane)) state.incident.forget(state.generation);
-    lanes.remove(lane);
-    // It waits for its time among the others, which may be long.
-    Object.assign(lane, { key: undefined, tries: [] });
-    return gone.length;
-  }
   if (left.length === 0) lane.read = Math.max(lane.read, Math.min(to, cursor));
   if (lane.read >= lane.counted) lane.behind = 0;
   reader.lanes.advance(lane, now);

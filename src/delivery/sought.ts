@@ -5,6 +5,7 @@
 import type { Target } from "../../schemas/erasure.ts";
 import { isOf, isTombstone } from "../log/forgetting.ts";
 import { decodeRecord } from "../log/record.ts";
+import type { Lane } from "./item.ts";
 import { itemsOf } from "./page.ts";
 import { Ranges } from "./ranges.ts";
 import type { State } from "./state.ts";
@@ -19,16 +20,11 @@ export class Sought {
   readonly #looked = new Ranges();
   readonly #hits = new Set<number>();
   readonly #others = new Set<number>();
-  /** Up to here it was looked whether the key has records that are not concerned, and whether it has. */
-  #laterTo: number;
-  #later = false;
 
   constructor(
     readonly target: Target,
     readonly to: number,
-  ) {
-    this.#laterTo = to;
-  }
+  ) {}
 
   /** Takes a page of the log: the records of `[from, to)`, of which some may not be there any more. */
   take({ from, to, pieces }: Pick<Read, "from" | "to" | "pieces">): void {
@@ -37,12 +33,6 @@ export class Sought {
       (isOf(this.target, record) || isTombstone(record) ? this.#hits : this.#others).add(offset);
     }
     this.#looked.add(from, to);
-  }
-
-  /** Takes a page of the key's records behind those that are concerned. */
-  takeLater({ from, to, pieces }: Pick<Read, "from" | "to" | "pieces">, filter: { readonly key: string }): void {
-    this.#later ||= itemsOf(pieces, from, to, filter, false).items.length > 0;
-    this.#laterTo = to;
   }
 
   /** Whether a record is one of them; undefined where the log has none there, or has not been asked. */
@@ -59,15 +49,10 @@ export class Sought {
     return to - from > spanMax;
   }
 
-  /** Whether the key may have records from those on that are not concerned, before an offset. */
-  mayHaveLater(before: number): boolean {
-    return this.#later || this.#laterTo < before;
-  }
-
   /** Where reading goes on for what is yet to be known, up to where; undefined where all is. */
   wanted(state: State, spans: Iterable<Span>): Span | undefined {
     const lanes = [...state.lanes.byId.values()].flatMap((lane): Span[] => {
-      if (!lane.exact || lane.redriven || lane.state === "parked" || this.#ofKey(lane.key, lane.kind)) return [];
+      if (!lane.exact || lane.redriven || lane.state === "parked" || this.#isKeys(lane)) return [];
       return state.live(lane.from) === undefined ? [[lane.from, lane.from + 1]] : [];
     });
     const offsets = [...state.leases.tried.unread(), ...state.leases.restored.keys()];
@@ -80,14 +65,32 @@ export class Sought {
     return undefined;
   }
 
-  /** The same for the key's records behind those that are concerned: the offset. */
-  wantedLater({ lanes, cursor, horizon }: State): number | undefined {
-    const lane = "key" in this.target ? lanes.ofKey(this.target.key) : undefined;
-    if (lane === undefined || lane.from >= this.to || this.#later) return undefined;
-    return this.#laterTo < Math.max(cursor, horizon, lane.read) ? this.#laterTo : undefined;
+  /** Of the lane of a key it is known by the key. */
+  #isKeys({ kind }: Lane): boolean {
+    return kind === "key" && "key" in this.target;
+  }
+}
+
+/** What is left of a key in the log, as far as it was read; `from`: where reading goes on. */
+export class Survivors {
+  found = false;
+
+  constructor(
+    readonly lane: Lane,
+    readonly sought: Sought,
+    public from = lane.read,
+  ) {}
+
+  get filter(): { readonly key: string } {
+    return { key: this.lane.key as string };
   }
 
-  #ofKey(key: string | undefined, kind: "key" | "single" | "whole"): boolean {
-    return kind === "key" && "key" in this.target && key !== undefined;
+  /** Takes a page of the key's records. */
+  take({ from, to, pieces }: Pick<Read, "from" | "to" | "pieces">): void {
+    const { target, to: below } = this.sought;
+    this.found ||= itemsOf(pieces, from, to, this.filter, false).items.some(
+      ({ offset, bytes, from, to }) => offset >= below || !isOf(target, decodeRecord(bytes, from, to)),
+    );
+    this.from = to;
   }
 }

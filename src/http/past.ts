@@ -4,7 +4,9 @@ import { ok, type Result } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import { hashedPart } from "../archive/segment.ts";
 import { type ObjectFault, verifyObject } from "../archive/verify.ts";
-import { hex } from "../lib/bytes.ts";
+import { lineage } from "../catalog/map.ts";
+import { encodeText, hex } from "../lib/bytes.ts";
+import { murmur3 } from "../lib/hash.ts";
 import type { Report } from "../log/verify.ts";
 import type { Answer } from "../objects/answer.ts";
 import { fetched } from "../objects/cold.ts";
@@ -31,8 +33,9 @@ export async function eraseRecords(request: Request, env: Env, namespace: string
   const { id = newId(), ...target } = body.value;
   const route = await lookup(env, namespace, name, true);
   if (!route.ok) return problem(route.refusal);
-  // All of them: `partition=` puts a key's records where its hash does not.
-  const views = await each(env, route.value, route.value.stream.map, (one) => one.order("erase", id, target));
+  const { map } = route.value.stream;
+  const concerned = "key" in target ? lineage(map, murmur3(encodeText(target.key))) : map;
+  const views = await each(env, route.value, concerned, (one) => one.order("erase", id, target));
   return views.ok ? json(shownErasure(id, views.value), 202) : problem(views.refusal);
 }
 

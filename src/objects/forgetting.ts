@@ -4,8 +4,9 @@
  */
 import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result } from "../../schemas/errors.ts";
-import { forget as forgetIn } from "../delivery/forget.ts";
-import { Sought } from "../delivery/sought.ts";
+import { dropEmpty, forget as forgetIn } from "../delivery/forget.ts";
+import type { Lane } from "../delivery/item.ts";
+import { Sought, Survivors } from "../delivery/sought.ts";
 import type { Filter } from "../log/filter.ts";
 import type { Page } from "../log/read.ts";
 import type { Answer, PageAnswer } from "./answer.ts";
@@ -22,7 +23,7 @@ export async function forget(keeper: Keeper, target: Target, to: number, last: b
   const sought = new Sought(target, to);
   await learn(keeper, sought);
   const now = Date.now();
-  const count = forgetIn(
+  const { count, emptied } = forgetIn(
     core,
     { target, to, sought },
     {
@@ -34,6 +35,7 @@ export async function forget(keeper: Keeper, target: Target, to: number, last: b
     },
     now,
   );
+  for (const lane of emptied) await settle(keeper, lane, sought);
   keeper.kick();
   keeper.arm();
   return ok(count);
@@ -41,21 +43,20 @@ export async function forget(keeper: Keeper, target: Target, to: number, last: b
 
 /** Reads until all is known: what is at hand may be given up meanwhile. */
 async function learn(keeper: Keeper, sought: Sought): Promise<void> {
-  const { state } = keeper.core;
-  const { target } = sought;
-  for (;;) {
-    const span = sought.wanted(state, keeper.attempts.spans);
-    if (span !== undefined) {
-      const [from, to] = span;
-      const page = pageOf(await read(keeper, from), from, to);
-      // Behind the tail there is nothing.
-      sought.take(page.upToDate ? { ...page, to: Math.max(page.to, to) } : page);
-      continue;
-    }
-    const later = "key" in target ? sought.wantedLater(state) : undefined;
-    if (later === undefined || !("key" in target)) return;
-    const filter = { key: target.key };
-    sought.takeLater(pageOf(await read(keeper, later, filter), later, Number.MAX_SAFE_INTEGER), filter);
+  const wanted = () => sought.wanted(keeper.core.state, keeper.attempts.spans);
+  for (let span = wanted(); span !== undefined; span = wanted()) {
+    const [from, to] = span;
+    const page = pageOf(await read(keeper, from), from, to);
+    // Behind the tail there is nothing.
+    sought.take(page.upToDate ? { ...page, to: Math.max(page.to, to) } : page);
+  }
+}
+
+/** A lane that has nothing at hand goes, unless there is something of its key that stays. */
+async function settle(keeper: Keeper, lane: Lane, sought: Sought): Promise<void> {
+  for (const left = new Survivors(lane, sought); !dropEmpty(keeper.core, left); ) {
+    const { from, filter } = left;
+    left.take(pageOf(await read(keeper, from, filter), from, Number.MAX_SAFE_INTEGER));
   }
 }
 

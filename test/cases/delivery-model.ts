@@ -12,7 +12,7 @@ import type { Sql } from "../../src/lib/sql.ts";
 import { Rig } from "./delivery.ts";
 import { check } from "./delivery-check.ts";
 import { found } from "./delivery-found.ts";
-import { Model } from "./delivery-record.ts";
+import { Model, reasonOf } from "./delivery-record.ts";
 
 export type Step =
   | { do: "append"; keys: (string | undefined)[] }
@@ -139,7 +139,10 @@ function run(model: Model, step: Step): void {
     }
     case "nack": {
       const some = receipts(step.pick, step.any);
-      const results = rig.tryNack(some, step.delayMs);
+      const results = some.map((receipt) => {
+        const [result] = rig.tryNack([receipt], step.delayMs, reasonOf(readReceipt(receipt)!.offset));
+        return result;
+      });
       results.forEach((result, index) => {
         fits(`nack of ${some[index]}`, result, model.settle("nack", some[index], step.delayMs));
       });

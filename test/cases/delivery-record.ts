@@ -2,6 +2,10 @@
 import { expect } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { Got, Rig } from "./delivery.ts";
+import { textAtHand, textIn } from "./forgetting.ts";
+
+/** Why it was given back, in words that name it. */
+export const reasonOf = (offset: number): string => `cannot take ${offset}.`;
 
 interface Lease {
   readonly receipt: string;
@@ -253,6 +257,8 @@ export class Model {
       if (exact && state !== "parked" && !redriven && before.live(from) === undefined) offsets.add(from);
     const bare = new Set([...offsets].filter((offset) => letters.get(offset) === undefined));
     forgetting();
+    const text = textIn(this.rig.sql) + textAtHand(this.rig.delivery);
+    for (const record of this.records) if (record.key === key) expect(text).not.toContain(reasonOf(record.offset));
     const { cursor, done, acked } = this.rig.delivery.state;
     for (const record of this.records) {
       const { offset } = record;

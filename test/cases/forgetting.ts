@@ -3,8 +3,9 @@ import type { Target } from "../../schemas/erasure.ts";
 import { Erasures } from "../../src/archive/erasure.ts";
 import { Rewriter } from "../../src/archive/rewrite.ts";
 import type { Delivery } from "../../src/delivery/delivery.ts";
-import { forget } from "../../src/delivery/forget.ts";
-import { Sought } from "../../src/delivery/sought.ts";
+import { dropEmpty, forget } from "../../src/delivery/forget.ts";
+import { Sought, Survivors } from "../../src/delivery/sought.ts";
+import type { Sql } from "../../src/lib/sql.ts";
 import { headsIn } from "../../src/log/heads.ts";
 import type { Log } from "../../src/log/log.ts";
 
@@ -39,14 +40,37 @@ export function forgetIn(delivery: Delivery, log: Log, target: Target, to: numbe
     const head = Number(page.refusal.facts?.head);
     return { from: offset, to: Math.max(head, offset + 1), pieces: [], upToDate: false };
   };
-  for (;;) {
-    const span = sought.wanted(delivery.state, []);
-    const later = span === undefined ? sought.wantedLater(delivery.state) : undefined;
-    if (span !== undefined) {
-      const page = read(span[0]);
-      sought.take(page.upToDate ? { ...page, to: Math.max(page.to, span[1]) } : page);
-    } else if (later !== undefined && "key" in target) sought.takeLater(read(later, target), target);
-    else break;
+  for (let span = sought.wanted(delivery.state, []); span !== undefined; span = sought.wanted(delivery.state, [])) {
+    const page = read(span[0]);
+    sought.take(page.upToDate ? { ...page, to: Math.max(page.to, span[1]) } : page);
   }
-  forget(delivery, { target, to, sought }, { heritage: () => {}, attempts: () => {} }, now);
+  const others = { heritage: () => {}, attempts: () => {} };
+  for (const lane of forget(delivery, { target, to, sought }, others, now).emptied) {
+    for (const left = new Survivors(lane, sought); !dropEmpty(delivery, left); )
+      left.take(read(left.from, left.filter));
+  }
 }
+
+/** Everything that a database says, as text; bytes as Latin-1. */
+export function textIn(sql: Sql): string {
+  const tables = sql.all<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'");
+  const rows = tables
+    .filter(({ name }) => !/^(_cf_|sqlite_)/.test(name))
+    .flatMap(({ name }) => sql.all<Record<string, unknown>>(`SELECT * FROM "${name}"`));
+  return rows.flatMap((row) => Object.values(row).map(textOf)).join("\n");
+}
+
+/** Everything of records that a delivery has at hand, as text. */
+export function textAtHand({ state }: Delivery): string {
+  const lanes = [...state.lanes.byId.values()];
+  const items = [...state.window.items.values(), ...lanes.flatMap(({ queue }) => queue)];
+  const said = lanes.map(({ key, tries }) => `${key} ${JSON.stringify(tries)}`);
+  const tried = items.map(({ key, tries }) => `${key} ${JSON.stringify(tries)}`);
+  const left = JSON.stringify([state.leases.tried.rows(), [...state.leases.restored.values()]]);
+  // Its part of a chunk keeps the whole of it in memory.
+  const bytes = items.map(({ bytes }) => textOf(new Uint8Array(bytes.buffer)));
+  return [...said, ...tried, ...bytes, left].join("\n");
+}
+
+const textOf = (value: unknown): string =>
+  value instanceof Uint8Array ? Array.from(value, (byte) => String.fromCharCode(byte)).join("") : String(value);

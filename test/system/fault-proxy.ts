@@ -25,8 +25,8 @@ export interface FaultProxy {
   readonly seen: string[];
   /** What goes wrong with the next requests, one after another; `undefined` is nothing. */
   next(...wrong: (Wrong | undefined)[]): void;
-  /** What goes wrong with all that are not told otherwise. */
-  always(wrong: Wrong | undefined): void;
+  /** What goes wrong with all that are not told otherwise; with those only whose method and path are as `when` says. */
+  always(wrong: Wrong | undefined, when?: (request: string) => boolean): void;
   end(): Promise<void>;
 }
 
@@ -35,9 +35,11 @@ export async function faultProxy(store: S3Store): Promise<FaultProxy> {
   const queue: (Wrong | undefined)[] = [];
   const seen: string[] = [];
   let usual: Wrong | undefined;
+  let when: ((request: string) => boolean) | undefined;
   const server = createServer((req, res) => {
     seen.push(`${req.method} ${decodeURIComponent(req.url!.slice(target.pathname.length).split("?")[0])}`);
-    const wrong = queue.length > 0 ? queue.shift() : usual;
+    const isMeant = when === undefined || when(`${req.method} ${req.url}`);
+    const wrong = queue.length > 0 ? queue.shift() : isMeant ? usual : undefined;
     void handle(req, res, wrong).catch(() => res.destroy());
   });
   server.listen(0, "127.0.0.1");
@@ -90,8 +92,9 @@ export async function faultProxy(store: S3Store): Promise<FaultProxy> {
     store: { ...store, endpoint: origin + target.pathname },
     seen,
     next: (...wrong) => void queue.push(...wrong),
-    always: (wrong) => {
+    always: (wrong, whose) => {
       usual = wrong;
+      when = whose;
     },
     async end() {
       server.closeAllConnections();
