@@ -53,28 +53,21 @@ export function forget(delivery: Delivery, what: Forgetting, others: Others, now
   state.renew();
   state.letters.pages.release();
   for (const lane of before) if (state.lanes.byId.get(lane.id) !== lane) clear(lane);
-  return { count, emptied: before.filter((lane) => isEmpty(state, lane, what)) };
+  return { count, emptied: before.filter((lane) => isEmpty(state, lane)) };
 }
 
-/**
- * Whether a lane stands at no record that is known, and need not stay all the same: an incident names its key, or it knows what
- * it has finished where the window has yet to come.
- */
-function isEmpty(
-  { lanes, cursor, horizon }: State,
-  lane: Lane,
-  { target, to }: Pick<Forgetting, "target" | "to">,
-): boolean {
-  const { id, kind, key, queue, exact, from } = lane;
-  if (lanes.byId.get(id) !== lane || kind !== "key" || queue.length > 0 || exact) return false;
-  const isKeys = "key" in target && target.key === key;
-  return !lanes.only?.has(key as string) && from <= Math.max(cursor, horizon, isKeys ? to : 0);
-}
+/** Whether a lane stands at no record that is known. What an incident names stays. */
+const isEmpty = ({ lanes }: State, lane: Lane): boolean =>
+  lanes.byId.get(lane.id) === lane &&
+  lane.kind === "key" &&
+  lane.queue.length === 0 &&
+  !lane.exact &&
+  !lanes.only?.has(lane.key as string);
 
 /** A lane without records goes, and its key with it. False where it is yet to be looked for them, up to where it reads. */
-export function dropEmpty({ state }: Delivery, { lane, from, found, sought }: Survivors): boolean {
+export function dropEmpty({ state }: Delivery, { lane, from, found }: Survivors): boolean {
   const { lanes, cursor, horizon } = state;
-  if (found || !isEmpty(state, lane, sought)) return true;
+  if (found || !isEmpty(state, lane)) return true;
   if (from < Math.max(cursor, horizon, lane.read)) return false;
   if (lanes.unread.has(lane)) state.incident.forget(state.generation);
   lanes.remove(lane);
@@ -196,7 +189,9 @@ function leases({ state }: Delivery, { to, sought }: Forgetting): number {
 
 /** It names keys that it let through, also when it is over. */
 function incident({ state }: Delivery, { target }: Forgetting): number {
-  if ("key" in target && !state.lanes.only?.has(target.key)) state.incident.unname(target.key);
+  const { only } = state.lanes;
+  if ("key" in target ? !only?.has(target.key) : only === undefined)
+    state.incident.unname("key" in target ? target.key : undefined);
   return 0;
 }
 

@@ -44,9 +44,9 @@ export class Incident {
     this.#keep();
   }
 
-  /** The name of a key is not kept any longer: that it was let through, any may have been. */
-  unname(key: string): void {
-    if (!this.#keys?.has(key)) return;
+  /** That a key was let through is not kept any longer, or that any were: any may have been. */
+  unname(key: string | undefined): void {
+    if (this.#keys === undefined || (key !== undefined && !this.#keys.has(key))) return;
     this.#keys = undefined;
     this.#keep();
   }

@@ -71,15 +71,22 @@ export class Sought {
   }
 }
 
-/** What is left of a key in the log, as far as it was read; `from`: where reading goes on. */
+/**
+ * What is left of a lane's key in the log, from the window's place on, as far as it was read: of what the lane has finished
+ * where the window has yet to come, too, it is the one that knows.
+ */
 export class Survivors {
   found = false;
+  /** Where reading goes on. */
+  from: number;
 
   constructor(
     readonly lane: Lane,
     readonly sought: Sought,
-    public from = lane.read,
-  ) {}
+    { cursor }: State,
+  ) {
+    this.from = Math.min(cursor, lane.read);
+  }
 
   get filter(): { readonly key: string } {
     return { key: this.lane.key as string };

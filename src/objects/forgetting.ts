@@ -54,7 +54,7 @@ async function learn(keeper: Keeper, sought: Sought): Promise<void> {
 
 /** A lane that has nothing at hand goes, unless there is something of its key that stays. */
 async function settle(keeper: Keeper, lane: Lane, sought: Sought): Promise<void> {
-  for (const left = new Survivors(lane, sought); !dropEmpty(keeper.core, left); ) {
+  for (const left = new Survivors(lane, sought, keeper.core.state); !dropEmpty(keeper.core, left); ) {
     const { from, filter } = left;
     left.take(pageOf(await read(keeper, from, filter), from, Number.MAX_SAFE_INTEGER));
   }

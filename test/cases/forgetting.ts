@@ -46,7 +46,7 @@ export function forgetIn(delivery: Delivery, log: Log, target: Target, to: numbe
   }
   const others = { heritage: () => {}, attempts: () => {} };
   for (const lane of forget(delivery, { target, to, sought }, others, now).emptied) {
-    for (const left = new Survivors(lane, sought); !dropEmpty(delivery, left); )
+    for (const left = new Survivors(lane, sought, delivery.state); !dropEmpty(delivery, left); )
       left.take(read(left.from, left.filter));
   }
 }

@@ -1,6 +1,7 @@
 /** What keeps a delivery going: it looks again when something is due, and no more often. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
+import type { ReadCall } from "../../src/objects/answer.ts";
 import { Keeper } from "../../src/objects/keeper.ts";
 import { receive, wait } from "../../src/objects/pull.ts";
 import type { Env } from "../../src/objects/stubs.ts";
@@ -158,4 +159,30 @@ test("a member that waits for a group that stands still does not look for ever a
   );
   await vi.advanceTimersByTimeAsync(4_000);
   expect(looks.mock.calls.length).toBeLessThan(10);
+});
+
+test("what was read, or sent, before it was forgotten, and arrives after it, is read again", async () => {
+  vi.useRealTimers();
+  const held = Promise.withResolvers<void>();
+  const read = vi.fn(async (call: ReadCall) => {
+    const page = rig.log.read(call);
+    if (read.mock.calls.length === 1) await held.promise;
+    const { tail, head } = rig.log.span;
+    return page.ok ? { ok: true, value: { ...page.value, head, tail, sealed: false, promise: 0 } } : page;
+  });
+  const { rig, keeper } = kept({}, { read });
+  rig.append(["victim", "a"]);
+  const filled = keeper.filler.fill(() => rig.delivery.state.window.size > 0);
+  await expect.poll(() => read.mock.calls.length).toBe(1);
+  const fresh = rig.log.read({ from: { at: "offset", offset: 0 }, limit: 10, bytesMax: 1e6 });
+  rig.forget({ key: "victim" });
+  // A wake that carries the records, sent before.
+  vi.spyOn(keeper, "wanted", "get").mockReturnValue(true);
+  vi.spyOn(keeper.filler, "busy", "get").mockReturnValue(false);
+  if (fresh.ok) keeper.wake({ ...fresh.value, tail: 2, sealed: false });
+  expect(rig.delivery.state.window.size).toBe(0);
+  held.resolve();
+  await filled;
+  expect([...rig.delivery.state.window.items.values()].map(({ key }) => key)).toEqual([undefined, "a"]);
+  keeper.stop("over");
 });
