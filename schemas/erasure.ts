@@ -30,12 +30,14 @@ export const erasureView = z.object({
   partition: z.number().int(),
   state: z
     .enum(["rewriting", "deleting", "done"])
-    .describe("`rewriting`: segments are searched. `deleting`: objects wait to be deleted. `done`: a receipt."),
+    .describe(
+      "`rewriting`: segments are searched, and groups asked. `deleting`: objects wait to be deleted. `done`: a receipt; nothing of ours has the records any more.",
+    ),
   to: z.number().int().describe("Records below this offset are concerned: the tail when it was requested."),
   at: z.number().int().describe("How far the search has come."),
   records: z.number().int().describe("Records that became tombstones."),
   segments: z.number().int().describe("Segments that held them."),
-  objects: z.number().int().describe("Objects that are yet to be deleted."),
+  objects: z.number().int().describe("Objects that may hold them and are yet to be deleted, up to a thousand."),
   unread: z
     .array(z.number().int())
     .describe("First offsets of damaged chunks, which could not be searched: repair them."),

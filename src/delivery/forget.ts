@@ -115,7 +115,8 @@ function laneOf({ state, reader }: Delivery, lane: Lane, { to }: Forgetting, now
   state.unsaved++;
   leases.restored.delete(lane.from);
   if (left.length === 0) lane.read = Math.max(lane.read, Math.min(to, cursor));
-  if (lane.read >= lane.counted) lane.behind = 0;
+  // Those that were counted are over; of those behind the request it learns when it reads.
+  if (lane.counted <= Math.max(to, lane.read)) lane.behind = 0;
   reader.lanes.advance(lane, now);
   return gone.length;
 }

@@ -57,7 +57,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
     POST: {
       summary: "Forget the records of a key, or of a subject",
       detail:
-        "Those below the tail become tombstones (type `millrace.erased`) at their offsets, in the database and in the archive; dead letters of theirs go. In the background: ask for the receipt.",
+        "Those below the tail become tombstones (type `millrace.erased`) at their offsets, in the database and in the archive; groups count them as finished, and forget what was said of them. In the background: ask for the receipt.",
       body: eraseBody,
       answers: { 202: { says: "Taken, or known.", body: erasure } },
       refusals: [...ofStream, ...withBody, "conflict"],

@@ -40,6 +40,7 @@ const orderOpen = (what: "skip" | "resumeLane", pick: number, reads: boolean): S
   reads,
 });
 const crash: Step = { do: "crash" };
+const forget = (key: string): Step => ({ do: "forget", key, early: false });
 const saveLeases: Step = { do: "saveLeases" };
 
 export const found: History[] = [
@@ -220,6 +221,14 @@ export const found: History[] = [
       crash,
       receive(),
     ],
+    false,
+  ],
+  // What a lane had left behind it was counted on when all of its key was forgotten.
+  [config({}), [append("b", "a"), receive(), only("b", "c"), crash, forget("b"), only()], false],
+  // What was finished ahead of the window went with the lane of another key that was forgotten.
+  [
+    config({}),
+    [append("a"), only("a"), receive(), append("a"), ack(true), forget("b"), { do: "seek", share: 0 }],
     false,
   ],
 ];
