@@ -8,6 +8,8 @@ import { request } from "./wire.ts";
 
 const openMsMax = 10_000;
 const [text, close, ping] = [1, 8, 9];
+/** Goes back as it is. */
+const confirm = Buffer.from('{"type":"confirm"');
 
 export class Socket {
   readonly #socket: net.Socket;
@@ -94,7 +96,9 @@ export class Socket {
 
   #frame(first: number, body: Buffer): void {
     const opcode = first & 0x0f;
-    if (first === (0x80 | text)) this.onMessage(body);
+    if (first === (0x80 | text) && body.subarray(0, confirm.length).equals(confirm))
+      this.write(textFrame(body.toString()));
+    else if (first === (0x80 | text)) this.onMessage(body);
     else if (opcode === close) this.#end(new Error(`the socket was closed: ${body.toString("utf8", 2)}`));
     else if (opcode !== ping) this.#end(new Error(`a frame of kind ${first} is not understood`));
   }

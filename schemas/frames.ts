@@ -7,6 +7,12 @@ import { ackBody, delivery, extendBody, groupFilter, nackBody } from "./group.ts
 import { limits } from "./limits.ts";
 import { expectedKeyOffset, fenceToken, producerTerms } from "./record.ts";
 
+/** What lies behind all that was sent before it: who sends it back has read that. */
+const confirm = {
+  type: z.literal("confirm"),
+  nonce: z.string().max(64).describe("To be sent back as it is, at once."),
+};
+
 /** From a member of a group. */
 export const memberMessage = z.discriminatedUnion("type", [
   z.strictObject({
@@ -16,6 +22,7 @@ export const memberMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("ack"), ...ackBody.shape }),
   z.strictObject({ type: z.literal("nack"), ...nackBody.shape }),
   z.strictObject({ type: z.literal("extend"), ...extendBody.shape }),
+  z.strictObject(confirm).describe("What the member was sent up to here, it has read."),
 ]);
 export type MemberMessage = z.infer<typeof memberMessage>;
 
@@ -46,6 +53,7 @@ export const groupMessage = z.discriminatedUnion("type", [
   z
     .object({ type: z.literal("split") })
     .describe("The partition was split, and its records are finished: connect again for those that continue it."),
+  z.object(confirm).describe("Send it back at once: what is owed to a member that does not is bounded."),
   z.object({ type: z.literal("error"), code: z.string(), detail: z.string(), fatal: z.boolean() }),
 ]);
 export type GroupMessage = z.infer<typeof groupMessage>;
@@ -91,6 +99,7 @@ export const clientMessage = z.discriminatedUnion("type", [
   }),
   z.strictObject({ type: z.literal("credit"), id: messageId, credits }),
   z.strictObject({ type: z.literal("unsubscribe"), id: messageId }),
+  z.strictObject(confirm).describe("What the client was sent up to here, it has read."),
   z.strictObject({
     type: z.literal("append"),
     id: messageId,
@@ -107,6 +116,10 @@ const range = z.object({
   to: z.number().int(),
   why: z.string().describe("`trimmed`, or what is damaged."),
 });
+
+/** To a Worker that fans in: the next record costs more than the credits that are left, and is not sent on credit to it. */
+export const largeMessage = z.object({ type: z.literal("large"), id: messageId, cost: z.number().int() });
+export type LargeMessage = z.infer<typeof largeMessage>;
 
 /** To a client of a stream. */
 export const streamMessage = z.discriminatedUnion("type", [
@@ -147,6 +160,7 @@ export const streamMessage = z.discriminatedUnion("type", [
     .describe(
       "A new snapshot of a partition that is followed; or that which a subscription from `snapshot` begins with.",
     ),
+  z.object(confirm).describe("Send it back at once: what is owed to a client that does not is bounded."),
   z.object({ type: z.literal("split") }).describe("The stream has grown: connect again, and go on from the cursors."),
   z.object({
     type: z.literal("error"),

@@ -96,6 +96,16 @@ export const limits = {
   lanesMax: 10_000,
   /** Credits that a socket may hold. */
   creditsMax: 10_000,
+  /**
+   * Bytes that a socket is sent before it has confirmed what it was sent before, at first and at most, each with one message
+   * beyond: it doubles with each answer. At most, 100 ms away, is 40 MB/s.
+   */
+  unconfirmedBytesFirst: 131_072,
+  unconfirmedBytesMax: 4_194_304,
+  /** The same of all sockets of a stream, or of a group, in one place: half the memory of an isolate. */
+  unconfirmedBytesOfAllMax: 67_108_864,
+  /** A socket that has not confirmed for so long is closed when there is more for it. */
+  confirmMsMax: 60_000,
   /** Sockets of one group and partition. The platform allows more; a member needs one. */
   socketsMax: 1_000,
   /** A message from a member of a group. */

@@ -87,7 +87,11 @@ export class Link {
   #take(data: string): void {
     this.#heard = Date.now();
     this.#asked = false;
-    if (!this.#ended && data !== "pong") this.heard(JSON.parse(data));
+    if (this.#ended || data === "pong") return;
+    const message = JSON.parse(data);
+    // It lies behind all that came before it: it goes back as it is, whatever the reader is busy with.
+    if (message.type === "confirm") this.socket.send(data);
+    else this.heard(message);
   }
 
   #watch(): void {

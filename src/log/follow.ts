@@ -47,20 +47,32 @@ export interface Portion {
   readonly holes: readonly Hole[];
   /** Nothing was behind it when it was read. */
   readonly upToDate: boolean;
+  /** Of its records, as they are stored. */
+  readonly bytes: number;
 }
 
 const portionBytes = 262_144;
 const portionRecords = 4_000;
-const creditBytes = 1_024;
+/** What a credit goes for, at most. */
+export const creditBytes = 1_024;
 /** Offsets that a filter passes over before the follower is told where it stands. */
 const sayEvery = 10_000;
 
-/** What lies before a follower, as far as its credits go; a record that costs more than are left goes with the last one. */
-export function portionOf(log: Followable, next: number, credits: number, filter: Filter | undefined): Portion {
-  const page = log.read(portionTerms(log, next, credits, filter));
+/**
+ * What lies before a follower, as far as its credits go, and `room` in bytes; a record that costs more than are left goes with
+ * the last one.
+ */
+export function portionOf(
+  log: Followable,
+  next: number,
+  credits: number,
+  filter: Filter | undefined,
+  room?: number,
+): Portion {
+  const page = log.read(portionTerms(log, next, credits, filter, room));
   // It is neither before the head nor past the tail.
   if (!page.ok) throw new Error(page.refusal.detail);
-  return portionOfPage(page.value, next, credits, filter);
+  return portionOfPage(page.value, next, credits, filter, room);
 }
 
 /** The read that brings a portion. */
@@ -69,21 +81,28 @@ export function portionTerms(
   next: number,
   credits: number,
   filter: Filter | undefined,
+  room = portionBytes,
 ): ReadTerms {
   const from: Position = { at: "offset", offset: Math.max(next, span.head) };
   const limit = Math.min(credits, portionRecords);
-  return { from, limit, bytesMax: portionBytes, ...(filter === undefined ? {} : { filter }) };
+  return { from, limit, bytesMax: Math.min(portionBytes, room), ...(filter === undefined ? {} : { filter }) };
 }
 
 /**
  * A page that was read for it as a portion. What was trimmed before the page was read is missing; what is trimmed while it is
  * on its way is in it.
  */
-export function portionOfPage(page: Page, from: number, credits: number, filter: Filter | undefined): Portion {
+export function portionOfPage(
+  page: Page,
+  from: number,
+  credits: number,
+  filter: Filter | undefined,
+  room = Number.POSITIVE_INFINITY,
+): Portion {
   const lost = missed({ at: "offset", offset: from }, page.from, false);
   const holes: Hole[] = lost === undefined ? [] : [{ ...lost, why: "trimmed" }];
   const items: Item[] = [];
-  let cost = 0;
+  let [cost, bytes] = [0, 0];
   let stop: number | undefined;
   for (const piece of page.pieces) {
     if (stop !== undefined) break;
@@ -95,16 +114,18 @@ export function portionOfPage(page: Page, from: number, credits: number, filter:
     eachItem(piece.body, { from: page.from, to: page.to, filter }, (item) => {
       if (stop !== undefined) return;
       const one = Math.max(1, Math.ceil((item.to - item.from) / creditBytes));
-      if (cost > 0 && cost + one > credits) {
+      // A page has whole chunks, and may have more than was asked for.
+      if (cost > 0 && (cost + one > credits || bytes + item.to - item.from > room)) {
         stop = item.offset;
         return;
       }
       cost += one;
+      bytes += item.to - item.from;
       items.push(item);
     });
   }
   const next = stop ?? page.to;
-  return { from, next, cost, items, holes, upToDate: stop === undefined && page.upToDate };
+  return { from, next, cost, items, holes, upToDate: stop === undefined && page.upToDate, bytes };
 }
 
 /** Where a follower stands when it has been told of holes: behind those that begin at its place. */

@@ -7,7 +7,8 @@ import type { Message, Unfit } from "../intake/message.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { type Filter, filterOf } from "../log/filter.ts";
 import type { Following } from "../log/follow.ts";
-import { post, ticketOverCode } from "./socket.ts";
+import { type Account, newAccount, Owed, type Pool } from "./owed.ts";
+import { post, slowCode, slowReason, ticketOverCode } from "./socket.ts";
 
 /** What the Worker says of a client that it has let in. */
 export interface Hello {
@@ -21,15 +22,27 @@ export interface Hello {
   readonly to: number;
   /** Its ticket is over then, in ms since 1970, and the socket with it. */
   readonly until?: number;
+  /** It says what it has read. A Worker that fans in does not: it holds what it has given credits for. */
+  readonly confirms?: boolean;
+  /** A record that costs more than its credits waits for more of them. */
+  readonly exact?: boolean;
 }
 
 /** A place as it is kept: with the filter as the client wrote it. */
-export type Subscription = Omit<Following, "filter"> & { readonly filter?: GroupFilter };
+export type Subscription = Omit<Following, "filter"> & {
+  readonly filter?: GroupFilter;
+  /** What the next record costs, where the client was told that its credits do not go so far. */
+  wants?: number;
+};
+
+/** True where its credits go as far as the next record. */
+export const canTake = ({ credits, wants = 1 }: Subscription) => credits >= wants;
 
 /** What lies in a socket's attachment. */
 interface Kept {
   readonly hello: Hello;
   readonly subs: readonly Subscription[];
+  readonly account?: Account;
 }
 
 export class Client {
@@ -38,7 +51,16 @@ export class Client {
   top = -1;
   readonly #filters = new Map<number, Filter>();
 
-  constructor(readonly hello: Hello) {}
+  /** What it owes, where it is one that confirms. */
+  readonly owed: Owed | undefined;
+
+  constructor(
+    readonly hello: Hello,
+    pool: Pool,
+    account = newAccount(),
+  ) {
+    this.owed = hello.confirms ? new Owed(account, pool) : undefined;
+  }
 
   /** Refused where it would not fit the attachment. */
   add(sub: Subscription): Refusal | undefined {
@@ -65,12 +87,13 @@ export class Client {
 
   /** Writes down where it stands: the object may sleep, or be moved, after every message. */
   keep(socket: WebSocket): void {
-    socket.serializeAttachment({ hello: this.hello, subs: [...this.subs.values()] } satisfies Kept);
+    const account = this.owed === undefined ? {} : { account: this.owed.account };
+    socket.serializeAttachment({ hello: this.hello, subs: [...this.subs.values()], ...account } satisfies Kept);
   }
 }
 
-export function clientOf({ hello, subs }: Kept): Client {
-  const client = new Client(hello);
+export function clientOf({ hello, subs, account }: Kept, pool: Pool): Client {
+  const client = new Client(hello, pool, account);
   // They fitted when they were written.
   for (const sub of subs) {
     client.subs.set(sub.id, sub);
@@ -78,6 +101,9 @@ export function clientOf({ hello, subs }: Kept): Client {
   }
   return client;
 }
+
+/** A message that is about a subscription, or an append. */
+export type Order = Exclude<Message, { type: "confirm" }>;
 
 /**
  * Takes one message of a client: does what it asks, or says why not. Answers with what was no message, or had no place
@@ -95,6 +121,8 @@ export function understand(
     return undefined;
   }
   const message = read.value;
+  // It says something only where it was asked.
+  if (message.type === "confirm") return client.owed?.confirm(message.nonce) ? obey(message) : undefined;
   const fault = faultOf(client, message);
   if (fault !== undefined) return fault;
   const refusal = denialOf(client, message) ?? obey(message);
@@ -103,7 +131,7 @@ export function understand(
 }
 
 /** Why a message has no place where it came, if it has none. */
-function faultOf(client: Client, { type, id }: Message): Refusal | undefined {
+function faultOf(client: Client, { type, id }: Order): Refusal | undefined {
   const opens = type === "subscribe" || type === "append";
   if (opens && id <= client.top) {
     return { code: "invalid", detail: `id ${id} is not above ${client.top}: each ${type} has a higher one` };
@@ -114,7 +142,7 @@ function faultOf(client: Client, { type, id }: Message): Refusal | undefined {
 }
 
 /** Why a client may not do what it asks, if so. */
-function denialOf({ hello }: Client, { type }: Message): Refusal | undefined {
+function denialOf({ hello }: Client, { type }: Order): Refusal | undefined {
   if (type === "credit" || type === "unsubscribe") return undefined;
   if (hello.rights.includes(type === "append" ? "append" : "read")) return undefined;
   return { code: "forbidden", detail: `the ticket does not allow to ${type}` };
@@ -132,6 +160,10 @@ export function expel(socket: WebSocket, refusal: Refusal): void {
 }
 
 const closeCodes: Partial<Record<ErrorCode, number>> = { "body-too-large": 1009, "ticket-expired": ticketOverCode };
+/** A client that was asked what it has read, and does not say: what it is owed is bounded, and so is the wait. */
+export function giveUp(socket: WebSocket): void {
+  socket.close(slowCode, slowReason);
+}
 
 export const say = (socket: WebSocket, message: StreamMessage) => post(socket, JSON.stringify(message));
 

@@ -3,19 +3,30 @@
  * client is, and where its subscriptions stand, is in its socket's attachment.
  */
 import type { Refusal } from "../../schemas/errors.ts";
-import type { StreamMessage, Subscribe } from "../../schemas/frames.ts";
+import type { LargeMessage, StreamMessage } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type Message, readMessages } from "../intake/message.ts";
 import { writeCursor } from "../log/cursor.ts";
 import { behind, mustSay, type Portion, portionOf } from "../log/follow.ts";
 import type { Log } from "../log/log.ts";
-import { noPlace, positionOf, readFrom } from "../log/position.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import type { Alarms } from "./alarms.ts";
 import { Appends, type LiveHost } from "./appends.ts";
-import { type Client, clientOf, expel, type Hello, type Subscription, say, understand, wrongLog } from "./clients.ts";
+import {
+  type Client,
+  canTake,
+  clientOf,
+  expel,
+  giveUp,
+  type Hello,
+  type Subscription,
+  say,
+  understand,
+} from "./clients.ts";
+import { Crowd, newAccount, Pool } from "./owed.ts";
 import { type Made, Shown } from "./shown.ts";
-import { isOver, ticketOver } from "./socket.ts";
+import { count, isOver, post, roomOf, ticketOver } from "./socket.ts";
+import { sayNew, subscribe } from "./subscribe.ts";
 import { Thaw } from "./thaw.ts";
 
 /** Bytes that are sent, and subscriptions that are served, before others have a turn. */
@@ -23,14 +34,17 @@ const turnBytes = 4_194_304;
 const turnServed = 64;
 /** With more clients than these an append is answered before they are served. */
 const fewClients = 32;
+
 export class Live {
   /** Undefined after a sleep, until something is to be sent: then it is read from the sockets' attachments. */
   #clients: Map<WebSocket, Client> | undefined;
   readonly #appends: Appends;
   /** Those that read what is in the archive. */
   readonly #thaw: Thaw;
+  readonly #pool = new Pool();
   #running = false;
   #again = false;
+  readonly #crowd = new Crowd(() => this.appended());
 
   constructor(
     readonly ctx: DurableObjectState,
@@ -41,6 +55,7 @@ export class Live {
     this.#appends = new Appends(host);
     this.#thaw = new Thaw(host, {
       wanted: (socket, client, sub) => this.clients.get(socket) === client && client.subs.get(sub.id) === sub,
+      room: (socket, client) => this.#roomFor(socket, client),
       show: (socket, client, sub, portion) => this.#show(socket, client, sub, { portion }, new Shown()),
       go: () => this.appended(),
     });
@@ -57,8 +72,9 @@ export class Live {
     if (clients.size >= limits.streamSocketsMax) return new Response(null, { status: 429 });
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.ctx.acceptWebSocket(ours);
-    const client = clientOf({ hello, subs: [] });
+    const client = clientOf({ hello, subs: [], account: newAccount() }, this.#pool);
     clients.set(ours, client);
+    count(ours, client.owed, () => client.keep(ours));
     client.keep(ours);
     if (hello.until !== undefined) this.alarms.by(hello.until);
     say(ours, { type: "ready", logId: log.spec.logId });
@@ -68,8 +84,10 @@ export class Live {
   get clients(): Map<WebSocket, Client> {
     if (this.#clients === undefined) {
       const sockets = this.ctx.getWebSockets();
-      this.#clients = new Map(sockets.map((socket) => [socket, clientOf(socket.deserializeAttachment())] as const));
+      const clientAt = (socket: WebSocket) => clientOf(socket.deserializeAttachment(), this.#pool);
+      this.#clients = new Map(sockets.map((socket) => [socket, clientAt(socket)] as const));
       for (const [socket, client] of this.#clients) {
+        count(socket, client.owed, () => client.keep(socket));
         for (const sub of client.subs.values()) this.#thaw.find(socket, client, sub);
       }
     }
@@ -90,6 +108,7 @@ export class Live {
       if (fault !== undefined) this.#expel(socket, fault);
       return fault === undefined;
     });
+    if (client.owed?.isDeaf) this.#giveUp(socket);
   }
 
   /** Something was appended, or the partition was sealed. */
@@ -105,7 +124,10 @@ export class Live {
   snapshot(snapshot: Snapshot): void {
     const { log } = this.host;
     if (log === undefined) return;
-    for (const [socket, client] of this.clients) if (client.subs.size > 0) sayNew(socket, log, snapshot);
+    for (const [socket, client] of this.clients) {
+      if (client.owed?.isDeaf) this.#giveUp(socket);
+      else if (client.subs.size > 0) sayNew(socket, log, snapshot);
+    }
   }
 
   /** The alarm: ends the sockets whose tickets are over, and sees to the next ones. */
@@ -120,6 +142,7 @@ export class Live {
   }
 
   closed(socket: WebSocket): void {
+    this.clients.get(socket)?.owed?.end();
     this.clients.delete(socket);
   }
 
@@ -129,20 +152,19 @@ export class Live {
   }
 
   #obey(socket: WebSocket, client: Client, message: Message, log: Log): Refusal | undefined {
-    const { type, id } = message;
-    if (type === "append") return this.#appends.take(socket, client, message, log);
-    const sub = client.subs.get(id);
-    if (type === "subscribe") {
-      const refusal = subscribe(client, message, log);
+    if (message.type === "append") return this.#appends.take(socket, client, message, log);
+    if (message.type === "subscribe") {
+      const refusal = subscribe(socket, client, message, log);
       if (refusal !== undefined) return refusal;
-      this.#thaw.find(socket, client, client.subs.get(id) as Subscription);
-      const snapshot = message.from === "snapshot" ? log.segments.snapshots.usable(log.span.head) : undefined;
-      if (snapshot !== undefined) sayNew(socket, log, snapshot);
-    } else if (sub === undefined) return undefined;
-    else if (type === "unsubscribe") client.subs.delete(id);
-    else {
-      const account = sub.sought ?? sub;
-      account.credits = Math.min(limits.creditsMax, account.credits + message.credits);
+      this.#thaw.find(socket, client, client.subs.get(message.id) as Subscription);
+    } else if (message.type !== "confirm") {
+      const sub = client.subs.get(message.id);
+      if (sub === undefined) return undefined;
+      if (message.type === "unsubscribe") client.subs.delete(message.id);
+      else {
+        const account = sub.sought ?? sub;
+        account.credits = Math.min(limits.creditsMax, account.credits + message.credits);
+      }
     }
     client.keep(socket);
     this.appended();
@@ -187,7 +209,7 @@ export class Live {
         const sent = this.#tryServe(socket, client, sub, log, shown);
         if (sent < 0) continue;
         // What is appended meanwhile has another round of its own; a partition that is sealed has its end to tell.
-        if ((sub.next < log.span.tail && sub.credits > 0) || log.sealed) more = true;
+        if ((sub.next < log.span.tail && canTake(sub)) || log.sealed) more = true;
         bytes += sent;
         if (++served < turnServed && bytes < turnBytes) continue;
         [bytes, served] = [0, 0];
@@ -217,13 +239,15 @@ export class Live {
     const { tail } = log.span;
     const { partition, logId } = log.spec;
     const cursor = () => writeCursor({ logId, offsets: new Map([[partition, sub.next]]) });
-    if (sub.next < tail && sub.credits > 0) {
+    if (sub.next < tail && canTake(sub)) {
+      const room = this.#roomFor(socket, client);
+      if (room <= 0) return -1;
       if (!log.segments.isHot(Math.max(sub.next, log.span.head))) {
         this.#thaw.read(socket, client, sub);
         return -1;
       }
       const filter = client.filterOf(sub);
-      const made = shown.at(sub, () => portionOf(log, sub.next, sub.credits, filter));
+      const made = shown.at(sub, room, () => portionOf(log, sub.next, sub.credits, filter, room));
       const sent = this.#show(socket, client, sub, made, shown);
       if (sent > 0) return sent;
     } else if (sub.next < tail || (sub.current && !log.sealed)) return -1;
@@ -249,6 +273,13 @@ export class Live {
     const { partition, logId } = log.spec;
     const portion: Portion = made.portion;
     const cursor = (next: number) => writeCursor({ logId, offsets: new Map([[partition, next]]) });
+    if (client.hello.exact && portion.cost > sub.credits) {
+      sub.wants = portion.cost;
+      post(socket, JSON.stringify({ type: "large", id: sub.id, cost: portion.cost } satisfies LargeMessage));
+      client.keep(socket);
+      return 0;
+    }
+    delete sub.wants;
     const place = behind(portion.holes, sub.next);
     sub.next = portion.next;
     sub.credits -= portion.cost;
@@ -265,6 +296,20 @@ export class Live {
     return sent;
   }
 
+  /** Bytes that a client may be sent. One that was asked long ago what it has read is given up. */
+  #roomFor(socket: WebSocket, { owed }: Client): number {
+    const room = roomOf(socket);
+    if (room > 0 || owed === undefined) return room;
+    if (owed.isLate(Date.now())) this.#giveUp(socket);
+    else if (this.#pool.crowded) void this.#crowd.lookLater();
+    return room;
+  }
+
+  #giveUp(socket: WebSocket): void {
+    giveUp(socket);
+    this.closed(socket);
+  }
+
   /** The partition was split: a client that is here because there was no other is wanted elsewhere, once it has read it. */
   #leave(socket: WebSocket, client: Client): void {
     if (client.hello.pinned || client.subs.size > 0) return;
@@ -272,28 +317,4 @@ export class Live {
     socket.close(4002, "the stream has grown; connect again");
     this.closed(socket);
   }
-}
-
-const sayNew = (socket: WebSocket, { spec }: Log, { offset, bytes }: Snapshot) =>
-  say(socket, { type: "snapshot", partition: spec.partition, offset, bytes });
-
-/** Adds what is asked for. Where its place cannot be told at once, it is `sought`, and the credits are held back. */
-function subscribe(client: Client, message: Subscribe, log: Log): Refusal | undefined {
-  const { id, credits, partition = log.spec.partition, filter } = message;
-  if (partition !== log.spec.partition) {
-    return { code: "partition-not-found", detail: `the socket is one of partition ${log.spec.partition}` };
-  }
-  const from = readFrom(String(message.from));
-  if (from === undefined) return { code: "invalid", detail: `from: ${noPlace(String(message.from))}` };
-  if ("cursor" in from && from.cursor.logId !== log.spec.logId) return wrongLog;
-  const position = positionOf(from, partition, false);
-  // The newest records behind a filter are counted, which takes more than one turn.
-  const counted = position.at === "last" && filter !== undefined;
-  const start = counted ? undefined : log.place(position);
-  if (start?.ok === false) return start.refusal;
-  const found = start !== undefined && "offset" in start.value ? start.value.offset : undefined;
-  const next = found ?? log.span.head;
-  const account = found === undefined ? { credits: 0, sought: { position, credits } } : { credits };
-  const place = { next, said: next, current: false, ...account };
-  return client.add({ id, ...place, ...(filter === undefined ? {} : { filter }) });
 }

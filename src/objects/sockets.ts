@@ -7,12 +7,14 @@
  * credits of the one member then, and gives back at once what it cannot use: what the member takes is never promised twice.
  */
 import type { ErrorCode } from "../../schemas/errors.ts";
-import { type GroupMessage, type MemberMessage, memberMessage, type RelayMessage } from "../../schemas/frames.ts";
+import type { GroupMessage, MemberMessage, RelayMessage } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { DeliveryWriter } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
-import { isOver, post, ticketOver, ticketOverCode } from "./socket.ts";
+import { understandMember } from "./members.ts";
+import { type Account, Crowd, newAccount, Owed, Pool } from "./owed.ts";
+import { count, isOver, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "./socket.ts";
 
 interface Member {
   readonly id: string;
@@ -25,6 +27,12 @@ interface Member {
   seen: number;
   /** Its ticket is over then, in ms since 1970, and the socket with it. */
   readonly until?: number;
+  /** Of a member that says what it has read: what it owes. */
+  readonly account?: Account;
+  /** Bytes that it takes for one loan, one record at least: a Worker's, that has to hold them. */
+  readonly loanBytes?: number;
+  /** Of those, what is left of the loan. */
+  loan?: number;
 }
 
 /** What the sockets need of the object around them. */
@@ -39,13 +47,16 @@ export interface SocketHost {
 export class Sockets {
   readonly #members = new Map<WebSocket, Member>();
   readonly #told = new WeakSet<WebSocket>();
+  readonly #pool = new Pool();
+  readonly #crowd = new Crowd(() => this.host.settled());
+  readonly #owed = new WeakMap<Member, Owed>();
 
   constructor(
     readonly ctx: DurableObjectState,
     readonly host: SocketHost,
   ) {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
-    for (const socket of ctx.getWebSockets()) this.#members.set(socket, socket.deserializeAttachment() as Member);
+    for (const socket of ctx.getWebSockets()) this.#add(socket, socket.deserializeAttachment() as Member);
     const { members } = host.core;
     for (const { id } of this.#members.values()) members.connected(id);
   }
@@ -56,8 +67,18 @@ export class Sockets {
 
   /** True where a member has credits, or would be lent some. */
   get hungry(): boolean {
-    for (const { credits, relayed, told } of this.#members.values()) if (credits > 0 || (relayed && !told)) return true;
+    for (const [socket, { credits, relayed, told }] of this.#members) {
+      if ((credits > 0 && roomOf(socket) > 0) || (relayed && !told)) return true;
+    }
     return false;
+  }
+
+  #add(socket: WebSocket, member: Member): void {
+    this.#members.set(socket, member);
+    if (member.account === undefined) return;
+    const owed = new Owed(member.account, this.#pool);
+    this.#owed.set(member, owed);
+    count(socket, owed, () => socket.serializeAttachment(member));
   }
 
   accept(request: Request): Response {
@@ -66,11 +87,20 @@ export class Sockets {
     const name = searchParams.get("member") ?? "socket";
     const { 0: client, 1: server } = new WebSocketPair();
     const id = `${name}#${crypto.randomUUID().slice(0, 8)}`;
+    const loanBytes = Number(searchParams.get("loanBytes") ?? 0);
     const until = searchParams.has("until") ? { until: Number(searchParams.get("until")) } : {};
-    const relayed = searchParams.has("relayed");
-    const member: Member = { id, relayed, credits: 0, told: false, seen: Date.now(), ...until };
+    const member: Member = {
+      id,
+      relayed: searchParams.has("relayed"),
+      credits: 0,
+      told: false,
+      seen: Date.now(),
+      ...(searchParams.has("confirms") ? { account: newAccount() } : {}),
+      ...(loanBytes > 0 ? { loanBytes } : {}),
+      ...until,
+    };
     this.ctx.acceptWebSocket(server);
-    this.#members.set(server, member);
+    this.#add(server, member);
     this.host.core.members.connected(id);
     server.serializeAttachment(member);
     const { heartbeatMs } = this.host.core.state.spec.config;
@@ -88,18 +118,24 @@ export class Sockets {
       return;
     }
     member.seen = Date.now();
+    const owed = this.#owed.get(member);
     const message =
-      typeof text === "string" && text.length <= limits.messageBytesMax ? understand(text) : "not JSON text";
+      typeof text === "string" && text.length <= limits.messageBytesMax ? understandMember(text) : "not JSON text";
     if (typeof message === "string") {
       this.#refuse(socket, "invalid", message);
       return;
     }
-    if (message.type === "credit") {
+    if (message.type === "confirm") {
+      if (owed?.confirm(message.nonce) !== true) return;
+      socket.serializeAttachment(member);
+    } else if (message.type === "credit") {
+      if (member.loanBytes !== undefined) member.loan = member.loanBytes;
       member.credits = Math.min(limits.creditsMax, member.credits + message.credits);
       member.told = false;
       socket.serializeAttachment(member);
     } else this.#answer(socket, message);
-    this.host.settled();
+    if (owed?.isDeaf) this.#giveUp(socket);
+    else this.host.settled();
   }
 
   /** Gives the members what they have credits for, in turn; answers how many records went. */
@@ -110,6 +146,7 @@ export class Sockets {
       given = false;
       for (const [socket, member] of this.#members) {
         const count = member.credits > 0 ? this.#give(socket, member) : 0;
+        if (count > 0 && member.loan !== undefined && member.loan <= 0) this.#giveBack(socket, member);
         if (count > 0) given = true;
         sum += count;
       }
@@ -122,20 +159,41 @@ export class Sockets {
 
   /** Nothing more comes now: what was lent, and cannot be used, goes back. */
   settleLoans(): void {
-    for (const [socket, member] of this.#members) {
-      if (!member.relayed || member.credits === 0) continue;
-      send(socket, { type: "unused", credits: member.credits });
-      member.credits = 0;
-      member.told = false;
-      socket.serializeAttachment(member);
-    }
+    for (const [socket, member] of this.#members) if (member.relayed) this.#giveBack(socket, member);
     this.#announce();
+  }
+
+  #giveBack(socket: WebSocket, member: Member): void {
+    if (member.credits === 0) return;
+    send(socket, { type: "unused", credits: member.credits });
+    member.credits = 0;
+    member.told = false;
+    socket.serializeAttachment(member);
+  }
+
+  /** Bytes that a member may be sent. One that was asked long ago what it has read is given up. */
+  #roomFor(socket: WebSocket, member: Member): number {
+    const room = Math.min(roomOf(socket), member.loan ?? Number.POSITIVE_INFINITY);
+    if (room <= 0 && this.#owed.get(member)?.isLate(Date.now())) this.#giveUp(socket);
+    else if (room <= 0 && this.#pool.crowded) void this.#crowd.lookLater();
+    return room;
+  }
+
+  #giveUp(socket: WebSocket): void {
+    socket.close(slowCode, slowReason);
+    this.closed(socket, slowReason);
   }
 
   #give(socket: WebSocket, member: Member): number {
     const { core } = this.host;
     const { batch } = core.state.spec.config;
-    const ask = { max: Math.min(member.credits, batch.records), bytesMax: batch.bytes, member: member.id };
+    const room = this.#roomFor(socket, member);
+    if (room <= 0) return 0;
+    const ask = {
+      max: Math.min(member.credits, batch.records),
+      bytesMax: Math.min(batch.bytes, room),
+      member: member.id,
+    };
     const leased = core.lease(ask, Date.now(), Math.random);
     if (leased.length === 0) return 0;
     member.credits -= leased.length;
@@ -151,7 +209,9 @@ export class Sockets {
       shown.delivery(writer, item, generation, core.tag(item.offset, generation), attempt);
     });
     writer.text("]}");
-    if (post(socket, new TextDecoder().decode(writer.take()))) return leased.length;
+    const bytes = writer.take();
+    if (member.loan !== undefined) member.loan -= bytes.length;
+    if (post(socket, new TextDecoder().decode(bytes))) return leased.length;
     // It has gone, and its close is on its way: nobody has had them.
     for (const { item } of leased.reverse()) core.endings.release(item, Date.now());
     member.credits = 0;
@@ -174,6 +234,7 @@ export class Sockets {
     const member = this.#members.get(socket);
     if (member === undefined) return;
     this.#members.delete(socket);
+    this.#owed.get(member)?.end();
     const { members } = this.host.core;
     // A ticket that is over says nothing of what its member had at hand: no attempt is counted.
     if (code === ticketOverCode && (member.relayed || isOver(member.until, Date.now())))
@@ -217,7 +278,7 @@ export class Sockets {
     this.#members.clear();
   }
 
-  #answer(socket: WebSocket, message: Exclude<MemberMessage, { type: "credit" }>): void {
+  #answer(socket: WebSocket, message: Exclude<MemberMessage, { type: "credit" | "confirm" }>): void {
     const { core } = this.host;
     const now = Date.now();
     const { receipts } = message;
@@ -262,16 +323,3 @@ export class Sockets {
 }
 
 const send = (socket: WebSocket, message: GroupMessage | RelayMessage) => post(socket, JSON.stringify(message));
-
-function understand(text: string): MemberMessage | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    return (error as Error).message;
-  }
-  const parsed = memberMessage.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  return `${issue.path.join(".")}: ${issue.message}`;
-}

@@ -4,7 +4,7 @@ import { type Portion, portionOfPage, portionTerms } from "../log/follow.ts";
 import type { Position } from "../log/read.ts";
 import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
 import type { LiveHost } from "./appends.ts";
-import { type Client, type Subscription, sayError } from "./clients.ts";
+import { type Client, canTake, type Subscription, sayError } from "./clients.ts";
 import { readThrough } from "./cold.ts";
 import { findNewest } from "./newest.ts";
 import { answerOf } from "./reading.ts";
@@ -13,6 +13,8 @@ import { answerOf } from "./reading.ts";
 export interface Server {
   /** True while somebody still wants it. */
   wanted(socket: WebSocket, client: Client, sub: Subscription): boolean;
+  /** Bytes that a client may be sent. */
+  room(socket: WebSocket, client: Client): number;
   /** Sends a portion, and moves the subscription behind it. */
   show(socket: WebSocket, client: Client, sub: Subscription, portion: Portion): void;
   /** Goes on with what is hot. */
@@ -80,10 +82,12 @@ export class Thaw {
     const filter = client.filterOf(sub);
     for (;;) {
       const { log } = this.host;
-      if (log === undefined || sub.credits <= 0 || !this.server.wanted(socket, client, sub)) return;
+      if (log === undefined || !canTake(sub) || !this.server.wanted(socket, client, sub)) return;
       if (log.segments.isHot(Math.max(sub.next, log.span.head))) return;
+      const room = this.server.room(socket, client);
+      if (room <= 0) return;
       const { next, credits } = sub;
-      const page = await this.#page({ ...portionTerms(log, next, credits, filter), waitMs: 0 });
+      const page = await this.#page({ ...portionTerms(log, next, credits, filter, room), waitMs: 0 });
       if (!page.ok) {
         // Overtaken by a trim: what is there now begins at the head.
         if ("refusal" in page && page.refusal.code === "trimmed") continue;
@@ -92,7 +96,7 @@ export class Thaw {
         continue;
       }
       if (!this.server.wanted(socket, client, sub)) return;
-      this.server.show(socket, client, sub, portionOfPage(page.value, next, credits, filter));
+      this.server.show(socket, client, sub, portionOfPage(page.value, next, credits, filter, room));
     }
   }
 

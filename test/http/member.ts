@@ -22,12 +22,15 @@ interface Message {
 export class Member {
   readonly messages: Message[] = [];
   readonly deliveries: Delivered[] = [];
+  /** It sends back what it is asked to. */
+  confirms = true;
   closed: { code: number; reason: string } | undefined;
 
   private constructor(readonly socket: WebSocket) {
     socket.addEventListener("message", ({ data }) => {
       if (data === "pong") return void this.messages.push({ type: "pong" });
       const message = JSON.parse(String(data)) as Message;
+      if (message.type === "confirm" && this.confirms) socket.send(String(data));
       this.messages.push(message);
       this.deliveries.push(...(message.deliveries ?? []));
     });

@@ -35,6 +35,8 @@ export class StreamSocket {
   readonly batches: Batch[] = [];
   readonly answers: { id: number; runs: VerdictRun[] }[] = [];
   pongs = 0;
+  /** It sends back what it is asked to. */
+  confirms = true;
   closed: { code: number; reason: string } | undefined;
 
   private constructor(readonly socket: WebSocket) {
@@ -59,6 +61,7 @@ export class StreamSocket {
     if (data === "pong") this.pongs++;
     else if (typeof data === "string") {
       const message = JSON.parse(data) as StreamMessage;
+      if (message.type === "confirm" && this.confirms) this.socket.send(data);
       this.messages.push(message);
       if (message.type === "records") this.batches.push(message as unknown as Batch);
       if (message.type === "verdicts") this.answers.push(...(message.answers as typeof this.answers));

@@ -231,3 +231,42 @@ test("a partition holds so many sockets, and another when one has gone", async (
   await expect.poll(async () => (await connect(target, false)).status).toBe(101);
   for (const socket of sockets) socket.close();
 });
+
+test("what a client owes outlives the object's sleep, and so does what it was asked", async () => {
+  const target = await fresh();
+  const [records, size] = [40, 60_000];
+  for (let index = 0; index < records; index++) {
+    const { bytes, hashes } = batch([{ kind: 3, data: new Uint8Array(size) }]);
+    await target.rpc.append(1, bytes, hashes);
+  }
+  const asks = { ...hello, binary: true, confirms: true };
+  const { webSocket } = await target.stub.fetch(`http://partition/?hello=${encodeURIComponent(JSON.stringify(asks))}`, {
+    headers: { upgrade: "websocket" },
+  });
+  const socket = webSocket as WebSocket;
+  let [bytes, silent] = [0, true];
+  const asked: string[] = [];
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("message", ({ data }) => {
+    if (data instanceof ArrayBuffer) bytes += data.byteLength;
+    else if (JSON.parse(String(data)).type !== "confirm") return;
+    else if (silent) asked.push(String(data));
+    else socket.send(String(data));
+  });
+  socket.accept();
+  socket.send(JSON.stringify({ type: "subscribe", id: 1, from: "earliest", credits: limits.creditsMax }));
+  await expect.poll(() => asked.length).toBe(1);
+  for (let sleep = 0; sleep < 5; sleep++) {
+    await evictDurableObject(target.stub, { webSockets: "hibernate" });
+    socket.send(JSON.stringify({ type: "credit", id: 1, credits: limits.creditsMax }));
+    // It is answered, and what the credits have brought came before.
+    await append(target, ["k"]);
+  }
+  await scheduler.wait(100);
+  expect(bytes).toBeLessThan(limits.unconfirmedBytesFirst + 2 * size);
+  expect(asked.length).toBe(1);
+  silent = false;
+  socket.send(asked[0]);
+  await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(records * size);
+  socket.close();
+});

@@ -30,7 +30,7 @@ export async function live(request: Request, env: Env, { until }: Principal, nam
   const only = asked === null ? undefined : /^\d{1,7}$/.test(asked) ? Number(asked) : -1;
   if (only !== undefined && !partitions.includes(only)) return problem(noPartition(only).refusal);
   if (only !== undefined || partitions.length === 1) {
-    const opened = await openDelivery(env, target.value, only ?? partitions[0], { member, until });
+    const opened = await openDelivery(env, target.value, only ?? partitions[0], { member, until }, "confirms");
     if (opened.ok) return upgraded(opened.value.webSocket as WebSocket, protocol.value);
     // Nothing was ever appended: a relay waits for the partition to come to be.
     if (opened.refusal.code !== "unavailable") return problem(opened.refusal);

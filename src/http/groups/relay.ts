@@ -2,15 +2,18 @@
  * A member's socket on a group of several partitions: this Worker holds it, and has a socket of its own to each partition. The
  * member's credits are lent to the partitions that have something, no more than there are; what is not used comes back.
  */
-import { memberMessage, type RelayMessage } from "../../../schemas/frames.ts";
+import type { RelayMessage } from "../../../schemas/frames.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
-import { post, ticketOver, ticketOverCode } from "../../objects/socket.ts";
+import { understandMember } from "../../objects/members.ts";
+import { Crowd, newAccount, Owed } from "../../objects/owed.ts";
+import { count, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { Ending } from "../live/ending.ts";
+import { type Pooled, poolOf } from "../live/pools.ts";
 import type { Names } from "./groups.ts";
 import { type GroupRoute, groupRoute } from "./route.ts";
-import { type Caller, openDelivery } from "./upstream.ts";
+import { type Caller, loanBytes, openDelivery } from "./upstream.ts";
 
 /** How often a relay looks for partitions that have come to be. */
 const lookMs = 5_000;
@@ -37,6 +40,9 @@ export class Relay {
   #looking: ReturnType<typeof setInterval> | undefined;
   #heartbeatMs = 0;
   readonly #ending: Ending;
+  readonly #pooled: Pooled;
+  readonly #owed: Owed;
+  readonly #crowd = new Crowd(() => this.#lend());
   /** The partitions are about to be told that the member is there. */
   #beating: ReturnType<typeof setTimeout> | undefined;
 
@@ -48,6 +54,10 @@ export class Relay {
     readonly only: number | undefined,
   ) {
     this.#ending = new Ending(caller.until, () => this.#fail(ticketOver.code, ticketOver.detail, ticketOverCode));
+    const { namespace, stream, group } = names;
+    this.#pooled = poolOf(`${namespace}/${stream}/groups/${group}`);
+    this.#owed = new Owed(newAccount(), this.#pooled.pool);
+    count(client, this.#owed);
   }
 
   start(target: GroupRoute): void {
@@ -77,7 +87,7 @@ export class Relay {
   async #open(target: GroupRoute, partition: number): Promise<void> {
     this.#opening.add(partition);
     try {
-      const opened = await openDelivery(this.env, target, partition, this.caller, true);
+      const opened = await openDelivery(this.env, target, partition, this.caller, "relayed");
       if (!opened.ok || opened.value.webSocket === null) return;
       const socket = opened.value.webSocket;
       if (this.#closed) return void socket.close(1000, "the member has gone");
@@ -102,9 +112,17 @@ export class Relay {
       post(this.client, "pong");
       return;
     }
-    const message = typeof data === "string" ? understand(data) : undefined;
+    const message = typeof data === "string" ? understandMember(data) : undefined;
     if (message === undefined || typeof message === "string") {
       this.#fail("invalid", message ?? "send JSON text");
+      return;
+    }
+    if (message.type === "confirm") {
+      if (this.#owed.confirm(message.nonce)) this.#lend();
+      return;
+    }
+    if (this.#owed.isDeaf) {
+      this.#close(slowCode, slowReason);
       return;
     }
     if (message.type === "credit") {
@@ -153,11 +171,23 @@ export class Relay {
 
   /** Lends what is left to the partitions that have something, in even shares; where there is too little, in turn. */
   #lend(): void {
+    if (this.#closed) return;
     let left = this.#credits;
-    for (const { lent } of this.#upstreams.values()) left -= lent;
+    // Each loan may bring so much, and the first one more than there is room for.
+    let room = roomOf(this.client);
+    if (room <= 0 && left > 0 && this.#owed.isLate(Date.now())) {
+      this.#close(slowCode, slowReason);
+      return;
+    }
+    if (room <= 0 && this.#pooled.pool.crowded) void this.#crowd.lookLater();
+    for (const { lent } of this.#upstreams.values()) {
+      left -= lent;
+      if (lent > 0) room -= loanBytes;
+    }
     const waiting = [...this.#upstreams].filter(([, { waiting }]) => waiting);
     for (const [index, [partition, upstream]] of waiting.entries()) {
-      if (left <= 0) return;
+      if (left <= 0 || room <= 0) return;
+      room -= loanBytes;
       const credits = Math.ceil(left / (waiting.length - index));
       left -= credits;
       upstream.lent += credits;
@@ -184,17 +214,10 @@ export class Relay {
     clearInterval(this.#looking);
     clearTimeout(this.#beating);
     this.#ending.drop();
+    this.#owed.end();
+    this.#pooled.leave();
     // Of a ticket that is over the members' records are not to blame.
     for (const { socket } of this.#upstreams.values()) socket.close(code === ticketOverCode ? code : 1000, reason);
     this.client.close(code, reason);
-  }
-}
-
-function understand(text: string) {
-  try {
-    const parsed = memberMessage.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : `${parsed.error.issues[0].path.join(".")}: ${parsed.error.issues[0].message}`;
-  } catch (error) {
-    return (error as Error).message;
   }
 }

@@ -5,6 +5,9 @@ import { deliveriesOf } from "../../catalog/groups.ts";
 import { deliveryObject, type Env } from "../../objects/stubs.ts";
 import { type GroupRoute, openPartition } from "./route.ts";
 
+/** What one partition sends a relay for one loan, one record at least: the relay holds as many loans as its member has room for. */
+export const loanBytes = limits.unconfirmedBytesFirst;
+
 /** Whose socket it is, and when its ticket is over; a relay ends what it holds by itself. */
 export interface Caller {
   readonly member: string;
@@ -17,11 +20,12 @@ export async function openDelivery(
   target: GroupRoute,
   partition: number,
   { member, until }: Caller,
-  relayed = false,
+  how: "confirms" | "relayed",
 ): Promise<Result<Response>> {
   const id = deliveriesOf(target.route.stream.logId, target.group.id);
-  const over = until === undefined || relayed ? "" : `&until=${until}`;
-  const url = `http://delivery/?member=${encodeURIComponent(member)}${over}${relayed ? "&relayed" : ""}`;
+  const terms =
+    how === "relayed" ? `relayed&loanBytes=${loanBytes}` : until === undefined ? how : `${how}&until=${until}`;
+  const url = `http://delivery/?member=${encodeURIComponent(member)}&${terms}`;
   const call = () => deliveryObject(env, id, partition).fetch(url, { headers: { upgrade: "websocket" } });
   let response = await call();
   if (response.status === 404) {

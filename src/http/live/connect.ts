@@ -25,7 +25,8 @@ export async function live(request: Request, env: Env, who: Principal, namespace
   const only = asked === null ? undefined : /^\d{1,7}$/.test(asked) ? Number(asked) : -1;
   const binary = protocol.value === "millrace.v1.binary";
   const until = who.until === undefined ? {} : { until: who.until };
-  const opened = await connect(env, namespace, name, only, { rights: who.rights.filter(isLive), binary, ...until });
+  const hello = { rights: who.rights.filter(isLive), binary, confirms: true, ...until };
+  const opened = await connect(env, namespace, name, only, hello);
   if (!opened.ok) return problem(opened.refusal);
   return upgraded(opened.value, protocol.value);
 }
@@ -37,7 +38,7 @@ async function connect(
   namespace: string,
   name: string,
   only: number | undefined,
-  hello: Pick<Hello, "rights" | "binary" | "until">,
+  hello: Pick<Hello, "rights" | "binary" | "confirms" | "until">,
 ): Promise<Result<WebSocket>> {
   let route = await lookup(env, namespace, name);
   if (route.ok && only !== undefined && only >= route.value.stream.map.length) {

@@ -14,8 +14,9 @@ import { ticketOver } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { problem } from "../problem.ts";
 import { Ending } from "./ending.ts";
-import { Fan, type Part, type Sink } from "./fan.ts";
+import { Fan } from "./fan.ts";
 import type { NewSnapshot } from "./news.ts";
+import type { Part, Sink } from "./sink.ts";
 
 export const eventStream = "text/event-stream";
 
@@ -87,6 +88,10 @@ class Events implements Sink {
     if (this.#refusal !== undefined) this.#close();
     return this.#refusal;
   }
+
+  /** What the reader has not taken is credits that it has not. */
+  readonly room = Number.POSITIVE_INFINITY;
+  readonly heldMax = Number.POSITIVE_INFINITY;
 
   records(id: number, { message, partition, cost, upToDate, cursor, cursorAt }: Part): void {
     for (const item of itemsOf(message.subarray(recordsHeaderBytes))) {

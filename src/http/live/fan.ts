@@ -3,7 +3,7 @@
  * which carries packed frames. While nothing happens the partitions sleep; the Worker does not.
  */
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
-import type { StreamMessage, Subscribe } from "../../../schemas/frames.ts";
+import type { LargeMessage, StreamMessage, Subscribe } from "../../../schemas/frames.ts";
 import type { PartitionRange } from "../../../schemas/stream.ts";
 import { readCursor } from "../../log/cursor.ts";
 import { behind } from "../../log/follow.ts";
@@ -12,38 +12,11 @@ import { noPlace, readFrom } from "../../log/position.ts";
 import { wrongLog } from "../../objects/clients.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { lookup } from "../lookup.ts";
-import { beginnings, type NewSnapshot } from "./news.ts";
+import { beginnings } from "./news.ts";
 import { placesOf } from "./places.ts";
+import type { Sink } from "./sink.ts";
 import { inScope, type Leg, Spread } from "./spread.ts";
 import { attemptsMax, pauseMs, tell, type Upstream, Upstreams } from "./upstream.ts";
-
-/** Records of a subscription, as the partition has sent them: a binary message. */
-export interface Part {
-  readonly message: Uint8Array;
-  readonly partition: number;
-  readonly cost: number;
-  readonly upToDate: boolean;
-  /** Where to go on after them; and after those before an offset. */
-  readonly cursor: string;
-  cursorAt(offset: number): string;
-}
-
-type Lost = Extract<StreamMessage, { type: "lost" }>["lost"];
-
-/** Where it all goes. */
-export interface Sink {
-  records(id: number, part: Part): void;
-  heartbeat(id: number, cursor: string, upToDate: boolean): void;
-  lost(id: number, lost: Lost, cursor: string): void;
-  /** Of a partition, not of a subscription: there may be several on it. */
-  snapshot(snapshot: NewSnapshot): void;
-  /** The partition that was asked for was split, and is read. */
-  end(id: number, cursor: string): void;
-  /** The subscription is over. */
-  refused(id: number, refusal: Refusal): void;
-  /** Everything is over. */
-  failed(refusal: Refusal): void;
-}
 
 const deletedCode = 4001;
 
@@ -91,6 +64,14 @@ export class Fan {
     this.#lend(spread);
   }
 
+  /** There is room again. */
+  goOn(): void {
+    for (const spread of this.#spreads.values()) {
+      spread.flush();
+      this.#lend(spread);
+    }
+  }
+
   unsubscribe(id: number): void {
     this.#beginning.delete(id);
     const spread = this.#spreads.get(id);
@@ -113,7 +94,7 @@ export class Fan {
     const { logId, map } = route.value.stream;
     if ("cursor" in from && from.cursor.logId !== logId) return { ok: false, refusal: wrongLog };
     const { id, credits, filter, partition } = message;
-    const spread = new Spread(id, logId, credits, filter, partition);
+    const spread = new Spread(id, logId, credits, filter, partition, this.sink);
     const scope = inScope(spread, map);
     if (scope.length === 0) {
       return refuse("partition-not-found", `the partitions of the stream are 0 to ${map.length - 1}`);
@@ -155,7 +136,7 @@ export class Fan {
       return [{ leg, upstream: upstream.value }];
     });
     for (const { leg, upstream } of begun) {
-      leg.lent = 0;
+      spread.restart(leg);
       const credits = Math.max(1, spread.loan(leg));
       leg.lent = credits;
       const filter = spread.filter === undefined ? {} : { filter: spread.filter };
@@ -188,7 +169,14 @@ export class Fan {
       this.#lend(spread);
       return;
     }
-    const message = JSON.parse(String(data)) as StreamMessage;
+    const message = JSON.parse(String(data)) as StreamMessage | LargeMessage;
+    if (message.type === "large") {
+      const { spread, leg } = upstream.legs.get(message.id) ?? {};
+      if (spread === undefined || leg === undefined) return;
+      leg.wants = message.cost;
+      this.#lend(spread);
+      return;
+    }
     if (message.type === "snapshot") this.sink.snapshot(message);
     const found = "id" in message && message.id !== undefined ? upstream.legs.get(message.id) : undefined;
     if (found !== undefined) this.#hear(found.spread, found.leg, message);

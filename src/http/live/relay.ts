@@ -8,15 +8,18 @@ import { type Message, readMessages } from "../../intake/message.ts";
 import { itemsOf } from "../../log/follow.ts";
 import { JsonWriter } from "../../log/json.ts";
 import { addressTo, recordsHeaderBytes, setUpToDate } from "../../log/message.ts";
-import { Client, expel, type Hello, say, sayError, understand } from "../../objects/clients.ts";
+import { Client, expel, giveUp, type Hello, say, sayError, understand } from "../../objects/clients.ts";
+import { Crowd } from "../../objects/owed.ts";
 import { recordsText } from "../../objects/shown.ts";
-import { closeBack, post, ticketOver, ticketOverCode } from "../../objects/socket.ts";
+import { closeBack, count, post, roomOf, ticketOver, ticketOverCode } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Route } from "../lookup.ts";
 import { Appending } from "./appending.ts";
 import { Ending } from "./ending.ts";
-import { Fan, type Part, type Sink } from "./fan.ts";
+import { Fan } from "./fan.ts";
 import type { NewSnapshot } from "./news.ts";
+import { type Pooled, poolOf } from "./pools.ts";
+import type { Part, Sink } from "./sink.ts";
 
 /** Where a client is told that what it followed is gone, where its ticket is over, and where it is to connect again. */
 const codes: Partial<Record<ErrorCode, number>> = { "stream-not-found": 4001, "ticket-expired": ticketOverCode };
@@ -28,6 +31,8 @@ export class Relay implements Sink {
   readonly #client: Client;
   readonly #writer = new JsonWriter();
   readonly #ending: Ending;
+  readonly #pooled: Pooled;
+  readonly #crowd = new Crowd(() => this.#closed || this.#fan.goOn());
   #closed = false;
 
   constructor(
@@ -37,8 +42,10 @@ export class Relay implements Sink {
     readonly hello: Hello,
   ) {
     const { namespace, stream } = route;
-    this.#client = new Client(hello);
+    this.#pooled = poolOf(route.stream.logId);
+    this.#client = new Client(hello, this.#pooled.pool);
     this.#ending = new Ending(hello.until, () => this.failed(ticketOver));
+    count(socket, this.#client.owed);
     this.#fan = new Fan(env, namespace, stream.name, this);
     this.#appending = new Appending(
       env,
@@ -76,9 +83,14 @@ export class Relay implements Sink {
       if (fault !== undefined) this.#expel(fault);
       return fault === undefined;
     });
+    if (!this.#closed && this.#client.owed?.isDeaf) this.#giveUp();
   }
 
   #obey(message: Message): Refusal | undefined {
+    if (message.type === "confirm") {
+      this.#fan.goOn();
+      return undefined;
+    }
     if (message.type === "append") return this.#appending.take(message, this.route.stream.config);
     if (message.type === "subscribe") return this.#subscribe(message);
     if (message.type === "credit") this.#fan.credit(message.id, message.credits);
@@ -97,6 +109,19 @@ export class Relay implements Sink {
     return refusal;
   }
 
+  /** What is on its way to the client is bounded by what it has read, and not only by what it says that it takes. */
+  get room(): number {
+    const room = roomOf(this.socket);
+    if (room <= 0 && this.#client.owed?.isLate(Date.now())) this.#giveUp();
+    else if (room <= 0 && this.#pooled.pool.crowded) void this.#crowd.lookLater();
+    return room;
+  }
+
+  /** What is held for it comes to as much as it may be sent. */
+  get heldMax(): number {
+    return this.#client.owed?.account.window ?? Number.POSITIVE_INFINITY;
+  }
+
   records(id: number, { message, partition, cost, upToDate, cursor }: Part): void {
     if (this.#closed) return;
     if (this.hello.binary) {
@@ -105,8 +130,8 @@ export class Relay implements Sink {
       post(this.socket, message);
     } else {
       const items = itemsOf(message.subarray(recordsHeaderBytes));
-      const text = recordsText(this.#writer, { items, cost, upToDate }, cursor, partition);
-      post(this.socket, `{"type":"records","id":${id},${text}`);
+      const { text, bytes } = recordsText(this.#writer, { items, cost, upToDate }, cursor, partition);
+      post(this.socket, `{"type":"records","id":${id},${text}`, bytes);
     }
   }
 
@@ -148,9 +173,17 @@ export class Relay implements Sink {
     expel(this.socket, refusal);
   }
 
+  #giveUp(): void {
+    this.#end();
+    giveUp(this.socket);
+  }
+
   #end(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#ending.drop();
     this.#fan.close();
+    this.#client.owed?.end();
+    this.#pooled.leave();
   }
 }

@@ -9,6 +9,7 @@ import { lineage } from "../../catalog/map.ts";
 import { encodeText } from "../../lib/bytes.ts";
 import { murmur3 } from "../../lib/hash.ts";
 import { writeCursor } from "../../log/cursor.ts";
+import { creditBytes } from "../../log/follow.ts";
 
 export interface Leg {
   readonly partition: number;
@@ -19,6 +20,8 @@ export interface Leg {
   id: number | undefined;
   /** Credits that the partition may still use. */
   lent: number;
+  /** What its next record costs, where those do not go so far. */
+  wants: number | undefined;
   current: boolean;
   ended: boolean;
 }
@@ -37,6 +40,8 @@ export class Spread {
   readonly legs = new Map<number, Leg>();
   /** What there are no credits for: every partition holds one at least, however few there are. */
   readonly #held: Arrival[] = [];
+  /** The one leg that was lent what a large record costs. */
+  #large: Leg | undefined;
   /** The client was told that it is up to date. */
   told = false;
 
@@ -47,10 +52,20 @@ export class Spread {
     readonly filter: GroupFilter | undefined,
     /** The one partition that was asked for. */
     readonly only: number | undefined,
+    readonly sink: { readonly room: number; readonly heldMax: number },
   ) {}
 
   add(partition: number, next: number): Leg {
-    const leg = { partition, next, arrived: next, id: undefined, lent: 0, current: false, ended: false };
+    const leg: Leg = {
+      partition,
+      next,
+      arrived: next,
+      id: undefined,
+      lent: 0,
+      wants: undefined,
+      current: false,
+      ended: false,
+    };
     this.legs.set(partition, leg);
     return leg;
   }
@@ -80,19 +95,33 @@ export class Spread {
 
   credit(credits: number): void {
     this.credits = Math.min(limits.creditsMax, this.credits + credits);
-    this.#flush();
+    this.flush();
   }
 
   take(arrival: Arrival): void {
     arrival.leg.lent -= arrival.cost;
     arrival.leg.arrived = arrival.next;
+    if (arrival.cost > 0) this.#served(arrival.leg);
+    else if (this.#large === arrival.leg) this.#large = undefined;
     this.#held.push(arrival);
-    this.#flush();
+    this.flush();
   }
 
-  #flush(): void {
+  /** A leg begins anew: nothing that it was lent is on its way. */
+  restart(leg: Leg): void {
+    leg.lent = 0;
+    this.#served(leg);
+  }
+
+  #served(leg: Leg): void {
+    leg.wants = undefined;
+    if (this.#large === leg) this.#large = undefined;
+  }
+
+  /** Hands on what there are credits and room for. */
+  flush(): void {
     for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
-      if (first.cost > 0 && this.credits <= 0) return;
+      if (first.cost > 0 && (this.credits <= 0 || this.sink.room <= 0)) return;
       this.#held.shift();
       this.credits -= first.cost;
       first.leg.next = first.next;
@@ -101,12 +130,21 @@ export class Spread {
     }
   }
 
-  /** What a leg is to be lent now: an even share of the credits, and one at least; 0 while it has half of that. */
+  /**
+   * What a leg is to be lent now: an even share of the credits, and one at least; 0 while it has half of that. A large record is
+   * lent what it costs, one at a time: it is held, however large, and so would be one of each partition.
+   */
   loan(leg: Leg): number {
-    if (leg.id !== undefined && (this.credits <= 0 || this.#held.length > 0)) return 0;
+    if (leg.id !== undefined && (this.credits <= 0 || this.#held.length > 0 || this.sink.room <= 0)) return 0;
+    if (leg.wants !== undefined && leg.lent < leg.wants) {
+      if (this.#large !== undefined) return 0;
+      this.#large = leg;
+      return leg.wants - leg.lent;
+    }
     let active = 0;
     for (const { id, ended } of this.legs.values()) if (id !== undefined && !ended) active++;
-    const share = Math.max(1, Math.floor(this.credits / Math.max(1, active)));
+    const lendable = Math.min(this.credits, Math.ceil(this.sink.heldMax / creditBytes));
+    const share = Math.max(1, Math.floor(lendable / Math.max(1, active)));
     return leg.lent > share / 2 ? 0 : share - leg.lent;
   }
 }

@@ -123,7 +123,7 @@ export class Upstreams {
 
   async #tryConnect(route: Route, partition: number): Promise<Result<Upstream>> {
     const range = route.stream.map[partition];
-    const opened = await open(this.env, route, range, { rights: ["read"], binary: true, pinned: true });
+    const opened = await open(this.env, route, range, { rights: ["read"], binary: true, pinned: true, exact: true });
     if (!opened.ok) return opened;
     const socket = opened.value;
     const upstream: Upstream = { partition, socket, legs: new Map(), nextId: 0 };

