@@ -135,17 +135,11 @@ function writeData(writer: JsonWriter, { kind, data, datacontenttype: type }: Re
   const asJson = type === undefined ? kind === kinds.json : isJsonType(type);
   if (kind === kinds.json && (asJson || !isString(data))) writer.text(',"data":').copy(data);
   else if (kind === kinds.text && !asJson) writer.text(`,"data":${JSON.stringify(decodeText(data))}`);
-  else writer.text(`,"data_base64":"${base64(data)}"`);
+  else writer.text(',"data_base64":').base64(data);
 }
 
 /** Whether JSON is a string: white space may stand before it. */
 const isString = (json: Uint8Array): boolean => json.find((byte) => byte > 32) === 34;
-
-export function base64(bytes: Uint8Array): string {
-  let binary = "";
-  for (let i = 0; i < bytes.length; i += 8_192) binary += String.fromCharCode(...bytes.subarray(i, i + 8_192));
-  return btoa(binary);
-}
 
 /** A header's value as CloudEvents' HTTP binding writes it: everything but printable ASCII, and space, `"` and `%`, percent-encoded. */
 const encodeHeader = (value: string): string =>

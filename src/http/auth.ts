@@ -6,6 +6,7 @@
 import { jwtVerify, SignJWT } from "jose";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { rights as every, type Right } from "../../schemas/ticket.ts";
+import { fromBase64 } from "../lib/base64.ts";
 import type { Env } from "../objects/stubs.ts";
 import { derived } from "../platform/derived.ts";
 
@@ -76,8 +77,7 @@ function same(token: string, expected: string): boolean {
 
 function fromBase64Url(text: string): string {
   try {
-    const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-    return new TextDecoder().decode(Uint8Array.from(binary, (char) => char.charCodeAt(0)));
+    return new TextDecoder().decode(fromBase64(text.replaceAll("-", "+").replaceAll("_", "/")));
   } catch {
     return "";
   }

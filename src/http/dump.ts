@@ -6,6 +6,7 @@ import { cutChunk } from "../archive/dump-chunk.ts";
 import { type ChunksPage, pageBytes } from "../archive/dump-log.ts";
 import type { Stream } from "../catalog/stream.ts";
 import type { PlacePage } from "../delivery/dump.ts";
+import { toBase64 } from "../lib/base64.ts";
 import { concat } from "../lib/bytes.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
@@ -73,8 +74,8 @@ function placeBlocks({ place, lanes, letters }: PlacePage, group: string, partit
   const blocks: Uint8Array[] = [];
   if (place !== undefined) {
     const { floor, era, done, acked, ...rest } = place;
-    const early = acked.length === 0 ? {} : { acked: base64(acked) };
-    blocks.push(jsonBlock("place", { group, partition, floor, era, done: base64(done), ...early, ...rest }));
+    const early = acked.length === 0 ? {} : { acked: toBase64(acked) };
+    blocks.push(jsonBlock("place", { group, partition, floor, era, done: toBase64(done), ...early, ...rest }));
   }
   for (let at = 0; at < lanes.length; at += lanesPerBlock) {
     blocks.push(jsonBlock("lanes", lanes.slice(at, at + lanesPerBlock)));
@@ -82,8 +83,6 @@ function placeBlocks({ place, lanes, letters }: PlacePage, group: string, partit
   for (const { body, ...letter } of letters) blocks.push(letterBlock(letter, body));
   return blocks.length === 0 ? new Uint8Array(0) : concat(blocks);
 }
-
-const base64 = (bytes: Uint8Array) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 
 /** Asks a partition of a stream that may be one that is being restored; one that never was is made. */
 export async function askPartition<T>(

@@ -18,6 +18,7 @@ import type { Restored } from "../catalog/restores.ts";
 import type { Stream } from "../catalog/stream.ts";
 import type { PlacePart } from "../delivery/dump.ts";
 import { Ranges } from "../delivery/ranges.ts";
+import { fromBase64 } from "../lib/base64.ts";
 import { varintBytes, writeVarint } from "../lib/bytes.ts";
 import { check } from "../lib/check.ts";
 import { flags, headerBytes, sealFrame } from "../log/frame.ts";
@@ -136,13 +137,11 @@ function placePart(block: Block, group: string, partition: number): Result<Place
   if (!place.ok) return place;
   if (!mine(place.value)) return otherGroup(place.value.group);
   const { group: _, partition: __, done: above, acked: early = "", ...rest } = place.value;
-  const [done, acked] = [bytesOf(above), bytesOf(early)];
+  const [done, acked] = [fromBase64(above), fromBase64(early)];
   if (!Ranges.isEncoded(done, rest.floor)) return refuse("bad-dump", "done: these are no ranges above the floor");
   if (!Ranges.isEncoded(acked, 0)) return refuse("bad-dump", "acked: these are no ranges");
   return ok({ place: { ...rest, done, acked } });
 }
-
-const bytesOf = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 
 function letterPart(block: Block): Result<PlacePart> {
   const read = readLetter(block.payload);

@@ -6,6 +6,7 @@ import type { StreamConfig } from "../../schemas/stream.ts";
 import { extensionName, isJsonType, mediaType } from "../../schemas/text.ts";
 import { instantOf } from "../../schemas/time.ts";
 import { anyText } from "../../schemas/unicode.ts";
+import { fromBase64 } from "../lib/base64.ts";
 import { decodeText, encodeText, isText, markBytes } from "../lib/bytes.ts";
 import { check } from "../lib/check.ts";
 import { type Kind, kinds, type Rec } from "../log/record.ts";
@@ -111,7 +112,7 @@ function copyFields(record: Rec, input: RecordInput): void {
 function setData(record: Rec, input: RecordInput, raw: Uint8Array | undefined): string | undefined {
   if (input.data_base64 !== undefined) {
     record.kind = kinds.binary;
-    record.data = Uint8Array.from(atob(input.data_base64), (char) => char.charCodeAt(0));
+    record.data = fromBase64(input.data_base64);
   } else if (raw !== undefined) {
     const type = input.datacontenttype;
     if (type !== undefined && !isJsonType(type) && typeof input.data === "string") {

@@ -2,6 +2,7 @@
  * Records as JSON, straight from the bytes they are stored in: a text that needs no escape is copied, JSON data are copied
  * as they were sent. Building a string for each record, or an object, would cost several times as much.
  */
+import { base64Length, writeBase64 } from "../lib/base64.ts";
 import { ByteReader, decodeText, encodeText, isJson, isText } from "../lib/bytes.ts";
 import { bits, kindShift, kinds, textFields } from "./record.ts";
 
@@ -165,10 +166,21 @@ export class JsonWriter {
     } else {
       // Packed by a client that called it JSON or text, and was wrong: it is given back as what it is.
       this.#copy(base64Name, 0, base64Name.length);
-      let binary = "";
-      for (let i = at; i < to; i += 8_192) binary += String.fromCharCode(...bytes.subarray(i, Math.min(to, i + 8_192)));
-      this.text(`"${btoa(binary)}"`);
+      this.#base64(bytes, at, to);
     }
+  }
+
+  /** Bytes as a string of base64. */
+  base64(bytes: Uint8Array): this {
+    this.#base64(bytes, 0, bytes.length);
+    return this;
+  }
+
+  #base64(bytes: Uint8Array, from: number, to: number): void {
+    this.#room(base64Length(to - from) + 2);
+    this.#bytes[this.#at++] = 34;
+    this.#at = writeBase64(bytes, from, to, this.#bytes, this.#at);
+    this.#bytes[this.#at++] = 34;
   }
 
   /** JSON has line ends only between its tokens. */

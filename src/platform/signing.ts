@@ -1,5 +1,5 @@
 /** Signatures of Standard Webhooks: HMAC-SHA-256 over id, time and body, with every secret that the group has. */
-import { base64 } from "../delivery/push-request.ts";
+import { fromBase64, toBase64 } from "../lib/base64.ts";
 import { encodeText } from "../lib/bytes.ts";
 
 const keys = new Map<string, Promise<CryptoKey>>();
@@ -21,7 +21,7 @@ export async function signed(
   const signatures = await Promise.all(
     secrets.map(async (secret) => {
       const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), content);
-      return `v1,${base64(new Uint8Array(signature))}`;
+      return `v1,${toBase64(new Uint8Array(signature))}`;
     }),
   );
   return { ...headers, "webhook-signature": signatures.join(" ") };
@@ -30,7 +30,7 @@ export async function signed(
 function keyOf(secret: string): Promise<CryptoKey> {
   let key = keys.get(secret);
   if (key === undefined) {
-    const raw = Uint8Array.from(atob(secret.slice("whsec_".length)), (char) => char.charCodeAt(0));
+    const raw = fromBase64(secret.slice("whsec_".length));
     key = crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
     if (keys.size >= keysMax) keys.clear();
     keys.set(secret, key);
