@@ -8,6 +8,15 @@ export const limits = {
   ...frameLimits,
   /** Decoded body of one append. Far below the 32 MiB of one call between objects. */
   batchBytesMax: 8_388_608,
+  /** Bodies above 64 KiB that one isolate reads at once, of its 128 MB. What does not fit waits 5 s, and is refused then. */
+  bodiesBytesMax: 50_331_648,
+  /** A body that stops for so long is not waited for. */
+  bodySilentMsMax: 10_000,
+  /** Beside that a body may be as slow as it likes for so long; from then on it must come at a rate, or it holds memory for others. */
+  bodyGraceMs: 20_000,
+  bodyBytesPerSecondMin: 16_384,
+  /** Of a snapshot, which is not held in memory: no slow line is too slow, only a byte at a time. */
+  snapshotBytesPerSecondMin: 1_024,
   /** Keeps the answer (one verdict a record) smaller than the request. */
   batchRecordsMax: 65_536,
   /** Appends that wait in one partition for the next commit; beyond it the partition says `overloaded`. */

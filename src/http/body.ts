@@ -1,9 +1,28 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
 import { concat } from "../lib/bytes.ts";
+import { Arriving, BodyFault, cutOff, tooSlow } from "./arriving.ts";
+import { Budget, type Hold } from "./budget.ts";
 import { discard, unpackedBytesMax } from "./unread.ts";
 
 const tooLarge = (limit: number) =>
   refuse("body-too-large", `the body has more than ${limit} bytes; send less at a time`, { limit });
+
+/** A small body is there at once, or nearly so: it is read in one call, and counts for nothing. */
+const smallBytes = 65_536;
+/** Bodies that are being read here. A client that is silent for longer is given up by itself. */
+const bodies = new Budget(limits.bodiesBytesMax, limits.bodySilentMsMax * 2);
+/**
+ * How long a body waits for room, unread, and how often it looks. Those that wait have taken some of it: one gives way before the
+ * others, so that not all of them do.
+ */
+const [roomMs, lookMs] = [5_000, 25];
+
+const noRoom = refuse(
+  "too-many",
+  `bodies of more than ${limits.bodiesBytesMax} bytes are being read at once; send it again in a moment`,
+  { limit: limits.bodiesBytesMax },
+);
 
 /** Reads a request's body up to `limit` bytes, unpacked. Of a longer one no more than that is ever held. */
 export async function readBody(request: Request, limit: number): Promise<Result<Uint8Array>> {
@@ -11,36 +30,81 @@ export async function readBody(request: Request, limit: number): Promise<Result<
   if (encoding !== "identity" && encoding !== "gzip") {
     return refuse("unsupported-media-type", `content-encoding '${encoding}' is not supported; send gzip or none`);
   }
-  const announced = request.headers.get("content-length");
-  if (encoding === "identity" && announced !== null) {
+  const announced = encoding === "identity" ? request.headers.get("content-length") : null;
+  if (announced !== null) {
     if (Number(announced) > limit) return tooLarge(limit);
-    return ok(new Uint8Array(await request.arrayBuffer()));
+    if (Number(announced) <= smallBytes) return readSmall(request);
   }
   if (request.body === null) return ok(new Uint8Array(0));
-  if (encoding === "identity") return collect(request.body, limit);
+  const packed = encoding === "gzip";
+  const body = packed ? request.body.pipeThrough(new DecompressionStream("gzip")) : request.body;
+  const arriving = new Arriving(body, limits.bodyBytesPerSecondMin);
+  const hold = bodies.hold();
   try {
-    return await collect(request.body.pipeThrough(new DecompressionStream("gzip")), limit, unpackedBytesMax);
+    const length = announced === null ? undefined : Number(announced);
+    return await collect(arriving, limit, length, hold, packed ? unpackedBytesMax : undefined);
+  } catch (error) {
+    if (!(error instanceof BodyFault)) throw error;
+    const { refusal } = error;
+    if (packed && refusal === cutOff) return refuse("bad-gzip", "the body says it is gzip but does not unpack");
+    return { ok: false, refusal };
+  } finally {
+    arriving.end();
+    hold.release();
+  }
+}
+
+async function readSmall(request: Request): Promise<Result<Uint8Array>> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const bytes = await new Promise<ArrayBuffer | undefined>((resolve, reject) => {
+      timer = setTimeout(() => resolve(undefined), limits.bodySilentMsMax);
+      request.arrayBuffer().then(resolve, reject);
+    });
+    return bytes === undefined ? { ok: false, refusal: tooSlow } : ok(new Uint8Array(bytes));
   } catch {
-    return refuse("bad-gzip", "the body says it is gzip but does not unpack");
+    return { ok: false, refusal: cutOff };
+  } finally {
+    clearTimeout(timer);
   }
 }
 
 async function collect(
-  body: ReadableStream<Uint8Array>,
+  arriving: Arriving,
   limit: number,
-  discardMax?: number,
+  announced: number | undefined,
+  hold: Hold,
+  discardMax: number | undefined,
 ): Promise<Result<Uint8Array>> {
+  const whole = announced === undefined ? undefined : new Uint8Array(announced);
   const parts: Uint8Array[] = [];
   let length = 0;
-  const reader = body.getReader();
   for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return ok(parts.length === 0 ? new Uint8Array(0) : concat(parts));
-    length += value.length;
-    if (length > limit) {
-      await discard(reader, discardMax);
+    const piece = await arriving.next();
+    if (piece === undefined) break;
+    if (length + piece.length > Math.min(limit, announced ?? limit)) {
+      await arriving.discard((reader) => discard(reader, discardMax));
       return tooLarge(limit);
     }
-    parts.push(value);
+    if (!(await roomFor(piece.length, hold))) {
+      await arriving.discard((reader) => discard(reader, discardMax));
+      return noRoom;
+    }
+    if (whole === undefined) parts.push(piece);
+    else whole.set(piece, length);
+    length += piece.length;
   }
+  if (announced !== undefined && length < announced) return { ok: false, refusal: cutOff };
+  return ok(whole ?? (parts.length === 0 ? new Uint8Array(0) : concat(parts)));
+}
+
+/** Waits a moment where there is none: what is not read meanwhile waits at the client. */
+async function roomFor(bytes: number, hold: Hold): Promise<boolean> {
+  if (hold.grow(bytes, Date.now())) return true;
+  for (const until = Date.now() + roomMs * (0.5 + Math.random()); Date.now() < until; ) {
+    await scheduler.wait(lookMs);
+    hold.touch(Date.now());
+    if (hold.grow(bytes, Date.now())) return true;
+  }
+  return false;
 }

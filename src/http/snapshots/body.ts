@@ -7,6 +7,7 @@ import type { Placed } from "../../objects/snapshot-orders.ts";
 import type { Blobs } from "../../platform/blobs.ts";
 import { faultTold } from "../../platform/fault-told.ts";
 import { summed } from "../../platform/summed.ts";
+import { Arriving } from "../arriving.ts";
 
 const tooLarge = (limit: number) =>
   refuse("body-too-large", `the body has more than the ${limit} bytes that it may have`, { limit });
@@ -48,21 +49,21 @@ export async function store(
   key: string,
   shelf: Shelf,
 ): Promise<Result<Sum>> {
+  const arriving = new Arriving(body, limits.snapshotBytesPerSecondMin);
   try {
-    if (length === undefined) return await storePieces(body, key, shelf);
-    const passing = summed(body ?? streamOf(new Uint8Array(0)));
+    if (length === undefined) return await storePieces(arriving, key, shelf);
+    const passing = summed(arriving.stream());
     await shelf.blobs.put(key, passing.body, length);
     return ok(passing.sum());
   } catch (error) {
+    if (arriving.fault !== undefined) return { ok: false, refusal: arriving.fault.refusal };
     return faultTold("the snapshot could not be stored", error);
+  } finally {
+    arriving.end();
   }
 }
 
-async function storePieces(
-  body: ReadableStream<Uint8Array> | null,
-  key: string,
-  { blobs, named }: Shelf,
-): Promise<Result<Sum>> {
+async function storePieces(body: Arriving, key: string, { blobs, named }: Shelf): Promise<Result<Sum>> {
   const parts: { number: number; etag: string }[] = [];
   let upload: string | undefined;
   let [bytes, crc] = [0, 0];
@@ -96,20 +97,24 @@ export async function storePart(
   { key, upload }: Placed,
   number: number,
 ): Promise<Result<string>> {
+  const arriving = new Arriving(body, limits.snapshotBytesPerSecondMin);
   try {
     if (length !== undefined) {
-      const passing = summed(body ?? streamOf(new Uint8Array(0)));
+      const passing = summed(arriving.stream());
       const etag = await blobs.part(key, upload, number, passing.body, length);
       return ok(nameOf(etag, passing.sum()));
     }
-    for await (const { piece, last } of pieces(body, limits.snapshotPartBytes)) {
+    for await (const { piece, last } of pieces(arriving, limits.snapshotPartBytes)) {
       if (!last) break;
       const sum = sumOf(piece);
       return ok(nameOf(await blobs.part(key, upload, number, streamOf(piece), piece.length), sum));
     }
     return tooLarge(limits.snapshotPartBytes);
   } catch (error) {
+    if (arriving.fault !== undefined) return { ok: false, refusal: arriving.fault.refusal };
     return faultTold("the part could not be stored", error);
+  } finally {
+    arriving.end();
   }
 }
 
@@ -118,12 +123,12 @@ export async function storePart(
  * same memory: each is gone when the next is asked for.
  */
 async function* pieces(
-  body: ReadableStream<Uint8Array> | null,
+  body: Arriving,
   size: number,
 ): AsyncGenerator<{ readonly piece: Uint8Array; readonly last: boolean }, void, undefined> {
   const piece = new Uint8Array(size);
   let filled = 0;
-  for await (const chunk of body ?? streamOf(new Uint8Array(0))) {
+  for (let chunk = await body.next(); chunk !== undefined; chunk = await body.next()) {
     for (let at = 0; at < chunk.length; ) {
       // A piece that is full goes when it is known that there is more.
       if (filled === size) {

@@ -1,0 +1,106 @@
+/**
+ * A request's body as it comes, a piece at a time. A client that sends nothing for too long, or too little, is not waited for; time
+ * in which nobody asked for more is not the client's. A body that breaks off is the client's fault as well.
+ */
+import type { Refusal } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
+
+/** Why a body did not come. */
+export class BodyFault extends Error {
+  constructor(readonly refusal: Refusal) {
+    super(refusal.detail);
+  }
+}
+
+export const cutOff: Refusal = {
+  code: "body-cut-off",
+  detail: "the body ended before its end, or a chunk of it is broken; nothing was done with it. Send it whole",
+};
+
+export const tooSlow: Refusal = {
+  code: "body-too-slow",
+  detail: `the body came too slowly, or stopped for ${limits.bodySilentMsMax / 1_000} s; nothing was done with it. Send less at a time`,
+};
+
+export class Arriving {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #bytesPerSecond: number;
+  #bytes = 0;
+  #waitedMs = 0;
+  #since: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #ended = false;
+  #fail: (fault: BodyFault) => void = () => {};
+  /** Why it came no further, if so. */
+  fault: BodyFault | undefined;
+
+  constructor(body: ReadableStream<Uint8Array> | null, bytesPerSecond: number) {
+    this.#reader = body?.getReader();
+    this.#bytesPerSecond = bytesPerSecond;
+  }
+
+  /** The next piece; undefined at the end. Throws a `BodyFault`. */
+  async next(): Promise<Uint8Array | undefined> {
+    if (this.fault !== undefined) throw this.fault;
+    if (this.#reader === undefined) return undefined;
+    const since = Date.now();
+    this.#since = since;
+    if (!this.#ended) this.#timer ??= setTimeout(() => this.#look(), limits.bodySilentMsMax);
+    try {
+      const { done, value } = await this.#read(this.#reader);
+      if (done) this.end();
+      this.#bytes += value?.length ?? 0;
+      return value;
+    } catch (error) {
+      this.end();
+      this.fault = error instanceof BodyFault ? error : new BodyFault(cutOff);
+      throw this.fault;
+    } finally {
+      this.#waitedMs += Date.now() - since;
+      this.#since = undefined;
+    }
+  }
+
+  /** Nothing more is wanted of it. */
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Reads the rest and throws it away, as far as that is bounded. */
+  async discard(how: (reader: ReadableStreamDefaultReader<Uint8Array>) => Promise<void>): Promise<void> {
+    this.end();
+    if (this.#reader !== undefined) await how(this.#reader);
+  }
+
+  /** The same as a body that is read by others. */
+  stream(): ReadableStream<Uint8Array> {
+    return new ReadableStream(
+      {
+        pull: async (controller) => {
+          const piece = await this.next();
+          if (piece === undefined) controller.close();
+          else controller.enqueue(piece);
+        },
+        cancel: () => this.end(),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  #read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<ReadableStreamReadResult<Uint8Array>> {
+    // A race with one promise that lasts would keep something of every piece.
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      reader.read().then(resolve, reject);
+    });
+  }
+
+  #look(): void {
+    const waiting = this.#since === undefined ? 0 : Date.now() - this.#since;
+    const allowed = limits.bodyGraceMs + (this.#bytes / this.#bytesPerSecond) * 1_000;
+    const left = Math.min(limits.bodySilentMsMax - waiting, allowed - this.#waitedMs - waiting);
+    if (this.#since === undefined || left > 0) this.#timer = setTimeout(() => this.#look(), Math.max(left, 1_000));
+    else this.#fail(new BodyFault(tooSlow));
+  }
+}

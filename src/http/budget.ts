@@ -1,0 +1,50 @@
+/**
+ * Bytes that requests hold in this isolate, all together. A request that is broken off may never be heard of again: what was not
+ * touched for some time counts no more.
+ */
+export interface Hold {
+  /** Takes so many more; false where there is no room. */
+  grow(bytes: number, now: number): boolean;
+  /** It is still there. */
+  touch(now: number): void;
+  release(): void;
+}
+
+export class Budget {
+  readonly #holds = new Set<{ bytes: number; at: number }>();
+  #bytes = 0;
+
+  constructor(
+    readonly bytesMax: number,
+    readonly idleMs: number,
+  ) {}
+
+  hold(): Hold {
+    const one = { bytes: 0, at: 0 };
+    return {
+      grow: (bytes, now) => {
+        if (this.#bytes + bytes > this.bytesMax) this.#forget(now);
+        if (this.#bytes + bytes > this.bytesMax) return false;
+        // It may have been given up meanwhile: then it begins anew.
+        if (!this.#holds.has(one)) one.bytes = 0;
+        this.#holds.add(one);
+        this.#bytes += bytes;
+        one.bytes += bytes;
+        one.at = now;
+        return true;
+      },
+      touch: (now) => {
+        one.at = now;
+      },
+      release: () => this.#drop(one),
+    };
+  }
+
+  #forget(now: number): void {
+    for (const one of this.#holds) if (now - one.at > this.idleMs) this.#drop(one);
+  }
+
+  #drop(one: { bytes: number; at: number }): void {
+    if (this.#holds.delete(one)) this.#bytes -= one.bytes;
+  }
+}
