@@ -4,6 +4,7 @@
  */
 import type { Refusal } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { discard } from "./unread.ts";
 
 /** Why a body did not come. */
 export class BodyFault extends Error {
@@ -22,8 +23,13 @@ export const tooSlow: Refusal = {
   detail: `the body came too slowly, or stopped for ${limits.bodySilentMsMax / 1_000} s; nothing was done with it. Send less at a time`,
 };
 
+/** Bytes that are asked for at a time: what has come is taken in few calls. */
+const pieceBytes = 262_144;
+
+type Reader = ReadableStreamBYOBReader | ReadableStreamDefaultReader<Uint8Array>;
+
 export class Arriving {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #reader: Reader | undefined;
   readonly #bytesPerSecond: number;
   #bytes = 0;
   #waitedMs = 0;
@@ -34,23 +40,35 @@ export class Arriving {
   /** Why it came no further, if so. */
   fault: BodyFault | undefined;
 
-  constructor(body: ReadableStream<Uint8Array> | null, bytesPerSecond: number) {
-    this.#reader = body?.getReader();
+  /** `packed`: it is unpacked on the way, and comes in pieces of others' choice. */
+  constructor(body: ReadableStream<Uint8Array> | null, bytesPerSecond: number, packed = false) {
+    this.#reader = packed ? body?.getReader() : body?.getReader({ mode: "byob" });
     this.#bytesPerSecond = bytesPerSecond;
   }
 
   /** The next piece; undefined at the end. Throws a `BodyFault`. */
   async next(): Promise<Uint8Array | undefined> {
+    const piece = await this.#next(small);
+    // A byte does not keep the memory of many.
+    return piece === undefined || piece.length * 2 > piece.buffer.byteLength ? piece : piece.slice();
+  }
+
+  /** The same, into a buffer that is given for it: the piece lies at `at` in its own buffer, which is the same memory. */
+  into(buffer: ArrayBuffer, at: number): Promise<Uint8Array | undefined> {
+    return this.#next(() => new Uint8Array(buffer, at, Math.min(pieceBytes, buffer.byteLength - at)));
+  }
+
+  async #next(room: () => Uint8Array): Promise<Uint8Array | undefined> {
     if (this.fault !== undefined) throw this.fault;
     if (this.#reader === undefined) return undefined;
     const since = Date.now();
     this.#since = since;
     if (!this.#ended) this.#timer ??= setTimeout(() => this.#look(), limits.bodySilentMsMax);
     try {
-      const { done, value } = await this.#read(this.#reader);
+      const { done, value } = await this.#read(this.#reader, room);
       if (done) this.end();
-      this.#bytes += value?.length ?? 0;
-      return value;
+      else this.#bytes += value.length;
+      return done ? undefined : value;
     } catch (error) {
       this.end();
       this.fault = error instanceof BodyFault ? error : new BodyFault(cutOff);
@@ -68,9 +86,11 @@ export class Arriving {
   }
 
   /** Reads the rest and throws it away, as far as that is bounded. */
-  async discard(how: (reader: ReadableStreamDefaultReader<Uint8Array>) => Promise<void>): Promise<void> {
+  async discard(bytesMax: number | undefined): Promise<void> {
     this.end();
-    if (this.#reader !== undefined) await how(this.#reader);
+    const reader = this.#reader;
+    if (reader !== undefined)
+      await discard({ read: () => readFrom(reader, small), cancel: () => reader.cancel() }, bytesMax);
   }
 
   /** The same as a body that is read by others. */
@@ -88,11 +108,11 @@ export class Arriving {
     );
   }
 
-  #read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<ReadableStreamReadResult<Uint8Array>> {
+  #read(reader: Reader, room: () => Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>> {
     // A race with one promise that lasts would keep something of every piece.
     return new Promise((resolve, reject) => {
       this.#fail = reject;
-      reader.read().then(resolve, reject);
+      readFrom(reader, room).then(resolve, reject);
     });
   }
 
@@ -104,3 +124,8 @@ export class Arriving {
     else this.#fail(new BodyFault(tooSlow));
   }
 }
+
+const small = () => new Uint8Array(65_536);
+
+const readFrom = (reader: Reader, room: () => Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>> =>
+  reader instanceof ReadableStreamBYOBReader ? reader.read(room()) : reader.read();

@@ -3,7 +3,7 @@ import { limits } from "../../schemas/limits.ts";
 import { concat } from "../lib/bytes.ts";
 import { Arriving, BodyFault, cutOff, tooSlow } from "./arriving.ts";
 import { Budget, type Hold } from "./budget.ts";
-import { discard, unpackedBytesMax } from "./unread.ts";
+import { unpackedBytesMax } from "./unread.ts";
 
 const tooLarge = (limit: number) =>
   refuse("body-too-large", `the body has more than ${limit} bytes; send less at a time`, { limit });
@@ -38,7 +38,7 @@ export async function readBody(request: Request, limit: number): Promise<Result<
   if (request.body === null) return ok(new Uint8Array(0));
   const packed = encoding === "gzip";
   const body = packed ? request.body.pipeThrough(new DecompressionStream("gzip")) : request.body;
-  const arriving = new Arriving(body, limits.bodyBytesPerSecondMin);
+  const arriving = new Arriving(body, limits.bodyBytesPerSecondMin, packed);
   const hold = bodies.hold();
   try {
     const length = announced === null ? undefined : Number(announced);
@@ -76,26 +76,28 @@ async function collect(
   hold: Hold,
   discardMax: number | undefined,
 ): Promise<Result<Uint8Array>> {
-  const whole = announced === undefined ? undefined : new Uint8Array(announced);
+  let whole = announced === undefined ? undefined : new ArrayBuffer(announced);
   const parts: Uint8Array[] = [];
   let length = 0;
-  for (;;) {
-    const piece = await arriving.next();
+  // What is announced comes into one buffer, which goes along with each piece; there is nothing behind its end.
+  while (length !== announced) {
+    const piece = await (whole === undefined ? arriving.next() : arriving.into(whole, length));
     if (piece === undefined) break;
-    if (length + piece.length > Math.min(limit, announced ?? limit)) {
-      await arriving.discard((reader) => discard(reader, discardMax));
+    length += piece.length;
+    if (length > limit) {
+      await arriving.discard(discardMax);
       return tooLarge(limit);
     }
     if (!(await roomFor(piece.length, hold))) {
-      await arriving.discard((reader) => discard(reader, discardMax));
+      await arriving.discard(discardMax);
       return noRoom;
     }
     if (whole === undefined) parts.push(piece);
-    else whole.set(piece, length);
-    length += piece.length;
+    else whole = piece.buffer as ArrayBuffer;
   }
   if (announced !== undefined && length < announced) return { ok: false, refusal: cutOff };
-  return ok(whole ?? (parts.length === 0 ? new Uint8Array(0) : concat(parts)));
+  if (whole !== undefined) return ok(new Uint8Array(whole));
+  return ok(parts.length === 0 ? new Uint8Array(0) : concat(parts));
 }
 
 /** Waits a moment where there is none: what is not read meanwhile waits at the client. */

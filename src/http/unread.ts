@@ -30,11 +30,10 @@ export async function readToEnd(request: Request, answer: Response | Promise<Res
   return response;
 }
 
+type Unread = Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
+
 /** Reads on, a bounded time, up to a bounded length. */
-export async function discard(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  bytesMax = unreadBytesMax,
-): Promise<void> {
+export async function discard(reader: Unread, bytesMax = unreadBytesMax): Promise<void> {
   const end = Date.now() + unreadMsMax;
   try {
     for (let length = 0; length <= bytesMax && Date.now() < end; ) {
@@ -50,7 +49,7 @@ export async function discard(
 }
 
 /** Undefined where nothing comes. */
-async function nextOf(reader: ReadableStreamDefaultReader<Uint8Array>) {
+async function nextOf(reader: Unread) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), silentMsMax);
