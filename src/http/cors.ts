@@ -4,6 +4,8 @@
  */
 import type { Env } from "../objects/stubs.ts";
 import { app } from "./app.ts";
+import { hostProblem } from "./host.ts";
+import { problem } from "./problem.ts";
 import { mayLeaveMuch, readToEnd } from "./unread.ts";
 
 const daySeconds = "86400";
@@ -20,6 +22,8 @@ const exposed =
 
 /** The Worker's entry. A request without an origin, which is none of a browser's, pays nothing. */
 export function serve(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> {
+  const refusal = hostProblem(request);
+  if (refusal !== undefined) return problem(refusal);
   if (!request.headers.has("origin")) return answer(request, env, ctx);
   if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) {
     return new Response(null, { status: 204, headers: ofPreflight });
