@@ -3,11 +3,14 @@ import { z } from "zod";
 import { filterFields, groupConfig, pushTarget } from "./group.ts";
 import { limits } from "./limits.ts";
 import { namespaceName, streamName } from "./names.ts";
-import { partitionRange, streamConfig } from "./stream.ts";
+import { type PartitionRange, partitionRange, streamConfig } from "./stream.ts";
+import { lastTime } from "./time.ts";
 
 const whole = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-/** In ms since 1970, as far as dates go. */
-const time = whole.max(8_640_000_000_000_000);
+/** In ms since 1970, as far as it can be shown. */
+const time = whole.max(lastTime);
+/** What is counted on from here: no dump has come so far, and after it there is room. */
+const counted = whole.max(2 ** 48);
 const id = z.string().regex(/^[0-9a-f]{20}$/, "must be 20 hexadecimal digits");
 const partitions = z
   .array(whole)
@@ -31,7 +34,7 @@ export const streamDump = z
   .strictObject({
     stream: streamName,
     logId: id,
-    version: z.number().int().min(1),
+    version: counted.min(1),
     created: time,
     updated: time,
     config: streamConfig.required().extend({ placement: streamConfig.shape.placement }),
@@ -42,10 +45,25 @@ export const streamDump = z
     opened: partitions.describe("Partitions that exist."),
   })
   .refine(({ map }) => map.every(({ partition }, at) => partition === at), "map: partitions are numbered in order")
-  .refine(({ map }) => map.every(({ parent }, at) => parent === undefined || parent < at), "map: parents come first")
+  .refine(
+    ({ map }) => map.every((range, at) => isBorn(range, at, map)),
+    "map: a partition does not continue its parent",
+  )
   .refine(({ map }) => covers(map), "map: the ranges of the partitions do not cover all hashes, each once")
-  .refine(({ map, opened }) => opened.every((one) => one < map.length), "opened: a partition is not in the map");
+  .refine(({ map, opened }) => opened.every((one) => one < map.length), "opened: a partition is not in the map")
+  .refine(
+    ({ map, config }) => map.filter(({ sealed }) => !sealed).length === config.partitions,
+    "config.partitions: the map has another number of partitions that take appends",
+  );
 export type StreamDump = z.infer<typeof streamDump>;
+
+/** A part of what a partition before it, which was sealed for it, had. */
+function isBorn({ from, to, epoch, parent }: PartitionRange, at: number, map: readonly PartitionRange[]): boolean {
+  if (from < 0 || to > 2 ** 32 || from >= to) return false;
+  if (parent === undefined) return epoch === 0;
+  const before = parent >= 0 && parent < at ? map[parent] : undefined;
+  return before?.sealed === true && epoch === before.epoch + 1 && from >= before.from && to <= before.to;
+}
 
 function covers(map: readonly { from: number; to: number; sealed: boolean }[]): boolean {
   const active = map.filter(({ sealed }) => !sealed).sort((a, b) => a.from - b.from);
@@ -68,18 +86,20 @@ const storedConfig = groupConfig.extend({
     .nullable(),
 });
 
-export const groupDump = z.strictObject({
-  group: streamName,
-  id,
-  version: z.number().int().min(1),
-  paused: z.boolean(),
-  because: z.strictObject({ reason: text, at: time }).optional().describe("Why it is paused."),
-  partitions: z.number().int().min(1).describe("Partitions that the stream had when the group came to be."),
-  created: time,
-  updated: time,
-  config: storedConfig.required(),
-  opened: partitions.describe("Partitions on which it has a place."),
-});
+export const groupDump = z
+  .strictObject({
+    group: streamName,
+    id,
+    version: counted.min(1),
+    paused: z.boolean(),
+    because: z.strictObject({ reason: text, at: time }).optional().describe("Why it is paused."),
+    partitions: z.number().int().min(1).describe("Partitions that the stream had when the group came to be."),
+    created: time,
+    updated: time,
+    config: storedConfig.required(),
+    opened: partitions.describe("Partitions on which it has a place."),
+  })
+  .refine(({ config }) => config.only === null || config.order === "key", "config.only: it is for order by key");
 export type GroupDump = z.infer<typeof groupDump>;
 
 /** A group's place on a partition. */
@@ -245,6 +265,14 @@ export const restoreQuery = z.strictObject({
     .transform((value) => value === "true")
     .default(false)
     .describe("Give the log and its groups new ids: the original lives on elsewhere."),
+});
+/** Query of `…/restore/finish`. */
+export const finishQuery = z.strictObject({
+  resume: z
+    .enum(["true", "false"])
+    .transform((value) => value === "true")
+    .default(false)
+    .describe("Let the groups go on as they were. Otherwise they stand still until each is resumed."),
 });
 export const restorePlaceQuery = z.strictObject({
   partition: z.coerce.number().int().min(0).optional().describe("Whose place; left out: the group's definition."),

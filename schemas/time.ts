@@ -48,3 +48,6 @@ export function timeProblem(text: string): string | undefined {
   if (/:\d\d(\.\d+)?$/.test(text)) return `${example}; it ends with Z, or an offset such as +01:00`;
   return example;
 }
+
+/** 9999-12-31T23:59:59.999Z in ms since 1970: what is later has no form in RFC 3339. */
+export const lastTime = 253_402_300_799_999;

@@ -1,6 +1,7 @@
 /** Chunks on their way into a dump and out of one: cut at the bounds of what is dumped, and looked through before they are believed. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { lastTime } from "../../schemas/time.ts";
 import { isJson, isText } from "../lib/bytes.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
@@ -59,6 +60,7 @@ const lies = (row: ChunkRow, detail: string) =>
  */
 export function checkChunk(row: ChunkRow, dense: boolean, range: Range): Result<undefined> {
   if (row.bytes > limits.chunkBytesMax) return lies(row, `it has more than ${limits.chunkBytesMax} bytes`);
+  if (row.last > lastTime) return lies(row, "its last record's time cannot be shown");
   const said = row.flags & flags.ofRow;
   if ((said & ~(frameFlags | flags.thinned)) !== 0) return lies(row, "its flags are not known");
   if (!isPrint(row.print)) return lies(row, "its fingerprint is none");
@@ -81,7 +83,7 @@ function ofFrame(frame: Frame, row: ChunkRow, range: Range, place: { next: numbe
     recordBytesMax: storedBytesMax,
     ownOffsets: (frame.flags & flags.offsets) !== 0,
     ownTimestamps: (frame.flags & flags.times) !== 0,
-    timestampMax: Number.MAX_SAFE_INTEGER,
+    timestampMax: lastTime,
     stored: true,
   });
   if (!inspected.ok) return inspected.refusal.detail;

@@ -11,6 +11,7 @@
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { lastTime } from "../../schemas/time.ts";
 import { concat, decodeText, encodeText, readNumber, writeNumber } from "../lib/bytes.ts";
 import { crc32c } from "../lib/crc32c.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
@@ -202,7 +203,7 @@ export function readIds(payload: Uint8Array): Result<InheritedRow> {
     return bad("a row of ids is cut off");
   const view = viewOf(payload);
   const last = number(view, 8);
-  if (Number.isNaN(last)) return bad("a row of ids has no time");
+  if (!(last <= lastTime)) return bad("a row of ids has no time");
   for (let at = idsHeadBytes; at < payload.length; at += idBytes) {
     if (!Number.isSafeInteger(view.getFloat64(at + 8, true)) || !Number.isSafeInteger(view.getFloat64(at + 16, true))) {
       return bad("an id's offset or time is no number");
