@@ -11,6 +11,7 @@ import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-store.ts";
 import type { Marks } from "../log/facts.ts";
 import type { Log } from "../log/log.ts";
+import { setBrought } from "../log/notice.ts";
 import { decodeFrame } from "../log/record.ts";
 import { isFull, retentionOf } from "../log/retention.ts";
 import type { InheritedRow, ProducerRow } from "../log/store.ts";
@@ -110,8 +111,10 @@ function takeKeys({ segments: { meta } }: Log, keys: KeysDump): Problem {
 }
 
 function takeMarks(log: Log, restore: Restore | undefined, marks: MarksDump): Problem {
-  if (restore === undefined) save(log, { marks, producers: 0, ids: 0, head: marks.head, closed: false });
-  else if (JSON.stringify(restore.marks) !== JSON.stringify(marks)) {
+  if (restore === undefined) {
+    save(log, { marks, producers: 0, ids: 0, head: marks.head, closed: false });
+    setBrought(log.segments, marks.tail);
+  } else if (JSON.stringify(restore.marks) !== JSON.stringify(marks)) {
     return refuse("conflict", "another dump is being restored here; delete the stream, and restore this one");
   }
   return undefined;

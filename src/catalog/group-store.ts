@@ -34,6 +34,7 @@ export class GroupStore {
       PRIMARY KEY (log, name)
     ) STRICT, WITHOUT ROWID`);
     sql.run("CREATE TABLE IF NOT EXISTS pause (id TEXT PRIMARY KEY, reason TEXT NOT NULL, at INTEGER NOT NULL) STRICT");
+    sql.run("CREATE TABLE IF NOT EXISTS restored (id TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT");
     sql.run(`CREATE TABLE IF NOT EXISTS telling (
       id TEXT NOT NULL, partition INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL,
       PRIMARY KEY (id, partition)
@@ -99,6 +100,19 @@ export class GroupStore {
 
   dropPause(id: string): void {
     this.sql.run("DELETE FROM pause WHERE id = ?", id);
+  }
+
+  /** Since when a group stands still because it was restored, in ms since 1970. */
+  restored(id: string): number | undefined {
+    return this.sql.all<{ at: number }>("SELECT at FROM restored WHERE id = ?", id)[0]?.at;
+  }
+
+  setRestored(id: string, at: number): void {
+    this.sql.run("INSERT OR REPLACE INTO restored (id, at) VALUES (?, ?)", id, at);
+  }
+
+  dropRestored(id: string): void {
+    this.sql.run("DELETE FROM restored WHERE id = ?", id);
   }
 
   tell(id: string, partition: number, attempts: number, due: number): void {

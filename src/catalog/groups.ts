@@ -6,7 +6,7 @@ import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { ListQuery } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
-import { readFrom } from "../log/position.ts";
+import { conflict, contradiction } from "./group-conflict.ts";
 import { type GroupRow, GroupStore, type TellRow } from "./group-store.ts";
 import type { Listed, Stream } from "./stream.ts";
 
@@ -24,6 +24,8 @@ export interface Group {
   readonly config: GroupConfig;
   readonly paused: boolean;
   readonly because?: Pause;
+  /** It was restored, and nobody has resumed it. */
+  readonly restored?: true;
   /** Partitions that the stream had when the group came to be. */
   readonly partitions: number;
   readonly created: number;
@@ -119,11 +121,14 @@ export class Groups {
   ): Result<Group> {
     const row = this.#store.group(stream.logId, name);
     if (row === undefined) return missing(name);
-    const stands = row.paused === 1;
+    const restored = this.#store.restored(row.id) !== undefined;
+    const stands = row.paused === 1 || (restored && because === undefined);
     if (groupId === undefined ? !stands && because === undefined : stands || groupId !== row.id)
       return ok(this.#view(row));
-    if (because === undefined) this.#store.dropPause(row.id);
-    else this.#store.setPause(row.id, because);
+    if (because === undefined) {
+      this.#store.dropPause(row.id);
+      this.#store.dropRestored(row.id);
+    } else this.#store.setPause(row.id, because);
     if (stands && because !== undefined) return ok(this.#view(row));
     const next = { ...row, paused: because === undefined ? 0 : 1, version: row.version + 1, updated: now };
     this.#store.setGroup(next);
@@ -162,7 +167,8 @@ export class Groups {
 
   /** The groups of a log, as a dump has them. Those that are not durable have no place to be kept. */
   dump(log: string): GroupDump[] {
-    const durable = this.#all(log).map((row) => this.#view(row));
+    // That it was restored is not of what it was.
+    const durable = this.#all(log).map((row) => this.#asItWas(row));
     return durable
       .filter(({ config }) => config.durable)
       .map(({ name, config, ...group }) => {
@@ -186,6 +192,22 @@ export class Groups {
     this.#store.setGroup({ log, name, ...rest, id, config: JSON.stringify(config), paused: paused ? 1 : 0 });
     if (paused && because !== undefined) this.#store.setPause(id, because);
     return ok(id);
+  }
+
+  /** What was restored has come into use: its groups stand still until they are resumed. */
+  standStill(log: string, now: number): void {
+    for (const row of this.#all(log)) this.#store.setRestored(row.id, now);
+  }
+
+  /** They go on as they were. */
+  goOn(log: string, now: number): void {
+    for (const row of this.#all(log)) {
+      if (this.#store.restored(row.id) === undefined) continue;
+      this.#store.dropRestored(row.id);
+      const next = { ...row, version: row.version + 1 };
+      this.#store.setGroup(next);
+      this.#tellAll(next, now);
+    }
   }
 
   /** All deliveries of a log are to be told what they are. */
@@ -232,11 +254,19 @@ export class Groups {
     const id = deliveriesOf(row.log, row.id);
     this.#store.dropTelling(id);
     this.#store.dropPause(row.id);
+    this.#store.dropRestored(row.id);
     this.purge(id, now);
     this.#store.dropGroup(row.log, row.name);
   }
 
   #view(row: GroupRow): Group {
+    const was = this.#asItWas(row);
+    const at = this.#store.restored(row.id);
+    if (at === undefined) return was;
+    return { ...was, paused: true, because: was.because ?? { reason: restoredReason, at }, restored: true };
+  }
+
+  #asItWas(row: GroupRow): Group {
     const because = row.paused === 1 ? this.#store.pause(row.id) : undefined;
     return { ...view(row), ...(because === undefined ? {} : { because }) };
   }
@@ -246,6 +276,8 @@ export class Groups {
   }
 }
 
+const restoredReason = "it was restored, and acts on nobody until it is resumed";
+
 const view = ({ log: _, config, paused, ...row }: GroupRow): Group => ({
   ...row,
   config: JSON.parse(config),
@@ -253,33 +285,3 @@ const view = ({ log: _, config, paused, ...row }: GroupRow): Group => ({
 });
 
 const missing = (name: string) => refuse("group-not-found", `the group '${name}' does not exist; create it with PUT`);
-
-/** What of a configuration cannot be, whatever was before. */
-function contradiction(config: GroupConfig, stream: Stream, row: GroupRow | undefined) {
-  const from = readFrom(String(config.start));
-  if (from !== undefined && "cursor" in from && from.cursor.logId !== stream.logId) {
-    return refuse("wrong-log", "body: start: the cursor belongs to another stream, or to one that was deleted", {
-      path: "start",
-    });
-  }
-  const offset = from !== undefined && "position" in from && from.position.at === "offset";
-  if (offset && stream.map.length > 1 && row === undefined) {
-    return refuse("invalid", "body: start: an offset belongs to one partition, and the stream has several; seek each", {
-      path: "start",
-    });
-  }
-  if (config.only !== null && config.order !== "key") {
-    return refuse("invalid", "body: only: incident mode is for groups in order by key", { path: "only" });
-  }
-  return undefined;
-}
-
-/** What of a change cannot be done, and why. */
-function conflict(before: GroupConfig, after: GroupConfig) {
-  if (after.order !== before.order) return refuse("conflict", "order is set at creation; create another group");
-  if (after.durable !== before.durable) return refuse("conflict", "durable is set at creation; create another group");
-  if (after.start !== before.start) {
-    return refuse("conflict", "start is where a new group begins; move this one with …/seek");
-  }
-  return undefined;
-}

@@ -6,6 +6,7 @@ import type { GroupDump, StreamDump } from "../../schemas/dump.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { streamDefaults } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
+import { eventLoop } from "./conflict.ts";
 import { deliveriesOf, type Groups } from "./groups.ts";
 import { isOver } from "./lifetimes.ts";
 import { type RestoreRow, RestoreStore } from "./restore-store.ts";
@@ -87,6 +88,11 @@ export class Restores {
       const detail = `the time of '${name}' (ttlMs) was over at ${over}: it would be deleted at once; restore it with a new id`;
       return refuse("conflict", detail);
     }
+    const loop = eventLoop(name, { ...streamDefaults, ...config }, (other) => {
+      const row = this.store.stream(other);
+      return row && { ...streamDefaults, ...JSON.parse(row.config) };
+    });
+    if (loop !== undefined) return refuse("conflict", `${loop}; restore it under another name`);
     const texts = { config: JSON.stringify(config), map: JSON.stringify(map), growing: null };
     const row: StreamRow = { name, id: log, ...texts, version, created, updated };
     const restore = { name, id: log, dump, stream: JSON.stringify(row), finished: 0 };
@@ -99,21 +105,35 @@ export class Restores {
   }
 
   /** Takes a group. It is there when its stream is. */
-  group({ logId, map }: Stream, dump: GroupDump, id: string): Result<string> {
+  group({ name, logId, map }: Stream, dump: GroupDump, id: string): Result<string> {
+    if (dump.config.deadLetterStream === name) {
+      const detail = `deadLetterStream: the dead letters of '${dump.group}' would go into the stream itself; restore it under another name`;
+      return refuse("conflict", detail);
+    }
     if (dump.partitions > map.length || dump.opened.some((one) => !this.store.opened(logId).includes(one))) {
       return refuse("bad-dump", `the group '${dump.group}' names partitions that the stream has not`);
     }
     return this.groups.restore(logId, dump, id);
   }
 
-  /** Everything is there: the stream and its groups are, too. */
-  finish(name: string, now: number): void {
+  /** Everything is there: the stream and its groups are, too. These stand still, unless they are to go on at once. */
+  finish(name: string, resume: boolean, now: number): void {
     const row = this.#restores.restore(name);
     if (row === undefined || row.finished === 1) return;
     this.sql.transaction(() => {
       this.store.setStream(JSON.parse(row.stream));
       this.#restores.setRestore({ ...row, finished: 1 });
+      if (!resume) this.groups.standStill(row.id, now);
       this.groups.tellLog(row.id, now);
+    });
+  }
+
+  /** The groups of what was restored go on as they were, where they stand still for that alone. */
+  resume(name: string, now: number): void {
+    const row = this.#restores.restore(name);
+    if (row === undefined) return;
+    this.sql.transaction(() => {
+      this.groups.goOn(row.id, now);
     });
   }
 

@@ -111,7 +111,7 @@ export class Admin {
   }
 
   resume(_now: number): Result<undefined> {
-    this.delivery.state.pause(undefined);
+    this.delivery.state.resume();
     return ok(undefined);
   }
 

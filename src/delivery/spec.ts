@@ -19,6 +19,8 @@ export interface DeliverySpec {
   /** The group is paused; and why, since when, in ms since 1970. */
   readonly paused: boolean;
   readonly because?: { readonly reason: string; readonly at: number };
+  /** It was restored, and stands still until it is resumed: `because` says so. What it was told of a pause before is kept apart. */
+  readonly restored?: true;
   /** Part of the group's rate that this partition may use. */
   readonly share: number;
   /** Pushing is allowed to private and loopback addresses, and without TLS. */

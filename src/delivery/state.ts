@@ -12,6 +12,7 @@ import { laneOf, rowOf } from "./lane-row.ts";
 import { Lanes } from "./lanes.ts";
 import { Leases } from "./leases.ts";
 import { Letters } from "./letters.ts";
+import { Pausing } from "./pausing.ts";
 import { finishedAbove, isFinished } from "./place.ts";
 import { Ranges } from "./ranges.ts";
 import { Rate } from "./rate.ts";
@@ -37,7 +38,7 @@ export class State {
   era: number;
   /** That of the last lease. */
   generation: number;
-  paused: Paused | undefined;
+  readonly #pausing: Pausing;
   rate: Rate | undefined;
   /** Not yet told to a member. */
   lost: Lost[] = [];
@@ -75,7 +76,7 @@ export class State {
       store.setMeta("spec", JSON.stringify(spec));
       store.setPlace({ floor: offset, era: 0, done: none, acked: none, generation: 0, redeliveries: 0, recent: "[]" });
       if (spec.config.only !== null) new Incident(store).change(spec.config.only, 0);
-      if (spec.paused) store.setMeta("paused", JSON.stringify(spec.because ?? { reason: byHand, at: now }));
+      new Pausing(store).change(undefined, spec, now);
     });
   }
 
@@ -100,8 +101,7 @@ export class State {
     this.done = Ranges.decode(place.done, place.floor);
     this.acked = Ranges.decode(place.acked, 0);
     for (const [, to] of this.done) this.finishedTo = this.horizon = to;
-    const paused = store.meta("paused");
-    this.paused = paused === undefined ? undefined : JSON.parse(paused);
+    this.#pausing = new Pausing(store);
     this.#laneLog = new LaneLog(store);
     for (const row of this.#laneLog.load()) this.lanes.add(laneOf(row));
     this.leases.load(store);
@@ -120,12 +120,10 @@ export class State {
 
   /** Takes a newer version of what the catalog says. */
   change(spec: DeliverySpec, now: number): void {
-    const { paused, config } = this.spec;
     const { only } = spec.config;
-    if (only !== null || config.only !== null) this.incident.change(only, this.generation);
+    if (only !== null || this.spec.config.only !== null) this.incident.change(only, this.generation);
     this.store.setMeta("spec", JSON.stringify(spec));
-    if (paused && !spec.paused) this.pause(undefined);
-    if (!paused && spec.paused) this.pause(spec.because ?? this.paused ?? { reason: byHand, at: now });
+    this.#pausing.change(this.spec, spec, now);
     this.configure(spec);
   }
 
@@ -187,11 +185,21 @@ export class State {
     });
   }
 
+  /** Why it stands still, if it does. */
+  get paused(): Paused | undefined {
+    return this.#pausing.why(this.spec);
+  }
+
   pause(paused: Paused | undefined): void {
-    if (paused === undefined) {
-      if (this.paused !== undefined) this.store.dropMeta("paused");
-    } else this.store.setMeta("paused", JSON.stringify(paused));
-    this.paused = paused;
+    this.#pausing.set(paused);
+  }
+
+  /** Goes on, though the catalog is yet to tell it so. */
+  resume(): void {
+    this.pause(undefined);
+    if (!this.spec.restored) return;
+    this.spec = { ...this.spec, paused: false, because: undefined, restored: undefined };
+    this.store.setMeta("spec", JSON.stringify(this.spec));
   }
 
   /** A lane has finished a record. */
@@ -296,5 +304,3 @@ export class State {
 
 /** Records of a line that a lane keeps at hand; the others are found again by their key. */
 const keptMax = 64;
-
-const byHand = "paused by an operator";

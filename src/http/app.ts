@@ -102,7 +102,7 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   },
   "/v1/:ns/streams/:stream/dump": { GET: (c) => dumpStream(c.env, partitionOf(c)) },
   "/v1/:ns/streams/:stream/restore": { POST: (c) => restores.restoreStream(c.req.raw, c.env, partitionOf(c)) },
-  "/v1/:ns/streams/:stream/restore/finish": { POST: (c) => restores.restoreFinish(c.env, partitionOf(c)) },
+  "/v1/:ns/streams/:stream/restore/finish": { POST: (c) => restores.restoreFinish(c.req.raw, c.env, partitionOf(c)) },
   [`${group}/dump`]: { GET: (c) => dumpPlace(c.req.raw, c.env, { ...partitionOf(c), ...groupOf(c) }) },
   [`${group}/restore`]: {
     POST: (c) => restores.restoreGroup(c.req.raw, c.env, { ...partitionOf(c), ...groupOf(c) }),

@@ -1,6 +1,7 @@
 /** What the reference says of dumps and restores. */
 import { z } from "zod";
 import {
+  finishQuery,
   partitionQuery,
   placeQuery,
   restoredStream,
@@ -73,7 +74,9 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
   [`${stream}/restore/finish`]: {
     POST: {
       summary: "Finish a restore: the stream is there",
-      detail: "Refused while anything is missing. Again is as once.",
+      detail:
+        "Refused while anything is missing. Its groups stand still, with a reason that says so, until each is resumed, or at once with `resume`. Again is as once; with `resume`, groups that still stand go on.",
+      query: finishQuery,
       answers: { 200: { says: "It is there.", body: restoredStream } },
       refusals: [...ofStream, "restore-gap"],
     },

@@ -1,5 +1,6 @@
 /** `…/restore`: a stream out of the blocks of a dump. What comes is looked through here, so that objects may believe it. */
 import {
+  finishQuery,
   groupDump,
   lanesDump,
   letterDump,
@@ -11,6 +12,7 @@ import {
 } from "../../schemas/dump.ts";
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { lastTime } from "../../schemas/time.ts";
 import { type Block, readBlocks, readLetter } from "../archive/dump.ts";
 import { checkChunk, storedBytesMax } from "../archive/dump-chunk.ts";
 import { jsonOf, partOf } from "../archive/dump-part.ts";
@@ -66,8 +68,10 @@ export async function restoreStream(request: Request, env: Env, { namespace, nam
   return answer(begun, shown, begun.ok && !begun.value.finished ? 201 : 200);
 }
 
-export async function restoreFinish(env: Env, { namespace, name }: StreamNames): Promise<Response> {
-  const done = await catalog(env, namespace).order("restoreFinish", name);
+export async function restoreFinish(request: Request, env: Env, { namespace, name }: StreamNames): Promise<Response> {
+  const terms = query(finishQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
+  const done = await catalog(env, namespace).order("restoreFinish", name, terms.value.resume);
   forget(namespace, name);
   return answer(done, shown);
 }
@@ -164,7 +168,7 @@ function isRecord(body: Uint8Array): boolean {
   const ownTimestamps = (body[0] & bits.timestamp) !== 0;
   const set = (ownOffsets ? flags.offsets : 0) | (ownTimestamps ? flags.times : 0);
   const frame = { bytes, at: 0, flags: set, count: 1, from: headerBytes, to: bytes.length, base: 0, timestamp: 0 };
-  const timestampMax = Number.MAX_SAFE_INTEGER;
+  const timestampMax = lastTime;
   const rules = { recordBytesMax: body.length, ownOffsets, ownTimestamps, timestampMax, stored: true };
   return inspect(frame, rules).ok;
 }
@@ -191,6 +195,9 @@ function checkParts(blocks: readonly Block[], { map, config }: Stream, number: n
     const part = partOf(block);
     if (!part.ok) return part;
     const { value } = part;
+    if ("marks" in value && value.marks.sealed && map[number]?.sealed === false) {
+      return refuse("bad-dump", `sealed: partition ${number} takes appends, as the stream's map says`);
+    }
     const named = "marks" in value ? value.marks.partition : "close" in value ? value.close.partition : number;
     if (named !== number) return refuse("bad-dump", `the block is of partition ${named}`);
     if (!("chunk" in value)) continue;

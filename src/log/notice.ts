@@ -24,6 +24,10 @@ export interface SegmentEvent {
   readonly time: string;
 }
 
+/** Records below it came with a dump: what has become of their segments was told where they were dumped. */
+const broughtName = "brought";
+export const setBrought = ({ meta }: Segments, tail: number): void => meta.setMeta(broughtName, String(tail));
+
 /** Notes, for the stream that the configuration names, an event in the transaction that it is about, if somebody wants to know. */
 export function notice(
   segments: Segments,
@@ -34,6 +38,7 @@ export function notice(
 ): void {
   if (names === undefined || retention === undefined || retention.segmentEvents === null) return;
   const { base, next, records, bytes, first, last, size } = segment;
+  if (event === "archived" && next <= Number(segments.meta.meta(broughtName) ?? 0)) return;
   const n = Number(segments.meta.meta("notices") ?? 0);
   const body: SegmentEvent = {
     event,

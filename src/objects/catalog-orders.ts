@@ -78,7 +78,7 @@ const orders = {
   },
 
   /** Makes a stream of what was restored, once everything is there. */
-  async restoreFinish(desk: Desk, name: string): Promise<Result<Restored>> {
+  async restoreFinish(desk: Desk, name: string, resume = false): Promise<Result<Restored>> {
     const { arm, core, telling } = desk;
     const found = core.restores.get(name);
     if (!found.ok) return found;
@@ -96,8 +96,11 @@ const orders = {
         const detail = `the place of the group '${group}' on partition ${partition} is missing; send it first`;
         return refuse("restore-gap", detail, { group, partition });
       }
-      core.restores.finish(name, Date.now());
+      core.restores.finish(name, resume, Date.now());
       core.lifetimes.set(stream, Date.now());
+      await arm();
+    } else if (resume) {
+      core.restores.resume(name, Date.now());
       await arm();
     }
     await telling.all(stream);

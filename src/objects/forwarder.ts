@@ -2,6 +2,7 @@
 import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Letter } from "../delivery/letters.ts";
+import type { DeliverySpec } from "../delivery/spec.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
 import { decodeRecord } from "../log/record.ts";
@@ -18,6 +19,9 @@ const reasonOf = ({ reason }: Letter) =>
     .toWellFormed()
     .replace(/[\p{Cc}\p{Noncharacter_Code_Point}]/gu, " ");
 
+/** Where letters go. What was restored tells nobody before it is resumed. */
+const nameOf = ({ restored, config }: DeliverySpec) => (restored ? null : config.deadLetterStream);
+
 export class Forwarder {
   /** Not before this, in ms since 1970. */
   #notBefore = 0;
@@ -31,13 +35,13 @@ export class Forwarder {
   /** When there is something to send, in ms since 1970; what is on its way is looked after. */
   get dueAt(): number {
     const { letters, spec } = this.core.state;
-    if (letters.forwarding === 0 || spec.config.deadLetterStream === null) return Number.POSITIVE_INFINITY;
+    if (letters.forwarding === 0 || nameOf(spec) === null) return Number.POSITIVE_INFINITY;
     return this.#running ? Date.now() + retryMs : this.#notBefore;
   }
 
   async run(): Promise<void> {
     const { letters, spec } = this.core.state;
-    const name = spec.config.deadLetterStream;
+    const name = nameOf(spec);
     if (this.#running || letters.forwarding === 0 || name === null || Date.now() < this.#notBefore) return;
     const sent: number[] = [];
     this.#running = true;

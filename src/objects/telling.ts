@@ -94,6 +94,7 @@ export class Telling {
       ...(parent === undefined ? {} : { parent }),
       paused: group.paused,
       ...(group.because === undefined ? {} : { because: group.because }),
+      ...(group.restored ? { restored: true as const } : {}),
       share: 1 / active(stream.map).length,
       privateTargets: Boolean(this.env.MILLRACE_PUSH_PRIVATE),
     };

@@ -12,10 +12,10 @@ export interface Archived extends Service {
   grep(prefix: string): Promise<string>;
 }
 
-export async function archived(): Promise<Archived> {
+export async function archived(options: { privateNetwork?: boolean } = {}): Promise<Archived> {
   const store = await s3Server();
   const archive = varsOf(store.store);
-  const running = await service(undefined, { archive });
+  const running = await service(undefined, { archive, ...options });
   const blobs = s3Blobs(store.store);
   return {
     ...running,

@@ -180,6 +180,16 @@ describe("a namespace", () => {
     await cli(target, "dump", "shop", "-o", file("b"));
     expect(same("a", "b")).toBe(true);
     expect((await cli(target, "restore", file("a"))).out).toContain("restored 0 of 4");
+    const groups = "/v1/shop/streams/orders/groups";
+    for (const { paused, pausedBecause } of (await good(ask(target, "GET", groups))).groups) {
+      expect([paused, pausedBecause.reason]).toEqual([true, expect.stringMatching(/restored|later/)]);
+    }
+    await cli(target, "restore", file("a"), "--resume");
+    const now = (await good(ask(target, "GET", groups))).groups;
+    expect(now.map(({ paused }: { paused: boolean }) => paused)).toEqual([false, false, true]);
+    await cli(target, "dump", "shop", "-o", file("resumed"));
+    // Versions of groups count that they went on, and nothing else is another.
+    expect(readFileSync(file("resumed")).length).toBe(readFileSync(file("a")).length);
   });
 
   test("goes on: offsets, retries, ids, fences, cursors, groups", async () => {

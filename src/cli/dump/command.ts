@@ -27,6 +27,10 @@ export const restoreCommand = {
       .option("stream", { ...text, describe: "Only this stream; old=new gives it another name." })
       .option("new-id", { type: "boolean", describe: "Give logs and groups new ids: the original lives on." })
       .option("verify", { type: "boolean", describe: "Read everything back, and compare, before it is finished." })
+      .option("resume", {
+        type: "boolean",
+        describe: "Let groups go on at once. Otherwise they stand still until resumed.",
+      })
       .example("$0 restore shop.mrdp --namespace shop-2 --new-id", ""),
   handler: (args: Parameters<typeof restore>[0]) => restore(args),
 };

@@ -17,6 +17,8 @@ export interface RestoreArgs extends Common {
   stream?: string;
   newId?: boolean;
   verify?: boolean;
+  /** Let groups go on at once. */
+  resume?: boolean;
 }
 
 /** Bytes that are sent together. */
@@ -47,6 +49,11 @@ export async function restore(args: RestoreArgs): Promise<void> {
   }
   if (only !== "" && run.streams === 0) throw new Usage(`${args.file} has no stream '${only}'`);
   print(`restored ${run.restored} of ${counted(run.streams, "stream")} into ${namespace}`);
+  if (run.groups > 0 && !args.resume) {
+    console.error(
+      `${counted(run.groups, "group")} stand still, so that nothing is delivered twice: resume each with 'millrace groups resume', or all by this command with --resume`,
+    );
+  }
 }
 
 /** A stream that is being sent. */
@@ -68,6 +75,7 @@ interface Target {
 class Restoring {
   streams = 0;
   restored = 0;
+  groups = 0;
   #current: Current | undefined;
   #group: string | undefined;
   #target: Target | undefined;
@@ -114,8 +122,9 @@ class Restoring {
     this.#current = undefined;
     if (current === undefined) return;
     if (this.args.verify) await this.#compare(current);
-    await this.remote.json("POST", `${pathOf(current.name)}/restore/finish`);
+    await this.#finish(current.name);
     this.restored++;
+    this.groups += current.groups.size;
   }
 
   async #begin(block: Block): Promise<void> {
@@ -128,7 +137,14 @@ class Restoring {
     const told = await this.remote.post<Told>(`${pathOf(name)}/restore`, query, jsonBlock("stream", dumped));
     const { logId, created, finished } = told;
     if (!finished) this.#current = { dumped, name, logId, created, groups: new Map() };
-    else console.error(`${name}: this dump was restored before; left as it is`);
+    else if (this.args.resume) {
+      await this.#finish(name);
+      console.error(`${name}: this dump was restored before; its groups go on`);
+    } else console.error(`${name}: this dump was restored before; left as it is`);
+  }
+
+  #finish(name: string): Promise<unknown> {
+    return this.remote.json("POST", `${pathOf(name)}/restore/finish`, this.args.resume ? { resume: true } : {});
   }
 
   async #beginGroup(block: Block, bytes: Uint8Array, { name, groups }: Current): Promise<void> {

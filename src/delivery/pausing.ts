@@ -1,0 +1,34 @@
+/** Why a delivery stands still: an operator's word, the receiver's doing, or that it was restored and is yet to be resumed. */
+import type { DeliverySpec } from "./spec.ts";
+import type { Store } from "./store.ts";
+import type { Paused } from "./told.ts";
+
+const name = "paused";
+const byHand = "paused by an operator";
+
+export class Pausing {
+  #own: Paused | undefined;
+
+  constructor(readonly store: Store) {
+    const paused = store.meta(name);
+    this.#own = paused === undefined ? undefined : JSON.parse(paused);
+  }
+
+  /** Its own reason comes first; it is of the place, and in a dump, as that of a restore is not. */
+  why({ restored, because }: DeliverySpec): Paused | undefined {
+    return this.#own ?? (restored ? because : undefined);
+  }
+
+  set(paused: Paused | undefined): void {
+    if (paused !== undefined) this.store.setMeta(name, JSON.stringify(paused));
+    else if (this.#own !== undefined) this.store.dropMeta(name);
+    this.#own = paused;
+  }
+
+  /** The catalog has said something newer; `before` is undefined where the delivery has just come to be. */
+  change(before: DeliverySpec | undefined, { paused, restored, because }: DeliverySpec, now: number): void {
+    if (before?.paused && !paused) this.set(undefined);
+    const isNews = !before?.paused || before.restored === true;
+    if (isNews && paused && !restored) this.set(because ?? this.#own ?? { reason: byHand, at: now });
+  }
+}
