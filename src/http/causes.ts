@@ -12,9 +12,11 @@ export const causes: Readonly<Record<ErrorCode, string>> = {
   "bad-key": "`expectedKeyOffset`, or a partition, is about one key, and the records have others.",
   "atomic-spans-partitions":
     "The keys of an atomic batch go to several partitions. Give it one key, or name the partition of all of them.",
-  "bad-host": "The Host header is no host, or more than one. Send the name and the port of the service, and nothing else.",
+  "bad-host":
+    "The Host header is no host, or more than one. Send the name and the port of the service, and nothing else.",
   "body-cut-off": "The connection ended, or a chunk was broken, before the body did. Nothing was taken: send it again.",
-  "body-too-slow": "The body came at fewer bytes a second than are waited for. Nothing was taken: send it faster, or in parts.",
+  "body-too-slow":
+    "The body came at fewer bytes a second than are waited for. Nothing was taken: send it faster, or in parts.",
   "unknown-field":
     "A field or a parameter that is not known, often a slip of the pen; `path` and `detail` name it. It is never passed over.",
   invalid:
