@@ -2,7 +2,14 @@
 import { doors } from "./doors/program.ts";
 import type { Program } from "./frame/program.ts";
 import { group } from "./group/program.ts";
+import { history } from "./history/program.ts";
 import { log } from "./log/program.ts";
 import { webhook } from "./webhook/program.ts";
 
-export const programs: readonly Program[] = [log as Program, group as Program, webhook as Program, doors as Program];
+export const programs: readonly Program[] = [
+  log as Program,
+  group as Program,
+  webhook as Program,
+  doors as Program,
+  history as Program,
+];

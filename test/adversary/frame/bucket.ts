@@ -5,6 +5,8 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { error, type Mishap, type Operation, type Spoiler, type StoreAnswer, spoil } from "./mishap.ts";
+import { Later } from "./time.ts";
 
 const name = "archive";
 
@@ -37,8 +39,15 @@ const unescaped = (text: string) =>
     (_, code) => ({ lt: "<", gt: ">", quot: '"', apos: "'" })[code as string] ?? "&",
   );
 
+/** What becomes of the requests for objects with a text in their names. */
+interface Illness {
+  readonly spoiler: Spoiler;
+  readonly well: Later;
+}
+
 export class Bucket {
   readonly #blobs = new Map<string, Blob>();
+  readonly #ill = new Map<string, Illness>();
   readonly #uploads = new Map<string, Upload>();
   readonly #sockets = new Set<Socket>();
   readonly #server = createServer((asked, answer) => {
@@ -71,6 +80,26 @@ export class Bucket {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** From now on the store is not well for objects with this text in their names; without a spoiler it is again. */
+  spoil(part: string, spoiler?: Spoiler): void {
+    this.#ill.get(part)?.well.resolve();
+    if (spoiler === undefined) this.#ill.delete(part);
+    else this.#ill.set(part, { spoiler, well: new Later() });
+  }
+
+  /** What lies there of this prefix, by name. */
+  objects(prefix: string): Map<string, Buffer> {
+    const found = [...this.#blobs].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1));
+    return new Map(found.map(([key, { body }]) => [key, body]));
+  }
+
+  /** Puts other bytes in an object's place, or none. */
+  change(key: string, body: Buffer | undefined): void {
+    const blob = this.#blobs.get(key);
+    if (body === undefined) this.#blobs.delete(key);
+    else this.#blobs.set(key, { meta: {}, ...blob, body, etag: etagOf(body) });
+  }
+
   async #take(message: IncomingMessage, answer: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     // A body that is cut off is none.
@@ -83,15 +112,23 @@ export class Bucket {
       headers: message.headers,
       body: Buffer.concat(chunks),
     };
-    const { status, headers = {}, body = "" } = this.#answer(asked);
-    const bytes = Buffer.from(body);
-    answer.writeHead(status, { "content-length": String(bytes.length), ...headers });
-    answer.end(asked.method === "HEAD" ? undefined : bytes);
+    const send = ({ status, headers = {}, body = "" }: StoreAnswer) => {
+      const bytes = Buffer.from(body);
+      answer.writeHead(status, { "content-length": String(bytes.length), ...headers });
+      answer.end(asked.method === "HEAD" ? undefined : bytes);
+    };
+    const what = operationOf(asked);
+    for (const [part, { spoiler, well }] of this.#ill) {
+      const mishap = what.key.includes(part) ? spoiler(what.operation, what.key) : undefined;
+      if (mishap !== undefined)
+        return spoil(mishap, { answer, send, act: () => this.#answer(asked, mishap.kind), well: well.promise });
+    }
+    send(this.#answer(asked));
   }
 
-  #answer(asked: Asked): { status: number; headers?: Record<string, string>; body?: Buffer | string } {
+  #answer(asked: Asked, mishap?: Mishap["kind"]): StoreAnswer {
     const { method, key, query } = asked;
-    if (key === "") return method === "GET" ? this.#list(query) : this.#deleted(asked);
+    if (key === "") return method === "GET" ? this.#list(query) : this.#deleted(asked, mishap === "partly");
     if (query.has("uploads") || query.has("uploadId")) return this.#upload(asked);
     if (method === "PUT") return this.#put(asked);
     const blob = this.#blobs.get(key);
@@ -99,7 +136,7 @@ export class Bucket {
       this.#blobs.delete(key);
       return { status: 204 };
     }
-    if (blob === undefined) return { status: 404, body: xml("Error", "<Code>NoSuchKey</Code>") };
+    if (blob === undefined) return error(404, "NoSuchKey");
     return this.#got(asked, blob);
   }
 
@@ -149,10 +186,12 @@ export class Bucket {
     return { status: 200, body: xml("CompleteMultipartUploadResult", `<ETag>${blob.etag}</ETag>`) };
   }
 
-  #deleted({ body }: Asked) {
-    for (const [, key] of body.toString().matchAll(/<Key>([^<]*)<\/Key>/g))
-      this.#blobs.delete(unescaped(key as string));
-    return { status: 200, body: xml("DeleteResult", "") };
+  #deleted({ body }: Asked, partly: boolean) {
+    const keys = keysIn(body);
+    const done = partly ? Math.floor(keys.length / 2) : keys.length;
+    for (const key of keys.slice(0, done)) this.#blobs.delete(unescaped(key));
+    const failed = keys.slice(done).map((key) => `<Error><Key>${key}</Key><Code>InternalError</Code></Error>`);
+    return { status: 200, body: xml("DeleteResult", failed.join("")) };
   }
 
   #list(query: URLSearchParams) {
@@ -168,6 +207,16 @@ export class Bucket {
     const more = `<IsTruncated>${shown.length < keys.length}</IsTruncated><EncodingType>url</EncodingType>`;
     return { status: 200, body: xml("ListBucketResult", more + shown.map(item).join("")) };
   }
+}
+
+const keysIn = (body: Buffer) => [...body.toString().matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key]) => key as string);
+
+/** What is done, and to which object; of several the first, of a list their prefix. */
+function operationOf({ method, key, query, body }: Asked): { operation: Operation; key: string } {
+  if (key === "" && method === "GET") return { operation: "list", key: query.get("prefix") ?? "" };
+  if (key === "") return { operation: "delete", key: unescaped(keysIn(body)[0] ?? "") };
+  const operation = method === "DELETE" ? "delete" : method === "GET" || method === "HEAD" ? "read" : "write";
+  return { operation, key };
 }
 
 function metaOf(headers: IncomingMessage["headers"]): Record<string, string> {

@@ -1,0 +1,104 @@
+/** Holds what was read of a whole partition against what may have become of its records. */
+import { type Epoch, inRanges, type Kept, type Model, type Part } from "./model.ts";
+import type { Settings } from "./plan.ts";
+import type { Seen } from "./read.ts";
+import type { ScriptRun } from "./script.ts";
+
+/** Clocks are the machine's; what is rounded may differ by so much. */
+const slackMs = 50;
+
+/** `head`: as it was told after the reading. */
+export function judge(run: ScriptRun, log: Model, part: Part, seen: Seen, head: number): void {
+  const now = Date.now();
+  const words = () => `the head of partition ${part.number} went from ${part.head} to ${head}`;
+  run.that("head", head >= part.head && head <= part.records.length, words, [`${part.number}`]);
+  dropped(run, log, part, head, now);
+  part.head = head;
+  part.looked = now;
+  const ails = run.fault !== undefined;
+  for (const { from, to } of seen.damaged) {
+    const known = ails || part.damaged.some((range) => from < range.to && to > range.from);
+    const told = () => `${part.number}: ${from} to ${to} are called damaged, and the store has what was put there`;
+    run.that("whole", known, told, [`${part.number}`]);
+  }
+  if (seen.broken) {
+    run.that("whole", ails, () => `partition ${part.number} cannot be read, and the store is well`);
+    return;
+  }
+  const shown = new Set(seen.shown.map(({ offset }) => offset));
+  const last = lastOf(part);
+  for (const record of part.records.slice(head)) {
+    const { offset } = record;
+    if (shown.has(offset) || record.gone !== undefined || inRanges(seen.damaged, offset)) continue;
+    const why = inRanges(part.holes, offset) ? "hole" : compacted(log, record, last, now);
+    const about = [`${part.number}.${offset}`, ...(record.key === undefined ? [] : [record.key])];
+    const told = () => `${JSON.stringify(record)} is missing, and nothing that is promised took it; ${words()}`;
+    run.that("kept", why !== undefined, told, about);
+    record.gone = why;
+    run.note(about, () => `${part.number}.${offset} is gone: ${why}`);
+  }
+}
+
+function lastOf(part: Part): Map<string, Kept> {
+  const last = new Map<string, Kept>();
+  for (const record of part.records) if (record.key !== undefined) last.set(record.key, record);
+  return last;
+}
+
+/** A newer one of its key may take a record's place, and its grace that of a marker. */
+function compacted(log: Model, record: Kept, last: Map<string, Kept>, now: number): "compacted" | undefined {
+  const { key, data, offset } = record;
+  if (!log.compacts || key === undefined) return undefined;
+  if ((last.get(key) as Kept).offset > offset) return "compacted";
+  const graces = log.epochs.filter(({ settings }) => settings.compact).map(graceOf);
+  const since = record.at === undefined ? record.sentAt : Date.parse(record.at);
+  return data === undefined && since <= now - Math.min(...graces) + slackMs ? "compacted" : undefined;
+}
+
+const dayMs = 86_400_000;
+const graceOf = ({ settings }: Epoch) => settings.deleteMarkerGraceMs ?? dayMs;
+
+/** What is below the head now went by hand, or by a bound that was in effect since. */
+function dropped(run: ScriptRun, log: Model, part: Part, head: number, now: number): void {
+  const epochs = log.epochs.filter(({ until }) => until >= part.looked);
+  const left = part.records.slice(head);
+  for (const record of part.records.slice(part.head, head)) {
+    const { offset } = record;
+    const allowed = offset < part.trimmed || epochs.some((epoch) => lets(epoch.settings, log, part, record, left, now));
+    const words = () =>
+      `${JSON.stringify(record)} was dropped at ${now} with ${left.length} records left; ${JSON.stringify(epochs)}`;
+    run.that("retention", allowed, words, [`${part.number}.${offset}`]);
+  }
+}
+
+const bytesOf = ({ key = "", subject = "", data = "" }: Kept) => 100 + key.length + subject.length + data.length;
+
+function lets(settings: Settings, log: Model, part: Part, record: Kept, left: readonly Kept[], now: number): boolean {
+  const older = (ms: number) => record.sentAt <= now - ms + slackMs;
+  const { keepForSnapshot, keepForGroups, archive, archiveAgeMs = null, deduplicationWindowMs = 0 } = settings;
+  if (keepForSnapshot && record.offset >= part.snapshotPerhaps) return false;
+  if (keepForGroups && !log.groupUnsure && !log.isFinished(record)) return false;
+  if (archive) return archiveAgeMs !== null && older(archiveAgeMs);
+  if (!older(deduplicationWindowMs)) return false;
+  const { retentionAgeMs = null, retentionRecords = null, retentionBytes = null } = settings;
+  if (retentionAgeMs !== null && older(retentionAgeMs)) return true;
+  if (retentionRecords !== null && left.length >= retentionRecords) return true;
+  if (retentionBytes !== null && left.reduce((sum, one) => sum + bytesOf(one), 0) >= retentionBytes) return true;
+  const unbound = retentionAgeMs === null && retentionRecords === null && retentionBytes === null;
+  return unbound && keepForGroups === true;
+}
+
+/** A deleted key stays deleted: where its last record, a marker, is gone, an older one must not be shown any more. */
+export function deletedStay(run: ScriptRun, log: Model, before: ReadonlySet<Kept>, seen: Seen): void {
+  const last = log.lastOfKeys();
+  for (const { partition, offset } of seen.shown) {
+    const record = log.part(partition).records[offset] as Kept;
+    const newest = record.key === undefined ? undefined : last.get(record.key);
+    if (newest === undefined || newest === record || newest.gone !== "compacted" || !before.has(newest)) continue;
+    const words = () => `${JSON.stringify(record)} is shown, and ${JSON.stringify(newest)}, which deleted it, is gone`;
+    const invariant = newest.partition === partition ? "deleted" : "deleted-grown";
+    run.that(invariant, false, words, [`${partition}.${offset}`, record.key as string]);
+  }
+  run.that("deleted", true, () => "");
+  run.that("deleted-grown", true, () => "");
+}
