@@ -17,7 +17,7 @@ export async function copy(run: ScriptRun, step: Extract<Step, { do: "copy" }>):
   const log = run.log(step.on);
   const dump = await dumped(run, log);
   if (dump === undefined) return;
-  forgottenIn(run, log, dump.bytes, "a dump");
+  forgottenIn(run, log, dump.bytes, "forgotten", "a dump");
   const namespace = step.elsewhere ? `${run.round.name}-${run.name}` : run.round.name;
   if (step.elsewhere && !run.elsewhere.has(namespace)) {
     run.elsewhere.add(namespace);
@@ -40,7 +40,7 @@ async function move(run: ScriptRun, step: Extract<Step, { do: "copy" }>): Promis
   await receipts(run, log);
   const dump = await dumped(run, log);
   if (dump === undefined) return;
-  forgottenIn(run, log, dump.bytes, "a dump");
+  forgottenIn(run, log, dump.bytes, "forgotten", "a dump");
   await removed(run, log);
   const logId = await restored(run, dump, log.path, false);
   const words = () => `the log was ${log.logId}, and is ${logId}`;

@@ -131,9 +131,10 @@ function erase({ random }: Drawing): Step {
 }
 
 function copy(draw: Drawing): Step {
-  const { random } = draw;
+  const { random, has } = draw;
+  if (has("moves") && random.chance(0.3)) return { do: "copy", how: "moved", elsewhere: false };
   draw.logs++;
-  return { do: "copy", how: random.chance(0.7) ? "new-id" : "moved", elsewhere: random.chance(0.4) };
+  return { do: "copy", how: "new-id", elsewhere: random.chance(0.4) };
 }
 
 function harm({ random }: Drawing): Step {

@@ -30,7 +30,7 @@ async function take(run: ScriptRun, log: Model, max: number, nack: boolean): Pro
     for (const lost of (answer.json.lost ?? []) as Json[]) lostIsGone(run, log, lost);
     const deliveries = answer.json.deliveries as Json[];
     for (const { receipt: _, attempt: __, deliveryId: ___, ...record } of deliveries) {
-      held(run, log, record, `a delivery of ${log.path}`);
+      held(run, log, record, `a delivery of ${log.path}`, "forgotten-delivered");
       run.note([`${record.partition}.${record.offset}`], () => `delivered ${record.partition}.${record.offset}`);
     }
     if (deliveries.length === 0) return 0;
@@ -100,7 +100,7 @@ export async function readLetters(run: ScriptRun, log: Model): Promise<string[]>
   for (let after: string | undefined; ; ) {
     const query = `limit=${letterPage}${after === undefined ? "" : `&after=${encodeURIComponent(after)}`}`;
     const answer = await run.steady("GET", `${log.path}/groups/g/dead-letters?${query}`);
-    forgottenIn(run, log, answer.body, "a page of dead letters");
+    forgottenIn(run, log, answer.body, "forgotten-letters", "a page of dead letters");
     const letters = answer.json.letters as Json[];
     places.push(...letters.map(({ partition, offset }) => placeOf({ partition, offset })));
     after = answer.json.after;

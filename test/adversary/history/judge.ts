@@ -1,5 +1,5 @@
 /** Holds what was read of a whole partition against what may have become of its records. */
-import { type Epoch, inRanges, type Kept, type Model, type Part } from "./model.ts";
+import { type Epoch, inRanges, type Kept, type Model, type Part, type Range } from "./model.ts";
 import type { Settings } from "./plan.ts";
 import type { Seen } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
@@ -15,16 +15,7 @@ export function judge(run: ScriptRun, log: Model, part: Part, seen: Seen, head: 
   dropped(run, log, part, head, now);
   part.head = head;
   part.looked = now;
-  const ails = run.fault !== undefined;
-  for (const { from, to } of seen.damaged) {
-    const known = ails || part.damaged.some((range) => from < range.to && to > range.from);
-    const told = () => `${part.number}: ${from} to ${to} are called damaged, and the store has what was put there`;
-    run.that("whole", known, told, [`${part.number}`]);
-  }
-  if (seen.broken) {
-    run.that("whole", ails, () => `partition ${part.number} cannot be read, and the store is well`);
-    return;
-  }
+  if (seen.broken) return;
   const shown = new Set(seen.shown.map(({ offset }) => offset));
   const last = lastOf(part);
   for (const record of part.records.slice(head)) {
@@ -37,6 +28,13 @@ export function judge(run: ScriptRun, log: Model, part: Part, seen: Seen, head: 
     record.gone = why;
     run.note(about, () => `${part.number}.${offset} is gone: ${why}`);
   }
+}
+
+/** Whether all was to be had that ought to be: what is not is either harmed, or the store ails. */
+export function unharmed(run: ScriptRun, part: Part, seen: Seen): boolean {
+  if (run.fault !== undefined) return true;
+  const known = ({ from, to }: Range) => part.damaged.some((range) => from < range.to && to > range.from);
+  return !seen.broken && seen.damaged.every(known);
 }
 
 function lastOf(part: Part): Map<string, Kept> {
@@ -91,7 +89,8 @@ function lets(settings: Settings, log: Model, part: Part, record: Kept, left: re
 /** A deleted key stays deleted: where its last record, a marker, is gone, an older one must not be shown any more. */
 export function deletedStay(run: ScriptRun, log: Model, before: ReadonlySet<Kept>, seen: Seen): void {
   const last = log.lastOfKeys();
-  for (const { partition, offset } of seen.shown) {
+  for (const { partition, offset, erased } of seen.shown) {
+    if (erased) continue; // It has no key any more.
     const record = log.part(partition).records[offset] as Kept;
     const newest = record.key === undefined ? undefined : last.get(record.key);
     if (newest === undefined || newest === record || newest.gone !== "compacted" || !before.has(newest)) continue;

@@ -1,11 +1,14 @@
 /** Looks at all of a log: every partition twice, and in between reads of every kind, which must show what both have. */
 import type { Answer, Json } from "../frame/http.ts";
-import { deletedStay, judge } from "./judge.ts";
-import { type Kept, type Model, placeOf } from "./model.ts";
+import { eventually } from "../frame/time.ts";
+import { deletedStay, judge, unharmed } from "./judge.ts";
+import { type Kept, type Model, type Part, placeOf } from "./model.ts";
 import type { Query, Step } from "./plan.ts";
 import { held, readThrough, type Seen, type Shown, type Terms } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
 
+/** What is not to be had for a moment is after this. */
+const passingMs = 10_000;
 const limits = [7, 23, 100];
 
 export async function look(run: ScriptRun, step: Extract<Step, { do: "look" }>): Promise<void> {
@@ -32,7 +35,8 @@ export async function readAll(run: ScriptRun, log: Model, limit: number): Promis
   await partitions(run, log);
   for (const number of log.numbers) {
     const part = log.part(number);
-    const seen = await readThrough(run, log, { partition: number, from: "earliest", limit, ailing });
+    const terms = { partition: number, from: "earliest", limit, ailing };
+    const seen = await whole(run, log, part, terms);
     const rises = seen.shown.every(({ offset }, i) => i === 0 || offset > (seen.shown[i - 1] as Shown).offset);
     run.that("reads", rises, () => `partition ${number} was read as ${text(seen.shown)}`);
     const { head, tail, hotFrom } = (await run.steady("GET", `${log.path}/partitions/${number}`)).json;
@@ -48,6 +52,30 @@ export async function readAll(run: ScriptRun, log: Model, limit: number): Promis
   }
   if (all.damaged.length > 0 || all.broken) log.damagedOnce = true;
   return all;
+}
+
+/** Reads all of a partition, which must be there; what is not once may be so for ever, or for a moment. */
+async function whole(run: ScriptRun, log: Model, part: Part, terms: Terms): Promise<Seen> {
+  const first = await readThrough(run, log, terms);
+  if (unharmed(run, part, first)) {
+    run.that("whole", true, () => "");
+    return first;
+  }
+  run.note([], () => `partition ${part.number} has ${JSON.stringify(first.damaged)}, and the store is well`);
+  let again = first;
+  const passed = await eventually(
+    async () => {
+      again = await readThrough(run, log, terms);
+      return unharmed(run, part, again);
+    },
+    run.round.patient(passingMs),
+    100,
+  );
+  const words = (when: string) => () =>
+    `partition ${part.number} of ${log.path} is damaged ${when}, and the store has what was put there: ${JSON.stringify(first.damaged)}`;
+  run.that("whole", passed === true, words("and stays so"));
+  run.that("whole-at-once", false, words("for a moment"));
+  return again;
 }
 
 export async function partitions(run: ScriptRun, log: Model): Promise<void> {
@@ -105,7 +133,7 @@ function between(run: ScriptRun, log: Model, query: Query, terms: Terms, seen: S
   const strange = seen.shown.filter((one) => !allowed.has(placeOf(one)));
   run.that("reads", strange.length === 0, () => `${text(strange)} were not there; ${words()}`);
   const shown = new Set(seen.shown.map(placeOf));
-  const due = query.by === "newest" ? newest(second, terms) : second;
+  const due = query.by === "newest" ? newest(second, terms, seen.shown) : second;
   const still = new Set(first.map((one) => `${placeOf(one)}${one.erased}`));
   const missing = due.filter((one) => still.has(`${placeOf(one)}${one.erased}`) && !shown.has(placeOf(one)));
   run.that("reads", missing.length === 0, () => `${text(missing)} are missing; ${words()}`);
@@ -114,7 +142,11 @@ function between(run: ScriptRun, log: Model, query: Query, terms: Terms, seen: S
   run.that("reads", seen.shown.length <= count, () => `${seen.shown.length} of the newest ${count}; ${words()}`);
 }
 
-const newest = (shown: readonly Shown[], { from }: Terms) => [...shown].sort(merged).slice(Number(from));
+/** Where as many were shown as were asked for, what is older need not be. */
+function newest(there: readonly Shown[], { from }: Terms, shown: readonly Shown[]): readonly Shown[] {
+  const [first] = shown;
+  return first === undefined || shown.length < -Number(from) ? there : there.filter((one) => merged(one, first) >= 0);
+}
 
 function matches(log: Model, { partition, key, from }: Terms, one: Shown): boolean {
   if (partition !== undefined && one.partition !== partition) return false;

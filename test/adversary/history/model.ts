@@ -59,6 +59,8 @@ export interface Erasure {
   readonly to: Map<number, number>;
   /** The store was well, and nothing was on its way to it, when it was asked for. */
   readonly prompt: boolean;
+  /** Of a copy: it was under way when that was made, or done just before. */
+  readonly inherited?: boolean;
   done: boolean;
 }
 
@@ -152,7 +154,7 @@ export class Model {
     for (const [partition, offsets] of this.finished) copy.finished.set(partition, new Set(offsets));
     // Those that are not done go on in the copy; of the others there is no receipt.
     for (const erasure of this.erasures) {
-      if (!erasure.done) copy.erasures.push({ ...erasure, to: new Map(erasure.to), prompt: false });
+      if (!erasure.done) copy.erasures.push({ ...erasure, to: new Map(erasure.to), prompt: false, inherited: true });
     }
     return copy;
   }

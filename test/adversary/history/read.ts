@@ -121,18 +121,18 @@ function pageOf(answer: Answer, { accept, partition }: Terms): Page {
 }
 
 /** A record that was shown, held against what was stored; the model learns its timestamp. */
-export function held(run: ScriptRun, log: Model, record: Json, reader: string): Shown {
+export function held(run: ScriptRun, log: Model, record: Json, reader: string, forgotten = "forgotten"): Shown {
   const { partition, offset, timestamp, key, subject, type, data, ...rest } = record;
   const kept = log.parts.get(partition)?.records[offset];
   const subjects = [`${partition}.${offset}`, ...(kept?.key === undefined ? [] : [kept.key])];
   const words = () => `${reader} shows ${JSON.stringify(record).slice(0, 300)}, and ${JSON.stringify(kept)} was stored`;
-  if (kept === undefined) run.that("made-up", false, words, subjects);
+  run.that("made-up", kept !== undefined, words, subjects);
   const known = kept as Kept;
   const erased = type === erasedType;
   const bare = [key, subject, data].every((one) => one === undefined) && Object.keys(rest).length === 0;
   if (erased) run.that("erased", bare && known.forgotten !== undefined, words, subjects);
   else {
-    run.that("forgotten", known.forgotten !== "done", words, subjects);
+    run.that(forgotten, known.forgotten !== "done", words, subjects);
     const same = key === known.key && subject === known.subject && type === undefined;
     const text = data === undefined ? undefined : JSON.stringify(data);
     run.that("unchanged", same && text === known.data, words, subjects);
