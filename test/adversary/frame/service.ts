@@ -179,11 +179,12 @@ export class Service {
     return processesOf(group).reduce((sum, one) => sum + one.cpuMs, 0);
   }
 
-  /** What its processes hold in memory, in bytes. */
-  memory(): number {
+  /** What its processes hold in memory, or those of a name, in bytes. */
+  memory(name?: string): number {
     const group = this.#child?.pid;
     if (group === undefined) return 0;
-    return processesOf(group).reduce((sum, one) => sum + one.memory, 0);
+    const counted = processesOf(group).filter((one) => name === undefined || one.name === name);
+    return counted.reduce((sum, one) => sum + one.memory, 0);
   }
 
   /** Lets it come to rest: CPU time that hardly grows. Whether it did, within the bound. */

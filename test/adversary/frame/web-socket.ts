@@ -98,6 +98,11 @@ export class WebSocketClient {
     this.#write(opcodes.binary, bytes);
   }
 
+  /** Bytes that need be no frame. */
+  sendBytes(bytes: Buffer): void {
+    if (!this.#closed) this.#socket.write(bytes);
+  }
+
   /** The polite end. */
   close(code = 1000): void {
     const body = Buffer.alloc(2);
