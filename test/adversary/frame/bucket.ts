@@ -100,6 +100,22 @@ export class Bucket {
     else this.#blobs.set(key, { meta: {}, ...blob, body, etag: etagOf(body) });
   }
 
+  /** What a disk does without asking: bytes change, or are gone. */
+  keys(prefix: string): string[] {
+    return [...this.#blobs.keys()].filter((key) => key.startsWith(prefix)).sort();
+  }
+
+  body(key: string): Buffer | undefined {
+    return this.#blobs.get(key)?.body;
+  }
+
+  /** The rest of an object that is there stays as it is, its ETag too. */
+  become(key: string, body: Buffer | undefined): void {
+    const blob = this.#blobs.get(key);
+    if (body === undefined) this.#blobs.delete(key);
+    else this.#blobs.set(key, { etag: etagOf(body), meta: {}, ...blob, body });
+  }
+
   async #take(message: IncomingMessage, answer: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     // A body that is cut off is none.

@@ -112,12 +112,12 @@ export class Round {
     return answer.json;
   }
 
-  async kill(how: "kill" | "term"): Promise<void> {
+  async kill(how: "kill" | "term", meanwhile?: () => void): Promise<void> {
     if (!this.restarting) this.killedAt = this.now();
     this.#kills++;
     this.deaths++;
     this.history.note([], () => (how === "kill" ? "SIGKILL" : "SIGTERM"));
-    const killing = this.service.kill(how).finally(() => this.#restarted());
+    const killing = this.service.kill(how, meanwhile).finally(() => this.#restarted());
     this.#up = killing.catch(() => {});
     await killing;
     this.history.note([], () => "the service is up again");

@@ -114,11 +114,12 @@ export class Service {
 
   /**
    * SIGKILL to all of it, amid whatever it does, or the polite end, as a deployment's; then it is started again. A kill may
-   * come while another one's start is under way, which then ends in the middle; both wait for the last start.
+   * come while another one's start is under way, which then ends in the middle; both wait for the last start. `meanwhile` runs
+   * when all of it is gone and nothing has started yet.
    */
-  async kill(how: "kill" | "term"): Promise<void> {
+  async kill(how: "kill" | "term", meanwhile?: () => void): Promise<void> {
     this.kills++;
-    const killing = this.#restart(how === "kill" ? "SIGKILL" : "SIGTERM", this.#ending);
+    const killing = this.#restart(how === "kill" ? "SIGKILL" : "SIGTERM", this.#ending, meanwhile);
     this.#moving = killing.catch((error: Error) => {
       this.died ??= error.message;
     });
@@ -126,8 +127,8 @@ export class Service {
     await this.settled();
   }
 
-  async #restart(signal: "SIGKILL" | "SIGTERM", before: Promise<void>): Promise<void> {
-    const ending = before.then(() => this.#end(signal));
+  async #restart(signal: "SIGKILL" | "SIGTERM", before: Promise<void>, meanwhile?: () => void): Promise<void> {
+    const ending = before.then(() => this.#end(signal)).then(meanwhile);
     this.#ending = ending.catch(() => {});
     const last = this.#ending;
     await ending;

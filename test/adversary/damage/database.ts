@@ -1,0 +1,76 @@
+/** The databases of partitions, while nobody has them open. What tables they have is written in the document on storage. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Column } from "./plan.ts";
+import type { Range } from "./segment-form.ts";
+
+export interface Row extends Range {
+  readonly table: string;
+}
+
+export class PartitionDatabase {
+  private constructor(readonly sql: DatabaseSync) {}
+
+  /** By the id of the log, which `spec` names; undefined where there is none. */
+  static open(folder: string, logId: string, partition: number): PartitionDatabase | undefined {
+    for (const path of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+      if (!path.endsWith(".sqlite")) continue;
+      const sql = new DatabaseSync(join(folder, path));
+      const spec = specOf(sql);
+      if (spec?.logId === logId && spec.partition === partition) return new PartitionDatabase(sql);
+      sql.close();
+    }
+    return undefined;
+  }
+
+  close(): void {
+    this.sql.close();
+  }
+
+  /** Every chunk that lies here, by offset. */
+  rows(): Row[] {
+    const tables = this.sql.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
+    return tables
+      .map(({ name }) => String(name))
+      .filter((name) => /^chunk(_\d+)?$/.test(name))
+      .flatMap((table) =>
+        this.sql
+          .prepare(`SELECT base, next FROM ${table}`)
+          .all()
+          .map(({ base, next }) => ({ table, from: Number(base), to: Number(next) })),
+      )
+      .sort((a, b) => a.from - b.from);
+  }
+
+  get({ table, from }: Row, column: Column): bigint | Buffer {
+    const question = this.sql.prepare(`SELECT ${column} AS value FROM ${table} WHERE base = ?`);
+    question.setReadBigInts(true);
+    const value = (question.get(from) as { value: bigint | Uint8Array }).value;
+    return typeof value === "bigint" ? value : Buffer.from(value);
+  }
+
+  /** False where that would be another row's place. */
+  set({ table, from }: Row, column: Column, value: bigint | Buffer): boolean {
+    try {
+      this.sql.prepare(`UPDATE ${table} SET ${column} = ? WHERE base = ?`).run(value, from);
+      return true;
+    } catch (error) {
+      if (/UNIQUE/.test((error as Error).message)) return false;
+      throw error;
+    }
+  }
+
+  remove({ table, from }: Row): void {
+    this.sql.prepare(`DELETE FROM ${table} WHERE base = ?`).run(from);
+  }
+}
+
+function specOf(sql: DatabaseSync): { logId?: unknown; partition?: unknown } | undefined {
+  try {
+    const row = sql.prepare("SELECT value FROM meta WHERE name = 'spec'").get();
+    return row && JSON.parse(String(row.value));
+  } catch {
+    return undefined; // It is another object's.
+  }
+}

@@ -1,0 +1,199 @@
+/** Damages what lies on the disks, and says what can be concerned by it. Runs while the service is down. */
+import type { Bucket } from "../frame/bucket.ts";
+import { PartitionDatabase as Database, type PartitionDatabase, type Row } from "./database.ts";
+import type { Blow } from "./plan.ts";
+import { byteOf, placeInKey, type Range, segmentForm } from "./segment-form.ts";
+import type { Stored, Truth } from "./stored.ts";
+
+export interface Struck {
+  readonly words: string;
+  readonly partition: number;
+  /** What may be told as damaged because of it, and nothing else. Of a snapshot, nothing. */
+  readonly offsets: Range;
+  /** The objects that are not as they were. */
+  readonly objects: readonly string[];
+  /** Every byte there is covered: it is named, whatever it is. */
+  readonly covered: boolean;
+  readonly snapshot: boolean;
+}
+
+const nowhere: Range = { from: 0, to: 0 };
+
+export function strikeAll(bucket: Bucket, data: string, streams: readonly Stored[]): Map<Stored, Struck[]> {
+  const before = new Map(streams.map((stream) => [stream, bucketOf(bucket, stream, 0)]));
+  const found = new Map<Stored, Struck[]>();
+  for (const [i, stream] of streams.entries()) {
+    const other = streams[(i + 1) % streams.length] as Stored;
+    const foreign = (before.get(other) as readonly string[]).map((key) => bucket.body(key) as Buffer);
+    const struck = stream.truths.flatMap((truth) => new Strike(bucket, data, stream, truth, foreign).all());
+    for (const { words } of struck) stream.note(() => words);
+    found.set(stream, struck);
+  }
+  return found;
+}
+
+/** The objects of a partition that count: of those that overlap, the one with the highest number. */
+function bucketOf(bucket: Bucket, { logId }: Stored, partition: number): string[] {
+  const keys = bucket.keys(`logs/${logId}/${partition}/`);
+  const ranges = keys.map((key) => ({ key, n: placeInKey(key).n, ...segmentForm(bucket.body(key) as Buffer) }));
+  return ranges
+    .filter(({ from, to, n }) => !ranges.some((one) => one.n > n && one.from < to && one.to > from))
+    .map(({ key }) => key);
+}
+
+class Strike {
+  readonly #objects: string[];
+  readonly #database: PartitionDatabase | undefined;
+  readonly #rows: Row[];
+  readonly #struck: Struck[] = [];
+
+  constructor(
+    readonly bucket: Bucket,
+    data: string,
+    readonly stream: Stored,
+    readonly truth: Truth,
+    readonly foreign: readonly Buffer[],
+  ) {
+    this.#objects = bucketOf(bucket, stream, truth.partition);
+    const blows = stream.plan.blows[truth.partition] ?? [];
+    if (blows.some(({ on }) => on === "row")) this.#database = Database.open(data, stream.logId, truth.partition);
+    this.#rows = this.#database?.rows() ?? [];
+  }
+
+  all(): Struck[] {
+    try {
+      for (const blow of this.stream.plan.blows[this.truth.partition] ?? []) this.#one(blow);
+      return this.#struck;
+    } finally {
+      this.#database?.close();
+    }
+  }
+
+  #one(blow: Blow): void {
+    if (blow.on === "object") this.#object(blow);
+    else if (blow.on === "row") this.#row(blow);
+    else this.#snapshot(blow);
+  }
+
+  #note(words: string, offsets: Range, objects: readonly string[], covered: boolean, snapshot = false): void {
+    const { partition } = this.truth;
+    const where = snapshot ? "" : `, offsets ${offsets.from} to ${offsets.to}`;
+    this.#struck.push({
+      words: `partition ${partition}: ${words}${where}`,
+      partition,
+      offsets,
+      objects,
+      covered,
+      snapshot,
+    });
+  }
+
+  #object(blow: Extract<Blow, { on: "object" }>): void {
+    const key = taken(this.#objects, blow.which);
+    const bytes = key === undefined ? undefined : this.bucket.body(key);
+    if (key === undefined || bytes === undefined) return;
+    const form = segmentForm(bytes);
+    if ("part" in blow) {
+      const place = byteOf(bytes, blow.part, blow.at);
+      if (place === undefined) return;
+      this.bucket.become(key, flipped(bytes, place.at, blow.bit));
+      this.#note(`bit ${blow.bit} of byte ${place.at} of ${key} (${blow.part})`, place.offsets, [key], true);
+      return;
+    }
+    if (blow.how === "swapped") {
+      this.#swapObjects(key, bytes);
+      return;
+    }
+    const at = Math.floor(blow.at * bytes.length);
+    const bodies = {
+      cut: bytes.subarray(0, at),
+      grown: Buffer.concat([bytes, bytes.subarray(0, at + 1)]),
+      empty: Buffer.alloc(0),
+      missing: undefined,
+      foreign: this.foreign[Math.floor(blow.at * this.foreign.length)],
+    };
+    if (blow.how === "foreign" && bodies.foreign?.equals(bytes)) return;
+    this.bucket.become(key, bodies[blow.how]);
+    this.#note(`${key} of ${bytes.length} bytes is ${blow.how} (${at})`, form, [key], true);
+  }
+
+  #swapObjects(key: string, bytes: Buffer): void {
+    const other = taken(this.#objects, 0);
+    const others = other === undefined ? undefined : this.bucket.body(other);
+    if (other === undefined || others === undefined) return;
+    this.bucket.become(key, others);
+    this.bucket.become(other, bytes);
+    this.#note(`${key} has the bytes of ${other}`, segmentForm(bytes), [key], true);
+    this.#note(`${other} has the bytes of ${key}`, segmentForm(others), [other], true);
+  }
+
+  #row(blow: Extract<Blow, { on: "row" }>): void {
+    const row = taken(this.#rows, blow.which);
+    const database = this.#database;
+    if (row === undefined || database === undefined) return;
+    const name = `the chunk ${row.from} of ${row.table}`;
+    if ("column" in blow) {
+      this.#column(database, row, blow);
+      return;
+    }
+    if (blow.how === "missing") {
+      database.remove(row);
+      this.#note(`${name} is missing`, row, [], true);
+      return;
+    }
+    const body = database.get(row, "body") as Buffer;
+    if (blow.how === "swapped") {
+      const other = taken(this.#rows, 0);
+      if (other === undefined) return;
+      database.set(row, "body", database.get(other, "body"));
+      database.set(other, "body", body);
+      this.#note(`${name} has the body of the chunk ${other.from}`, row, [], true);
+      this.#note(`the chunk ${other.from} has the body of that at ${row.from}`, other, [], true);
+      return;
+    }
+    const at = blow.how === "empty" ? 0 : Math.floor(blow.at * body.length);
+    database.set(row, "body", body.subarray(0, at));
+    this.#note(`${name} has ${at} of ${body.length} bytes`, row, [], true);
+  }
+
+  #column(database: PartitionDatabase, row: Row, blow: Extract<Blow, { column: unknown }>): void {
+    const before = database.get(row, blow.column);
+    const { at, after } = changed(before, blow.at, blow.bit);
+    if (after === undefined || !database.set(row, blow.column, after)) return;
+    const values = typeof before === "bigint" ? `, from ${before} to ${after}` : `, byte ${at} of ${before.length}`;
+    const covered = blow.column === "body";
+    this.#note(`bit ${blow.bit} of ${blow.column} of the chunk ${row.from} of ${row.table}${values}`, row, [], covered);
+  }
+
+  #snapshot(blow: Extract<Blow, { on: "snapshot" }>): void {
+    const [key] = this.bucket.keys(`snapshots/${this.stream.logId}/${this.truth.partition}/`);
+    const bytes = key === undefined ? undefined : this.bucket.body(key);
+    if (key === undefined || bytes === undefined) return;
+    const at = Math.floor(blow.at * bytes.length);
+    const bodies = {
+      flipped: flipped(bytes, at, blow.bit),
+      cut: bytes.subarray(0, at),
+      empty: Buffer.alloc(0),
+      missing: undefined,
+    };
+    this.bucket.become(key, bodies[blow.how]);
+    this.#note(`the snapshot ${key} of ${bytes.length} bytes is ${blow.how} at ${at}`, nowhere, [key], false, true);
+  }
+}
+
+/** Each is struck once. */
+function taken<T>(list: T[], share: number): T | undefined {
+  return list.splice(Math.floor(share * list.length), 1)[0];
+}
+
+export function flipped(bytes: Buffer, at: number, bit: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[at] = (copy[at] as number) ^ (1 << bit);
+  return copy;
+}
+
+function changed(before: bigint | Buffer, share: number, bit: number): { at: number; after?: bigint | Buffer } {
+  if (typeof before === "bigint") return { at: 0, after: BigInt.asIntN(64, before ^ (1n << BigInt(bit))) };
+  const at = Math.floor(share * before.length);
+  return before.length === 0 ? { at } : { at, after: flipped(before, at, bit) };
+}
