@@ -6,6 +6,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { assert } from "../lib/assert.ts";
 import type { Words } from "../lib/mac.ts";
 import type { Sql } from "../lib/sql.ts";
+import { begin } from "./beginning.ts";
 import { type Chance, Endings, type Failure, noAnswer } from "./endings.ts";
 import type { Item } from "./item.ts";
 import { Members } from "./members.ts";
@@ -96,7 +97,7 @@ export class Delivery {
 
   /** Makes the tables and the place: `offset` is the first record that it delivers. */
   static create(sql: Sql, spec: DeliverySpec, offset: number, terms: Terms): Delivery {
-    State.create(sql, spec, offset, terms.now);
+    begin(sql, spec, offset, terms.now);
     return Delivery.open(sql, terms) as Delivery;
   }
 

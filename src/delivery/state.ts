@@ -3,7 +3,6 @@
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { Ahead } from "./ahead.ts";
-import { adopt } from "./dump.ts";
 import { Forgotten } from "./forgotten.ts";
 import { Incident } from "./incident.ts";
 import { type Item, type Lane, ownBytes, takeTries } from "./item.ts";
@@ -17,7 +16,7 @@ import { finishedAbove, isFinished } from "./place.ts";
 import { Ranges } from "./ranges.ts";
 import { Rate } from "./rate.ts";
 import type { DeliverySpec } from "./spec.ts";
-import { Store } from "./store.ts";
+import type { Store } from "./store.ts";
 import type { Lost, Paused } from "./told.ts";
 import { Window } from "./window.ts";
 
@@ -65,20 +64,6 @@ export class State {
 
   readonly #laneLog: LaneLog;
   #savedFloor: number;
-
-  /** Makes the tables, and the place before the first record; or takes the place that has been restored. */
-  static create(sql: Sql, spec: DeliverySpec, offset: number, now: number): void {
-    if (adopt(sql, spec)) return;
-    const store = new Store(sql);
-    const none = new Uint8Array(0);
-    sql.transaction(() => {
-      store.setMeta("format", "2");
-      store.setMeta("spec", JSON.stringify(spec));
-      store.setPlace({ floor: offset, era: 0, done: none, acked: none, generation: 0, redeliveries: 0, recent: "[]" });
-      if (spec.config.only !== null) new Incident(store).change(spec.config.only, 0);
-      new Pausing(store).change(undefined, spec, now);
-    });
-  }
 
   constructor(
     readonly sql: Sql,

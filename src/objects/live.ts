@@ -3,11 +3,11 @@
  * client is, and where its subscriptions stand, is in its socket's attachment.
  */
 import type { Refusal } from "../../schemas/errors.ts";
-import type { LargeMessage, StreamMessage } from "../../schemas/frames.ts";
+import type { StreamMessage } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type Message, readMessages } from "../intake/message.ts";
 import { writeCursor } from "../log/cursor.ts";
-import { behind, mustSay, type Portion, portionOf } from "../log/follow.ts";
+import { mustSay, portionOf } from "../log/follow.ts";
 import type { Log } from "../log/log.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import type { Alarms } from "./alarms.ts";
@@ -24,8 +24,9 @@ import {
   understand,
 } from "./clients.ts";
 import { Crowd, newAccount, Pool } from "./owed.ts";
-import { type Made, Shown } from "./shown.ts";
-import { count, isOver, post, roomOf, ticketOver } from "./socket.ts";
+import { sendPortion } from "./portions.ts";
+import { Shown } from "./shown.ts";
+import { count, isOver, roomOf, ticketOver } from "./socket.ts";
 import { sayNew, subscribe } from "./subscribe.ts";
 import { Thaw } from "./thaw.ts";
 
@@ -56,7 +57,8 @@ export class Live {
     this.#thaw = new Thaw(host, {
       wanted: (socket, client, sub) => this.clients.get(socket) === client && client.subs.get(sub.id) === sub,
       room: (socket, client) => this.#roomFor(socket, client),
-      show: (socket, client, sub, portion) => this.#show(socket, client, sub, { portion }, new Shown()),
+      show: (socket, client, sub, portion) =>
+        sendPortion(this.host.log, { socket, client, sub }, { portion }, new Shown()),
       go: () => this.appended(),
     });
   }
@@ -248,7 +250,7 @@ export class Live {
       }
       const filter = client.filterOf(sub);
       const made = shown.at(sub, room, () => portionOf(log, sub.next, sub.credits, filter, room));
-      const sent = this.#show(socket, client, sub, made, shown);
+      const sent = sendPortion(log, { socket, client, sub }, made, shown);
       if (sent > 0) return sent;
     } else if (sub.next < tail || (sub.current && !log.sealed)) return -1;
     const current = sub.next >= tail;
@@ -264,36 +266,6 @@ export class Live {
       client.keep(socket);
     }
     return 0;
-  }
-
-  /** Sends a portion, and moves the subscription behind it. Bytes sent. */
-  #show(socket: WebSocket, client: Client, sub: Subscription, made: Made, shown: Shown): number {
-    const { log } = this.host;
-    if (log === undefined) return 0;
-    const { partition, logId } = log.spec;
-    const portion: Portion = made.portion;
-    const cursor = (next: number) => writeCursor({ logId, offsets: new Map([[partition, next]]) });
-    if (client.hello.exact && portion.cost > sub.credits) {
-      sub.wants = portion.cost;
-      post(socket, JSON.stringify({ type: "large", id: sub.id, cost: portion.cost } satisfies LargeMessage));
-      client.keep(socket);
-      return 0;
-    }
-    delete sub.wants;
-    const place = behind(portion.holes, sub.next);
-    sub.next = portion.next;
-    sub.credits -= portion.cost;
-    if (portion.holes.length > 0) {
-      const lost = portion.holes.map((hole) => ({ partition, ...hole }));
-      say(socket, { type: "lost", id: sub.id, cursor: cursor(place), lost });
-      client.keep(socket);
-    }
-    if (portion.items.length === 0) return 0;
-    sub.current = portion.upToDate;
-    sub.said = sub.next;
-    const sent = shown.send(socket, client, sub, made, () => cursor(sub.next), partition);
-    client.keep(socket);
-    return sent;
   }
 
   /** Bytes that a client may be sent. One that was asked long ago what it has read is given up. */

@@ -1,4 +1,28 @@
-import { type MemberMessage, memberMessage } from "../../schemas/frames.ts";
+/** Members on sockets: what they are, what they say, and what they are sent. */
+import { type GroupMessage, type MemberMessage, memberMessage } from "../../schemas/frames.ts";
+import type { Delivery, Leased } from "../delivery/delivery.ts";
+import { DeliveryWriter } from "../delivery/show.ts";
+import { JsonWriter } from "../log/json.ts";
+import type { Account } from "./owed.ts";
+
+export interface Member {
+  readonly id: string;
+  /** It is a Worker's, which looks after the other partitions itself. */
+  readonly relayed: boolean;
+  credits: number;
+  /** The Worker was told that there is something. */
+  told: boolean;
+  /** When it last said anything, in ms since 1970. */
+  seen: number;
+  /** Its ticket is over then, in ms since 1970, and the socket with it. */
+  readonly until?: number;
+  /** Of a member that says what it has read: what it owes. */
+  readonly account?: Account;
+  /** Bytes that it takes for one loan, one record at least: a Worker's, that has to hold them. */
+  readonly loanBytes?: number;
+  /** Of those, what is left of the loan. */
+  loan?: number;
+}
 
 /** What a member says; or why it cannot be understood. */
 export function understandMember(text: string): MemberMessage | string {
@@ -12,4 +36,41 @@ export function understandMember(text: string): MemberMessage | string {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   return `${issue.path.join(".")}: ${issue.message}`;
+}
+
+/** A message that settles leases. */
+export type Settling = Exclude<MemberMessage, { type: "credit" | "confirm" }>;
+
+/** Does what a message says with its receipts; the refusals. */
+export function settledBy(
+  core: Delivery,
+  message: Settling,
+  now: number,
+): Extract<GroupMessage, { type: "refused" }>["refused"] {
+  const { receipts } = message;
+  const results =
+    message.type === "ack"
+      ? core.ack(receipts, now)
+      : message.type === "nack"
+        ? core.nack(receipts, { delayMs: message.delayMs, reason: message.reason ?? "nack" }, now, Math.random)
+        : core.extend(receipts, message.ackTimeoutMs ?? core.state.spec.config.ackTimeoutMs, now);
+  return results.flatMap((result, index) =>
+    result.ok ? [] : [{ receipt: receipts[index], code: result.refusal.code, detail: result.refusal.detail }],
+  );
+}
+
+/** Deliveries as the message that brings them. */
+export function deliveriesBytes(core: Delivery, leased: readonly Leased[]): Uint8Array {
+  const writer = new JsonWriter();
+  const { spec, era } = core.state;
+  const { groupId, partition } = spec;
+  const shown = new DeliveryWriter({ groupId, partition, era });
+  writer.text('{"type":"deliveries","deliveries":[');
+  leased.forEach((one, index) => {
+    if (index > 0) writer.text(",");
+    const { item, generation, attempt } = one;
+    shown.delivery(writer, item, generation, core.tag(item.offset, generation), attempt);
+  });
+  writer.text("]}");
+  return writer.take();
 }

@@ -7,33 +7,12 @@
  * credits of the one member then, and gives back at once what it cannot use: what the member takes is never promised twice.
  */
 import type { ErrorCode } from "../../schemas/errors.ts";
-import type { GroupMessage, MemberMessage, RelayMessage } from "../../schemas/frames.ts";
+import type { GroupMessage, RelayMessage } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import { DeliveryWriter } from "../delivery/show.ts";
-import { JsonWriter } from "../log/json.ts";
-import { understandMember } from "./members.ts";
-import { type Account, Crowd, newAccount, Owed, Pool } from "./owed.ts";
+import { deliveriesBytes, type Member, type Settling, settledBy, understandMember } from "./members.ts";
+import { Crowd, newAccount, Owed, Pool } from "./owed.ts";
 import { count, isOver, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "./socket.ts";
-
-interface Member {
-  readonly id: string;
-  /** It is a Worker's, which looks after the other partitions itself. */
-  readonly relayed: boolean;
-  credits: number;
-  /** The Worker was told that there is something. */
-  told: boolean;
-  /** When it last said anything, in ms since 1970. */
-  seen: number;
-  /** Its ticket is over then, in ms since 1970, and the socket with it. */
-  readonly until?: number;
-  /** Of a member that says what it has read: what it owes. */
-  readonly account?: Account;
-  /** Bytes that it takes for one loan, one record at least: a Worker's, that has to hold them. */
-  readonly loanBytes?: number;
-  /** Of those, what is left of the loan. */
-  loan?: number;
-}
 
 /** What the sockets need of the object around them. */
 export interface SocketHost {
@@ -198,18 +177,7 @@ export class Sockets {
     if (leased.length === 0) return 0;
     member.credits -= leased.length;
     socket.serializeAttachment(member);
-    const writer = new JsonWriter();
-    const { spec, era } = core.state;
-    const { groupId, partition } = spec;
-    const shown = new DeliveryWriter({ groupId, partition, era });
-    writer.text('{"type":"deliveries","deliveries":[');
-    leased.forEach((one, index) => {
-      if (index > 0) writer.text(",");
-      const { item, generation, attempt } = one;
-      shown.delivery(writer, item, generation, core.tag(item.offset, generation), attempt);
-    });
-    writer.text("]}");
-    const bytes = writer.take();
+    const bytes = deliveriesBytes(core, leased);
     if (member.loan !== undefined) member.loan -= bytes.length;
     if (post(socket, new TextDecoder().decode(bytes))) return leased.length;
     // It has gone, and its close is on its way: nobody has had them.
@@ -278,19 +246,8 @@ export class Sockets {
     this.#members.clear();
   }
 
-  #answer(socket: WebSocket, message: Exclude<MemberMessage, { type: "credit" | "confirm" }>): void {
-    const { core } = this.host;
-    const now = Date.now();
-    const { receipts } = message;
-    const results =
-      message.type === "ack"
-        ? core.ack(receipts, now)
-        : message.type === "nack"
-          ? core.nack(receipts, { delayMs: message.delayMs, reason: message.reason ?? "nack" }, now, Math.random)
-          : core.extend(receipts, message.ackTimeoutMs ?? core.state.spec.config.ackTimeoutMs, now);
-    const refused = results.flatMap((result, index) =>
-      result.ok ? [] : [{ receipt: receipts[index], code: result.refusal.code, detail: result.refusal.detail }],
-    );
+  #answer(socket: WebSocket, message: Settling): void {
+    const refused = settledBy(this.host.core, message, Date.now());
     if (refused.length > 0) send(socket, { type: "refused", refused });
   }
 
