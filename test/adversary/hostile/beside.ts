@@ -1,11 +1,13 @@
 /** A client that does nothing wrong, beside all that. It is answered soon, and what it was told is stored is there. */
+import { availableParallelism, loadavg } from "node:os";
 import { Lost } from "../frame/http.ts";
 import type { Round } from "../frame/round.ts";
 import type { Stalls } from "../frame/stalls.ts";
 import { eventually, sleep } from "../frame/time.ts";
 
-/** What takes longer is a client that was forgotten. */
+/** What takes longer is a client that was forgotten; more where more wants to run than the machine has processors. */
 const soonMs = 10_000;
+const crowding = () => Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
 const pauseMs = 150;
 const drainMs = 40_000;
 const stream = "/streams/kept";
@@ -15,6 +17,8 @@ export class Beside {
   readonly #acked = new Set<number>();
   readonly #received = new Set<number>();
   #failed: Error | undefined;
+  /** What goes on just now. */
+  amid = "";
   #over = false;
   #running: Promise<void> = Promise.resolve();
 
@@ -38,7 +42,7 @@ export class Beside {
   async #loop(turn: () => Promise<void>): Promise<void> {
     try {
       while (!this.#over && !this.round.stopped.aborted) {
-        await this.#timed(turn);
+        await turn();
         await sleep(pauseMs, this.round.stopped);
       }
     } catch (error) {
@@ -47,38 +51,44 @@ export class Beside {
   }
 
   /** A kill is not waited for in good time, and loses what is under way. */
-  async #timed(turn: () => Promise<void>): Promise<void> {
+  async #timed<T>(ask: () => Promise<T>): Promise<T | undefined> {
     const { round } = this;
     const { deaths } = round;
     const from = performance.now();
     const disturbed = () => round.restarting || round.deaths !== deaths;
+    let answer: T;
     try {
-      await turn();
+      answer = await ask();
     } catch (error) {
-      if (error instanceof Lost && disturbed()) return;
+      if (error instanceof Lost && disturbed()) return undefined;
       throw error;
     }
     const took = performance.now() - from;
-    const soon = soonMs + this.stalls.worst(took);
-    const words = () => `a client that does nothing wrong waited ${Math.round(took)} ms for its answers`;
-    round.checks.that("served", disturbed() || took < round.patient(soon), words);
+    const soon = soonMs * crowding() + this.stalls.worst(took);
+    const { amid } = this;
+    const words = () => `a client that does nothing wrong waited ${Math.round(took)} ms for an answer, amid ${amid}`;
+    round.checks.that("served", disturbed() || took < round.patient(soon), words, [amid]);
+    return answer;
   }
 
   async #append(): Promise<void> {
     const n = this.#sent++;
     const records = [{ key: `k${n % 5}`, data: n }];
-    await this.round.must("POST", `${stream}/records`, { body: { records } });
-    this.#acked.add(n);
-    this.round.history.note(["kept"], () => `${n} is stored`);
-    await this.round.must("GET", `${stream}/records?from=-1`);
+    await this.#timed(async () => {
+      await this.round.must("POST", `${stream}/records`, { body: { records } });
+      this.#acked.add(n);
+    });
+    this.round.history.note(["kept"], () => `${n} was sent`);
+    await this.#timed(() => this.round.must("GET", `${stream}/records?from=-1`));
   }
 
   async #consume(): Promise<void> {
-    const { deliveries } = await this.round.must("POST", `${stream}/groups/own/receive`, { body: { max: 50 } });
+    const { deliveries = [] } =
+      (await this.#timed(() => this.round.must("POST", `${stream}/groups/own/receive`, { body: { max: 50 } }))) ?? {};
     if (deliveries.length === 0) return;
     for (const { data } of deliveries) this.#received.add(data);
     const receipts = deliveries.map(({ receipt }: { receipt: string }) => receipt);
-    await this.round.must("POST", `${stream}/groups/own/ack`, { body: { receipts } });
+    await this.#timed(() => this.round.must("POST", `${stream}/groups/own/ack`, { body: { receipts } }));
   }
 
   async end(): Promise<void> {

@@ -147,6 +147,7 @@ export async function breaker(siege: Siege, { form }: RawAttack): Promise<void> 
   round.operations++;
   const reply = await exchange(round.service.origin, bytes, known.halfClose === true, quietMs);
   const words = `raw, ${form}`;
+  siege.beside.amid = words;
   const said = () =>
     `${words}: ${reply.answers.map(({ status, body }) => `${status} ${body.subarray(0, 200).toString()}`).join("; ") || "nothing"}${reply.ended ? ", and the end" : ""}`;
   round.history.note([words], said);

@@ -144,6 +144,7 @@ async function wide(siege: Siege, mebibytes: number): Promise<void> {
 export async function crowd(siege: Siege, { who, count, ms, mebibytes }: CrowdAttack): Promise<void> {
   const { round } = siege;
   const words = `${count} ${who}`;
+  siege.beside.amid = words;
   await siege.watch(true);
   await wide(siege, mebibytes);
   await siege.changed(undefined);

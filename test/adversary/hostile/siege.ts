@@ -16,12 +16,15 @@ const unseenMax = 8;
 const againMs = 20_000;
 const silenceMs = 60_000;
 
-/** Accepted calls of these change what is looked at, and no terms of anything. */
-const harmless = /\/(records|receive|ack|nack|extend|tickets|verify)$/;
+/** Accepted calls of these leave what is attacked as good as it was; of others, for a while. */
+const harmless = /\/(records|receive|extend|tickets|verify)$/;
+const passable = /\/(ack|nack|pause|resume|seek|skip|redrive|discard|fence|lease)$|\/snapshots\//;
+const passableMax = 6;
 
 export class Siege {
   #before: Look | undefined;
   #unseen: string[] = [];
+  #passed = 0;
 
   constructor(
     readonly round: Round,
@@ -59,6 +62,7 @@ export class Siege {
 
   async #once(sent: Sent, asked: Asked): Promise<Answer> {
     const { round } = this;
+    this.beside.amid = asked.words;
     round.operations++;
     try {
       return await ask(round.service.origin, sent, round.patient(silenceMs));
@@ -79,7 +83,10 @@ export class Siege {
   /** What was asked may have changed something. */
   async changed(operation: Operation | undefined): Promise<void> {
     this.#before = undefined;
-    if (operation === undefined || !harmless.test(operation.path)) await this.ground.make();
+    if (operation === undefined || harmless.test(operation.path)) return;
+    if (passable.test(operation.path) && ++this.#passed < passableMax) return;
+    this.#passed = 0;
+    await this.ground.make();
   }
 
   /** A look, where it is time for one. */

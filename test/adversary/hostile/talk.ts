@@ -68,6 +68,7 @@ export async function socket(siege: Siege, attack: SocketAttack): Promise<void> 
   const { door, right, steps } = attack;
   const words = `socket of a ${door} for ${right ?? "root"}, ${attack.partition ? "one partition, " : ""}${steps.join("; ")}`;
   const talk = new Talk(siege, door, words);
+  siege.beside.amid = words;
   const client = await opened(siege, attack, talk);
   if (client === undefined) return siege.refused(words);
   const messages = { ...anyMessages, ...(door === "stream" ? streamMessages : groupMessages) };
