@@ -133,19 +133,31 @@ function between(run: ScriptRun, log: Model, query: Query, terms: Terms, seen: S
   const strange = seen.shown.filter((one) => !allowed.has(placeOf(one)));
   run.that("reads", strange.length === 0, () => `${text(strange)} were not there; ${words()}`);
   const shown = new Set(seen.shown.map(placeOf));
-  const due = query.by === "newest" ? newest(second, terms, seen.shown) : second;
+  const due = query.by === "newest" ? fromFirst(second, seen.shown) : second;
   const still = new Set(first.map((one) => `${placeOf(one)}${one.erased}`));
   const missing = due.filter((one) => still.has(`${placeOf(one)}${one.erased}`) && !shown.has(placeOf(one)));
   run.that("reads", missing.length === 0, () => `${text(missing)} are missing; ${words()}`);
-  if (query.by !== "newest") return;
-  const count = -Number(terms.from);
-  run.that("reads", seen.shown.length <= count, () => `${seen.shown.length} of the newest ${count}; ${words()}`);
+  if (query.by === "newest") counted(run, terms, seen, first, second, words);
 }
 
-/** Where as many were shown as were asked for, what is older need not be. */
-function newest(there: readonly Shown[], { from }: Terms, shown: readonly Shown[]): readonly Shown[] {
-  const [first] = shown;
-  return first === undefined || shown.length < -Number(from) ? there : there.filter((one) => merged(one, first) >= 0);
+/** The newest so many, as there were then: no more than before, and no fewer than are left. */
+function counted(
+  run: ScriptRun,
+  { from }: Terms,
+  seen: Seen,
+  first: readonly Shown[],
+  second: readonly Shown[],
+  words: () => string,
+): void {
+  const count = -Number(from);
+  const enough = fromFirst(first, seen.shown).length >= Math.min(count, second.length);
+  const most = fromFirst(second, seen.shown).length <= count && seen.shown.length <= count;
+  run.that("reads", enough && most, () => `not the newest ${count}: ${words()}`);
+}
+
+/** From the first on that was shown. */
+function fromFirst(there: readonly Shown[], [first]: readonly Shown[]): readonly Shown[] {
+  return first === undefined ? there : there.filter((one) => merged(one, first) >= 0);
 }
 
 function matches(log: Model, { partition, key, from }: Terms, one: Shown): boolean {

@@ -79,8 +79,10 @@ export class Model {
 
   constructor(
     readonly path: string,
-    public logId: string,
+    readonly logId: string,
     settings: Settings,
+    /** It was restored from a dump. */
+    readonly copied = false,
   ) {
     this.epochs.push({ settings, until: Number.POSITIVE_INFINITY });
   }
@@ -133,7 +135,7 @@ export class Model {
 
   /** The same log under another name. */
   copy(path: string, logId: string): Model {
-    const copy = new Model(path, logId, this.settings);
+    const copy = new Model(path, logId, this.settings, true);
     copy.epochs.splice(0, 0, ...this.epochs.slice(0, -1));
     for (const part of this.parts.values()) {
       const records = part.records.map((record) => ({ ...record }));

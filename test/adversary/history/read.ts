@@ -120,8 +120,19 @@ function pageOf(answer: Answer, { accept, partition }: Terms): Page {
   };
 }
 
-/** A record that was shown, held against what was stored; the model learns its timestamp. */
-export function held(run: ScriptRun, log: Model, record: Json, reader: string, forgotten = "forgotten"): Shown {
+/** A record that was read, held against what was stored, and against what is gone. */
+export function held(run: ScriptRun, log: Model, record: Json, reader: string): Shown {
+  const shown = same(run, log, record, reader, "forgotten");
+  const part = log.part(shown.partition);
+  const { gone, key } = part.records[shown.offset] as Kept;
+  const subjects = [placeOf(shown), ...(key === undefined ? [] : [key])];
+  const words = () => `${reader} shows ${JSON.stringify(record).slice(0, 300)}, which is gone: ${gone ?? "trimmed"}`;
+  run.that("came-back", gone === undefined && shown.offset >= part.head, words, subjects);
+  return shown;
+}
+
+/** A record that was read, or delivered, held against what was stored; the model learns its timestamp. */
+export function same(run: ScriptRun, log: Model, record: Json, reader: string, forgotten: string): Shown {
   const { partition, offset, timestamp, key, subject, type, data, ...rest } = record;
   const kept = log.parts.get(partition)?.records[offset];
   const subjects = [`${partition}.${offset}`, ...(kept?.key === undefined ? [] : [kept.key])];
@@ -133,16 +144,11 @@ export function held(run: ScriptRun, log: Model, record: Json, reader: string, f
   if (erased) run.that("erased", bare && known.forgotten !== undefined, words, subjects);
   else {
     run.that(forgotten, known.forgotten !== "done", words, subjects);
-    const same = key === known.key && subject === known.subject && type === undefined;
+    const fields = key === known.key && subject === known.subject && type === undefined;
     const text = data === undefined ? undefined : JSON.stringify(data);
-    run.that("unchanged", same && text === known.data, words, subjects);
+    run.that("unchanged", fields && text === known.data, words, subjects);
   }
   run.that("unchanged", known.at === undefined || known.at === timestamp, words, subjects);
   known.at ??= timestamp;
-  run.that("came-back", known.gone === undefined, () => `${words()}; it was gone: ${known.gone}`, subjects);
-  const { head } = log.part(partition);
-  run.that("came-back", offset >= head, () => `${words()}; ${head} was the head`, subjects);
   return { partition, offset, timestamp, erased };
 }
-
-export const isPlace = (shown: Shown) => placeOf(shown);
