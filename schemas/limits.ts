@@ -55,6 +55,8 @@ export const limits = {
   producerRunsMax: 65_536,
   pageRecordsMax: 10_000,
   pageBytesMax: 8_388_608,
+  /** Pages above 1 MiB that one isolate makes and sends at a time; beyond it a page has 1 MiB. What each holds is several times that. */
+  largePagesBytesMax: 16_777_216,
   /** The `n` of `-n` where records must be counted: over several partitions, or behind a filter. */
   lastRecordsMax: 10_000,
   /** Pages that are read for that; a page of a filter that finds little passes over 32 MiB. */

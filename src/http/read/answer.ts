@@ -21,7 +21,7 @@ export async function pageAnswer(reading: Reading, merge: Merge, request: Reques
   if (!lines) writer.text('{"records":[');
   const start = writer.length;
   const show = (entry: Entry, partition: number) => {
-    if (count === query.limit || (count > 0 && writer.length - start >= (query.maxBytes as number))) return false;
+    if (count === query.limit || (count > 0 && writer.length - start >= reading.bytesMax)) return false;
     if ("damaged" in entry) damaged.push({ partition, ...entry.damaged });
     if (lines) showLine(writer, entry, partition);
     else if (!("damaged" in entry)) {
@@ -49,7 +49,7 @@ export async function pageAnswer(reading: Reading, merge: Merge, request: Reques
   };
   if (isKnown(headers.etag, request.headers.get("if-none-match"))) return new Response(null, { status: 304, headers });
   if (!lines) writer.text(`],${tailOf(ends, damaged)}}\n`);
-  return new Response(writer.take(), { headers });
+  return new Response(reading.bodyOf(writer.take()), { headers });
 }
 
 /** Everything up to the tail as it stood. The records are in memory a piece at a time. */

@@ -51,7 +51,7 @@ export async function framesAnswer(reading: Reading): Promise<Response> {
     "millrace-from": String(from),
   };
   if (toTail) return new Response(streamed(source, first.value), { headers });
-  return new Response(concat(bodies(first.value, source.terms.filter)), { headers });
+  return new Response(reading.bodyOf(concat(bodies(first.value, source.terms.filter))), { headers });
 }
 
 async function firstPage(reading: Reading, source: Source): Promise<Result<PageAnswer>> {

@@ -4,7 +4,7 @@ import { problem } from "../problem.ts";
 import { pageAnswer, streamAnswer } from "./answer.ts";
 import { framesAnswer } from "./frames.ts";
 import { Merge } from "./merge.ts";
-import { type Reader, understand } from "./reading.ts";
+import { type Reader, type Reading, understand } from "./reading.ts";
 import { refused } from "./trimmed.ts";
 import { firstFetch } from "./wait.ts";
 
@@ -12,6 +12,14 @@ export async function read(reader: Reader): Promise<Response> {
   const understood = await understand(reader);
   if (!understood.ok) return problem(understood.refusal);
   const reading = understood.value;
+  try {
+    return await answerTo(reader, reading);
+  } finally {
+    reading.end();
+  }
+}
+
+async function answerTo(reader: Reader, reading: Reading): Promise<Response> {
   const { query, start, format } = reading.terms;
   if (format === "events") return eventsAnswer(reader.env, reader.namespace, reader.name, query, start, reader.until);
   const settled = await reading.settle();

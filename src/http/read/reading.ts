@@ -9,8 +9,10 @@ import type { ReadCall } from "../../objects/answer.ts";
 import { readThrough } from "../../objects/cold.ts";
 import { findNewest } from "../../objects/newest.ts";
 import { archiveReader, type Env } from "../../objects/stubs.ts";
+import type { Hold } from "../budget.ts";
 import { askAny, lookup, type Route, stub } from "../lookup.ts";
 import { query } from "../parse.ts";
+import { heldBody, type PageRoom, pageRoom } from "./large.ts";
 import { type Asked, Source, type SourceTerms } from "./source.ts";
 import { type Format, filterOf, formatOf, fromOf, partitionsOf } from "./terms.ts";
 
@@ -56,7 +58,10 @@ export class Reading {
   readonly only: number | undefined;
   /** Until when an empty answer is held back. */
   readonly until: number;
+  /** Of a page. */
+  readonly bytesMax: number;
   readonly #sourceTerms: SourceTerms;
+  #hold: Hold | undefined;
   #begun = false;
 
   constructor(
@@ -65,6 +70,7 @@ export class Reading {
     /** The stream, as it was known last. */
     public route: Route,
     partitions: readonly number[],
+    room: PageRoom,
   ) {
     const { query, from, filter } = terms;
     this.query = query;
@@ -73,7 +79,9 @@ export class Reading {
     this.backward = query.direction === "backward";
     this.toTail = query.maxBytes === "all";
     this.until = this.backward ? 0 : Date.now() + query.wait * 1_000;
-    const bytes = query.maxBytes === "all" ? streamedPageBytes : query.maxBytes;
+    const { bytes } = room;
+    this.bytesMax = bytes;
+    this.#hold = room.hold;
     const share = Math.floor(bytes / partitions.length);
     this.#sourceTerms = {
       backward: this.backward,
@@ -88,6 +96,20 @@ export class Reading {
   /** Aborted when the client has gone. It is made when it is first asked for: most reads do not wait. */
   get signal(): AbortSignal {
     return this.reader.request.signal;
+  }
+
+  /** The answer's body; of a large page one that goes as it is taken. */
+  bodyOf(bytes: Uint8Array): BodyInit {
+    const hold = this.#hold;
+    if (hold === undefined || bytes.length <= this.bytesMax / 8 || this.reader.request.method === "HEAD") return bytes;
+    this.#hold = undefined;
+    return heldBody(bytes, hold, this.reader.later);
+  }
+
+  /** Nothing is held any more, but what is being sent. */
+  end(): void {
+    this.#hold?.release();
+    this.#hold = undefined;
   }
 
   /** Finds the place of `-n`, where that is one over several partitions, or behind a filter. */
@@ -164,7 +186,11 @@ export async function understand(reader: Reader): Promise<Result<Reading>> {
   if (!partitions.ok) return partitions;
   const problem = contradiction(terms.value, partitions.value.length);
   if (problem !== undefined) return { ok: false, refusal: problem };
-  return ok(new Reading(reader, terms.value, route.value, partitions.value));
+  const { maxBytes, wait } = terms.value.query;
+  const room = maxBytes === "all" ? { bytes: streamedPageBytes } : pageRoom(maxBytes, wait > 0);
+  return ok(
+    new Reading(reader, terms.value, route.value, partitions.value, room instanceof Promise ? await room : room),
+  );
 }
 
 function termsOf(request: Request): Result<Terms> {

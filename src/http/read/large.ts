@@ -1,0 +1,64 @@
+/**
+ * Large pages: what one of them holds is several times its bytes, from the partition's rows to the socket of a client that may not
+ * read. A few of them are made at a time; who comes meanwhile waits for a moment, and is given a page of the usual size then.
+ */
+import { defaults, limits } from "../../../schemas/limits.ts";
+import { Budget, type Hold } from "../budget.ts";
+
+/** A client that takes nothing for so long is left. */
+const stalledMs = 30_000;
+const pieceBytes = 262_144;
+const pages = new Budget(limits.largePagesBytesMax, stalledMs * 2);
+
+/** How long a page waits for room, and how often it looks: not all of them at a time. */
+const [roomMs, lookMs] = [5_000, 50];
+
+/** The bytes that a page may have, and what it holds, where it is large. */
+export interface PageRoom {
+  readonly bytes: number;
+  readonly hold?: Hold;
+}
+
+/** What one that `waits` for records would hold meanwhile, others could use: it is never large. */
+export function pageRoom(asked: number, waits: boolean): PageRoom | Promise<PageRoom> {
+  if (asked <= defaults.pageBytes) return { bytes: asked };
+  if (waits) return { bytes: defaults.pageBytes };
+  const hold = pages.hold();
+  return hold.grow(asked, Date.now()) ? { bytes: asked, hold } : roomLater(asked, hold);
+}
+
+async function roomLater(asked: number, hold: Hold): Promise<PageRoom> {
+  for (const until = Date.now() + roomMs * (0.5 + Math.random()); Date.now() < until; ) {
+    await scheduler.wait(lookMs * (0.5 + Math.random()));
+    if (hold.grow(asked, Date.now())) return { bytes: asked, hold };
+  }
+  return { bytes: defaults.pageBytes };
+}
+
+/** Bytes that go as the client takes them; what they hold is given back when they have gone. */
+export function heldBody(bytes: Uint8Array, hold: Hold, later: (work: Promise<unknown>) => void): ReadableStream {
+  const { readable, writable } = new FixedLengthStream(bytes.length);
+  later(send(bytes, writable.getWriter(), hold));
+  return readable;
+}
+
+async function send(bytes: Uint8Array, writer: WritableStreamDefaultWriter<Uint8Array>, hold: Hold): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const taken = (work: Promise<unknown>) =>
+    new Promise((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error("the client takes nothing")), stalledMs);
+      work.then(resolve, reject);
+    }).finally(() => clearTimeout(timer));
+  try {
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      await taken(writer.write(bytes.subarray(at, at + pieceBytes)));
+      hold.touch(Date.now());
+    }
+    await taken(writer.close());
+  } catch (error) {
+    // It has gone, or is to be cut off: it sees that it did not get everything.
+    writer.abort(error).catch(() => {});
+  } finally {
+    hold.release();
+  }
+}
