@@ -1,6 +1,7 @@
 /**
  * Streams as this Worker knows them. What is cached may be old: a partition answers `moved` to a caller that routes by
- * another version than its own, and then the catalog is asked again. No request waits for the catalog otherwise.
+ * another version than its own, and then the catalog is asked again. No request waits for the catalog otherwise, but the first:
+ * nothing that a partition would not notice is known here, except limits that were changed.
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { PartitionRange } from "../../schemas/stream.ts";
@@ -9,6 +10,7 @@ import type { Stream } from "../catalog/stream.ts";
 import type { Answer } from "../objects/answer.ts";
 import type { PartitionRpc } from "../objects/rpc.ts";
 import { catalog, type Env, partition } from "../objects/stubs.ts";
+import { Known } from "./known.ts";
 import { thrown } from "./problem.ts";
 
 export interface Route {
@@ -18,40 +20,37 @@ export interface Route {
   readonly ranges: readonly PartitionRange[];
 }
 
-/** A Worker serves few streams; the bound only keeps a flood of names from filling its memory. */
-const cachedMax = 10_000;
-/** Nothing that a partition would not notice is in the cache, except limits that were changed. */
-const cachedMs = 30_000;
 /** Growth seals partitions before the new map is out: for that moment a caller waits. */
 const attemptsMax = 12;
 const pauseMs = 50;
 
-const cache = new Map<string, { route: Route; at: number }>();
+const known = new Known<Route>();
 
 export async function lookup(env: Env, namespace: string, name: string, fresh = false): Promise<Result<Route>> {
-  const id = `${namespace}/${name}`;
-  const cached = cache.get(id);
-  if (cached !== undefined && !fresh && Date.now() - cached.at < cachedMs) return ok(cached.route);
+  const ask = () => catalog(env, namespace).stream(name);
+  const route = fresh ? undefined : known.get(`${namespace}/${name}`, async () => routed(namespace, await ask()));
+  if (route !== undefined) return ok(route);
   try {
-    return remember(namespace, name, await catalog(env, namespace).stream(name));
+    return remember(namespace, name, await ask());
   } catch (error) {
     return thrown(error);
   }
 }
 
 export function forget(namespace: string, name: string): void {
-  cache.delete(`${namespace}/${name}`);
+  known.delete(`${namespace}/${name}`);
 }
 
 export function remember(namespace: string, name: string, stream: Result<Stream>): Result<Route> {
-  const id = `${namespace}/${name}`;
-  cache.delete(id);
+  const route = routed(namespace, stream);
+  if (route.ok) known.set(`${namespace}/${name}`, route.value);
+  else forget(namespace, name);
+  return route;
+}
+
+function routed(namespace: string, stream: Result<Stream>): Result<Route> {
   if (!stream.ok) return stream;
-  const ranges = active(stream.value.map).sort((a, b) => a.from - b.from);
-  const route = { namespace, stream: stream.value, ranges };
-  if (cache.size >= cachedMax) cache.delete(cache.keys().next().value!);
-  cache.set(id, { route, at: Date.now() });
-  return ok(route);
+  return ok({ namespace, stream: stream.value, ranges: active(stream.value.map).sort((a, b) => a.from - b.from) });
 }
 
 export const stub = (env: Env, route: Route, number: number): PartitionRpc =>

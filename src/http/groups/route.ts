@@ -4,6 +4,7 @@ import { deliveriesOf, type Group } from "../../catalog/groups.ts";
 import type { Answer } from "../../objects/answer.ts";
 import type { DeliveryRpc } from "../../objects/rpc.ts";
 import { catalog, delivery, type Env } from "../../objects/stubs.ts";
+import { Known } from "../known.ts";
 import { lookup, type Route } from "../lookup.ts";
 import { thrown } from "../problem.ts";
 
@@ -14,9 +15,11 @@ export interface GroupRoute {
   readonly partitions: readonly number[];
 }
 
-const cachedMax = 10_000;
-const cachedMs = 30_000;
-const cache = new Map<string, { group: Group; logId: string; at: number }>();
+interface KnownGroup {
+  readonly group: Group;
+  readonly logId: string;
+}
+const known = new Known<KnownGroup>();
 
 const idOf = (namespace: string, stream: string, name: string) => `${namespace}/${stream}/${name}`;
 
@@ -29,12 +32,13 @@ export async function groupRoute(
 ): Promise<Result<GroupRoute>> {
   const route = await lookup(env, namespace, stream, fresh);
   if (!route.ok) return route;
-  const cached = cache.get(idOf(namespace, stream, name));
-  const usable = cached !== undefined && !fresh && Date.now() - cached.at < cachedMs;
-  if (usable && cached.logId === route.value.stream.logId) return ok(routed(route.value, cached.group));
+  const { logId } = route.value.stream;
+  const ask = () => catalog(env, namespace).group(stream, name);
+  const found = fresh ? undefined : known.get(idOf(namespace, stream, name), async () => ofLog(logId, await ask()));
+  if (found?.logId === logId) return ok(routed(route.value, found.group));
   try {
-    const group = await catalog(env, namespace).group(stream, name);
-    rememberGroup(namespace, stream, name, route.value.stream.logId, group);
+    const group = await ask();
+    rememberGroup(namespace, stream, name, logId, group);
     return group.ok ? ok(routed(route.value, group.value)) : group;
   } catch (error) {
     return thrown(error);
@@ -49,11 +53,12 @@ export function rememberGroup(
   group: Result<Group>,
 ): void {
   const id = idOf(namespace, stream, name);
-  cache.delete(id);
-  if (!group.ok) return;
-  if (cache.size >= cachedMax) cache.delete(cache.keys().next().value!);
-  cache.set(id, { group: group.value, logId, at: Date.now() });
+  if (group.ok) known.set(id, { group: group.value, logId });
+  else known.delete(id);
 }
+
+const ofLog = (logId: string, group: Result<Group>): Result<KnownGroup> =>
+  group.ok ? ok({ group: group.value, logId }) : group;
 
 const routed = (route: Route, group: Group): GroupRoute => ({
   route,
