@@ -472,7 +472,7 @@ test("a stream that is appended to, and worked on, is dumped as of one moment", 
   await pause(500);
   for (const round of [1, 2]) {
     await cli(source, "dump", "shop/live", "-o", file(`live-${round}`), "--verify");
-    await cli(target, "restore", file(`live-${round}`), "-n", `live-${round}`, "--new-id", "--verify");
+    await cli(target, "restore", file(`live-${round}`), "-n", `live-${round}`, "--new-id", "--verify", "--resume");
     const copy = new Millrace({ url: target.url, token, namespace: `live-${round}` }).stream<number>("live");
     const all = new Set<string>();
     const left = new Set<string>();
