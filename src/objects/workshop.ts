@@ -107,6 +107,7 @@ export class Workshop {
     const whole = await this.#each([segment], (row) => repair.add(row));
     if (!whole) repair.missing();
     const lost = repair.finish(this.now()) ? repair.lost : [];
+    if (lost.length > 0) this.#compaction.relearn();
     return ok(segment.next < end ? { lost, next: segment.next, to: end } : { lost });
   }
 
@@ -150,17 +151,20 @@ export class Workshop {
     const due = compaction.due(now);
     if (due === undefined) return false;
     if ("learn" in due) {
-      await this.#each([due.learn], (row) => {
+      let sound = true;
+      const whole = await this.#each([due.learn], (row) => {
         const frames = openChunk(row, this.log.span.dense);
+        sound &&= frames.ok;
         if (!frames.ok) return;
         for (const frame of frames.value) decodeFrame(frame, (record, offset) => compaction.learn(record, offset));
       });
-      compaction.learnt(due.learn);
+      compaction.learnt(due.learn, whole && sound);
       return true;
     }
     const rewriter = new Rewriter(this.log.span.dense, compaction.fates(now));
     const unread = await this.#rewrite(due.rewrite, rewriter);
-    if (unread === undefined) compaction.failed(due.rewrite);
+    // What cannot be read now may be read later: it is not copied as it seems to be.
+    if (unread === undefined || unread.length > 0) compaction.failed(due.rewrite);
     else compaction.rewritten(due.rewrite, rewriter, now);
     return true;
   }

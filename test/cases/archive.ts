@@ -32,14 +32,18 @@ export class Faulty implements Pick<Blobs, "get" | "create" | "delete" | "list">
   meanwhile: (() => void) | undefined;
   dead = false;
 
-  constructor(readonly inner: Blobs) {}
+  constructor(
+    readonly inner: Blobs,
+    /** Names of objects that are there, and are not found. */
+    readonly hidden: ReadonlySet<string> = new Set(),
+  ) {}
 
   /** Names of objects that were read. */
   readonly read = new Set<string>();
 
   get(key: string, from: number, length: number) {
     this.read.add(key);
-    return this.#through(() => this.inner.get(key, from, length));
+    return this.#through(async () => (this.hidden.has(key) ? undefined : this.inner.get(key, from, length)));
   }
 
   create(key: string, body: Uint8Array) {
@@ -80,6 +84,8 @@ export class Faulty implements Pick<Blobs, "get" | "create" | "delete" | "list">
 export class Machine {
   log: Log;
   bucket: Faulty;
+  /** Objects that the bucket does not find. */
+  readonly hidden = new Set<string>();
   history: History;
   /** The groups have finished what is below. */
   floor = Number.MAX_SAFE_INTEGER;
@@ -91,14 +97,14 @@ export class Machine {
     readonly spec: Spec,
   ) {
     this.log = Log.open(sql, 0) ?? Log.create(sql, spec, 0);
-    this.bucket = new Faulty(blobs);
+    this.bucket = new Faulty(blobs, this.hidden);
     this.history = this.#history();
   }
 
   reopen(): void {
     this.bucket.dead = true;
     this.log = Log.open(this.sql, this.now) as Log;
-    this.bucket = new Faulty(this.blobs);
+    this.bucket = new Faulty(this.blobs, this.hidden);
     this.history = this.#history();
   }
 
