@@ -7,13 +7,13 @@
  *
  * `step` does what nobody is needed for; `due` names what the shell must do outside.
  */
-import { defaults } from "../../schemas/limits.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { discard, discardParquet, notice } from "../log/notice.ts";
-import { type Behind, bounded, cutTime, overdue, retentionOf } from "../log/retention.ts";
+import { cutTime, isFull, retentionOf, withPart } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Retention } from "../log/spec.ts";
+import { followsGroups, overAtHand, overInArchive, overWithoutArchive, type Part } from "./bounds.ts";
 import type { SegmentFacts } from "./segment.ts";
 import { Snapshots } from "./snapshots.ts";
 
@@ -87,10 +87,13 @@ export class Archive {
     }
     this.#snapshots.prune(now);
     this.#cut(now, floor);
-    this.#expire(now, floor);
     if (this.#archives) this.#cool(now);
-    // What is to be archived, and cannot be for want of a bucket, waits for one.
-    else if (!this.retention.archive) this.#drop(now, floor);
+    // What is archived, or is to be, and cannot be reached for want of a bucket, waits for one.
+    if (this.bucket) this.#trim(overInArchive(this.log, this.retention, now), now, floor);
+    if (!this.retention.archive) this.#drop(now, floor);
+    // Bounds that were lowered are those of the open segment, too.
+    const { segments, span, spec } = this.log;
+    if (isFull(segments.open, spec)) this.log.change(now, () => segments.cut(span.tail, now));
   }
 
   /** The next thing to be done outside. */
@@ -184,18 +187,18 @@ export class Archive {
   /** When there is something to do next, in ms since 1970. */
   wakeAt(now: number): number | undefined {
     const { segments, spec } = this.log;
-    const { retentionAgeMs, archiveAgeMs } = this.retention;
+    const { archive, retentionAgeMs, archiveAgeMs } = this.retention;
     const waits = this.#archives && segments.store.unarchived() !== undefined;
     const upload = waits ? Math.max(now, this.#uploadAt) : undefined;
     if (this.log.restoring) return upload;
     const times = [upload, cutTime(spec, segments.open.first), this.#heldUntil];
     if (this.bucket) times.push(segments.store.nextGarbage());
     if (this.untold() !== undefined) times.push(Math.max(now, this.#tellAt));
-    const [oldest] = segments.hot;
-    const first = segments.store.from(0).next().value;
+    const first: Segment | undefined = segments.store.from(0).next().value;
+    const oldest = archive ? segments.hot[0] : first;
     const ages: (number | undefined)[] = [];
     if (oldest !== undefined && retentionAgeMs !== null) ages.push(oldest.last + retentionAgeMs);
-    if (archiveAgeMs !== null && first !== undefined && first.size > 0) ages.push(first.last + archiveAgeMs);
+    if (archiveAgeMs !== null && first !== undefined && first.hot === 0) ages.push(first.last + archiveAgeMs);
     if (this.#interest && segments.open.first !== undefined) ages.push(segments.open.first + interestMs);
     // What was late then is held by something, which has a time of its own. What is late since was not seen yet.
     times.push(...ages.filter((at) => at !== undefined && at > this.#stepped));
@@ -205,12 +208,12 @@ export class Archive {
 
   /** Records go as soon as all groups have finished them. */
   get #interest(): boolean {
-    return this.retention.keepForGroups && !bounded(this.retention) && !this.#archives;
+    return followsGroups(this.retention);
   }
 
   /** A record's id must be at hand for as long as it may come again. */
-  #recent(segment: Segment, now: number): boolean {
-    const at = segment.last + this.log.spec.deduplicationWindowMs;
+  #recent({ last }: Pick<Segment, "last">, now: number): boolean {
+    const at = last + this.log.spec.deduplicationWindowMs;
     if (at < now) return false;
     this.#hold(at + 1);
     return true;
@@ -231,62 +234,41 @@ export class Archive {
     if (aged || idle) this.log.change(now, () => segments.cut(span.tail, now));
   }
 
-  /** Archived segments that are older than the archive goes back. */
-  #expire(now: number, floor: number): void {
-    const { archiveAgeMs } = this.retention;
-    if (archiveAgeMs === null) return;
-    let before = 0;
-    for (const segment of this.log.segments.store.from(0)) {
-      if (segment.size === 0 || segment.last > now - archiveAgeMs) break;
-      // The next snapshot wakes us.
-      if (segment.next > this.#snapshots.covered) break;
-      if (segment.next > floor) {
-        this.#hold(now + askGroupsMs);
-        break;
-      }
-      before = segment.next;
-    }
-    if (before > 0) this.log.trim(before, now);
-  }
-
-  /** Hot segments, each with what is hot behind it. */
-  *#oldestFirst(): Generator<{ readonly segment: Segment; readonly behind: Behind }> {
-    const { segments } = this.log;
-    let records = segments.hot.reduce((sum, segment) => sum + segment.records, segments.open.records);
-    let bytes = segments.hotBytes;
-    for (const segment of segments.hot) {
-      records -= segment.records;
-      bytes -= segment.bytes;
-      yield { segment, behind: { bytes, records } };
-    }
-  }
-
   /** Takes archived segments out of the database, oldest first. */
   #cool(now: number): void {
     const { segments } = this.log;
-    // However much is to be kept at hand, there must be room for appends.
-    const bytes = Math.min(this.retention.retentionBytes ?? defaults.hotBytes, this.log.hotBytesMax / 2);
-    const retention = { ...this.retention, retentionBytes: bytes };
     const cooled: Segment[] = [];
-    for (const { segment, behind } of this.#oldestFirst()) {
-      if (!overdue(retention, segment, behind, now)) break;
+    for (const segment of overAtHand(this.log, this.retention, now)) {
       if (this.#recent(segment, now) || segment.size === 0) break;
       cooled.push(segment);
     }
     for (const segment of cooled) this.log.change(now, () => segments.cool(segment));
   }
 
-  /** Drops segments for good, oldest first: there is no archive. */
+  /** Drops for good what the bounds do not keep: there is no archive. */
   #drop(now: number, floor: number): void {
+    const { segments, span } = this.log;
+    const { retentionAgeMs } = this.retention;
+    this.#trim(overWithoutArchive(this.log, this.retention, now), now, floor);
+    const [oldest] = segments.hot;
+    const first = oldest && segments.chunkAt(Math.max(span.head, oldest.base))?.first;
+    if (first === undefined || retentionAgeMs === null) return;
+    // Of a segment that was cut when it could be older a part goes before the rest.
+    const at = first + withPart(retentionAgeMs);
+    if (at > now) this.#hold(at);
+  }
+
+  /** Drops parts, oldest first, as far as nothing holds them up. */
+  #trim(parts: Iterable<Part>, now: number, floor: number): void {
     let before = 0;
-    for (const { segment, behind } of this.#oldestFirst()) {
-      const over = this.#interest || overdue(this.retention, segment, behind, now);
-      if (!over || this.#recent(segment, now) || segment.next > this.#snapshots.covered) break;
-      if (segment.next > floor) {
+    for (const part of parts) {
+      // The next snapshot wakes us.
+      if (this.#recent(part, now) || part.next > this.#snapshots.covered) break;
+      if (part.next > floor) {
         this.#hold(now + (this.#interest ? interestMs : askGroupsMs));
         break;
       }
-      before = segment.next;
+      before = part.next;
     }
     if (before > 0) this.log.trim(before, now);
   }

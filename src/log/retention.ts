@@ -64,6 +64,17 @@ export function overdue(retention: Retention, segment: Pick<Segment, "last">, be
   return retentionRecords !== null && behind.records >= retentionRecords;
 }
 
+/** True where what is kept is more than an eighth beyond the bounds: it was cut when they were wider. */
+export function beyond(retention: Retention, kept: Behind, first: number, now: number): boolean {
+  const { retentionAgeMs, retentionBytes, retentionRecords } = retention;
+  if (retentionAgeMs !== null && first <= now - withPart(retentionAgeMs)) return true;
+  if (retentionBytes !== null && kept.bytes > withPart(retentionBytes)) return true;
+  return retentionRecords !== null && kept.records > withPart(retentionRecords);
+}
+
+/** A bound, and the part by which what is kept may be more. */
+export const withPart = (bound: number): number => bound + Math.ceil(bound / parts);
+
 /** True where retention has bounds of its own, and does not just follow the groups. */
 export const bounded = ({ retentionAgeMs, retentionBytes, retentionRecords }: Retention): boolean =>
   retentionAgeMs !== null || retentionBytes !== null || retentionRecords !== null;
