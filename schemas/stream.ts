@@ -95,7 +95,7 @@ export const streamConfig = z.strictObject({
     .describe("What retention drops goes to the archive first, and stays readable at the same offsets.")
     .optional(),
   archiveAgeMs: age
-    .describe("Archived records older than this are deleted for good; null: never.")
+    .describe("Records that lie in the archive alone, and are older than this, are deleted for good; null: never.")
     .nullable()
     .optional(),
   keepForSnapshot: z
@@ -212,6 +212,27 @@ export const streamView = z.object({
   updatedAt: z.string(),
 });
 export type StreamView = z.infer<typeof streamView>;
+
+/** Query of a `PUT`. */
+export const streamPutQuery = z.strictObject({
+  dryRun: z
+    .enum(["true", "false"])
+    .describe("Change nothing: answer what the stream would be, and what it would lose.")
+    .optional(),
+});
+
+/** What a `PUT` answers. */
+export const streamPut = streamView.extend({
+  drops: z
+    .number()
+    .int()
+    .describe(
+      "Records that the bounds kept until then and keep no more: they go as soon as nothing else holds them. Absent where there are none; null where a partition could not be asked.",
+    )
+    .nullable()
+    .optional(),
+});
+export type StreamPut = z.infer<typeof streamPut>;
 
 export const namespaceView = z.object({ namespace: z.string(), createdAt: z.string() });
 export type NamespaceView = z.infer<typeof namespaceView>;

@@ -86,6 +86,16 @@ export class Catalog {
     return ok(page(this.#store.streams(query.prefix ?? "", query.after ?? "", query.limit + 1).map(view), query.limit));
   }
 
+  /** A stream that is there, as it would be by a change. */
+  planned(name: string, change: Partial<StreamConfig>): Result<Stream> {
+    const stream = this.stream(name);
+    if (!stream.ok) return stream;
+    const { config: before } = stream.value;
+    const config: StreamConfig = { ...before, ...change };
+    const problem = conflict(before, config) ?? this.#eventLoop(name, config);
+    return problem === undefined ? ok({ ...stream.value, config }) : refuse("conflict", problem);
+  }
+
   /**
    * Creates a stream, or changes the fields that `change` names. The same call twice is the same as once. Where the
    * stream grows, the new map takes effect when the partitions of `growing` have been sealed and `grown` was told.
@@ -99,10 +109,10 @@ export class Catalog {
     if (this.created === undefined) return this.#missing();
     const row = this.#store.stream(name);
     if (row === undefined) return this.#createStream(name, change, id, now);
+    const planned = this.planned(name, change);
+    if (!planned.ok) return planned;
     const before = view(row).config;
-    const after: StreamConfig = { ...before, ...change };
-    const problem = conflict(before, after) ?? this.#eventLoop(name, after);
-    if (problem !== undefined) return refuse("conflict", problem);
+    const after = planned.value.config;
     if (JSON.stringify(after) === row.config) return ok({ stream: view(row), created: false });
     const growing =
       after.partitions > before.partitions ? JSON.stringify(grow(latest(row), after.partitions)) : row.growing;

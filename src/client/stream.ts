@@ -6,7 +6,17 @@ import { Partition } from "./partition.ts";
 import { Producer, type ProducerOptions } from "./producer.ts";
 import { Reader, type ReadOptions } from "./reader.ts";
 import { type FetchedSnapshot, type OfPartition, Snapshots } from "./snapshots.ts";
-import type { Erasure, GroupInfo, NewRecord, Placed, Right, StreamConfig, StreamInfo, Verdict } from "./types.ts";
+import type {
+  Erasure,
+  GroupInfo,
+  NewRecord,
+  Placed,
+  Right,
+  StreamConfig,
+  StreamInfo,
+  StreamPut,
+  Verdict,
+} from "./types.ts";
 
 /** What an append asks for besides its records. */
 export interface AppendOptions {
@@ -183,13 +193,15 @@ export class Stream<Data = unknown> {
   }
 
   /**
-   * Creates the stream, or changes what is named.
+   * Creates the stream, or changes what is named. With `dryRun` nothing is changed: the answer says what a stream that is
+   * there would be, and in `drops` how many of its records it would lose.
    *
    * @example
    * await millrace.stream("orders").put({ partitions: 4 });
+   * const { drops = 0 } = await millrace.stream("orders").put({ retentionRecords: 1_000 }, { dryRun: true });
    */
-  put(config: StreamConfig = {}): Promise<StreamInfo> {
-    return this.http.json("PUT", this.path, { body: config });
+  put(config: StreamConfig = {}, { dryRun = false }: { dryRun?: boolean } = {}): Promise<StreamPut> {
+    return this.http.json("PUT", this.path, { body: config, ...(dryRun ? { query: { dryRun } } : {}) });
   }
 
   /**

@@ -141,6 +141,15 @@ export interface StreamInfo {
   readonly updatedAt: string;
 }
 
+/** What became of a stream by a `put`. */
+export interface StreamPut extends StreamInfo {
+  /**
+   * Records that its bounds kept before, and keep no more: they go as soon as nothing else holds them. Absent where there
+   * are none; null where a partition could not be asked.
+   */
+  readonly drops?: number | null;
+}
+
 export interface GroupConfig {
   start?: From;
   filter?: Filter | null;

@@ -8,6 +8,8 @@ import {
   partitionFacts,
   partitionRange,
   streamConfig,
+  streamPut,
+  streamPutQuery,
   streamView,
 } from "../../schemas/stream.ts";
 import { dumpOperations } from "./dump-operations.ts";
@@ -135,12 +137,13 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
     PUT: {
       summary: "Create or update a stream",
       detail: "Idempotent. Fields that are left out keep their value. More partitions split the widest ranges.",
+      query: streamPutQuery,
       body: streamConfig,
       answers: {
         201: { says: "Created.", body: streamView },
-        200: { says: "Updated, or the same.", body: streamView },
+        200: { says: "Updated, or the same.", body: streamPut },
       },
-      refusals: [...ofNamespace, ...withBody, "conflict", "too-many", "archive-off"],
+      refusals: [...ofStream, ...withBody, "conflict", "too-many", "archive-off"],
     },
     DELETE: {
       summary: "Delete a stream and its records",

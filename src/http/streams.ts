@@ -1,6 +1,6 @@
 import { type Refusal, refuse } from "../../schemas/errors.ts";
 import { namespaceName, streamName } from "../../schemas/names.ts";
-import { listQuery, type StreamView, streamConfig } from "../../schemas/stream.ts";
+import { listQuery, type StreamPut, type StreamView, streamConfig, streamPutQuery } from "../../schemas/stream.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { check } from "../lib/check.ts";
 import { archive, bindArchive, catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
@@ -20,6 +20,12 @@ export const streamView = (namespace: string, stream: Stream): StreamView => ({
   mapVersion: stream.version,
   createdAt: time(stream.created),
   updatedAt: time(stream.updated),
+});
+
+/** `drops`: undefined where that is not known. */
+const putView = (namespace: string, stream: Stream, drops: number | undefined): StreamPut => ({
+  ...streamView(namespace, stream),
+  ...(drops === 0 ? {} : { drops: drops ?? null }),
 });
 
 const namespaceView = (namespace: string, since: number) => ({ namespace, createdAt: time(since) });
@@ -74,14 +80,20 @@ export async function listStreams(request: Request, env: Env, namespace: string)
 }
 
 export async function putStream(request: Request, env: Env, namespace: string, name: string): Promise<Response> {
+  const terms = query(streamPutQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
   const change = await readJson(request, streamConfig);
   if (!change.ok) return problem(change.refusal);
   if (change.value.archive && archive(env) === undefined) return problem(archiveOff.refusal);
+  if (terms.value.dryRun === "true") {
+    const planned = await catalog(env, namespace).order("plan", name, change.value);
+    return answer(planned, ({ stream, drops }) => putView(namespace, stream, drops));
+  }
   const put = await catalog(env, namespace).put(name, change.value);
   if (!put.ok) return problem(put.refusal);
-  const { stream, created } = put.value;
+  const { stream, created, drops } = put.value;
   remember(namespace, name, { ok: true, value: stream });
-  return json(streamView(namespace, stream), created ? 201 : 200);
+  return json(putView(namespace, stream, drops), created ? 201 : 200);
 }
 
 export async function getStream(env: Env, namespace: string, name: string): Promise<Response> {

@@ -1,6 +1,7 @@
 /** What dumps and restores ask of a catalog, by name. */
 import type { GroupDump, RestoreStand, StreamDump } from "../../schemas/dump.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { deliveriesOf } from "../catalog/groups.ts";
 import type { Restored } from "../catalog/restores.ts";
@@ -14,6 +15,7 @@ interface Desk {
     stand(stream: Stream, number: number): Promise<RestoreStand | undefined>;
     hasPlace(id: string, number: number): Promise<boolean>;
     all(stream: Stream): Promise<void>;
+    drops(stream: Stream): Promise<number>;
   };
   readonly newId: () => string;
   /** The alarm is to see to what was noted, if nobody else does. */
@@ -32,6 +34,16 @@ function anyStream({ core }: Desk, name: string): Result<Restored> {
 
 const orders = {
   anyStream,
+
+  /** What a stream would be by a change, and how many of its records the bounds would let go. */
+  async plan({ core, telling }: Desk, name: string, change: Partial<StreamConfig>) {
+    const planned = core.planned(name, change);
+    if (!planned.ok) return planned;
+    const drops = await telling.drops(planned.value).catch(() => undefined);
+    return drops === undefined
+      ? refuse("unavailable", "a partition could not be asked what it would lose; try again in a moment")
+      : ok({ stream: planned.value, drops });
+  },
 
   /** The catalog's part of a dump. */
   dump(desk: Desk, name: string): Result<{ stream: StreamDump; groups: GroupDump[] }> {

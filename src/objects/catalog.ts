@@ -46,15 +46,19 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async put(name: string, change: Partial<StreamConfig>) {
+    const planned = this.#core.planned(name, change);
+    // Whoever cannot be asked is told all the same: it may be in need of just that.
+    const drops = planned.ok ? await this.telling.drops(planned.value).catch(() => undefined) : 0;
     const put = this.#core.put(name, change, newId(), Date.now());
     await this.#chores.arm();
-    if (!put.ok || put.value.created) return put;
+    if (!put.ok) return put;
+    if (put.value.created) return ok({ ...put.value, drops: 0 });
     await this.#chores.grow();
     // The answer shows what is in effect now, not what was before the growth.
     const stream = this.#core.stream(name);
     if (!stream.ok) return stream;
     await this.telling.all(stream.value);
-    return ok({ stream: stream.value, created: false });
+    return ok({ stream: stream.value, created: false, drops });
   }
 
   async drop(name: string) {

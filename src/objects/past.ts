@@ -1,12 +1,14 @@
 /** Orders about a partition's past: forgetting, repairing, and what its objects should be. */
 import type { ErasureView, LostRange, RepairCall, Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { loss } from "../archive/bounds.ts";
 import type { Erasure } from "../archive/erasure.ts";
 import { lostOf } from "../archive/repair.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import { faultOf, faultTold } from "../platform/fault-told.ts";
+import type { Retention } from "../log/spec.ts";
 import type { History } from "./history.ts";
 import type { ReadWaits } from "./read-waits.ts";
 import { OutOfReach, type Repaired } from "./workshop.ts";
@@ -66,6 +68,10 @@ export const past = {
       history.kick();
     }
   },
+
+  /** How many records other bounds would let go; null keeps none. */
+  loss: ({ log, history }: Desk, bounds: Retention | null): Result<number> =>
+    ok(bounds === null ? log.facts().records : loss(log, bounds, history.blobs !== undefined, Date.now())),
 
   /** What repairs have made holes. */
   lost: ({ log }: Desk): Result<LostRange[]> => ok(lostOf(log)),

@@ -165,7 +165,11 @@ export interface CatalogRpc {
   destroyNamespace(force: boolean): Promise<Result<undefined>>;
   stream(name: string): Promise<Result<Stream>>;
   streams(query: ListQuery): Promise<Result<Listed<Stream>>>;
-  put(name: string, change: Partial<StreamConfig>): Promise<Result<{ stream: Stream; created: boolean }>>;
+  /** `drops`: records that the stream's bounds kept before, and keep no more; undefined where a partition could not be asked. */
+  put(
+    name: string,
+    change: Partial<StreamConfig>,
+  ): Promise<Result<{ stream: Stream; created: boolean; drops: number | undefined }>>;
   drop(name: string): Promise<Result<undefined>>;
   /** Makes sure that a partition exists and knows the newest version, and answers the stream. */
   open(name: string, partition: number): Promise<Result<Stream>>;

@@ -74,6 +74,24 @@ export class Telling {
     await Promise.allSettled(this.core.opened(stream.logId).map((number) => this.partition(stream, number)));
   }
 
+  /** How many records a stream's bounds keep that these would not. Throws where a partition cannot be asked. */
+  async drops(planned: Stream): Promise<number> {
+    const { config, created, logId } = planned;
+    // What is deleted as a whole keeps nothing.
+    const ended = config.ttlMs !== null && created + config.ttlMs <= Date.now();
+    const bounds = ended ? null : retentionOf(config);
+    const before = this.core.streamOfLog(logId);
+    if (before === undefined || JSON.stringify(retentionOf(before.config)) === JSON.stringify(bounds)) return 0;
+    const lost = this.core.opened(logId).map(async (number) => {
+      const answer = await this.stub(planned, number).order("loss", bounds);
+      if (answer.ok) return answer.value;
+      // It was noted as opened, and never came to be.
+      if ("moved" in answer && answer.moved === 0) return 0;
+      throw new Error(`partition ${number} does not say what it would lose`);
+    });
+    return (await Promise.all(lost)).reduce((sum, records) => sum + records, 0);
+  }
+
   /** Brings a delivery up to date. One whose group, or stream, is gone has nothing to be told. */
   async delivery({ id, partition: number }: TellRow): Promise<void> {
     const found = this.core.groups.groupOf(id);

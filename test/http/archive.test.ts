@@ -346,12 +346,61 @@ describe("retention", () => {
     await until("objects come", async () =>
       (await service.bucket.list(`logs/${logId}/`)).blobs.length > 0 ? true : undefined,
     );
-    await until("and go", async () => {
-      const { archived } = await facts("short");
-      const { blobs } = await service.bucket.list(`logs/${logId}/`);
-      return archived.segments === 0 && blobs.length === 0 ? true : undefined;
+    const { head } = await until("and go", async () => {
+      const now = await facts("short");
+      return now.head > 80 && now.head === now.hotFrom ? now : undefined;
     });
-    expect((await facts("short")).head).toBeGreaterThan(80);
+    await until("with what was in them", async () => {
+      const { blobs } = await service.bucket.list(`logs/${logId}/`);
+      return blobs.every(({ key }) => Number(key.split("/")[3].split("-")[0]) >= head) ? true : undefined;
+    });
+    // What is kept at hand is not the archive's to delete.
+    expect((await facts("short")).records).toBeGreaterThanOrEqual(8);
+  });
+
+  test("of the archive leaves what is kept in the database", async () => {
+    await create("kept-at-hand", { archive: true, retentionRecords: 100_000 });
+    await create("kept-in-part", { archive: true, retentionRecords: 80 });
+    for (const stream of ["kept-at-hand", "kept-in-part"]) await fill(stream, 200);
+    await cooled("kept-in-part", 90);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const put = (stream: string) => service.call("PUT", `/v1/default/streams/${stream}`, { archiveAgeMs: 1_000 });
+    expect((await put("kept-at-hand")).json.drops).toBeUndefined();
+    const { hotFrom } = await facts("kept-in-part");
+    expect((await put("kept-in-part")).json.drops).toBe(hotFrom);
+    await until("what is archived alone goes", async () =>
+      (await facts("kept-in-part")).head === hotFrom ? true : undefined,
+    );
+    expect(await facts("kept-at-hand")).toMatchObject({ head: 0, records: 200 });
+    expect((await facts("kept-in-part")).records).toBe(200 - hotFrom);
+  });
+
+  test("that is narrowed says what it drops, before and when it does, and waits for no append", async () => {
+    await create("narrow", { partitions: 2 });
+    await fill("narrow", 400);
+    const path = "/v1/default/streams/narrow";
+    const records = async () => (await facts("narrow", 0)).records + (await facts("narrow", 1)).records;
+    const planned = await service.call("PUT", `${path}?dryRun=true`, { retentionRecords: 40 });
+    expect(planned).toMatchObject({ status: 200, json: { config: { retentionRecords: 40 } } });
+    expect(await records()).toBe(400);
+    expect((await service.call("GET", path)).json.config.retentionRecords).toBeNull();
+    const put = await service.call("PUT", path, { retentionRecords: 40 });
+    expect(put.json.drops).toBe(planned.json.drops);
+    expect(put.json.drops).toBeGreaterThan(300);
+    await until("they go", async () => ((await records()) === 400 - put.json.drops ? true : undefined));
+    expect((await service.call("PUT", path, { retentionRecords: 40 })).json).not.toHaveProperty("drops");
+    expect((await service.call("PUT", path, { retentionRecords: null })).json).not.toHaveProperty("drops");
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const ended = await service.call("PUT", `${path}?dryRun=true`, { ttlMs: 1_000 });
+    expect(ended.json.drops).toBe(await records());
+    expect((await service.call("PUT", `${path}?dryRun=true`, { partitions: 1 })).json.code).toBe("conflict");
+    expect((await service.call("PUT", `${path}?dryRun=yes`, {})).json).toMatchObject({ status: 400, path: "dryRun" });
+    expect((await service.call("PUT", `${path}?dry=true`, {})).json.status).toBe(400);
+    const nowhere = await service.call("PUT", "/v1/default/streams/nowhere?dryRun=true", {});
+    expect(nowhere.json.code).toBe("stream-not-found");
+    const stream = new Millrace({ url: service.url, token }).stream("narrow");
+    expect((await stream.put({ retentionRecords: 1 }, { dryRun: true })).drops).toBeGreaterThan(0);
+    expect((await stream.info()).config.retentionRecords).toBeNull();
   });
 
   test("tells a stream, once for each segment and in order", async () => {

@@ -11,7 +11,7 @@ import type { erasure, LostRange, RepairInput } from "../../schemas/erasure.ts";
 import type { delivery, GroupFilter, groupConfig } from "../../schemas/group.ts";
 import type { RecordInput, Verdict as VerdictView } from "../../schemas/record.ts";
 import type { leaseView, SnapshotView } from "../../schemas/snapshot.ts";
-import type { partitionFacts, StreamView, streamConfig } from "../../schemas/stream.ts";
+import type { partitionFacts, StreamPut, StreamView, streamConfig } from "../../schemas/stream.ts";
 import type { ticketBody } from "../../schemas/ticket.ts";
 import * as client from "../../src/client/index.ts";
 
@@ -108,6 +108,8 @@ test("has the schemas' types", () => {
   expectTypeOf<client.StreamConfig>().toEqualTypeOf<z.input<typeof streamConfig>>();
   expectTypeOf<client.GroupConfig>().toEqualTypeOf<z.input<typeof groupConfig>>();
   expectTypeOf<Mutable<client.StreamInfo>>().toEqualTypeOf<StreamView>();
+  expectTypeOf<Mutable<client.StreamPut>>().toExtend<StreamPut>();
+  expectTypeOf<StreamPut>().toExtend<client.StreamPut>();
   expectTypeOf<z.infer<typeof partitionFacts>>().toExtend<client.PartitionFacts>();
   expectTypeOf<client.PartitionFacts>().toExtend<z.infer<typeof partitionFacts>>();
   expectTypeOf<Mutable<client.LostRange>>().toEqualTypeOf<LostRange>();
