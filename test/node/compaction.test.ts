@@ -103,7 +103,7 @@ test("a deletion stays where what it deletes may be in a partition that was spli
 
 test("a deletion stays behind a snapshot, whose readers may have the value from there", async () => {
   const one = await deleted();
-  one.log.segments.snapshots.set({ offset: 1, id: "s", bytes: 1, contentType: "", name: "", created: 0 });
+  one.log.segments.snapshots.set({ offset: 1, id: "s", bytes: 1, contentType: "", name: "", created: 0, crc: null });
   expect(await left(one)).toEqual(["victim", "other"]);
   one.log.segments.snapshots.drop(1);
   expect(await left(one)).toEqual(["other"]);
