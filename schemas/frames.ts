@@ -36,6 +36,12 @@ export const relayMessage = z.discriminatedUnion("type", [
 ]);
 export type RelayMessage = z.infer<typeof relayMessage>;
 
+/** Where in the message it is wrong. */
+const errorPlace = {
+  path: z.string().optional(),
+  pointer: z.string().describe("JSON Pointer (RFC 6901), such as /records/1/key.").optional(),
+};
+
 /** To a member of a group. */
 export const groupMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready"), member: z.string(), heartbeatMs: z.number().int() }),
@@ -54,7 +60,7 @@ export const groupMessage = z.discriminatedUnion("type", [
     .object({ type: z.literal("split") })
     .describe("The partition was split, and its records are finished: connect again for those that continue it."),
   z.object(confirm).describe("Send it back at once: what is owed to a member that does not is bounded."),
-  z.object({ type: z.literal("error"), code: z.string(), detail: z.string(), fatal: z.boolean() }),
+  z.object({ type: z.literal("error"), code: z.string(), detail: z.string(), fatal: z.boolean(), ...errorPlace }),
 ]);
 export type GroupMessage = z.infer<typeof groupMessage>;
 
@@ -170,6 +176,7 @@ export const streamMessage = z.discriminatedUnion("type", [
     retryable: z.boolean(),
     clean: z.boolean(),
     fatal: z.boolean().describe("The socket is closed."),
+    ...errorPlace,
   }),
 ]);
 export type StreamMessage = z.infer<typeof streamMessage>;

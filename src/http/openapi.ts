@@ -27,6 +27,12 @@ const problem = {
     code: { type: "string", enum: Object.keys(errors) },
     retryable: { type: "boolean", description: "The same request may succeed later." },
     clean: { type: "boolean", description: "Certainly nothing was written." },
+    path: { type: "string", description: "The field, parameter or header that is wrong; of a record, within it." },
+    pointer: {
+      type: "string",
+      description: "Where in the body it is: a JSON Pointer (RFC 6901), such as /records/1/key.",
+    },
+    line: { type: "integer", description: "Of NDJSON, in which line; the pointer is within it." },
   },
 };
 

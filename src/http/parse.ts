@@ -63,6 +63,6 @@ export async function readJsonBytes<T extends z.ZodType>(
   if (!body.ok) return body;
   const parsed = body.value.length === 0 ? ok({}) : parseJson(body.value);
   if (!parsed.ok) return parsed;
-  const checked = check(schema, parsed.value, "body");
+  const checked = check(schema, parsed.value, "body", "JSON");
   return checked.ok ? ok({ value: checked.value, bytes: body.value }) : checked;
 }

@@ -1,4 +1,5 @@
 import { errors, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { pointerTo } from "../lib/check.ts";
 
 /** Base of the problems' types: where the reference has the code, which stays the same for good. */
 export const problemBase = "/docs#";
@@ -9,6 +10,10 @@ const retryAfterSeconds = "1";
 /** A refusal as `application/problem+json` (RFC 9457). */
 export function problem(refusal: Refusal, headers: Record<string, string> = {}): Response {
   const { status, title, retryable, clean } = errors[refusal.code];
+  const { path, pointer } = refusal.facts ?? {};
+  // What was found in a body behind its schema names its field as one.
+  const isField =
+    typeof path === "string" && path !== "" && pointer === undefined && refusal.detail.startsWith("body: ");
   const body = {
     type: problemBase + refusal.code,
     title,
@@ -18,6 +23,7 @@ export function problem(refusal: Refusal, headers: Record<string, string> = {}):
     retryable,
     clean,
     ...refusal.facts,
+    ...(isField ? { pointer: pointerTo(path.split(".")) } : {}),
   };
   return new Response(`${JSON.stringify(body)}\n`, {
     status,

@@ -3,7 +3,7 @@ import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { RecordInput } from "../../schemas/record.ts";
 import { extensionName } from "../../schemas/text.ts";
-import { parseJson } from "../lib/check.ts";
+import { parseJson, partOf, pointerTo } from "../lib/check.ts";
 import type { Rec } from "../log/record.ts";
 import { tagsOf } from "../log/tags.ts";
 import { tooMany } from "./json.ts";
@@ -39,7 +39,7 @@ export function eventBatch(body: Uint8Array, config: IntakeConfig, now: number):
   const records: Rec[] = [];
   for (let index = 0; index < list.length; index++) {
     const record = event(list[index], data[index], config, now, `event ${index}`);
-    if (!record.ok) return record;
+    if (!record.ok) return partOf(record, [index]);
     records.push(record.value);
   }
   return ok(records);
@@ -64,9 +64,14 @@ export function binaryEvent(headers: Headers, body: Uint8Array, config: IntakeCo
   const type = headers.get("content-type") ?? undefined;
   if (type !== undefined) attributesSent.datacontenttype = type;
   const record = event(attributesSent, undefined, config, now, "event");
-  if (!record.ok) return record;
+  if (!record.ok) return ofHeaders(record.refusal);
   const data = bodyData(type ?? "application/json", body);
   return data.ok ? ok([{ ...record.value, ...data.value }]) : data;
+}
+
+/** An attribute that came as a header lies nowhere in a text of JSON. */
+function ofHeaders({ code, detail, facts: { pointer: _, ...facts } = {} }: Refusal): Result<never> {
+  return refuse(code, detail, facts);
 }
 
 /** What no header may say of an event in binary mode. */
@@ -106,32 +111,45 @@ function event(
     else if (name === "partitionkey") input.key = value;
     else if (name === "tags") {
       const tags = typeof value === "string" ? tagsOf(value) : undefined;
-      if (tags === undefined) return refuse("bad-event", `${what}: tags: ${tagsAre}`);
+      if (tags === undefined) return refuse("bad-event", `${what}: tags: ${tagsAre}`, attribute("tags"));
       input.tags = tags;
     } else if (!ofAHop(name)) {
       const problem = extensionName(name);
-      if (problem !== undefined) return refuse("bad-event", `${what}: '${name}' ${problem}`);
+      if (problem !== undefined) return refuse("bad-event", `${what}: '${name}' ${problem}`, attribute(name));
       extensions[name] = value;
     }
   }
   if (Object.keys(extensions).length > 0) input.extensions = extensions;
   const record = toRecord(input as RecordInput, raw, config, now, what);
   if (record.ok) return record;
-  const { code, detail } = record.refusal;
-  // The sender knows the key by its name in CloudEvents.
+  const { code, detail, facts } = record.refusal;
+  // The sender knows the key by its name in CloudEvents, and extensions and tags as attributes like others.
   return refuse(
     code === "unknown-field" ? "bad-event" : code,
     detail.replace(`${what}: key:`, `${what}: partitionkey:`),
+    facts?.pointer ? attribute(attributeOf(String(facts.pointer))) : undefined,
   );
+}
+
+const attribute = (name: string) => ({ path: name, pointer: pointerTo([name]) });
+
+function attributeOf(pointer: string): string {
+  const [, first = "", second = ""] = pointer.split("/");
+  if (first === "key") return "partitionkey";
+  return first === "extensions" ? second : first;
 }
 
 function required(event: Event, what: string): { ok: false; refusal: Refusal } | undefined {
   if (event.specversion !== "1.0") {
-    return refuse("bad-event", `${what}: specversion must be "1.0", not ${JSON.stringify(event.specversion ?? null)}`);
+    return refuse(
+      "bad-event",
+      `${what}: specversion must be "1.0", not ${JSON.stringify(event.specversion ?? null)}`,
+      attribute("specversion"),
+    );
   }
   for (const name of ["id", "source", "type"]) {
     if (typeof event[name] !== "string" || event[name] === "")
-      return refuse("bad-event", `${what}: ${name} is missing`);
+      return refuse("bad-event", `${what}: ${name} is missing`, attribute(name));
   }
   return undefined;
 }

@@ -3,7 +3,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { appendBody } from "../../schemas/record.ts";
 import { markBytes } from "../lib/bytes.ts";
-import { check, parseJson } from "../lib/check.ts";
+import { check, parseJson, partOf } from "../lib/check.ts";
 import type { Rec } from "../log/record.ts";
 import { RawJson } from "./raw-json.ts";
 import { type IntakeConfig, toRecord } from "./record.ts";
@@ -19,7 +19,7 @@ export function jsonRecords(body: Uint8Array, config: IntakeConfig, now: number)
   const value = parsed.value as { records?: unknown };
   const list = typeof value === "object" && value !== null ? value.records : undefined;
   if (!Array.isArray(list) || list.length === 0 || Object.keys(value).length !== 1) {
-    const checked = check(appendBody, value, "body");
+    const checked = check(appendBody, value, "body", "JSON");
     return checked.ok ? refuse("invalid", 'body: must be {"records": [ … ]}') : checked;
   }
   if (list.length > limits.batchRecordsMax) return tooMany(list.length);
@@ -45,7 +45,7 @@ export function recordList(
   const records: Rec[] = [];
   for (let index = 0; index < list.length; index++) {
     const record = toRecord(list[index], data[index], config, now, `records.${index}`);
-    if (!record.ok) return record;
+    if (!record.ok) return partOf(record, ["records", index]);
     records.push(record.value);
   }
   return ok(records);
@@ -64,7 +64,7 @@ export function ndjsonRecords(body: Uint8Array, config: IntakeConfig, now: numbe
     if (!parsed.ok) return refuse("bad-json", `record on line ${line}: ${parsed.refusal.detail}`, { line });
     if (records.length === limits.batchRecordsMax) return tooMany(records.length + 1);
     const record = toRecord(parsed.value, dataSpan(new RawJson(bytes)), config, now, `line ${line}`);
-    if (!record.ok) return record;
+    if (!record.ok) return partOf(record, [], line);
     records.push(record.value);
   }
   return records.length === 0 ? refuse("invalid", "body: no record; send one JSON object a line") : ok(records);

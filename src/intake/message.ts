@@ -2,7 +2,7 @@
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { binaryTerms, type ClientMessage, clientMessage } from "../../schemas/frames.ts";
 import { decodeText, encodeText } from "../lib/bytes.ts";
-import { check } from "../lib/check.ts";
+import { check, partOf } from "../lib/check.ts";
 import { appendHeaderBytes, kinds } from "../log/message.ts";
 import type { Rec } from "../log/record.ts";
 import { type Checked, takeFrames } from "./intake.ts";
@@ -61,7 +61,7 @@ function readText(text: string, config: IntakeConfig, now: number): Result<Messa
     return refuse("bad-json", `the message is not JSON: ${(error as Error).message}`);
   }
   const plain = isPlainAppend(value);
-  const checked = plain ? ok(value as ClientMessage) : check(clientMessage, value, "message");
+  const checked = plain ? ok(value as ClientMessage) : check(clientMessage, value, "message", "JSON");
   if (!checked.ok) return checked;
   if (checked.value.type !== "append") return checked as Result<Message>;
   const { type, id, records: list, ...terms } = checked.value;
@@ -80,7 +80,7 @@ function canonical(value: unknown, text: string, config: IntakeConfig, now: numb
   const printed = typeof data === "string" ? lastString(text, data) : lastValue(text, data);
   if (printed === undefined) return undefined;
   const record = toRecord(value, encodeText(printed), config, now, "records.0");
-  return record.ok ? ok([record.value]) : record;
+  return record.ok ? ok([record.value]) : partOf(record, ["records", 0]);
 }
 
 /**
@@ -137,5 +137,5 @@ function readTerms(bytes: Uint8Array): Result<MessageTerms | undefined> {
   } catch (error) {
     return refuse("bad-json", `the terms of the append are not JSON: ${(error as Error).message}`);
   }
-  return check(binaryTerms, value, "terms");
+  return check(binaryTerms, value, "terms", "JSON");
 }

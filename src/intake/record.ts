@@ -28,33 +28,39 @@ export function toRecord(
   what: string,
 ): Result<Rec> {
   const plain = isPlain(value);
-  const checked = plain ? ok(value) : check(recordInput, value, what);
+  const checked = plain ? ok(value) : check(recordInput, value, what, "JSON");
   if (!checked.ok) return checked;
   const input = checked.value;
   // The one name that the schema's library leaves out of what it was given, in silence.
   if (!plain && Object.hasOwn((value as RecordInput).extensions ?? {}, "__proto__")) {
-    return refuse("invalid", `${what}: extensions.__proto__: ${extensionName("__proto__")}`, { path: "extensions" });
+    return refuse("invalid", `${what}: extensions.__proto__: ${extensionName("__proto__")}`, {
+      path: "extensions",
+      pointer: "/extensions/__proto__",
+    });
   }
   if (raw !== undefined && input.data_base64 !== undefined) {
-    return refuse("invalid", `${what}: send data or data_base64, not both`);
+    return refuse("invalid", `${what}: send data or data_base64, not both`, field("data_base64"));
   }
   const record: Rec = { kind: kinds.none, data: noData };
   const problem = setData(record, input, raw);
-  if (problem !== undefined) return refuse("invalid", `${what}: data: ${problem}`, { path: "data" });
+  if (problem !== undefined) return refuse("invalid", `${what}: data: ${problem}`, field("data"));
   copyFields(record, input);
   if (config.offsets === "producer" && input.offset === undefined) {
-    return refuse("invalid", `${what}: the stream takes its offsets from the producer; add an offset`);
+    return refuse("invalid", `${what}: the stream takes its offsets from the producer; add an offset`, field("offset"));
   }
   if (config.offsets === "assigned" && input.offset !== undefined) {
-    return refuse("invalid", `${what}: the stream assigns offsets; leave offset out`);
+    return refuse("invalid", `${what}: the stream assigns offsets; leave offset out`, field("offset"));
   }
   if (input.offset !== undefined) record.offset = input.offset;
   if (config.timestamps === "client") return stamp(record, input, now, what);
   if (input.timestamp !== undefined) {
-    return refuse("invalid", `${what}: the stream stamps records on arrival; leave timestamp out, or use time`);
+    const detail = `${what}: the stream stamps records on arrival; leave timestamp out, or use time`;
+    return refuse("invalid", detail, field("timestamp"));
   }
   return ok(record);
 }
+
+const field = (name: string) => ({ path: name, pointer: `/${name}` });
 
 /** Most records are a key and data: they are passed without the schema's cost, where their texts break no rule. */
 function isPlain(value: unknown): value is RecordInput {
@@ -132,11 +138,14 @@ function stamp(record: Rec, input: RecordInput, now: number, what: string): Resu
   const given = input.timestamp ?? input.time ?? now;
   const timestamp = typeof given === "number" ? given : instantOf(given);
   if (timestamp === undefined || timestamp < 0) {
-    return refuse("invalid", `${what}: timestamp: must not be before 1970`, { path: "timestamp" });
+    return refuse("invalid", `${what}: timestamp: must not be before 1970`, field("timestamp"));
   }
   if (timestamp > now + limits.timestampAheadMsMax) {
     const limit = limits.timestampAheadMsMax;
-    return refuse("invalid", `${what}: timestamp is more than ${limit} ms ahead of the clock`, { limit });
+    return refuse("invalid", `${what}: timestamp is more than ${limit} ms ahead of the clock`, {
+      ...field("timestamp"),
+      limit,
+    });
   }
   record.timestamp = timestamp;
   return ok(record);

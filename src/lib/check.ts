@@ -1,16 +1,26 @@
 /** Checking what came from outside: values against schemas, and text that should be JSON. */
 import type { z } from "zod";
-import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { decodeText, markBytes, textBefore } from "./bytes.ts";
 
-/** Checks a value against a schema. Unknown fields are refused by name, everything else with its path. */
-export function check<T extends z.ZodType>(schema: T, value: unknown, what: string): Result<z.output<T>> {
+/**
+ * Checks a value against a schema. Unknown fields are refused by name, everything else with its path; what came as JSON, with its
+ * JSON Pointer besides.
+ */
+export function check<T extends z.ZodType>(
+  schema: T,
+  value: unknown,
+  what: string,
+  cameAs?: "JSON",
+): Result<z.output<T>> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return ok(parsed.data);
   // A field that is misspelt is also one that is missing: the spelling says more.
   const { issues } = parsed.error;
   const issue = deepest(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]);
   const path = issue.path.join(".");
+  const pointer = (...more: readonly PropertyKey[]) =>
+    cameAs === undefined ? {} : { pointer: pointerTo([...issue.path, ...more]) };
   // Of a name that is not one, what is wrong with it.
   const message = issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
   if (issue.code === "unrecognized_keys") {
@@ -18,9 +28,25 @@ export function check<T extends z.ZodType>(schema: T, value: unknown, what: stri
     return refuse("unknown-field", `${what}: ${issue.keys.map((key) => `'${key}'`).join(", ")}${place} is not known`, {
       fields: issue.keys,
       path,
+      ...pointer(issue.keys[0]),
     });
   }
-  return refuse("invalid", `${what}: ${path === "" ? "" : `${path}: `}${message}`, { path });
+  return refuse("invalid", `${what}: ${path === "" ? "" : `${path}: `}${message}`, { path, ...pointer() });
+}
+
+/** A place in JSON, as RFC 6901 writes it. */
+export const pointerTo = (path: readonly PropertyKey[]): string =>
+  path.map((name) => `/${String(name).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+
+/** A refusal of a part of a text of JSON, with the pointer from where the whole begins; of NDJSON, with the line too. */
+export function partOf(
+  refused: { readonly ok: false; readonly refusal: Refusal },
+  path: readonly PropertyKey[],
+  line?: number,
+) {
+  const { pointer = "", ...facts } = refused.refusal.facts ?? {};
+  const place = { pointer: `${pointerTo(path)}${pointer}`, ...(line === undefined ? {} : { line }) };
+  return { ok: false, refusal: { ...refused.refusal, facts: { ...facts, ...place } } } as const;
 }
 
 /** Of a union, the branch that came furthest says most, where the schema says nothing of its own. */

@@ -1,5 +1,5 @@
 /** Members on sockets: what they are, what they say, and what they are sent. */
-import { type GroupMessage, type MemberMessage, memberMessage } from "../../schemas/frames.ts";
+import type { GroupMessage, MemberMessage } from "../../schemas/frames.ts";
 import type { Delivery, Leased } from "../delivery/delivery.ts";
 import { DeliveryWriter } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
@@ -22,20 +22,6 @@ export interface Member {
   readonly loanBytes?: number;
   /** Of those, what is left of the loan. */
   loan?: number;
-}
-
-/** What a member says; or why it cannot be understood. */
-export function understandMember(text: string): MemberMessage | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    return (error as Error).message;
-  }
-  const parsed = memberMessage.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  return `${issue.path.join(".")}: ${issue.message}`;
 }
 
 /** A message that settles leases. */

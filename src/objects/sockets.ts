@@ -6,11 +6,12 @@
  * A member of several partitions is a Worker's, which relays. It says `ready` to the Worker when there is something, is lent
  * credits of the one member then, and gives back at once what it cannot use: what the member takes is never promised twice.
  */
-import type { ErrorCode } from "../../schemas/errors.ts";
+import type { Refusal } from "../../schemas/errors.ts";
 import type { GroupMessage, RelayMessage } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import { deliveriesBytes, type Member, type Settling, settledBy, understandMember } from "./members.ts";
+import { readMember } from "../intake/member.ts";
+import { deliveriesBytes, type Member, type Settling, settledBy } from "./members.ts";
 import { Crowd, newAccount, Owed, Pool } from "./owed.ts";
 import { count, isOver, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "./socket.ts";
 
@@ -97,13 +98,13 @@ export class Sockets {
       return;
     }
     member.seen = Date.now();
-    const owed = this.#owed.get(member);
-    const message =
-      typeof text === "string" && text.length <= limits.messageBytesMax ? understandMember(text) : "not JSON text";
-    if (typeof message === "string") {
-      this.#refuse(socket, "invalid", message);
+    const read = readMember(text);
+    if (!read.ok) {
+      this.#refuse(socket, read.refusal);
       return;
     }
+    const message = read.value;
+    const owed = this.#owed.get(member);
     if (message.type === "confirm") {
       if (owed?.confirm(message.nonce) !== true) return;
       socket.serializeAttachment(member);
@@ -252,8 +253,8 @@ export class Sockets {
   }
 
   /** A member that does not keep to the protocol is told why, and closed; the others notice nothing. */
-  #refuse(socket: WebSocket, code: ErrorCode, detail: string): void {
-    send(socket, { type: "error", code, detail, fatal: true });
+  #refuse(socket: WebSocket, { code, detail, facts }: Refusal): void {
+    send(socket, { type: "error", code, detail, fatal: true, ...facts });
     socket.close(1008, detail.slice(0, 120));
     this.closed(socket, "it broke the protocol");
   }

@@ -2,10 +2,11 @@
  * A member's socket on a group of several partitions: this Worker holds it, and has a socket of its own to each partition. The
  * member's credits are lent to the partitions that have something, no more than there are; what is not used comes back.
  */
+import type { Refusal } from "../../../schemas/errors.ts";
 import type { RelayMessage } from "../../../schemas/frames.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
-import { understandMember } from "../../objects/members.ts";
+import { readMember } from "../../intake/member.ts";
 import { Crowd, newAccount, Owed } from "../../objects/owed.ts";
 import { count, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
@@ -53,7 +54,7 @@ export class Relay {
     readonly caller: Caller,
     readonly only: number | undefined,
   ) {
-    this.#ending = new Ending(caller.until, () => this.#fail(ticketOver.code, ticketOver.detail, ticketOverCode));
+    this.#ending = new Ending(caller.until, () => this.#fail(ticketOver, ticketOverCode));
     const { namespace, stream, group } = names;
     this.#pooled = poolOf(`${namespace}/${stream}/groups/${group}`);
     this.#owed = new Owed(newAccount(), this.#pooled.pool);
@@ -74,7 +75,7 @@ export class Relay {
     const { namespace, stream, group } = this.names;
     const target = await groupRoute(this.env, namespace, stream, group, true);
     if (target.ok) await this.#connect(target.value);
-    else this.#fail(target.refusal.code, target.refusal.detail);
+    else this.#fail(target.refusal);
   }
 
   async #connect(target: GroupRoute): Promise<void> {
@@ -98,7 +99,7 @@ export class Relay {
       socket.addEventListener("close", ({ reason }) => {
         this.#upstreams.delete(partition);
         // Its deliveries have returned to the group; the next look opens it again.
-        if (reason === "the group was deleted") this.#fail("group-not-found", reason);
+        if (reason === "the group was deleted") this.#fail({ code: "group-not-found", detail: reason });
         else this.#lend();
       });
     } finally {
@@ -112,11 +113,12 @@ export class Relay {
       post(this.client, "pong");
       return;
     }
-    const message = typeof data === "string" ? understandMember(data) : undefined;
-    if (message === undefined || typeof message === "string") {
-      this.#fail("invalid", message ?? "send JSON text");
+    const read = readMember(data);
+    if (!read.ok) {
+      this.#fail(read.refusal);
       return;
     }
+    const message = read.value;
     if (message.type === "confirm") {
       if (this.#owed.confirm(message.nonce)) this.#lend();
       return;
@@ -203,8 +205,8 @@ export class Relay {
     if (!this.#closed) post(this.client, JSON.stringify(message));
   }
 
-  #fail(code: string, detail: string, closeCode = 1008): void {
-    this.#say({ type: "error", code, detail, fatal: true });
+  #fail({ code, detail, facts }: Refusal, closeCode = 1008): void {
+    this.#say({ type: "error", code, detail, fatal: true, ...facts });
     this.#close(closeCode, detail.slice(0, 120));
   }
 
