@@ -87,7 +87,10 @@ export class ScriptRun {
   ail(fault: StoreFault | undefined): void {
     this.fault = fault;
     if (fault !== undefined) this.unsettled = true;
-    for (const { logId } of this.logs) this.ailing(logId);
+    for (const log of this.logs) {
+      log.damagedOnce ||= fault?.on.includes("read") === true;
+      this.ailing(log.logId);
+    }
   }
 
   ailing(logId: string): void {
