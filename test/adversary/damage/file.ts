@@ -35,7 +35,7 @@ class DumpFile {
     this.#that("dump-named", (dump.code === 0) === (told.length === 0), () => `dump ends with ${said(dump)}`);
     if (dump.code !== 0) return;
     const verify = await this.#cli("verify", path);
-    this.#that("dump-clean", verify.code === 0, () => `verify of a whole file ends with ${said(verify)}`);
+    this.#that("dump-named", verify.code === 0, () => `verify of a whole file ends with ${said(verify)}`);
     const whole = readFileSync(path);
     for (const blow of this.plan.blows) await this.#damage(whole, blow);
     if (!this.plan.restore) return;

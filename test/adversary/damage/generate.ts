@@ -14,6 +14,9 @@ const parts: readonly (readonly [number, Part])[] = [
 const numbers: readonly Column[] = ["base", "next", "first", "last", "records", "flags", "bytes"];
 const ways: readonly Way[] = ["pages", "backward", "ndjson", "frames", "events", "socket", "packed", "group", "dump"];
 
+/** What only the long form does. */
+const notInBrief = ["numbers", "prints", "snapshots"];
+
 interface Drawing {
   readonly random: Random;
   readonly has: (feature: string) => boolean;
@@ -21,8 +24,9 @@ interface Drawing {
 }
 
 export function damagePlan(random: Random, scale: Scale): DamagePlan {
-  const draw: Drawing = { random, has: (feature) => !scale.without.has(feature), brief: scale.brief };
-  const count = scale.brief ? 4 : random.int(5, 9);
+  const left = new Set([...scale.without, ...(scale.brief ? notInBrief : [])]);
+  const draw: Drawing = { random, has: (feature) => !left.has(feature), brief: scale.brief };
+  const count = scale.brief ? 2 : random.int(5, 9);
   const streams = Array.from({ length: count }, () => streamPlan(draw));
   const file = draw.has("files") && random.chance(scale.brief ? 1 : 0.7);
   return {
@@ -36,10 +40,10 @@ function streamPlan(draw: Drawing): StreamPlan {
   const { random, has, brief } = draw;
   const partitions = random.chance(0.25) ? 2 : 1;
   const stamps = random.chance(0.3);
-  const keep = random.pick([8, 16, 24, 40]);
+  const keep = brief ? 8 : random.pick([8, 16, 24, 40]);
   const rewritten = has("rewriting") && random.chance(brief ? 0.25 : 0.3);
   const commits = Array.from({ length: partitions }, () => commitsOf(draw, keep));
-  const snapshot = has("snapshots") && !brief && random.chance(0.4);
+  const snapshot = has("snapshots") && random.chance(0.4);
   return {
     partitions,
     stamps,
@@ -56,9 +60,9 @@ function streamPlan(draw: Drawing): StreamPlan {
   };
 }
 
-function commitsOf({ random }: Drawing, keep: number): Commit[] {
-  const most = random.pick([1, 3, 6]);
-  const total = keep + random.int(12, 36);
+function commitsOf({ random, brief }: Drawing, keep: number): Commit[] {
+  const most = brief ? 3 : random.pick([1, 3, 6]);
+  const total = keep + random.int(12, brief ? 20 : 36);
   const found: Commit[] = [];
   for (let count = 0; count < total; count += (found.at(-1) as Commit).records.length) {
     const records = Array.from({ length: random.int(1, most) }, () => ({
@@ -121,7 +125,7 @@ function rowBlow({ random, has }: Drawing): Blow {
 
 function readersOf({ random, brief }: Drawing, partitions: number): Reader[] {
   const merged = new Set<Way>(["pages", "ndjson", "events", "socket"]);
-  return random.sample(ways, brief ? 4 : 7).map((way) => {
+  return random.sample(ways, brief ? 3 : 7).map((way) => {
     const alone = !merged.has(way) || partitions === 1 || random.chance(0.5);
     const keyed = way !== "group" && way !== "dump" && random.chance(0.25);
     const partition = way === "group" ? null : alone ? random.int(0, partitions - 1) : null;
@@ -139,7 +143,7 @@ function readersOf({ random, brief }: Drawing, partitions: number): Reader[] {
 }
 
 function filePlan({ random, brief }: Drawing, streams: number): FilePlan {
-  const blows = Array.from({ length: brief ? 2 : random.int(3, 8) }, () => ({
+  const blows = Array.from({ length: brief ? 1 : random.int(3, 8) }, () => ({
     how: random.weighted([
       [8, "flipped"],
       [1, "cut"],

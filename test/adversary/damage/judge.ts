@@ -26,6 +26,7 @@ export function judge(reading: Reading, seen: Seen, expected: Expected): void {
     () =>
       `${words}: ${seen.records.length} records, told ${seen.told.map((one) => `${one.partition}: ${shown([one])}`).join(", ") || "nothing"}`,
   );
+  that("ends", seen.ended, () => `it does not come to the end: ${seen.records.length} records so far`);
   for (const truth of stream.truths) {
     const mine = seen.records.filter(({ partition }) => partition === truth.partition);
     const told = seen.told.filter(({ partition }) => partition === truth.partition);
@@ -39,7 +40,6 @@ export function judge(reading: Reading, seen: Seen, expected: Expected): void {
     missing(reading, truth, mine, [...told, ...holes], that);
     if (reader.way === "group") once(told, that);
   }
-  that("ends", seen.ended, () => `it does not come to the end: ${seen.records.length} records so far`);
 }
 
 type That = (name: string, kept: boolean, words: () => string) => void;

@@ -5,7 +5,7 @@ import { unpacked } from "../frame/packed.ts";
 import { elements, members } from "../log/json-text.ts";
 import { fromFrame, type Read, readRecord } from "../log/read.ts";
 import type { Reading, Seen } from "./readers.ts";
-import type { Stored } from "./stored.ts";
+import type { Stored, Truth } from "./stored.ts";
 
 const memberMs = 30_000;
 let groups = 0;
@@ -61,27 +61,32 @@ const types = { chunk: 12 } as const;
 const blockHead = 12;
 const chunkHead = 48;
 
-/** Goes over the chunks of a partition; where it is refused, it goes on behind what it is refused for, as a reader would. */
+/**
+ * Goes over the chunks of a partition. A request is refused where something in it cannot be dumped: then it asks offset by
+ * offset, until it is behind that.
+ */
 export async function dumped(reading: Reading, seen: Seen): Promise<void> {
   const { round, stream, reader, answersMax } = reading;
   const partition = reader.partition as number;
-  const { tail } = stream.truths[partition] as { tail: number };
+  const { tail } = stream.truths.find((truth) => truth.partition === partition) as Truth;
   let from = reading.from === "earliest" ? 0 : Number(reading.from);
+  let narrow = false;
   for (let answers = 0; answers < answersMax && from < tail; answers++) {
-    const path = `${stream.path}/partitions/${partition}/dump?from=${from}&to=${tail}`;
+    const to = narrow ? from + 1 : tail;
+    const path = `${stream.path}/partitions/${partition}/dump?from=${from}&to=${to}`;
     const answer = await round.call("GET", `/v1/${round.name}${path}`);
-    if (answer.status === 503 && answer.json?.code === "damaged") {
-      // It names no more than where; offset for offset it is the shortest way behind it.
-      seen.told.push({ partition, from, to: from + 1 });
-      from++;
+    const damaged = answer.status === 503 && answer.json?.code === "damaged";
+    if (damaged && narrow) seen.told.push({ partition, from, to });
+    if (damaged) {
+      if (narrow) from = to;
+      narrow = !narrow;
       continue;
     }
     const refused = () => `GET ${path} was answered ${answer.status}: ${answer.body.toString().slice(0, 500)}`;
     round.checks.that("served", answer.status === 200, refused, [stream.name]);
     seen.records.push(...recordsOf(answer.body, partition, stream.name));
     const next = answer.headers["millrace-next"];
-    if (next === undefined) from = tail;
-    else from = Number(decodeURIComponent(String(next)));
+    from = next === undefined ? to : Number(decodeURIComponent(String(next)));
   }
   seen.ended = from >= tail;
 }
