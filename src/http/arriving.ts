@@ -23,9 +23,6 @@ export const tooSlow: Refusal = {
   detail: `the body came too slowly, or stopped for ${limits.bodySilentMsMax / 1_000} s; nothing was done with it. Send less at a time`,
 };
 
-/** Bytes that are asked for at a time: what has come is taken in few calls. */
-const pieceBytes = 262_144;
-
 type Reader = ReadableStreamBYOBReader | ReadableStreamDefaultReader<Uint8Array>;
 
 export class Arriving {
@@ -46,16 +43,11 @@ export class Arriving {
     this.#bytesPerSecond = bytesPerSecond;
   }
 
-  /** The next piece; undefined at the end. Throws a `BodyFault`. */
-  async next(): Promise<Uint8Array | undefined> {
-    const piece = await this.#next(small);
+  /** The next piece, of so many bytes at most; undefined at the end. Throws a `BodyFault`. */
+  async next(bytesMax = 65_536): Promise<Uint8Array | undefined> {
+    const piece = await this.#next(() => new Uint8Array(Math.max(1, bytesMax)));
     // A byte does not keep the memory of many.
     return piece === undefined || piece.length * 2 > piece.buffer.byteLength ? piece : piece.slice();
-  }
-
-  /** The same, into a buffer that is given for it: the piece lies at `at` in its own buffer, which is the same memory. */
-  into(buffer: ArrayBuffer, at: number): Promise<Uint8Array | undefined> {
-    return this.#next(() => new Uint8Array(buffer, at, Math.min(pieceBytes, buffer.byteLength - at)));
   }
 
   async #next(room: () => Uint8Array): Promise<Uint8Array | undefined> {

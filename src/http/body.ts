@@ -10,6 +10,8 @@ const tooLarge = (limit: number) =>
 
 /** A small body is there at once, or nearly so: it is read in one call, and counts for nothing. */
 const smallBytes = 65_536;
+/** Of a larger one so much is asked for at a time: what has come is taken in few calls. */
+const pieceBytes = 262_144;
 /** Bodies that are being read here. A client that is silent for longer is given up by itself. */
 const bodies = new Budget(limits.bodiesBytesMax, limits.bodySilentMsMax * 2);
 /**
@@ -76,12 +78,11 @@ async function collect(
   hold: Hold,
   discardMax: number | undefined,
 ): Promise<Result<Uint8Array>> {
-  let whole = announced === undefined ? undefined : new ArrayBuffer(announced);
   const parts: Uint8Array[] = [];
   let length = 0;
-  // What is announced comes into one buffer, which goes along with each piece; there is nothing behind its end.
+  // Memory is taken for what has come, and not for what is announced: that costs a client nothing to say.
   while (length !== announced) {
-    const piece = await (whole === undefined ? arriving.next() : arriving.into(whole, length));
+    const piece = await arriving.next(Math.min((announced ?? limit) - length, length === 0 ? smallBytes : pieceBytes));
     if (piece === undefined) break;
     length += piece.length;
     if (length > limit) {
@@ -92,11 +93,9 @@ async function collect(
       await arriving.discard(discardMax);
       return noRoom;
     }
-    if (whole === undefined) parts.push(piece);
-    else whole = piece.buffer as ArrayBuffer;
+    parts.push(piece);
   }
   if (announced !== undefined && length < announced) return { ok: false, refusal: cutOff };
-  if (whole !== undefined) return ok(new Uint8Array(whole));
   return ok(parts.length === 0 ? new Uint8Array(0) : concat(parts));
 }
 

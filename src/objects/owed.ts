@@ -55,11 +55,20 @@ export interface Account {
 export const newAccount = (): Account => ({ window: limits.unconfirmedBytesFirst, unread: 0 });
 
 export class Owed {
+  /** Bytes that others were asked for, to be sent. */
+  #promised = 0;
+
   constructor(
     readonly account: Account,
     readonly pool: Pool,
   ) {
     pool.owed += account.unread;
+  }
+
+  /** What is on its way to be sent counts for all together: many may ask at once. It replaces what was promised before. */
+  promise(bytes: number): void {
+    this.pool.owed += bytes - this.#promised;
+    this.#promised = bytes;
   }
 
   /** Bytes that may be sent: a message that has begun may go beyond. */
@@ -113,5 +122,6 @@ export class Owed {
   end(): void {
     this.pool.owed -= this.account.unread;
     this.account.unread = 0;
+    this.promise(0);
   }
 }

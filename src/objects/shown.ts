@@ -66,9 +66,11 @@ export class Shown {
   }
 }
 
-/** One record goes, however large. */
+/** Credits from which a record that is alone is one that goes alone: whoever comes to it is shown it, or told of it. */
+const largeCost = 64;
+
 const fits = ({ cost, bytes, items }: Portion, { credits }: Subscription, room: number) =>
-  cost <= credits && (bytes <= room || items.length === 1);
+  (cost <= credits && bytes <= room) || (items.length === 1 && cost >= largeCost);
 
 /** A message of records as text, from behind its id, and its bytes. */
 export function recordsText(

@@ -98,6 +98,7 @@ export class Relay {
       socket.addEventListener("message", ({ data }) => this.#fromPartition(upstream, data));
       socket.addEventListener("close", ({ reason }) => {
         this.#upstreams.delete(partition);
+        this.#promise();
         // Its deliveries have returned to the group; the next look opens it again.
         if (reason === "the group was deleted") this.#fail({ code: "group-not-found", detail: reason });
         else this.#lend();
@@ -162,9 +163,11 @@ export class Relay {
     if (message.type === "waiting") upstream.waiting = true;
     else if (message.type === "unused") {
       upstream.lent -= (message as Extract<RelayMessage, { type: "unused" }>).credits;
+      this.#promise();
     } else {
       const { length } = message.type === "deliveries" ? (message as Deliveries).deliveries : [];
       upstream.lent -= length;
+      this.#promise();
       this.#credits -= length;
       if (!this.#closed) post(this.client, data);
     }
@@ -194,11 +197,23 @@ export class Relay {
       left -= credits;
       upstream.lent += credits;
       upstream.waiting = false;
+      this.#promise();
       // Next time the others come first.
       this.#upstreams.delete(partition);
       this.#upstreams.set(partition, upstream);
       post(upstream.socket, JSON.stringify({ type: "credit", credits }));
     }
+  }
+
+  get #onLoan(): number {
+    let loans = 0;
+    for (const { lent } of this.#upstreams.values()) if (lent > 0) loans++;
+    return loans;
+  }
+
+  /** What loans may bring counts before it has come. */
+  #promise(): void {
+    if (!this.#closed) this.#owed.promise(this.#onLoan * loanBytes);
   }
 
   #say(message: object): void {

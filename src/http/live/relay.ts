@@ -117,6 +117,10 @@ export class Relay implements Sink {
     return room;
   }
 
+  promise(bytes: number): void {
+    this.#client.owed?.promise(bytes);
+  }
+
   /** What is held for it comes to as much as it may be sent. */
   get heldMax(): number {
     return this.#client.owed?.account.window ?? Number.POSITIVE_INFINITY;

@@ -10,6 +10,7 @@ import { encodeText } from "../../lib/bytes.ts";
 import { murmur3 } from "../../lib/hash.ts";
 import { writeCursor } from "../../log/cursor.ts";
 import { creditBytes } from "../../log/follow.ts";
+import type { Sink } from "./sink.ts";
 
 export interface Leg {
   readonly partition: number;
@@ -52,7 +53,7 @@ export class Spread {
     readonly filter: GroupFilter | undefined,
     /** The one partition that was asked for. */
     readonly only: number | undefined,
-    readonly sink: { readonly room: number; readonly heldMax: number },
+    readonly sink: Pick<Sink, "room" | "heldMax" | "promise">,
   ) {}
 
   add(partition: number, next: number): Leg {
@@ -102,7 +103,7 @@ export class Spread {
     arrival.leg.lent -= arrival.cost;
     arrival.leg.arrived = arrival.next;
     if (arrival.cost > 0) this.#served(arrival.leg);
-    else if (this.#large === arrival.leg) this.#large = undefined;
+    else if (this.#large === arrival.leg) this.#forgetLarge();
     this.#held.push(arrival);
     this.flush();
   }
@@ -115,7 +116,12 @@ export class Spread {
 
   #served(leg: Leg): void {
     leg.wants = undefined;
-    if (this.#large === leg) this.#large = undefined;
+    if (this.#large === leg) this.#forgetLarge();
+  }
+
+  #forgetLarge(): void {
+    this.#large = undefined;
+    this.sink.promise?.(0);
   }
 
   /** Hands on what there are credits and room for. */
@@ -139,6 +145,7 @@ export class Spread {
     if (leg.wants !== undefined && leg.lent < leg.wants) {
       if (this.#large !== undefined) return 0;
       this.#large = leg;
+      this.sink.promise?.(leg.wants * creditBytes);
       return leg.wants - leg.lent;
     }
     let active = 0;
