@@ -62,6 +62,17 @@ export const breakers: Readonly<Record<string, Breaker>> = {
       ]),
   ),
   ...Object.fromEntries(
+    hosts.map((host, i) => [
+      `host ${i} of a read`,
+      {
+        bytes: (place: Place) =>
+          named(`GET /v1/{ns}/streams/{stream}/records HTTP/1.1\r\nHost: ${host}\r\n`, place) +
+          `Authorization: Bearer ${place.token}\r\nConnection: close\r\n\r\n`,
+        feature: "hosts",
+      },
+    ]),
+  ),
+  ...Object.fromEntries(
     paths.map((path, i) => [
       `path in host ${i}`,
       { bytes: (place: Place) => get(named(path, place)).bytes(place), feature: "host-paths", nowhere: true },

@@ -18,7 +18,8 @@ import { values } from "./values.ts";
 
 /** What a client of one of these crowds is left out with. */
 const crowdFeatures: Partial<Readonly<Record<Crowding, string>>> = {
-  stalls: "stalled-bodies",
+  stalls: "held-bodies",
+  bombs: "held-bodies",
   creditors: "credits",
   pages: "binary-pages",
 };
@@ -31,7 +32,7 @@ const unkept: ReadonlySet<string> = new Set([
   "host-paths",
   "connect",
   "lasting-tickets",
-  "stalled-bodies",
+  "held-bodies",
   "credits",
   "binary-pages",
 ]);

@@ -46,7 +46,7 @@ export const hostile: Program<HostilePlan> = {
     "host-paths": "hosts with a path",
     connect: "the method CONNECT",
     "lasting-tickets": "sockets that outlive their ticket",
-    "stalled-bodies": "crowds whose bodies stop before their end",
+    "held-bodies": "crowds whose bodies stop before their end, or grow when they are unpacked",
     credits: "crowds that give credits on sockets, and never read",
     "binary-pages": "crowds that read large pages of binary records as JSON",
   },
