@@ -110,7 +110,8 @@ export function odd(operation: Operation, place: Place, value: Value, ground: Gr
         forbidden: false,
       };
     case "header":
-      if (!inHeader(text)) return undefined;
+      // A length that is none makes another kind of request, of which `breakers` has some.
+      if (!inHeader(text) || place.name === "Content-Length") return undefined;
       return { request: { ...request, headers: [...request.headers, [place.name, text]] }, forbidden: false };
     default:
       return oddBody(operation, place, value, request);

@@ -7,7 +7,7 @@ import { eventually, sleep } from "../frame/time.ts";
 
 /** What takes longer is a client that was forgotten; more where more wants to run than the machine has processors. */
 const soonMs = 10_000;
-const crowding = () => Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
+const crowding = () => Math.min(4, Math.max(1, (loadavg()[0] ?? 0) / availableParallelism()));
 const pauseMs = 150;
 const drainMs = 40_000;
 const stream = "/streams/kept";

@@ -251,11 +251,11 @@ const wireProofs: readonly (readonly [name: string, proof: WireProof])[] = [
     "served",
     {
       plan: plan(few),
-      patience: 0.1,
+      patience: 0.15,
       lie: {
         passes: (bytes, asked) => {
           const isLate = asked.subarray(-600).includes("/kept/records?from=-1");
-          return { bytes, ...(isLate && { afterMs: 2500 }) };
+          return { bytes, ...(isLate && { afterMs: 8000 }) };
         },
       },
     },
