@@ -15,7 +15,7 @@ const numbers: readonly Column[] = ["base", "next", "first", "last", "records", 
 const ways: readonly Way[] = ["pages", "backward", "ndjson", "frames", "events", "socket", "packed", "group", "dump"];
 
 /** What only the long form does. */
-const notInBrief = ["numbers", "prints", "snapshots"];
+const notInBrief = ["numbers", "prints", "snapshots", "times"];
 
 interface Drawing {
   readonly random: Random;
@@ -123,7 +123,7 @@ function rowBlow({ random, has }: Drawing): Blow {
   return { on: "row", which, column, at, bit };
 }
 
-function readersOf({ random, brief }: Drawing, partitions: number): Reader[] {
+function readersOf({ random, brief, has }: Drawing, partitions: number): Reader[] {
   const merged = new Set<Way>(["pages", "ndjson", "events", "socket"]);
   return random.sample(ways, brief ? 3 : 7).map((way) => {
     const alone = !merged.has(way) || partitions === 1 || random.chance(0.5);
@@ -135,7 +135,10 @@ function readersOf({ random, brief }: Drawing, partitions: number): Reader[] {
       partition,
       key: keyed ? random.int(0, keys - 1) : null,
       from: placed
-        ? { at: way === "dump" || random.chance(0.7) ? ("offset" as const) : ("time" as const), share: random.next() }
+        ? {
+            at: way === "dump" || !has("times") || random.chance(0.7) ? ("offset" as const) : ("time" as const),
+            share: random.next(),
+          }
         : { at: "earliest" as const },
       window: random.pick([1, 7, 50, 1000]),
     };

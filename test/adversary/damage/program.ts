@@ -77,6 +77,7 @@ export const damage: Program<DamagePlan> = {
     numbers: "damage to the numbers beside a chunk's body",
     prints: "damage to the fingerprints of chunks in the database",
     fates: "objects and rows that are cut off, missing, swapped, another's",
+    times: "readers that begin at a time",
     rewriting: "segments that were rewritten",
     snapshots: "damage to snapshots",
     repairs: "repairs",
