@@ -66,18 +66,22 @@ function dropped(run: ScriptRun, log: Model, part: Part, head: number, now: numb
     const words = () =>
       `${JSON.stringify(record)} was dropped at ${now} with ${left.length} records left; ${JSON.stringify(epochs)}`;
     run.that(log.copied ? "retention-copied" : "retention", allowed, words, [`${part.number}.${offset}`]);
+    const windows = epochs.map(({ settings }) => settings.deduplicationWindowMs ?? 0);
+    const over = offset < part.trimmed || isOlder(record, Math.min(...windows), now);
+    run.that("window", over, words, [`${part.number}.${offset}`]);
   }
 }
+
+const isOlder = ({ sentAt }: Kept, ms: number, now: number) => sentAt <= now - ms + slackMs;
 
 const bytesOf = ({ key = "", subject = "", data = "" }: Kept) => 100 + key.length + subject.length + data.length;
 
 function lets(settings: Settings, log: Model, part: Part, record: Kept, left: readonly Kept[], now: number): boolean {
-  const older = (ms: number) => record.sentAt <= now - ms + slackMs;
-  const { keepForSnapshot, keepForGroups, archive, archiveAgeMs = null, deduplicationWindowMs = 0 } = settings;
+  const older = (ms: number) => isOlder(record, ms, now);
+  const { keepForSnapshot, keepForGroups, archive, archiveAgeMs = null } = settings;
   if (keepForSnapshot && record.offset >= part.snapshotPerhaps) return false;
   if (keepForGroups && !log.groupUnsure && !log.isFinished(record)) return false;
   if (archive) return archiveAgeMs !== null && older(archiveAgeMs);
-  if (!older(deduplicationWindowMs)) return false;
   const { retentionAgeMs = null, retentionRecords = null, retentionBytes = null } = settings;
   if (retentionAgeMs !== null && older(retentionAgeMs)) return true;
   if (retentionRecords !== null && left.length >= retentionRecords) return true;

@@ -77,6 +77,7 @@ const harmed = plan({ archive: true, retentionRecords: 8 }, many, { do: "settle"
   isolate: true,
 });
 const snapshot = plan({ archive: true }, append([value(0), value(1)]), { do: "snapshot", where: 0, share: 0.99 });
+const windowed = plan({ deduplicationWindowMs: 60_000, retentionRecords: 1 }, append([value(0), value(1)]), look);
 const small = plan({}, append([value(0), value(1), value(2)]), {
   do: "look",
   queries: [{ by: "forward", partition: 0, limit: 1, share: 0, accept: "json" }],
@@ -117,6 +118,13 @@ const proofs: readonly Proof<HistoryPlan>[] = [
     plan: copied,
     lie: tells("GET", facts, (body, { path }) => {
       if (path.includes("-copy-")) body.head = 1;
+    }),
+  },
+  {
+    invariant: "window",
+    plan: windowed,
+    lie: tells("GET", facts, (body) => {
+      body.head = 1;
     }),
   },
   {
