@@ -89,9 +89,10 @@ export async function drained(run: ScriptRun, log: Model, all: Seen): Promise<vo
     const record = log.part(partition).records[offset] as Kept;
     const lost = log.groupLost.some((one) => one.partition === partition && offset >= one.from && offset < one.to);
     const got = log.isFinished(record) || letters.has(placeOf(record)) || lost;
-    // A lease whose answer was lost became a letter, and a letter of what is forgotten goes.
-    const unsure = log.groupUnsure && record.forgotten !== undefined;
-    run.that("drained", got || unsure, () => `${JSON.stringify(record)} was never delivered`, [placeOf(record)]);
+    // What is forgotten may be let go of, or go out as the tombstone that it is.
+    run.that("drained", got || record.forgotten !== undefined, () => `${JSON.stringify(record)} was never delivered`, [
+      placeOf(record),
+    ]);
   }
 }
 
