@@ -25,17 +25,7 @@ const crowdFeatures: Partial<Readonly<Record<Crowding, string>>> = {
 };
 
 /** What the service is not known to keep: short rounds, which guard what it does keep, go on beside it. */
-const unkept: ReadonlySet<string> = new Set([
-  "encodings",
-  "cut-bodies",
-  "hosts",
-  "host-paths",
-  "connect",
-  "lasting-tickets",
-  "held-bodies",
-  "credits",
-  "binary-pages",
-]);
+const unkept: ReadonlySet<string> = new Set(["connect", "encodings", "expired-tickets", "held-bodies"]);
 
 interface Amounts {
   readonly fields: number;
@@ -93,10 +83,11 @@ export function hostilePlan(random: Random, scale: Scale): HostilePlan {
     place: own.next(),
     value: own.pick(values).name,
   }));
+  const shown = credentials.filter((one) => has("expired-tickets") || one !== "expired-ticket");
   draw("strangers", (own) => ({
     kind: "stranger",
     operation: operation(),
-    credential: own.pick(credentials),
+    credential: own.pick(shown),
     way: own.pick(ways),
   }));
   const forms = Object.keys(bodyForms).filter((form) => has("encodings") || !encodings.has(form));

@@ -41,6 +41,7 @@ export const hostile: Program<HostilePlan> = {
     crowds: "slow and absent clients",
     kills: "deaths of the service",
     encodings: "bodies in an encoding that is not known",
+    "expired-tickets": "tickets whose time is over",
     "cut-bodies": "bodies that are cut off, or whose chunks are broken",
     hosts: "hosts that are none",
     "host-paths": "hosts with a path",

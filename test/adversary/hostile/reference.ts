@@ -71,15 +71,17 @@ function operationOf(path: string, method: string, one: Json): Operation {
   };
 }
 
-/** A row a code: its name, its status, its title, whether to retry, whether something may have been written. */
+/** A row a code: its name, its status, what it means, whether to retry, whether something may have been written. */
 function codesIn(page: string): Map<string, Meaning> {
-  const rows = page.matchAll(/<tr id="([a-z-]+)"><td><code>[a-z-]+<\/code><td>(\d+)<td>[^<]*<td>([^<]*)<td>([^<\n]*)/g);
-  return new Map(
-    [...rows].map(([, code, status, retry, written]) => [
-      code as string,
-      { status: Number(status), retryable: retry === "retry", clean: written === "" },
-    ]),
-  );
+  const codes = new Map<string, Meaning>();
+  for (const row of page.split('<tr id="').slice(1)) {
+    const [, code, status, , retry, written] = row.split("<td>");
+    if (code === undefined || written === undefined) continue;
+    const isBlank = (cell: string | undefined) => /^\s*(<|$)/.test(cell ?? "");
+    const name = row.slice(0, row.indexOf('"'));
+    codes.set(name, { status: Number(status), retryable: !isBlank(retry), clean: isBlank(written) });
+  }
+  return codes;
 }
 
 /** The one of a list that is meant. */
