@@ -46,9 +46,20 @@ export type DeliveryStep = keyof typeof deliveryPlaces;
 export const withoutText = {
   partition: [
     ...["segment", "segment_print", "notice", "producer", "inherited", "follower"],
-    ...["format", "spec", "marks", "segments", "compaction", "uploads", "lost", "notices", "restore", "buried"].map(
-      (name) => `meta:${name}`,
-    ),
+    ...[
+      "format",
+      "spec",
+      "marks",
+      "segments",
+      "compaction",
+      "uploads",
+      "lost",
+      "rebuilt",
+      "brought",
+      "notices",
+      "restore",
+      "buried",
+    ].map((name) => `meta:${name}`),
   ],
   delivery: [
     "format",
@@ -69,7 +80,7 @@ export const withoutText = {
 };
 
 /** What users say of their snapshots, which are theirs. */
-export const notOurs = ["snapshot", "snapshot_upload", "meta:snapshot-lease"];
+export const notOurs = ["snapshot", "snapshot_sum", "snapshot_upload", "meta:snapshot-lease"];
 
 /** What the bucket's keys begin with, where objects of the log's records are: what is deleted of those is waited for. */
 export function objectPrefixes({ logId, partition, names }: Pick<Spec, "logId" | "partition" | "names">): string[] {
