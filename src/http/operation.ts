@@ -2,11 +2,27 @@ import type { z } from "zod";
 import type { ErrorCode } from "../../schemas/errors.ts";
 
 /** Refusals that many routes have. */
-export const always: readonly ErrorCode[] = ["unauthorized", "forbidden", "invalid", "unknown-field", "not-configured"];
+export const always: readonly ErrorCode[] = [
+  "unauthorized",
+  "ticket-expired",
+  "forbidden",
+  "bad-host",
+  "invalid",
+  "unknown-field",
+  "not-configured",
+];
 export const ofNamespace: readonly ErrorCode[] = [...always, "namespace-not-found"];
 export const ofStream: readonly ErrorCode[] = [...ofNamespace, "stream-not-found", "unavailable", "overloaded"];
 export const ofPartition: readonly ErrorCode[] = [...ofStream, "partition-not-found"];
-export const withBody: readonly ErrorCode[] = ["bad-json", "body-too-large", "bad-gzip"];
+export const withBody: readonly ErrorCode[] = [
+  "bad-json",
+  "body-too-large",
+  "body-cut-off",
+  "body-too-slow",
+  "bad-gzip",
+  "unsupported-media-type",
+  "too-many",
+];
 
 /** What the reference says of one method of a route. */
 export interface Operation {

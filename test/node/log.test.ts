@@ -337,6 +337,19 @@ describe("damage", () => {
   });
 });
 
+test("verify finds nothing missing below a head in the middle of a batch", () => {
+  for (let head = 1; head <= 21; head++) {
+    const log = create({ deduplicationWindowMs: 0 });
+    for (const count of [4, 5, 5, 2, 1, 4])
+      append(
+        log,
+        Array.from({ length: count }, () => record("k")),
+      );
+    log.trim(head, 2_000);
+    expect(log.verify(0, 1e9).damaged, `head ${head}`).toEqual([]);
+  }
+});
+
 describe("filters", () => {
   test("pass over chunks that cannot match, and the cursor advances", () => {
     const log = create();
