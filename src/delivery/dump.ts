@@ -146,6 +146,10 @@ export function beginsAt(sql: Sql, spec: DeliverySpec): Position {
   return floor === undefined ? spec.start : { at: "offset", offset: floor };
 }
 
+/** The lowest offset that a delivery which is yet to be made may want: any, where its place has been restored. */
+export const floorBefore = (sql: Sql): number =>
+  openStore(sql)?.meta(mark) === undefined ? Number.MAX_SAFE_INTEGER : 0;
+
 /** Makes a delivery of the place that has been restored; false where none has. */
 export function adopt(sql: Sql, spec: DeliverySpec): boolean {
   const store = openStore(sql);

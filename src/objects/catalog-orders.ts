@@ -13,7 +13,7 @@ interface Desk {
   readonly telling: {
     prepare(stream: Stream, number: number): Promise<Result<undefined>>;
     stand(stream: Stream, number: number): Promise<RestoreStand | undefined>;
-    hasPlace(id: string, number: number): Promise<boolean>;
+    placed(stream: Stream, id: string, number: number): Promise<boolean>;
     all(stream: Stream): Promise<void>;
     drops(stream: Stream): Promise<number>;
   };
@@ -104,7 +104,7 @@ const orders = {
         return refuse("restore-gap", `partition ${number} is not complete; send what is missing first`, facts);
       }
       for (const { id, partition, group } of places) {
-        if (await telling.hasPlace(id, partition)) continue;
+        if (await telling.placed(stream, id, partition)) continue;
         const detail = `the place of the group '${group}' on partition ${partition} is missing; send it first`;
         return refuse("restore-gap", detail, { group, partition });
       }

@@ -2,7 +2,7 @@ import type { Target } from "../../schemas/erasure.ts";
 import { ok } from "../../schemas/errors.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import { Delivery as Core } from "../delivery/delivery.ts";
-import { beginsAt, isAnothers, type PlacePage, type PlacePart, takePlace } from "../delivery/dump.ts";
+import { beginsAt, floorBefore, isAnothers, type PlacePage, type PlacePart, takePlace } from "../delivery/dump.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/told.ts";
 import type { Position } from "../log/read.ts";
@@ -118,7 +118,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   async floor(): Promise<number> {
     // What is finished only in memory would be wanted again after a crash.
     this.keeper?.core.state.save();
-    return this.keeper?.core.state.head ?? Number.MAX_SAFE_INTEGER;
+    return this.keeper?.core.state.head ?? floorBefore(objectSql(this.ctx.storage));
   }
 
   async dump(after?: string): Promise<Answer<PlacePage>> {

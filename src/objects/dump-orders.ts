@@ -39,6 +39,12 @@ export const dumpOrders = {
     return taken;
   },
 
+  /** A group's delivery follows from the first moment on, so that retention waits for it, though it has yet to be told so. */
+  restoreFollower({ log }: Desk, id: string): Result<undefined> {
+    log.followers.add(id, log.span.head);
+    return ok(undefined);
+  },
+
   restoreStand: ({ log }: Desk): Result<RestoreStand> => ok(standOf(log)),
 };
 

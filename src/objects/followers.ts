@@ -77,6 +77,8 @@ export class Followers {
 
   /** The lowest offset that a follower may still want; 0 where one cannot be asked. */
   async floor(): Promise<number> {
+    // Of a log that was restored they are known by their rows alone.
+    for (const id of this.log()?.followers.ids() ?? []) this.add(id);
     const floors = [...this.#followers.keys()].map((id) => this.stub(id).floor());
     return Math.min(Number.MAX_SAFE_INTEGER, ...(await Promise.all(floors.map((floor) => floor.catch(() => 0)))));
   }

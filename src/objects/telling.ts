@@ -42,10 +42,11 @@ export class Telling {
     return stand.ok ? stand.value : undefined;
   }
 
-  /** True where all of a group's place has come. */
-  async hasPlace(id: string, number: number): Promise<boolean> {
+  /** True where all of a group's place has come. Its partition knows from then on that it follows. */
+  async placed(stream: Stream, id: string, number: number): Promise<boolean> {
     const place = await delivery(this.env, id, number).restore(this.core.namespace, []);
-    return place.ok && place.value;
+    if (!place.ok || !place.value) return false;
+    return (await this.stub(stream, number).order("restoreFollower", id)).ok;
   }
 
   #spec(stream: Stream, number: number): Spec {

@@ -1,4 +1,5 @@
 /** What was restored acts on nobody until it is resumed: no push, no member, no dead letter that is sent on, no event told anew. */
+import { scheduler } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readBlocks, writeBlock } from "../../src/archive/dump.ts";
 import { concat } from "../../src/lib/bytes.ts";
@@ -166,6 +167,25 @@ test("with resume they go on at once, as they were, and again is as once", async
   expect((await millrace.call("POST", `${push.stream}/restore/finish?resume=perhaps`)).json).toMatchObject({
     code: "invalid",
   });
+});
+
+test("retention waits for the groups of a copy from its first moment on", { timeout: 60_000 }, async () => {
+  const config = { keepForGroups: true, retentionRecords: 8, deduplicationWindowMs: 0 };
+  const stream = await newStream(millrace, config);
+  const group = `${stream}/groups/waits`;
+  await millrace.call("PUT", group, { start: "earliest" });
+  for (let n = 0; n < 30; n++) await millrace.call("POST", `${stream}/records`, { records: [{ data: n }] });
+  await until("the group follows", async () =>
+    (await millrace.call("GET", `${group}/status`)).json.lag === 30 ? true : undefined,
+  );
+  const copy = await copied(stream);
+  for (let n = 0; n < 3; n++) await millrace.call("POST", `${copy}/records`, { records: [{ data: n }] });
+  await scheduler.wait(2_000);
+  expect((await millrace.call("GET", `${copy}/partitions/0`)).json).toMatchObject({ head: 0, tail: 33 });
+  await millrace.call("POST", `${copy}/groups/waits/resume`);
+  const { deliveries } = (await millrace.call("POST", `${copy}/groups/waits/receive`, { max: 100, waitSeconds: 5 }))
+    .json;
+  expect(deliveries.length).toBe(33);
 });
 
 test("segments that came with a dump are told of by nobody; those that come after it are", async () => {
