@@ -162,16 +162,20 @@ function takeChunk(log: Log, restore: Restore, row: ChunkRow, now: number): Prob
   if (row.first < last || row.last > marks.last) return bad(`the chunk at offset ${row.base} is out of order in time`);
   const full = room(log);
   if (full !== undefined) return full;
-  if (empty) begin(log, Math.min(row.base, marks.head));
+  if (empty) begin(log, Math.min(row.base, marks.head), now);
   segments.insert(row);
   if (spec.keyIndex) learn(log, row);
   if (isFull(segments.open, spec)) segments.cut(row.next, now);
   return undefined;
 }
 
-/** The first segment begins where the log does. */
-function begin({ segments }: Log, base: number): void {
-  const known = JSON.parse(segments.meta.meta("segments") ?? '{"open":0,"next":1}');
+/**
+ * The first segment begins where the log does. Its number is none that a log of this id had before it was deleted: readers may
+ * still know objects of that by their names.
+ */
+function begin({ segments }: Log, base: number, now: number): void {
+  const fresh = { open: now, next: now + 1, tables: { [now]: 0 } };
+  const known = JSON.parse(segments.meta.meta("segments") ?? JSON.stringify(fresh));
   segments.meta.setMeta("segments", JSON.stringify({ ...known, base }));
   segments.reload();
 }
@@ -215,7 +219,7 @@ export function finish(log: Log, now: number): void {
   if (!log.restoring || restore?.closed !== true) return;
   const { meta } = log.segments;
   const { head, tail, last, sealed, fence, thinned, erasures } = restore.marks;
-  if (log.segments.open.next === undefined && log.segments.newest === undefined) begin(log, tail);
+  if (log.segments.open.next === undefined && log.segments.newest === undefined) begin(log, tail, now);
   const marks: Marks = {
     head,
     tail,
