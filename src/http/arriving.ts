@@ -39,7 +39,7 @@ export class Arriving {
 
   /** `packed`: it is unpacked on the way, and comes in pieces of others' choice. */
   constructor(body: ReadableStream<Uint8Array> | null, bytesPerSecond: number, packed = false) {
-    this.#reader = packed ? body?.getReader() : body?.getReader({ mode: "byob" });
+    this.#reader = packed ? body?.getReader() : readerOf(body);
     this.#bytesPerSecond = bytesPerSecond;
   }
 
@@ -114,6 +114,15 @@ export class Arriving {
     const left = Math.min(limits.bodySilentMsMax - waiting, allowed - this.#waitedMs - waiting);
     if (this.#since === undefined || left > 0) this.#timer = setTimeout(() => this.#look(), Math.max(left, 1_000));
     else this.#fail(new BodyFault(tooSlow));
+  }
+}
+
+/** A body that was made in JavaScript need not be a stream of bytes. */
+function readerOf(body: ReadableStream<Uint8Array> | null): Reader | undefined {
+  try {
+    return body?.getReader({ mode: "byob" });
+  } catch {
+    return body?.getReader();
   }
 }
 

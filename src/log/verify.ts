@@ -26,11 +26,13 @@ export function verifyChunks(chunks: Chunks, span: Span, from: number, bytesMax:
     if (span.dense && head.base > next) damaged("the chunk is missing", next, head.base);
     if (head.base < next) damaged("the chunk overlaps the one before it");
     if (head.first < last || head.last < head.first) damaged("timestamps go backwards");
-    const opened = openChunk({ ...head, body: chunks.body(head.base) }, span.dense);
+    const body = chunks.body(head.base);
+    const opened = openChunk({ ...head, body }, span.dense);
     if (!opened.ok) damaged(opened.refusal.detail);
     report.chunks++;
     report.records += head.records;
-    report.bytes += head.bytes;
+    // What the row says of it may be what is damaged.
+    report.bytes += body.length;
     next = head.next;
     last = head.last;
   }
@@ -45,7 +47,6 @@ export function verifyHot(segments: Segments, span: Span, from: number, bytesMax
   const run = segments.run(from);
   if (run === undefined) return { chunks: 0, records: 0, bytes: 0, damaged: [], next: from };
   const to = Math.min(run.to, span.tail);
-  // What lies below the head is missing rightly, also in the middle of a segment.
   const report = verifyChunks(segments, { ...span, tail: to }, Math.max(from, span.head), bytesMax);
   return report.next === undefined && to < span.tail ? { ...report, next: to } : report;
 }

@@ -149,6 +149,6 @@ export async function restored(run: ScriptRun, dump: Dump, path: string, newId: 
     const named = newId && below.includes("/groups/") ? [query, `newId=${newId}`].filter(Boolean).join("&") : query;
     await post(named === undefined ? (plain as string) : `${plain}?${named}`, Buffer.concat(blocks));
   }
-  await post("/restore/finish", Buffer.alloc(0));
+  await post("/restore/finish?resume=true", Buffer.alloc(0));
   return logId;
 }
