@@ -75,7 +75,7 @@ export const withoutText = {
     "restored",
   ].map((name) => `meta:${name}`),
   catalog: [
-    ...["stream", "opened", "purge", "consumer", "pause", "telling", "lifetime", "namespace", "restore"],
+    ...["stream", "opened", "purge", "consumer", "pause", "telling", "lifetime", "namespace", "restore", "restored"],
   ] as string[],
 };
 
