@@ -28,6 +28,7 @@ export function damagePlan(random: Random, scale: Scale): DamagePlan {
   const draw: Drawing = { random, has: (feature) => !left.has(feature), brief: scale.brief };
   const count = scale.brief ? 2 : random.int(5, 9);
   const streams = Array.from({ length: count }, () => streamPlan(draw));
+  if (!scale.brief && draw.has("objects")) streams.push(sweep(draw));
   const file = draw.has("files") && random.chance(scale.brief ? 1 : 0.7);
   return {
     streams,
@@ -57,6 +58,38 @@ function streamPlan(draw: Drawing): StreamPlan {
     ),
     readers: readersOf(draw, partitions),
     repair: has("repairs") && random.chance(0.8),
+  };
+}
+
+/** Parts whose size is the same in each segment of one chunk. */
+const fixed = [
+  ["header", 48],
+  ["frames", 32],
+  ["footer", 200],
+] as const;
+
+/** One byte after another of the same part, each in a segment of its own. */
+function sweep({ random, has }: Drawing): StreamPlan {
+  const [part, bytes] = random.pick(fixed);
+  const start = random.int(0, bytes - 1);
+  const struck = Math.min(bytes, 50);
+  const commit = () => ({ records: [{ key: random.int(0, keys - 1), size: random.int(0, 40), afterMs: 1 }] });
+  return {
+    partitions: 1,
+    stamps: random.chance(0.5),
+    keep: 8,
+    commits: [Array.from({ length: struck + 12 }, commit)],
+    blows: [
+      Array.from({ length: struck }, (_, i) => ({
+        on: "object" as const,
+        which: 0,
+        part,
+        at: (((start + i) % bytes) + 0.5) / bytes,
+        bit: random.int(0, 7),
+      })),
+    ],
+    readers: [],
+    repair: has("repairs") && random.chance(0.5),
   };
 }
 
