@@ -40,7 +40,7 @@ export async function verified(stream: Stored, struck: readonly Struck[], told: 
     const found = await findings(stream, truth);
     const list = () => JSON.stringify(found);
     stream.note(() => `verify of ${truth.partition}: ${list()}`);
-    const mine = struck.filter(({ partition, snapshot }) => partition === truth.partition && !snapshot);
+    const mine = struck.filter(({ partition }) => partition === truth.partition);
     for (const one of mine) {
       if (!one.covered) continue;
       const named = found.some((finding) => isOf(finding, one));

@@ -33,7 +33,8 @@ async function look(stream: Stored, struck: readonly Struck[]): Promise<void> {
   const copies = copiesOf(stream, struck);
   stream.holes = await repair(stream, copies);
   stream.told = await readAll(stream, { holes: stream.holes, struck: copies });
-  await verifiedAfter(stream, copies);
+  const snapshots = struck.filter(({ snapshot }) => snapshot);
+  await verifiedAfter(stream, [...copies, ...snapshots]);
 }
 
 /**

@@ -21,6 +21,8 @@ export interface Truth {
 export interface Snapshot {
   readonly offset: number;
   readonly body: Buffer;
+  /** The service has a checksum of it. */
+  readonly summed: boolean;
 }
 
 export class Stored {
@@ -159,7 +161,9 @@ export class Stored {
       const call = { body, headers: { "content-type": "application/octet-stream" } };
       const { status } = await this.round.call("PUT", path, call);
       this.round.checks.that("accepted", status === 201, () => `a snapshot was answered ${status}`, [this.name]);
-      this.snapshots.set(partition, { offset: tail, body });
+      const list = await this.round.must("GET", `${this.path}/snapshots?partition=${partition}`);
+      const summed = list.snapshots[0]?.crc32c !== undefined;
+      this.snapshots.set(partition, { offset: tail, body, summed });
     }
   }
 }

@@ -177,7 +177,8 @@ class Strike {
       missing: undefined,
     };
     this.bucket.become(key, bodies[blow.how]);
-    this.#note(`the snapshot ${key} of ${bytes.length} bytes is ${blow.how} at ${at}`, nowhere, [key], false, true);
+    const summed = this.stream.snapshots.get(this.truth.partition)?.summed === true;
+    this.#note(`the snapshot ${key} of ${bytes.length} bytes is ${blow.how} at ${at}`, nowhere, [key], summed, true);
   }
 }
 
