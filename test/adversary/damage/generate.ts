@@ -15,7 +15,7 @@ const numbers: readonly Column[] = ["base", "next", "first", "last", "records", 
 const ways: readonly Way[] = ["pages", "backward", "ndjson", "frames", "events", "socket", "packed", "group", "dump"];
 
 /** What only the long form does. */
-const notInBrief = ["numbers", "prints", "snapshots", "times"];
+const notInBrief = ["numbers", "snapshots", "times"];
 
 interface Drawing {
   readonly random: Random;

@@ -13,7 +13,7 @@ export interface Kept {
 }
 
 /** What is made of a stream before it is damaged: its segments are rewritten. */
-export type Rewriting = "erase" | "compact";
+export type Rewriting = "erase";
 
 /** Shares are of what there is: of a form's bytes, of the segments or rows. */
 export type Blow =

@@ -22,17 +22,20 @@ export async function runDamage(plan: DamagePlan, round: Round): Promise<void> {
   for (const stream of streams) await look(stream, struck.get(stream) as Struck[]);
   const dumped = plan.file && streams[plan.file.stream];
   if (plan.file === undefined || dumped === undefined) return;
-  await tryFile(plan.file, dumped, (copy) => readRestored(dumped, copy));
+  await tryFile(plan.file, dumped, (copy) => readRestored(dumped, copy, printsOf(struck.get(dumped) as Struck[])));
 }
 
+const printsOf = (struck: readonly Struck[]) => struck.filter(({ print }) => print);
+
 async function look(stream: Stored, struck: readonly Struck[]): Promise<void> {
-  stream.told = await readAll(stream, { holes: [], struck });
+  const prints = printsOf(struck);
+  stream.told = await readAll(stream, { holes: [], struck, prints });
   await verified(stream, struck, stream.told);
   await readSnapshots(stream, struck);
   if (!stream.plan.repair) return;
   const copies = copiesOf(stream, struck);
   stream.holes = await repair(stream, copies);
-  stream.told = await readAll(stream, { holes: stream.holes, struck: copies });
+  stream.told = await readAll(stream, { holes: stream.holes, struck: copies, prints });
   const snapshots = struck.filter(({ snapshot }) => snapshot);
   await verifiedAfter(stream, [...copies, ...snapshots]);
 }
@@ -48,9 +51,9 @@ function copiesOf({ told }: Stored, struck: readonly Struck[]): Struck[] {
 }
 
 /** What a dump has of a stream is what readers have of it. */
-async function readRestored(stream: Stored, name: string): Promise<void> {
+async function readRestored(stream: Stored, name: string, prints: readonly Struck[]): Promise<void> {
   const { holes, told } = stream;
-  await readAll(stream.as(name), { holes: [...holes, ...told], struck: [] });
+  await readAll(stream.as(name), { holes: [...holes, ...told], struck: [], prints });
 }
 
 /** Every partition by pages, and whoever else the plan has; what the pages told. */

@@ -15,6 +15,8 @@ export interface Struck {
   /** Every byte there is covered: it is named, whatever it is. */
   readonly covered: boolean;
   readonly snapshot: boolean;
+  /** A fingerprint, which no document covers: whoever filters may be led past it. */
+  readonly print: boolean;
 }
 
 const nowhere: Range = { from: 0, to: 0 };
@@ -75,7 +77,14 @@ class Strike {
     else this.#snapshot(blow);
   }
 
-  #note(words: string, offsets: Range, objects: readonly string[], covered: boolean, snapshot = false): void {
+  #note(
+    words: string,
+    offsets: Range,
+    objects: readonly string[],
+    covered: boolean,
+    snapshot = false,
+    print = false,
+  ): void {
     const { partition } = this.truth;
     const where = snapshot ? "" : `, offsets ${offsets.from} to ${offsets.to}`;
     this.#struck.push({
@@ -85,6 +94,7 @@ class Strike {
       objects,
       covered,
       snapshot,
+      print,
     });
   }
 
@@ -162,7 +172,14 @@ class Strike {
     if (after === undefined || !database.set(row, blow.column, after)) return;
     const values = typeof before === "bigint" ? `, from ${before} to ${after}` : `, byte ${at} of ${before.length}`;
     const covered = blow.column === "body";
-    this.#note(`bit ${blow.bit} of ${blow.column} of the chunk ${row.from} of ${row.table}${values}`, row, [], covered);
+    this.#note(
+      `bit ${blow.bit} of ${blow.column} of the chunk ${row.from} of ${row.table}${values}`,
+      row,
+      [],
+      covered,
+      false,
+      blow.column === "print",
+    );
   }
 
   #snapshot(blow: Extract<Blow, { on: "snapshot" }>): void {
