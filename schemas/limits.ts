@@ -8,7 +8,7 @@ export const limits = {
   ...frameLimits,
   /** Decoded body of one append. Far below the 32 MiB of one call between objects. */
   batchBytesMax: 8_388_608,
-  /** Bodies above 64 KiB that one isolate reads at once, of its 128 MB. What does not fit waits 5 s, and is refused then. */
+  /** Bodies above 256 KiB that one isolate reads at once, of its 128 MB. What does not fit waits 5 s, and is refused then. */
   bodiesBytesMax: 50_331_648,
   /** A body that stops for so long is not waited for. */
   bodySilentMsMax: 10_000,

@@ -9,7 +9,9 @@ const tooLarge = (limit: number) =>
   refuse("body-too-large", `the body has more than ${limit} bytes; send less at a time`, { limit });
 
 /** A small body is there at once, or nearly so: it is read in one call, and counts for nothing. */
-const smallBytes = 65_536;
+const smallBytes = 262_144;
+/** What one has to come in is the time of silence, and for what goes beyond this, the time that its bytes may take. */
+const atOnceBytes = 65_536;
 /** Of a larger one so much is asked for at a time: what has come is taken in few calls. */
 const pieceBytes = 262_144;
 /** Bodies that are being read here. A client that is silent for longer is given up by itself. */
@@ -35,7 +37,7 @@ export async function readBody(request: Request, limit: number): Promise<Result<
   const announced = encoding === "identity" ? request.headers.get("content-length") : null;
   if (announced !== null) {
     if (Number(announced) > limit) return tooLarge(limit);
-    if (Number(announced) <= smallBytes) return readSmall(request);
+    if (Number(announced) <= smallBytes) return readSmall(request, Number(announced));
   }
   if (request.body === null) return ok(new Uint8Array(0));
   const packed = encoding === "gzip";
@@ -56,11 +58,12 @@ export async function readBody(request: Request, limit: number): Promise<Result<
   }
 }
 
-async function readSmall(request: Request): Promise<Result<Uint8Array>> {
+async function readSmall(request: Request, length: number): Promise<Result<Uint8Array>> {
+  const more = Math.max(0, length - atOnceBytes) / limits.bodyBytesPerSecondMin;
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     const bytes = await new Promise<ArrayBuffer | undefined>((resolve, reject) => {
-      timer = setTimeout(() => resolve(undefined), limits.bodySilentMsMax);
+      timer = setTimeout(() => resolve(undefined), limits.bodySilentMsMax + more * 1_000);
       request.arrayBuffer().then(resolve, reject);
     });
     return bytes === undefined ? { ok: false, refusal: tooSlow } : ok(new Uint8Array(bytes));
@@ -82,7 +85,7 @@ async function collect(
   let length = 0;
   // Memory is taken for what has come, and not for what is announced: that costs a client nothing to say.
   while (length !== announced) {
-    const piece = await arriving.next(Math.min((announced ?? limit) - length, length === 0 ? smallBytes : pieceBytes));
+    const piece = await arriving.next(Math.min((announced ?? limit) - length, length === 0 ? atOnceBytes : pieceBytes));
     if (piece === undefined) break;
     length += piece.length;
     if (length > limit) {
