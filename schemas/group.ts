@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { text } from "./fields.ts";
+import { listLimit, text } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { streamName } from "./names.ts";
 import { type PushTarget, pushTarget } from "./push.ts";
@@ -198,13 +198,7 @@ const letterId = z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.offs
 export const lettersQuery = z.strictObject({
   partition: z.coerce.number().int().min(0).optional().describe("Left out: those of every partition."),
   after: letterId.optional().describe("Go on after this letter: the `next` of the answer before."),
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(limits.listMax)
-    .default(defaults.list)
-    .describe("Letters in an answer at most."),
+  limit: listLimit.describe("Letters in an answer at most."),
 });
 export const lettersBody = z.union([
   z.strictObject({ all: z.literal(true) }),

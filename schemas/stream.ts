@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { listLimit } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { streamName } from "./names.ts";
 
@@ -241,13 +242,7 @@ export type NamespaceView = z.infer<typeof namespaceView>;
 export const listQuery = z.strictObject({
   prefix: z.string().max(limits.nameCharsMax).optional().describe("Names that begin so."),
   after: streamName.optional().describe("Go on after this name: the `next` of the answer before."),
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(limits.listMax)
-    .default(defaults.list)
-    .describe("Names in an answer at most."),
+  limit: listLimit.describe("Names in an answer at most."),
 });
 export type ListQuery = z.infer<typeof listQuery>;
 
