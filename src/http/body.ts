@@ -2,7 +2,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { concat } from "../lib/bytes.ts";
 import { Arriving, BodyFault, cutOff, tooSlow } from "./arriving.ts";
-import { Budget, type Hold } from "./budget.ts";
+import { Budget, growLater, type Hold } from "./budget.ts";
 import { unpackedBytesMax } from "./unread.ts";
 
 const tooLarge = (limit: number) =>
@@ -16,11 +16,8 @@ const atOnceBytes = 65_536;
 const pieceBytes = 262_144;
 /** Bodies that are being read here. A client that is silent for longer is given up by itself. */
 const bodies = new Budget(limits.bodiesBytesMax, limits.bodySilentMsMax * 2);
-/**
- * How long a body waits for room, unread, and how often it looks. Those that wait have taken some of it: one gives way before the
- * others, so that not all of them do.
- */
-const [roomMs, lookMs] = [5_000, 25];
+/** How often a body that waits for room, unread, looks. */
+const lookMs = 25;
 
 const noRoom = refuse(
   "too-many",
@@ -92,7 +89,8 @@ async function collect(
       await arriving.discard(discardMax);
       return tooLarge(limit);
     }
-    if (!(await roomFor(piece.length, hold))) {
+    // What is not read while it waits, waits at the client.
+    if (!hold.grow(piece.length, Date.now()) && !(await growLater(hold, piece.length, lookMs))) {
       await arriving.discard(discardMax);
       return noRoom;
     }
@@ -100,15 +98,4 @@ async function collect(
   }
   if (announced !== undefined && length < announced) return { ok: false, refusal: cutOff };
   return ok(parts.length === 0 ? new Uint8Array(0) : concat(parts));
-}
-
-/** Waits a moment where there is none: what is not read meanwhile waits at the client. */
-async function roomFor(bytes: number, hold: Hold): Promise<boolean> {
-  if (hold.grow(bytes, Date.now())) return true;
-  for (const until = Date.now() + roomMs * (0.5 + Math.random()); Date.now() < until; ) {
-    await scheduler.wait(lookMs);
-    hold.touch(Date.now());
-    if (hold.grow(bytes, Date.now())) return true;
-  }
-  return false;
 }

@@ -10,6 +10,19 @@ export interface Hold {
   release(): void;
 }
 
+/** Those that wait for room have taken some of it: each gives way at another time, so that not all of them do. */
+const roomMs = 5_000;
+
+/** Takes more as soon as there is room, looking now and then; false where there was none for too long. */
+export async function growLater(hold: Hold, bytes: number, lookMs: number): Promise<boolean> {
+  for (const until = Date.now() + roomMs * (0.5 + Math.random()); Date.now() < until; ) {
+    await scheduler.wait(lookMs * (0.5 + Math.random()));
+    hold.touch(Date.now());
+    if (hold.grow(bytes, Date.now())) return true;
+  }
+  return false;
+}
+
 export class Budget {
   readonly #holds = new Set<{ bytes: number; at: number }>();
   #bytes = 0;

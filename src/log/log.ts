@@ -263,9 +263,9 @@ export class Log {
   /** Reads everything from an offset on, up to a number of bytes, and names what cannot be trusted. */
   verify(from: number, bytesMax: number): Report {
     // What lies below the head is missing rightly.
-    if (from < this.#marks.head) return this.verify(this.#marks.head, bytesMax);
-    if (this.segments.isHot(from)) return verifyHot(this.segments, this.span, from, bytesMax);
-    const next = this.segments.store.before(from)?.next ?? this.segments.hotFrom;
+    const start = Math.max(from, this.#marks.head);
+    if (this.segments.isHot(start)) return verifyHot(this.segments, this.span, start, bytesMax);
+    const next = this.segments.store.before(start)?.next ?? this.segments.hotFrom;
     return { chunks: 0, records: 0, bytes: 0, damaged: [], next };
   }
 

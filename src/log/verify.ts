@@ -47,7 +47,7 @@ export function verifyHot(segments: Segments, span: Span, from: number, bytesMax
   const run = segments.run(from);
   if (run === undefined) return { chunks: 0, records: 0, bytes: 0, damaged: [], next: from };
   const to = Math.min(run.to, span.tail);
-  const report = verifyChunks(segments, { ...span, tail: to }, Math.max(from, span.head), bytesMax);
+  const report = verifyChunks(segments, { ...span, head: run.from, tail: to }, from, bytesMax);
   return report.next === undefined && to < span.tail ? { ...report, next: to } : report;
 }
 

@@ -27,8 +27,8 @@ export function summed(body: ReadableStream<Uint8Array>): {
   return { body: body.pipeThrough(through), sum: () => ({ bytes, crc }) };
 }
 
-/** A stream that fails before its end where it is not what the sum says: nobody gets all of it. */
-export function checked(body: ReadableStream<Uint8Array>, { crc: right }: Sum): ReadableStream<Uint8Array> {
+/** A stream that fails before its end where that is not its checksum: nobody gets all of it. */
+export function checked(body: ReadableStream<Uint8Array>, right: number): ReadableStream<Uint8Array> {
   let crc = 0;
   let last: Uint8Array | undefined;
   const through = new TransformStream<Uint8Array, Uint8Array>({

@@ -3,15 +3,15 @@
  * read. A few of them are made at a time; who comes meanwhile waits for a moment, and is given a page of the usual size then.
  */
 import { defaults, limits } from "../../../schemas/limits.ts";
-import { Budget, type Hold } from "../budget.ts";
+import { Budget, growLater, type Hold } from "../budget.ts";
 
 /** A client that takes nothing for so long is left. */
 const stalledMs = 30_000;
 const pieceBytes = 262_144;
 const pages = new Budget(limits.largePagesBytesMax, stalledMs * 2);
 
-/** How long a page waits for room, and how often it looks: not all of them at a time. */
-const [roomMs, lookMs] = [5_000, 50];
+/** How often a page that waits for room looks. */
+const lookMs = 50;
 
 /** The bytes that a page may have, and what it holds, where it is large. */
 export interface PageRoom {
@@ -28,11 +28,7 @@ export function pageRoom(asked: number, waits: boolean): PageRoom | Promise<Page
 }
 
 async function roomLater(asked: number, hold: Hold): Promise<PageRoom> {
-  for (const until = Date.now() + roomMs * (0.5 + Math.random()); Date.now() < until; ) {
-    await scheduler.wait(lookMs * (0.5 + Math.random()));
-    if (hold.grow(asked, Date.now())) return { bytes: asked, hold };
-  }
-  return { bytes: defaults.pageBytes };
+  return (await growLater(hold, asked, lookMs)) ? { bytes: asked, hold } : { bytes: defaults.pageBytes };
 }
 
 /** Bytes that go as the client takes them; what they hold is given back when they have gone. */

@@ -56,7 +56,7 @@ export async function getSnapshot(request: Request, env: Env, names: SnapshotNam
 }
 
 async function bodyOf(request: Request, target: Target, snapshot: Kept, fixed: boolean): Promise<Response> {
-  const { bytes, id, contentType, key } = snapshot;
+  const { bytes, id, contentType, key, crc } = snapshot;
   const etag = `"${id}"`;
   const headers: Record<string, string> = {
     "content-type": contentType,
@@ -89,12 +89,8 @@ async function bodyOf(request: Request, target: Target, snapshot: Kept, fixed: b
     if (object === undefined || object.size !== bytes) {
       return problem({ code: "damaged", detail: "the object of the snapshot is missing, or not what was stored" });
     }
-    const whole = snapshot.crc !== null && from === 0 && to === bytes;
-    const body = whole
-      ? checked(object.body, { bytes, crc: snapshot.crc as number })
-      : to < bytes
-        ? upTo(object.body, to - from)
-        : object.body;
+    const part = to < bytes ? upTo(object.body, to - from) : object.body;
+    const body = crc === null || to - from < bytes ? part : checked(part, crc);
     return new Response(body.pipeThrough(new FixedLengthStream(to - from)), { status, headers });
   } catch (error) {
     return problem(faultTold("the snapshot could not be read", error).refusal);
