@@ -93,23 +93,22 @@ export class Bucket {
     return new Map(found.map(([key, { body }]) => [key, body]));
   }
 
-  /** Puts other bytes in an object's place, or none. */
+  /** Another object is put in its place, or none. */
   change(key: string, body: Buffer | undefined): void {
     const blob = this.#blobs.get(key);
     if (body === undefined) this.#blobs.delete(key);
     else this.#blobs.set(key, { meta: {}, ...blob, body, etag: etagOf(body) });
   }
 
-  /** What a disk does without asking: bytes change, or are gone. */
   keys(prefix: string): string[] {
-    return [...this.#blobs.keys()].filter((key) => key.startsWith(prefix)).sort();
+    return [...this.objects(prefix).keys()];
   }
 
   body(key: string): Buffer | undefined {
     return this.#blobs.get(key)?.body;
   }
 
-  /** The rest of an object that is there stays as it is, its ETag too. */
+  /** What a disk does without asking: bytes change, or are gone. The rest of the object stays as it is, its ETag too. */
   become(key: string, body: Buffer | undefined): void {
     const blob = this.#blobs.get(key);
     if (body === undefined) this.#blobs.delete(key);

@@ -32,3 +32,9 @@ export function livelier<Plan extends { readonly kills: readonly Kill[] }>(plan:
   for (const { name, list } of thinner(plan.kills, "kills")) found.push({ name, plan: { ...plan, kills: list } });
   return found;
 }
+
+/** Where steps were left out, by the name that says which: a kill stays between those that it stood between. */
+export function moved(kills: readonly Kill[], name: string): Kill[] {
+  const [, from, to] = name.split("-").map(Number) as [number, number, number];
+  return kills.map((kill) => ({ ...kill, step: kill.step - Math.max(0, Math.min(kill.step, to) - from) }));
+}

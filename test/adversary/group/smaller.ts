@@ -1,9 +1,8 @@
 /** Cuts scripts down. */
 import type { Violation } from "../frame/checks.ts";
-import type { Kill } from "../frame/gate.ts";
 import type { Smaller } from "../frame/program.ts";
 import { thinner } from "../frame/shrink.ts";
-import { apart, livelier } from "../frame/shrink-scripts.ts";
+import { apart, livelier, moved } from "../frame/shrink-scripts.ts";
 import type { GroupConfig, Script, ScriptPlan, Step } from "./plan.ts";
 
 export function smallerScripts(plan: ScriptPlan, violation: Violation | undefined): Smaller<ScriptPlan>[] {
@@ -16,12 +15,6 @@ export function smallerScripts(plan: ScriptPlan, violation: Violation | undefine
   }
   for (const [name, simple] of simpler(script)) found.push({ name, plan: { ...plan, scripts: [simple] } });
   return found;
-}
-
-/** A kill stays between the steps that it stood between. */
-function moved(kills: readonly Kill[], name: string): Kill[] {
-  const [, from, to] = name.split("-").map(Number) as [number, number, number];
-  return kills.map((kill) => ({ ...kill, step: kill.step - Math.max(0, Math.min(kill.step, to) - from) }));
 }
 
 const usual: Partial<GroupConfig> = {

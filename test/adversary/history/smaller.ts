@@ -1,9 +1,8 @@
 /** Cuts scripts down. */
 import type { Violation } from "../frame/checks.ts";
-import type { Kill } from "../frame/gate.ts";
 import type { Smaller } from "../frame/program.ts";
 import { thinner } from "../frame/shrink.ts";
-import { apart, livelier } from "../frame/shrink-scripts.ts";
+import { apart, livelier, moved } from "../frame/shrink-scripts.ts";
 import type { HistoryPlan, Script, Step } from "./plan.ts";
 
 export function smallerHistories(plan: HistoryPlan, violation?: Violation): Smaller<HistoryPlan>[] {
@@ -20,12 +19,6 @@ export function smallerHistories(plan: HistoryPlan, violation?: Violation): Smal
   for (const [name, steps] of simpler(script.steps)) found.push({ name, plan: of({ steps }) });
   if (script.partitions > 1) found.push({ name: "one-partition", plan: of({ partitions: 1 }) });
   return found;
-}
-
-/** A kill stays between the steps that it stood between. */
-function moved(kills: readonly Kill[], name: string): Kill[] {
-  const [, from, to] = name.split("-").map(Number) as [number, number, number];
-  return kills.map((kill) => ({ ...kill, step: kill.step - Math.max(0, Math.min(kill.step, to) - from) }));
 }
 
 /** Fewer batches of a step, fewer queries. */

@@ -1,9 +1,8 @@
 /** Cuts scripts down. */
 import type { Violation } from "../frame/checks.ts";
-import type { Kill } from "../frame/gate.ts";
 import type { Smaller } from "../frame/program.ts";
 import { thinner } from "../frame/shrink.ts";
-import { apart, livelier } from "../frame/shrink-scripts.ts";
+import { apart, livelier, moved } from "../frame/shrink-scripts.ts";
 import type { LogPlan, Script, Step } from "./plan.ts";
 
 export function smallerLogs(plan: LogPlan, violation?: Violation): Smaller<LogPlan>[] {
@@ -21,12 +20,6 @@ export function smallerLogs(plan: LogPlan, violation?: Violation): Smaller<LogPl
     found.push({ name: "one-partition", plan: { ...plan, scripts: [{ ...script, terms }] } });
   }
   return found;
-}
-
-/** A kill stays between the steps that it stood between. */
-function moved(kills: readonly Kill[], name: string): Kill[] {
-  const [, from, to] = name.split("-").map(Number) as [number, number, number];
-  return kills.map((kill) => ({ ...kill, step: kill.step - Math.max(0, Math.min(kill.step, to) - from) }));
 }
 
 /** Fewer writes of a step, fewer records of a write, fewer queries. */
