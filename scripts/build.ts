@@ -1,19 +1,30 @@
 /**
  * `npm run build`: what the package publishes, in `dist`: the client with its types, the command line, the Worker, and the
- * page, which the Worker serves. Runs after `npm ci` by itself.
+ * page, which the Worker serves. Runs after `npm ci` by itself. A service that serves the page meanwhile, or another build,
+ * finds every file whole at any moment: what is built stands aside until all of it is there, and then takes the places.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { type BuildOptions, buildSync } from "esbuild";
 import { bundleWorker, manifest } from "./workerd.ts";
 
 const root = resolve(import.meta.dirname, "..");
-const dist = join(root, "dist");
+/** Beside `dist`, so that what is built names its sources as it will from there. */
+const dist = mkdtempSync(join(root, ".dist-"));
+process.once("exit", () => rmSync(dist, { recursive: true, force: true }));
 const from = (path: string) => join(root, "src", path);
 const common: BuildOptions = { bundle: true, format: "esm", logLevel: "warning", legalComments: "none" };
 
-for (const folder of ["public", "types"]) rmSync(join(dist, folder), { recursive: true, force: true });
 mkdirSync(join(dist, "public"), { recursive: true });
 
 buildSync({
@@ -56,3 +67,17 @@ execFileSync(
   ["-p", join(root, "tsconfig.client.json"), "--outDir", join(dist, "types")],
   { stdio: "inherit" },
 );
+
+const files = (folder: string) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory());
+const built = new Set(files(dist).map((file) => join(file.parentPath, file.name).slice(dist.length + 1)));
+const target = join(root, "dist");
+for (const path of built) {
+  mkdirSync(dirname(join(target, path)), { recursive: true });
+  renameSync(join(dist, path), join(target, path));
+}
+// What an earlier version built, and this one does not.
+for (const file of files(target)) {
+  const path = join(file.parentPath, file.name);
+  if (!built.has(path.slice(target.length + 1))) rmSync(path, { force: true });
+}

@@ -3,13 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { build, start } from "./cli.ts";
+import { start } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
 const folder = mkdtempSync(join(tmpdir(), "millrace-arguments-"));
 beforeAll(async () => {
-  build();
   millrace = await service();
   const args = ["streams", "create", "bounded", "--retention-records", "100", "--partitions", "1"];
   expect(await run(...args)).toMatchObject({ code: 0, err: "" });

@@ -3,13 +3,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { build, start } from "./cli.ts";
+import { start } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
 const folder = mkdtempSync(join(tmpdir(), "millrace-cli-"));
 beforeAll(async () => {
-  build();
   millrace = await service();
 });
 afterAll(async () => {

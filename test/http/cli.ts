@@ -1,12 +1,10 @@
-/** The command line as a process, as the package has it. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+/** The command line as a process, as the package has it (`built.ts` builds it before the first test). */
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "../..");
 const cli = join(root, "dist/cli.js");
-
-export const build = () => execFileSync(process.execPath, [join(root, "scripts/build.ts")], { stdio: "inherit" });
 
 export interface Ran {
   readonly code: number | null;

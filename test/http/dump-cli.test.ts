@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Scan } from "../system/dump-file.ts";
-import { build, start } from "./cli.ts";
+import { start } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -27,7 +27,6 @@ const done = async (...args: string[]) => {
 };
 
 beforeAll(async () => {
-  build();
   millrace = await service();
   for (const [namespace, ...names] of [
     ["shop", "bills", "orders"],

@@ -1,12 +1,11 @@
 /** `millrace streams erase`: how a request stands, and what it says where something could not be searched. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Archived, archived, until } from "./archived.ts";
-import { build, start } from "./cli.ts";
+import { start } from "./cli.ts";
 import { token } from "./service.ts";
 
 let service: Archived;
 beforeAll(async () => {
-  build();
   service = await archived();
   await service.call("PUT", stream, { archive: true, retentionRecords: 80, deduplicationWindowMs: 0 });
   for (let at = 0; at < 200; at += 10) {

@@ -1,14 +1,13 @@
 /** `-n`: the newest n records, by every way of reading, with its bounds, and while others append. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
-import { build, start } from "./cli.ts";
+import { start } from "./cli.ts";
 import { Found, ways } from "./readers.ts";
 import { type Service, service, token } from "./service.ts";
 import { StreamSocket } from "./stream-socket.ts";
 
 let millrace: Service;
 beforeAll(async () => {
-  build();
   millrace = await service();
 });
 afterAll(() => millrace.end());

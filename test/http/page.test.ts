@@ -9,7 +9,6 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../scripts/workerd.ts";
 import { Millrace } from "../../src/client/index.ts";
-import { build } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
@@ -22,7 +21,6 @@ describe.skipIf(skip)("the page", () => {
   let browser: Browser;
   let client: Millrace;
   beforeAll(async () => {
-    build();
     millrace = await service();
     client = new Millrace({ url: millrace.url, token });
     browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });

@@ -5,14 +5,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { pattern } from "../cases/blobs.ts";
 import { type Server, s3Server } from "../system/s3-server.ts";
-import { build, start } from "./cli.ts";
+import { start } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let s3: Server;
 let millrace: Service;
 const folder = mkdtempSync(join(tmpdir(), "millrace-snapshots-"));
 beforeAll(async () => {
-  build();
   s3 = await s3Server();
   const { endpoint, bucket, accessKeyId, secretAccessKey } = s3.store;
   const archive = {

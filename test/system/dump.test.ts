@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
 import { findings } from "../../src/cli/dump/verify.ts";
 import { Millrace } from "../../src/client/index.ts";
-import { build, start } from "../http/cli.ts";
+import { start } from "../http/cli.ts";
 import { type Answer, call, token } from "../http/service.ts";
 import { Scan } from "./dump-file.ts";
 import { type Server, s3Server, varsOf } from "./s3-server.ts";
@@ -147,7 +147,6 @@ async function fill(at: Running): Promise<void> {
 }
 
 beforeAll(async () => {
-  build();
   server = await s3Server();
   archive = varsOf({ ...server.store, bucket: "archive" });
   source = await service("archive");

@@ -18,7 +18,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
 import { Millrace, type Stream } from "../../src/client/index.ts";
-import { build, type Process, start } from "../http/cli.ts";
+import { type Process, start } from "../http/cli.ts";
 import { token } from "../http/service.ts";
 
 const data = mkdtempSync(join(tmpdir(), "millrace-forward-"));
@@ -27,7 +27,6 @@ let port: number;
 const forwarders = new Set<Process>();
 
 beforeAll(async () => {
-  build();
   running = await run({ data, token });
   port = Number(new URL(running.url).port);
 });

@@ -10,13 +10,12 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
 import { Millrace, type StoredRecord, type Stream } from "../../src/client/index.ts";
-import { build, start } from "../http/cli.ts";
+import { start } from "../http/cli.ts";
 import { token } from "../http/service.ts";
 
 const data = mkdtempSync(join(tmpdir(), "millrace-import-"));
 let running: Running;
 beforeAll(async () => {
-  build();
   running = await run({ data, token });
 });
 afterAll(async () => {

@@ -1,0 +1,39 @@
+/** `npm run build` beside a service that serves what was built before. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "../..");
+const whole = [
+  "public/index.html",
+  "public/page.css",
+  "public/page.js",
+  "cli.js",
+  "worker.js",
+  "client.js",
+  "manifest.json",
+];
+
+test("what is served is whole at every moment of a build, and of two at once", async () => {
+  const read = () => whole.map((path) => readFileSync(join(root, "dist", path), "utf8"));
+  const before = read();
+  let running = 2;
+  const ended = [1, 2].map(async () => {
+    const child = spawn(process.execPath, [join(root, "scripts/build.ts")], { stdio: "ignore" });
+    const [code] = await once(child, "close");
+    running--;
+    return code as number;
+  });
+  let looked = 0;
+  while (running > 0) {
+    expect(read()).toEqual(before);
+    looked++;
+    await turn();
+  }
+  expect(await Promise.all(ended)).toEqual([0, 0]);
+  expect(looked).toBeGreaterThan(10);
+  expect(readdirSync(root).filter((name) => name.startsWith(".dist-"))).toEqual([]);
+});
