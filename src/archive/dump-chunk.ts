@@ -4,7 +4,7 @@ import { limits } from "../../schemas/limits.ts";
 import { lastTime } from "../../schemas/time.ts";
 import { isJson, isText } from "../lib/bytes.ts";
 import { openChunk } from "../log/chunk.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import { mayContain } from "../log/fingerprint.ts";
 import { type Frame, flags } from "../log/frame.ts";
 import { type Inspected, inspect } from "../log/inspect.ts";

@@ -15,7 +15,7 @@ import {
 } from "../../schemas/dump.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { check } from "../lib/check.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import { type Block, endTotals } from "./dump.ts";
 import { checkChunk } from "./dump-chunk.ts";
 import { jsonOf, partOf, placeTold } from "./dump-part.ts";

@@ -14,7 +14,7 @@ import { limits } from "../../schemas/limits.ts";
 import { lastTime } from "../../schemas/time.ts";
 import { concat, decodeText, encodeText, readNumber, writeNumber } from "../lib/bytes.ts";
 import { crc32c } from "../lib/crc32c.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import type { InheritedRow } from "../log/store.ts";
 
 export const headerBytes = 8;

@@ -1,7 +1,7 @@
 /** Records that are packed anew into the body of one chunk, each with its offset and its timestamp. */
 import { concat } from "../lib/bytes.ts";
 import { rowFlags } from "../log/chunk.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import { flags, readHeader, stampFrame } from "../log/frame.ts";
 import { eachPlaced, FrameWriter, type Rec } from "../log/record.ts";
 import { Prints } from "./prints.ts";

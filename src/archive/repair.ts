@@ -3,7 +3,7 @@
  * is lost by `isolate`.
  */
 import type { LostRange } from "../../schemas/erasure.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import type { Log } from "../log/log.ts";
 import type { Segment } from "../log/segment-store.ts";
 import { Rewriter } from "./rewrite.ts";
@@ -66,6 +66,11 @@ export class Repair {
     if (!log.replace([segment], this.#rewriter.finish(), now)) return false;
     noteLost(log, this.lost);
     return true;
+  }
+
+  /** What there is of the segment. */
+  get rows(): ChunkRow[] {
+    return this.#rewriter.finish();
   }
 
   #lose(base: number, next: number, reason: string): void {

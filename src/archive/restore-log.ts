@@ -8,7 +8,7 @@ import type { CloseDump, KeysDump, MarksDump, RestoreStand } from "../../schemas
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { defaults } from "../../schemas/limits.ts";
 import { openChunk } from "../log/chunk.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import type { Marks } from "../log/facts.ts";
 import type { Log } from "../log/log.ts";
 import { setBrought } from "../log/notice.ts";

@@ -4,7 +4,7 @@
  * has lost records says so in its row, and still covers the offsets that they had.
  */
 import { openChunk } from "../log/chunk.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import { tombstone } from "../log/forgetting.ts";
 import { flags } from "../log/frame.ts";
 import { decodeFrame, type Rec, recordBytes } from "../log/record.ts";

@@ -8,7 +8,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { hex, readNumber, writeNumber } from "../lib/bytes.ts";
 import { crc32c } from "../lib/crc32c.ts";
-import type { ChunkHead, ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkHead, ChunkRow } from "../log/chunk-head.ts";
 
 export const headerBytes = 48;
 export const footerBytes = 200;

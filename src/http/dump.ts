@@ -9,7 +9,7 @@ import type { PlacePage } from "../delivery/dump.ts";
 import { toBase64 } from "../lib/base64.ts";
 import { concat } from "../lib/bytes.ts";
 import { openChunk } from "../log/chunk.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import type { ColdSegment } from "../log/read.ts";
 import type { Answer } from "../objects/answer.ts";
 import { chunkRows, indexOf } from "../objects/cold.ts";

@@ -3,7 +3,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { assert } from "../lib/assert.ts";
 import { concat } from "../lib/bytes.ts";
-import type { ChunkRow } from "./chunk-store.ts";
+import type { ChunkRow } from "./chunk-head.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { type Frame, flags, headerBytes, headersSum, openFrames, readHeaders, sealFrame, stampFrame } from "./frame.ts";
 import { eachPlaced } from "./record.ts";
@@ -149,6 +149,7 @@ function joinSmall(pieces: readonly Piece[]): Uint8Array {
 
 /** The frames of a chunk. Refuses, as a whole, one whose bytes or numbers do not agree with its row. */
 export function openChunk(row: ChunkRow, dense: boolean): Result<Frame[]> {
+  if (row.broken) return refuse("bad-frame", "the row's numbers are not those that were written");
   const opened =
     row.body.length === row.bytes ? openFrames(row.body) : refuse("bad-frame", "the body's length is wrong");
   if (!opened.ok) return opened;

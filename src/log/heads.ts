@@ -1,4 +1,4 @@
-import type { ChunkHead } from "./chunk-store.ts";
+import type { ChunkHead } from "./chunk-head.ts";
 
 /** Heads of the chunks that begin in `[from, to)`, in order, and of no others. */
 export function headsIn(

@@ -7,7 +7,7 @@ import { limits } from "../../schemas/limits.ts";
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { ChunkBuilder } from "./chunk.ts";
-import type { ChunkRow } from "./chunk-store.ts";
+import type { ChunkRow } from "./chunk-head.ts";
 import { type Facts, factsOf, type Marks, shutOf } from "./facts.ts";
 import { FollowerList } from "./follower-list.ts";
 import { type Inheritance, rowsOf } from "./inheritance.ts";

@@ -18,7 +18,6 @@ export interface Open {
 
 /** As its table has it. */
 export function opened(n: number, table: ChunkTable, base: number): Open {
-  const { chunks, records, bytes, first, last, next } = table.totals();
-  const [from, to, end] = [first ?? undefined, last ?? undefined, next ?? undefined];
-  return { n, table, base, chunks, records, bytes, first: from, last: to, next: end };
+  const totals = table.totals(base);
+  return { n, table, base, ...totals, next: totals.chunks === 0 ? undefined : totals.next };
 }

@@ -1,7 +1,7 @@
 /** Finding and reading: positions, pages, and what is said of chunks that cannot be read. Synchronous, no writes. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { openChunk } from "./chunk.ts";
-import type { ChunkHead } from "./chunk-store.ts";
+import type { ChunkHead } from "./chunk-head.ts";
 import { chunkMayMatch, type Filter, matches } from "./filter.ts";
 import type { Frame } from "./frame.ts";
 import { decodeFrame, eachPlaced } from "./record.ts";
@@ -92,7 +92,7 @@ export function locate(chunks: Chunks, span: Span, from: Position, backward: boo
     case "last":
       return ok(begins(lastRecords(chunks, span, from.count)));
     case "time":
-      return ok(begins(firstAtOrAfter(chunks, span, from.time)));
+      return ok(begins(withHole(chunks, span, firstAtOrAfter(chunks, span, from.time))));
     case "before":
     case "offset": {
       const { offset } = from;
@@ -125,6 +125,12 @@ export function missed(from: Position, head: number, backward: boolean): Range |
   if (!backward) return { from: from.offset, to: head };
   const to = from.at === "offset" ? from.offset + 1 : from.offset;
   return to === 0 ? undefined : { from: 0, to };
+}
+
+/** A place behind a hole is before it: of which time the records were that are missing nobody knows, and its reader is told. */
+function withHole(chunks: Chunks, { head, dense }: Span, offset: number): number {
+  if (!dense || offset <= head) return offset;
+  return Math.max(head, Math.min(offset, chunks.chunkAt(offset - 1)?.next ?? head));
 }
 
 /** The first offset whose record has a timestamp at or after `time`, or the tail. Binary search over chunk bases. */
@@ -278,5 +284,6 @@ function readBackward(chunks: Chunks, span: Span, terms: ReadTerms, start: numbe
     budget.take(chunk, span.head, start);
     from = Math.max(chunk.base, span.head);
   }
+  if (span.dense && from > span.head) budget.damaged(span.head, span.head, from, "the chunk is missing");
   return { from: span.head, to: start, pieces: budget.pieces, upToDate: true };
 }

@@ -13,7 +13,8 @@
 import { assert } from "../lib/assert.ts";
 import { hex } from "../lib/bytes.ts";
 import type { Sql } from "../lib/sql.ts";
-import type { ChunkHead, ChunkRow, ChunkTable } from "./chunk-store.ts";
+import type { ChunkHead, ChunkRow } from "./chunk-head.ts";
+import type { ChunkTable, Within } from "./chunk-store.ts";
 import { headsIn } from "./heads.ts";
 import { type Open, opened } from "./open-segment.ts";
 import { type Segment, SegmentStore } from "./segment-store.ts";
@@ -199,7 +200,7 @@ export class Segments implements Chunks {
   /** Drops the open segment's chunks that end at or before an offset. */
   dropOpenBefore(offset: number): void {
     if (offset <= this.#open.base) return;
-    this.#open.table.dropBefore(offset);
+    this.#open.table.dropBefore(offset, this.#appended);
     this.#open = opened(this.#open.n, this.#open.table, this.#open.base);
   }
 
@@ -221,10 +222,10 @@ export class Segments implements Chunks {
   }
 
   chunkAt(offset: number): ChunkHead | undefined {
-    const open = offset >= this.#open.base ? this.#open.table.at(offset) : undefined;
+    const open = offset >= this.#open.base ? this.#open.table.at(offset, this.#appended) : undefined;
     if (open !== undefined) return open;
     for (let at = this.#place(offset); at >= 0; at--) {
-      const found = this.#table(at).at(offset);
+      const found = this.#table(at).at(offset, this.#hot[at]);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -233,21 +234,27 @@ export class Segments implements Chunks {
   *chunksFrom(offset: number): Generator<ChunkHead> {
     if (offset < this.#open.base) {
       // Segments may come and go between two chunks: what is read is what there was.
-      const tables = this.#hot.slice(Math.max(0, this.#place(offset))).map(({ n }) => this.#tables.of(n));
-      for (const table of tables) yield* table.from(offset);
+      const hot = this.#hot.slice(Math.max(0, this.#place(offset)));
+      const tables = hot.map((segment) => ({ segment, table: this.#tables.of(segment.n) }));
+      for (const { segment, table } of tables) yield* table.from(offset, segment);
     }
-    yield* this.#open.table.from(offset);
+    yield* this.#open.table.from(offset, this.#appended);
   }
 
   *chunksBack(offset: number): Generator<ChunkHead> {
-    if (offset >= this.#open.base) yield* this.#open.table.back(offset);
-    for (let at = this.#place(offset); at >= 0; at--) yield* this.#table(at).back(offset);
+    if (offset >= this.#open.base) yield* this.#open.table.back(offset, this.#appended);
+    for (let at = this.#place(offset); at >= 0; at--) yield* this.#table(at).back(offset, this.#hot[at]);
   }
 
   body(base: number): Uint8Array {
     if (base >= this.#open.base) return this.#open.table.body(base) ?? none;
     const at = this.#place(base);
     return (at < 0 ? undefined : this.#table(at).body(base)) ?? none;
+  }
+
+  /** What the open segment has by now. */
+  get #appended(): Within {
+    return { base: this.#open.base, next: this.#open.next ?? this.#open.base };
   }
 
   /** Place of the last hot segment that begins at or before an offset, or -1. */

@@ -25,7 +25,7 @@ export function verifyChunks(chunks: Chunks, span: Span, from: number, bytesMax:
       report.damaged.push({ chunk: head.base, from: base, to, reason });
     if (span.dense && head.base > next) damaged("the chunk is missing", next, head.base);
     if (head.base < next) damaged("the chunk overlaps the one before it");
-    if (head.first < last || head.last < head.first) damaged("timestamps go backwards");
+    if (!head.broken && (head.first < last || head.last < head.first)) damaged("timestamps go backwards");
     const body = chunks.body(head.base);
     const opened = openChunk({ ...head, body }, span.dense);
     if (!opened.ok) damaged(opened.refusal.detail);
@@ -34,7 +34,7 @@ export function verifyChunks(chunks: Chunks, span: Span, from: number, bytesMax:
     // What the row says of it may be what is damaged.
     report.bytes += body.length;
     next = head.next;
-    last = head.last;
+    if (!head.broken) last = head.last;
   }
   if (span.dense && next < span.tail) {
     report.damaged.push({ chunk: next, from: next, to: span.tail, reason: "the chunk is missing" });

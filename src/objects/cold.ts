@@ -2,7 +2,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { type Around, attempt, ColdChunks, coldPage, coldPlace, type Extent } from "../archive/cold.ts";
 import { type Index, type Placed, readIndex } from "../archive/segment.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Cold, ColdSegment, Page, Position, ReadTerms } from "../log/read.ts";
 import type { Blobs } from "../platform/blobs.ts";
@@ -50,21 +50,18 @@ export async function readThrough<Call extends ReadCall>(
   }
 }
 
-/** The offset that a position in an archived segment names. */
+/** The offset that a position in an archived segment names; undefined where its object is missing or damaged. */
 export async function placeIn(
   where: Where,
   segment: ColdSegment,
   at: Position,
   around: Around,
-): Promise<Result<number>> {
+): Promise<Result<number> | undefined> {
   const opened = await indexOf(where, segment);
-  if (opened === undefined) return refuse("damaged", missingOf(segment));
+  if (opened === undefined || (!opened.ok && opened.refusal.code === "damaged")) return undefined;
   if (!opened.ok) return opened;
   const chunks = new ColdChunks(opened.value);
-  const place = await run(where, segment, chunks, { from: at, limit: 1, bytesMax: 1 }, () =>
-    coldPlace(chunks, around, at),
-  );
-  return place ?? refuse("unavailable", "the archive changed while it was read; try again");
+  return run(where, segment, chunks, { from: at, limit: 1, bytesMax: 1 }, () => coldPlace(chunks, around, at));
 }
 
 type Found = Page | { readonly gone: number };

@@ -123,13 +123,19 @@ export class History {
 
   /** The offset that a position names, in the database or in the archive; of one below the head, the first readable one. */
   async locate(position: Position): Promise<Result<number>> {
-    const log = this.log();
-    if (log === undefined) return refuse("stream-not-found", "the stream was deleted");
-    const place = log.place(position);
-    if (!place.ok) return place;
-    if ("offset" in place.value) return ok(Math.max(place.value.offset, log.span.head));
-    const { logId, partition } = log.spec;
-    return placeIn({ logId, partition, blobs: this.blobs }, place.value.cold, place.value.at, log.span);
+    for (;;) {
+      const log = this.log();
+      if (log === undefined) return refuse("stream-not-found", "the stream was deleted");
+      const place = log.place(position);
+      if (!place.ok) return place;
+      if ("offset" in place.value) return ok(Math.max(place.value.offset, log.span.head));
+      const { cold, at } = place.value;
+      const { logId, partition } = log.spec;
+      const found = await placeIn({ logId, partition, blobs: this.blobs }, cold, at, log.span);
+      if (found !== undefined) return found;
+      // Who begins where a segment that cannot be read does is told so. One that was rewritten meanwhile is looked for again.
+      if (log.segments.store.at(cold.base)?.n === cold.n) return ok(Math.max(cold.base, log.span.head));
+    }
   }
 
   /** What rewrites the log's past. */

@@ -4,7 +4,7 @@ import { ParquetSegment } from "../archive/parquet.ts";
 import { Prints } from "../archive/prints.ts";
 import { type Footer, footerBytes, hashedPart, printBytesMax, readFooter, SegmentBuilder } from "../archive/segment.ts";
 import { openChunk } from "../log/chunk.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import { headsIn } from "../log/heads.ts";
 import { parquetKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";

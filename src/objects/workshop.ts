@@ -7,7 +7,7 @@ import { Erasures } from "../archive/erasure.ts";
 import { Repair } from "../archive/repair.ts";
 import { Rewriter } from "../archive/rewrite.ts";
 import { openChunk } from "../log/chunk.ts";
-import type { ChunkRow } from "../log/chunk-store.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import { headsIn } from "../log/heads.ts";
 import type { Log } from "../log/log.ts";
 import { decodeFrame } from "../log/record.ts";
@@ -15,6 +15,7 @@ import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { chunkRows, indexOf } from "./cold.ts";
+import { hasObject, makeAgain } from "./copies.ts";
 import { rebuildFrom } from "./rebuilding.ts";
 
 /** Bytes read from the bucket at a time. */
@@ -96,9 +97,9 @@ export class Workshop {
       return lost.ok ? ok({ lost: lost.value }) : lost;
     }
     const { head, tail } = log.span;
-    // Only what is sealed is rewritten.
-    log.change(this.now(), () => log.segments.cut(tail, this.now()));
     const start = Math.max(from, head);
+    // Only what is sealed is rewritten. Not before its turn: what was sealed before would leave the database for it.
+    if (start >= log.segments.open.base) log.change(this.now(), () => log.segments.cut(tail, this.now()));
     // What comes after it was asked for is not concerned.
     const end = Math.min(to ?? tail, tail);
     const segment = start < end ? log.segments.store.before(start) : undefined;
@@ -108,6 +109,7 @@ export class Workshop {
     if (!whole) repair.missing();
     const lost = repair.finish(this.now()) ? repair.lost : [];
     if (lost.length > 0) this.#compaction.relearn();
+    else if (!(await hasObject(log, this.blobs, segment))) makeAgain(log, segment, repair.rows, this.now());
     return ok(segment.next < end ? { lost, next: segment.next, to: end } : { lost });
   }
 

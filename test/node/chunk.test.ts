@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { Rewriter } from "../../src/archive/rewrite.ts";
 import { openChunk } from "../../src/log/chunk.ts";
-import type { ChunkRow } from "../../src/log/chunk-store.ts";
+import type { ChunkRow } from "../../src/log/chunk-head.ts";
 import { flags, headerBytes, readHeaders } from "../../src/log/frame.ts";
 import { headsIn } from "../../src/log/heads.ts";
 import { Log } from "../../src/log/log.ts";

@@ -28,7 +28,7 @@ import { finish, standOf, take } from "../../src/archive/restore-log.ts";
 import { Rewriter } from "../../src/archive/rewrite.ts";
 import { concat, encodeText } from "../../src/lib/bytes.ts";
 import { openChunk } from "../../src/log/chunk.ts";
-import type { ChunkRow } from "../../src/log/chunk-store.ts";
+import type { ChunkRow } from "../../src/log/chunk-head.ts";
 import { readHeader } from "../../src/log/frame.ts";
 import { inspect } from "../../src/log/inspect.ts";
 import { Log } from "../../src/log/log.ts";

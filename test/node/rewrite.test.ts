@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import { type Fate, Rewriter } from "../../src/archive/rewrite.ts";
 import { openChunk } from "../../src/log/chunk.ts";
-import type { ChunkRow } from "../../src/log/chunk-store.ts";
+import type { ChunkRow } from "../../src/log/chunk-head.ts";
 import { erasedType } from "../../src/log/forgetting.ts";
 import { Log } from "../../src/log/log.ts";
 import { decodeFrame, type Rec } from "../../src/log/record.ts";

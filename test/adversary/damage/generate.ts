@@ -14,9 +14,6 @@ const parts: readonly (readonly [number, Part])[] = [
 const numbers: readonly Column[] = ["base", "next", "first", "last", "records", "flags", "bytes"];
 const ways: readonly Way[] = ["pages", "backward", "ndjson", "frames", "events", "socket", "packed", "group", "dump"];
 
-/** What only the long form does. */
-const notInBrief = ["numbers", "snapshots", "times"];
-
 interface Drawing {
   readonly random: Random;
   readonly has: (feature: string) => boolean;
@@ -24,7 +21,7 @@ interface Drawing {
 }
 
 export function damagePlan(random: Random, scale: Scale): DamagePlan {
-  const left = new Set([...scale.without, ...(scale.brief ? notInBrief : [])]);
+  const left = new Set(scale.without);
   const draw: Drawing = { random, has: (feature) => !left.has(feature), brief: scale.brief };
   const count = scale.brief ? 2 : random.int(5, 9);
   const streams = Array.from({ length: count }, () => streamPlan(draw));

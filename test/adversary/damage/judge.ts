@@ -14,7 +14,6 @@ export interface Expected {
   /** What nobody gets, because a repair gave it up; nobody is told of it. */
   readonly holes: readonly Told[];
   readonly struck: readonly Struck[];
-  readonly prints: readonly Struck[];
 }
 
 /** Asserts what holds of every reader. */
@@ -38,10 +37,7 @@ export function judge(reading: Reading, seen: Seen, expected: Expected): void {
     records(reading, truth, mine, that);
     tellings(truth, mine, told, expected, that);
     const holes = expected.holes.filter(({ partition }) => partition === truth.partition);
-    const passed = expected.prints.filter(
-      ({ partition }) => partition === truth.partition && reading.filter.length > 0,
-    );
-    missing(reading, truth, mine, [...told, ...holes, ...passed.map(({ offsets }) => offsets)], that);
+    missing(reading, truth, mine, [...told, ...holes], that);
     if (reader.way === "group") once(told, that);
   }
 }

@@ -22,38 +22,27 @@ export async function runDamage(plan: DamagePlan, round: Round): Promise<void> {
   for (const stream of streams) await look(stream, struck.get(stream) as Struck[]);
   const dumped = plan.file && streams[plan.file.stream];
   if (plan.file === undefined || dumped === undefined) return;
-  await tryFile(plan.file, dumped, (copy) => readRestored(dumped, copy, printsOf(struck.get(dumped) as Struck[])));
+  await tryFile(plan.file, dumped, (copy) => readRestored(dumped, copy));
 }
 
-const printsOf = (struck: readonly Struck[]) => struck.filter(({ print }) => print);
-
 async function look(stream: Stored, struck: readonly Struck[]): Promise<void> {
-  const prints = printsOf(struck);
-  stream.told = await readAll(stream, { holes: [], struck, prints });
+  stream.told = await readAll(stream, { holes: [], struck });
   await verified(stream, struck, stream.told);
   await readSnapshots(stream, struck);
   if (!stream.plan.repair) return;
-  const copies = copiesOf(stream, struck);
-  stream.holes = await repair(stream, copies);
-  stream.told = await readAll(stream, { holes: stream.holes, struck: copies, prints });
-  const snapshots = struck.filter(({ snapshot }) => snapshot);
-  await verifiedAfter(stream, [...copies, ...snapshots]);
-}
-
-/**
- * Damaged objects of which the database still has all: the bucket is a copy of that. Nobody missed anything, so nothing is
- * given up; when the segment leaves the database later, the copy is all there is.
- */
-function copiesOf({ told }: Stored, struck: readonly Struck[]): Struck[] {
-  const missed = ({ partition, offsets }: Struck) =>
-    told.some((one) => one.partition === partition && one.from < offsets.to && one.to > offsets.from);
-  return struck.filter((one) => !one.snapshot && one.objects.length > 0 && !missed(one));
+  stream.holes = await repair(stream);
+  stream.told = await readAll(stream, { holes: stream.holes, struck: [] });
+  // A snapshot is whoever made it's to make again.
+  await verifiedAfter(
+    stream,
+    struck.filter(({ snapshot }) => snapshot),
+  );
 }
 
 /** What a dump has of a stream is what readers have of it. */
-async function readRestored(stream: Stored, name: string, prints: readonly Struck[]): Promise<void> {
+async function readRestored(stream: Stored, name: string): Promise<void> {
   const { holes, told } = stream;
-  await readAll(stream.as(name), { holes: [...holes, ...told], struck: [], prints });
+  await readAll(stream.as(name), { holes: [...holes, ...told], struck: [] });
 }
 
 /** Every partition by pages, and whoever else the plan has; what the pages told. */

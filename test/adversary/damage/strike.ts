@@ -15,8 +15,6 @@ export interface Struck {
   /** Every byte there is covered: it is named, whatever it is. */
   readonly covered: boolean;
   readonly snapshot: boolean;
-  /** A fingerprint, which no document covers: whoever filters may be led past it. */
-  readonly print: boolean;
 }
 
 const nowhere: Range = { from: 0, to: 0 };
@@ -77,14 +75,7 @@ class Strike {
     else this.#snapshot(blow);
   }
 
-  #note(
-    words: string,
-    offsets: Range,
-    objects: readonly string[],
-    covered: boolean,
-    snapshot = false,
-    print = false,
-  ): void {
+  #note(words: string, offsets: Range, objects: readonly string[], covered: boolean, snapshot = false): void {
     const { partition } = this.truth;
     const where = snapshot ? "" : `, offsets ${offsets.from} to ${offsets.to}`;
     this.#struck.push({
@@ -94,7 +85,6 @@ class Strike {
       objects,
       covered,
       snapshot,
-      print,
     });
   }
 
@@ -172,14 +162,7 @@ class Strike {
     if (after === undefined || !database.set(row, blow.column, after)) return;
     const values = typeof before === "bigint" ? `, from ${before} to ${after}` : `, byte ${at} of ${before.length}`;
     const covered = blow.column === "body";
-    this.#note(
-      `bit ${blow.bit} of ${blow.column} of the chunk ${row.from} of ${row.table}${values}`,
-      row,
-      [],
-      covered,
-      false,
-      blow.column === "print",
-    );
+    this.#note(`bit ${blow.bit} of ${blow.column} of the chunk ${row.from} of ${row.table}${values}`, row, [], covered);
   }
 
   #snapshot(blow: Extract<Blow, { on: "snapshot" }>): void {
