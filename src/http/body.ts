@@ -3,6 +3,7 @@ import { limits } from "../../schemas/limits.ts";
 import { concat } from "../lib/bytes.ts";
 import { Arriving, BodyFault, cutOff, tooSlow } from "./arriving.ts";
 import { Budget, growLater, type Hold } from "./budget.ts";
+import { inTime } from "./in-time.ts";
 import { unpackedBytesMax } from "./unread.ts";
 
 const tooLarge = (limit: number) =>
@@ -57,17 +58,11 @@ export async function readBody(request: Request, limit: number): Promise<Result<
 
 async function readSmall(request: Request, length: number): Promise<Result<Uint8Array>> {
   const more = Math.max(0, length - atOnceBytes) / limits.bodyBytesPerSecondMin;
-  let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    const bytes = await new Promise<ArrayBuffer | undefined>((resolve, reject) => {
-      timer = setTimeout(() => resolve(undefined), limits.bodySilentMsMax + more * 1_000);
-      request.arrayBuffer().then(resolve, reject);
-    });
+    const bytes = await inTime(request.arrayBuffer(), limits.bodySilentMsMax + more * 1_000);
     return bytes === undefined ? { ok: false, refusal: tooSlow } : ok(new Uint8Array(bytes));
   } catch {
     return { ok: false, refusal: cutOff };
-  } finally {
-    clearTimeout(timer);
   }
 }
 
