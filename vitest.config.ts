@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     projects: [
       // Pure cores, over node:sqlite, and the rules of the house.
-      { test: { name: "node", include: ["test/node/**/*.test.ts"], testTimeout: 60_000 } },
+      { test: { name: "node", include: ["test/node/**/*.test.ts"], testTimeout: 60_000, maxWorkers: 2 } },
       {
         // The same cores and the objects around them, inside workerd.
         plugins: [
@@ -17,7 +17,7 @@ export default defineConfig({
             miniflare: { bindings: { MILLRACE_ROOT_TOKEN: "test-token" } },
           }),
         ],
-        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], testTimeout: 60_000 },
+        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], testTimeout: 60_000, maxWorkers: 2 },
       },
       // The whole Worker on bare workerd, by HTTP; each file has a service of its own.
       {
@@ -26,7 +26,7 @@ export default defineConfig({
           include: ["test/http/**/*.test.ts"],
           ...patient,
           globalSetup: "./test/http/built.ts",
-          maxWorkers: 3,
+          maxWorkers: 5,
           sequence: { groupOrder: 1 },
         },
       },
@@ -37,7 +37,7 @@ export default defineConfig({
           include: ["test/system/**/*.test.ts", "test/adversary/*.test.ts"],
           ...patient,
           globalSetup: "./test/http/built.ts",
-          maxWorkers: 3,
+          maxWorkers: 5,
           sequence: { groupOrder: 1 },
         },
       },

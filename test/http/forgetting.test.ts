@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { deliveryPlaces, notOurs, partitionPlaces, withoutText } from "../../src/log/forgetting.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
+import { long } from "../cases/long.ts";
 import { type FaultProxy, faultProxy } from "../system/fault-proxy.ts";
 import { type Server, s3Server, varsOf } from "../system/s3-server.ts";
 import { until } from "./archived.ts";
@@ -228,9 +229,13 @@ const done = async (path: string, id: string) =>
 
 describe.each([
   ["a key", "key", "on the run"],
-  ["a subject", "subject", "on the run"],
-  ["a key", "key", "over kills"],
   ["a subject", "subject", "over kills"],
+  ...(long
+    ? ([
+        ["a subject", "subject", "on the run"],
+        ["a key", "key", "over kills"],
+      ] as const)
+    : []),
 ] as const)("%s (%s), %s", (_name, by, when) => {
   test("is nowhere any more when its receipt says done", async () => {
     const scene = new Scene(when === "over kills");

@@ -18,6 +18,7 @@ import { crc32c } from "../../src/lib/crc32c.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
 import { pattern } from "../cases/blobs.ts";
+import { long } from "../cases/long.ts";
 import { type Server, s3Server } from "../system/s3-server.ts";
 import { type Service, service, token } from "./service.ts";
 import { StreamSocket } from "./stream-socket.ts";
@@ -290,47 +291,50 @@ describe("a large snapshot", () => {
       setTimeout(() => end(undefined), 700);
     });
 
-  test("of 150 MB goes in parts, and in one piece, and out, in memory that does not grow with it", async () => {
-    const large = await stream("large", 10);
-    await large.snapshots.put(1, made(20_000_000));
-    const bytes = 150_000_000;
-    /** How much more memory there was at any time of some work. */
-    const growth = async (work: () => Promise<void>) => {
-      const before = rss();
-      let highest = before;
-      const watch = setInterval(() => {
-        highest = Math.max(highest, rss());
-      }, 20);
-      await work().finally(() => clearInterval(watch));
-      return Math.round((highest - before) / 1_000_000);
-    };
-    const whole = (headers: Record<string, string>, offset: number) =>
-      fetch(`${millrace.url}/v1/default/streams/large/snapshots/${offset}`, {
-        method: "PUT",
-        headers: { authorization: `Bearer ${token}`, ...headers },
-        body: Readable.from(made(bytes)),
-        duplex: "half",
-      } as unknown as RequestInit).then((answer) => answer.json());
-    const parts = await growth(async () => {
-      expect(await large.snapshots.put(2, made(bytes))).toMatchObject({ bytes });
-    });
-    const known = await growth(async () => {
-      expect(await whole({ "content-length": String(bytes) }, 3)).toMatchObject({ bytes });
-    });
-    // What passes through JavaScript is garbage until it is collected: so much there is at any time, and no more.
-    const unknown = () => whole({}, 4);
-    const fetched = async () => count((await large.snapshots.get(4)).body);
-    for (const work of [unknown, fetched, fetched]) await work();
-    const pieces = await growth(async () => {
-      expect(await unknown()).toMatchObject({ bytes });
-    });
-    const out = await growth(async () => {
-      expect(await fetched()).toEqual({ bytes, same: true });
-    });
-    for (const [name, megabytes] of Object.entries({ parts, known, pieces, out })) {
-      expect(megabytes, name).toBeLessThan(120);
-    }
-  });
+  test.runIf(long)(
+    "of 150 MB goes in parts, and in one piece, and out, in memory that does not grow with it",
+    async () => {
+      const large = await stream("large", 10);
+      await large.snapshots.put(1, made(20_000_000));
+      const bytes = 150_000_000;
+      /** How much more memory there was at any time of some work. */
+      const growth = async (work: () => Promise<void>) => {
+        const before = rss();
+        let highest = before;
+        const watch = setInterval(() => {
+          highest = Math.max(highest, rss());
+        }, 20);
+        await work().finally(() => clearInterval(watch));
+        return Math.round((highest - before) / 1_000_000);
+      };
+      const whole = (headers: Record<string, string>, offset: number) =>
+        fetch(`${millrace.url}/v1/default/streams/large/snapshots/${offset}`, {
+          method: "PUT",
+          headers: { authorization: `Bearer ${token}`, ...headers },
+          body: Readable.from(made(bytes)),
+          duplex: "half",
+        } as unknown as RequestInit).then((answer) => answer.json());
+      const parts = await growth(async () => {
+        expect(await large.snapshots.put(2, made(bytes))).toMatchObject({ bytes });
+      });
+      const known = await growth(async () => {
+        expect(await whole({ "content-length": String(bytes) }, 3)).toMatchObject({ bytes });
+      });
+      // What passes through JavaScript is garbage until it is collected: so much there is at any time, and no more.
+      const unknown = () => whole({}, 4);
+      const fetched = async () => count((await large.snapshots.get(4)).body);
+      for (const work of [unknown, fetched, fetched]) await work();
+      const pieces = await growth(async () => {
+        expect(await unknown()).toMatchObject({ bytes });
+      });
+      const out = await growth(async () => {
+        expect(await fetched()).toEqual({ bytes, same: true });
+      });
+      for (const [name, megabytes] of Object.entries({ parts, known, pieces, out })) {
+        expect(megabytes, name).toBeLessThan(120);
+      }
+    },
+  );
 
   test("is one object, whichever way its parts came", async () => {
     const parted = await stream("parted");

@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
 import { Millrace, type StoredRecord } from "../../src/client/index.ts";
+import { times } from "../cases/long.ts";
 import { token } from "../http/service.ts";
 
 const data = mkdtempSync(join(tmpdir(), "millrace-client-"));
@@ -15,7 +16,7 @@ afterEach(async () => {
   rmSync(data, { recursive: true, force: true });
 });
 
-const [records, kills] = [16_000, 4];
+const [records, kills] = [times(8_000, 16_000), times(3, 4)];
 const numbers = Array.from({ length: records }, (_, index) => index);
 
 test.each([1, 3])("on %i partitions", async (partitions) => {

@@ -16,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
 import { findings } from "../../src/cli/dump/verify.ts";
 import { Millrace } from "../../src/client/index.ts";
+import { times } from "../cases/long.ts";
 import { start } from "../http/cli.ts";
 import { type Answer, call, token } from "../http/service.ts";
 import { Scan } from "./dump-file.ts";
@@ -335,13 +336,13 @@ describe("where there is something", () => {
 describe("over its death", () => {
   test("dumps that are killed are gone on with, and come out the same", async () => {
     await cli(source, "dump", "shop", "-o", file("whole"));
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < times(1, 5); round++) {
       for (let kills = 0; ; kills++) {
         const dumping = start(["dump", "shop", "-o", file("killed"), "--resume"], {
           MILLRACE_URL: source.url,
           MILLRACE_TOKEN: token,
         });
-        const ended = await Promise.race([dumping.ended, pause(300 + Math.random() * 300 + kills * 20)]);
+        const ended = await Promise.race([dumping.ended, pause(300 + Math.random() * 300 + kills * times(100, 20))]);
         if (ended !== undefined && ended.code === 0) break;
         dumping.child.kill("SIGKILL");
         await dumping.ended;
@@ -354,7 +355,7 @@ describe("over its death", () => {
 
   test("a file that was cut anywhere is gone on with", async () => {
     const size = statSync(file("whole")).size;
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < times(4, 12); round++) {
       copyFileSync(file("whole"), file("cut"));
       const at = Math.floor(Math.random() * size);
       truncateSync(file("cut"), at);
@@ -376,7 +377,7 @@ describe("over its death", () => {
         MILLRACE_URL: victim.url,
         MILLRACE_TOKEN: token,
       });
-      const ended = await Promise.race([restoring.ended, pause(300 + Math.random() * 500 + kills * 30)]);
+      const ended = await Promise.race([restoring.ended, pause(300 + Math.random() * 500 + kills * times(100, 30))]);
       if (ended !== undefined && ended.code === 0) break;
       restoring.child.kill("SIGKILL");
       await restoring.ended;

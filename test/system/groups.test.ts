@@ -102,5 +102,5 @@ test(`${rounds} rounds under ${writers} writers, ${members} members and a receiv
     expect(pulled.byKey.get(key), `pulled ${key}`).toEqual(all);
     expect(pushed.byKey.get(key), `pushed ${key}`).toEqual(all);
   }
-  expect(pulled.size).toBeGreaterThan(200);
+  expect(pulled.size).toBeGreaterThan(50);
 });

@@ -87,5 +87,5 @@ async function compare(acked: Map<string, Acked>): Promise<void> {
   for (const [name, { partition, offset }] of acked) expect(stored.get(name), name).toEqual({ partition, offset });
   // At most what was under way at each kill was stored without being acknowledged; here every one was retried.
   expect(stored.size).toBe(acked.size);
-  expect(acked.size).toBeGreaterThan(500);
+  expect(acked.size).toBeGreaterThan(100);
 }
