@@ -116,7 +116,7 @@ export class Erasures {
     for (let erasure of this.list()) {
       if (erasure.state === "deleting") erasure = this.#deleted(erasure, now);
       if (erasure.state !== "rewriting") continue;
-      const segment = this.#next(erasure);
+      const segment = this.#next(erasure) ?? this.#opened(erasure, now);
       return segment === undefined ? { erasure, step: "groups" } : { erasure, step: "chunks", segment };
     }
     return undefined;
@@ -175,6 +175,14 @@ export class Erasures {
       passed++;
     }
     return undefined;
+  }
+
+  /** Only what is sealed is rewritten; a log that was restored has in its open segment what was sealed where it was dumped. */
+  #opened(erasure: Erasure, now: number): Segment | undefined {
+    const { open } = this.#segments;
+    if (open.base >= erasure.to || open.first === undefined) return undefined;
+    this.log.change(now, () => this.#segments.cut(this.log.span.tail, now));
+    return this.#next(erasure);
   }
 
   #mayHold({ n }: Segment, { target }: Erasure): boolean {

@@ -36,7 +36,8 @@ export class Repair {
   ) {
     const isCut = (offset: number) => offset >= cut && offset < end;
     this.#rewriter = new Rewriter(log.span.dense, (_record, offset) => (isCut(offset) ? "drop" : "keep"));
-    this.#next = segment.base;
+    // What lies below the head is missing rightly.
+    this.#next = Math.max(segment.base, log.span.head);
     this.#last = segment.first;
   }
 

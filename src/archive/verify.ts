@@ -17,6 +17,8 @@ export interface Should {
   readonly next: number;
   readonly size: number;
   readonly sha: Uint8Array;
+  /** The log's: what lies below is missing rightly. */
+  readonly head: number;
 }
 
 export interface ObjectReport {
@@ -42,14 +44,17 @@ export function verifyObject(object: Uint8Array, should: Should, sha: Uint8Array
   if (hex(footer.sha) !== hex(should.sha)) {
     faults.push({ from: base, to: next, reason: "the object is not the one that was archived" });
   }
-  let at = base;
+  let at = Math.max(base, should.head);
+  let ended = base;
   for (const chunk of chunks) {
-    if (dense && chunk.base !== at) faults.push({ from: at, to: chunk.base, reason: "a chunk is missing" });
+    if (dense && chunk.base > at) faults.push({ from: at, to: chunk.base, reason: "a chunk is missing" });
+    if (chunk.base < ended) faults.push({ from: chunk.base, to: ended, reason: "a chunk overlaps the one before it" });
     const opened = openChunk({ ...chunk, body: object.subarray(chunk.at, chunk.at + chunk.bytes) }, dense);
     if (!opened.ok) faults.push({ from: chunk.base, to: chunk.next, reason: opened.refusal.detail });
-    at = chunk.next;
+    ended = chunk.next;
+    at = Math.max(at, ended);
   }
-  if (dense && at !== next) faults.push({ from: at, to: next, reason: "a chunk is missing" });
+  if (dense && at < next) faults.push({ from: at, to: next, reason: "a chunk is missing" });
   const prev = footer.prev.some((byte) => byte !== 0) ? footer.prev : undefined;
   return { chunks: chunks.length, records: footer.records, faults, prev };
 }

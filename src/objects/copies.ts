@@ -14,7 +14,8 @@ export async function hasObject({ spec, span }: Log, blobs: Blobs | undefined, s
   if (segment.size === 0 || blobs === undefined) return true;
   const object = await blobs.get(segmentKey(spec.logId, spec.partition, segment), 0, segment.size + 1);
   if (object?.length !== segment.size) return false;
-  return verifyObject(object, segment, await sha256(hashedPart(object)), span.dense).faults.length === 0;
+  const should = { ...segment, head: span.head };
+  return verifyObject(object, should, await sha256(hashedPart(object)), span.dense).faults.length === 0;
 }
 
 /** The segment gets another object, of all its chunks, under another name. */

@@ -31,6 +31,7 @@ export interface Expected {
   readonly next: number;
   readonly size: number;
   readonly sha: Uint8Array;
+  readonly head: number;
   /** Hashes by which the next one may know it. */
   readonly known: readonly Uint8Array[];
 }
@@ -85,6 +86,7 @@ export const past = {
       next: segment.next,
       size: segment.size,
       sha: segment.sha,
+      head: log.span.head,
       known: [segment.sha, segment.origin].filter((sha) => sha.length > 0),
     }));
     return ok(objects);

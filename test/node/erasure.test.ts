@@ -53,6 +53,31 @@ test("says which chunk is damaged, and was not searched, also in a segment that 
   expect(await forget(one, "jane")).toMatchObject({ state: "done", unread: [0] });
 });
 
+test("searches the open segment too: a log that was restored has in it what was sealed where it was dumped", async () => {
+  const one = machine({});
+  one.append(ofKey("jane"), ofKey("joe"));
+  const { log } = one;
+  const to = log.span.tail;
+  const asked = { id: "r", state: "rewriting", target: { key: "jane" }, to, at: 0, records: 0, segments: 0 };
+  log.segments.meta.setMeta("erasure:r", JSON.stringify({ ...asked, objects: [], unread: [], requested: 0 }));
+  one.now += hour;
+  await one.run();
+  expect(one.history.workshop?.erasures.get("r")).toMatchObject({ state: "done", records: 1 });
+});
+
+test("a repair does not miss what was trimmed, and leaves objects that are what they should be", async () => {
+  const one = machine({ archive: true });
+  for (let chunk = 0; chunk < 3; chunk++) one.append(ofKey("jane"), ofKey("joe"));
+  one.log.trim(3, one.now);
+  one.seal();
+  await one.run();
+  const before = await keysIn(one);
+  expect(before.length).toBe(1);
+  expect(await one.history.workshop?.repair({ mode: "isolate", from: 0 })).toEqual({ ok: true, value: { lost: [] } });
+  await one.run();
+  expect(await keysIn(one)).toEqual(before);
+});
+
 test("a request's id is not taken for another's", async () => {
   const one = machine({});
   one.append(ofKey("jane"), ofKey("joe"));
