@@ -6,8 +6,11 @@ import { anyMessages, frames, groupMessages, streamMessages } from "./messages.t
 import type { SocketAttack } from "./plan.ts";
 import type { Siege } from "./siege.ts";
 
-/** Those of the protocol, and those of RFC 6455 for what is no message; 1006 where the connection just ended. */
-const closings = new Set([1000, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 4000, 4001, 4002]);
+/**
+ * Those of the protocol, and those of RFC 6455 for what is no message; 1006 where the connection just ended. workerd says a
+ * client's own code back by itself, whatever it is: the last one is what a client here closes with.
+ */
+const closings = new Set([1000, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 4000, 4001, 4002, 4003, 4004, 0xffff]);
 
 const quietMs = 150;
 
