@@ -342,7 +342,7 @@ describe("over its death", () => {
           MILLRACE_URL: source.url,
           MILLRACE_TOKEN: token,
         });
-        const ended = await Promise.race([dumping.ended, pause(300 + Math.random() * 300 + kills * times(100, 40))]);
+        const ended = await Promise.race([dumping.ended, pause(300 + Math.random() * 300 + kills * times(100, 80))]);
         if (ended !== undefined && ended.code === 0) break;
         dumping.child.kill("SIGKILL");
         await dumping.ended;
@@ -377,7 +377,7 @@ describe("over its death", () => {
         MILLRACE_URL: victim.url,
         MILLRACE_TOKEN: token,
       });
-      const ended = await Promise.race([restoring.ended, pause(300 + Math.random() * 500 + kills * times(100, 30))]);
+      const ended = await Promise.race([restoring.ended, pause(300 + Math.random() * 500 + kills * times(100, 60))]);
       if (ended !== undefined && ended.code === 0) break;
       restoring.child.kill("SIGKILL");
       await restoring.ended;
