@@ -144,7 +144,9 @@ export class ChunkTable {
   #counted(base: number): Totals {
     const totals: Totals = { ...nothing, next: base };
     for (const { at } of this.sql.all<{ at: number }>(`SELECT base AS at FROM ${this.#name} ORDER BY base`)) {
-      const [row] = this.sql.all<ChunkHead>(this.#from, at);
+      const [row] = this.sql.all<ChunkHead>(this.#at, at);
+      // A number beyond those that are exact is another's, or nobody's.
+      if (row?.base !== at) continue;
       const sum = openHead(row);
       const known = sum === 0 ? row : countedHead(row, sum, this.body(at) ?? none, totals.next);
       if (known === undefined || known.base < base) continue;
