@@ -10,7 +10,7 @@ import { Model } from "./model.ts";
 import type { Pick, Script } from "./plan.ts";
 import { readLog } from "./records.ts";
 import { carryOut } from "./steps.ts";
-import { holds, type Lease, type Tracked } from "./tracked.ts";
+import { holds, type Lease, mayHold, type Tracked } from "./tracked.ts";
 
 /** Scripts run side by side, and each has a record 0.0. */
 export const scoped = (script: number, subjects: readonly string[]) =>
@@ -146,6 +146,8 @@ export class ScriptRun {
     for (const record of this.model.matching) {
       if (!this.model.mightGo(record, to)) continue;
       const [floor, high] = this.model.failuresPossible(record, to);
+      // Where it has not taken it, he who may have it still does.
+      const held = mayHold(record.lease, from) ? (record.lease?.runsOut[1] ?? 0) : 0;
       const lease: Lease = {
         record,
         receipt: undefined,
@@ -154,7 +156,7 @@ export class ScriptRun {
         floor,
         from,
         to,
-        runsOut: [from, to + timeoutMs],
+        runsOut: [from, Math.max(to + timeoutMs, held)],
       };
       record.leases.push(lease);
       record.lease = lease;
