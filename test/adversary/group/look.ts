@@ -3,7 +3,7 @@ import type { Json } from "../frame/http.ts";
 import { sleep } from "../frame/time.ts";
 import { lookAtLetters } from "./letters.ts";
 import type { ScriptRun } from "./script.ts";
-import { holds, type Lease, mayHold, type Span, type Tracked } from "./tracked.ts";
+import { holds, mayHold, type Span, type Tracked } from "./tracked.ts";
 
 /** A group that has just woken may need a moment to know where it stands; one that works, next to none. */
 const settleMs = { woken: 8000, working: 1000 };
@@ -99,19 +99,13 @@ function inFlightOf(run: ScriptRun, from: number, to: number): Span {
   const open = run.polls.size > 0 || [...run.members.values()].some(({ credits }) => credits > 0);
   const low = records.filter(({ lease, state }) => state === "open" && holds(lease, to)).length;
   if (open) return [run.model.config.order === "partition" ? 0 : low, Number.POSITIVE_INFINITY];
-  const high = records.filter((record) => record.state === "open" && mayBeInFlight(record, from)).length;
+  const high = records.filter(({ lease, state }) => state === "open" && mayStillHold(lease, from)).length;
   return [run.model.config.order === "partition" ? 0 : low, high];
 }
 
-/** Whoever had it last may have it; where it is not known whether it went out since, so may he who had it before. */
-function mayBeInFlight({ leases }: Tracked, from: number): boolean {
-  const last = leases.findLastIndex(({ receipt }) => receipt !== undefined);
-  return leases.slice(Math.max(0, last)).some((lease) => mayStillHold(lease, from));
-}
-
 /** What ran out a moment ago may not be noticed yet. */
-const mayStillHold = (lease: Lease, from: number) =>
-  mayHold(lease, from - 1000) || lease.end === "left" || (lease.doubtful === true && lease.end !== "acked");
+const mayStillHold = (lease: Tracked["lease"], from: number) =>
+  mayHold(lease, from - 1000) || lease?.end === "left" || (lease?.doubtful === true && lease.end !== "acked");
 
 function lettersOf(run: ScriptRun, now: number): Span {
   let low = 0;
