@@ -14,7 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { type BuildOptions, buildSync } from "esbuild";
 import { bundleWorker, manifest } from "./workerd.ts";
 
@@ -68,16 +68,16 @@ execFileSync(
   { stdio: "inherit" },
 );
 
+/** By their paths in the folder. */
 const files = (folder: string) =>
-  readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory());
-const built = new Set(files(dist).map((file) => join(file.parentPath, file.name).slice(dist.length + 1)));
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((file) => relative(folder, join(file.parentPath, file.name)));
+const built = new Set(files(dist));
 const target = join(root, "dist");
 for (const path of built) {
   mkdirSync(dirname(join(target, path)), { recursive: true });
   renameSync(join(dist, path), join(target, path));
 }
 // What an earlier version built, and this one does not.
-for (const file of files(target)) {
-  const path = join(file.parentPath, file.name);
-  if (!built.has(path.slice(target.length + 1))) rmSync(path, { force: true });
-}
+for (const path of files(target)) if (!built.has(path)) rmSync(join(target, path), { force: true });

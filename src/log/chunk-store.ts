@@ -84,8 +84,7 @@ export class ChunkTable {
       const rows = this.sql.all<ChunkHead>(this.#from, from);
       for (const row of rows) {
         if (row.base >= within.next) return;
-        const sum = openHead(row);
-        const head = sum === 0 ? row : this.#broken(row, sum, within);
+        const head = this.#head(row, within);
         if (head !== undefined) yield head;
       }
       if (rows.length < headsPerQuery) return;
@@ -99,8 +98,7 @@ export class ChunkTable {
       const rows = this.sql.all<ChunkHead>(this.#back, to);
       for (const row of rows) {
         if (row.base < within.base) return;
-        const sum = openHead(row);
-        const head = sum === 0 ? row : this.#broken(row, sum, within);
+        const head = this.#head(row, within);
         // What stands for a broken one may begin later than its row says.
         if (head !== undefined && head.base <= offset) yield head;
       }
@@ -160,6 +158,12 @@ export class ChunkTable {
       if (free) this.sql.run(`UPDATE ${this.#name} SET base = ? WHERE base = ?`, known.base, at);
     }
     return totals;
+  }
+
+  /** A row as it was written, or what stands for it; undefined where nothing does. */
+  #head(row: ChunkHead, within: Within): ChunkHead | undefined {
+    const sum = openHead(row);
+    return sum === 0 ? row : this.#broken(row, sum, within);
   }
 
   /** What stands for a row that is not as it was written. */

@@ -94,8 +94,12 @@ const saved = (path: string) => JSON.parse(readFileSync(`${path}.millrace-import
 
 describe("over its death", () => {
   test.each([
-    ...(long ? ([["a file", "rows.ndjson", false, 1]] as const) : []),
-    ...(long ? ([["a compressed file", "rows.ndjson.gz", false, 1]] as const) : []),
+    ...(long
+      ? ([
+          ["a file", "rows.ndjson", false, 1],
+          ["a compressed file", "rows.ndjson.gz", false, 1],
+        ] as const)
+      : []),
     ["the standard input", "rows.ndjson", true, 1],
     ["a file, into partitions that become more", "rows.ndjson", false, 4],
   ] as const)("%s, killed at several moments", async (_, name, piped, partitions) => {

@@ -21,8 +21,7 @@ interface Drawing {
 }
 
 export function damagePlan(random: Random, scale: Scale): DamagePlan {
-  const left = new Set(scale.without);
-  const draw: Drawing = { random, has: (feature) => !left.has(feature), brief: scale.brief };
+  const draw: Drawing = { random, has: (feature) => !scale.without.has(feature), brief: scale.brief };
   const count = scale.brief ? 2 : random.int(5, 9);
   const streams = Array.from({ length: count }, () => streamPlan(draw));
   if (!scale.brief && draw.has("objects")) streams.push(sweep(draw));
