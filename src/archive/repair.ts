@@ -23,6 +23,8 @@ export const noteLost = (log: Log, lost: readonly LostRange[]): void =>
 /** Goes through the chunks of one segment, and leaves holes where one is missing, damaged, or behind the cut. */
 export class Repair {
   readonly lost: LostRange[] = [];
+  /** Something could not be read. */
+  damaged = false;
   readonly #rewriter: Rewriter;
   #next: number;
   #last: number;
@@ -75,6 +77,7 @@ export class Repair {
   }
 
   #lose(base: number, next: number, reason: string): void {
+    this.damaged = true;
     this.#rewriter.lose({ base, next, first: this.#last, last: this.#last });
     this.#note(base, next, reason);
   }

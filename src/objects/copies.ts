@@ -27,3 +27,19 @@ export function makeAgain(log: Log, segment: Segment, rows: readonly ChunkRow[],
     log.segments.replace([current], rows, now);
   });
 }
+
+/** The database's copy of a segment's chunks goes, where the bucket has a whole one. False where it has not. */
+export async function leftToObject(
+  log: Log,
+  blobs: Blobs | undefined,
+  segment: Segment,
+  now: () => number,
+): Promise<boolean> {
+  const both = segment.hot === 1 && segment.size > 0 && blobs !== undefined;
+  if (!both || !(await hasObject(log, blobs, segment))) return false;
+  log.change(now(), () => {
+    const current = log.segments.store.at(segment.base);
+    if (current?.n === segment.n && current.hot === 1) log.segments.cool(current);
+  });
+  return true;
+}

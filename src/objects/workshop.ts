@@ -15,7 +15,7 @@ import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { chunkRows, indexOf } from "./cold.ts";
-import { hasObject, makeAgain } from "./copies.ts";
+import { hasObject, leftToObject, makeAgain } from "./copies.ts";
 import { rebuildFrom } from "./rebuilding.ts";
 
 /** Bytes read from the bucket at a time. */
@@ -107,6 +107,9 @@ export class Workshop {
     const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY, end);
     const whole = await this.#each([segment], (row) => repair.add(row));
     if (!whole) repair.missing();
+    // What the database has is damaged, and the bucket has all of it: nothing is lost.
+    if (repair.damaged && (await leftToObject(log, this.blobs, segment, this.now)))
+      return this.repair({ mode, from, to });
     const lost = repair.finish(this.now()) ? repair.lost : [];
     if (lost.length > 0) this.#compaction.relearn();
     else if (!(await hasObject(log, this.blobs, segment))) makeAgain(log, segment, repair.rows, this.now());

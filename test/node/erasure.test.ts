@@ -21,6 +21,13 @@ async function forget(one: Machine, key: string) {
   return one.history.workshop?.erasures.get(id);
 }
 
+/** A bit of a chunk's body is another. */
+const damage = ({ sql }: Machine, base: number) =>
+  sql.run(
+    "UPDATE chunk SET body = CAST(substr(body, 1, 60) || x'ff' || substr(body, 62) AS BLOB) WHERE base = ?",
+    base,
+  );
+
 test("deletes the Parquet file of a stream that does not make them any more", async () => {
   const one = machine({ archive: true, parquet: [] }, { names: { namespace: "shop", stream: "orders" } });
   one.append(ofKey("jane"));
@@ -47,7 +54,7 @@ test("says which chunk is damaged, and was not searched, also in a segment that 
   const one = machine({ archive: true });
   one.append(ofKey("jane", 100));
   one.append(ofKey("joe"));
-  one.sql.run("UPDATE chunk SET body = CAST(substr(body, 1, 60) || x'ff' || substr(body, 62) AS BLOB) WHERE base = 0");
+  damage(one, 0);
   one.seal();
   await one.run();
   expect(await forget(one, "jane")).toMatchObject({ state: "done", unread: [0] });
@@ -76,6 +83,30 @@ test("a repair does not miss what was trimmed, and leaves objects that are what 
   expect(await one.history.workshop?.repair({ mode: "isolate", from: 0 })).toEqual({ ok: true, value: { lost: [] } });
   await one.run();
   expect(await keysIn(one)).toEqual(before);
+});
+
+test("a repair gives up nothing of which the bucket has a whole copy, though the database's is damaged", async () => {
+  const one = machine({ archive: true });
+  for (let chunk = 0; chunk < 3; chunk++) one.append(ofKey("jane", 100), ofKey("joe"));
+  one.seal();
+  await one.run();
+  const [before] = one.log.segments.store.from(0);
+  expect(before).toMatchObject({ hot: 1 });
+  damage(one, 2);
+  expect(await one.history.workshop?.repair({ mode: "isolate", from: 0 })).toEqual({ ok: true, value: { lost: [] } });
+  expect([...one.log.segments.store.from(0)]).toMatchObject([{ n: before.n, hot: 0 }]);
+
+  // Where the object is damaged too, what is whole of the database's stays.
+  const other = machine({ archive: true });
+  for (let chunk = 0; chunk < 3; chunk++) other.append(ofKey("jane", 100), ofKey("joe"));
+  other.seal();
+  await other.run();
+  const [key] = await keysIn(other);
+  await other.blobs.delete([key]);
+  damage(other, 2);
+  expect(await other.history.workshop?.repair({ mode: "isolate", from: 0 })).toMatchObject({
+    value: { lost: [{ from: 2, to: 4 }] },
+  });
 });
 
 test("a request's id is not taken for another's", async () => {

@@ -84,9 +84,9 @@ export async function verifiedAfter(stream: Stored, left: readonly Struck[]): Pr
   }
 }
 
-/** What is lost now: exactly what readers were told. Offsets are not used again. */
+/** What is lost now: exactly what readers were told, but for what the bucket has. Offsets are not used again. */
 export async function repair(stream: Stored): Promise<Told[]> {
-  const { told, round } = stream;
+  const { told, copies, round } = stream;
   const { checks } = round;
   const holes: Told[] = [];
   for (const truth of stream.truths) {
@@ -94,13 +94,15 @@ export async function repair(stream: Stored): Promise<Told[]> {
     const path = `${stream.path}/partitions/${partition}/repair`;
     const { lost }: Json = await round.must("POST", path, { body: { mode: "isolate" } });
     stream.note(() => `repair of ${partition}: ${JSON.stringify(lost)}`);
-    const mine = told.filter((one) => one.partition === partition);
+    const among = (ranges: readonly Told[], offset: number) =>
+      ranges.some((range) => range.partition === partition && within(range, offset));
     for (const offset of records.keys()) {
       const isLost = lost.some((range: Told) => within(range, offset));
-      const was = mine.some((range) => within(range, offset));
+      const was = among(told, offset);
+      const copied = among(copies, offset);
       const words = () =>
-        `${stream.name}: ${offset} ${isLost ? "was given up" : "was left"}, and readers were${was ? "" : " not"} told that it is damaged`;
-      checks.that("repair-exact", isLost === was, words, [stream.name]);
+        `${stream.name}: ${offset} ${isLost ? "was given up" : "was left"}; readers were${was ? "" : " not"} told that it is damaged, and the bucket has ${copied ? "a" : "no"} copy`;
+      checks.that("repair-exact", isLost === (was && !copied), words, [stream.name]);
     }
     holes.push(...lost.map((range: Told) => ({ ...range, partition })));
     const said: Json = await round.must("GET", path);

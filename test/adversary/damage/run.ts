@@ -30,6 +30,8 @@ async function look(stream: Stored, struck: readonly Struck[]): Promise<void> {
   await verified(stream, struck, stream.told);
   await readSnapshots(stream, struck);
   if (!stream.plan.repair) return;
+  // What was still in the database may have left it meanwhile.
+  stream.told = await readPages(stream, { holes: [], struck });
   stream.holes = await repair(stream);
   stream.told = await readAll(stream, { holes: stream.holes, struck: [] });
   // A snapshot is whoever made it's to make again.
@@ -47,12 +49,17 @@ async function readRestored(stream: Stored, name: string): Promise<void> {
 
 /** Every partition by pages, and whoever else the plan has; what the pages told. */
 async function readAll(stream: Stored, expected: Expected): Promise<readonly Told[]> {
+  const told = await readPages(stream, expected);
+  for (const reader of stream.plan.readers) await readBy(stream, reader, expected);
+  return told;
+}
+
+async function readPages(stream: Stored, expected: Expected): Promise<readonly Told[]> {
   const told: Told[] = [];
   for (const { partition } of stream.truths) {
     const reader: Reader = { way: "pages", partition, key: null, from: { at: "earliest" }, window: 1000 };
     told.push(...(await readBy(stream, reader, expected)).told);
   }
-  for (const reader of stream.plan.readers) await readBy(stream, reader, expected);
   return told;
 }
 

@@ -25,8 +25,15 @@ export function strikeAll(bucket: Bucket, data: string, streams: readonly Stored
   for (const [i, stream] of streams.entries()) {
     const other = streams[(i + 1) % streams.length] as Stored;
     const foreign = (before.get(other) as readonly string[]).map((key) => bucket.body(key) as Buffer);
+    const objects = new Map(stream.truths.map(({ partition }) => [partition, bucketOf(bucket, stream, partition)]));
     const struck = stream.truths.flatMap((truth) => new Strike(bucket, data, stream, truth, foreign).all());
     for (const { words } of struck) stream.note(() => words);
+    const hurt = new Set(struck.flatMap(({ objects }) => objects));
+    stream.copies = stream.truths.flatMap(({ partition }) =>
+      (objects.get(partition) as string[])
+        .filter((key) => !hurt.has(key))
+        .map((key) => ({ partition, ...segmentForm(bucket.body(key) as Buffer) })),
+    );
     found.set(stream, struck);
   }
   return found;
