@@ -12,6 +12,8 @@ export interface Expectation {
 }
 
 const triesTold = 10;
+/** What is just after a restart. */
+const restartMs = 20_000;
 
 const settles = (because: string): Expectation => ({ settled: true, refused: false, because });
 const refuses = (because: string): Expectation => ({ settled: false, refused: true, because });
@@ -21,7 +23,7 @@ const either = (because: string): Expectation => ({ settled: true, refused: true
 export function expected(model: Model, lease: Lease, call: Call, sent: number, answered: number): Expectation {
   const { record } = lease;
   if (lease.end === "deleted") return refuses("its group was deleted");
-  if (record.state === "done") return finished(model, lease, call);
+  if (record.state === "done") return finished(model, lease, call, answered);
   if (lease.end === "sought") return refuses("the group was moved by a seek");
   if (lease.end === "redriven") return redriven(call);
   if (record.state === "dead") return buried(lease, call);
@@ -34,9 +36,11 @@ export function expected(model: Model, lease: Lease, call: Call, sent: number, a
   return underLease(model, lease, call, sent, answered);
 }
 
-function finished({ diedAt = 0 }: Model, lease: Lease, call: Call): Expectation {
+function finished({ diedAt }: Model, lease: Lease, call: Call, answered: number): Expectation {
   if (call === "extend") return refuses("the record was finished");
-  if (call === "nack" && lease.from < diedAt) return either("the record was finished, and the service restarted since");
+  // What was being tried again before the restart is read as its turn comes, and until then one cannot tell.
+  const restarted = diedAt !== undefined && (lease.from < diedAt || answered - diedAt < restartMs);
+  if (call === "nack" && restarted) return either("the record was finished, and the service restarted not long ago");
   if (lease.end === "acked") return settles("the record was finished by this receipt");
   return either("the record was finished by another receipt");
 }
