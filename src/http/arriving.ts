@@ -37,9 +37,8 @@ export class Arriving {
   /** Why it came no further, if so. */
   fault: BodyFault | undefined;
 
-  /** `packed`: it is unpacked on the way, and comes in pieces of others' choice. */
-  constructor(body: ReadableStream<Uint8Array> | null, bytesPerSecond: number, packed = false) {
-    this.#reader = packed ? body?.getReader() : readerOf(body);
+  constructor(body: ReadableStream<Uint8Array> | null, bytesPerSecond: number) {
+    this.#reader = readerOf(body);
     this.#bytesPerSecond = bytesPerSecond;
   }
 
@@ -78,11 +77,10 @@ export class Arriving {
   }
 
   /** Reads the rest and throws it away, as far as that is bounded. */
-  async discard(bytesMax: number | undefined): Promise<void> {
+  async discard(): Promise<void> {
     this.end();
     const reader = this.#reader;
-    if (reader !== undefined)
-      await discard({ read: () => readFrom(reader, small), cancel: () => reader.cancel() }, bytesMax);
+    if (reader !== undefined) await discard({ read: () => readFrom(reader, small), cancel: () => reader.cancel() });
   }
 
   /** The same as a body that is read by others. */

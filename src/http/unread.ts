@@ -9,8 +9,6 @@ const graceBytes = 65_536;
 const unreadBytesMax = 134_217_728;
 const unreadMsMax = 10_000;
 const silentMsMax = 250;
-/** Of what is unpacked on the way, which costs more than it does the client. */
-export const unpackedBytesMax = 33_554_432;
 
 /** Whether a body may be left that is worth the trouble. */
 export function mayLeaveMuch({ method, headers }: Request): boolean {
@@ -33,10 +31,10 @@ export async function readToEnd(request: Request, answer: Response | Promise<Res
 type Unread = Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
 
 /** Reads on, a bounded time, up to a bounded length. */
-export async function discard(reader: Unread, bytesMax = unreadBytesMax): Promise<void> {
+export async function discard(reader: Unread): Promise<void> {
   const end = Date.now() + unreadMsMax;
   try {
-    for (let length = 0; length <= bytesMax && Date.now() < end; ) {
+    for (let length = 0; length <= unreadBytesMax && Date.now() < end; ) {
       const part = await nextOf(reader);
       if (part === undefined) break;
       if (part.done) return;

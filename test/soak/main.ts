@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import { call, type Service, service, token } from "../http/service.ts";
 
 /** What workerd may come to, and how long a read of another stream may take. */
@@ -119,6 +120,26 @@ const scenes: Record<string, Scene> = {
     });
     return () => {
       for (const socket of open) socket.destroy();
+    };
+  },
+  "64 bodies that unpack a thousandfold": async (millrace) => {
+    await millrace.call("PUT", stream("bombs"), {});
+    const body = gzipSync(Buffer.alloc(256 * 1_048_576));
+    let on = true;
+    const statuses = new Map<number, number>();
+    const sender = async () => {
+      while (on) {
+        const type = { "content-type": "application/x-ndjson", "content-encoding": "gzip" };
+        const sent = { method: "POST", headers: { ...headers, ...type }, body };
+        const answer = await fetch(`${millrace.url}${stream("bombs")}/records`, sent).catch(() => undefined);
+        await answer?.arrayBuffer().catch(() => {});
+        statuses.set(answer?.status ?? 0, (statuses.get(answer?.status ?? 0) ?? 0) + 1);
+      }
+    };
+    for (let index = 0; index < 64; index++) void sender();
+    return () => {
+      on = false;
+      console.log("   bombs:", [...statuses]);
     };
   },
   "60 readers of binary pages": async (millrace) => {
