@@ -55,6 +55,14 @@ export class Repair {
     this.#last = row.last;
   }
 
+  /** There are no more chunks. */
+  complete(): void {
+    if (this.#next < this.segment.next && this.log.span.dense) {
+      this.#lose(this.#next, this.segment.next, "the chunk is missing");
+    }
+    this.#next = this.segment.next;
+  }
+
   /** The chunks could not be had at all. */
   missing(): void {
     this.#lose(this.#next, this.segment.next, "the object is missing or damaged");
@@ -64,7 +72,6 @@ export class Repair {
   /** Puts what is left in the segment's place. False where there was nothing to do, or the segment is gone. */
   finish(now: number): boolean {
     const { log, segment } = this;
-    if (this.#next < segment.next && log.span.dense) this.#lose(this.#next, segment.next, "the chunk is missing");
     if (this.lost.length === 0) return false;
     if (!log.replace([segment], this.#rewriter.finish(), now)) return false;
     noteLost(log, this.lost);

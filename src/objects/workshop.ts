@@ -106,7 +106,8 @@ export class Workshop {
     if (segment === undefined) return ok({ lost: [] });
     const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY, end);
     const whole = await this.#each([segment], (row) => repair.add(row));
-    if (!whole) repair.missing();
+    if (whole) repair.complete();
+    else repair.missing();
     // What the database has is damaged, and the bucket has all of it: nothing is lost.
     if (repair.damaged && (await leftToObject(log, this.blobs, segment, this.now)))
       return this.repair({ mode, from, to });

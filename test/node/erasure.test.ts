@@ -85,28 +85,33 @@ test("a repair does not miss what was trimmed, and leaves objects that are what 
   expect(await keysIn(one)).toEqual(before);
 });
 
-test("a repair gives up nothing of which the bucket has a whole copy, though the database's is damaged", async () => {
-  const one = machine({ archive: true });
-  for (let chunk = 0; chunk < 3; chunk++) one.append(ofKey("jane", 100), ofKey("joe"));
-  one.seal();
-  await one.run();
-  const [before] = one.log.segments.store.from(0);
-  expect(before).toMatchObject({ hot: 1 });
-  damage(one, 2);
-  expect(await one.history.workshop?.repair({ mode: "isolate", from: 0 })).toEqual({ ok: true, value: { lost: [] } });
-  expect([...one.log.segments.store.from(0)]).toMatchObject([{ n: before.n, hot: 0 }]);
+const gone = ({ sql }: Machine, base: number) => sql.run("DELETE FROM chunk WHERE base = ?", base);
 
-  // Where the object is damaged too, what is whole of the database's stays.
-  const other = machine({ archive: true });
-  for (let chunk = 0; chunk < 3; chunk++) other.append(ofKey("jane", 100), ofKey("joe"));
-  other.seal();
-  await other.run();
-  const [key] = await keysIn(other);
-  await other.blobs.delete([key]);
-  damage(other, 2);
-  expect(await other.history.workshop?.repair({ mode: "isolate", from: 0 })).toMatchObject({
-    value: { lost: [{ from: 2, to: 4 }] },
-  });
+test.each([
+  ["the first is damaged", damage, 0],
+  ["the last is damaged", damage, 4],
+  ["the first is missing", gone, 0],
+  ["one is missing", gone, 2],
+  ["the last is missing", gone, 4],
+] as const)("of chunks that the bucket has whole a repair gives up nothing: %s", async (_, harm, base) => {
+  const made = async () => {
+    const one = machine({ archive: true });
+    for (let chunk = 0; chunk < 3; chunk++) one.append(ofKey("jane", 100), ofKey("joe"));
+    one.seal();
+    await one.run();
+    expect([...one.log.segments.store.from(0)]).toMatchObject([{ hot: 1 }]);
+    harm(one, base);
+    return one;
+  };
+  const repair = (one: Machine) => one.history.workshop?.repair({ mode: "isolate", from: 0 });
+  const one = await made();
+  const [{ n }] = one.log.segments.store.from(0);
+  expect(await repair(one)).toEqual({ ok: true, value: { lost: [] } });
+  expect([...one.log.segments.store.from(0)]).toMatchObject([{ n, hot: 0 }]);
+  // Without the object, what is whole in the database stays.
+  const other = await made();
+  await other.blobs.delete(await keysIn(other));
+  expect(await repair(other)).toMatchObject({ value: { lost: [{ from: base, to: base + 2 }] } });
 });
 
 test("a request's id is not taken for another's", async () => {
