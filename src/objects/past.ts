@@ -59,14 +59,18 @@ export const past = {
   async repair({ history }: Desk, body: RepairCall): Promise<Result<Repaired>> {
     const { workshop } = history;
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
+    let more = false;
     try {
-      return await workshop.repair(body);
+      const repaired = await workshop.repair(body);
+      more = repaired.ok && repaired.value.next !== undefined;
+      return repaired;
     } catch (error) {
       if (error instanceof OutOfReach) return { ok: false, refusal: error.refusal };
       if (faultOf(error) === undefined) throw error;
       return faultTold("the partition could not be repaired", error);
     } finally {
-      history.kick();
+      // What the database has whole is not to leave it before the repair has come to it.
+      if (!more) history.kick();
     }
   },
 
