@@ -45,8 +45,7 @@ export class Arriving {
   /** The next piece, of so many bytes at most; undefined at the end. Throws a `BodyFault`. */
   async next(bytesMax = 65_536): Promise<Uint8Array | undefined> {
     const piece = await this.#next(() => new Uint8Array(Math.max(1, bytesMax)));
-    // A byte does not keep the memory of many.
-    return piece === undefined || piece.length * 2 > piece.buffer.byteLength ? piece : piece.slice();
+    return piece === undefined ? undefined : alone(piece);
   }
 
   async #next(room: () => Uint8Array): Promise<Uint8Array | undefined> {
@@ -114,6 +113,10 @@ export class Arriving {
     else this.#fail(new BodyFault(tooSlow));
   }
 }
+
+/** A byte does not keep the memory of many. */
+export const alone = (piece: Uint8Array): Uint8Array =>
+  piece.length * 2 > piece.buffer.byteLength ? piece : piece.slice();
 
 /** A body that was made in JavaScript need not be a stream of bytes. */
 function readerOf(body: ReadableStream<Uint8Array> | null): Reader | undefined {

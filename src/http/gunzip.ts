@@ -3,6 +3,7 @@
  * yet: it is given so little at a time that what one body holds beside what is counted is bounded, and more only where what came
  * before has shown that it does not grow much, and where there is room for the worst.
  */
+import { alone } from "./arriving.ts";
 
 /** A byte of deflate comes to so many at most. */
 const growthMax = 1_032;
@@ -66,7 +67,7 @@ export class Gunzip {
         const { done, value } = await this.#next();
         this.#read = undefined;
         if (done) break;
-        parts.push(value);
+        parts.push(alone(value));
       }
       await closed;
       return parts;
@@ -83,9 +84,7 @@ export class Gunzip {
       if (read === undefined) return parts;
       this.#read = undefined;
       if (read.done) return parts;
-      // A byte does not keep the memory of many.
-      const few = read.value.length * 2 < read.value.buffer.byteLength;
-      parts.push(few ? read.value.slice() : read.value);
+      parts.push(alone(read.value));
       if (read.value.length < takeBytes) return parts;
     }
   }
