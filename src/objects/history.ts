@@ -78,6 +78,12 @@ export class History {
     void this.run();
   }
 
+  /** Leaves what there is to do to a time when whoever is at work on the log is done with it, or has died of it. */
+  later(): void {
+    this.#notBefore = this.now() + retryMs;
+    this.arm();
+  }
+
   /** Works until nothing is due; whoever comes meanwhile waits for the same run. */
   run(): Promise<void> {
     this.#running ??= this.#run();
@@ -92,10 +98,11 @@ export class History {
         this.#again = false;
         await this.#work();
       } while (this.#again);
+      this.#notBefore = 0;
     } catch (error) {
       console.error("history:", (error as Error).message);
       // Whatever it was, it is looked at again.
-      this.#notBefore = this.now() + retryMs;
+      this.later();
       this.alarms.by(this.#notBefore);
     } finally {
       this.#running = undefined;
