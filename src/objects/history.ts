@@ -39,6 +39,8 @@ export class History {
   #filled = false;
   /** After a failure nothing is done before this, in ms since 1970. */
   #notBefore = 0;
+  /** Until then it is left to whoever repairs the log, in ms since 1970. */
+  #heldUntil = 0;
 
   constructor(
     readonly log: () => Log | undefined,
@@ -71,23 +73,37 @@ export class History {
 
   /** Looks whether there is something to do. */
   kick(): void {
-    this.#again = true;
+    this.#again = !this.#held;
     if (this.#running !== undefined) return;
     // A crash takes the run with it: the alarm does not go.
     this.arm();
     void this.run();
   }
 
-  /** Leaves what there is to do to a time when whoever is at work on the log is done with it, or has died of it. */
-  later(): void {
-    this.#notBefore = this.now() + retryMs;
-    this.arm();
+  /** Nothing is begun until `release`, or until whoever repairs the log has not been heard of for a while. */
+  hold(): void {
+    this.#later();
+    this.#heldUntil = this.#notBefore;
+  }
+
+  /** The log is repaired. */
+  release(): void {
+    this.#heldUntil = 0;
+    this.kick();
   }
 
   /** Works until nothing is due; whoever comes meanwhile waits for the same run. */
   run(): Promise<void> {
+    if (this.#running === undefined && this.#held) {
+      this.arm();
+      return Promise.resolve();
+    }
     this.#running ??= this.#run();
     return this.#running;
+  }
+
+  get #held(): boolean {
+    return this.now() < this.#heldUntil;
   }
 
   async #run(): Promise<void> {
@@ -98,11 +114,11 @@ export class History {
         this.#again = false;
         await this.#work();
       } while (this.#again);
-      this.#notBefore = 0;
+      this.#notBefore = this.#heldUntil;
     } catch (error) {
       console.error("history:", (error as Error).message);
       // Whatever it was, it is looked at again.
-      this.later();
+      this.#later();
       this.alarms.by(this.#notBefore);
     } finally {
       this.#running = undefined;
@@ -161,9 +177,16 @@ export class History {
     return this.#archive;
   }
 
+  #later(): void {
+    this.#notBefore = this.now() + retryMs;
+    this.arm();
+  }
+
   async #work(): Promise<void> {
     const until = this.now() + runMs;
     for (let archive = this.#of(); archive !== undefined && this.now() < until; archive = this.#of()) {
+      // Whatever is left has its alarm.
+      if (this.#held) return;
       const groups = archive.groups.join();
       const floor = groups === "" ? Number.MAX_SAFE_INTEGER : await this.outside.floor();
       // A group that came meanwhile was not asked.

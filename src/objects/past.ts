@@ -70,8 +70,8 @@ export const past = {
       return faultTold("the partition could not be repaired", error);
     } finally {
       // What the database has whole is not to leave it before the repair has come to it.
-      if (more) history.later();
-      else history.kick();
+      if (more) history.hold();
+      else history.release();
     }
   },
 

@@ -2,6 +2,8 @@
 import { scheduler } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { History } from "../../src/objects/history.ts";
+import { past } from "../../src/objects/past.ts";
+import type { ReadWaits } from "../../src/objects/read-waits.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import type { Machine } from "../cases/archive.ts";
 import { batch } from "../cases/log.ts";
@@ -109,3 +111,50 @@ test("a log that is to keep more than a database holds leaves room for appends",
   }
   expect(one.log.facts().records).toBe(100);
 });
+
+/** Two archived segments that the database has too, a bound that lets them leave it, and a repair between the two. */
+async function amidRepair() {
+  const one = machine({ archive: true, retentionAgeMs: 60_000 });
+  for (let segment = 0; segment < 2; segment++) {
+    one.append(ofKey("a"));
+    one.seal();
+  }
+  await one.run();
+  const hot = () => one.log.segments.hot.length;
+  expect(hot()).toBe(2);
+  one.now += 100_000;
+  const { history, set, fire } = watched(one, one.blobs);
+  const desk = { log: one.log, history, waits: {} as ReadWaits, changed: () => {}, told: () => {} };
+  const repaired = await past.repair(desk, { mode: "isolate", from: 0 });
+  expect(repaired).toMatchObject({ value: { lost: [], next: 1 } });
+  return { one, hot, history, set, fire, desk };
+}
+
+test("nothing leaves the database between the segments of a repair, whatever is sealed and wakes meanwhile", async () => {
+  const { one, hot, history, set, fire, desk } = await amidRepair();
+  one.append(ofKey("b"));
+  one.seal();
+  history.appended();
+  history.kick();
+  fire();
+  await history.run();
+  await scheduler.wait(20);
+  expect(hot()).toBe(3);
+  expect(set.length).toBeGreaterThan(0);
+  expect(Math.min(...set)).toBeGreaterThan(one.now + 1_000);
+  expect(await past.repair(desk, { mode: "isolate", from: 1, to: 2 })).toEqual({ ok: true, value: { lost: [] } });
+  await history.run();
+  expect(hot()).toBe(1);
+});
+
+test.each(["the caller has gone", "the object has, too"])(
+  "what a repair that never ended held up goes on: %s",
+  async (who) => {
+    const { one, hot, history, set, fire } = await amidRepair();
+    expect(set.length).toBeGreaterThan(0);
+    one.now = Math.min(...set);
+    fire();
+    await (who === "the caller has gone" ? history : watched(one, one.blobs).history).run();
+    expect(hot()).toBe(0);
+  },
+);
