@@ -1,5 +1,6 @@
 /** What the blocks of a dump hold that is JSON. Strict: a field that is not known would be lost on the way back. */
 import { z } from "zod";
+import { switchText, wholeText } from "./fields.ts";
 import { filterFields, groupConfig, pushTarget } from "./group.ts";
 import { limits } from "./limits.ts";
 import { namespaceName, streamName } from "./names.ts";
@@ -233,7 +234,7 @@ export type TotalsDump = z.infer<typeof totalsDump>;
 
 /** Query of `…/groups/{group}/dump`. */
 export const placeQuery = z.strictObject({
-  partition: z.coerce.number().int().min(0).describe("Whose place."),
+  partition: wholeText().describe("Whose place."),
   after: z
     .string()
     .regex(/^(lane|letter):\d{1,16}$/, "as the header Millrace-Next said")
@@ -241,7 +242,7 @@ export const placeQuery = z.strictObject({
     .describe("Go on here: what the header Millrace-Next of the answer before said."),
 });
 
-const from = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const from = wholeText(0, Number.MAX_SAFE_INTEGER);
 
 /** Query of `…/partitions/{p}/dump`. */
 export const partitionQuery = z.strictObject({
@@ -260,22 +261,16 @@ export const restoreQuery = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal digits")
     .describe("SHA-256 of the dump: which one it is that is being restored."),
-  newId: z
-    .enum(["true", "false"])
-    .transform((value) => value === "true")
-    .default(false)
-    .describe("Give the log and its groups new ids: the original lives on elsewhere."),
+  newId: switchText.default(false).describe("Give the log and its groups new ids: the original lives on elsewhere."),
 });
 /** Query of `…/restore/finish`. */
 export const finishQuery = z.strictObject({
-  resume: z
-    .enum(["true", "false"])
-    .transform((value) => value === "true")
+  resume: switchText
     .default(false)
     .describe("Let the groups go on as they were. Otherwise they stand still until each is resumed."),
 });
 export const restorePlaceQuery = z.strictObject({
-  partition: z.coerce.number().int().min(0).optional().describe("Whose place; left out: the group's definition."),
+  partition: wholeText().optional().describe("Whose place; left out: the group's definition."),
 });
 
 /** What a restore was answered: the log that is being filled. */

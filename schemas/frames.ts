@@ -3,6 +3,7 @@
  * which is answered with `pong`. What a stream's socket sends in binary is in docs/PROTOCOL.md.
  */
 import { z } from "zod";
+import { whole, wholeText } from "./fields.ts";
 import { ackBody, delivery, extendBody, groupFilter, nackBody } from "./group.ts";
 import { limits } from "./limits.ts";
 import { expectedKeyOffset, fenceToken, producerTerms } from "./record.ts";
@@ -72,18 +73,19 @@ const credits = z
   .min(1)
   .max(limits.creditsMax)
   .describe("What the reader takes more: a record costs one credit, a large one a credit for each begun KiB.");
-const offset = z
-  .number()
-  .int()
-  .min(0)
-  .max(Number.MAX_SAFE_INTEGER - 1);
+
+/** Query of a stream's socket. */
+export const liveQuery = z.strictObject({
+  partition: wholeText().describe("Only this partition, straight to its object.").optional(),
+  ticket: z.string().describe("Instead of a token.").optional(),
+});
 
 /** What an append on a socket asks for besides its records. */
 export const appendTerms = {
   producer: producerTerms.optional(),
-  partition: offset.optional(),
+  partition: whole.optional(),
   atomic: z.boolean().optional(),
-  expectedOffset: offset.optional(),
+  expectedOffset: whole.optional(),
   expectedKeyOffset: expectedKeyOffset.optional(),
   fence: fenceToken.optional(),
 };
@@ -95,7 +97,7 @@ export const clientMessage = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("subscribe"),
     id: messageId,
-    partition: offset.describe("Left out: the whole stream, or the partition of the filter's key.").optional(),
+    partition: whole.describe("Left out: the whole stream, or the partition of the filter's key.").optional(),
     from: z
       .union([z.string().max(16_384), z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)])
       .default("latest")

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { listLimit, text } from "./fields.ts";
+import { listLimit, text, whole, wholeText } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { streamName } from "./names.ts";
 import { type PushTarget, pushTarget } from "./push.ts";
@@ -42,13 +42,8 @@ export const backoff = z.union([
 ]);
 export type Backoff = z.infer<typeof backoff>;
 
-const position = z
-  .number()
-  .int()
-  .min(0)
-  .max(Number.MAX_SAFE_INTEGER - 1);
 const startAt = z
-  .union([position, z.string().min(1).max(16_384)])
+  .union([whole, z.string().min(1).max(16_384)])
   .describe("earliest, latest, an RFC 3339 time, a cursor, or, where the stream has one partition, an offset.");
 
 /** What a user may set of a group. Fields left out of a PUT keep their value, or take the default on creation. */
@@ -165,6 +160,13 @@ export const groupView = z.object({
 });
 
 const member = text(limits.memberBytesMax).describe("Name of the member, for `memberMaxInFlight` and the status.");
+
+/** Query of a member's socket. */
+export const groupLiveQuery = z.strictObject({
+  member: member.default("socket"),
+  partition: wholeText().optional().describe("Left out: every partition."),
+});
+
 const receipt = z.string().min(1).max(128).describe("From the delivery.");
 const receipts = z.array(receipt).min(1).max(limits.ackMax);
 const reason = text(limits.reasonBytesMax);
@@ -196,7 +198,7 @@ export const seekBody = z.strictObject({ to: startAt, partition: z.number().int(
 
 const letterId = z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.offset, as listed");
 export const lettersQuery = z.strictObject({
-  partition: z.coerce.number().int().min(0).optional().describe("Left out: those of every partition."),
+  partition: wholeText().optional().describe("Left out: those of every partition."),
   after: letterId.optional().describe("Go on after this letter: the `next` of the answer before."),
   limit: listLimit.describe("Letters in an answer at most."),
 });

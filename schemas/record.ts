@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { text } from "./fields.ts";
+import { decimalText, switchText, text, whole, wholeText } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { attributeText, extensionName, fieldRules } from "./text.ts";
 
@@ -7,12 +7,6 @@ const attribute = (name: keyof typeof fieldRules) => text(limits.attributeBytesM
 /** A filter may name what was stored before attributes had their rules. */
 const wanted = text(limits.attributeBytesMax);
 const rfc3339 = attribute("time").meta({ format: "date-time" });
-const position = z
-  .number()
-  .int()
-  .min(0)
-  .max(Number.MAX_SAFE_INTEGER - 1);
-
 /** One record of an append. `data` is any JSON value and is stored as it was sent, byte for byte. */
 export const recordInput = z.strictObject({
   key: text(limits.keyBytesMax).describe("Partition key: records of one key keep their order.").optional(),
@@ -47,36 +41,32 @@ export const recordInput = z.strictObject({
     .describe("CloudEvents extension attributes, by names that are neither CloudEvents' nor Millrace's own.")
     .optional(),
   timestamp: z
-    .union([position, rfc3339])
+    .union([whole, rfc3339])
     .describe("Only for streams with `timestamps: client`: ms since 1970, or RFC 3339.")
     .optional(),
-  offset: position.describe("Only for streams with `offsets: producer`.").optional(),
+  offset: whole.describe("Only for streams with `offsets: producer`.").optional(),
 });
 export type RecordInput = z.infer<typeof recordInput>;
 
 export const appendBody = z.strictObject({ records: z.array(recordInput).min(1).max(limits.batchRecordsMax) });
 
-const flag = z.enum(["true", "false"]).transform((value) => value === "true");
-const whole = z.coerce
-  .number()
-  .int()
-  .min(0)
-  .max(Number.MAX_SAFE_INTEGER - 1);
 const several = <T extends z.ZodType>(schema: T) => z.array(schema).max(limits.filterValuesMax).optional();
 
 export const expectedKeyOffset = z.union([z.literal("none"), whole]);
+const number = wholeText();
 export const fenceToken = text(limits.fenceBytesMax);
 
 /** Query of an append. `key`, `type` and `tag` apply to a raw body. */
 export const appendQuery = z.strictObject({
-  partition: whole.optional().describe("All records go here. Left out: each goes by its key, its id, or anywhere."),
+  partition: number.optional().describe("All records go here. Left out: each goes by its key, its id, or anywhere."),
   ack: z
     .enum(["durable", "none"])
     .default("durable")
     .describe("`none`: answered 202 at once, and what becomes of the records is not told."),
-  atomic: flag.default(false).describe("All records or none, side by side, in one partition."),
-  expectedOffset: whole.optional().describe("Appends only if the partition's tail is here; else 412."),
-  expectedKeyOffset: expectedKeyOffset
+  atomic: switchText.default(false).describe("All records or none, side by side, in one partition."),
+  expectedOffset: number.optional().describe("Appends only if the partition's tail is here; else 412."),
+  expectedKeyOffset: z
+    .union([z.literal("none"), number])
     .optional()
     .describe(
       "Appends only if the batch's one key has no record above this offset; `none`: no record. The stream needs `keyIndex`.",
@@ -86,23 +76,25 @@ export const appendQuery = z.strictObject({
     .enum(["each", "runs"])
     .optional()
     .describe("A verdict a record, or a run of them with its count. Default: `runs` for frames, else `each`."),
-  raw: flag.default(false).describe("The body is the data of one record, whatever its type."),
+  raw: switchText.default(false).describe("The body is the data of one record, whatever its type."),
   key: text(limits.keyBytesMax).optional().describe("Of the record of a raw body."),
   type: attribute("type").optional().describe("Of the record of a raw body."),
   tag: several(text(limits.tagBytesMax)).describe("Of the record of a raw body; may be given several times."),
 });
 export type AppendQuery = z.infer<typeof appendQuery>;
 
-/** An idempotent producer's number for a batch. As headers: `Producer-Id`, `Producer-Epoch`, `Producer-Seq`, all or none. */
+/** An idempotent producer's number for a batch. */
 export const producerTerms = z.strictObject({
   id: text(limits.producerIdBytesMax),
   epoch: whole,
   sequence: whole,
 });
+/** The same as headers: `Producer-Id`, `Producer-Epoch`, `Producer-Seq`, all or none. */
+export const producerHeaders = producerTerms.extend({ epoch: number, sequence: number });
 
 /** Query of a read. */
 export const readQuery = z.strictObject({
-  partition: whole.optional().describe("Left out: the whole stream, in its merged order."),
+  partition: number.optional().describe("Left out: the whole stream, in its merged order."),
   key: text(limits.keyBytesMax).optional().describe("Records of this key alone, wherever they lie."),
   from: z
     .string()
@@ -111,21 +103,12 @@ export const readQuery = z.strictObject({
       "An offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor. Left out: `earliest`, or, backward, `latest`.",
     )
     .optional(),
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(limits.pageRecordsMax)
-    .default(defaults.pageRecords)
-    .describe("Records of a page at most."),
+  limit: wholeText(1, limits.pageRecordsMax).default(defaults.pageRecords).describe("Records of a page at most."),
   maxBytes: z
-    .union([z.literal("all"), z.coerce.number().int().min(1).max(limits.pageBytesMax)])
+    .union([z.literal("all"), wholeText(1, limits.pageBytesMax)])
     .default(defaults.pageBytes)
     .describe("Bytes of a page, about; it has one record at least. `all`: everything up to the tail, as a stream."),
-  wait: z.coerce
-    .number()
-    .min(0)
-    .max(limits.waitSecondsMax)
+  wait: decimalText(0, limits.waitSecondsMax)
     .default(0)
     .describe("Seconds to wait for a record where there is none yet."),
   direction: z.enum(["forward", "backward"]).default("forward").describe("`backward`: the newest first."),
@@ -153,16 +136,11 @@ export type Verdict = z.infer<typeof verdict>;
 
 /** Query of a verification. */
 export const verifyQuery = z.strictObject({
-  from: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .default(0)
-    .describe("Where to begin, or to go on: the `next` of the answer before."),
+  from: wholeText().default(0).describe("Where to begin, or to go on: the `next` of the answer before."),
 });
 
 /** Body of `…/partitions/{p}/trim`: drop what lies before an offset, or before a time. */
-export const trimBody = z.union([z.strictObject({ beforeOffset: position }), z.strictObject({ beforeTime: rfc3339 })], {
+export const trimBody = z.union([z.strictObject({ beforeOffset: whole }), z.strictObject({ beforeTime: rfc3339 })], {
   error: "say either beforeOffset, an offset, or beforeTime, a time in RFC 3339, and nothing else",
 });
 

@@ -1,38 +1,29 @@
 import { z } from "zod";
-import { text } from "./fields.ts";
+import { text, whole, wholeText } from "./fields.ts";
 import { limits } from "./limits.ts";
 import { mediaType } from "./text.ts";
 
-const offset = z
-  .number()
-  .int()
-  .min(0)
-  .max(Number.MAX_SAFE_INTEGER - 1);
-const whole = z.coerce
-  .number()
-  .int()
-  .min(0)
-  .max(Number.MAX_SAFE_INTEGER - 1);
+const number = wholeText();
 const name = text(limits.snapshotNameBytesMax);
 const lease = z
   .string()
   .min(1)
   .max(64)
   .describe("The lease that it is made under. Refused when another has taken it since.");
-const partition = whole.describe("May be left out where the stream has one.").optional();
+const partition = number.describe("May be left out where the stream has one.").optional();
 
 /** A media type as it can stand in a header. */
 export const contentType = text(limits.contentTypeCharsMax, mediaType);
 export const defaultContentType = "application/octet-stream";
 
 export const listSnapshotsQuery = z.strictObject({
-  partition: whole.describe("Left out: every partition.").optional(),
+  partition: number.describe("Left out: every partition.").optional(),
 });
 
 /** Query of a GET of one: `before` counts for `latest`, `version` for an offset. */
 export const getSnapshotQuery = z.strictObject({
   partition,
-  before: whole.describe("With `latest`: below this offset.").optional(),
+  before: number.describe("With `latest`: below this offset.").optional(),
   version: z
     .string()
     .max(64)
@@ -50,7 +41,7 @@ export const onlyPartitionQuery = z.strictObject({ partition });
 
 /** Body of `POST …/snapshots/lease`. */
 export const leaseBody = z.strictObject({
-  partition: offset.describe("May be left out where the stream has one.").optional(),
+  partition: whole.describe("May be left out where the stream has one.").optional(),
   holder: name.describe("Who asks. The same holder renews, and gets the same lease."),
   seconds: z
     .number()
@@ -58,7 +49,7 @@ export const leaseBody = z.strictObject({
     .min(0)
     .max(limits.snapshotLeaseSecondsMax)
     .describe("From now. Afterwards another may take it over; 0 gives it up."),
-  offset: offset.describe("Of the snapshot that is to be made. Default: the tail.").optional(),
+  offset: whole.describe("Of the snapshot that is to be made. Default: the tail.").optional(),
 });
 
 export const leaseView = z.object({

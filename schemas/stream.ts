@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { listLimit } from "./fields.ts";
+import { listLimit, switchText } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { streamName } from "./names.ts";
 
@@ -213,6 +213,11 @@ export const streamView = z.object({
   updatedAt: z.string(),
 });
 export type StreamView = z.infer<typeof streamView>;
+
+/** Query of the `DELETE` of a namespace. */
+export const deleteNamespaceQuery = z.strictObject({
+  force: switchText.default(false).describe("Delete its streams too."),
+});
 
 /** Query of a `PUT`. */
 export const streamPutQuery = z.strictObject({

@@ -16,8 +16,9 @@ import { ack, extend, nack } from "./groups/settle.ts";
 import { live } from "./live/connect.ts";
 import { createTicket } from "./live/tickets.ts";
 import { openApi } from "./openapi.ts";
+import { operations } from "./operations.ts";
 import { page, pageFiles } from "./page.ts";
-import { queryProblem } from "./parse.ts";
+import { emptyQueryProblem, queryProblem } from "./parse.ts";
 import { fencePartition, listPartitions, partitionFacts, trimPartition } from "./partitions.ts";
 import { eraseRecords, getErasure, lostRecords, repairPartition, verifyPartition } from "./past.ts";
 import { json, problem, thrown } from "./problem.ts";
@@ -162,9 +163,10 @@ app.get("/docs", () => docsPage());
 for (const [path, methods] of Object.entries(routes)) {
   const allow = [...Object.keys(methods), ...("GET" in methods ? ["HEAD"] : [])].join(", ");
   // One entry a path: with one a method, and another for the rest, the router falls back to its slowest form.
+  const terms = Object.fromEntries(Object.keys(methods).map((method) => [method, termsOf(path, method)]));
   app.all(path, (c) => {
     const method = c.req.method === "HEAD" ? "GET" : c.req.method;
-    if (Object.hasOwn(methods, method)) return guarded(c, methods[method], needOf(path, method));
+    if (Object.hasOwn(methods, method)) return guarded(c, methods[method], terms[method]);
     const detail = `${c.req.path} knows ${allow}, not ${c.req.method}`;
     return problem({ code: "method-not-allowed", detail, facts: { allow } }, { allow });
   });
@@ -178,20 +180,36 @@ app.notFound((c) =>
 app.onError((error) => problem(thrown(error).refusal));
 
 /** Token first, then the names in the path, and the query's encoding: nobody without a token learns what exists. */
-function guarded(c: C, handler: Handler, need: readonly Right[]): Promise<Response> | Response {
+function guarded(c: C, handler: Handler, terms: Terms): Promise<Response> | Response {
   const who = authenticate(c.req.raw, c.env);
-  return who instanceof Promise ? who.then((who) => admitted(c, handler, need, who)) : admitted(c, handler, need, who);
+  return who instanceof Promise
+    ? who.then((who) => admitted(c, handler, terms, who))
+    : admitted(c, handler, terms, who);
 }
 
-function admitted(c: C, handler: Handler, need: readonly Right[], who: Result<Principal>) {
+function admitted(c: C, handler: Handler, { need, bare }: Terms, who: Result<Principal>) {
   if (!who.ok) return problem(who.refusal);
   const namespace = c.req.param("ns");
   const stream = c.req.param("stream");
   const denied = denial(who.value, need, namespace, stream);
   if (denied !== undefined) return problem(denied.refusal);
+  const { url } = c.req.raw;
   const refusal: Refusal | undefined =
-    (namespace === undefined ? undefined : streams.named(namespace, stream)) ?? queryProblem(c.req.raw.url);
+    (namespace === undefined ? undefined : streams.named(namespace, stream)) ??
+    queryProblem(url) ??
+    (bare ? emptyQueryProblem(url) : undefined);
   return refusal === undefined ? handler(c, who.value) : problem(refusal);
+}
+
+interface Terms {
+  /** Any of the rights that the route takes. */
+  readonly need: readonly Right[];
+  /** It has no parameters; of one that has, the handler reads them. */
+  readonly bare: boolean;
+}
+
+function termsOf(path: string, method: string): Terms {
+  return { need: needOf(path, method), bare: operations[path]?.[method]?.query === undefined };
 }
 
 /** Any of the rights that a route takes. */

@@ -1,6 +1,6 @@
 /** Appending: a body becomes frames, each record goes to the partition of its key, and the verdicts come back in order. */
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
-import { type AppendQuery, appendQuery, producerTerms } from "../../schemas/record.ts";
+import { type AppendQuery, appendQuery, producerHeaders } from "../../schemas/record.ts";
 import { batchOf, type Checked, media, notOneKey, ofOneKey, rulesOf, takeIn } from "../intake/intake.ts";
 import { assert } from "../lib/assert.ts";
 import { encodeText } from "../lib/bytes.ts";
@@ -59,7 +59,7 @@ function producerOf(headers: Headers): Result<Producer | undefined> {
   }
   // What the platform puts for bytes that are no UTF-8. Names that differ in nothing else would share their numbers.
   if (id.includes("\ufffd")) return refuse("invalid", "headers: Producer-Id: must be UTF-8", { path: "producer-id" });
-  return check(producerTerms, { id, epoch, sequence }, "headers: Producer");
+  return check(producerHeaders, { id, epoch, sequence }, "headers: Producer");
 }
 
 /** Records on their way to their partitions. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { appendBody, appendQuery, fenceBody, readQuery, trimBody, verdict } from "../../schemas/record.ts";
 import { snapshotNote } from "../../schemas/snapshot.ts";
 import {
+  deleteNamespaceQuery,
   listQuery,
   namespaceView,
   partitionFacts,
@@ -115,7 +116,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
     },
     DELETE: {
       summary: "Delete a namespace",
-      query: z.strictObject({ force: z.enum(["true", "false"]).describe("Delete its streams too.").optional() }),
+      query: deleteNamespaceQuery,
       answers: { 204: { says: "Deleted. Storage is freed in the background." } },
       refusals: [...ofNamespace, "conflict"],
     },

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { check, parseJson } from "../lib/check.ts";
 import { readBody } from "./body.ts";
@@ -34,6 +34,15 @@ export function queryProblem(url: string): Refusal | undefined {
     };
   }
   return undefined;
+}
+
+const none = z.strictObject({});
+
+/** What is wrong with the query of a route that has no parameters. */
+export function emptyQueryProblem(url: string): Refusal | undefined {
+  if (!url.includes("?")) return undefined;
+  const read = query(none, new URL(url));
+  return read.ok ? undefined : read.refusal;
 }
 
 function isUtf8(encoded: string): boolean {

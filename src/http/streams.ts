@@ -1,6 +1,13 @@
 import { type Refusal, refuse } from "../../schemas/errors.ts";
 import { namespaceName, streamName } from "../../schemas/names.ts";
-import { listQuery, type StreamPut, type StreamView, streamConfig, streamPutQuery } from "../../schemas/stream.ts";
+import {
+  deleteNamespaceQuery,
+  listQuery,
+  type StreamPut,
+  type StreamView,
+  streamConfig,
+  streamPutQuery,
+} from "../../schemas/stream.ts";
 import type { Stream } from "../catalog/stream.ts";
 import { check } from "../lib/check.ts";
 import { archive, bindArchive, catalog, type Env, namespaceRegistry } from "../objects/stubs.ts";
@@ -60,11 +67,9 @@ export async function getNamespace(env: Env, namespace: string): Promise<Respons
 }
 
 export async function deleteNamespace(request: Request, env: Env, namespace: string): Promise<Response> {
-  const force = new URL(request.url).searchParams.get("force");
-  if (force !== null && force !== "true" && force !== "false") {
-    return problem({ code: "invalid", detail: "query: force: must be true or false", facts: { path: "force" } });
-  }
-  const done = await catalog(env, namespace).destroyNamespace(force === "true");
+  const terms = query(deleteNamespaceQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
+  const done = await catalog(env, namespace).destroyNamespace(terms.value.force);
   if (done.ok || done.refusal.code === "namespace-not-found") await namespaceRegistry(env).unregister(namespace);
   return done.ok ? new Response(null, { status: 204 }) : problem(done.refusal);
 }

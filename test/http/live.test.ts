@@ -373,6 +373,12 @@ describe("a client that does not keep to the protocol", () => {
     ["an id that does not rise", [subscribe, subscribe], 1008, "invalid"],
     ["an append whose id does not rise", [subscribe, { type: "append", id: 4, records: [{}] }], 1008, "invalid"],
     ["credits for what never was", [{ type: "credit", id: 1, credits: 1 }], 1008, "invalid"],
+    ...[null, true, "", "7", [7]].map((epoch): [string, object[], number, string] => [
+      `a producer's epoch that is no number: ${JSON.stringify(epoch)}`,
+      [{ type: "append", id: 1, producer: { id: "p", epoch, sequence: 0 }, records: [{}] }],
+      1008,
+      "invalid",
+    ]),
     ["a negative id", [{ type: "append", id: -1, records: [{}] }], 1008, "invalid"],
     ["an id beyond 32 bits", [{ type: "append", id: 2 ** 32, records: [{}] }], 1008, "invalid"],
     ["an append without records", [{ type: "append", id: 1, records: [] }], 1008, "invalid"],

@@ -6,10 +6,14 @@ import { causes } from "../../src/http/causes.ts";
 import { operations } from "../../src/http/operations.ts";
 import { type Service, service } from "./service.ts";
 
+interface Typed {
+  readonly type?: string;
+}
+
 interface Parameter {
   readonly name: string;
   readonly description?: string;
-  readonly schema: { readonly description?: string };
+  readonly schema: Typed & { readonly description?: string; readonly anyOf?: readonly Typed[] };
 }
 
 let millrace: Service;
@@ -69,6 +73,66 @@ test("every parameter says what it is", async () => {
   );
   expect(mute).toEqual([]);
   expect(operations.length).toBeGreaterThan(50);
+});
+
+/** Every operation, on a stream, a group and a snapshot that would be there. */
+async function everyOperation() {
+  const { json: document } = await millrace.call("GET", "/openapi.json");
+  const names = {
+    ns: "default",
+    stream: "asked",
+    partition: "0",
+    group: "g",
+    erasure: "e",
+    snapshot: "1",
+    upload: "u",
+  };
+  const pathOf = (template: string, method = "GET") =>
+    template
+      .replace("{part}", method === "POST" ? "complete" : "1")
+      .replace(/\{(\w+)\}/g, (_, name: keyof typeof names) => names[name]);
+  await millrace.call("PUT", pathOf("/v1/{ns}/streams/{stream}"), {});
+  await millrace.call("PUT", pathOf("/v1/{ns}/streams/{stream}/groups/{group}"), {});
+  return Object.entries<Record<string, { parameters: (Parameter & { in: string })[] }>>(document.paths)
+    .filter(([template]) => template.startsWith("/v1"))
+    .flatMap(([template, methods]) =>
+      Object.entries(methods).map(([method, { parameters }]) => ({
+        method: method.toUpperCase(),
+        path: pathOf(template, method.toUpperCase()),
+        query: parameters.filter((one) => one.in === "query"),
+      })),
+    );
+}
+
+/** What is read before the query must be right. */
+function bodyOf(method: string, path: string): object | undefined {
+  if (method === "GET" || method === "DELETE") return undefined;
+  return path.endsWith("/complete") ? { parts: [{ number: 1, etag: "e" }] } : {};
+}
+
+test("a parameter that an operation does not have is named, and nothing is done", async () => {
+  const asked = await everyOperation();
+  expect(asked.length).toBeGreaterThan(50);
+  for (const { method, path } of asked) {
+    const { json } = await millrace.call(method, `${path}?Partition=0`, bodyOf(method, path));
+    expect(json, `${method} ${path}`).toMatchObject({ status: 400, code: "unknown-field", fields: ["Partition"] });
+  }
+  expect((await millrace.call("GET", "/v1/default/streams/asked/groups/g")).status).toBe(200);
+});
+
+test("a number in a query is digits, and nothing else that could be read as one", async () => {
+  const isNumber = ({ schema }: Parameter): boolean =>
+    [schema, ...(schema.anyOf ?? [])].some(({ type }) => type === "integer" || type === "number");
+  const asked = (await everyOperation()).flatMap(({ query, ...one }) =>
+    query.filter(isNumber).map(({ name }) => ({ ...one, name })),
+  );
+  expect(asked.length).toBeGreaterThan(20);
+  for (const { method, path, name } of asked) {
+    for (const value of ["", "%205", "5%20", "0x5", "5e0", "+5", "-0", "5,0", "true", "%D9%A5", "Infinity", "null"]) {
+      const { json } = await millrace.call(method, `${path}?${name}=${value}`, bodyOf(method, path));
+      expect(json, `${method} ${path} ${name}=${value}`).toMatchObject({ status: 400, code: "invalid", path: name });
+    }
+  }
 });
 
 test("the type of a refusal leads to what it comes from, and what to do", async () => {

@@ -102,6 +102,18 @@ describe("every refusal is a problem that says what to change", () => {
     }
   });
 
+  test.each(["", "x", "-1", "0x1", "1e0", "1.0", "9007199254740991", "1 1"])(
+    "a producer's number is digits, and is not %j",
+    async (number) => {
+      for (const field of ["epoch", "seq"]) {
+        const by = { "producer-id": "p", "producer-epoch": "0", "producer-seq": "0", [`producer-${field}`]: number };
+        const answer = await millrace.call("POST", records, '{"records":[{"key":"a"}]}', { ...json, ...by });
+        isProblem(answer);
+        expect(answer.json).toMatchObject({ status: 400, code: "invalid" });
+      }
+    },
+  );
+
   test("a method that is not allowed comes with those that are", async () => {
     expect((await millrace.call("DELETE", records)).headers.get("allow")).toBe("GET, POST, HEAD");
   });

@@ -2,10 +2,11 @@
  * `…/live`: a member's socket. On a stream of one partition it ends in the delivery's object, which sleeps while nothing
  * happens; on one of several, this Worker holds it and relays to a socket for each partition, and stays awake for it.
  */
-import { limits } from "../../../schemas/limits.ts";
+import { groupLiveQuery } from "../../../schemas/group.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Principal } from "../auth.ts";
 import { protocolOf, upgraded } from "../live/protocol.ts";
+import { query } from "../parse.ts";
 import { problem } from "../problem.ts";
 import type { Names } from "./groups.ts";
 import { Relay } from "./relay.ts";
@@ -13,21 +14,17 @@ import { groupRoute, noPartition } from "./route.ts";
 import { openDelivery } from "./upstream.ts";
 
 export async function live(request: Request, env: Env, { until }: Principal, names: Names): Promise<Response> {
+  const terms = query(groupLiveQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     return problem({ code: "upgrade-required", detail: "open this route with a WebSocket" }, { upgrade: "websocket" });
   }
   const protocol = protocolOf(request.headers, ["millrace.v1"]);
   if (!protocol.ok) return problem(protocol.refusal);
-  const url = new URL(request.url);
-  const member = url.searchParams.get("member") ?? "socket";
-  if (new TextEncoder().encode(member).length > limits.memberBytesMax || member === "") {
-    return problem({ code: "invalid", detail: `query: member: must have 1 to ${limits.memberBytesMax} bytes` });
-  }
+  const { member, partition: only } = terms.value;
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   const { partitions } = target.value;
-  const asked = url.searchParams.get("partition");
-  const only = asked === null ? undefined : /^\d{1,7}$/.test(asked) ? Number(asked) : -1;
   if (only !== undefined && !partitions.includes(only)) return problem(noPartition(only).refusal);
   if (only !== undefined || partitions.length === 1) {
     const opened = await openDelivery(env, target.value, only ?? partitions[0], { member, until }, "confirms");

@@ -6,6 +6,7 @@ import {
   delivery,
   extendBody,
   groupConfig,
+  groupLiveQuery,
   groupView,
   laneBody,
   lettersBody,
@@ -193,10 +194,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     GET: {
       summary: "Receive over a WebSocket",
       detail: "Messages are in docs/PROTOCOL.md: credit, ack, nack, extend; deliveries, refused, lost, error.",
-      query: z.strictObject({
-        member: z.string().optional().describe("The member's name, for those who look at the status."),
-        partition: z.coerce.number().int().optional().describe("Left out: every partition."),
-      }),
+      query: groupLiveQuery,
       answers: { 101: { says: "The socket." } },
       refusals: [...ofGroup, "upgrade-required", "too-many", "partition-not-found"],
     },

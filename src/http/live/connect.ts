@@ -3,11 +3,13 @@
  * sleeps while nothing happens; on the whole of a stream of several, this Worker holds it and relays, and stays awake for it.
  */
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import { liveQuery } from "../../../schemas/frames.ts";
 import { hashSpace } from "../../catalog/map.ts";
 import type { Hello } from "../../objects/clients.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Principal } from "../auth.ts";
 import { lookup } from "../lookup.ts";
+import { query } from "../parse.ts";
 import { problem } from "../problem.ts";
 import { protocolOf, upgraded } from "./protocol.ts";
 import { Relay } from "./relay.ts";
@@ -16,17 +18,17 @@ import { open } from "./upstream.ts";
 const protocols = ["millrace.v1", "millrace.v1.binary"] as const;
 
 export async function live(request: Request, env: Env, who: Principal, namespace: string, name: string) {
+  const terms = query(liveQuery, new URL(request.url));
+  if (!terms.ok) return problem(terms.refusal);
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     return problem({ code: "upgrade-required", detail: "open this route with a WebSocket" }, { upgrade: "websocket" });
   }
   const protocol = protocolOf(request.headers, protocols);
   if (!protocol.ok) return problem(protocol.refusal);
-  const asked = new URL(request.url).searchParams.get("partition");
-  const only = asked === null ? undefined : /^\d{1,7}$/.test(asked) ? Number(asked) : -1;
   const binary = protocol.value === "millrace.v1.binary";
   const until = who.until === undefined ? {} : { until: who.until };
   const hello = { rights: who.rights.filter(isLive), binary, confirms: true, ...until };
-  const opened = await connect(env, namespace, name, only, hello);
+  const opened = await connect(env, namespace, name, terms.value.partition, hello);
   if (!opened.ok) return problem(opened.refusal);
   return upgraded(opened.value, protocol.value);
 }

@@ -1,5 +1,5 @@
 /** What the reference says of sockets and tickets. */
-import { z } from "zod";
+import { liveQuery } from "../../../schemas/frames.ts";
 import { ticketBody, ticketView } from "../../../schemas/ticket.ts";
 import { type Operation, ofStream, withBody } from "../operation.ts";
 
@@ -9,10 +9,7 @@ export const liveOperations: Readonly<Record<string, Readonly<Record<string, Ope
       summary: "Follow and append by WebSocket",
       detail:
         "Subprotocols millrace.v1 (JSON) and millrace.v1.binary (packed frames). Messages are in docs/PROTOCOL.md: subscribe, credit, unsubscribe, append; records, heartbeat, lost, end, verdicts, error. A browser offers millrace.ticket.<ticket> beside it.",
-      query: z.strictObject({
-        partition: z.coerce.number().int().describe("Only this partition, straight to its object.").optional(),
-        ticket: z.string().describe("Instead of a token.").optional(),
-      }),
+      query: liveQuery,
       answers: { 101: { says: "The socket." } },
       refusals: [...ofStream, "upgrade-required", "partition-not-found", "too-many"],
     },

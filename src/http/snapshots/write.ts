@@ -82,7 +82,7 @@ const shown = ({ route, number }: Target, done: Result<Snapshot>): Response =>
   answer(done, (snapshot) => viewOf(route, number, snapshot), 201);
 
 export async function beginUpload(request: Request, env: Env, names: SnapshotNames): Promise<Response> {
-  const terms = query(onlyPartitionQuery, new URL(request.url));
+  const terms = onlyPartition(request);
   if (!terms.ok) return problem(terms.refusal);
   const body = await readJson(request, uploadBody);
   if (!body.ok) return problem(body.refusal);
@@ -98,15 +98,15 @@ export async function beginUpload(request: Request, env: Env, names: SnapshotNam
   return problem(named.refusal);
 }
 
+const onlyPartition = (request: Request) => query(onlyPartitionQuery, new URL(request.url));
+
 /** An upload in parts that has begun, for the names in a path; or the snapshot that it has become. */
 async function uploadOf(
-  request: Request,
+  partition: number | undefined,
   env: Env,
   names: UploadNames,
 ): Promise<Result<{ bench: Bench; upload: Placed } | { bench: Bench; made: Snapshot }>> {
-  const terms = query(onlyPartitionQuery, new URL(request.url));
-  if (!terms.ok) return terms;
-  const bench = await benchOf(env, names, terms.value.partition);
+  const bench = await benchOf(env, names, partition);
   if (!bench.ok) return bench;
   const found = await ask(bench.value, "snapshotUpload", names.upload);
   if (!found.ok) return found;
@@ -120,13 +120,15 @@ async function uploadOf(
 const over: Refusal = { code: "upload-not-found", detail: "the upload was completed" };
 
 export async function putPart(request: Request, env: Env, names: UploadNames, part: string): Promise<Response> {
+  const terms = onlyPartition(request);
+  if (!terms.ok) return problem(terms.refusal);
   const number = /^[1-9]\d{0,3}$/.test(part) ? Number(part) : 0;
   if (number < 1 || number > limits.snapshotPartsMax) {
     return problem({ code: "invalid", detail: `path: parts are numbered from 1 to ${limits.snapshotPartsMax}` });
   }
   const length = lengthOf(request, limits.snapshotPartBytes);
   if (!length.ok) return problem(length.refusal);
-  const found = await uploadOf(request, env, names);
+  const found = await uploadOf(terms.value.partition, env, names);
   if (!found.ok) return problem(found.refusal);
   if ("made" in found.value) return problem(over);
   const { bench, upload } = found.value;
@@ -134,11 +136,13 @@ export async function putPart(request: Request, env: Env, names: UploadNames, pa
 }
 
 export async function completeUpload(request: Request, env: Env, names: UploadNames): Promise<Response> {
+  const terms = onlyPartition(request);
+  if (!terms.ok) return problem(terms.refusal);
   const body = await readJson(request, completeBody);
   if (!body.ok) return problem(body.refusal);
   const parts = partsOf(body.value.parts);
   if (!parts.ok) return problem(parts.refusal);
-  const found = await uploadOf(request, env, names);
+  const found = await uploadOf(terms.value.partition, env, names);
   if (!found.ok) return problem(found.refusal);
   const { bench } = found.value;
   if ("made" in found.value) return shown(bench, ok(found.value.made));
@@ -165,7 +169,9 @@ async function finish(bench: Bench, upload: Placed, sum: Sum): Promise<Response>
 const gone: readonly ErrorCode[] = ["namespace-not-found", "stream-not-found", "wrong-log"];
 
 export async function abortUpload(request: Request, env: Env, names: UploadNames): Promise<Response> {
-  const found = await uploadOf(request, env, names);
+  const terms = onlyPartition(request);
+  if (!terms.ok) return problem(terms.refusal);
+  const found = await uploadOf(terms.value.partition, env, names);
   if (!found.ok && found.refusal.code !== "upload-not-found") return problem(found.refusal);
   if (found.ok && "made" in found.value) return problem(over);
   if (found.ok) {
@@ -191,7 +197,7 @@ export async function leaseSnapshot(request: Request, env: Env, names: Names): P
 }
 
 export async function dropSnapshot(request: Request, env: Env, names: SnapshotNames): Promise<Response> {
-  const terms = query(onlyPartitionQuery, new URL(request.url));
+  const terms = onlyPartition(request);
   if (!terms.ok) return problem(terms.refusal);
   const offset = offsetOf(names.snapshot);
   if (!offset.ok) return problem(offset.refusal);
