@@ -38,7 +38,12 @@ export const relayMessage = z.discriminatedUnion("type", [
 export type RelayMessage = z.infer<typeof relayMessage>;
 
 /** Where in the message it is wrong. */
-const errorPlace = {
+const errorFacts = {
+  code: z.string(),
+  detail: z.string(),
+  retryable: z.boolean(),
+  clean: z.boolean(),
+  fatal: z.boolean().describe("The socket is closed."),
   path: z.string().optional(),
   pointer: z.string().describe("JSON Pointer (RFC 6901), such as /records/1/key.").optional(),
 };
@@ -61,7 +66,7 @@ export const groupMessage = z.discriminatedUnion("type", [
     .object({ type: z.literal("split") })
     .describe("The partition was split, and its records are finished: connect again for those that continue it."),
   z.object(confirm).describe("Send it back at once: what is owed to a member that does not is bounded."),
-  z.object({ type: z.literal("error"), code: z.string(), detail: z.string(), fatal: z.boolean(), ...errorPlace }),
+  z.object({ type: z.literal("error"), ...errorFacts }),
 ]);
 export type GroupMessage = z.infer<typeof groupMessage>;
 
@@ -173,12 +178,7 @@ export const streamMessage = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("error"),
     id: messageId.optional(),
-    code: z.string(),
-    detail: z.string(),
-    retryable: z.boolean(),
-    clean: z.boolean(),
-    fatal: z.boolean().describe("The socket is closed."),
-    ...errorPlace,
+    ...errorFacts,
   }),
 ]);
 export type StreamMessage = z.infer<typeof streamMessage>;

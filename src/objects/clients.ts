@@ -1,5 +1,5 @@
 /** One client of a stream's socket: what it may do, and what it follows. */
-import { type ErrorCode, errors, type Refusal, type Result } from "../../schemas/errors.ts";
+import type { ErrorCode, Refusal, Result } from "../../schemas/errors.ts";
 import type { StreamMessage } from "../../schemas/frames.ts";
 import type { GroupFilter } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -8,7 +8,7 @@ import { encodeText } from "../lib/bytes.ts";
 import { type Filter, filterOf } from "../log/filter.ts";
 import type { Following } from "../log/follow.ts";
 import { type Account, newAccount, Owed, type Pool } from "./owed.ts";
-import { post, slowCode, slowReason, ticketOverCode } from "./socket.ts";
+import { errorOf, post, slowCode, slowReason, ticketOverCode } from "./socket.ts";
 
 /** What the Worker says of a client that it has let in. */
 export interface Hello {
@@ -167,8 +167,6 @@ export function giveUp(socket: WebSocket): void {
 
 export const say = (socket: WebSocket, message: StreamMessage) => post(socket, JSON.stringify(message));
 
-export function sayError(socket: WebSocket, { code, detail, facts }: Refusal, id?: number, fatal = false): void {
-  const { retryable, clean } = errors[code];
-  const about = id === undefined ? {} : { id };
-  say(socket, { type: "error", ...about, code, detail, retryable, clean, fatal, ...facts });
+export function sayError(socket: WebSocket, refusal: Refusal, id?: number, fatal = false): void {
+  say(socket, { ...(id === undefined ? {} : { id }), ...errorOf(refusal, fatal) });
 }

@@ -1,5 +1,5 @@
 /** What every end of a socket minds. */
-import type { Refusal } from "../../schemas/errors.ts";
+import { errors, type Refusal } from "../../schemas/errors.ts";
 import type { Owed } from "./owed.ts";
 
 /** A socket is worth no more than the ticket that it was opened with. */
@@ -11,6 +11,12 @@ export const ticketOverCode = 4003;
 
 /** True where a socket that was opened `until` then is over. */
 export const isOver = (until: number | undefined, now: number): boolean => until !== undefined && until <= now;
+
+/** A refusal as every socket tells it. `fatal`: the socket is closed. */
+export function errorOf({ code, detail, facts }: Refusal, fatal: boolean) {
+  const { retryable, clean } = errors[code];
+  return { type: "error" as const, code, detail, retryable, clean, fatal, ...facts };
+}
 
 /** Clients that are counted: what they owe, and what is to be done when they were asked. */
 const counted = new WeakMap<WebSocket, { readonly owed: Owed; readonly asked: () => void }>();

@@ -13,7 +13,7 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { readMember } from "../intake/member.ts";
 import { deliveriesBytes, type Member, type Settling, settledBy } from "./members.ts";
 import { Crowd, newAccount, Owed, Pool } from "./owed.ts";
-import { count, isOver, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "./socket.ts";
+import { count, errorOf, isOver, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "./socket.ts";
 
 /** What the sockets need of the object around them. */
 export interface SocketHost {
@@ -236,10 +236,9 @@ export class Sockets {
   }
 
   #expire(socket: WebSocket): void {
-    const { code, detail } = ticketOver;
-    send(socket, { type: "error", code, detail, fatal: true });
-    socket.close(ticketOverCode, detail);
-    this.closed(socket, detail, ticketOverCode);
+    send(socket, errorOf(ticketOver, true));
+    socket.close(ticketOverCode, ticketOver.detail);
+    this.closed(socket, ticketOver.detail, ticketOverCode);
   }
 
   closeAll(reason: string): void {
@@ -253,9 +252,9 @@ export class Sockets {
   }
 
   /** A member that does not keep to the protocol is told why, and closed; the others notice nothing. */
-  #refuse(socket: WebSocket, { code, detail, facts }: Refusal): void {
-    send(socket, { type: "error", code, detail, fatal: true, ...facts });
-    socket.close(1008, detail.slice(0, 120));
+  #refuse(socket: WebSocket, refusal: Refusal): void {
+    send(socket, errorOf(refusal, true));
+    socket.close(1008, refusal.detail.slice(0, 120));
     this.closed(socket, "it broke the protocol");
   }
 

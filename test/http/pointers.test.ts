@@ -156,7 +156,7 @@ test.each([1, 2])("of a message of a member's, on %i partitions", async (partiti
     member.send(message);
     await expect.poll(() => member.closed?.code, { timeout: 10_000 }).toBe(1008);
     const error = member.messages.find(({ type }) => type === "error");
-    expect(error).toMatchObject({ fatal: true, pointer });
+    expect(error).toMatchObject({ fatal: true, retryable: false, clean: true, pointer });
     expect(at(message, pointer)).toBeDefined();
   }
 });

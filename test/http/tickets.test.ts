@@ -92,7 +92,9 @@ describe("what was opened with a ticket ends with it, and says why:", () => {
       member.send({ type: "credit", credits: 10 });
       await member.until(4);
       await expect.poll(() => member.closed, { timeout: 10_000 }).toMatchObject({ code: 4003, reason: over.detail });
-      expect(member.messages.filter(({ type }) => type === "error")).toMatchObject([{ ...over, fatal: true }]);
+      expect(member.messages.filter(({ type }) => type === "error")).toMatchObject([
+        { ...over, fatal: true, retryable: false, clean: true },
+      ]);
       const got = new Map<number, number>();
       const all = async () => {
         for (const { offset, partition, attempt } of await group.receive()) got.set(partition * 100 + offset, attempt);

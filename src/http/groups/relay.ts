@@ -8,7 +8,16 @@ import { limits } from "../../../schemas/limits.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
 import { readMember } from "../../intake/member.ts";
 import { Crowd, newAccount, Owed } from "../../objects/owed.ts";
-import { count, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "../../objects/socket.ts";
+import {
+  count,
+  errorOf,
+  post,
+  roomOf,
+  slowCode,
+  slowReason,
+  ticketOver,
+  ticketOverCode,
+} from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { Ending } from "../live/ending.ts";
 import { type Pooled, poolOf } from "../live/pools.ts";
@@ -220,9 +229,9 @@ export class Relay {
     if (!this.#closed) post(this.client, JSON.stringify(message));
   }
 
-  #fail({ code, detail, facts }: Refusal, closeCode = 1008): void {
-    this.#say({ type: "error", code, detail, fatal: true, ...facts });
-    this.#close(closeCode, detail.slice(0, 120));
+  #fail(refusal: Refusal, closeCode = 1008): void {
+    this.#say(errorOf(refusal, true));
+    this.#close(closeCode, refusal.detail.slice(0, 120));
   }
 
   #close(code: number, reason: string): void {
