@@ -150,6 +150,10 @@ export function canSay(way: Way, made: Made): boolean {
   const event = way === "structured" || way === "batch" || way === "binary";
   if (event && extensions.some(([name]) => reserved.has(plain(name) ?? "") && !placeNames.has(plain(name) ?? "")))
     return false;
+  // A second member of the name would count, or the only one be the data.
+  const asData = extensions.some(([name]) => plain(name) === "data_base64");
+  if ((way === "structured" || way === "batch") && asData && (data.kind === "binary" || data.kind === "none"))
+    return false;
   if (event && tags.some(({ json }) => json !== undefined)) return false;
   if (event && tags.some((tag) => tag.text === undefined)) return way === "binary";
   // What is no UTF-8 in a message is replaced by the platform; data are to be what was sent.
