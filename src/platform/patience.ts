@@ -8,6 +8,10 @@ export interface Patience {
   readonly pauseMsMax: number;
   /** For an answer. Bodies have longer, by their length. */
   readonly answerMs: number;
+  /** For the answer to a read: who asked for it waits. */
+  readonly readMs: number;
+  /** After so long a read is not asked again. */
+  readonly readMsMax: number;
   /** For the next bytes of a stream. */
   readonly stallMs: number;
 }
@@ -17,6 +21,8 @@ export const patience: Patience = {
   pauseMs: 200,
   pauseMsMax: 3_000,
   answerMs: 30_000,
+  readMs: 8_000,
+  readMsMax: 16_000,
   stallMs: 30_000,
 };
 
@@ -25,6 +31,19 @@ const bytesPerMsMin = 262;
 
 /** How long a call may take that carries so many bytes. */
 export const callMs = ({ answerMs }: Patience, bytes: number): number => answerMs + Math.ceil(bytes / bytesPerMsMin);
+
+/** What is borne of a read. */
+export const ofReads = (patient: Patience): Borne => ({
+  ...patient,
+  answerMs: Math.min(patient.answerMs, patient.readMs),
+  msMax: patient.readMsMax,
+});
+
+/** What is borne of a call. */
+export interface Borne extends Patience {
+  /** After so long it is not asked again. */
+  readonly msMax?: number;
+}
 
 /** Why a store did not do what it was asked. */
 export class Fault extends Error {
@@ -47,14 +66,21 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 /** Asks until it is answered, as long as the faults are passing ones. What it throws says what was asked, and of whom. */
 export async function patiently<T>(
   what: string,
-  { attempts, pauseMs, pauseMsMax }: Pick<Patience, "attempts" | "pauseMs" | "pauseMsMax">,
+  {
+    attempts,
+    pauseMs,
+    pauseMsMax,
+    msMax = Number.POSITIVE_INFINITY,
+  }: Pick<Borne, "attempts" | "pauseMs" | "pauseMsMax" | "msMax">,
   ask: (attempt: number) => Promise<T>,
 ): Promise<T> {
+  const until = Date.now() + msMax;
   for (let attempt = 1; ; attempt++) {
     try {
       return await ask(attempt);
     } catch (error) {
-      if (!(error instanceof Fault && error.passing && attempt < attempts)) {
+      const again = error instanceof Fault && error.passing && attempt < attempts && Date.now() < until;
+      if (!again) {
         const times = attempt === 1 ? "" : ` (${attempt} attempts)`;
         throw new Error(`${what} failed: ${messageOf(error)}${times}`, { cause: error });
       }

@@ -1,6 +1,18 @@
 /** Blobs in a bucket that is bound. */
 import { type Blobs, batchMax, checkKey, markName, uploadName, uploadOf } from "./blobs.ts";
-import { callMs, emptyBody, Fault, messageOf, type Patience, patience, patiently, steady, within } from "./patience.ts";
+import {
+  type Borne,
+  callMs,
+  emptyBody,
+  Fault,
+  messageOf,
+  ofReads,
+  type Patience,
+  patience,
+  patiently,
+  steady,
+  within,
+} from "./patience.ts";
 
 /** R2's codes, which end its messages. */
 const noSuchUpload = "10024";
@@ -11,12 +23,11 @@ const passing = ["10001", "10043", "10058"];
 
 export function r2Blobs(bucket: R2Bucket, patient: Patience = patience): Blobs {
   const what = (operation: string, key: string) => `R2 bucket: ${operation} of ${key}`;
-  const once = <T>(bytes: number, work: () => Promise<T>): Promise<T> =>
-    within(callMs(patient, bytes), () => work().catch(fail));
-  const ask = <T>(name: string, bytes: number, work: (attempt: number) => Promise<T>): Promise<T> =>
-    patiently(name, patient, (attempt) => once(bytes, () => work(attempt)));
-  const askOnce = <T>(name: string, bytes: number, work: () => Promise<T>): Promise<T> =>
-    patiently(name, { ...patient, attempts: 1 }, () => once(bytes, work));
+  const asking =
+    (borne: Borne) =>
+    <T>(name: string, bytes: number, work: (attempt: number) => Promise<T>): Promise<T> =>
+      patiently(name, borne, (attempt) => within(callMs(borne, bytes), () => work(attempt).catch(fail)));
+  const [ask, askOnce, read] = [patient, { ...patient, attempts: 1 }, ofReads(patient)].map(asking);
   const markOf = async (key: string) => (await bucket.head(key))?.customMetadata?.[markName];
 
   /** An object without a body where the range begins at its end or behind it. */
@@ -37,7 +48,7 @@ export function r2Blobs(bucket: R2Bucket, patient: Patience = patience): Blobs {
 
   return {
     get(key, from, length) {
-      return ask(what("get", key), length, async () => {
+      return read(what("get", key), length, async () => {
         if (length <= 0) return (await bucket.head(key)) === null ? undefined : new Uint8Array(0);
         const found = await ranged(key, { offset: from, length });
         return found && new Uint8Array(found.body === undefined ? new ArrayBuffer(0) : await found.arrayBuffer());
@@ -46,7 +57,7 @@ export function r2Blobs(bucket: R2Bucket, patient: Patience = patience): Blobs {
 
     open(key, from = 0) {
       const name = what("get", key);
-      return ask(name, 0, async () => {
+      return read(name, 0, async () => {
         const found = from > 0 ? await ranged(key, { offset: from }) : ((await bucket.get(key)) ?? undefined);
         if (found === undefined) return undefined;
         const { size } = found;
@@ -78,7 +89,7 @@ export function r2Blobs(bucket: R2Bucket, patient: Patience = patience): Blobs {
     },
 
     list(prefix, after) {
-      return ask(what("list", prefix), 0, async () => {
+      return read(what("list", prefix), 0, async () => {
         const { objects, truncated } = await bucket.list({ prefix, startAfter: after, limit: batchMax });
         const blobs = objects.map(({ key, size }) => ({ key, size }));
         if (!truncated) return { blobs };

@@ -1,7 +1,18 @@
 /** Blobs in a store that speaks S3. */
 import { createHash } from "node:crypto";
 import { type Blob, type Blobs, batchMax, checkKey, markName, uploadName, uploadOf } from "./blobs.ts";
-import { callMs, emptyBody, Fault, type Patience, patience, patiently, steady, within } from "./patience.ts";
+import {
+  type Borne,
+  callMs,
+  emptyBody,
+  Fault,
+  ofReads,
+  type Patience,
+  patience,
+  patiently,
+  steady,
+  within,
+} from "./patience.ts";
 import { isPassing, type S3Request, type S3Store, s3Requests } from "./s3-request.ts";
 import { elementsOf, escaped, isAnswer, textOf } from "./s3-xml.ts";
 
@@ -14,17 +25,27 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
 
   const what = (operation: string, key: string) => `S3 bucket ${store.bucket}: ${operation} of ${key}`;
   /** One attempt: the request and all of what `read` makes of the answer, within its time. */
-  const once = <T>(bytes: number, request: S3Request, read: (response: Response) => Promise<T>): Promise<T> =>
-    within(callMs(patient, bytes), async (signal) => read(await send(request, signal)));
-  const ask = <T>(name: string, bytes: number, request: S3Request, read: (response: Response) => Promise<T>) =>
-    patiently(name, patient, () => once(bytes, request, read));
+  const once = <T>(
+    bytes: number,
+    request: S3Request,
+    read: (response: Response) => Promise<T>,
+    borne: Borne = patient,
+  ): Promise<T> => within(callMs(borne, bytes), async (signal) => read(await send(request, signal)));
+  const reads = ofReads(patient);
+  const ask = <T>(
+    name: string,
+    bytes: number,
+    request: S3Request,
+    read: (response: Response) => Promise<T>,
+    borne: Borne = patient,
+  ) => patiently(name, borne, () => once(bytes, request, read, borne));
   const askOnce = <T>(name: string, bytes: number, request: S3Request, read: (response: Response) => Promise<T>) =>
     patiently(name, { ...patient, attempts: 1 }, () => once(bytes, request, read));
 
   /** What HEAD says of an object, which is a status without words. */
-  async function head(key: string): Promise<Headers | undefined> {
+  async function head(key: string, borne: Borne = patient): Promise<Headers | undefined> {
     try {
-      return await once(0, { method: "HEAD", key }, async ({ headers }) => headers);
+      return await once(0, { method: "HEAD", key }, async ({ headers }) => headers, borne);
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;
@@ -38,7 +59,7 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
     if (codeOf(error) === "NoSuchKey") return undefined;
     // There are stores that fail where they should refuse the range.
     if (statusOf(error) !== 416 && statusOf(error) !== 500) throw error;
-    const length = (await head(key))?.get("content-length");
+    const length = (await head(key, reads))?.get("content-length");
     if (!length || Number(length) > from) throw error;
     return { size: Number(length) };
   }
@@ -57,16 +78,21 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
 
   return {
     get(key, from, length) {
-      return patiently(what("get", key), patient, async () => {
-        if (length <= 0) return (await head(key)) === undefined ? undefined : new Uint8Array(0);
+      return patiently(what("get", key), reads, async () => {
+        if (length <= 0) return (await head(key, reads)) === undefined ? undefined : new Uint8Array(0);
         const range = `bytes=${from}-${from + length - 1}`;
         try {
-          return await once(length, { method: "GET", key, headers: { range } }, async (response) => {
-            const { size, base } = await extentOf(response, from, length);
-            const bytes = new Uint8Array(await response.arrayBuffer().catch(cutShort));
-            if (base !== from || bytes.length !== Math.min(length, size - from)) return cutShort();
-            return bytes;
-          });
+          return await once(
+            length,
+            { method: "GET", key, headers: { range } },
+            async (response) => {
+              const { size, base } = await extentOf(response, from, length);
+              const bytes = new Uint8Array(await response.arrayBuffer().catch(cutShort));
+              if (base !== from || bytes.length !== Math.min(length, size - from)) return cutShort();
+              return bytes;
+            },
+            reads,
+          );
         } catch (error) {
           return (await behind(key, from, error)) && new Uint8Array(0);
         }
@@ -75,13 +101,18 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
 
     open(key, from = 0) {
       const name = what("get", key);
-      return patiently(name, patient, async () => {
+      return patiently(name, reads, async () => {
         const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
         try {
-          return await once(0, { method: "GET", key, headers }, async (response) => {
-            const { size } = await extentOf(response, from);
-            return { size, body: steady(name, patient, response.body ?? emptyBody(), size - from) };
-          });
+          return await once(
+            0,
+            { method: "GET", key, headers },
+            async (response) => {
+              const { size } = await extentOf(response, from);
+              return { size, body: steady(name, patient, response.body ?? emptyBody(), size - from) };
+            },
+            reads,
+          );
         } catch (error) {
           const found = await behind(key, from, error);
           return found && { ...found, body: emptyBody() };
@@ -150,14 +181,15 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
         prefix,
         ...(after === undefined ? {} : { "start-after": after }),
       };
-      return ask(what("list", prefix), 0, { method: "GET", query }, async (response) => {
+      const read = async (response: Response) => {
         const xml = await answerOf(response, "ListBucketResult");
         const isUrl = textOf(xml, "EncodingType") === "url";
         const blobs = elementsOf(xml, "Contents").map((item) => blobOf(item, isUrl));
         if (textOf(xml, "IsTruncated") !== "true") return { blobs };
         if (blobs.length === 0) throw new Fault("it has more, and gave nothing", true);
         return { blobs, after: blobs[blobs.length - 1].key };
-      });
+      };
+      return ask(what("list", prefix), 0, { method: "GET", query }, read, reads);
     },
 
     begin(key) {

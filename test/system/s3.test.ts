@@ -142,6 +142,16 @@ describe("when S3 fails", () => {
     await expect(blobs.put("faults/hang", streamOf(pattern(10)), 10)).rejects.toThrow(/nothing within 501 ms/);
   });
 
+  test("waits less for what is read, and does not ask again after a while: somebody waits for it", async () => {
+    const hasty = s3Blobs(proxy.store, { ...patient, readMs: 100, readMsMax: 150 });
+    proxy.always("hang");
+    const late = /failed: nothing within 10\d ms \(2 attempts\)/;
+    await expect(hasty.get("faults/first", 0, 1)).rejects.toThrow(late);
+    await expect(hasty.open("faults/first")).rejects.toThrow(late);
+    await expect(hasty.list("")).rejects.toThrow(late);
+    await expect(hasty.delete(["faults/first"])).rejects.toThrow(/nothing within 50\d ms \(4 attempts\)/);
+  });
+
   test("does not ask again what the store refuses", async () => {
     const stranger = s3Blobs({ ...proxy.store, secretAccessKey: "wrong" }, patient);
     await expect(stranger.get("faults/first", 0, 1)).rejects.toThrow(/failed: 403 SignatureDoesNotMatch/);
