@@ -24,9 +24,6 @@ const crowdFeatures: Partial<Readonly<Record<Crowding, string>>> = {
   pages: "binary-pages",
 };
 
-/** What the service is not known to keep: short rounds, which guard what it does keep, go on beside it. */
-const unkept: ReadonlySet<string> = new Set(["connect", "encodings", "expired-tickets", "held-bodies"]);
-
 interface Amounts {
   readonly fields: number;
   readonly strangers: number;
@@ -67,7 +64,7 @@ function socketAttack(random: Random): SocketAttack {
 }
 
 export function hostilePlan(random: Random, scale: Scale): HostilePlan {
-  const has = (feature: string) => !scale.without.has(feature) && !(scale.brief && unkept.has(feature));
+  const has = (feature: string) => !scale.without.has(feature);
   const amounts = scale.brief ? brief : long;
   const runs: Attack[][] = [];
   const draw = (feature: keyof Amounts, make: (random: Random) => Attack) => {

@@ -45,7 +45,6 @@ export const hostile: Program<HostilePlan> = {
     "cut-bodies": "bodies that are cut off, or whose chunks are broken",
     hosts: "hosts that are none",
     "host-paths": "hosts with a path",
-    connect: "the method CONNECT",
     "lasting-tickets": "sockets that outlive their ticket",
     "held-bodies": "crowds whose bodies stop before their end, or grow when they are unpacked",
     credits: "crowds that give credits on sockets, and never read",
