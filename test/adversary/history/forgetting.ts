@@ -13,7 +13,9 @@ export async function erase(run: ScriptRun, step: Extract<Step, { do: "erase" }>
   const target =
     step.key === undefined ? { subject: subjectOf(run, step.subject ?? 0) } : { key: keyOf(run, step.key) };
   const id = `erase-${run.erasures++}`;
-  const erasure: Erasure = { id, ...target, to: new Map(), prompt: !run.unsettled, done: false };
+  // What is sealed after archiving was switched off may be taken to be on its way.
+  const stopped = log.settings.archive !== true && log.epochs.some(({ settings }) => settings.archive);
+  const erasure: Erasure = { id, ...target, to: new Map(), prompt: !run.unsettled && !stopped, done: false };
   log.erasures.push(erasure);
   // A request whose answer is lost may have been taken.
   for (const record of concerned(log, erasure)) record.forgotten ??= "asked";

@@ -60,9 +60,14 @@ const graceOf = ({ settings }: Epoch) => settings.deleteMarkerGraceMs ?? dayMs;
 function dropped(run: ScriptRun, log: Model, part: Part, head: number, now: number): void {
   const epochs = log.epochs.filter(({ until }) => until >= part.looked);
   const left = part.records.slice(head);
+  const last = lastOf(part);
   for (const record of part.records.slice(part.head, head)) {
     const { offset } = record;
-    const allowed = offset < part.trimmed || epochs.some((epoch) => lets(epoch.settings, log, part, record, left, now));
+    const allowed =
+      offset < part.trimmed ||
+      // It may have been gone before the head came to it: no group has heard of it then.
+      compacted(log, record, last, now) !== undefined ||
+      epochs.some((epoch) => lets(epoch.settings, log, part, record, left, now));
     const words = () =>
       `${JSON.stringify(record)} was dropped at ${now} with ${left.length} records left; ${JSON.stringify(epochs)}`;
     run.that(log.copied ? "retention-copied" : "retention", allowed, words, [`${part.number}.${offset}`]);
