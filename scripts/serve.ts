@@ -7,7 +7,7 @@ import { hideBin } from "yargs/helpers";
 import { archiveVars } from "../src/cli/archive.ts";
 import { text } from "../src/cli/arguments.ts";
 import { isLoopback } from "../src/cli/defaults.ts";
-import { tokenFor, welcome } from "./welcome.ts";
+import { isPort, tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
 
 const values = await yargs(hideBin(process.argv))
@@ -33,7 +33,6 @@ const values = await yargs(hideBin(process.argv))
     },
   })
   .check(({ port, inspector }) => {
-    const isPort = (text = "") => /^\d{1,5}$/.test(text) && Number(text) < 65_536;
     if (!isPort(port)) throw new Error(`--port must be a number from 0 to 65535, not '${port}'.`);
     if (inspector === undefined || isPort(/^[\w.-]+:(\d+)$/.exec(inspector)?.[1])) return true;
     throw new Error(`--inspector must be an address with a port, such as 127.0.0.1:9229, not '${inspector}'.`);

@@ -1,10 +1,33 @@
-/** `npm start`: the Worker under `wrangler dev`, which reloads on change. PORT and MILLRACE_ROOT_TOKEN are respected. */
+/**
+ * `npm start`: the Worker under `wrangler dev`, which reloads on change; `-- --help` has its options. PORT and MILLRACE_ROOT_TOKEN
+ * are respected.
+ */
 import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { tokenFor, welcome } from "./welcome.ts";
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { text } from "../src/cli/arguments.ts";
+import { hold, mortal } from "../src/cli/holding.ts";
+import { isPort, tokenFor, welcome } from "./welcome.ts";
 
-const port = process.env.PORT ?? "8787";
+const root = resolve(import.meta.dirname, "..");
+const values = await yargs(hideBin(process.argv))
+  .scriptName("npm start --")
+  .usage("$0 [options]")
+  .options({
+    port: { ...text, default: process.env.PORT ?? "8787", describe: "Port to listen on; by default PORT." },
+    data: { ...text, default: ".wrangler/state", describe: "Folder of the data." },
+  })
+  .check(({ port }) => {
+    if (isPort(port) && Number(port) > 0) return true;
+    throw new Error(`--port must be a number from 1 to 65535, not '${port}'.`);
+  })
+  .strict()
+  .version(false)
+  .parse();
+const { port } = values;
 const token = tokenFor("localhost");
 const url = `http://localhost:${port}`;
 const up = async () => {
@@ -14,29 +37,41 @@ const up = async () => {
     return false;
   }
 };
-// Its answers would be taken for ours, and its token is another.
-if (await up()) {
-  console.error(`A service is already up on ${url}. Stop it, or choose another port: PORT=8788 npm start`);
+const refuse = (why: string): never => {
+  console.error(why);
   process.exit(1);
-}
-const wrangler = resolve(import.meta.dirname, "../node_modules/.bin/wrangler");
-const child = spawn(
-  wrangler,
-  [
-    "dev",
-    "--port",
-    port,
-    "--inspector-port",
-    "0",
-    "--show-interactive-dev-session=false",
-    "--var",
-    `MILLRACE_ROOT_TOKEN:${token}`,
-    // Receivers of pushes are on this machine.
-    "--var",
-    "MILLRACE_PUSH_PRIVATE:1",
-  ],
-  { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
-);
+};
+const data = resolve(root, values.data);
+mkdirSync(data, { recursive: true });
+// Two would write into each other's databases. It is let go of when this process ends, however it does.
+await hold(data).catch(({ message }: Error) => refuse(message));
+// Its answers would be taken for ours, and its token is another.
+if (await up()) refuse(`A service is already up on ${url}. Stop it, or choose another port: PORT=8788 npm start`);
+// What wrangler starts ends with it, though it be killed, as it does with this process.
+const wrangler = [
+  process.execPath,
+  "--no-warnings",
+  resolve(root, "node_modules/wrangler/wrangler-dist/cli.js"),
+  "dev",
+  "--port",
+  port,
+  "--persist-to",
+  data,
+  "--inspector-port",
+  "0",
+  "--show-interactive-dev-session=false",
+  "--var",
+  `MILLRACE_ROOT_TOKEN:${token}`,
+  // Receivers of pushes are on this machine.
+  "--var",
+  "MILLRACE_PUSH_PRIVATE:1",
+];
+const [command, ...args] = mortal(wrangler);
+const workerd = command === wrangler[0] ? {} : { MINIFLARE_WORKERD_PATH: resolve(root, "scripts/workerd.sh") };
+const child = spawn(command as string, args, {
+  stdio: ["ignore", "inherit", "inherit"],
+  env: { ...process.env, ...workerd, WRANGLER_SEND_METRICS: "false" },
+});
 let stopping = false;
 child.once("exit", (code) => process.exit(stopping ? 0 : (code ?? 1)));
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

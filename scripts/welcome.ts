@@ -20,6 +20,8 @@ Consume as a group, in order per key, again until it is acknowledged:
 `;
 }
 
+export const isPort = (text = ""): boolean => /^\d{1,5}$/.test(text) && Number(text) < 65_536;
+
 /** The token of the environment, or on a loopback address the development one. Elsewhere there is no default. */
 export function tokenFor(host: string): string {
   const token = process.env.MILLRACE_ROOT_TOKEN;

@@ -1,6 +1,7 @@
 /** A service that is killed, and not its workerd with it: two never work over one folder. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -101,3 +102,60 @@ test.skipIf(process.platform !== "linux")(
     expect(third.said).toContain("Data:");
   },
 );
+
+/** `npm start` as far as it answers, or ends. */
+async function start(port: number, data: string): Promise<{ readonly child: ChildProcess; readonly said: string }> {
+  const args = ["--silent", "start", "--", "--port", String(port), "--data", data];
+  const child = spawn("npm", args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  started.push(child);
+  let said = "";
+  const ended = new Promise((done) => child.once("exit", done));
+  const up = new Promise<void>((done) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on("data", (chunk) => {
+        said += chunk;
+        if (said.includes("Millrace is up")) done();
+      });
+    }
+  });
+  await Promise.race([up, ended]);
+  return { child, said };
+}
+
+/** The processes of a group, by what `ps` says of them. */
+const groupOf = ({ pid }: ChildProcess): number[] =>
+  spawnSync("ps", ["-o", "pid=", "-g", String(pid)], { encoding: "utf8" })
+    .stdout.split("\n")
+    .filter(Boolean)
+    .map(Number);
+
+test.skipIf(process.platform !== "linux")(
+  "`npm start` has its folder for itself, and nothing of it outlives its being killed",
+  { timeout: 90_000 },
+  async () => {
+    const data = folder();
+    const [port, other] = [await freePort(), await freePort()];
+    const first = await start(port, data);
+    expect(first.said).toContain(`up on http://localhost:${port}`);
+    const second = await start(other, data);
+    expect(second.said).toContain(`another service has its data in ${data}`);
+    const all = groupOf(first.child);
+    orphans.push(...all);
+    const itself = all.find((pid) => /^node\b.*\0scripts\/start.ts/.test(commandOf(pid))) as number;
+    expect(all.filter((pid) => commandOf(pid).includes("workerd\0serve")).length).toBeGreaterThan(0);
+    process.kill(itself, "SIGKILL");
+    await expect.poll(() => all.filter(lives), { timeout: 10_000 }).toEqual([]);
+  },
+);
+
+const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, "utf8");
+
+function freePort(): Promise<number> {
+  const server = createServer();
+  return new Promise((done) =>
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => done(port));
+    }),
+  );
+}
