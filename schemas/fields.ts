@@ -37,7 +37,7 @@ export const wholeText = (min = 0, max = Number.MAX_SAFE_INTEGER - 1) =>
   numeral(/^\d{1,16}$/, "must be a whole number in decimal digits", "integer", min, max);
 
 export const decimalText = (min: number, max: number) =>
-  numeral(/^\d{1,16}(\.\d+)?(e-\d{1,3})?$/, "must be a number in decimal digits", "number", min, max);
+  numeral(/^\d{1,16}(\.\d+)?$/, "must be a number in decimal digits", "number", min, max);
 
 /** A switch in a query. */
 export const switchText = z.enum(["true", "false"]).transform((value) => value === "true");

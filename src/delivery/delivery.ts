@@ -269,8 +269,7 @@ export class Delivery {
     if (lane === undefined && state.acked.size >= ackedMax) {
       return refuse("unavailable", "too many acks of before a restart at once; try again in a moment");
     }
-    state.leases.restored.delete(offset);
-    state.leases.changed();
+    this.endings.endUnread(offset);
     if (lane !== undefined) this.endings.finishAhead(lane, now);
     else {
       state.acked.add(offset);

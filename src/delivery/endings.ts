@@ -33,7 +33,7 @@ export class Endings {
   finish(item: Item, now: number): void {
     const { state } = this;
     const { lane } = item;
-    state.leases.end(item);
+    this.#endLease(item);
     state.unsaved++;
     state.finishedTo = Math.max(state.finishedTo, item.offset + 1);
     item.state = "done";
@@ -46,6 +46,18 @@ export class Endings {
       state.lanes.shift(lane);
       this.reader.lanes.advance(lane, now);
     } else this.#end(lane, now);
+  }
+
+  #endLease(item: Item): Lease | undefined {
+    const lease = this.state.leases.end(item);
+    if (lease?.saved) this.#unwrite(item.offset, lease.generation);
+    return lease;
+  }
+
+  /** The end of a lease that is written down has to be written with what ended it, where no place could say it after a crash. */
+  #unwrite(offset: number, generation: number): void {
+    const { cursor, incident, leases } = this.state;
+    if (offset >= cursor && !incident.has(generation)) leases.owe();
   }
 
   /** A lane's first record, which is not at hand, is finished. */
@@ -72,7 +84,7 @@ export class Endings {
    */
   fail(item: Item, failure: Failure, now: number, chance: Chance, before?: Holder): void {
     const { state } = this;
-    const holder = state.leases.end(item) ?? before;
+    const holder = this.#endLease(item) ?? before;
     const lane = item.lane ?? state.detach(item);
     item.state = "waiting";
     this.#note(item, lane, tryOf(item, failure, holder, now));
@@ -106,7 +118,7 @@ export class Endings {
       this.fail(item, { reason }, now, () => 0);
       return;
     }
-    const lease = state.leases.end(item);
+    const lease = this.#endLease(item);
     if (lease === undefined) return;
     const lane = item.lane ?? (isWorn(item) && !state.window.ordered ? state.detach(item) : undefined);
     this.#note(item, lane, tryOf(item, { reason }, lease, now));
@@ -132,10 +144,17 @@ export class Endings {
 
   /** Takes a lease of before a restart back as if it had never been, where its record has not been read again. */
   releaseUnread(offset: number): void {
+    this.endUnread(offset);
+    this.withdrawUnread(offset);
+  }
+
+  /** A lease of before a restart is over. */
+  endUnread(offset: number): void {
     const { leases } = this.state;
+    const lease = leases.restored.get(offset);
     leases.restored.delete(offset);
     leases.changed();
-    this.withdrawUnread(offset);
+    if (lease !== undefined) this.#unwrite(offset, lease.generation);
   }
 
   /** In order, those behind a record that goes again, and has not been read again, go after it; not behind a letter. */
@@ -147,7 +166,7 @@ export class Endings {
   /** An operator leaves a record to the dead letters, whether somebody has it or not. */
   skip(item: Item, lane: Lane, now: number): void {
     const reason = "skipped by an operator";
-    const holder = this.state.leases.end(item);
+    const holder = this.#endLease(item);
     if (holder !== undefined) this.#note(item, lane, tryOf(item, { reason }, holder, now));
     this.bury(item, lane, "skip", reason, now);
   }

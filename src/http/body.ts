@@ -30,7 +30,10 @@ const noRoom: Refusal = {
   detail: `bodies of more than ${limits.bodiesBytesMax} bytes are being read at once; send it again in a moment`,
   facts: { limit: limits.bodiesBytesMax },
 };
-const badGzip: Refusal = { code: "bad-gzip", detail: "the body says it is gzip but does not unpack" };
+const badGzip: Refusal = {
+  code: "bad-gzip",
+  detail: "the body says it is gzip, of one member, and does not unpack as that",
+};
 
 /** Reads a request's body up to `limit` bytes, unpacked. Of a longer one no more than that is ever held. */
 export async function readBody(request: Request, limit: number): Promise<Result<Uint8Array>> {

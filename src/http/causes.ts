@@ -7,7 +7,8 @@ export const causes: Readonly<Record<ErrorCode, string>> = {
     "A frame is cut off, has another length or checksum, or flags that are not known. Send frames as docs/STORAGE.md has them.",
   "bad-dump":
     "A block is damaged, not in its place, or holds what no log would have stored. Verify the file; nothing of the body was taken.",
-  "bad-gzip": "`Content-Encoding: gzip` is said of what is none, or the body is cut off.",
+  "bad-gzip":
+    "`Content-Encoding: gzip` is said of what is none, the body is cut off, or it has several members: pack it as one.",
   "bad-event": "An attribute is missing, or is not what CloudEvents allows.",
   "bad-key": "`expectedKeyOffset`, or a partition, is about one key, and the records have others.",
   "atomic-spans-partitions":

@@ -15,7 +15,7 @@ export function textOf(xml: string, name: string): string | undefined {
 
 /** Whether an answer is what it should be: an error may come with a status of success. */
 export const isAnswer = (xml: string, root: string): boolean =>
-  new RegExp(`^\\s*(<\\?[^>]*\\?>\\s*)?<${root}[\\s>]`).test(xml);
+  new RegExp(`^\\s*(<\\?[^>]*\\?>\\s*)?<${root}[\\s/>]`).test(xml);
 
 export const escaped = (text: string): string => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 

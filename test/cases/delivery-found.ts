@@ -56,6 +56,12 @@ export const found: History[] = [
     [append("a"), only("a"), receive(), nack(), skip, letters("redrive"), letters("discard"), append("a")],
     false,
   ],
+  // A lease of the incident before, acked in the next one, was shown again after a crash.
+  [
+    config({}),
+    [append("a", "a"), only("a"), receive(), only(), only("a"), wait(5_600), saveLeases, ack(), crash],
+    false,
+  ],
   // An ack that was repeated after a crash, amid an incident, counted twice.
   [config({}), [only("b"), append("b", "a", "b"), receive(), ack(), crash, ack(true), receive(), wait(10)], false],
   [config({}), [only("a"), append("a", "a"), receive(), only("b", "c"), ack(true), only("a"), crash, ack(true)], false],

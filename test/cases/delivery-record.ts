@@ -311,6 +311,10 @@ export class Model {
     state.known ??= this.rig.log.span.tail;
     // As the status looks, before it answers.
     state.unread = this.records[state.done.gapFrom(state.cursor)]?.appendedAt;
+    for (const { offset, nacked, expires } of state.leases.restored.values()) {
+      if (nacked !== undefined || expires <= this.rig.now) continue;
+      expect(this.records[offset].finished, `${offset} is finished, and shown under lease`).toBe(false);
+    }
     // Those that have run out are known to have when their records are read again.
     if (state.leases.restored.size > 0) return;
     if ([...this.#twice].some((offset) => state.acked.has(offset))) return;
