@@ -31,11 +31,13 @@ export const number = { type: "number", requiresArg: true } as const;
 export const dashed = (name: string): string => `${name.length > 1 ? "--" : "-"}${name}`;
 
 /**
- * Refuses what is no number, nothing at all, or said twice. NaN would become null in JSON, which lifts a bound; and an empty
+ * Refuses what is said twice and is one, and what is no number, or nothing at all. NaN would become null in JSON, which lifts a bound; and an empty
  * text, such as that of a variable that is not set, would become 0.
  */
-export function checkNumbers(args: Record<string, unknown>, options: Record<string, unknown>): true {
-  const { number: names, alias } = options as { number: readonly string[]; alias: Record<string, readonly string[]> };
+export function checkValues(args: Record<string, unknown>, options: Record<string, unknown>): true {
+  const { number: names, string: texts, array: lists, alias } = options as unknown as Parsed;
+  const twice = texts.find((name) => Array.isArray(args[name]) && !lists.includes(name));
+  if (twice !== undefined) throw new Usage(`${dashed(twice)} is one, and was given twice`);
   const all = [...hideBin(process.argv), "--"];
   const words = all.slice(0, all.indexOf("--"));
   for (const name of names) {
@@ -46,6 +48,14 @@ export function checkNumbers(args: Record<string, unknown>, options: Record<stri
       throw new Usage(`${dashed(name)} must be one number`);
   }
   return true;
+}
+
+/** What the parser knows of the options. */
+interface Parsed {
+  readonly number: readonly string[];
+  readonly string: readonly string[];
+  readonly array: readonly string[];
+  readonly alias: Readonly<Record<string, readonly string[]>>;
 }
 
 const isEmpty = (word: string, next: string | undefined) =>

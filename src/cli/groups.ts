@@ -1,5 +1,7 @@
 /** `groups …`. */
 import { spawn } from "node:child_process";
+import { accessSync, constants, statSync } from "node:fs";
+import { delimiter, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import {
   type DeadLetters,
@@ -10,7 +12,7 @@ import {
   type Millrace,
   MillraceError,
 } from "../client/index.ts";
-import { paint, print, table } from "./output.ts";
+import { paint, print, table, Usage } from "./output.ts";
 import { show as showRecord } from "./records.ts";
 
 const header = ["GROUP", "ORDER", "ON FAILURE", "PUSH", ""];
@@ -117,15 +119,21 @@ export interface ConsumeArgs {
  */
 export async function consume(group: Group, args: ConsumeArgs): Promise<void> {
   const [command, ...rest] = args.command;
+  // Every delivery would fail of it.
+  if (command !== undefined && !isExecutable(command)) throw new Usage(`there is no command '${command}'`);
   let taken = 0;
   let enough = () => {};
   const done = new Promise<void>((resolve) => {
     enough = resolve;
   });
   const handle = async (delivery: Delivery): Promise<void> => {
-    if (command === undefined) showRecord(delivery, args);
-    else await runChild(command, rest, delivery);
-    if (++taken === args.max) enough();
+    try {
+      if (command === undefined) showRecord(delivery, args);
+      else await runChild(command, rest, delivery);
+    } finally {
+      // Failed or not: whoever tries a command on one record means one.
+      if (++taken === args.max) enough();
+    }
   };
   const concurrency = Math.min(args.concurrency, args.max ?? args.concurrency);
   const consumer = group.consume(handle, {
@@ -135,6 +143,22 @@ export async function consume(group: Group, args: ConsumeArgs): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, enough);
   await Promise.race([consumer.done, done]);
   await consumer.stop();
+}
+
+/** Whether it is a program, by its path or of PATH. */
+function isExecutable(command: string): boolean {
+  // Whatever PATHEXT has.
+  if (process.platform === "win32") return true;
+  const folders = command.includes("/") ? [""] : (process.env.PATH ?? "").split(delimiter);
+  return folders.some((folder) => {
+    try {
+      const path = folder === "" ? resolve(command) : join(folder, command);
+      accessSync(path, constants.X_OK);
+      return statSync(path).isFile();
+    } catch {
+      return false;
+    }
+  });
 }
 
 function runChild(command: string, args: readonly string[], delivery: Delivery): Promise<void> {

@@ -3,7 +3,7 @@ import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { version } from "../../schemas/limits.ts";
 import { s3Names } from "../platform/archive.ts";
-import { checkNumbers, dashed, given, number, stream, text, type Yargs } from "./arguments.ts";
+import { checkValues, dashed, given, number, stream, text, type Yargs } from "./arguments.ts";
 import { bench } from "./bench.ts";
 import { connect, profilePath, readProfile, settle, writeProfile } from "./config.ts";
 import { dev } from "./dev.ts";
@@ -24,12 +24,14 @@ const scope = {
   data: { type: "boolean", describe: "Print the data only." },
 } as const;
 
+const after = (args: Record<string, unknown>): string[] => (args["--"] as string[] | undefined) ?? [];
+
 /** A command with the common options only. */
 const noMore = (yargs: Yargs) => yargs;
 
 const commands = yargs(hideBin(process.argv))
   .scriptName("millrace")
-  .parserConfiguration({ "populate--": true })
+  .parserConfiguration({ "populate--": true, "parse-positional-numbers": false })
   .usage("$0 <command>\n\nAn event log at the edge that drives work.")
   .option("url", { ...text, describe: "Where the service is. [MILLRACE_URL]", global: true })
   .option("token", { ...text, describe: "[MILLRACE_TOKEN]", global: true })
@@ -59,7 +61,9 @@ const commands = yargs(hideBin(process.argv))
         .conflicts("text", "records")
         .example("$0 append orders '{\"total\":42}' --key customer-1", "")
         .example("$0 append orders --file orders.ndjson --key-field customer.id", ""),
-    (args) => records.append(connect(args), { ...args, values: args.values as string[] | undefined }),
+    // What stands after -- is a value though it begins with a dash.
+    (args) =>
+      records.append(connect(args), { ...args, values: [...((args.values ?? []) as string[]), ...after(args)] }),
   )
   .command(
     "read <stream>",
@@ -149,7 +153,7 @@ const commands = yargs(hideBin(process.argv))
   .completion("completion", "Print a script for the shell's completion")
   .demandCommand(1, "say what to do; see millrace --help")
   .strict()
-  .check(checkNumbers)
+  .check(checkValues)
   .version(version)
   .help()
   .alias("h", "help")

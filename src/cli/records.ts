@@ -21,12 +21,32 @@ export interface AppendArgs {
   json?: boolean;
 }
 
+/** Of `JSON.parse`: a number keeps its text where its value would not be written so. Older than Node 22 it is not to be had. */
+interface ExactJson {
+  parse(
+    text: string,
+    reviver: (name: string, value: unknown, context: { readonly source?: string }) => unknown,
+  ): unknown;
+  rawJSON?(text: string): object;
+  isRawJSON?(value: unknown): value is { readonly rawJSON: string };
+}
+const exact = JSON as unknown as ExactJson;
+
+/** A value that is written again with the same numbers. */
+const parseExactly = (text: string): unknown =>
+  exact.parse(text, (_, value, { source } = {}) =>
+    typeof value === "number" && source !== undefined && String(value) !== source && exact.rawJSON !== undefined
+      ? exact.rawJSON(source)
+      : value,
+  );
+
 /** Every value one record; without values the lines of a file, or of the standard input. */
 export async function append(millrace: Millrace, args: AppendArgs): Promise<void> {
   const stream = millrace.stream(args.stream);
   // Otherwise a name that is wrong would be found out after the input was read.
   await stream.info();
   if (args.values?.length) {
+    if (args.file !== undefined) throw new Usage("give values or --file, and not both");
     const verdicts = await stream.append(
       args.values.map((value, index) => recordOf(value, index + 1, args)),
       { ...(args.partition === undefined ? {} : { partition: args.partition }) },
@@ -110,7 +130,7 @@ export function recordOf(
   let data: unknown = value;
   if (!text) {
     try {
-      data = JSON.parse(value);
+      data = parseExactly(value);
     } catch (error) {
       if (records) throw new Usage(`line ${line}: not JSON: ${(error as Error).message}`);
     }
@@ -121,13 +141,21 @@ export function recordOf(
   }
   const named = keyField === undefined ? undefined : fieldOf(data, keyField);
   if (keyField !== undefined && named === undefined) throw new Usage(`line ${line}: there is no field '${keyField}'`);
-  const own = named ?? key;
+  const own = named === undefined ? key : keyText(named, keyField as string, line);
   return {
-    ...(own === undefined ? {} : { key: String(own) }),
+    ...(own === undefined ? {} : { key: own }),
     ...(type === undefined ? {} : { type }),
     ...(tag === undefined ? {} : { tags: tag }),
     data,
   };
+}
+
+function keyText(value: unknown, field: string, line: number): string {
+  if (exact.isRawJSON?.(value)) return value.rawJSON;
+  if (typeof value !== "object") return String(value);
+  throw new Usage(
+    `line ${line}: the field '${field}' is ${Array.isArray(value) ? "an array" : "an object"}, and no key`,
+  );
 }
 
 /** `a.b` is the field b of the field a. */

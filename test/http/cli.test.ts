@@ -91,6 +91,40 @@ describe("append", () => {
     expect(records[507].key).toBeUndefined();
   });
 
+  test("keeps numbers as they are written, in data and in keys", async () => {
+    const name = await fresh();
+    const numbers = ["12345678901234567890", "1e400", "1.10", "-0", '{"id":[9007199254740993,1.0]}'];
+    await done(["append", name, "--", ...numbers]);
+    const lines = ["12345678901234567890", "12345678901234567891"].map((id) => `{"order":{"id":${id}}}`);
+    await done(["append", name, "--key-field", "order.id"], lines.join("\n"));
+    const { text } = await millrace.call("GET", `/v1/default/streams/${name}/records`, undefined, {
+      accept: "application/x-ndjson",
+    });
+    const data = text
+      .trimEnd()
+      .split("\n")
+      .map((line) => /"data":(.*?)(,"key"[^{]*)?}$/.exec(line)?.[1]);
+    expect(data).toEqual([...numbers, ...lines]);
+    expect((await json(["read", name, "--key", "12345678901234567891"])).length).toBe(1);
+    expect(await run(["append", name, "--key-field", "order"], lines[0])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("'order' is an object"),
+    });
+  });
+
+  test("leaves out nothing of what it is given", async () => {
+    const name = await fresh();
+    expect((await done(["append", name, "1", "--", "-5", "--key"])).lines).toHaveLength(3);
+    expect((await json(["read", name])).map(({ data }) => data)).toEqual([1, -5, "--key"]);
+    for (const wrong of [
+      ["1", "--file", "lines.ndjson"],
+      ["1", "--key", "a", "--key", "b"],
+    ]) {
+      expect(await run(["append", name, ...wrong])).toMatchObject({ code: 2, out: "" });
+    }
+    expect(await json(["read", name])).toHaveLength(3);
+  });
+
   test("takes whole records, and says which line is none", async () => {
     const name = await fresh();
     const twice = '{"key":"a","data":1,"id":"1"}\n{"key":"a","data":1,"id":"1"}\n';
@@ -235,6 +269,18 @@ describe("groups", () => {
     expect((await done(["groups", "consume", name, "g", "--max", "1", "--data"])).lines).toEqual(['{"n":1}']);
     await done(["groups", "discard", name, "g", "--all"]);
   });
+});
+
+test("consume --max counts what fails, and a command that is none costs no delivery", async () => {
+  const name = await fresh();
+  await done(["append", name, "1", "2", "3"]);
+  await done(["groups", "create", name, "g", "--max-deliveries", "1", "--on-failure", "skip"]);
+  expect(await run(["groups", "consume", name, "g", "--", "no-such-command"])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("no-such-command"),
+  });
+  await done(["groups", "consume", name, "g", "--max", "1", "--", "false"]);
+  expect(await json(["groups", "status", name, "g"])).toMatchObject([{ deadLetters: 1, lag: 2 }]);
 });
 
 test("bench measures on a stream of its own, and takes it away", async () => {
