@@ -199,7 +199,7 @@ export const seekBody = z.strictObject({ to: startAt, partition: z.number().int(
 const letterId = z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.offset, as listed");
 export const lettersQuery = z.strictObject({
   partition: wholeText().optional().describe("Left out: those of every partition."),
-  after: letterId.optional().describe("Go on after this letter: the `next` of the answer before."),
+  after: letterId.optional().describe("Go on after this letter: the `after` of the answer before."),
   limit: listLimit.describe("Letters in an answer at most."),
 });
 export const lettersBody = z.union([

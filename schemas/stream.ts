@@ -246,7 +246,7 @@ export type NamespaceView = z.infer<typeof namespaceView>;
 /** Query of a list: names that start with `prefix`, after the name `after`. */
 export const listQuery = z.strictObject({
   prefix: z.string().max(limits.nameCharsMax).optional().describe("Names that begin so."),
-  after: streamName.optional().describe("Go on after this name: the `next` of the answer before."),
+  after: streamName.optional().describe("Go on after this name: the `after` of the answer before."),
   limit: listLimit.describe("Names in an answer at most."),
 });
 export type ListQuery = z.infer<typeof listQuery>;

@@ -32,8 +32,9 @@ const values = await yargs(hideBin(process.argv))
       describe: "Lets groups push to private addresses where the service is not on loopback (there they may).",
     },
   })
-  .check(({ port, inspector }) => {
+  .check(({ port, data, inspector }) => {
     if (!isPort(port)) throw new Error(`--port must be a number from 0 to 65535, not '${port}'.`);
+    if (data === "") throw new Error("--data must name a folder.");
     if (inspector === undefined || isPort(/^[\w.-]+:(\d+)$/.exec(inspector)?.[1])) return true;
     throw new Error(`--inspector must be an address with a port, such as 127.0.0.1:9229, not '${inspector}'.`);
   })

@@ -3,12 +3,12 @@
  * are respected.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { text } from "../src/cli/arguments.ts";
+import { makeFolder } from "../src/cli/folders.ts";
 import { hold, mortal } from "../src/cli/holding.ts";
 import { isPort, tokenFor, welcome } from "./welcome.ts";
 
@@ -20,7 +20,8 @@ const values = await yargs(hideBin(process.argv))
     port: { ...text, default: process.env.PORT ?? "8787", describe: "Port to listen on; by default PORT." },
     data: { ...text, default: ".wrangler/state", describe: "Folder of the data." },
   })
-  .check(({ port }) => {
+  .check(({ port, data }) => {
+    if (data === "") throw new Error("--data must name a folder.");
     if (isPort(port) && Number(port) > 0) return true;
     throw new Error(`--port must be a number from 1 to 65535, not '${port}'.`);
   })
@@ -42,7 +43,7 @@ const refuse = (why: string): never => {
   process.exit(1);
 };
 const data = resolve(root, values.data);
-mkdirSync(data, { recursive: true });
+makeFolder(data);
 // Two would write into each other's databases. It is let go of when this process ends, however it does.
 await hold(data).catch(({ message }: Error) => refuse(message));
 // Its answers would be taken for ours, and its token is another.

@@ -2,10 +2,11 @@
  * Runs a Worker of this repository on bare `workerd serve`. What it is configured with is derived from wrangler.toml at
  * each start, so that the two cannot drift.
  */
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildSync } from "esbuild";
 import { parse } from "smol-toml";
+import { makeFolder } from "../src/cli/folders.ts";
 import { type Launch, launch, type Manifest, type Running } from "../src/cli/launch.ts";
 
 export type { Running } from "../src/cli/launch.ts";
@@ -22,7 +23,7 @@ export interface Options extends Pick<Launch, "port" | "host" | "token" | "archi
 /** Resolves when the Worker answers. */
 export async function run({ data, main = join(root, "src/worker.ts"), ...options }: Options): Promise<Running> {
   const folder = resolve(data);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   bundleWorker(main, join(folder, "worker.js"));
   const workerd = join(root, "node_modules/.bin/workerd");
   return launch({ ...options, workerd, manifest: manifest(), folder, assets: join(root, "dist/public") });

@@ -1,9 +1,10 @@
 /** Where the service is and who asks: flags, then the environment, then a profile file. */
-import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { Millrace } from "../client/index.ts";
 import { developmentToken } from "./defaults.ts";
+import { makeFolder } from "./folders.ts";
 import { Usage } from "./output.ts";
 
 export interface Profile {
@@ -44,7 +45,7 @@ export function readProfile(path: string): Profile {
 
 /** For the eyes of its owner, from the first byte on. */
 export function writeProfile(path: string, profile: Profile): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const temporary = `${path}.${process.pid}`;
   writeFileSync(temporary, `${JSON.stringify(profile, null, 2)}\n`, { mode: 0o600 });
   chmodSync(temporary, 0o600);

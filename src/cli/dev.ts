@@ -1,9 +1,10 @@
 /** `dev`: the service on this machine, on bare workerd, as the package has it. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { archiveVars } from "./archive.ts";
 import { developmentToken, isLoopback } from "./defaults.ts";
+import { makeFolder } from "./folders.ts";
 import { launch } from "./launch.ts";
 import { print, Usage } from "./output.ts";
 
@@ -19,7 +20,7 @@ export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
   const secret = token ?? process.env.MILLRACE_ROOT_TOKEN ?? (local ? developmentToken : undefined);
   if (secret === undefined) throw new Usage(`refusing to serve on ${host} without a token: give --token`);
   const folder = resolve(data);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   // Beside this file, where the build has put them.
   const here = import.meta.dirname;
   copyFileSync(join(here, "worker.js"), join(folder, "worker.js"));

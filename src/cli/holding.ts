@@ -38,6 +38,9 @@ export async function hold(folder: string): Promise<Held> {
   };
 }
 
+/** Locks that nobody else names: one that is collected is let go of. */
+const locks = new Set<object>();
+
 /** A lock of SQLite's is the system's, which no crash leaves behind; before Node 22 there is none. */
 async function locked(folder: string): Promise<() => void> {
   const sqlite = await import("node:sqlite").catch(() => undefined);
@@ -49,7 +52,11 @@ async function locked(folder: string): Promise<() => void> {
     lock.close();
     throw new Error(`another service has its data in ${folder}; ${otherwise}`);
   }
-  return () => lock.close();
+  locks.add(lock);
+  return () => {
+    locks.delete(lock);
+    lock.close();
+  };
 }
 
 /** The workerd of a folder whose starter has gone, if it still lives; the number may be another process's by now. */

@@ -1,9 +1,10 @@
 /** Runs a bundled Worker on bare `workerd serve`, with data on the local disk. */
 import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { makeFolder } from "./folders.ts";
 import { hold, mortal } from "./holding.ts";
 
 const startMsMax = 15_000;
@@ -50,7 +51,7 @@ export interface Running {
 /** Resolves when the Worker answers. Objects are kept in `objects` below the folder. */
 export async function launch(options: Launch): Promise<Running> {
   const folder = resolve(options.folder);
-  mkdirSync(join(folder, "objects"), { recursive: true });
+  makeFolder(join(folder, "objects"));
   const folderHeld = await hold(folder);
   // It holds secrets: for the eyes of its owner.
   writeFileSync(join(folder, "workerd.capnp"), configuration(options), { mode: 0o600 });

@@ -2,6 +2,7 @@
 import { createReadStream, statSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
 import type { Filter, FollowOptions, Lost, Millrace, NewRecord, StoredRecord } from "../client/index.ts";
+import { numberText, parseExactly } from "../lib/exact-json.ts";
 import { linesOf } from "./lines.ts";
 import { counted, exits, paint, print, Usage } from "./output.ts";
 
@@ -20,25 +21,6 @@ export interface AppendArgs {
   partition?: number;
   json?: boolean;
 }
-
-/** Of `JSON.parse`: a number keeps its text where its value would not be written so. Older than Node 22 it is not to be had. */
-interface ExactJson {
-  parse(
-    text: string,
-    reviver: (name: string, value: unknown, context: { readonly source?: string }) => unknown,
-  ): unknown;
-  rawJSON?(text: string): object;
-  isRawJSON?(value: unknown): value is { readonly rawJSON: string };
-}
-const exact = JSON as unknown as ExactJson;
-
-/** A value that is written again with the same numbers. */
-const parseExactly = (text: string): unknown =>
-  exact.parse(text, (_, value, { source } = {}) =>
-    typeof value === "number" && source !== undefined && String(value) !== source && exact.rawJSON !== undefined
-      ? exact.rawJSON(source)
-      : value,
-  );
 
 /** Every value one record; without values the lines of a file, or of the standard input. */
 export async function append(millrace: Millrace, args: AppendArgs): Promise<void> {
@@ -151,8 +133,9 @@ export function recordOf(
 }
 
 function keyText(value: unknown, field: string, line: number): string {
-  if (exact.isRawJSON?.(value)) return value.rawJSON;
   if (typeof value !== "object") return String(value);
+  const number = numberText(value);
+  if (number !== undefined) return number;
   throw new Usage(
     `line ${line}: the field '${field}' is ${Array.isArray(value) ? "an array" : "an object"}, and no key`,
   );

@@ -93,6 +93,8 @@ export class Http {
   async once(method: string, path: string, { query, body, headers, signal }: Call): Promise<Response> {
     const { fetch = globalThis.fetch } = this.options;
     const bytes = body instanceof Uint8Array || body instanceof Blob;
+    // What is no JSON is the caller's mistake, and not the network's.
+    const sent = bytes ? body : JSON.stringify(body);
     const [name, secret] = await this.credentials();
     let response: Response;
     try {
@@ -103,7 +105,7 @@ export class Http {
           ...(body === undefined || bytes ? {} : { "content-type": jsonType }),
           ...headers,
         },
-        ...(body === undefined ? {} : { body: (bytes ? body : JSON.stringify(body)) as BodyInit }),
+        body: sent as BodyInit | null,
         ...(signal === undefined ? {} : { signal }),
       });
     } catch (error) {

@@ -9,7 +9,7 @@ const nothing = new Uint8Array(0);
 
 const kindsOfField: Readonly<Record<string, string>> = {
   ...Object.fromEntries(textFields.map((field) => [field, "string"])),
-  tags: "object",
+  tags: "list",
   extensions: "object",
   offset: "number",
 };
@@ -21,7 +21,8 @@ export function packable(record: NewRecord): Rec {
     const kind = kindsOfField[name];
     const value = rest[name as keyof typeof rest];
     if (kind === undefined) throw known("unknown-field", `a record has no field '${name}'`);
-    if (value !== undefined && typeof value !== kind) throw known("invalid", `${name}: must be a ${kind}`);
+    const is = Array.isArray(value) ? "list" : typeof value;
+    if (value !== undefined && is !== kind) throw known("invalid", `${name}: must be a ${kind}`);
   }
   for (const field of textFields) demand(field, rest[field] ?? "");
   for (const tag of rest.tags ?? []) demand("tags", tag);
@@ -33,7 +34,7 @@ export function packable(record: NewRecord): Rec {
     packed.data = Uint8Array.from(atob(data_base64), (char) => char.charCodeAt(0));
   } else if (data !== undefined) {
     const text = JSON.stringify(data);
-    if (text === undefined) throw new TypeError("data: JSON has no form for it");
+    if (text === undefined) throw new TypeError("data: must be JSON");
     packed.kind = kinds.json;
     packed.data = encoder.encode(text);
   }

@@ -116,7 +116,11 @@ export class Append {
     const wanted = this.terms.partition;
     const only = wanted === undefined ? undefined : stream.map.find(({ partition }) => partition === wanted);
     if (wanted !== undefined && only === undefined) {
-      return refuse("partition-not-found", `the stream has no partition ${wanted}`, { partitions: ranges.length });
+      return refuse(
+        "partition-not-found",
+        `the stream has no partition ${wanted} that takes appends; …/partitions lists those that do`,
+        { partitions: ranges.length },
+      );
     }
     if (only?.sealed) return refuse("sealed", `partition ${wanted} was split; leave partition out, or read the map`);
     const groups = split(frames, ranges, this.#keyless, only, rulesOf(stream.config, Date.now()));

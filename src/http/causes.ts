@@ -33,7 +33,8 @@ export const causes: Readonly<Record<ErrorCode, string>> = {
   "letter-not-found": "It was redriven, discarded or finished meanwhile. List them again.",
   "lane-not-found": "It went on by itself, or its partition was split. List them again.",
   "erasure-not-found": "No partition knows a request of this id.",
-  "partition-not-found": "The stream has fewer partitions; `detail` says how many.",
+  "partition-not-found":
+    "The stream has no partition of the number, or none that takes appends: `…/partitions` lists them.",
   "snapshot-not-found": "None is there, or another was stored at its offset. List them.",
   "upload-not-found": "It was completed, given up, or left alone for a day. Begin another.",
   "method-not-allowed": "`Allow` names the methods of the path.",

@@ -95,7 +95,11 @@ export async function askPartition<T>(
   if (!found.ok) return found;
   const { stream, finished } = found.value;
   const known = /^\d{1,7}$/.test(number) && Number(number) < stream.map.length;
-  if (!known) return refuse("partition-not-found", `the stream has no partition '${number}'`);
+  if (!known)
+    return refuse(
+      "partition-not-found",
+      `the stream has no partition '${number}'; its partitions are 0 to ${stream.map.length - 1}`,
+    );
   try {
     const stub = () => partition(env, stream.logId, Number(number), stream.config.placement);
     const answer = await call(stub(), stream);

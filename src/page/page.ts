@@ -1,5 +1,7 @@
 /** The live page: streams, what flows through one, a record of one's own, and how far its groups are. */
+
 import { Millrace, MillraceError, type StoredRecord, type Stream } from "../client/index.ts";
+import { parseExactly } from "../lib/exact-json.ts";
 
 const rowsMax = 200;
 const statusMs = 2_000;
@@ -151,7 +153,7 @@ find("append").addEventListener("submit", async (event) => {
   const text = input("data").value;
   let data: unknown = text;
   try {
-    data = JSON.parse(text);
+    data = parseExactly(text);
   } catch {
     // A text, then.
   }

@@ -62,6 +62,14 @@ describe("a stream", () => {
     expect(error).toBeInstanceOf(MillraceError);
     expect(error).toMatchObject({ code: "expected-offset", retryable: false, clean: true, facts: { tail: 3 } });
     await expect(stream.append({ data: 1, tags: [7 as never] })).rejects.toMatchObject({ code: "invalid" });
+    // What is no JSON is not sent, nor taken for the network's fault.
+    const cyclic: unknown[] = [];
+    cyclic.push(cyclic);
+    for (const data of [10n, cyclic, () => 1] as never[]) {
+      await expect(stream.append({ data })).rejects.toThrow(TypeError);
+      await expect((async () => stream.producer().append({ data }))()).rejects.toThrow(TypeError);
+    }
+    expect((await take(stream.read(), 9)).length).toBe(3);
   });
 
   test("is read to its tail, page by page, filtered, limited, backward, and on from a cursor", async () => {

@@ -6,9 +6,10 @@
  *     state.json   positions, and the number and positions of the batch on its way
  *     batch        that batch, packed
  */
-import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { lock, replace, unlock } from "../files.ts";
+import { makeFolder } from "../folders.ts";
 import { Usage } from "../output.ts";
 
 /** A place in a file that may be renamed: `head` tells a file from another that was given its number. */
@@ -41,7 +42,7 @@ export class State {
   }
 
   static open(folder: string, stream: string, logId: string): State {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     // Two forwarders with one state would send under one name.
     lock(join(folder, "lock"), (pid) => `process ${pid} forwards with ${folder}; give another --state`);
     const fresh: Saved = { stream, logId, producer: `forward-${crypto.randomUUID()}`, sequence: 0, positions: {} };
