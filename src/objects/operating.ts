@@ -24,6 +24,8 @@ export async function operate<N extends OrderName>(
   const admin = new Admin(core);
   const fulfil = admin[order] as (...args: unknown[]) => Result<OrderValue<N>>;
   const answer = fulfil.call(admin, ...args, Date.now());
+  // What became a letter as it was read again, and is shown, is one after a crash, too.
+  if (core.state.spec.config.durable && core.state.letters.changed) core.state.save();
   if (order === "resume") keeper.pusher.reset();
   keeper.kick();
   keeper.arm();

@@ -21,6 +21,8 @@ let busy: Receiver;
 let down: Receiver;
 const dataIn = (body: string): string[] => JSON.parse(body).map(({ data }: { data: string }) => data);
 const held: Record<string, Got[]> = {};
+/** Letters as they are shown first after a crash. */
+let shown: unknown;
 
 async function receiver(...[behaviour]: Parameters<typeof Receiver.open>): Promise<Receiver> {
   const opened = await Receiver.open(behaviour);
@@ -48,6 +50,11 @@ beforeAll(async () => {
   const member = await Member.open(millrace, groups.socket.path);
   member.send({ type: "credit", credits: 1 });
   await vi.waitFor(() => expect(member.deliveries).toHaveLength(1), patience);
+  groups.shown = await newGroup(millrace, { ...skip, ackTimeoutMs: 600_000 });
+  await groups.shown.append("a1");
+  const only = await Member.open(millrace, groups.shown.path);
+  only.send({ type: "credit", credits: 1 });
+  await vi.waitFor(() => expect(only.deliveries).toHaveLength(1), patience);
   groups.mortal = await newGroup(millrace, { ...skip, ackTimeoutMs: 600_000 });
   await groups.mortal.append("a1");
   held.mortal = await groups.mortal.receive();
@@ -132,11 +139,18 @@ test("leases of more than five seconds are held, whenever others were given out,
   await vi.waitFor(() => expect(member.deliveries).toHaveLength(1), patience);
   member.socket.close();
   expect(one(await groups.busy.next())).toMatchObject({ data: "c3", attempt: 2 });
+  // Of the only try of a socket that the crash has cut.
+  await vi.waitFor(async () => expect(await groups.shown.letters()).toHaveLength(1), patience);
   const { data } = millrace;
   await millrace.stop("SIGKILL");
   millrace = await service(data, { privateNetwork: true });
   for (const [name, group] of Object.entries(groups)) groups[name] = new Group(millrace, group.stream, group.name);
+  shown = await groups.shown.letters();
   expect(await extend(groups.busy)).toMatchObject({ status: 200, json: { settled: 2 } });
+});
+
+test("what was shown as a letter is one after another crash, before anything is read again", () => {
+  expect(shown).toMatchObject([{ letter: "0.0", attempts: 1 }]);
 });
 
 test("what a socket held goes to others at once", async () => {

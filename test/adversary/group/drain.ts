@@ -73,12 +73,13 @@ async function hurry(run: ScriptRun): Promise<void> {
     await run.certainly("POST", `${run.group}/dead-letters/redrive`, { letters });
     for (const record of parked.slice(0, 1000)) run.model.revive(record, undefined);
   }
-  if (!run.model.matching.some((record) => record.state === "open" && record.notBefore > now + 1000)) return;
+  if (!run.model.matching.some((record) => record.state === "open" && record.delayedTo > now + 1000)) return;
   const { lanes } = await run.certainly("GET", `${run.group}/lanes`);
   for (const { lane, partition, offset, state } of lanes as Json[]) {
     const record = run.model.records.get(`${partition}.${offset}`);
-    if (state !== "retry" || record === undefined || record.notBefore <= now + 1000) continue;
+    if (state !== "retry" || record === undefined || record.delayedTo <= now + 1000) continue;
     record.notBefore = 0;
+    record.delayedTo = 0;
     await run.try("POST", `${run.group}/lanes/resume`, { lane });
     run.note(run.model.subjects(record), () => `lanes/resume of ${lane}, ${record}`);
   }

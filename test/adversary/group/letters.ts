@@ -202,7 +202,7 @@ export async function lane(run: ScriptRun, step: Of<"lane">): Promise<void> {
   run.round.checks.that("lanes", status === 200, () => `lanes/${step.order} of ${record}, ${known}: ${status}`, about);
   if (step.order === "skip") skipped(run, record);
   else if (record.state === "dead") run.model.revive(record, undefined);
-  else record.notBefore = 0;
+  else record.notBefore = record.delayedTo = 0;
 }
 
 function skipped(run: ScriptRun, record: Tracked): void {

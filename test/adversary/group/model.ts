@@ -14,6 +14,7 @@ export class Model extends Knowledge {
     const { backoff, maxDeliveries, onFailure } = this.config;
     const pause = delayMs ?? (backoff[Math.min(lease.attempt, backoff.length) - 1] as number);
     record.notBefore = lease.doubtful ? 0 : at + pause;
+    record.delayedTo = at + pause;
     const dies = onFailure !== "block" && lease.attempt >= maxDeliveries;
     // Behind what is dead and passed over nothing need go again.
     if (this.config.order === "partition") this.withdrawBehind(record, dies);

@@ -69,6 +69,8 @@ export class Tracked {
   earlier: Span = [0, 0];
   deaths = 0;
   notBefore = 0;
+  /** Until then it may wait, though it is not known that it does. */
+  delayedTo = 0;
   readonly original: string;
 
   constructor(
@@ -106,6 +108,7 @@ export class Tracked {
     this.failures = [0, 0];
     this.earlier = [0, 0];
     this.notBefore = 0;
+    this.delayedTo = 0;
     this.value = this.original;
   }
 }
