@@ -13,7 +13,11 @@ const folders: string[] = [];
 const orphans: number[] = [];
 
 afterEach(() => {
-  for (const child of started.splice(0)) child.kill("SIGKILL");
+  for (const child of started.splice(0)) {
+    // One that has a group of its own takes that with it.
+    for (const pid of groupOf(child)) if (lives(pid)) process.kill(pid, "SIGKILL");
+    child.kill("SIGKILL");
+  }
   for (const pid of orphans.splice(0)) if (lives(pid)) process.kill(pid, "SIGKILL");
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });

@@ -17,7 +17,9 @@ async function formed(siege: Siege, operation: Operation, name: string, form: Fo
   const sent = form(sentOf(operation, right(operation, siege.ground), siege.bearer));
   const words = `${nameOf(operation)}, ${name}`;
   const meant = operationOf(siege, operation, sent);
-  const asked = { method: sent.method, words, ...(meant !== undefined && { operation: meant }) };
+  // A handshake that lacks the rest of it.
+  const platform = name === "half a socket" && { platform: 426 };
+  const asked = { method: sent.method, words, ...(meant !== undefined && { operation: meant }), ...platform };
   const answer = await siege.ask(sent, asked);
   if (answer.status >= 400 || ["GET", "HEAD", "OPTIONS"].includes(sent.method)) {
     if (answer.json?.clean !== false) siege.refused(words);

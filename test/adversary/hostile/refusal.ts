@@ -10,6 +10,8 @@ export interface Asked {
   readonly operation?: Operation;
   /** A name in the path is odd: the path may be another one, or none. */
   readonly astray?: boolean;
+  /** A status that the platform may answer in words of its own. */
+  readonly platform?: number;
   readonly words: string;
 }
 
@@ -24,6 +26,7 @@ export function judge(round: Round, known: Reference, asked: Asked, answer: Answ
   const unready = status === 503 && (again || asked.method === "HEAD");
   checks.that("never-5xx", status < 500 || unready, said, [asked.words]);
   if (status < 400 || asked.method === "HEAD") return;
+  if (status === asked.platform && json === undefined) return;
   const typed = headers["content-type"]?.startsWith("application/problem+json") === true;
   checks.that("problem", typed && json?.status === status && isProblem(json), said, [asked.words]);
   const meaning = known.codes.get(json?.code);
