@@ -50,14 +50,15 @@ export class Endings {
 
   #endLease(item: Item): Lease | undefined {
     const lease = this.state.leases.end(item);
-    if (lease?.saved) this.#unwrite(item.offset, lease.generation);
+    if (lease?.saved) this.#unwrite(item.offset);
     return lease;
   }
 
-  /** The end of a lease that is written down has to be written with what ended it, where no place could say it after a crash. */
-  #unwrite(offset: number, generation: number): void {
-    const { cursor, incident, leases } = this.state;
-    if (offset >= cursor && !incident.has(generation)) leases.owe();
+  /** The end of a lease that is written down has to be written with what ended it, where a place may not say it after a crash: it
+   * is a lane's, of an incident, or of before a restart. */
+  #unwrite(offset: number): void {
+    const { cursor, lanes, leases } = this.state;
+    if (offset >= cursor || lanes.unread.size > 0) leases.owe();
   }
 
   /** A lane's first record, which is not at hand, is finished. */
@@ -151,10 +152,9 @@ export class Endings {
   /** A lease of before a restart is over. */
   endUnread(offset: number): void {
     const { leases } = this.state;
-    const lease = leases.restored.get(offset);
-    leases.restored.delete(offset);
+    const was = leases.restored.delete(offset);
     leases.changed();
-    if (lease !== undefined) this.#unwrite(offset, lease.generation);
+    if (was) this.#unwrite(offset);
   }
 
   /** In order, those behind a record that goes again, and has not been read again, go after it; not behind a letter. */
