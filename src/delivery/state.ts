@@ -230,6 +230,8 @@ export class State {
     const items = this.window.detach(item);
     const [first] = items;
     const lane = lanes.create(first.key === undefined ? "single" : "key", first.key, first.offset, true);
+    // Given out before the partition that this one continues began anew, and given back since.
+    lane.held = lane.kind === "key" && (this.inherits || this.heldKeys?.has(first.key as string) === true);
     const kept = items.slice(0, lanes.room ? keptMax : 1);
     for (const { offset } of items) tried.drop(offset);
     for (const one of items.slice(kept.length)) one.state = "done";
