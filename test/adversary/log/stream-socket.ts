@@ -47,12 +47,15 @@ export class SocketFollower extends Follower {
   #owed = 0;
   #socket: WebSocketClient | undefined;
   #finished = false;
+  /** The present connection has ended. */
+  #closed: Later | undefined;
   #error: unknown;
   /** Where frames go on, by what the messages of this connection said. */
   readonly #next = new Map<number, number>();
 
   protected async connect(signal: AbortSignal): Promise<boolean> {
     const closed = new Later();
+    this.#closed = closed;
     const { partition } = this.start;
     const { run } = this;
     const socket = await openSocket(
@@ -76,8 +79,8 @@ export class SocketFollower extends Follower {
     };
     signal.addEventListener("abort", cut, { once: true });
     run.round.stopped.addEventListener("abort", cut, { once: true });
-    if (this.left) cut();
-    this.#subscribe(socket);
+    if (this.left || this.#finished) cut();
+    else this.#subscribe(socket);
     await closed.promise;
     signal.removeEventListener("abort", cut);
     run.round.stopped.removeEventListener("abort", cut);
@@ -137,6 +140,8 @@ export class SocketFollower extends Follower {
       this.#finished = true;
       this.ready.resolve();
       this.#socket?.close();
+      // There is nothing to wait for, whatever becomes of the connection.
+      this.#closed?.resolve();
     }
     if (type !== "error") return;
     const passing = ["unavailable", "overloaded", "sealed"].includes(message.code);
