@@ -37,7 +37,7 @@ export const relayMessage = z.discriminatedUnion("type", [
 ]);
 export type RelayMessage = z.infer<typeof relayMessage>;
 
-/** Where in the message it is wrong. */
+/** What is wrong, and where in the message. */
 const errorFacts = {
   code: z.string(),
   detail: z.string(),

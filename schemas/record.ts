@@ -7,6 +7,7 @@ const attribute = (name: keyof typeof fieldRules) => text(limits.attributeBytesM
 /** A filter may name what was stored before attributes had their rules. */
 const wanted = text(limits.attributeBytesMax);
 const rfc3339 = attribute("time").meta({ format: "date-time" });
+
 /** One record of an append. `data` is any JSON value and is stored as it was sent, byte for byte. */
 export const recordInput = z.strictObject({
   key: text(limits.keyBytesMax).describe("Partition key: records of one key keep their order.").optional(),

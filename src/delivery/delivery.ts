@@ -116,7 +116,7 @@ export class Delivery {
 
   /** In incident mode, every key that is let through has a lane, which goes its way without the others. */
   admitOnly(now: number): void {
-    const { lanes, window, cursor, horizon, heldKeys, inherits } = this.state;
+    const { lanes, window, cursor, horizon } = this.state;
     // What the window has finished of a key, a new lane would not know: first it comes back to where it was.
     if (cursor < horizon) return;
     for (const key of lanes.only ?? []) {
@@ -124,7 +124,7 @@ export class Delivery {
       const first = window.lineOf(key);
       const lane = first === undefined ? lanes.create("key", key, cursor, false) : this.state.detach(first);
       // What another partition has not finished goes out nowhere, in an incident too.
-      lane.held = inherits || heldKeys?.has(key) === true;
+      lane.held = this.state.holds(key);
       lanes.schedule(lane, now);
     }
     this.state.save();

@@ -54,8 +54,10 @@ export class Endings {
     return lease;
   }
 
-  /** The end of a lease that is written down has to be written with what ended it, where a place may not say it after a crash: it
-   * is a lane's, of an incident, or of before a restart. */
+  /**
+   * The end of a lease that is written down has to be written with what ended it, where a place may not say it after a crash: it
+   * is a lane's, of an incident, or of before a restart.
+   */
   #unwrite(offset: number): void {
     const { cursor, lanes, leases } = this.state;
     if (offset >= cursor || lanes.unread.size > 0) leases.owe();

@@ -215,6 +215,11 @@ export class State {
     this.saveLeases(0);
   }
 
+  /** Whether records of a key wait for the partition that this one continues. */
+  holds(key: string): boolean {
+    return this.inherits || this.heldKeys?.has(key) === true;
+  }
+
   /** Takes a record, and what stands in line behind it, out of the window and into a lane of its own. */
   detach(item: Item): Lane {
     assert(item.lane === undefined, "a record is detached once");
@@ -231,7 +236,7 @@ export class State {
     const [first] = items;
     const lane = lanes.create(first.key === undefined ? "single" : "key", first.key, first.offset, true);
     // Given out before the partition that this one continues began anew, and given back since.
-    lane.held = lane.kind === "key" && (this.inherits || this.heldKeys?.has(first.key as string) === true);
+    lane.held = lane.kind === "key" && this.holds(first.key as string);
     const kept = items.slice(0, lanes.room ? keptMax : 1);
     for (const { offset } of items) tried.drop(offset);
     for (const one of items.slice(kept.length)) one.state = "done";

@@ -68,7 +68,7 @@ export class History {
   arm(): void {
     const now = this.now();
     const times = [this.#of()?.wakeAt(now), this.workshop?.wakeAt(now)].filter((at) => at !== undefined);
-    if (times.length > 0) this.alarms.by(Math.max(Math.min(...times), this.#notBefore, now + 1));
+    if (times.length > 0) this.alarms.by(Math.max(Math.min(...times), this.#notBefore, this.#heldUntil, now + 1));
   }
 
   /** Looks whether there is something to do. */
@@ -82,8 +82,8 @@ export class History {
 
   /** Nothing is begun until `release`, or until whoever repairs the log has not been heard of for a while. */
   hold(): void {
-    this.#later();
-    this.#heldUntil = this.#notBefore;
+    this.#heldUntil = this.now() + retryMs;
+    this.arm();
   }
 
   /** The log is repaired. */
@@ -114,11 +114,11 @@ export class History {
         this.#again = false;
         await this.#work();
       } while (this.#again);
-      this.#notBefore = this.#heldUntil;
+      this.#notBefore = 0;
     } catch (error) {
       console.error("history:", (error as Error).message);
       // Whatever it was, it is looked at again.
-      this.#later();
+      this.#notBefore = this.now() + retryMs;
       this.alarms.by(this.#notBefore);
     } finally {
       this.#running = undefined;
@@ -175,11 +175,6 @@ export class History {
     if (log === undefined) this.#archive = undefined;
     else if (this.#archive?.log !== log) this.#archive = new Archive(log, this.blobs !== undefined);
     return this.#archive;
-  }
-
-  #later(): void {
-    this.#notBefore = this.now() + retryMs;
-    this.arm();
   }
 
   async #work(): Promise<void> {

@@ -1,5 +1,4 @@
 /** The live page: streams, what flows through one, a record of one's own, and how far its groups are. */
-
 import { Millrace, MillraceError, type StoredRecord, type Stream } from "../client/index.ts";
 import { parseExactly } from "../lib/exact-json.ts";
 

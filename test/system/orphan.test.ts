@@ -1,11 +1,11 @@
 /** A service that is killed, and not its workerd with it: two never work over one folder. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, expect, test } from "vitest";
+import { freePort } from "../adversary/frame/service.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const started: ChildProcess[] = [];
@@ -153,13 +153,3 @@ test.skipIf(process.platform !== "linux")(
 );
 
 const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, "utf8");
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((done) =>
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => done(port));
-    }),
-  );
-}
