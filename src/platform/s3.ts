@@ -25,27 +25,21 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
 
   const what = (operation: string, key: string) => `S3 bucket ${store.bucket}: ${operation} of ${key}`;
   /** One attempt: the request and all of what `read` makes of the answer, within its time. */
-  const once = <T>(
-    bytes: number,
-    request: S3Request,
-    read: (response: Response) => Promise<T>,
-    borne: Borne = patient,
-  ): Promise<T> => within(callMs(borne, bytes), async (signal) => read(await send(request, signal)));
+  const attempting =
+    (borne: Borne) =>
+    <T>(bytes: number, request: S3Request, read: (response: Response) => Promise<T>): Promise<T> =>
+      within(callMs(borne, bytes), async (signal) => read(await send(request, signal)));
   const reads = ofReads(patient);
-  const ask = <T>(
-    name: string,
-    bytes: number,
-    request: S3Request,
-    read: (response: Response) => Promise<T>,
-    borne: Borne = patient,
-  ) => patiently(name, borne, () => once(bytes, request, read, borne));
+  const [once, readOnce] = [patient, reads].map(attempting);
+  const ask = <T>(name: string, bytes: number, request: S3Request, read: (response: Response) => Promise<T>) =>
+    patiently(name, patient, () => once(bytes, request, read));
   const askOnce = <T>(name: string, bytes: number, request: S3Request, read: (response: Response) => Promise<T>) =>
     patiently(name, { ...patient, attempts: 1 }, () => once(bytes, request, read));
 
   /** What HEAD says of an object, which is a status without words. */
-  async function head(key: string, borne: Borne = patient): Promise<Headers | undefined> {
+  async function head(key: string, attempt = once): Promise<Headers | undefined> {
     try {
-      return await once(0, { method: "HEAD", key }, async ({ headers }) => headers, borne);
+      return await attempt(0, { method: "HEAD", key }, async ({ headers }) => headers);
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;
@@ -59,7 +53,7 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
     if (codeOf(error) === "NoSuchKey") return undefined;
     // There are stores that fail where they should refuse the range.
     if (statusOf(error) !== 416 && statusOf(error) !== 500) throw error;
-    const length = (await head(key, reads))?.get("content-length");
+    const length = (await head(key, readOnce))?.get("content-length");
     if (!length || Number(length) > from) throw error;
     return { size: Number(length) };
   }
@@ -79,20 +73,15 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
   return {
     get(key, from, length) {
       return patiently(what("get", key), reads, async () => {
-        if (length <= 0) return (await head(key, reads)) === undefined ? undefined : new Uint8Array(0);
+        if (length <= 0) return (await head(key, readOnce)) === undefined ? undefined : new Uint8Array(0);
         const range = `bytes=${from}-${from + length - 1}`;
         try {
-          return await once(
-            length,
-            { method: "GET", key, headers: { range } },
-            async (response) => {
-              const { size, base } = await extentOf(response, from, length);
-              const bytes = new Uint8Array(await response.arrayBuffer().catch(cutShort));
-              if (base !== from || bytes.length !== Math.min(length, size - from)) return cutShort();
-              return bytes;
-            },
-            reads,
-          );
+          return await readOnce(length, { method: "GET", key, headers: { range } }, async (response) => {
+            const { size, base } = await extentOf(response, from, length);
+            const bytes = new Uint8Array(await response.arrayBuffer().catch(cutShort));
+            if (base !== from || bytes.length !== Math.min(length, size - from)) return cutShort();
+            return bytes;
+          });
         } catch (error) {
           return (await behind(key, from, error)) && new Uint8Array(0);
         }
@@ -104,15 +93,10 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
       return patiently(name, reads, async () => {
         const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
         try {
-          return await once(
-            0,
-            { method: "GET", key, headers },
-            async (response) => {
-              const { size } = await extentOf(response, from);
-              return { size, body: steady(name, patient, response.body ?? emptyBody(), size - from) };
-            },
-            reads,
-          );
+          return await readOnce(0, { method: "GET", key, headers }, async (response) => {
+            const { size } = await extentOf(response, from);
+            return { size, body: steady(name, patient, response.body ?? emptyBody(), size - from) };
+          });
         } catch (error) {
           const found = await behind(key, from, error);
           return found && { ...found, body: emptyBody() };
@@ -189,7 +173,7 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
         if (blobs.length === 0) throw new Fault("it has more, and gave nothing", true);
         return { blobs, after: blobs[blobs.length - 1].key };
       };
-      return ask(what("list", prefix), 0, { method: "GET", query }, read, reads);
+      return patiently(what("list", prefix), reads, () => readOnce(0, { method: "GET", query }, read));
     },
 
     begin(key) {
