@@ -2,7 +2,7 @@
 
 import { eventsOf } from "../frame/events.ts";
 import { recordsIn } from "../frame/packed.ts";
-import { Later, sleep } from "../frame/time.ts";
+import { Later, onAbort, sleep } from "../frame/time.ts";
 import { WebSocketClient } from "../frame/web-socket.ts";
 import { elements, members } from "../log/json-text.ts";
 import { fromFrame, readRecord } from "../log/read.ts";
@@ -13,14 +13,14 @@ const followMs = 30_000;
 export async function follow(reading: Reading, seen: Seen): Promise<void> {
   const leaving = new AbortController();
   const stop = () => leaving.abort();
-  reading.round.stopped.addEventListener("abort", stop, { once: true });
+  const unwatch = onAbort(reading.round.stopped, stop);
   const bound = setTimeout(stop, reading.round.patient(followMs));
   reading.round.operations++;
   try {
     await (reading.reader.way === "events" ? events(reading, seen, leaving) : socket(reading, seen, leaving));
   } finally {
     clearTimeout(bound);
-    reading.round.stopped.removeEventListener("abort", stop);
+    unwatch();
     leaving.abort();
   }
 }
@@ -103,7 +103,7 @@ async function socket(reading: Reading, seen: Seen, leaving: AbortController): P
     ...(reader.partition !== null && { partition: reader.partition }),
   };
   client.send(JSON.stringify({ type: "subscribe", id: 1, from: numeric, credits: reader.window, ...more }));
-  leaving.signal.addEventListener("abort", () => over.resolve(), { once: true });
+  onAbort(leaving.signal, over.resolve);
   try {
     await over.promise;
     await sleep(0);

@@ -4,9 +4,12 @@ import { Lost } from "./http.ts";
 import type { Program, Scale } from "./program.ts";
 import { Round } from "./round.ts";
 import type { Service } from "./service.ts";
+import { Later } from "./time.ts";
 
 /** No round takes so long; one that does waits for what never comes. */
-const roundMs = 300_000;
+const roundMs = 150_000;
+/** What was told to stop has so long to do so. */
+const stoppingMs = 15_000;
 
 export interface Failure {
   readonly violation: Violation;
@@ -24,20 +27,37 @@ export async function attempt<Plan>(
   plan: Plan,
   service: Service,
   scale: Scale,
+  boundMs = roundMs,
 ): Promise<Outcome> {
   const round = new Round(service, scale);
-  const bound = setTimeout(() => round.stop(), roundMs);
+  const late = new Later<never>();
+  const words = (how: string) => `the round was not over after ${boundMs / 1000} s, and ${how}`;
+  let stopped = false;
+  let ending: NodeJS.Timeout | undefined;
+  const bound = setTimeout(() => {
+    stopped = true;
+    round.stop();
+    const never = () => late.reject(new Violation("over", words("goes on though it was stopped")));
+    ending = setTimeout(never, Math.min(stoppingMs, boundMs));
+  }, boundMs);
   const outcome = (failure: Failure | undefined) => ({ failure, operations: round.operations, checks: round.checks });
   try {
-    await round.during(() => program.run(plan, round));
+    await Promise.race([round.during(() => program.run(plan, round)), late.promise]);
+    round.checks.that("over", !stopped, () => words("ended when it was stopped"));
     return outcome(undefined);
   } catch (error) {
-    const violation = violationOf(error as Error, round);
-    return outcome({ violation, history: round.history.about(violation.subjects, scale.lines) });
+    const violation = stopped ? overdue(error as Error, words) : violationOf(error as Error, round);
+    const subjects = stopped ? "all" : violation.subjects;
+    return outcome({ violation, history: round.history.about(subjects, scale.lines) });
   } finally {
     clearTimeout(bound);
+    clearTimeout(ending);
   }
 }
+
+/** What goes wrong in a round that was stopped may come of that. */
+const overdue = (error: Error, words: (how: string) => string) =>
+  error instanceof Violation && error.invariant === "over" ? error : new Violation("over", words(`then: ${error}`));
 
 /** What is thrown otherwise is a fault of the program, not of the service. */
 function violationOf(error: Error, round: Round): Violation {

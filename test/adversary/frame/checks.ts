@@ -5,6 +5,7 @@ export const common = {
   "never-500": "no request is answered 500",
   answered: "every request is answered",
   accepted: "what the documents allow is not refused",
+  over: "a round ends",
   alive: "the service does not end by itself",
 } as const;
 

@@ -3,7 +3,7 @@
  * the same kills, whichever others there are.
  */
 import type { Round } from "./round.ts";
-import { Later, sleep } from "./time.ts";
+import { Later, onAbort, sleep } from "./time.ts";
 
 /** Before the step of this number of every script, or amid it. */
 export interface Kill {
@@ -66,11 +66,10 @@ export class Gate {
       meeting.all.resolve();
       this.#kill(meeting).then(meeting.over.resolve, meeting.over.reject);
     }
-    const stopped = new Promise<void>((resolve) => {
-      if (this.round.stopped.aborted) resolve();
-      this.round.stopped.addEventListener("abort", () => resolve(), { once: true });
-    });
-    await Promise.race([meeting.all.promise, stopped]);
+    const stopped = new Later();
+    const unwatched = onAbort(this.round.stopped, stopped.resolve);
+    await Promise.race([meeting.all.promise, stopped.promise]);
+    unwatched();
     if (this.round.stopped.aborted) throw new Error("the round was stopped");
   }
 

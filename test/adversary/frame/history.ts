@@ -25,10 +25,10 @@ export class History {
   }
 
   /** The lines about these, and about everything; of many, the first few and the last. */
-  about(subjects: readonly string[], most: number): string[] {
+  about(subjects: readonly string[] | "all", most: number): string[] {
     const wanted = new Set(subjects);
     const chosen = this.#lines.filter(
-      (line) => line.subjects.length === 0 || line.subjects.some((subject) => wanted.has(subject)),
+      (line) => subjects === "all" || line.subjects.length === 0 || line.subjects.some((one) => wanted.has(one)),
     );
     const first = Math.min(10, Math.floor(most / 4));
     const cut = chosen.length > most;

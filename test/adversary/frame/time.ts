@@ -13,6 +13,13 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Acts when the signal is given, also where it was given before. What comes back ends the watch. */
+export function onAbort(signal: AbortSignal, act: () => void): () => void {
+  if (signal.aborted) act();
+  else signal.addEventListener("abort", act, { once: true });
+  return () => signal.removeEventListener("abort", act);
+}
+
 /** Asks until it is so, or the time is over: then undefined. */
 export async function eventually<T>(
   ask: () => Promise<T | undefined | false> | T | undefined | false,

@@ -2,7 +2,7 @@
 import { Violation } from "../frame/checks.ts";
 import type { Json } from "../frame/http.ts";
 import { type RecordsMessage, recordsIn } from "../frame/packed.ts";
-import { Later, sleep } from "../frame/time.ts";
+import { Later, onAbort, sleep } from "../frame/time.ts";
 import { Refused, WebSocketClient } from "../frame/web-socket.ts";
 import { Follower } from "./follower.ts";
 import { elements, members } from "./json-text.ts";
@@ -77,13 +77,12 @@ export class SocketFollower extends Follower {
       socket.cut();
       closed.resolve();
     };
-    signal.addEventListener("abort", cut, { once: true });
-    run.round.stopped.addEventListener("abort", cut, { once: true });
-    if (this.left || this.#finished) cut();
-    else this.#subscribe(socket);
+    // Each of these may have come while the connection was made.
+    const watched = [signal, run.round.stopped].map((one) => onAbort(one, cut));
+    if (this.#finished) cut();
+    if (socket.open) this.#subscribe(socket);
     await closed.promise;
-    signal.removeEventListener("abort", cut);
-    run.round.stopped.removeEventListener("abort", cut);
+    for (const unwatch of watched) unwatch();
     if (this.#error !== undefined) throw this.#error;
     return this.#finished;
   }
@@ -146,7 +145,9 @@ export class SocketFollower extends Follower {
     if (type !== "error") return;
     const passing = ["unavailable", "overloaded", "sealed"].includes(message.code);
     checks.that("accepted", passing, () => `${this.name} was told ${text}`);
+    // One that is cut is told of nothing more.
     this.#socket?.cut();
+    this.#closed?.resolve();
   }
 
   get #packed(): boolean {

@@ -1,7 +1,7 @@
 /** Old failures get one turn in ten while fresh records wait, and fresh records come in a bounded time. */
 import type { Json } from "../../frame/http.ts";
 import type { Round } from "../../frame/round.ts";
-import { eventually, sleep } from "../../frame/time.ts";
+import { eventually, onAbort, sleep } from "../../frame/time.ts";
 import { Ground, names } from "./ground.ts";
 import type { FairPlan } from "./plan.ts";
 import { pull, socket, type Verdict } from "./workers.ts";
@@ -42,7 +42,7 @@ class Fair {
     readonly round: Round,
   ) {
     this.ground = new Ground(round);
-    round.stopped.addEventListener("abort", () => this.#stop.abort());
+    onAbort(round.stopped, () => this.#stop.abort());
   }
 
   async watched(): Promise<void> {

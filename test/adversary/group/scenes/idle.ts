@@ -1,7 +1,7 @@
 /** Waiting costs next to nothing, whatever is waited for: the CPU time of the service's processes tells. */
 import { type Json, Lost } from "../../frame/http.ts";
 import type { Round } from "../../frame/round.ts";
-import { sleep } from "../../frame/time.ts";
+import { onAbort, sleep } from "../../frame/time.ts";
 import { GroupSocket } from "../group-socket.ts";
 import { Ground, names } from "./ground.ts";
 import type { IdlePlan } from "./plan.ts";
@@ -15,7 +15,7 @@ export async function idle(plan: IdlePlan, round: Round): Promise<void> {
   await ground.make(plan.partitions, config(plan));
   await prepare(plan, round, ground);
   const stop = new AbortController();
-  round.stopped.addEventListener("abort", () => stop.abort());
+  onAbort(round.stopped, () => stop.abort());
   const polls = names("m", plan.pollers).map((_, i) => poll(ground, memberOf(plan, i), stop.signal));
   const sockets = names("w", plan.sockets).map((name, i) =>
     follow(round, ground, plan.why === "member-limit" ? memberOf(plan, i) : name),

@@ -1,6 +1,6 @@
 /** A rate is the whole group's, from the first second, and is reached. */
 import type { Round } from "../../frame/round.ts";
-import { sleep } from "../../frame/time.ts";
+import { onAbort, sleep } from "../../frame/time.ts";
 import { Ground, names } from "./ground.ts";
 import type { RatePlan } from "./plan.ts";
 import { pull } from "./workers.ts";
@@ -12,7 +12,7 @@ export async function rate(plan: RatePlan, round: Round): Promise<void> {
   const backlog = Math.ceil(perSecond * seconds * 3 + (burst ?? 1) + 200);
   await ground.append(names("k", backlog).map((key) => ({ key, data: 0 })));
   const stop = new AbortController();
-  round.stopped.addEventListener("abort", () => stop.abort());
+  onAbort(round.stopped, () => stop.abort());
   const times: number[] = [];
   const work = () => {
     times.push(round.now());
