@@ -25,7 +25,7 @@ export function expected(model: Model, lease: Lease, call: Call, sent: number, a
   if (lease.end === "deleted") return refuses("its group was deleted");
   if (record.state === "done") return finished(model, lease, call, answered);
   if (lease.end === "sought") return refuses("the group was moved by a seek");
-  if (lease.end === "redriven") return redriven(call);
+  if (lease.end === "redriven") return redriven(lease, call);
   if (record.state === "dead") return buried(lease, call);
   const later = record.leases.slice(record.leases.indexOf(lease) + 1);
   if (later.some(({ receipt }) => receipt !== undefined)) return passedOn(lease, call, answered);
@@ -46,7 +46,8 @@ function finished({ diedAt }: Model, lease: Lease, call: Call, answered: number)
 }
 
 /** A nack that had ended it before is settled for as long as the tries tell of it. */
-function redriven(call: Call): Expectation {
+function redriven({ record }: Lease, call: Call): Expectation {
+  if (record.perhapsDone && call === "ack") return either("it may be finished");
   return call === "nack"
     ? either("the record was redriven, and had perhaps been given back")
     : refuses("the record was redriven");
