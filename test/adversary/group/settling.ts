@@ -88,7 +88,10 @@ export class Flight {
 
 function unanswered(run: ScriptRun, name: Call, lease: Lease, sent: number, terms: Terms): void {
   run.note(run.model.subjects(lease.record), () => `${name} of ${lease.receipt}: no answer`);
-  if (name === "nack" && lease.end === undefined) lease.doubtful = true;
+  if (name === "nack" && lease.end === undefined) {
+    lease.doubtful = true;
+    lease.record.delayedTo = Math.max(lease.record.delayedTo, run.now() + (terms.delayMs ?? 0));
+  }
   if (name !== "extend") return;
   const timeout = terms.ackTimeoutMs as number;
   const [low, high] = lease.runsOut;
