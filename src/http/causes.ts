@@ -49,7 +49,7 @@ export const causes: Readonly<Record<ErrorCode, string>> = {
   "archive-off": "The stream asks for an archive, and the deployment has no bucket. Configure one.",
   restoring: "Wait until the restore is finished, or give it up by deleting the stream.",
   "restore-gap": "Parts come in their order. The answer says where the restore stands: go on there.",
-  sealed: "The partition was split: the records are to go by their keys.",
+  sealed: "The partition was split: records are to go by their keys, and a fence to the partitions that continue it.",
   fenced:
     "Another writer has taken over, by a fence or by a higher epoch. Stop, or take over yourself with a higher one.",
   "sequence-gap": "A batch of the producer is missing before this one; `expected` says which. Send that first.",

@@ -244,7 +244,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
       summary: "Set the fencing token",
       body: fenceBody,
       answers: { 200: { says: "The facts afterwards.", body: partitionFacts } },
-      refusals: [...ofPartition, ...withBody, "fenced"],
+      refusals: [...ofPartition, ...withBody, "fenced", "sealed"],
     },
   },
   ...pastOperations,

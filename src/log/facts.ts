@@ -1,5 +1,5 @@
 /** What a partition says of itself. */
-import { refuse } from "../../schemas/errors.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { Segments } from "./segments.ts";
 
 export interface Facts {
@@ -70,4 +70,18 @@ const full = refuse("log-full", "the partition's database is full; set a retenti
 export function shutOf({ closedAt }: Marks, isFull: boolean, now: number): typeof full | typeof closed | undefined {
   if (closedAt !== undefined && now < closedAt + closedMs) return closed;
   return isFull ? full : undefined;
+}
+
+/** Whether a token changes the fence; with `expected`, only where that one is set. */
+export function fenced(
+  { fence, sealed }: Marks,
+  token: string | undefined,
+  expected: string | null | undefined,
+): Result<boolean> {
+  if (token === fence) return ok(false);
+  // Nobody writes here any more, and those who continue it would not learn of the token.
+  if (sealed)
+    return refuse("sealed", "the partition was split; fence those that continue it, as …/partitions lists them");
+  if (expected === undefined || (expected ?? undefined) === fence) return ok(true);
+  return refuse("fenced", "another token is set; read the partition's facts and decide anew", { fence: fence ?? null });
 }

@@ -1,6 +1,7 @@
 /**
  * What the children of a split partition take over, so that a retry is answered as before: the producers' memory, the ids
- * of the deduplication window, and the time before which no record may be stamped.
+ * of the deduplication window, and the time before which no record may be stamped; and the fence, so that who is kept out
+ * stays out.
  */
 import { packAnswers, unpackAnswers } from "./answers.ts";
 import { Duplicates } from "./duplicates.ts";
@@ -17,6 +18,7 @@ export interface Ids {
 
 export interface Inheritance {
   readonly last: number;
+  readonly fence?: string;
   readonly producers: readonly ProducerRow[];
   readonly ids: readonly Ids[];
 }

@@ -251,14 +251,14 @@ export class Intake {
     });
   }
 
-  /** What the children of this partition take over. */
-  handOn(tail: number, last: number, now: number): Inheritance {
+  /** What the children of this partition remember with it. */
+  handOn(tail: number, now: number): Pick<Inheritance, "producers" | "ids"> {
     const own = new IdsBuilder(this.spec.partition);
     this.#eachId(tail, now - this.spec.deduplicationWindowMs, (record, offset, timestamp) => {
       own.add(identityHash(identityOf(record)), offset, timestamp);
     });
     const ids = this.#duplicates === undefined ? [] : [...this.#inherited.handOn(now), own.finish()];
-    return { last, producers: handOnProducers(this.store.producers(), this.spec.partition), ids };
+    return { producers: handOnProducers(this.store.producers(), this.spec.partition), ids };
   }
 
   #relearn(duplicates: Duplicates, tail: number, since: number): void {

@@ -8,7 +8,7 @@ import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { ChunkBuilder } from "./chunk.ts";
 import type { ChunkRow } from "./chunk-head.ts";
-import { type Facts, factsOf, type Marks, shutOf } from "./facts.ts";
+import { type Facts, factsOf, fenced, type Marks, shutOf } from "./facts.ts";
 import { FollowerList } from "./follower-list.ts";
 import { type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
@@ -68,7 +68,8 @@ export class Log {
       store.setMeta("spec", JSON.stringify(spec));
       if (restoring) store.setMeta("marks", JSON.stringify({ ...empty, restoring }));
       if (inheritance === undefined) return;
-      store.setMeta("marks", JSON.stringify({ ...empty, last: inheritance.last }));
+      const { last, fence } = inheritance;
+      store.setMeta("marks", JSON.stringify({ ...empty, last, fence }));
       for (const { id, epoch, seen, batches } of inheritance.producers) store.setProducer(id, epoch, seen, batches);
       for (const row of inheritance.ids.flatMap(rowsOf)) store.addInherited(row);
     });
@@ -226,13 +227,9 @@ export class Log {
 
   /** Sets the fencing token that writers must name; `undefined` lifts it. With `expected`, only where that one is set. */
   fence(token: string | undefined, expected?: string | null): Result<Facts> {
-    const current = this.#marks.fence;
-    if (expected !== undefined && (expected ?? undefined) !== current && token !== current) {
-      return refuse("fenced", "another token is set; read the partition's facts and decide anew", {
-        fence: current ?? null,
-      });
-    }
-    if (token !== current) this.#mark({ fence: token });
+    const changed = fenced(this.#marks, token, expected);
+    if (!changed.ok) return changed;
+    if (changed.value) this.#mark({ fence: token });
     return ok(this.facts());
   }
 
@@ -257,7 +254,8 @@ export class Log {
   /** What the partitions that continue this one take over. It must be sealed: nothing may come after. */
   handOn(now: number): Inheritance {
     assert(this.#marks.sealed, "a partition that is split is sealed");
-    return this.#intake.handOn(this.#marks.tail, this.#marks.last, now);
+    const { tail, last, fence } = this.#marks;
+    return { last, ...(fence === undefined ? {} : { fence }), ...this.#intake.handOn(tail, now) };
   }
 
   /** Reads everything from an offset on, up to a number of bytes, and names what cannot be trusted. */

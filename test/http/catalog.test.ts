@@ -216,6 +216,31 @@ describe("growth", () => {
     expect((await call("GET", `${path}/records`)).json.records.length).toBe(2);
   });
 
+  test("keeps the fence, in partitions that nobody has asked for yet too", async () => {
+    const path = "/v1/default/streams/fenced";
+    const one = { records: [{ data: 1 }] };
+    await call("PUT", path, { partitions: 1 });
+    await call("PUT", `${path}/partitions/0/fence`, { token: "t1" });
+    await call("PUT", path, { partitions: 2 });
+    expect((await call("GET", `${path}/partitions/1`)).json).toMatchObject({ partition: 1, fence: "t1" });
+    // Partition 2 was never asked for when it is split.
+    await call("PUT", path, { partitions: 4 });
+    const open = [3, 4, 5, 6];
+    const [asked, ...others] = open;
+    expect((await call("GET", `${path}/partitions/${asked}`)).json).toMatchObject({ fence: "t1" });
+    for (const partition of others) {
+      const old = await call("POST", `${path}/records?partition=${partition}&fence=t0`, one);
+      expect(old).toMatchObject({ status: 409, json: { code: "fenced" } });
+    }
+    const late = await call("PUT", `${path}/partitions/0/fence`, { token: "t2" });
+    expect(late).toMatchObject({ status: 409, json: { code: "sealed" } });
+    for (const partition of open) {
+      expect((await call("POST", `${path}/records?partition=${partition}&fence=t1`, one)).status).toBe(201);
+      expect((await call("PUT", `${path}/partitions/${partition}/fence`, { token: null })).status).toBe(200);
+      expect((await call("POST", `${path}/records?partition=${partition}&fence=t0`, one)).status).toBe(201);
+    }
+  });
+
   test("is refused where the partition keeps what cannot be split", async () => {
     await call("PUT", "/v1/default/streams/indexed", { keyIndex: true });
     expect(await call("PUT", "/v1/default/streams/indexed", { partitions: 2 })).toMatchObject({

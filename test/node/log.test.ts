@@ -209,6 +209,33 @@ describe("conditions", () => {
     expect(code(append(log, [record()], { fence: "mine" }))).toBe("ok");
   });
 
+  test.each(["mine", undefined])(
+    "the fence %s is handed on when the partition is split, over restarts too",
+    (token) => {
+      const log = create();
+      log.fence(token);
+      log.seal();
+      const child = () => Log.create(nodeSql(), { ...spec, partition: 1 }, 0, structuredClone(log.handOn(0)));
+      const { sql } = child();
+      for (const heir of [child(), Log.open(sql, 0) as Log]) {
+        expect(heir.facts().fence).toBe(token);
+        expect(code(append(heir, [record()], { fence: "other" }))).toBe(token === undefined ? "ok" : "fenced");
+        expect(code(append(heir, [record()], { fence: token }))).toBe("ok");
+        expect(heir.fence(undefined)).toMatchObject({ ok: true });
+        expect(code(append(heir, [record()], { fence: "other" }))).toBe("ok");
+      }
+    },
+  );
+
+  test("a partition that was split takes no other fence: those that continue it would not have it", () => {
+    const log = create();
+    log.fence("mine");
+    log.seal();
+    expect(code(log.fence("mine"))).toBe("ok");
+    expect(code(log.fence("other"))).toBe("sealed");
+    expect(code(log.fence(undefined))).toBe("sealed");
+  });
+
   test("an atomic batch with one bad record adds none", () => {
     const log = create({ offsets: "producer" });
     append(log, [record("k", { offset: 10 })]);

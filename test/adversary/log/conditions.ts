@@ -1,5 +1,7 @@
 /** Steps on conditions: what holds appends, what does not changes nothing. */
+import type { Json } from "../frame/http.ts";
 import { Batch } from "./batch.ts";
+import { grow } from "./changes.ts";
 import type { Step } from "./plan.ts";
 import type { ScriptRun } from "./script.ts";
 import { mustAccept, sendOnce, subjects, type Terms } from "./sending.ts";
@@ -63,13 +65,29 @@ export async function expectKeyOffset(run: ScriptRun, { key, right }: Of<"expect
   await conditional(run, batch, [["expectedKeyOffset", expected]], right, "412 expected-key-offset");
 }
 
-/** A token is set; who has another one is refused. */
-export async function fence(run: ScriptRun, { where, right }: Of<"fence">): Promise<void> {
+/** A token is set; who has another one is refused, in the partitions that continue it too. */
+export async function fence(run: ScriptRun, { where, right, grows }: Of<"fence">): Promise<void> {
   await readTruth(run);
   const partition = run.share(run.model.open, where) as number;
   const token = `token-${run.model.number()}`;
   await run.steady("PUT", `${run.stream}/partitions/${partition}/fence`, { token });
-  const batch = plainBatch(run, partition);
-  await conditional(run, batch, [["fence", right ? token : "another"]], right, "409 fenced");
-  await run.steady("PUT", `${run.stream}/partitions/${partition}/fence`, { token: null });
+  if (grows) await grow(run, { do: "grow", by: run.model.open.length });
+  for (const heir of await openOf(run, partition)) {
+    const batch = plainBatch(run, heir);
+    await conditional(run, batch, [["fence", right ? token : "another"]], right, "409 fenced");
+    await run.steady("PUT", `${run.stream}/partitions/${heir}/fence`, { token: null });
+  }
+}
+
+/** Partitions that take appends of what one took. */
+async function openOf(run: ScriptRun, partition: number): Promise<number[]> {
+  const { json } = await run.steady("GET", `${run.stream}/partitions`);
+  const family = new Set([partition]);
+  const open: number[] = [];
+  // A half has a higher number than what was halved.
+  for (const one of json.partitions as Json[]) {
+    if (family.has(one.parent as number)) family.add(one.partition as number);
+    if (family.has(one.partition as number) && !one.sealed) open.push(one.partition as number);
+  }
+  return open;
 }

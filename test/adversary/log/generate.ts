@@ -123,9 +123,12 @@ const repeat = ({ random }: Drawing): Step => ({
   otherKey: random.chance(0.3) ? random.int(0, keyCount - 1) : null,
 });
 
-function condition({ random, keyIndex }: Drawing): Step {
+function condition({ random, keyIndex, has }: Drawing): Step {
   if (keyIndex) return { do: "expect-key", key: random.int(0, keyCount - 1), right: random.chance(0.5) };
-  if (random.chance(0.3)) return { do: "fence", where: random.next(), right: random.chance(0.5) };
+  if (random.chance(0.3)) {
+    const grows = has("growth") && random.chance(0.4);
+    return { do: "fence", where: random.next(), right: random.chance(0.5), grows };
+  }
   return { do: "expect", where: random.next(), off: random.pick([0, 0, -1, 1]) };
 }
 

@@ -109,6 +109,10 @@ export const proofs: Readonly<Record<string, Proof>> = {
     lie: () =>
       asked((question) => ({ ...question, path: question.path.replace(/expectedOffset=\d+/, "expectedOffset=3") })),
   },
+  "conditions, of a fence that growth loses": {
+    steps: [append(write(three)), { do: "fence", where: 0, right: false, grows: true }],
+    lie: () => asked((question) => ({ ...question, path: question.path.replace(/&fence=another/, "") })),
+  },
   trim: {
     steps: [append(write(three)), { do: "trim", where: 0, share: 1 }],
     lie: () =>

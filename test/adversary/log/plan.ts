@@ -111,7 +111,7 @@ export type Step =
     }
   | { readonly do: "expect"; readonly where: number; readonly off: number }
   | { readonly do: "expect-key"; readonly key: number; readonly right: boolean }
-  | { readonly do: "fence"; readonly where: number; readonly right: boolean }
+  | { readonly do: "fence"; readonly where: number; readonly right: boolean; readonly grows: boolean }
   | { readonly do: "grow"; readonly by: number }
   | { readonly do: "trim"; readonly where: number; readonly share: number }
   | { readonly do: "snapshot"; readonly where: number; readonly share: number }
