@@ -13,7 +13,7 @@ import { readBody } from "./body.ts";
 import { ask, lookup, type Route, stub } from "./lookup.ts";
 import { query } from "./parse.ts";
 import { json, problem, thrown } from "./problem.ts";
-import { boundsOf, type Group, placesIn, split } from "./split.ts";
+import { boundsOf, type Group, hasKeyless, placesIn, split } from "./split.ts";
 import { answerOf, eachPlaced, joined, type Placed } from "./verdicts.ts";
 
 export const noTerms: AppendQuery = { ack: "durable", atomic: false, raw: false };
@@ -127,6 +127,9 @@ export class Append {
     if (!groups.ok) return groups;
     const problem = groups.value.length > 1 ? this.#spans(groups.value) : undefined;
     if (problem !== undefined) return problem;
+    if (this.terms.expectedOffset !== undefined && only === undefined && ranges.length > 1 && this.#strays(frames)) {
+      return ofNoPartition;
+    }
     if (this.terms.expectedKeyOffset !== undefined && !ofOneKey(frames)) return { ok: false, refusal: notOneKey };
     return groups;
   }
@@ -137,8 +140,12 @@ export class Append {
       const detail = "the keys of the batch belong to several partitions; send them apart, or without atomic";
       return refuse("atomic-spans-partitions", detail, { partitions: groups.map(({ partition }) => partition) });
     }
-    if (this.terms.expectedOffset === undefined) return undefined;
-    return refuse("invalid", "query: expectedOffset: the batch goes to several partitions; name one with partition");
+    return this.terms.expectedOffset === undefined ? undefined : ofNoPartition;
+  }
+
+  /** Whether chance decides where the batch goes. */
+  #strays(frames: readonly Checked[]): boolean {
+    return this.#named === undefined && hasKeyless(frames);
   }
 
   async run(groups: readonly Group[]): Promise<void> {
@@ -255,5 +262,10 @@ export class Append {
   }
 }
 
+const ofNoPartition = refuse(
+  "invalid",
+  "expectedOffset: it is the tail of one partition, and the batch may go to several; name one with partition",
+  { path: "expectedOffset" },
+);
 const recordsOf = (group: Group) => group.frames.reduce((sum, { frame }) => sum + frame.count, 0);
 const randomHash = () => Math.floor(Math.random() * 2 ** 32);

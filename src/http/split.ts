@@ -66,6 +66,10 @@ function strayed(frames: readonly Checked[], ranges: readonly PartitionRange[], 
   });
 }
 
+/** Whether there is a record with neither a key nor an id. */
+export const hasKeyless = (frames: readonly Checked[]): boolean =>
+  frames.some(({ keys, ids }) => keys.some((key, index) => key < 0 && (ids?.[index] ?? -1) < 0));
+
 /** The places in a request of the records that a partition has taken, or would have, when it took appends. */
 export function placesIn(range: PartitionRange, frames: readonly Checked[], keyless: number): number[] {
   const places: number[] = [];

@@ -218,6 +218,22 @@ test("a batch that is sent again after a split is answered as at first, or says 
   for (const { socket } of [first, relayed, parent, child]) socket.close();
 });
 
+test("an append at an expected offset says of which partition it is", async () => {
+  const { open } = await fresh(4);
+  const client = await open();
+  const append = (id: number, more: object) =>
+    client.send({ type: "append", id, records: [{ data: 1 }], expectedOffset: 0, ...more });
+  for (let id = 1; id <= 8; id++) append(id, {});
+  append(9, { partition: 2 });
+  append(10, { records: [{ key: "k0" }], expectedOffset: 5 });
+  append(11, { records: [{ key: "k0" }] });
+  await client.until(() => client.answers.some(({ id }) => id === 11));
+  expect(client.answers.map(({ id }) => id)).toEqual([9, 11]);
+  const codes = client.of("error").map(({ code, fatal }) => [code, fatal]);
+  expect(codes).toEqual([...Array.from({ length: 8 }, () => ["invalid", false]), ["expected-offset", false]]);
+  client.socket.close();
+});
+
 test("a socket of a stream that grows ends when it has been read, and says where to go on", async () => {
   const { append, open, grow, appended } = await fresh(1);
   await append(...keys(40));

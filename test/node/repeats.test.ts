@@ -147,6 +147,31 @@ describe("a producer's batch that is sent again", () => {
   });
 
   test.each([
+    ["no key", [{ data: 1 }], undefined, false],
+    ["no key, among others", [{ key: "a", data: 1 }, { data: 2 }], undefined, false],
+    ["no key but an id", [{ id: "1", data: 1 }], undefined, true],
+    ["a key", [{ key: "a", data: 1 }], undefined, true],
+    ["no key, of a producer", [{ data: 1 }], 0, true],
+  ] as const)(
+    "an expected offset of a batch with %s is of a partition that is certain",
+    async (_what, some, sequence, fine) => {
+      const producer = { "producer-id": "p", "producer-epoch": "0", "producer-seq": String(sequence) };
+      const headers = { "content-type": "application/json", ...(sequence === undefined ? {} : producer) };
+      const body = JSON.stringify({ records: some });
+      for (let times = 0; times < 8; times++) {
+        const { status, code } = await new Partitions(4).send(body, headers, { expectedOffset: "0" });
+        expect([status, code]).toEqual(fine ? [201, undefined] : [400, "invalid"]);
+      }
+      const queries: Record<string, string>[] = [{ expectedOffset: "0", partition: "2" }, {}];
+      for (const query of queries) {
+        const keyless = JSON.stringify({ records: [{ data: 1 }] });
+        expect((await new Partitions(4).send(keyless, headers, query)).status).toBe(201);
+      }
+      expect((await new Partitions(1).send(body, headers, { expectedOffset: "0" })).status).toBe(201);
+    },
+  );
+
+  test.each([
     ["atomic", { atomic: "true" }],
     ["at an expected offset", { expectedOffset: "0" }],
     ["to a partition that it named", { partition: "0" }],
