@@ -45,6 +45,12 @@ export function eventBatch(body: Uint8Array, config: IntakeConfig, now: number):
   return ok(records);
 }
 
+/** Whether a header is an attribute of an event. */
+export function hasAttributes(headers: Headers): boolean {
+  for (const name of headers.keys()) if (name.startsWith("ce-")) return true;
+  return false;
+}
+
 /** Binary mode: attributes are `ce-` headers, percent-encoded; the body is the data. */
 export function binaryEvent(headers: Headers, body: Uint8Array, config: IntakeConfig, now: number): Result<Rec[]> {
   // Without a prototype, so that every name is one like another.

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
+import { takeIn } from "../../src/intake/intake.ts";
 import { encodeText } from "../../src/lib/bytes.ts";
 import { flags, openFrame } from "../../src/log/frame.ts";
 import { inspect } from "../../src/log/inspect.ts";
@@ -410,6 +411,53 @@ function stored(record: Rec, checked: boolean) {
   if (!inspected.ok) throw new Error(inspected.refusal.detail);
   return storedOf([{ ...inspected.value, frame: { ...frame.value, flags: checked ? flags.checked : 0 } }]);
 }
+
+describe("the mode of a CloudEvent", () => {
+  const config = { recordBytesMax: 1e6, batchBytesMax: 1e7, timestamps: "arrival", offsets: "assigned" } as const;
+  const named = { "ce-specversion": "1.0", "ce-id": "header", "ce-source": "/s", "ce-type": "t" };
+  const inBody = '{"specversion":"1.0","id":"body","source":"/s","type":"t","data":1}';
+  const packed = () => {
+    const writer = new FrameWriter();
+    writer.add({ kind: 1, data: encodeText("1"), id: "body" });
+    return writer.finish(0)[0];
+  };
+  const [json, event, events] = [
+    "application/json",
+    "application/cloudevents+json",
+    "application/cloudevents-batch+json",
+  ];
+
+  test.each([
+    ["binary", json, named, inBody, "header"],
+    ["binary, of lines", "application/x-ndjson", named, inBody, "header"],
+    ["binary, without a type", undefined, named, inBody, "header"],
+    ["structured, with headers too", `${event}; charset=utf-8`, named, inBody, "body"],
+    ["structured, with some headers", event, { "ce-id": "header" }, inBody, "body"],
+    ["a batch, with headers too", events, named, `[${inBody}]`, "body"],
+    ["structured in another format, with headers too", "application/cloudevents+avro", named, inBody, undefined],
+    ["raw", json, { ...named, raw: "true" }, inBody, undefined],
+    ["a header alone", json, { "ce-id": "header" }, '{"records":[{"id":"body"}]}', /specversion/],
+    ["an extension alone", "text/plain", { "ce-any": "x" }, "1", /specversion/],
+    ["a header that is empty", json, { "ce-specversion": "" }, inBody, /specversion/],
+    ["headers beside frames", "application/vnd.millrace.frames", named, packed(), /ce-/],
+    ["an extension beside frames", "application/vnd.millrace.frames", { "ce-any": "x" }, packed(), /ce-/],
+    ["frames", "application/vnd.millrace.frames", {}, packed(), "body"],
+  ] as const)("%s", (_mode, type, given, body, expected) => {
+    const { raw, ...sent }: Record<string, string> = given;
+    const headers = new Headers({ ...sent, ...(type === undefined ? {} : { "content-type": type }) });
+    const terms = { ack: "durable", atomic: false, raw: raw !== undefined } as const;
+    const taken = takeIn(headers, typeof body === "string" ? encodeText(body) : body, terms, config, 0);
+    if (expected instanceof RegExp) {
+      expect(taken).toMatchObject({ refusal: { code: "bad-event", detail: expect.stringMatching(expected) } });
+    } else expect(taken.ok && waysOut.page(storedOf(taken.value)).fields.id).toBe(expected);
+  });
+
+  test("binary takes no key from the query", () => {
+    const headers = new Headers({ "content-type": "text/plain", "ce-any": "x" });
+    const terms = { ack: "durable", atomic: false, raw: false, key: "k" } as const;
+    expect(takeIn(headers, encodeText("1"), terms, config, 0)).toMatchObject({ refusal: { facts: { path: "key" } } });
+  });
+});
 
 describe("what was stored before a rule", () => {
   const plain: Rec = { kind: 1, data: encodeText("1"), id: "real", source: "/s", type: "t", key: "p" };
