@@ -2,10 +2,12 @@
 import { scheduler } from "node:timers/promises";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ok, refuse } from "../../schemas/errors.ts";
+import { streamAnswer } from "../../src/http/read/answer.ts";
 import { Merge } from "../../src/http/read/merge.ts";
 import type { Growth, Reading } from "../../src/http/read/reading.ts";
 import { Source } from "../../src/http/read/source.ts";
 import { firstFetch } from "../../src/http/read/wait.ts";
+import { decodeText } from "../../src/lib/bytes.ts";
 import { Log } from "../../src/log/log.ts";
 import type { ReadCall } from "../../src/objects/answer.ts";
 import { ReadWaits } from "../../src/objects/read-waits.ts";
@@ -238,6 +240,49 @@ describe("a record that is stamped ahead of the clock", () => {
     const free = merge(false);
     expect(await run(free)).toEqual([0]);
     expect([free.upToDate, free.heldMs]).toEqual([true, undefined]);
+  });
+});
+
+describe("an answer with everything up to the tail", () => {
+  /** Two partitions: one has records that are stamped so many ms from now, the other nothing. */
+  async function whole(format: "json" | "ndjson", stamps: readonly number[]) {
+    const stamped = new Partition();
+    const now = Date.now();
+    for (const ms of stamps) stamped.log.append([records(1)], now + ms);
+    const terms = { backward: false, limit: 1e6, bytesMax: 1e6, toTail: true };
+    const sources = [stamped, new Partition()].map((partition, number) => {
+      const asks = { read: (call: ReadCall) => partition.read(call), end: () => {} };
+      return new Source(number, { at: "offset", offset: 0 }, terms, asks);
+    });
+    const merge = new Merge(sources, false);
+    await merge.fetch(0);
+    const route = { stream: { logId: spec.logId } };
+    const from = { position: { at: "earliest" } };
+    const reading = { sources, terms: { format }, from, backward: false, route };
+    const answer = streamAnswer(reading as unknown as Reading, merge);
+    let text = "";
+    const read = async () => {
+      for await (const bytes of answer.body as unknown as AsyncIterable<Uint8Array>) text += decodeText(bytes);
+    };
+    const broken = await read().then(
+      () => false,
+      () => true,
+    );
+    return { text, shown: text.split('"offset"').length - 1, broken };
+  }
+
+  test.each(["json", "ndjson"] as const)("waits for what is held back: %s", async (format) => {
+    // One promise of the other partition is asked for each of them, and a run of the merge asks for a few.
+    const steps = Array.from({ length: 20 }, (_, n) => 100 * n);
+    for (const stamps of [steps, [0, 5_200]]) {
+      const { text, shown, broken } = await whole(format, stamps);
+      expect([shown, broken]).toEqual([stamps.length, false]);
+      if (format === "json") expect(JSON.parse(text)).toMatchObject({ upToDate: true });
+    }
+  });
+
+  test.each(["json", "ndjson"] as const)("breaks off where that is too long: %s", async (format) => {
+    expect(await whole(format, [0, 3_600_000])).toMatchObject({ shown: 1, broken: true });
   });
 });
 

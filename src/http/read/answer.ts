@@ -11,6 +11,8 @@ import { type Lost, passOver, refused } from "./trimmed.ts";
 
 /** Bytes made at a time by a streamed answer. */
 const pieceBytes = 262_144;
+/** A streamed answer waits no longer for what is held back. */
+const heldMsMax = 10_000;
 
 export async function pageAnswer(reading: Reading, merge: Merge, request: Request): Promise<Response> {
   const { query } = reading;
@@ -76,6 +78,7 @@ export function streamAnswer(reading: Reading, merge: Merge): Response {
       async pull(controller) {
         if (!begun) writer.text('{"records":[');
         begun = true;
+        const until = Date.now() + heldMsMax;
         // A pull that brings nothing would not be repeated: it goes on until there is something to send.
         for (let done = false; !done && writer.length < pieceBytes; ) {
           const shown = await merge.run(show);
@@ -87,8 +90,14 @@ export function streamAnswer(reading: Reading, merge: Merge): Response {
           }
           // Cut off rather than closed: the reader must see that it did not get everything.
           if (!shown.ok) return controller.error(new Error(shown.refusal.detail));
-          done = merge.upToDate || merge.heldMs !== undefined;
-          if (done && !lines) writer.text(`],${tailOf(endsOf(reading, merge.upToDate), damaged, lost)}}\n`);
+          if (merge.heldMs !== undefined) {
+            // What is there goes out before the rest is waited for.
+            if (writer.length > 0) break;
+            if (Date.now() + merge.heldMs > until) return controller.error(new Error(stampedAhead));
+            await scheduler.wait(merge.heldMs);
+          }
+          done = merge.upToDate;
+          if (done && !lines) writer.text(`],${tailOf(endsOf(reading, true), damaged, lost)}}\n`);
           if (done) {
             if (writer.length > 0) controller.enqueue(writer.take());
             return controller.close();
@@ -106,6 +115,8 @@ export function streamAnswer(reading: Reading, merge: Merge): Response {
   };
   return new Response(body, { headers });
 }
+
+const stampedAhead = "records are stamped too far ahead of the clock to be shown yet; read pages";
 
 function showLine(writer: JsonWriter, entry: Entry, partition: number): void {
   if ("damaged" in entry) writer.text(lineOf({ partition, damaged: entry.damaged }));
