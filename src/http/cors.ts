@@ -13,8 +13,9 @@ const daySeconds = "86400";
 const ofPreflight = {
   "access-control-allow-origin": "*",
   "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE",
+  // The star is for the attributes of a CloudEvent, which any sender may add to; it is no word for authorization.
   "access-control-allow-headers":
-    "authorization, content-type, content-encoding, accept, last-event-id, if-none-match, if-range, range, producer-id, producer-epoch, producer-seq",
+    "*, authorization, content-type, content-encoding, accept, last-event-id, if-none-match, if-range, range, producer-id, producer-epoch, producer-seq",
   "access-control-max-age": daySeconds,
 };
 const exposed =
