@@ -11,7 +11,7 @@ import {
 } from "../../schemas/dump.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { dumpType } from "./dump.ts";
-import { type Operation, ofStream } from "./operation.ts";
+import { type Operation, ofRestore, ofStream } from "./operation.ts";
 
 const stream = "/v1/:ns/streams/:stream";
 const partition = `${stream}/partitions/:partition`;
@@ -19,7 +19,7 @@ const group = `${stream}/groups/:group`;
 
 const blocks = z.string().describe("Blocks of a dump; docs/STORAGE.md has the bytes.");
 const ofBlocks: readonly ErrorCode[] = [
-  ...ofStream,
+  ...ofRestore,
   "bad-dump",
   "body-too-large",
   "bad-gzip",
@@ -78,7 +78,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
         "Refused while anything is missing. Its groups stand still, with a reason that says so, until each is resumed, or at once with `resume`. Again is as once; with `resume`, groups that still stand go on.",
       query: finishQuery,
       answers: { 200: { says: "It is there.", body: restoredStream } },
-      refusals: [...ofStream, "restore-gap"],
+      refusals: [...ofRestore, "restore-gap"],
     },
   },
   [`${group}/restore`]: {
@@ -96,7 +96,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
     GET: {
       summary: "Where a restore of a partition stands",
       answers: { 200: { says: "What is there.", body: restoreStand } },
-      refusals: [...ofStream, "partition-not-found"],
+      refusals: [...ofRestore, "partition-not-found"],
     },
     POST: {
       summary: "Restore a partition",

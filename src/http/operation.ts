@@ -12,7 +12,9 @@ export const always: readonly ErrorCode[] = [
   "not-configured",
 ];
 export const ofNamespace: readonly ErrorCode[] = [...always, "namespace-not-found"];
-export const ofStream: readonly ErrorCode[] = [...ofNamespace, "stream-not-found", "unavailable", "overloaded"];
+/** What orders of a restore, and the end of one, are refused with. */
+export const ofRestore: readonly ErrorCode[] = [...ofNamespace, "stream-not-found", "unavailable", "overloaded"];
+export const ofStream: readonly ErrorCode[] = [...ofRestore, "restoring"];
 export const ofPartition: readonly ErrorCode[] = [...ofStream, "partition-not-found"];
 export const withBody: readonly ErrorCode[] = [
   "bad-json",

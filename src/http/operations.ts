@@ -17,9 +17,16 @@ import { dumpOperations } from "./dump-operations.ts";
 import { groupOperations } from "./groups/operations.ts";
 import { eventStream } from "./live/events.ts";
 import { liveOperations } from "./live/operations.ts";
-import { always, type Operation, ofNamespace, ofPartition, ofStream, withBody } from "./operation.ts";
+import { always, type Operation, ofNamespace, ofPartition, ofRestore, ofStream, withBody } from "./operation.ts";
 import { pastOperations } from "./past-operations.ts";
 import { snapshotOperations } from "./snapshots/operations.ts";
+
+const verdicts = z.union([
+  z.object({ verdicts: z.array(verdict) }),
+  z
+    .object({ runs: z.array(z.intersection(verdict, z.object({ count: z.number().int() }))) })
+    .describe("Equal verdicts once, with `verdicts=runs`."),
+]);
 
 const listed = (name: string, item: z.ZodType) =>
   z.object({ [name]: z.array(item), after: z.string().optional().describe("Pass as `after` for the next page.") });
@@ -149,7 +156,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
     DELETE: {
       summary: "Delete a stream and its records",
       answers: { 204: { says: "Deleted. Storage is freed in the background." } },
-      refusals: ofStream,
+      refusals: ofRestore,
     },
   },
   "/v1/:ns/streams/:stream/records": {
@@ -166,8 +173,8 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
         "Producer-Seq": "Number of the batch: 0, 1, 2 …",
       },
       answers: {
-        201: { says: "At least one record was appended.", body: z.object({ verdicts: z.array(verdict) }) },
-        200: { says: "Nothing new: duplicates.", body: z.object({ verdicts: z.array(verdict) }) },
+        201: { says: "At least one record was appended.", body: verdicts },
+        200: { says: "Nothing new: duplicates.", body: verdicts },
         202: { says: "ack=none: taken, not yet written.", body: z.object({ accepted: z.number().int() }) },
       },
       refusals: [

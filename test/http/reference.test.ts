@@ -135,6 +135,22 @@ test("a number in a query is digits, and nothing else that could be read as one"
   }
 });
 
+test("both forms of an append's verdicts are in the document", async () => {
+  const { json: document } = await millrace.call("GET", "/openapi.json");
+  const { responses } = document.paths["/v1/{ns}/streams/{stream}/records"].post;
+  const stream = "/v1/default/streams/verdicts";
+  await millrace.call("PUT", stream, {});
+  for (const form of ["each", "runs"]) {
+    const { status, json } = await millrace.call("POST", `${stream}/records?verdicts=${form}`, { records: [{}, {}] });
+    expect(status).toBe(201);
+    for (const code of [200, 201]) {
+      const { anyOf } = responses[code].content["application/json"].schema;
+      const forms = anyOf.map(({ properties }: { properties: object }) => Object.keys(properties));
+      expect(forms).toContainEqual(Object.keys(json));
+    }
+  }
+});
+
 test("the type of a refusal leads to what it comes from, and what to do", async () => {
   const { json } = await millrace.call("GET", "/v1/default/streams/none");
   expect(json.type).toBe("/docs#stream-not-found");

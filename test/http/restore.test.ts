@@ -4,6 +4,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import { type BlockName, blocks, writeBlock } from "../../src/archive/dump.ts";
+import { ofRestore } from "../../src/http/operation.ts";
+import { operations } from "../../src/http/operations.ts";
 import { concat } from "../../src/lib/bytes.ts";
 import { type Service, service } from "./service.ts";
 
@@ -68,6 +70,22 @@ const lies = fc.array(
   { minLength: 1, maxLength: 4 },
 );
 
+/** What is asked of the stream that is being restored is refused so, and the reference says it of each operation that is. */
+async function expectListed(): Promise<void> {
+  let found = 0;
+  for (const [template, methods] of Object.entries(operations)) {
+    const path = template.replace(":ns", "default").replace(":stream", "copy").replace(/:\w+/g, "0");
+    for (const [method, { refusals }] of Object.entries(methods)) {
+      if (!template.includes(":stream") || refusals === ofRestore) continue;
+      const { json } = await millrace.call(method, path, method === "GET" ? undefined : {});
+      if (json?.code !== "restoring") continue;
+      found++;
+      expect(refusals, `${method} ${template}`).toContain("restoring");
+    }
+  }
+  expect(found).toBeGreaterThan(20);
+}
+
 test("five hundred lying bodies are refused with a problem, and what is right is taken afterwards", async () => {
   let refused = 0;
   for (const some of fc.sample(lies, 500)) {
@@ -88,6 +106,7 @@ test("five hundred lying bodies are refused with a problem, and what is right is
   }
   expect(refused).toBeGreaterThan(450);
   expect((await millrace.call("GET", "/v1/default/streams/copy")).json.code).toBe("restoring");
+  await expectListed();
   // A lie that agreed with itself may have been taken for the truth: then it is given up, and begun anew.
   await millrace.call("DELETE", "/v1/default/streams/copy");
   await send(stream, "/v1/default/streams/copy/restore?newId=true&dump=".concat("b".repeat(64)));
