@@ -5,7 +5,8 @@ import { readBody } from "./body.ts";
 
 /** The query of a URL as an object. `lists` may be repeated, the others may not. */
 export function query<T extends z.ZodType>(schema: T, url: URL, lists: readonly string[] = []): Result<z.output<T>> {
-  const values: Record<string, unknown> = {};
+  // Without a prototype, so that every name is one like another.
+  const values: Record<string, unknown> = Object.create(null);
   for (const [name, value] of url.searchParams) {
     // Who asks has been settled.
     if (name === "ticket") continue;

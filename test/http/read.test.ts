@@ -143,6 +143,17 @@ describe("pages", () => {
     expect((await get(pages[0])).json.prev).toBeNull();
   });
 
+  test.each(["application/json", "application/x-ndjson", "application/vnd.millrace.frames"])(
+    "have links that can be followed under the same Accept: %s",
+    async (accept) => {
+      const path = await numbers(30);
+      const { headers } = await get(`${path}?partition=0&from=10&limit=10`, "", { accept });
+      const links = [...(headers.get("link") ?? "").matchAll(/<([^>]+)>; rel="(\w+)"/g)];
+      expect(links.map(([, , rel]) => rel)).toEqual(accept.includes("frames") ? ["next"] : ["next", "prev"]);
+      for (const [, url] of links) expect((await get(url, "", { accept })).status).toBe(200);
+    },
+  );
+
   test("are bounded by bytes, and have at least one record", async () => {
     const path = await numbers(35);
     expect(data((await get(path, "?maxBytes=1")).json.records)).toEqual([0]);

@@ -65,6 +65,10 @@ describe("every refusal is a problem that says what to change", () => {
     ["GET", `${records}?limit=10001`, undefined, {}, "invalid", "limit"],
     ["GET", `${records}?wait=31`, undefined, {}, "invalid", "wait"],
     ["GET", `${records}?filter=x`, undefined, {}, "unknown-field", "'filter'"],
+    ["GET", `${records}?__proto__=1`, undefined, {}, "unknown-field", "'__proto__'"],
+    ["GET", `${records}?constructor=1`, undefined, {}, "unknown-field", "'constructor'"],
+    ["GET", `${records}?__proto__=1&__proto__=2`, undefined, {}, "invalid", "twice"],
+    ["GET", "/v1/config?__proto__=1", undefined, {}, "unknown-field", "'__proto__'"],
     ["POST", "/v1/default/streams/hostile/partitions/0/trim", "{}", json, "invalid", "body"],
     ["PUT", "/v1/default/streams/hostile/partitions/0/fence", '{"tokn":"a"}', json, "unknown-field", "'tokn'"],
     ["GET", "/v1/default/streams/hostile/partitions/x", undefined, {}, "partition-not-found", "0 to 1"],
@@ -89,7 +93,13 @@ describe("every refusal is a problem that says what to change", () => {
       const doors: [string, string, object | undefined, Record<string, string>, string][] = [
         ["GET", `${records}?partition=0&from=${number}`, undefined, {}, "from"],
         ["GET", `${records}?partition=0&from=${number}`, undefined, { accept: "text/event-stream" }, "from"],
-        ["GET", `${records}?partition=0`, undefined, { accept: "text/event-stream", "last-event-id": number }, "from"],
+        [
+          "GET",
+          `${records}?partition=0`,
+          undefined,
+          { accept: "text/event-stream", "last-event-id": number },
+          "last-event-id",
+        ],
         ["PUT", `${stream}/groups/starter`, { start: number }, {}, "start"],
         ["POST", `${stream}/groups/seeker/seek`, { to: number, partition: 0 }, {}, "to"],
       ];
@@ -100,6 +110,23 @@ describe("every refusal is a problem that says what to change", () => {
         expect(answer.json.detail).toContain(number);
       }
     }
+  });
+
+  test("a place of a lost connection is refused by the header that has it, and an empty one is none", async () => {
+    const events = async (id: string, query = "") => {
+      const answer = await fetch(`${millrace.url}${records}${query}`, {
+        headers: { authorization: "Bearer test-token", accept: "text/event-stream", "last-event-id": id },
+      });
+      const json = answer.status === 200 ? await answer.body?.cancel() : await answer.json();
+      return { status: answer.status, json };
+    };
+    const refused = { status: 400, code: "invalid", path: "last-event-id" };
+    for (const id of ["soon", "7"]) {
+      const { json } = await events(id);
+      expect(json).toMatchObject({ ...refused, detail: expect.stringContaining("headers: Last-Event-ID: ") });
+    }
+    expect((await events("", "?from=soon")).json).toMatchObject({ ...refused, path: "from" });
+    for (const id of ["", "earliest"]) expect((await events(id)).status).toBe(200);
   });
 
   test.each(["", "x", "-1", "0x1", "1e0", "1.0", "9007199254740991", "1 1"])(

@@ -46,7 +46,8 @@ export async function framesAnswer(reading: Reading): Promise<Response> {
   };
   const headers: Record<string, string> = {
     ...uncached,
-    ...headersOf(reading, ends),
+    // Read backward they could not be had.
+    ...headersOf(reading, { ...ends, prev: null }),
     "content-type": media.frames,
     "millrace-from": String(from),
   };

@@ -14,7 +14,7 @@ import { askAny, lookup, type Route, stub } from "../lookup.ts";
 import { query } from "../parse.ts";
 import { heldBody, type PageRoom, pageRoom } from "./large.ts";
 import { type Asked, Source, type SourceTerms } from "./source.ts";
-import { type Format, filterOf, formatOf, fromOf, partitionsOf } from "./terms.ts";
+import { type Format, filterOf, formatOf, fromOf, partitionsOf, type StartField, startProblem } from "./terms.ts";
 
 /** Bytes fetched at a time by a read without an end. Two of them are in memory: one being sent, one being made. */
 const streamedPageBytes = 1_048_576;
@@ -39,6 +39,7 @@ interface Terms {
   readonly format: Format;
   /** `from` as it was written, or as it is without. */
   readonly start: string;
+  readonly startField: StartField;
   readonly from: From;
   readonly filter: Filter | undefined;
 }
@@ -199,14 +200,16 @@ function termsOf(request: Request): Result<Terms> {
   if (!parsed.ok) return parsed;
   const format = formatOf(request.headers.get("accept"));
   if (!format.ok) return format;
-  // A browser that lost its connection says where it was.
-  const last = format.value === "events" ? request.headers.get("last-event-id") : null;
+  // A browser that lost its connection says where it was; an empty place is none.
+  const last = (format.value === "events" && request.headers.get("last-event-id")) || undefined;
+  const startField = last === undefined ? "from" : "last-event-id";
   const start = last ?? parsed.value.from ?? (parsed.value.direction === "backward" ? "latest" : "earliest");
-  const from = fromOf(start);
+  const from = fromOf(start, startField);
   if (!from.ok) return from;
   const filter = filterOf(parsed.value);
   if (!filter.ok) return filter;
-  return ok({ url, query: parsed.value, format: format.value, start, from: from.value, filter: filter.value });
+  const read = { url, query: parsed.value, format: format.value, filter: filter.value };
+  return ok({ ...read, start, startField, from: from.value });
 }
 
 /** The stream, as new as what is asked of it: a cursor of a log that is not the stream's is refused. */
@@ -235,7 +238,7 @@ const ofQuery = (refusal: Refusal) => ({
   refusal: refusal.code === "invalid" ? { ...refusal, detail: `query: ${refusal.detail}` } : refusal,
 });
 
-function contradiction({ url, query, format, from }: Terms, partitions: number): Refusal | undefined {
+function contradiction({ url, query, format, from, startField }: Terms, partitions: number): Refusal | undefined {
   const invalid = (path: string, detail: string): Refusal => ({
     code: "invalid",
     detail: `query: ${path}: ${detail}`,
@@ -243,7 +246,7 @@ function contradiction({ url, query, format, from }: Terms, partitions: number):
   });
   const backward = query.direction === "backward";
   if (partitions > 1 && "position" in from && from.position.at === "offset") {
-    return invalid("from", "an offset belongs to one partition; name it, or go on from a cursor");
+    return startProblem(startField, "an offset belongs to one partition; name it, or go on from a cursor");
   }
   if (format === "frames" && partitions > 1) return { code: "not-acceptable", detail: severalPartitions };
   if (format === "frames" && backward) {

@@ -1,5 +1,5 @@
 /** What a read asks for: where from, which partitions, which records, in which format. */
-import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
 import type { ReadQuery } from "../../../schemas/record.ts";
 import { lineage } from "../../catalog/map.ts";
 import { media } from "../../intake/intake.ts";
@@ -12,41 +12,64 @@ import type { Route } from "../lookup.ts";
 
 export type Format = "json" | "ndjson" | "frames" | "events";
 
-const formats: readonly [string, Format][] = [
+const formats: ReadonlyMap<string, Format> = new Map([
   [media.json, "json"],
   [media.ndjson, "ndjson"],
   ["application/ndjson", "ndjson"],
   ["application/jsonl", "ndjson"],
   [media.frames, "frames"],
   [eventStream, "events"],
-  ["application/*", "json"],
-  ["*/*", "json"],
-];
+]);
+/** What a wildcard may mean, the first one that it may; an answer without an end is none of them. */
+const usual = [media.json, media.ndjson, media.frames];
+const wildcards = ["application/*", "*/*"];
+
+interface Weighted {
+  readonly type: string;
+  readonly weight: number;
+}
 
 /** The best format that an Accept header names, by its weights. */
 export function formatOf(accept: string | null): Result<Format> {
   if (accept === null || accept.trim() === "") return ok("json");
-  const wanted = accept
+  const ranges = accept
     .split(",")
     .map((part) => {
       const [type, ...parameters] = part.split(";").map((text) => text.trim().toLowerCase());
       const weight = parameters.find((parameter) => parameter.startsWith("q="));
       return { type, weight: weight === undefined ? 1 : Number(weight.slice(2)) };
     })
-    .filter(({ weight }) => weight > 0)
     .sort((a, b) => b.weight - a.weight);
-  for (const { type } of wanted) {
-    const format = formats.find(([name]) => name === type);
-    if (format !== undefined) return ok(format[1]);
+  for (const range of ranges) {
+    const format = range.weight > 0 ? givenFor(range, ranges) : undefined;
+    if (format !== undefined) return ok(format);
   }
   const known = [media.json, media.ndjson, media.frames, eventStream].join(", ");
   return refuse("not-acceptable", `none of '${accept}' can be given; accept one of ${known}`);
 }
 
-export function fromOf(text: string): Result<From> {
+/** The format for a range of types; for a wildcard one that is not named with a lesser weight, or with none. */
+function givenFor({ type, weight }: Weighted, ranges: readonly Weighted[]): Format | undefined {
+  if (!wildcards.includes(type)) return formats.get(type);
+  const weightOf = (name: string) =>
+    [name, ...wildcards].map((one) => ranges.find((range) => range.type === one)).find((range) => range)?.weight ?? 0;
+  const name = usual.find((one) => weightOf(one) >= weight);
+  return name === undefined ? undefined : formats.get(name);
+}
+
+/** Where it is said where a read begins: a browser that lost its connection says it in a header. */
+export type StartField = "from" | "last-event-id";
+
+/** Why a read does not begin where it is asked to. */
+export const startProblem = (field: StartField, why: string): Refusal => ({
+  code: "invalid",
+  detail: `${field === "from" ? "query: from" : "headers: Last-Event-ID"}: ${why}`,
+  facts: { path: field },
+});
+
+export function fromOf(text: string, field: StartField): Result<From> {
   const from = readFrom(text);
-  if (from !== undefined) return ok(from);
-  return refuse("invalid", `query: from: ${noPlace(text)}`, { path: "from" });
+  return from === undefined ? { ok: false, refusal: startProblem(field, noPlace(text)) } : ok(from);
 }
 
 export function filterOf(query: ReadQuery): Result<Filter | undefined> {
