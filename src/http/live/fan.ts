@@ -124,16 +124,19 @@ export class Fan {
       const before = parent === undefined ? undefined : spread.legs.get(parent);
       return leg.id === undefined && !leg.ended && (before === undefined || before.ended);
     });
-    const upstreams = await Promise.all(ready.map(({ partition }) => this.#upstreams.get(partition)));
-    if (this.#spreads.get(spread.id) !== spread) return;
-    const refused = upstreams.find((one) => !one.ok);
-    if (refused !== undefined && !refused.ok) return this.#fail(refused.refusal);
+    const upstreams = await this.#upstreams.all(ready.map(({ partition }) => partition));
+    if (this.#closed) return;
+    if (this.#spreads.get(spread.id) !== spread) {
+      for (const { partition } of ready) void this.#upstreams.release(partition);
+      return;
+    }
+    if (!upstreams.ok) return this.#fail(upstreams.refusal);
     const begun = ready.flatMap((leg, index) => {
-      const upstream = upstreams[index];
-      if (!upstream.ok || leg.id !== undefined) return [];
-      leg.id = upstream.value.nextId++;
-      upstream.value.legs.set(leg.id, { spread, leg });
-      return [{ leg, upstream: upstream.value }];
+      if (leg.id !== undefined) return [];
+      const upstream = upstreams.value[index];
+      leg.id = upstream.nextId++;
+      upstream.legs.set(leg.id, { spread, leg });
+      return [{ leg, upstream }];
     });
     for (const { leg, upstream } of begun) {
       spread.restart(leg);
@@ -241,10 +244,7 @@ export class Fan {
       const credits = spread.loan(leg);
       if (credits <= 0) continue;
       leg.lent += credits;
-      const { id } = leg;
-      void this.#upstreams
-        .get(leg.partition)
-        ?.then((one) => one.ok && tell(one.value, { type: "credit", id, credits }));
+      this.#upstreams.tell(leg.partition, { type: "credit", id: leg.id, credits });
     }
   }
 
@@ -253,6 +253,13 @@ export class Fan {
     const { partition, legs } = upstream;
     if (this.#closed || legs.size === 0) return;
     if (code === deletedCode) return this.#fail(gone);
+    // At once: on the partition's next socket their numbers may be those of others.
+    const spreads = new Set<Spread>();
+    for (const { spread, leg } of legs.values()) {
+      leg.id = undefined;
+      leg.current = false;
+      spreads.add(spread);
+    }
     const failures = (this.#failures.get(partition) ?? 0) + 1;
     this.#failures.set(partition, failures);
     if (failures > attemptsMax)
@@ -260,12 +267,6 @@ export class Fan {
     await scheduler.wait(pauseMs * 2 ** failures);
     const route = await lookup(this.env, this.namespace, this.stream, true);
     if (!route.ok) return this.#fail(route.refusal);
-    const spreads = new Set<Spread>();
-    for (const { spread, leg } of legs.values()) {
-      leg.id = undefined;
-      leg.current = false;
-      spreads.add(spread);
-    }
     for (const spread of spreads) await this.#beginLegs(spread, route.value.stream.map);
   }
 

@@ -12,6 +12,8 @@ import type { Leg, Spread } from "./spread.ts";
 /** A partition that is lost is connected to again, with a growing pause. */
 export const attemptsMax = 8;
 export const pauseMs = 50;
+/** A close without a reason. */
+const brokenCode = 1006;
 
 /** The partition is created on the way where it is not there yet. */
 export async function open(
@@ -57,6 +59,8 @@ export interface Upstream {
   /** Who follows on it, by their numbers. */
   readonly legs: Map<number, { readonly spread: Spread; readonly leg: Leg }>;
   nextId: number;
+  /** False from the moment when nothing more will come on it, whoever ended it. */
+  open: boolean;
 }
 
 export const tell = ({ socket }: Upstream, message: object) => post(socket, JSON.stringify(message));
@@ -76,12 +80,31 @@ export class Upstreams {
   ) {}
 
   get(partition: number): Promise<Result<Upstream>> {
-    let upstream = this.#open.get(partition);
-    if (upstream === undefined) {
-      upstream = this.#connect(partition);
-      this.#open.set(partition, upstream);
+    const known = this.#open.get(partition);
+    if (known !== undefined) return known;
+    const connecting = this.#connect(partition, () => {
+      // Another may have been opened in its place.
+      if (this.#open.get(partition) === connecting) this.#open.delete(partition);
+    });
+    this.#open.set(partition, connecting);
+    return connecting;
+  }
+
+  /**
+   * Sockets to all of these, open at once: one that breaks while others are still being opened is opened anew. Whoever asks has
+   * to register its legs before anything else happens, for a socket that breaks without any is nobody's news.
+   */
+  async all(partitions: readonly number[]): Promise<Result<Upstream[]>> {
+    for (let attempt = 1; ; attempt++) {
+      const found: Upstream[] = [];
+      for (const one of await Promise.all(partitions.map((partition) => this.get(partition)))) {
+        if (!one.ok) return one;
+        found.push(one.value);
+      }
+      if (this.#closed || found.every(({ open }) => open)) return ok(found);
+      if (attempt === attemptsMax) return refuse("unavailable", "a partition was lost; connect again");
+      await scheduler.wait(pauseMs * 2 ** attempt);
     }
-    return upstream;
   }
 
   tell(partition: number, message: object): void {
@@ -92,12 +115,18 @@ export class Upstreams {
   async drop(leg: Leg): Promise<void> {
     const upstream = await this.#open.get(leg.partition);
     if (leg.id === undefined || upstream === undefined || !upstream.ok) return;
-    const { legs, socket } = upstream.value;
-    legs.delete(leg.id);
+    upstream.value.legs.delete(leg.id);
     if (!leg.ended) tell(upstream.value, { type: "unsubscribe", id: leg.id });
-    if (legs.size > 0) return;
-    this.#open.delete(leg.partition);
-    socket.close(1000, "nothing to follow");
+    await this.release(leg.partition);
+  }
+
+  /** Closes the partition's socket where nobody follows on it. */
+  async release(partition: number): Promise<void> {
+    const upstream = await this.#open.get(partition);
+    if (upstream === undefined || !upstream.ok || !upstream.value.open || upstream.value.legs.size > 0) return;
+    upstream.value.open = false;
+    this.#open.delete(partition);
+    upstream.value.socket.close(1000, "nothing to follow");
   }
 
   close(): void {
@@ -107,32 +136,36 @@ export class Upstreams {
     }
   }
 
-  async #connect(partition: number): Promise<Result<Upstream>> {
+  async #connect(partition: number, forget: () => void): Promise<Result<Upstream>> {
     for (let attempt = 1; ; attempt++) {
       const route = await this.route(attempt > 1);
-      const opened = route.ok ? await this.#tryConnect(route.value, partition) : route;
+      const opened = route.ok ? await this.#tryConnect(route.value, partition, forget) : route;
       if (opened.ok) return opened;
       const passing = opened.refusal.code === "unavailable" || opened.refusal.code === "overloaded";
       if (this.#closed || !passing || attempt === attemptsMax) {
-        this.#open.delete(partition);
+        forget();
         return opened;
       }
       await scheduler.wait(pauseMs * 2 ** attempt);
     }
   }
 
-  async #tryConnect(route: Route, partition: number): Promise<Result<Upstream>> {
+  async #tryConnect(route: Route, partition: number, forget: () => void): Promise<Result<Upstream>> {
     const range = route.stream.map[partition];
     const opened = await open(this.env, route, range, { rights: ["read"], binary: true, pinned: true, exact: true });
     if (!opened.ok) return opened;
     const socket = opened.value;
-    const upstream: Upstream = { partition, socket, legs: new Map(), nextId: 0 };
+    const upstream: Upstream = { partition, socket, legs: new Map(), nextId: 0, open: true };
     socket.binaryType = "arraybuffer";
     socket.addEventListener("message", ({ data }) => this.on.message(upstream, data));
-    socket.addEventListener("close", ({ code }) => {
-      if (upstream.legs.size > 0) this.#open.delete(partition);
+    const lost = (code: number) => {
+      if (!upstream.open) return;
+      upstream.open = false;
+      forget();
       this.on.lost(upstream, code);
-    });
+    };
+    socket.addEventListener("close", ({ code }) => lost(code));
+    socket.addEventListener("error", () => lost(brokenCode));
     socket.accept();
     if (this.#closed) socket.close(1000, "the client has gone");
     return ok(upstream);
