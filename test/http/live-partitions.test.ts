@@ -112,6 +112,30 @@ test("a cursor of many partitions goes on in each where it was, whatever has bee
   expectAll(records, appended);
 });
 
+test("over binary messages cursors come while the stream flows, and one goes on where it was", async () => {
+  const { stream, append, open } = await fresh(3);
+  const records = keys(600).map((key) => ({ key, data: "x".repeat(1_000) }));
+  await millrace.call("POST", `${stream}/records`, { records });
+  const client = await open("", ["millrace.v1.binary"]);
+  client.send({ type: "subscribe", id: 1, from: "earliest", credits: 10_000 });
+  await client.untilRecords(600);
+  await client.until(() => client.of("heartbeat").at(-1)?.upToDate ?? false);
+  // Of what was there, before it was up to date; then after each record.
+  expect(client.of("heartbeat").filter(({ upToDate }) => !upToDate).length).toBeGreaterThan(0);
+  for (let index = 0; index < 10; index++) {
+    const { length } = client.of("heartbeat");
+    await append(`k${index % 17}`);
+    await client.untilRecords(601 + index);
+    await client.untilOf("heartbeat", length + 1);
+    const next = await open("", ["millrace.v1.binary"]);
+    next.send({ type: "subscribe", id: 1, from: client.of("heartbeat").at(-1)?.cursor as string, credits: 100 });
+    await next.untilOf("heartbeat");
+    expect(next.records()).toEqual([]);
+    next.socket.close();
+  }
+  client.socket.close();
+});
+
 test("latest is latest in partitions that were split long ago too", async () => {
   const { append, open, grow } = await fresh(1);
   await append(...keys(50));

@@ -24,6 +24,8 @@ import type { Part, Sink } from "./sink.ts";
 /** Where a client is told that what it followed is gone, where its ticket is over, and where it is to connect again. */
 const codes: Partial<Record<ErrorCode, number>> = { "stream-not-found": 4001, "ticket-expired": ticketOverCode };
 const again = 4002;
+/** Bytes of binary records after which a follower that is behind is told a cursor. */
+const placeEveryBytes = 65_536;
 
 export class Relay implements Sink {
   readonly #fan: Fan;
@@ -33,6 +35,8 @@ export class Relay implements Sink {
   readonly #ending: Ending;
   readonly #pooled: Pooled;
   readonly #crowd = new Crowd(() => this.#closed || this.#fan.goOn());
+  /** Bytes of binary records since the last cursor, by subscription. */
+  readonly #unplaced = new Map<number, number>();
   #closed = false;
 
   constructor(
@@ -95,7 +99,7 @@ export class Relay implements Sink {
     if (message.type === "subscribe") return this.#subscribe(message);
     if (message.type === "credit") this.#fan.credit(message.id, message.credits);
     else {
-      this.#client.subs.delete(message.id);
+      this.#forget(message.id);
       this.#fan.unsubscribe(message.id);
     }
     return undefined;
@@ -132,11 +136,20 @@ export class Relay implements Sink {
       addressTo(message, id);
       setUpToDate(message, upToDate);
       post(this.socket, message);
+      this.#place(id, message.length, cursor, upToDate);
     } else {
       const items = itemsOf(message.subarray(recordsHeaderBytes));
       const { text, bytes } = recordsText(this.#writer, { items, cost, upToDate }, cursor, partition);
       post(this.socket, `{"type":"records","id":${id},${text}`, bytes);
     }
+  }
+
+  /** Binary records name a place in their own partition only: where to go on in all of them is said after some. */
+  #place(id: number, bytes: number, cursor: string, upToDate: boolean): void {
+    const unplaced = (this.#unplaced.get(id) ?? 0) + bytes;
+    const due = upToDate || unplaced >= placeEveryBytes;
+    this.#unplaced.set(id, due ? 0 : unplaced);
+    if (due) this.heartbeat(id, cursor, upToDate);
   }
 
   heartbeat(id: number, cursor: string, upToDate: boolean): void {
@@ -152,13 +165,18 @@ export class Relay implements Sink {
   }
 
   end(id: number, cursor: string): void {
-    this.#client.subs.delete(id);
+    this.#forget(id);
     if (!this.#closed) say(this.socket, { type: "end", id, cursor });
   }
 
   refused(id: number, refusal: Refusal): void {
-    this.#client.subs.delete(id);
+    this.#forget(id);
     this.#refuse(id, refusal);
+  }
+
+  #forget(id: number): void {
+    this.#client.subs.delete(id);
+    this.#unplaced.delete(id);
   }
 
   failed(refusal: Refusal): void {
