@@ -1,5 +1,6 @@
-/** Subscriptions over several partitions whose sockets break, or are not wanted any more, while others are still being opened. */
-import { expect, test } from "vitest";
+/** Subscriptions over several partitions: where they begin, and sockets that break or are not wanted any more meanwhile. */
+import { describe, expect, test } from "vitest";
+import { ok, refuse } from "../../schemas/errors.ts";
 import { type Inner, Upstreamed } from "./upstreams.ts";
 
 const subscribe = (id: number) => ({ type: "subscribe" as const, id, from: "earliest", credits: 100 });
@@ -83,4 +84,37 @@ test("a subscription that ends while its socket is lost takes nothing from anoth
   expect(socket.of("unsubscribe")).toEqual([]);
   socket.record(socket.of("subscribe")[0].id, 1);
   expect(world.parts).toHaveLength(1);
+});
+
+describe("from a snapshot", () => {
+  const begin = async (snapshots: (partition: number) => unknown) => {
+    const world = new Upstreamed(2);
+    let done = 0;
+    world.order = (partition, name, position) => {
+      if (name === "snapshotBefore") return snapshots(partition);
+      // A newer one is complete between any two questions.
+      return ok((position as { at: string }).at === "earliest" ? 3 : 10 + done++);
+    };
+    await world.fan.subscribe({ ...subscribe(1), from: "snapshot" });
+    const froms = [0, 1].map((partition) => world.open(partition)[0]?.of("subscribe")[0]?.from);
+    return { ...world, froms };
+  };
+  const none = refuse("snapshot-not-found", "there is none");
+
+  test("reading begins where the one ends that is told, and else at the earliest record", async () => {
+    let offset = 20;
+    const { froms, snapshots } = await begin((partition) =>
+      partition === 0 ? ok({ offset: offset++, bytes: 9 }) : none,
+    );
+    expect(snapshots).toEqual([{ type: "snapshot", partition: 0, offset: 20, bytes: 9 }]);
+    expect(froms).toEqual([20, 3]);
+  });
+
+  test("a partition that does not answer is not one without a snapshot", async () => {
+    const { refusals, snapshots, froms } = await begin((partition) =>
+      partition === 0 ? refuse("overloaded", "not now") : none,
+    );
+    expect(refusals).toMatchObject([{ code: "overloaded" }]);
+    expect([...snapshots, ...froms]).toEqual([undefined, undefined]);
+  });
 });

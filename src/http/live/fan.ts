@@ -12,7 +12,6 @@ import { noPlace, readFrom } from "../../log/position.ts";
 import { wrongLog } from "../../objects/clients.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { lookup } from "../lookup.ts";
-import { beginnings } from "./news.ts";
 import { placesOf } from "./places.ts";
 import type { Sink } from "./sink.ts";
 import { inScope, type Leg, Spread } from "./spread.ts";
@@ -106,14 +105,11 @@ export class Fan {
     const places = await placesOf(this.env, route.value, partitions, from, filter);
     if (!places.ok) return places;
     for (const range of scope) {
-      const leg = spread.add(range.partition, places.value.get(range.partition) as number);
+      const leg = spread.add(range.partition, places.value.offsets.get(range.partition) as number);
       // Nothing will come after its end.
       leg.ended = range.sealed && partition === undefined && "position" in from && from.position.at === "latest";
     }
-    if ("position" in from && from.position.at === "snapshot") {
-      const news = await beginnings(this.env, route.value, [...spread.legs.keys()]);
-      for (const one of news) this.sink.snapshot(one);
-    }
+    for (const one of places.value.snapshots) this.sink.snapshot(one);
     return ok({ spread, map });
   }
 
