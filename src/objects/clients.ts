@@ -43,12 +43,14 @@ interface Kept {
   readonly hello: Hello;
   readonly subs: readonly Subscription[];
   readonly account?: Account;
+  /** The highest id; left out by versions that took it from the subscriptions that were left. */
+  readonly top?: number;
 }
 
 export class Client {
   readonly subs = new Map<number, Subscription>();
-  /** The highest id that it has used. */
-  top = -1;
+  /** The highest id that is written down. */
+  #kept: number;
   readonly #filters = new Map<number, Filter>();
 
   /** What it owes, where it is one that confirms. */
@@ -58,7 +60,10 @@ export class Client {
     readonly hello: Hello,
     pool: Pool,
     account = newAccount(),
+    /** The highest id that it has used. */
+    public top = -1,
   ) {
+    this.#kept = top;
     this.owed = hello.confirms ? new Owed(account, pool) : undefined;
   }
 
@@ -87,13 +92,43 @@ export class Client {
 
   /** Writes down where it stands: the object may sleep, or be moved, after every message. */
   keep(socket: WebSocket): void {
+    const { hello, top } = this;
     const account = this.owed === undefined ? {} : { account: this.owed.account };
-    socket.serializeAttachment({ hello: this.hello, subs: [...this.subs.values()], ...account } satisfies Kept);
+    this.#kept = top;
+    socket.serializeAttachment({ hello, subs: [...this.subs.values()], top, ...account } satisfies Kept);
+  }
+
+  /** False where it has used ids that are not written down. */
+  get isKept(): boolean {
+    return this.top === this.#kept;
   }
 }
 
-export function clientOf({ hello, subs, account }: Kept, pool: Pool): Client {
-  const client = new Client(hello, pool, account);
+const keepMs = 500;
+
+/**
+ * Ids of appends, and of what was refused, are written down a moment later, and not with each message. An object does not fall
+ * asleep while a timer runs.
+ */
+export class Keeping {
+  readonly #due = new Map<WebSocket, Client>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  later(socket: WebSocket, client: Client): void {
+    if (client.isKept) return;
+    this.#due.set(socket, client);
+    this.#timer ??= setTimeout(() => this.#keep(), keepMs);
+  }
+
+  #keep(): void {
+    this.#timer = undefined;
+    for (const [socket, client] of this.#due) if (!client.isKept) client.keep(socket);
+    this.#due.clear();
+  }
+}
+
+export function clientOf({ hello, subs, account, top }: Kept, pool: Pool): Client {
+  const client = new Client(hello, pool, account, top);
   // They fitted when they were written.
   for (const sub of subs) {
     client.subs.set(sub.id, sub);

@@ -19,6 +19,7 @@ import {
   expel,
   giveUp,
   type Hello,
+  Keeping,
   type Subscription,
   say,
   understand,
@@ -43,6 +44,7 @@ export class Live {
   /** Those that read what is in the archive. */
   readonly #thaw: Thaw;
   readonly #pool = new Pool();
+  readonly #keeping = new Keeping();
   #running = false;
   #again = false;
   readonly #crowd = new Crowd(() => this.appended());
@@ -111,6 +113,7 @@ export class Live {
       return fault === undefined;
     });
     if (client.owed?.isDeaf) this.#giveUp(socket);
+    this.#keeping.later(socket, client);
   }
 
   /** Something was appended, or the partition was sealed. */

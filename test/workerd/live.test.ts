@@ -176,6 +176,31 @@ test("whatever is appended, evicted, reconnected, credited and sought: a reader 
   );
 });
 
+test("after a sleep the ids that were used are known: of subscriptions that ended, and of appends", async () => {
+  const target = await fresh();
+  const socket = (await connect(target, false)).webSocket as WebSocket;
+  const messages: { type: string; detail?: string }[] = [];
+  let closed = 0;
+  socket.addEventListener("message", ({ data }) => void messages.push(JSON.parse(String(data))));
+  socket.addEventListener("close", ({ code }) => {
+    closed = code;
+  });
+  socket.accept();
+  const send = (message: object) => socket.send(JSON.stringify(message));
+  send({ type: "subscribe", id: 1, from: "latest", credits: 10 });
+  send({ type: "unsubscribe", id: 1 });
+  send({ type: "append", id: 2, records: [{ data: 0 }] });
+  await expect.poll(() => messages.at(-1)?.type).toBe("verdicts");
+  // What an object of its own accord waits for, and much more, before it sleeps.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await evictDurableObject(target.stub, { webSockets: "hibernate" });
+  send({ type: "credit", id: 1, credits: 10 });
+  send({ type: "unsubscribe", id: 2 });
+  send({ type: "append", id: 2, records: [{ data: 0 }] });
+  await expect.poll(() => closed).toBe(1008);
+  expect(messages.at(-1)?.detail).toContain("id 2 is not above 2");
+});
+
 test("a relay connects again to partitions that it has lost, and goes on where it was", async () => {
   const stream = "/v1/default/streams/relayed";
   await call("PUT", stream, { partitions: 3 });
