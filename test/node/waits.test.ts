@@ -88,7 +88,7 @@ function waiting({ count, wait, filter, sealed = [], grow = () => "settled" }: T
     await merge.run((_, partition) => found.push(partition) > 0);
     return found;
   };
-  return { sources, merge, fetched, shown };
+  return { sources, merge, fetched, shown, add };
 }
 
 const asked = () => partitions.reduce((sum, { reads }) => sum + reads, 0);
@@ -206,6 +206,66 @@ describe("a read that waits", () => {
     expect(sources[1].entry).toBeUndefined();
     expect(sources[1].next).toBe(0);
     expect(await shown()).toEqual([0, 1]);
+  });
+});
+
+describe("a partition that is split in the middle of a page", () => {
+  /** Partition 1 has a record that partition 0, which is empty, does not promise to come behind: it is asked again. */
+  const split = async (growth: (add: () => void) => Growth) => {
+    const world = waiting({ count: 2, wait: 0 });
+    await world.fetched;
+    const time = Date.now() + 400;
+    partitions[1].log.append([records(1)], time);
+    for (const source of world.sources) source.ended = false;
+    // Both are fetched, and then partition 0 alone.
+    const read = partitions[0].read.bind(partitions[0]);
+    let asked = 0;
+    vi.spyOn(partitions[0], "read").mockImplementation((call) => {
+      if (asked++ === 1) partitions[0].seal();
+      return read(call);
+    });
+    let taken = false;
+    const stream = {
+      isSplit: ({ partition, sealed }: Source) => partition === 0 && sealed && !taken,
+      grow: async () => {
+        const grown = growth(() => {
+          world.add();
+          partitions[2].log.append([records(1)], time - 100);
+        });
+        taken = grown === "grown";
+        return ok(grown);
+      },
+    };
+    const merge = new Merge(world.sources, false, true, stream);
+    const run = async () => {
+      const shown: number[] = [];
+      expect((await merge.run((_, partition) => shown.push(partition) > 0)).ok).toBe(true);
+      return shown;
+    };
+    return { merge, run };
+  };
+
+  test("is continued by others, whose records come in their order", async () => {
+    const { merge, run } = await split((add) => {
+      add();
+      return "grown";
+    });
+    expect(await run()).toEqual([2, 1]);
+    expect(merge.upToDate).toBe(true);
+  });
+
+  test("holds back what the others have until a map says by whom", async () => {
+    let calls = 0;
+    const { merge, run } = await split((add) => {
+      if (++calls < 3) return "behind";
+      add();
+      return "grown";
+    });
+    for (let round = 0; round < 2; round++) {
+      expect(await run()).toEqual([]);
+      expect([merge.upToDate, merge.heldMs]).toEqual([false, 50]);
+    }
+    expect(await run()).toEqual([2, 1]);
   });
 });
 

@@ -5,6 +5,7 @@
  * promise anything: there nothing is held back, or a partition that rests would hide what the others have.
  */
 import { ok, type Result } from "../../../schemas/errors.ts";
+import type { Growth } from "./reading.ts";
 import type { Entry, Source } from "./source.ts";
 
 /** Pages that one partition is asked for while a filter finds nothing, before the answer goes out with a new cursor. */
@@ -14,6 +15,14 @@ const renewalsMax = 3;
 const aheadMsMax = 5_000;
 /** It is not looked sooner than this whether what was held back may be shown. */
 const heldMsMin = 50;
+
+/** A stream that may grow while it is read. */
+export interface Growing {
+  /** The partition was split, and those that continue it are not among the sources. */
+  isSplit(source: Source): boolean;
+  /** Takes them in. */
+  grow(): Promise<Result<Growth>>;
+}
 
 export class Merge {
   /** Nothing was left to show. */
@@ -28,6 +37,7 @@ export class Merge {
     readonly backward: boolean,
     /** The partitions stamp the records. */
     readonly promises = true,
+    readonly stream?: Growing,
   ) {}
 
   /** Fetches where nothing is at hand. */
@@ -63,7 +73,9 @@ export class Merge {
       const behind =
         this.backward || !this.promises
           ? []
-          : this.sources.filter((source) => source !== best && mayPrecede(source, entry, best));
+          : this.sources.filter(
+              (source) => source !== best && (mayPrecede(source, entry, best) || this.#isContinued(source)),
+            );
       if (behind.length > 0) {
         const renewed = await this.#renew(behind, entry.timestamp);
         if (!renewed.ok) return renewed;
@@ -94,8 +106,17 @@ export class Merge {
     return this.backward ? order > 0 : order < 0;
   }
 
+  /** True where others may write records after its last one that nobody looks for yet. */
+  #isContinued(source: Source): boolean {
+    return source.entry === undefined && source.sealed && this.stream?.isSplit(source) === true;
+  }
+
   /** Asks the partitions that are behind to promise past a time. False where that is too much to ask for now. */
   async #renew(behind: readonly Source[], time: number): Promise<Result<boolean>> {
+    if (this.stream !== undefined && behind.some((source) => this.#isContinued(source))) {
+      const grown = await this.stream.grow();
+      return grown.ok ? ok(grown.value !== "behind") : grown;
+    }
     if (this.#renewals++ >= renewalsMax || time > Date.now() + aheadMsMax) return ok(false);
     const renewed = worstOf(await Promise.all(behind.map((source) => source.fetch(0, time + 1))));
     return renewed.ok ? ok(true) : renewed;

@@ -25,7 +25,8 @@ async function answerTo(reader: Reader, reading: Reading): Promise<Response> {
   const settled = await reading.settle();
   if (!settled.ok) return problem(settled.refusal);
   if (format === "frames") return framesAnswer(reading);
-  const merge = new Merge(reading.sources, reading.backward, reading.route.stream.config.timestamps === "arrival");
+  const { sources, backward, route } = reading;
+  const merge = new Merge(sources, backward, route.stream.config.timestamps === "arrival", reading);
   const fetched = await firstFetch(reading, merge);
   if (!fetched.ok) return refused(reading, fetched.refusal);
   return reading.toTail ? streamAnswer(reading, merge) : pageAnswer(reading, merge, reader.request);

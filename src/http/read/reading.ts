@@ -131,6 +131,11 @@ export class Reading {
     return ok(undefined);
   }
 
+  /** The partition has been split, and our map, or another, has it as whole. */
+  isSplit({ partition, sealed }: Source, { stream } = this.route): boolean {
+    return sealed && !stream.map[partition].sealed;
+  }
+
   /**
    * Looks whether a partition has been split that our map has as whole; then the read is over those that continue it, too. What
    * they hold came after what a read that has begun was at.
@@ -139,9 +144,8 @@ export class Reading {
     const begun = this.#begun;
     const whole: Position = { at: this.backward ? "before" : "offset", offset: 0 };
     this.#begun = true;
-    const isSplit = ({ stream }: Route) =>
-      this.sources.some(({ partition, sealed }) => sealed && !stream.map[partition].sealed);
-    if (this.only !== undefined || !isSplit(this.route)) return ok("settled");
+    const isBehind = (route: Route) => this.sources.some((source) => this.isSplit(source, route));
+    if (this.only !== undefined || !isBehind(this.route)) return ok("settled");
     const { env, namespace, name } = this.reader;
     const route = await lookup(env, namespace, name, true);
     if (!route.ok) return route;
@@ -150,7 +154,7 @@ export class Reading {
     if (!partitions.ok) return partitions;
     const known = new Set(this.sources.map(({ partition }) => partition));
     const born = partitions.value.filter((partition) => !known.has(partition));
-    if (isSplit(route.value)) return ok("behind");
+    if (isBehind(route.value)) return ok("behind");
     this.route = route.value;
     for (const partition of born) this.#add(partition, begun ? whole : positionOf(this.from, partition, this.backward));
     return ok(born.length > 0 ? "grown" : "settled");
