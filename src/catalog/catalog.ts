@@ -4,23 +4,22 @@ import { limits } from "../../schemas/limits.ts";
 import { type ListQuery, type PartitionRange, type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
 import { conflict, eventLoop } from "./conflict.ts";
-import { Groups, type ToTell } from "./groups.ts";
+import { Groups } from "./groups.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import { firstMap, grow } from "./map.ts";
+import { Purges } from "./purges.ts";
 import { Restores } from "./restores.ts";
-import { type Job, Store, type StreamRow } from "./store.ts";
+import { Store, type StreamRow } from "./store.ts";
 import type { Listed, Stream } from "./stream.ts";
 
 /** A namespace that exists without being created, and stays. */
 const always = "default";
 
-const retryMs = (attempts: number) => Math.min(60_000, 500 * 2 ** attempts);
-const purgesAtOnce = 64;
-
 export class Catalog {
   readonly #store: Store;
   readonly groups: Groups;
   readonly lifetimes: Lifetimes;
+  readonly purges: Purges;
   readonly restores: Restores;
 
   constructor(
@@ -30,6 +29,7 @@ export class Catalog {
     const store = new Store(sql);
     this.#store = store;
     this.lifetimes = new Lifetimes(sql);
+    this.purges = new Purges(store);
     this.groups = new Groups(
       sql,
       (id) => store.opened(id),
@@ -183,22 +183,6 @@ export class Catalog {
     this.#store.setStream({ ...row, map: row.growing, growing: null, version: row.version + 1, updated: now });
     this.groups.mapChanged(logId, now);
   }
-
-  /** Partitions, and deliveries, whose storage is to be freed. */
-  due(now: number): Job[] {
-    return this.#store.purges(now, purgesAtOnce);
-  }
-
-  settle(job: Job, freed: boolean, now: number): void {
-    if (freed) this.#store.dropPurge(job.id, job.partition);
-    else this.#store.setPurge({ ...job, attempts: job.attempts + 1, due: now + retryMs(job.attempts) });
-  }
-
-  /** Deliveries that are to be told of their groups: background work as the partitions to be freed are. */
-  readonly telling = {
-    due: (now: number) => this.groups.due(now),
-    settle: (job: ToTell, told: boolean, now: number) => this.groups.settle(job, told, now),
-  };
 
   /** When there is something to do next, in ms since 1970. */
   wakeAt(now: number): number | undefined {

@@ -115,10 +115,21 @@ export class GroupStore {
     this.sql.run("DELETE FROM restored WHERE id = ?", id);
   }
 
-  tell(id: string, partition: number, attempts: number, due: number): void {
+  tell(id: string, partition: number, due: number): void {
     this.sql.run(
-      `INSERT INTO telling (id, partition, attempts, due) VALUES (?, ?, ?, ?) ON CONFLICT (id, partition)
+      `INSERT INTO telling (id, partition, attempts, due) VALUES (?, ?, 0, ?) ON CONFLICT (id, partition)
         DO UPDATE SET attempts = excluded.attempts, due = excluded.due`,
+      id,
+      partition,
+      due,
+    );
+  }
+
+  /** One whose group was deleted meanwhile has no row any more. */
+  tellAgain({ id, partition, attempts, due }: TellRow, at: number): void {
+    this.sql.run(
+      "UPDATE telling SET attempts = attempts + 1, due = ? WHERE id = ? AND partition = ? AND attempts = ? AND due = ?",
+      at,
       id,
       partition,
       attempts,

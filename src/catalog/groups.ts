@@ -152,7 +152,7 @@ export class Groups {
   partitionOpened(log: string, partition: number, now: number): void {
     for (const row of this.#all(log)) {
       this.open(deliveriesOf(log, row.id), partition);
-      this.#store.tell(deliveriesOf(log, row.id), partition, 0, now);
+      this.#store.tell(deliveriesOf(log, row.id), partition, now);
     }
   }
 
@@ -224,7 +224,7 @@ export class Groups {
     // What the group became while its delivery was told is yet to be told.
     if (told && this.#versionOf(job.id) !== job.version) return;
     if (told) this.#store.told(job.id, job.partition);
-    else this.#store.tell(job.id, job.partition, job.attempts + 1, now + retryMs(job.attempts));
+    else this.#store.tellAgain(job, now + retryMs(job.attempts));
   }
 
   wakeAt(): number | undefined {
@@ -246,7 +246,7 @@ export class Groups {
     const id = deliveriesOf(row.log, row.id);
     for (const partition of this.opened(row.log)) {
       this.open(id, partition);
-      this.#store.tell(id, partition, 0, now);
+      this.#store.tell(id, partition, now);
     }
   }
 

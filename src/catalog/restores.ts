@@ -71,7 +71,7 @@ export class Restores {
       return refuse("conflict", `'${name}' is being restored from another dump; delete the stream to begin anew`);
     }
     const log = id ?? logId;
-    if (this.store.streamOfLog(log) !== undefined || this.#restores.restoreOfLog(log)?.finished === 0) {
+    if (this.lives(log)) {
       return refuse("conflict", `the log ${log} lives on as another stream; restore it with a new id`);
     }
     if (this.#restores.purging(log)) {
@@ -104,6 +104,11 @@ export class Restores {
     return ok(view(restore));
   }
 
+  /** A log is a stream's, or is being restored. */
+  lives(log: string): boolean {
+    return this.store.streamOfLog(log) !== undefined || this.#restores.restoreOfLog(log)?.finished === 0;
+  }
+
   /** Takes a group. It is there when its stream is. */
   group({ name, logId, map }: Stream, dump: GroupDump, id: string): Result<string> {
     if (dump.config.deadLetterStream === name) {
@@ -112,6 +117,9 @@ export class Restores {
     }
     if (dump.partitions > map.length || dump.opened.some((one) => !this.store.opened(logId).includes(one))) {
       return refuse("bad-dump", `the group '${dump.group}' names partitions that the stream has not`);
+    }
+    if (this.#restores.purging(deliveriesOf(logId, id))) {
+      return refuse("conflict", `the group '${dump.group}' is still being deleted; try again in a moment`);
     }
     return this.groups.restore(logId, dump, id);
   }

@@ -109,19 +109,30 @@ export class Store {
     this.sql.run("DELETE FROM opened WHERE id = ?", id);
   }
 
-  setPurge(job: Job): void {
+  setPurge(id: string, partition: number, due: number): void {
+    this.sql.run("INSERT OR IGNORE INTO purge (id, partition, attempts, due) VALUES (?, ?, 0, ?)", id, partition, due);
+  }
+
+  /** A job that is done already stays done, and one that was made anew is another: what they free may live again. */
+  retryPurge({ id, partition, attempts, due }: Job, at: number): void {
     this.sql.run(
-      `INSERT INTO purge (id, partition, attempts, due) VALUES (?, ?, ?, ?) ON CONFLICT (id, partition)
-        DO UPDATE SET attempts = excluded.attempts, due = excluded.due`,
-      job.id,
-      job.partition,
-      job.attempts,
-      job.due,
+      "UPDATE purge SET attempts = attempts + 1, due = ? WHERE id = ? AND partition = ? AND attempts = ? AND due = ?",
+      at,
+      id,
+      partition,
+      attempts,
+      due,
     );
   }
 
-  dropPurge(id: string, partition: number): void {
-    this.sql.run("DELETE FROM purge WHERE id = ? AND partition = ?", id, partition);
+  dropPurge({ id, partition, attempts, due }: Job): void {
+    this.sql.run(
+      "DELETE FROM purge WHERE id = ? AND partition = ? AND attempts = ? AND due = ?",
+      id,
+      partition,
+      attempts,
+      due,
+    );
   }
 
   purges(due: number, limit: number): Job[] {

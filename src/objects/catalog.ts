@@ -73,11 +73,12 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     const told = await this.telling.partition(stream, number);
     if (!told.ok) return told;
     await this.#chores.work();
-    const after = this.#core.stream(name);
-    // Deleted meanwhile: what was just created would be found by nobody.
-    if (!after.ok || after.value.logId !== stream.logId)
-      await this.telling.stub(stream, number).destroy(stream.logId, number, this.#core.namespace);
-    return after;
+    if (!this.#core.restores.lives(stream.logId)) {
+      // Deleted meanwhile: what was just created would be found by nobody.
+      this.#core.purges.stray(stream.logId, number, Date.now());
+      await this.#chores.work();
+    }
+    return this.#core.stream(name);
   }
 
   async group(stream: string, name: string) {

@@ -1,22 +1,30 @@
 /** What a catalog does besides answering: it ends streams, frees what was deleted, tells deliveries of their groups, and grows. */
 import type { Result } from "../../schemas/errors.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import type { ToTell } from "../catalog/groups.ts";
+import type { Job } from "../catalog/store.ts";
 import { lookAfter } from "./endings.ts";
 import { free } from "./freeing.ts";
 import { type Env, partition } from "./stubs.ts";
 import type { Telling } from "./telling.ts";
-import { arm, runDue } from "./worker-loop.ts";
+import { arm, Jobs } from "./worker-loop.ts";
 
 /** Whoever is at work has so long before the alarm looks whether it has died. */
 const crashMs = 5_000;
 
 export class Chores {
+  readonly #purging: Jobs<Job>;
+  readonly #telling: Jobs<ToTell>;
+
   constructor(
     readonly storage: DurableObjectStorage,
     readonly env: Env,
     readonly core: Catalog,
     readonly telling: Telling,
-  ) {}
+  ) {
+    this.#purging = new Jobs(core.purges, (job) => free(env, core.namespace, job));
+    this.#telling = new Jobs(core.groups, (job) => telling.delivery(job));
+  }
 
   /** To be called in the run that notes something to be done: a crash takes whoever is about to do it. */
   arm(): Promise<void> {
@@ -32,11 +40,11 @@ export class Chores {
 
   /** Does what is due. What fails now is tried again by the alarm. */
   async work(): Promise<void> {
-    const { core, env, storage, telling } = this;
+    const { core, storage, telling } = this;
     await this.arm();
     for (const job of core.lifetimes.due(Date.now())) await lookAfter(core, telling, job);
-    await runDue(core, (job) => free(env, core.namespace, job));
-    await runDue(core.telling, (job) => telling.delivery(job));
+    await this.#purging.run();
+    await this.#telling.run();
     await arm(storage, core);
   }
 

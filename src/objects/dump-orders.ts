@@ -8,7 +8,7 @@ import { finish, type Part, standOf, take } from "../archive/restore-log.ts";
 import type { Sql } from "../lib/sql.ts";
 import { Log } from "../log/log.ts";
 import type { Spec } from "../log/spec.ts";
-import { bury, isBuried } from "./emptying.ts";
+import { bury } from "./emptying.ts";
 import type { History } from "./history.ts";
 
 interface Desk {
@@ -80,8 +80,8 @@ export function buried(log: Log, logId: string, owner: string): boolean {
 }
 
 /** A log that is to be restored; undefined where one that was deleted is yet to be freed. */
-export function begin(sql: Sql, spec: Spec, now: number): Log | undefined {
-  return isBuried(sql) ? undefined : Log.create(sql, spec, now, undefined, true);
+export function begin(sql: Sql, spec: Spec, now: number, { isDue }: { readonly isDue: boolean }): Log | undefined {
+  return isDue ? undefined : Log.create(sql, spec, now, undefined, true);
 }
 
 /** Whether a log is one that may be restored into, as this stream's. */

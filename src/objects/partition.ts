@@ -10,8 +10,8 @@ import { Alarms } from "./alarms.ts";
 import type { Answer, Moved, PageAnswer, ReadCall } from "./answer.ts";
 import type { Ask } from "./appends.ts";
 import { GroupCommit } from "./commit.ts";
+import { Deletion } from "./deletion.ts";
 import { begin, buried, configured, dumpOrders, prepared } from "./dump-orders.ts";
-import { remainsIn } from "./emptying.ts";
 import { Followers } from "./followers.ts";
 import { Hibernating } from "./hibernating.ts";
 import { History } from "./history.ts";
@@ -37,6 +37,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   readonly #followers: Followers;
   readonly #alarms = new Alarms(this.ctx.storage);
   readonly history: History;
+  readonly #deletion: Deletion;
   override readonly doorman = new Live(this.ctx, this, this.#alarms);
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -45,6 +46,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     const log = () => this.log;
     this.#followers = new Followers(this.#alarms, log, (id) => delivery(env, id, log()?.spec.partition as number));
     this.history = new History(() => this.#log, archive(env), this.#alarms, new Around(env, this.#followers));
+    this.#deletion = new Deletion(objectSql(ctx.storage), this.history, () => ctx.storage.deleteAll());
   }
 
   /** The log, for everybody. One that is being restored is there for its restore, and goes into the archive meanwhile. */
@@ -52,7 +54,8 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     return this.#log?.restoring ? undefined : this.#log;
   }
 
-  async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean | "foreign"> {
+  async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean | "foreign" | "deleting"> {
+    if (this.#log === undefined && this.#deletion.isDue) return "deleting";
     if (this.#log === undefined && spec.continues && inheritance === undefined) return false;
     this.#log ??= Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
     const done = configured(this.#log, spec, Date.now());
@@ -61,7 +64,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   }
 
   async prepare(spec: Spec): Promise<Result<undefined>> {
-    this.#log ??= begin(objectSql(this.ctx.storage), spec, Date.now());
+    this.#log ??= begin(objectSql(this.ctx.storage), spec, Date.now(), this.#deletion);
     return prepared(this.#log, spec);
   }
 
@@ -77,9 +80,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   async read(call: ReadCall): Promise<Answer<PageAnswer>> {
     const page = await readWaiting(() => this.log, call, this.waits);
     if (page === undefined) return this.#moved();
-    if (page.ok && call.follower !== undefined) {
-      this.#followers.read(call.follower, page.value.to, page.value.upToDate);
-    }
+    if (page.ok && call.follower !== undefined) this.#followers.read(call.follower, page.value.to, page.value.upToDate);
     return page;
   }
 
@@ -114,15 +115,14 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     await Promise.all([this.#followers.repeat(), this.history.run()]);
   }
 
-  async destroy(logId: string, number: number, owner: string): Promise<boolean> {
-    await this.history.drain();
-    if (this.#log !== undefined && !buried(this.#log, logId, owner)) return true;
-    this.#log = undefined;
-    this.waits.wake();
-    this.doorman.closeAll("the stream was deleted");
-    const all = await this.history.emptied(remainsIn(objectSql(this.ctx.storage), logId, number));
-    if (all) await this.ctx.storage.deleteAll();
-    return all;
+  destroy(logId: string, number: number, owner: string): Promise<boolean> {
+    return this.#deletion.run(logId, number, owner, () => {
+      if (this.#log !== undefined && !buried(this.#log, logId, owner)) return false;
+      this.#log = undefined;
+      this.waits.wake();
+      this.doorman.closeAll("the stream was deleted");
+      return true;
+    });
   }
 
   #append(asks: readonly Ask[]): Result<readonly Run[]>[] {

@@ -26,7 +26,7 @@ export interface PartitionRpc {
    * Creates the partition, or brings it up to date. False where it is yet to be created and must first inherit: call again
    * with what its parent hands over, or with null where that never held anything. `foreign`: it is another namespace's.
    */
-  configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean | "foreign">;
+  configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean | "foreign" | "deleting">;
   /**
    * Appends a `Batch`, whose parts travel flat. A number says the common answer, and costs a fraction of an object on its way: every
    * record was appended, the first at that offset, the others after it.

@@ -27,6 +27,9 @@ export class Telling {
     const spec = this.#spec(stream, number);
     let done = await this.stub(stream, number).configure(spec);
     if (!done) done = await this.stub(stream, number).configure(spec, await this.#inheritance(stream, number));
+    if (done === "deleting") {
+      return refuse("unavailable", `the log ${stream.logId} is still being deleted; try again in a moment`);
+    }
     if (done !== "foreign") return ok(undefined);
     return refuse("conflict", "another namespace has the stream's log; restore it under a new id");
   }
@@ -123,8 +126,7 @@ export class Telling {
     if (!answer.ok) throw new Error(`the delivery ${id}/${number} cannot begin: ${JSON.stringify(answer)}`);
     if (this.core.groups.groupOf(id) !== undefined) return;
     // Deleted meanwhile: what was just created would be found by nobody.
-    await delivery(this.env, id, number).destroy(group.id, this.core.namespace);
-    await this.stub(stream, number).unfollow(id);
+    this.core.purges.stray(id, number, Date.now());
   }
 
   /** Whether a group is one that goes with its last member, and no partition has a member of it. */

@@ -4,22 +4,57 @@ export interface Worklist<Job> {
   settle(job: Job, done: boolean, now: number): void;
 }
 
-/** Jobs of one kind that run at the same time: the platform opens six connections at most. */
+/** Jobs of one kind that one run does at the same time: the platform opens six connections at most. */
 const jobsAtOnce = 6;
 
 /**
- * Runs what is due until nothing is, or until the work itself says to wait. A job that fails is settled as not done: it
- * comes back after its backoff.
+ * Runs what is due, each job once at a time, whoever asks: a second run of one that is done would do it to what came after.
+ * A job that fails is settled as not done: it comes back after its backoff.
  */
-export async function runDue<Job>(list: Worklist<Job>, act: (job: Job) => Promise<void>): Promise<void> {
-  for (let jobs = list.due(Date.now()); jobs.length > 0; jobs = list.due(Date.now())) {
-    for (let at = 0; at < jobs.length; at += jobsAtOnce) {
-      const some = jobs.slice(at, at + jobsAtOnce);
-      const done = await Promise.allSettled(some.map(act));
-      for (const [index, job] of some.entries()) list.settle(job, done[index].status === "fulfilled", Date.now());
+export class Jobs<Job extends { readonly id: string; readonly partition: number }> {
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(
+    readonly list: Worklist<Job>,
+    readonly act: (job: Job) => Promise<void>,
+  ) {}
+
+  /** Somebody is at work. */
+  get busy(): boolean {
+    return this.#running.size > 0;
+  }
+
+  /** Works until nothing is due, or until the work itself says to wait. What others are at work on is waited for. */
+  async run(): Promise<void> {
+    for (;;) {
+      // Looked up for each few, because others settle jobs meanwhile.
+      const jobs = this.list.due(Date.now());
+      if (jobs.length === 0) return;
+      const free = jobs.filter((job) => !this.#running.has(keyOf(job))).slice(0, jobsAtOnce);
+      await Promise.all(free.length > 0 ? free.map((job) => this.#run(job)) : [this.#oneOf(jobs)]);
     }
   }
+
+  #run(job: Job): Promise<void> {
+    const run = this.act(job)
+      .then(
+        () => true,
+        () => false,
+      )
+      .then((done) => {
+        this.#running.delete(keyOf(job));
+        this.list.settle(job, done, Date.now());
+      });
+    this.#running.set(keyOf(job), run);
+    return run;
+  }
+
+  #oneOf(jobs: readonly Job[]): Promise<void> {
+    return Promise.race(jobs.map((job) => this.#running.get(keyOf(job))));
+  }
 }
+
+const keyOf = ({ id, partition }: { readonly id: string; readonly partition: number }): string => `${id}/${partition}`;
 
 /**
  * Arms the alarm for what is left to do, but not before `from`, in ms since 1970. One that is set for sooner stays: who asks

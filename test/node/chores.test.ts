@@ -1,8 +1,9 @@
 /** What a catalog leaves to be done later is done, whatever comes in between. */
 import { scheduler } from "node:timers/promises";
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Catalog } from "../../src/catalog/catalog.ts";
 import { Chores } from "../../src/objects/chores.ts";
+import { Deletion } from "../../src/objects/deletion.ts";
 import type { Env } from "../../src/objects/stubs.ts";
 import { Telling } from "../../src/objects/telling.ts";
 import { value } from "../cases/delivery.ts";
@@ -39,14 +40,14 @@ test("what changes while a delivery is told is told, too", () => {
   const c = core();
   const stream = value(c.stream("s"));
   value(c.groups.put(stream, "g", {}, "b".repeat(20), 0));
-  const [job] = c.telling.due(0);
+  const [job] = c.groups.due(0);
   expect(job).toMatchObject({ partition: 0 });
   value(c.groups.setPaused(stream, "g", { reason: "test", at: 0 }, undefined, 0));
-  c.telling.settle(job, true, 0);
-  const [again] = c.telling.due(0);
+  c.groups.settle(job, true, 0);
+  const [again] = c.groups.due(0);
   expect(again).toMatchObject({ partition: 0 });
-  c.telling.settle(again, true, 0);
-  expect(c.telling.due(0)).toEqual([]);
+  c.groups.settle(again, true, 0);
+  expect(c.groups.due(0)).toEqual([]);
 });
 
 test("what somebody is at work on is the alarm's, should he die of it", async () => {
@@ -82,6 +83,76 @@ test("a stream that cannot grow keeps no other work from being done", async () =
   value(c.put("s", { partitions: 2 }, "unused", Date.now()));
   value(c.groups.put(value(c.stream("s")), "g", {}, "b".repeat(20), Date.now()));
   await work.alarm();
-  expect(c.telling.due(Date.now())).toEqual([]);
+  expect(c.groups.due(Date.now())).toEqual([]);
   expect(alarm.at).toBeGreaterThan(Date.now());
+});
+
+describe("a job that several come to", () => {
+  /** A deletion that takes until it is let go, by call. */
+  function slow() {
+    const ends: ((all: boolean) => void)[] = [];
+    return { ends, destroy: () => new Promise<boolean>((resolve) => ends.push(resolve)) };
+  }
+
+  test("is done once, and what is restored when it is over stays", async () => {
+    const c = core();
+    const { ends, destroy } = slow();
+    const { chores: work } = chores(c, destroy, fine);
+    value(c.drop("s", Date.now()));
+    const [job] = c.purges.due(Date.now());
+    const runs = [work.alarm(), work.alarm(), work.alarm()];
+    await scheduler.wait(5);
+    expect(ends).toHaveLength(1);
+    ends[0](true);
+    await scheduler.wait(5);
+    expect([ends.length, c.purges.due(Number.MAX_SAFE_INTEGER)]).toEqual([1, []]);
+    await Promise.all(runs);
+    // Whoever has an old list says that it went wrong, or well, of what is there no more.
+    c.purges.settle(job, false, Date.now());
+    expect(c.purges.due(Number.MAX_SAFE_INTEGER)).toEqual([]);
+  });
+
+  test("that was made anew is not settled by who knows the old one", () => {
+    const c = core();
+    value(c.drop("s", 10));
+    const [old] = c.purges.due(10);
+    c.purges.settle(old, true, 10);
+    c.purges.stray(old.id, 0, 20);
+    for (const done of [true, false]) c.purges.settle(old, done, 30);
+    expect(c.purges.due(20)).toEqual([{ ...old, due: 20 }]);
+  });
+
+  test("of a group that was deleted is not brought back by its failure", async () => {
+    const c = core();
+    const stream = value(c.stream("s"));
+    value(c.groups.put(stream, "g", {}, "b".repeat(20), 0));
+    const [job] = c.groups.due(0);
+    value(c.groups.drop(stream, "g", 0));
+    c.groups.settle(job, false, 0);
+    expect(c.groups.due(Number.MAX_SAFE_INTEGER)).toEqual([]);
+  });
+});
+
+test("while a log is deleted none takes its place, and none is deleted with it", async () => {
+  const ends: (() => void)[] = [];
+  const wait = () => new Promise<void>((resolve) => ends.push(resolve));
+  const history = { drain: async () => {}, emptied: () => wait().then(() => true) };
+  const deletion = new Deletion(nodeSql(), history, wait);
+  const calls: string[] = [];
+  const run = (name: string, owner: string, close = true) =>
+    deletion.run("log", 0, owner, () => {
+      calls.push(name);
+      return close;
+    });
+  const both = [run("a", "one"), run("b", "one")];
+  const other = run("c", "another", false);
+  expect(deletion.isDue).toBe(true);
+  for (let step = 0; step < 2; step++) {
+    await scheduler.wait(1);
+    expect([calls, deletion.isDue]).toEqual([["a"], true]);
+    ends[step]();
+  }
+  expect(await Promise.all([...both, other])).toEqual([true, true, true]);
+  // Another namespace's order waits, and is asked by itself whether the log is its.
+  expect([calls, deletion.isDue, ends.length]).toEqual([["a", "c"], false, 2]);
 });

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { scheduler } from "node:timers/promises";
 import { AwsV4Signer } from "aws4fetch";
 import type { S3Store } from "../../src/platform/s3-request.ts";
 
@@ -14,6 +15,8 @@ export type Wrong =
   | "lost"
   /** The answer breaks off in the middle of its body. */
   | "short"
+  /** It is done so much later. */
+  | { readonly afterMs: number }
   /** Nothing ever comes back. */
   | "hang"
   /** The server never sees the condition. */
@@ -48,6 +51,10 @@ export async function faultProxy(store: S3Store): Promise<FaultProxy> {
 
   async function handle(req: IncomingMessage, res: ServerResponse, wrong: Wrong | undefined): Promise<void> {
     if (wrong === "hang") return;
+    if (typeof wrong === "object" && "afterMs" in wrong) {
+      await scheduler.wait(wrong.afterMs);
+      return handle(req, res, undefined);
+    }
     const chunks: Buffer[] = [];
     for await (const chunk of req) {
       chunks.push(chunk as Buffer);

@@ -38,10 +38,10 @@ describe("the alarm", () => {
     await runInDurableObject(object("purge"), async (_object, state) => {
       const core = new Core(objectSql(state.storage), "purge");
       core.drop("s", Date.now());
-      const [job] = core.due(Date.now());
+      const [job] = core.purges.due(Date.now());
       expect(job).toMatchObject({ id: logId, partition: 0, attempts: 0 });
-      core.settle(job, false, Date.now() - 60_000);
-      expect(core.due(Date.now())).toMatchObject([{ attempts: 1 }]);
+      core.purges.settle(job, false, Date.now() - 60_000);
+      expect(core.purges.due(Date.now())).toMatchObject([{ attempts: 1 }]);
       await state.storage.setAlarm(Date.now() + 60_000);
     });
     expect(await runDurableObjectAlarm(object("purge"))).toBe(true);
