@@ -20,6 +20,11 @@ export class Alarms {
     this.#known = true;
   }
 
+  /** The database was deleted, and the alarm with it. */
+  deleted(): void {
+    this.fired();
+  }
+
   /** To be called before the first one is set: an earlier one, of the object that was here before, stays. */
   async #keep(): Promise<void> {
     this.#known = true;

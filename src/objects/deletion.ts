@@ -3,6 +3,7 @@
  * does would be deleted with what was before.
  */
 import type { Sql } from "../lib/sql.ts";
+import type { Alarms } from "./alarms.ts";
 import { isBuried, remainsIn } from "./emptying.ts";
 import type { History } from "./history.ts";
 
@@ -12,6 +13,7 @@ export class Deletion {
   constructor(
     readonly sql: Sql,
     readonly history: Pick<History, "drain" | "emptied">,
+    readonly alarms: Pick<Alarms, "deleted">,
     /** Deletes the database. */
     readonly free: () => Promise<void>,
   ) {}
@@ -37,8 +39,10 @@ export class Deletion {
       await this.history.drain();
       if (!close()) return true;
       const all = await this.history.emptied(remainsIn(this.sql, logId, number));
-      if (all) await this.free();
-      return all;
+      if (!all) return false;
+      await this.free();
+      this.alarms.deleted();
+      return true;
     } finally {
       this.#running = undefined;
     }

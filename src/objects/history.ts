@@ -129,6 +129,9 @@ export class History {
   /** Deletes what the partition has in the bucket, once nothing is on its way there. False where there may be more. */
   async emptied(remains: Remains): Promise<boolean> {
     while (this.#running) await scheduler.wait(restMs);
+    // What comes in the log's place was not seen.
+    this.#seen = -1;
+    this.#heldUntil = 0;
     return this.blobs === undefined || emptied(this.blobs, remains);
   }
 

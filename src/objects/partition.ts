@@ -46,7 +46,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     const log = () => this.log;
     this.#followers = new Followers(this.#alarms, log, (id) => delivery(env, id, log()?.spec.partition as number));
     this.history = new History(() => this.#log, archive(env), this.#alarms, new Around(env, this.#followers));
-    this.#deletion = new Deletion(objectSql(ctx.storage), this.history, () => ctx.storage.deleteAll());
+    this.#deletion = new Deletion(objectSql(ctx.storage), this.history, this.#alarms, () => ctx.storage.deleteAll());
   }
 
   /** The log, for everybody. One that is being restored is there for its restore, and goes into the archive meanwhile. */

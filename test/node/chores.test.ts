@@ -137,7 +137,7 @@ test("while a log is deleted none takes its place, and none is deleted with it",
   const ends: (() => void)[] = [];
   const wait = () => new Promise<void>((resolve) => ends.push(resolve));
   const history = { drain: async () => {}, emptied: () => wait().then(() => true) };
-  const deletion = new Deletion(nodeSql(), history, wait);
+  const deletion = new Deletion(nodeSql(), history, { deleted: () => {} }, wait);
   const calls: string[] = [];
   const run = (name: string, owner: string, close = true) =>
     deletion.run("log", 0, owner, () => {

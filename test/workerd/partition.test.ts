@@ -5,6 +5,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { Log } from "../../src/log/log.ts";
 import type { Rec } from "../../src/log/record.ts";
+import { keepAll } from "../../src/log/retention.ts";
 import type { Terms } from "../../src/log/sequence.ts";
 import type { PartitionRpc } from "../../src/objects/rpc.ts";
 import type { Env } from "../../src/objects/stubs.ts";
@@ -166,5 +167,18 @@ describe("an object", () => {
     await runInDurableObject(stub, (_object, state) => {
       expect(Log.open(objectSql(state.storage), 0)).toBeUndefined();
     });
+  });
+
+  test("whose alarm went with what was deleted sets another for what comes in its place", async () => {
+    const { stub, rpc } = fresh();
+    const aged = { ...spec, retention: { ...keepAll, retentionAgeMs: 60_000 } };
+    const alarm = () => runInDurableObject(stub, (_object, { storage }) => storage.getAlarm());
+    for (let life = 0; life < 2; life++) {
+      await rpc.configure(aged);
+      await append(rpc, [record("1")]);
+      expect(await alarm()).not.toBeNull();
+      expect(await rpc.destroy(spec.logId, 0, "default")).toBe(true);
+      expect(await alarm()).toBeNull();
+    }
   });
 });
