@@ -149,6 +149,25 @@ export class GroupStore {
     return this.sql.all<TellRow>("SELECT id, partition, attempts, due FROM telling WHERE due <= ? LIMIT ?", due, limit);
   }
 
+  tellingSince(since: number, limit: number): TellRow[] {
+    return this.sql.all<TellRow>(
+      "SELECT id, partition, attempts, due FROM telling WHERE due >= ? AND attempts = 0 LIMIT ?",
+      since,
+      limit,
+    );
+  }
+
+  /** Those of a log's groups on one partition. */
+  tellingAt(log: string, partition: number): TellRow[] {
+    return this.sql.all<TellRow>(
+      `SELECT id, partition, attempts, due FROM telling
+        WHERE substr(id, 1, length(?) + 1) = ? || '/' AND partition = ? AND attempts = 0`,
+      log,
+      log,
+      partition,
+    );
+  }
+
   nextTelling(): number | undefined {
     return this.sql.all<{ due: number | null }>("SELECT min(due) AS due FROM telling")[0].due ?? undefined;
   }

@@ -217,8 +217,14 @@ export class Groups {
 
   /** Deliveries that are to be told. */
   due(now: number): ToTell[] {
-    return this.#store.telling(now, toldAtOnce).map((row) => ({ ...row, version: this.#versionOf(row.id) }));
+    return this.#asTheyAre(this.#store.telling(now, toldAtOnce));
   }
+
+  /** Those that are to be told since a time, and were not tried yet. */
+  readonly untried = (since: number) => this.#asTheyAre(this.#store.tellingSince(since, toldAtOnce));
+
+  /** Those of a partition that were not tried yet. */
+  readonly untriedAt = (log: string, partition: number) => this.#asTheyAre(this.#store.tellingAt(log, partition));
 
   settle(job: ToTell, told: boolean, now: number): void {
     // What the group became while its delivery was told is yet to be told.
@@ -236,6 +242,10 @@ export class Groups {
     const [log, groupId] = id.split("/");
     const row = this.#store.groupOf(log, groupId);
     return row === undefined ? undefined : { log, group: this.#view(row) };
+  }
+
+  #asTheyAre(rows: readonly TellRow[]): ToTell[] {
+    return rows.map((row) => ({ ...row, version: this.#versionOf(row.id) }));
   }
 
   #versionOf(id: string): number | undefined {

@@ -11,6 +11,11 @@ export class Purges {
     return this.store.purges(now, purgesAtOnce);
   }
 
+  /** Those that came to be at a time, or later, and were not tried yet. */
+  untried(since: number): Job[] {
+    return this.store.purgesSince(since, purgesAtOnce);
+  }
+
   settle(job: Job, freed: boolean, now: number): void {
     if (freed) this.store.dropPurge(job);
     else this.store.retryPurge(job, now + retryMs(job.attempts));

@@ -139,6 +139,14 @@ export class Store {
     return this.sql.all<Job>("SELECT id, partition, attempts, due FROM purge WHERE due <= ? LIMIT ?", due, limit);
   }
 
+  purgesSince(since: number, limit: number): Job[] {
+    return this.sql.all<Job>(
+      "SELECT id, partition, attempts, due FROM purge WHERE due >= ? AND attempts = 0 LIMIT ?",
+      since,
+      limit,
+    );
+  }
+
   nextPurge(): number | undefined {
     return this.sql.all<{ due: number | null }>("SELECT min(due) AS due FROM purge")[0].due ?? undefined;
   }

@@ -34,7 +34,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async destroyNamespace(force: boolean) {
-    return this.#chores.worked(this.#core.destroy(force, Date.now()));
+    return this.#chores.worked(() => this.#core.destroy(force, Date.now()));
   }
 
   async stream(name: string) {
@@ -62,7 +62,7 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async drop(name: string) {
-    return this.#chores.worked(this.#core.drop(name, Date.now()));
+    return this.#chores.worked(() => this.#core.drop(name, Date.now()));
   }
 
   async open(name: string, number: number) {
@@ -72,11 +72,11 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     await this.#chores.arm();
     const told = await this.telling.partition(stream, number);
     if (!told.ok) return told;
-    await this.#chores.work();
+    await this.#chores.opened(stream.logId, number);
     if (!this.#core.restores.lives(stream.logId)) {
       // Deleted meanwhile: what was just created would be found by nobody.
       this.#core.purges.stray(stream.logId, number, Date.now());
-      await this.#chores.work();
+      await this.#chores.arm();
     }
     return this.#core.stream(name);
   }
@@ -91,16 +91,16 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
 
   async putGroup(stream: string, name: string, change: Partial<GroupConfig>) {
     const put = (of: Stream) => this.#core.groups.put(of, name, change, newId(), Date.now());
-    return this.#chores.worked(this.#ofStream(stream, put));
+    return this.#chores.worked(() => this.#ofStream(stream, put));
   }
 
   async setPaused(stream: string, name: string, because?: Pause, groupId?: string) {
     const set = (of: Stream) => this.#core.groups.setPaused(of, name, because, groupId, Date.now());
-    return this.#chores.worked(this.#ofStream(stream, set));
+    return this.#chores.worked(() => this.#ofStream(stream, set));
   }
 
   async dropGroup(stream: string, name: string) {
-    return this.#chores.worked(this.#ofStream(stream, (of) => this.#core.groups.drop(of, name, Date.now())));
+    return this.#chores.worked(() => this.#ofStream(stream, (of) => this.#core.groups.drop(of, name, Date.now())));
   }
 
   async leaveGroup(stream: string, name: string, groupId: string) {
@@ -113,8 +113,8 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async order<N extends CatalogOrder>(name: N, ...args: CatalogOrderArgs<N>) {
-    return this.#chores.worked(
-      await obey(name, { core: this.#core, telling: this.telling, newId, arm: () => this.#chores.arm() }, ...args),
+    return this.#chores.worked(() =>
+      obey(name, { core: this.#core, telling: this.telling, newId, arm: () => this.#chores.arm() }, ...args),
     );
   }
 

@@ -11,6 +11,10 @@ import { arm, Jobs } from "./worker-loop.ts";
 
 /** Whoever is at work has so long before the alarm looks whether it has died. */
 const crashMs = 5_000;
+/** Whoever asked for something waits so long until it is in effect. */
+const requestMs = 10_000;
+/** After so long an alarm begins nothing more: the next one looks after growth, too. */
+const alarmMs = 30_000;
 
 export class Chores {
   readonly #purging: Jobs<Job>;
@@ -31,21 +35,26 @@ export class Chores {
     return arm(this.storage, this.core, Date.now() + crashMs);
   }
 
-  /** What was decided is put into effect before it is answered. What was refused may have left something to be done, too. */
-  async worked<T>(done: Result<T>): Promise<Result<T>> {
-    if (done.ok) await this.work();
-    else await this.arm();
+  /**
+   * What a request decides is put into effect before it is answered, as far as that goes in time. What others have left to be
+   * done, and what fails now, is the alarm's.
+   */
+  async worked<T>(decide: () => Result<T> | Promise<Result<T>>): Promise<Result<T>> {
+    const { core } = this;
+    const since = Date.now();
+    const done = await decide();
+    await this.arm();
+    if (!done.ok) return done;
+    await this.#inTime(
+      this.#telling.runThese(() => core.groups.untried(since)),
+      this.#purging.runThese(() => core.purges.untried(since)),
+    );
     return done;
   }
 
-  /** Does what is due. What fails now is tried again by the alarm. */
-  async work(): Promise<void> {
-    const { core, storage, telling } = this;
-    await this.arm();
-    for (const job of core.lifetimes.due(Date.now())) await lookAfter(core, telling, job);
-    await this.#purging.run();
-    await this.#telling.run();
-    await arm(storage, core);
+  /** A partition came to be: its groups follow it from its first record on. */
+  async opened(logId: string, partition: number): Promise<void> {
+    await this.#inTime(this.#telling.runThese(() => this.core.groups.untriedAt(logId, partition)));
   }
 
   /** Seals the parents of every stream that grows, and puts the new map into effect. One that fails holds up no other. */
@@ -62,9 +71,31 @@ export class Chores {
     if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
   }
 
-  /** A stream that cannot grow yet comes again, and keeps nobody from the rest. */
+  /** Does what is due. A stream that cannot grow yet comes again, and keeps nobody from the rest. */
   async alarm(): Promise<void> {
+    const { core, telling } = this;
     await this.grow().catch((error) => console.error("growth:", (error as Error).message));
-    await this.work();
+    await this.arm();
+    for (const job of core.lifetimes.due(Date.now())) await lookAfter(core, telling, job);
+    const until = Date.now() + alarmMs;
+    await Promise.all([this.#purging.runDue(until), this.#telling.runDue(until)]);
+    await this.#armRest();
+  }
+
+  /** Waits for work, but not for ever: it goes on by itself. */
+  async #inTime(...work: Promise<void>[]): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const over = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, requestMs);
+    });
+    await Promise.race([Promise.all(work), over]);
+    clearTimeout(timer);
+    await this.#armRest();
+  }
+
+  /** What is left is due, but for what somebody is at work on. */
+  #armRest(): Promise<void> {
+    const busy = this.#purging.busy || this.#telling.busy;
+    return busy ? this.arm() : arm(this.storage, this.core);
   }
 }

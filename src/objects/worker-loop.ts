@@ -24,15 +24,23 @@ export class Jobs<Job extends { readonly id: string; readonly partition: number 
     return this.#running.size > 0;
   }
 
-  /** Works until nothing is due, or until the work itself says to wait. What others are at work on is waited for. */
-  async run(): Promise<void> {
-    for (;;) {
-      // Looked up for each few, because others settle jobs meanwhile.
-      const jobs = this.list.due(Date.now());
-      if (jobs.length === 0) return;
-      const free = jobs.filter((job) => !this.#running.has(keyOf(job))).slice(0, jobsAtOnce);
-      await Promise.all(free.length > 0 ? free.map((job) => this.#run(job)) : [this.#oneOf(jobs)]);
+  /** Works until nothing is due, until the work itself says to wait, or until a time. What others are at work on is theirs. */
+  async runDue(until: number): Promise<void> {
+    while (Date.now() < until) if (!(await this.#few(this.list.due(Date.now())))) return;
+  }
+
+  /** Works until there is none of these any more. What others are at work on is waited for. */
+  async runThese(these: () => readonly Job[]): Promise<void> {
+    for (let jobs = these(); jobs.length > 0; jobs = these()) {
+      if (!(await this.#few(jobs))) await Promise.race(jobs.map((job) => this.#running.get(keyOf(job))));
     }
+  }
+
+  /** Does a few of them, which are looked up for each time: others settle some meanwhile. False where none was to be done. */
+  async #few(jobs: readonly Job[]): Promise<boolean> {
+    const few = jobs.filter((job) => !this.#running.has(keyOf(job))).slice(0, jobsAtOnce);
+    await Promise.all(few.map((job) => this.#run(job)));
+    return few.length > 0;
   }
 
   #run(job: Job): Promise<void> {
@@ -47,10 +55,6 @@ export class Jobs<Job extends { readonly id: string; readonly partition: number 
       });
     this.#running.set(keyOf(job), run);
     return run;
-  }
-
-  #oneOf(jobs: readonly Job[]): Promise<void> {
-    return Promise.race(jobs.map((job) => this.#running.get(keyOf(job))));
   }
 }
 

@@ -165,7 +165,7 @@ describe("growth", () => {
         const key = `w${writer}`;
         const by = { "producer-id": key, "producer-epoch": "0", "producer-seq": String(i) };
         const answer = await call("POST", `${path}/records`, { records: [{ key, data: i }] }, by);
-        expect(answer.status).toBe(201);
+        expect(answer.status, answer.text).toBe(201);
         sent.set(key, [...(sent.get(key) ?? []), i]);
       }
     });

@@ -1,6 +1,7 @@
 /** What a catalog leaves to be done later is done, whatever comes in between. */
 import { scheduler } from "node:timers/promises";
 import { describe, expect, test, vi } from "vitest";
+import { ok } from "../../schemas/errors.ts";
 import { Catalog } from "../../src/catalog/catalog.ts";
 import { Chores } from "../../src/objects/chores.ts";
 import { Deletion } from "../../src/objects/deletion.ts";
@@ -26,7 +27,8 @@ function chores(core: Catalog, partition: () => Promise<unknown>, configure: () 
 
 const never = () => new Promise<never>(() => {});
 const unreachable = () => Promise.reject(new Error("out of reach"));
-const fine = async () => ({ ok: true, value: undefined });
+const answer = { ok: true, value: undefined };
+const fine = async () => answer;
 
 /** A catalog with a stream of one partition. */
 function core(): Catalog {
@@ -53,7 +55,7 @@ test("what changes while a delivery is told is told, too", () => {
 test("what somebody is at work on is the alarm's, should he die of it", async () => {
   const c = core();
   const { alarm, chores: work } = chores(c, never, never);
-  void work.worked(c.drop("s", Date.now()));
+  void work.worked(() => c.drop("s", Date.now()));
   await scheduler.wait(1);
   expect(alarm.at).toBeGreaterThan(0);
 });
@@ -62,7 +64,7 @@ test("what is refused leaves no work without an alarm: an attempt before may hav
   const c = core();
   const { alarm, chores: work } = chores(c, fine, fine);
   value(c.drop("s", Date.now()));
-  expect(await work.worked(c.drop("s", Date.now()))).toMatchObject({ ok: false });
+  expect(await work.worked(() => c.drop("s", Date.now()))).toMatchObject({ ok: false });
   expect(alarm.at).toBeGreaterThan(0);
 });
 
@@ -73,7 +75,7 @@ test("a growth's alarm is not put off by whoever asks for something else meanwhi
   await expect(work.grow()).rejects.toThrow();
   const { at } = alarm;
   await scheduler.wait(2);
-  await work.worked(c.stream("s"));
+  await work.worked(() => c.stream("s"));
   expect(alarm.at).toBe(at);
 });
 
@@ -130,6 +132,85 @@ describe("a job that several come to", () => {
     value(c.groups.drop(stream, "g", 0));
     c.groups.settle(job, false, 0);
     expect(c.groups.due(Number.MAX_SAFE_INTEGER)).toEqual([]);
+  });
+});
+
+describe("while a deletion does not come to an end", () => {
+  /** A catalog with a stream beside one whose partition is being freed, by a bucket that hangs. */
+  async function freeing(partition: () => Promise<unknown>, configure = fine) {
+    const c = core();
+    value(c.put("other", {}, "b".repeat(20), 0));
+    value(c.open("other", 0, 0));
+    value(c.drop("s", 0));
+    const { alarm, chores: work } = chores(c, partition, configure);
+    void work.alarm();
+    await scheduler.wait(5);
+    return { c, alarm, work };
+  }
+
+  test("other requests are answered, and do what they made themselves", async () => {
+    const { c, alarm, work } = await freeing(never);
+    const put = await work.worked(() => c.groups.put(value(c.stream("other")), "g", {}, "c".repeat(20), Date.now()));
+    expect([put.ok, c.groups.due(Date.now())]).toEqual([true, []]);
+    // What is being done is looked after, should who does it die.
+    expect(alarm.at).toBeGreaterThan(Date.now());
+  });
+
+  test("and was not begun, a request leaves it to the alarm", async () => {
+    const c = core();
+    let calls = 0;
+    const { alarm, chores: work } = chores(c, async () => ++calls > 0, fine);
+    value(c.drop("s", Date.now() - 10));
+    await work.worked(() => ok(undefined));
+    expect([calls, alarm.at]).toEqual([0, expect.any(Number)]);
+    await work.alarm();
+    expect([calls, c.purges.due(Number.MAX_SAFE_INTEGER)]).toEqual([1, []]);
+  });
+
+  test("who asked for it is answered after a while", async () => {
+    vi.useFakeTimers();
+    try {
+      const c = core();
+      const { chores: work } = chores(c, never, fine);
+      let answered = false;
+      void work
+        .worked(() => c.drop("s", Date.now()))
+        .then(() => {
+          answered = true;
+        });
+      await vi.advanceTimersByTimeAsync(30_000);
+      expect(answered).toBe(true);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("because there is always more, it comes again", async () => {
+    let calls = 0;
+    const { c, work } = await freeing(async () => {
+      calls++;
+      return false;
+    });
+    const [first] = c.purges.due(Number.MAX_SAFE_INTEGER);
+    expect([calls, first.attempts]).toEqual([1, 1]);
+    vi.setSystemTime(first.due);
+    await work.alarm();
+    vi.useRealTimers();
+    const [again] = c.purges.due(Number.MAX_SAFE_INTEGER);
+    expect([calls > 2, again.attempts]).toEqual([true, 2]);
+  });
+
+  test("a partition that comes to be waits for its groups, whoever tells them", async () => {
+    const ends: (() => void)[] = [];
+    const told = () => new Promise<typeof answer>((resolve) => ends.push(() => resolve(answer)));
+    const { c, work } = await freeing(never, told);
+    const stream = value(c.stream("other"));
+    value(c.groups.put(stream, "g", {}, "c".repeat(20), Date.now()));
+    const opened = [work.opened(stream.logId, 0), work.opened(stream.logId, 0)].map((one) => one.then(() => "told"));
+    expect(await Promise.race([...opened, scheduler.wait(5).then(() => "waits")])).toBe("waits");
+    expect(ends).toHaveLength(1);
+    ends[0]();
+    expect(await Promise.all(opened)).toEqual(["told", "told"]);
   });
 });
 
