@@ -77,18 +77,26 @@ export class Followers {
 
   /** The lowest offset that a follower may still want; 0 where one cannot be asked. */
   async floor(): Promise<number> {
-    // Of a log that was restored they are known by their rows alone.
-    for (const id of this.log()?.followers.ids() ?? []) this.add(id);
+    this.#learn();
     const floors = [...this.#followers.keys()].map((id) => this.stub(id).floor());
     return Math.min(Number.MAX_SAFE_INTEGER, ...(await Promise.all(floors.map((floor) => floor.catch(() => 0)))));
   }
 
   /** Each is to forget what it keeps of a target below an offset. `last`: what it reads from now on has nothing of it. */
   async forget(target: Target, to: number, last: boolean): Promise<void> {
+    this.#learn();
     for (const id of this.#followers.keys()) {
       const answer = await this.stub(id).forget(target, to, last);
-      if (!answer.ok && "refusal" in answer) throw new Error(answer.refusal.detail);
+      if (answer.ok) continue;
+      if ("refusal" in answer) throw new Error(answer.refusal.detail);
+      // One that has its place, and has yet to be told what it is, has what is to be forgotten, too.
+      if (last && this.log()?.followers.ids().includes(id)) throw new Error(`the delivery ${id} is not there yet`);
     }
+  }
+
+  /** Of a log that was restored they are known by their rows alone. */
+  #learn(): void {
+    for (const id of this.log()?.followers.ids() ?? []) this.add(id);
   }
 
   #arm(): void {

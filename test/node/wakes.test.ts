@@ -9,6 +9,7 @@ import { Alarms } from "../../src/objects/alarms.ts";
 import type { ReadCall } from "../../src/objects/answer.ts";
 import { Filler } from "../../src/objects/filler.ts";
 import { Followers } from "../../src/objects/followers.ts";
+import { History } from "../../src/objects/history.ts";
 import { Inheriting } from "../../src/objects/inheriting.ts";
 import { Keeper } from "../../src/objects/keeper.ts";
 import { ReadWaits } from "../../src/objects/read-waits.ts";
@@ -125,6 +126,39 @@ test("a wake that is not answered when its alarm comes is looked after by anothe
   shared.fired();
   await followers.repeat();
   expect(alarms).toHaveLength(2);
+});
+
+test("whoever follows by its row alone forgets, too, and what is not there yet holds the receipt up", async () => {
+  const m = new Machine(nodeSql(), memoryBlobs(), spec);
+  const asked: string[] = [];
+  let there = false;
+  const forget = async () => (there ? { ok: true, value: 1 } : { ok: false, moved: 0 });
+  const followers = new Followers(
+    new Alarms(silent),
+    () => m.log,
+    (id) => {
+      asked.push(id);
+      return { forget } as unknown as DeliveryRpc;
+    },
+  );
+  // As a restore does.
+  m.log.followers.add("restored", 0);
+  await followers.forget({ key: "k" }, 5, false);
+  await expect(followers.forget({ key: "k" }, 5, true)).rejects.toThrow("not there yet");
+  const outside = { floor: async () => 0, forget: followers.forget.bind(followers), tell: async () => {} };
+  const history = new History(() => m.log, undefined, new Alarms(silent), outside);
+  const state = () => history.workshop?.erasures.get("request")?.state;
+  history.workshop?.erasures.request("request", { key: "k" }, 0);
+  await history.run();
+  expect(state()).toBe("rewriting");
+  there = true;
+  await history.run();
+  expect(state()).toBe("done");
+  expect(new Set(asked)).toEqual(new Set(["restored"]));
+  // A group that was deleted has nothing to forget.
+  there = false;
+  m.log.followers.drop("restored");
+  await followers.forget({ key: "k" }, 5, true);
 });
 
 test("an object that comes back leaves the alarm that its predecessor had set for sooner", async () => {
