@@ -137,6 +137,10 @@ export class GroupStore {
     );
   }
 
+  isUntold(id: string, partition: number): boolean {
+    return this.sql.all("SELECT 1 FROM telling WHERE id = ? AND partition = ?", id, partition).length > 0;
+  }
+
   told(id: string, partition: number): void {
     this.sql.run("DELETE FROM telling WHERE id = ? AND partition = ?", id, partition);
   }

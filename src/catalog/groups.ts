@@ -215,6 +215,11 @@ export class Groups {
     for (const row of this.#all(log)) this.#tellAll(row, now);
   }
 
+  /** A delivery of a log on a partition is yet to be told. */
+  untold(log: string, partition: number): boolean {
+    return this.#all(log).some(({ id }) => this.#store.isUntold(deliveriesOf(log, id), partition));
+  }
+
   /** Deliveries that are to be told. */
   due(now: number): ToTell[] {
     return this.#asTheyAre(this.#store.telling(now, toldAtOnce));

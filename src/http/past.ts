@@ -11,7 +11,7 @@ import type { Report } from "../log/verify.ts";
 import type { Answer } from "../objects/answer.ts";
 import { fetched } from "../objects/cold.ts";
 import type { Expected } from "../objects/past.ts";
-import { archive, type Env } from "../objects/stubs.ts";
+import { archive, catalog, type Env } from "../objects/stubs.ts";
 import { newId } from "../objects/telling.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { faultTold } from "../platform/fault-told.ts";
@@ -92,7 +92,17 @@ export async function repairPartition(request: Request, env: Env, names: Names):
     lost.push(...step.value.lost);
     rest = next === undefined ? undefined : { ...now, from: next, ...(to === undefined ? {} : { to }) };
   }
-  return json({ partition: number, lost });
+  // The database that was lost had the list of groups that follow the partition.
+  const followed = body.value.mode === "rebuild" ? await refollowed(env, names, number) : ok(undefined);
+  return followed.ok ? json({ partition: number, lost }) : problem(followed.refusal);
+}
+
+async function refollowed(env: Env, { namespace, name }: Names, partition: number): Promise<Result<undefined>> {
+  try {
+    return await catalog(env, namespace).order("refollow", name, partition);
+  } catch (error) {
+    return thrown(error);
+  }
 }
 
 /** What a repair before has made holes. */

@@ -20,6 +20,8 @@ interface Desk {
   readonly newId: () => string;
   /** The alarm is to see to what was noted, if nobody else does. */
   arm(): Promise<void>;
+  /** Tells a partition's deliveries what they are yet to be told. */
+  tell(logId: string, partition: number): Promise<void>;
 }
 
 /** A stream, and who asks for it may see it though it is being restored. */
@@ -43,6 +45,20 @@ const orders = {
     return drops === undefined
       ? refuse("unavailable", "a partition could not be asked what it would lose; try again in a moment")
       : ok({ stream: planned.value, drops });
+  },
+
+  /**
+   * A partition was rebuilt: its groups' deliveries follow it anew. Refused where one could not be told yet; the alarm tells it
+   * later.
+   */
+  async refollow({ core, tell }: Desk, name: string, partition: number): Promise<Result<undefined>> {
+    const stream = core.stream(name);
+    if (!stream.ok) return stream;
+    const { logId } = stream.value;
+    core.groups.partitionOpened(logId, partition, Date.now());
+    await tell(logId, partition);
+    if (!core.groups.untold(logId, partition)) return ok(undefined);
+    return refuse("unavailable", "a group could not be told that the partition was rebuilt; ask again in a moment");
   },
 
   /** The catalog's part of a dump. */

@@ -113,9 +113,11 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async order<N extends CatalogOrder>(name: N, ...args: CatalogOrderArgs<N>) {
-    return this.#chores.worked(() =>
-      obey(name, { core: this.#core, telling: this.telling, newId, arm: () => this.#chores.arm() }, ...args),
-    );
+    const { telling } = this;
+    const chores = this.#chores;
+    const arm = () => chores.arm();
+    const tell = (logId: string, partition: number) => chores.opened(logId, partition);
+    return chores.worked(() => obey(name, { core: this.#core, telling, newId, arm, tell }, ...args));
   }
 
   async register(name: string) {

@@ -52,7 +52,7 @@ export class Chores {
     return done;
   }
 
-  /** A partition came to be: its groups follow it from its first record on. */
+  /** A partition came to be, or lost its list of followers: its groups follow it. */
   async opened(logId: string, partition: number): Promise<void> {
     await this.#inTime(this.#telling.runThese(() => this.core.groups.untriedAt(logId, partition)));
   }

@@ -2,20 +2,21 @@ import type { Target } from "../../schemas/erasure.ts";
 import { ok } from "../../schemas/errors.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import { Delivery as Core } from "../delivery/delivery.ts";
-import { beginsAt, floorBefore, isAnothers, type PlacePage, type PlacePart, takePlace } from "../delivery/dump.ts";
+import { floorBefore, isAnothers, type PlacePage, type PlacePart, takePlace } from "../delivery/dump.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/told.ts";
 import type { Position } from "../log/read.ts";
 import { objectSql } from "../platform/sql.ts";
 import type { Answer } from "./answer.ts";
 import type { Change } from "./changes.ts";
+import { begun, followAgain } from "./following.ts";
 import { forget } from "./forgetting.ts";
 import { Hibernating } from "./hibernating.ts";
 import { Keeper } from "./keeper.ts";
 import { dumped, operate, unfinished } from "./operating.ts";
 import { receive, wait } from "./pull.ts";
 import type { DeliveryRpc, HeritageCall, Leases, ReceiveCall, Refused, WaitCall } from "./rpc.ts";
-import { type Env, partition } from "./stubs.ts";
+import type { Env } from "./stubs.ts";
 import { terms } from "./terms.ts";
 
 /** A group on one partition: the delivery's shell. `Keeper` reads, pushes and arms the alarm; rules are the core's. */
@@ -37,18 +38,18 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   }
 
   async configure(spec: DeliverySpec): Promise<Answer<undefined>> {
-    if (this.keeper === undefined) {
-      const sql = objectSql(this.ctx.storage);
-      const log = partition(this.env, spec.logId, spec.partition, undefined);
-      const start = await log.follow(this.#id, beginsAt(sql, spec));
+    const before = this.keeper;
+    if (before === undefined) {
+      const start = await begun(this.env, this.#id, this.ctx.storage, spec);
       if (!start.ok) return start;
-      this.keeper ??= this.#keep(Core.create(sql, spec, start.value, terms()));
+      this.keeper ??= this.#keep(Core.create(objectSql(this.ctx.storage), spec, start.value, terms()));
     }
     // Another call may have created it meanwhile, by an older version.
-    if (this.keeper.core.configure(spec, Date.now())) this.keeper.pusher.reset();
-    this.keeper.kick();
-    this.keeper.arm();
-    return ok(undefined);
+    const keeper = this.keeper as Keeper;
+    if (keeper.core.configure(spec, Date.now())) keeper.pusher.reset();
+    keeper.kick();
+    keeper.arm();
+    return before === undefined ? ok(undefined) : followAgain(this.env, this.#id, keeper);
   }
 
   async wake(from: number, to: number, tail: number, sealed: boolean, bodies: readonly Uint8Array[]): Promise<number> {

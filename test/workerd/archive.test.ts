@@ -10,12 +10,13 @@ import { keepAll } from "../../src/log/retention.ts";
 import type { Retention } from "../../src/log/spec.ts";
 import { readThrough } from "../../src/objects/cold.ts";
 import type { PartitionRpc } from "../../src/objects/rpc.ts";
-import { archive, type Env } from "../../src/objects/stubs.ts";
+import { archive, catalog, type Env } from "../../src/objects/stubs.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { cached } from "../../src/platform/cached.ts";
 import { objectSql } from "../../src/platform/sql.ts";
 import { archiveAgainstModel, rewrittenAgainstModel } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
+import { call } from "./call.ts";
 import { emptied } from "./emptied.ts";
 
 const bindings = env as unknown as Env;
@@ -190,6 +191,40 @@ test("a partition whose database is lost is rebuilt from its objects, also after
   const last = await readThrough(where, { from, limit: 1_000, bytesMax: 1e6, waitMs: 0 }, (call) => again.read(call));
   expect(last).toMatchObject({ ok: true, value: { from: behind, to: behind + 10 } });
   expect(await rebuild()).toEqual({ ok: true, value: { lost } });
+});
+
+test("groups that had read everything follow a partition that was rebuilt", async () => {
+  const path = "/v1/default/streams/followed";
+  await call("PUT", path, { archive: true, retentionRecords: 80, deduplicationWindowMs: 0 });
+  const { groupId } = (await call("PUT", `${path}/groups/g`, { start: "earliest" })).json;
+  const ten = (key: string) => Array.from({ length: 10 }, (_, n) => `${key}-${n}`);
+  const append = (key: string) =>
+    call("POST", `${path}/records`, { records: ten(key).map((key) => ({ key, data: 1 })) });
+  const finish = async () => {
+    const body = { max: 100, waitSeconds: 5 };
+    const { deliveries } = (await call("POST", `${path}/groups/g/receive`, body)).json;
+    const receipts = deliveries.map(({ receipt }: { receipt: string }) => receipt);
+    await call("POST", `${path}/groups/g/ack`, { receipts });
+    return deliveries.map(({ key }: { key: string }) => key);
+  };
+  expect((await append("before")).status).toBe(201);
+  expect(await finish()).toEqual(ten("before"));
+  const stream = await catalog(bindings, "default").stream("followed");
+  if (!stream.ok) throw new Error(stream.refusal.detail);
+  const { logId } = stream.value;
+  const stub = bindings.PARTITION.getByName(`${logId}/0`);
+  await until(async () => ((await bucket.list(`logs/${logId}/`)).blobs.length > 0 ? true : undefined));
+  await runInDurableObject(stub, (_object, { storage }) => storage.deleteAll());
+  // The group's own object goes on, and takes itself for one that has read everything.
+  await evictDurableObject(stub);
+  const rebuilt = await call("POST", `${path}/partitions/0/repair`, { mode: "rebuild" });
+  expect(rebuilt).toMatchObject({ status: 200, json: { lost: [{ from: 10 }] } });
+  const followers = await runInDurableObject(stub, (object) => (object as unknown as { log: Log }).log.followers.ids());
+  expect(followers).toEqual([`${logId}/${groupId}`]);
+  for (const key of ["first", "second"]) {
+    await append(key);
+    expect(await finish()).toEqual(ten(key));
+  }
 });
 
 test("a partition that has something, or of which nothing is in the bucket, is not rebuilt, and says so", async () => {
