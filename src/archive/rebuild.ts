@@ -49,7 +49,8 @@ function segmentOf({ size, index: { footer, chunks } }: Found): Segment {
 
 /**
  * No database has room for so many records. Behind the last object there were some, whose offsets readers, groups and producers
- * may know: they are not given out again.
+ * may know: they are not given out again. Where producers give them out, they send them again, and what they send is no
+ * duplicate.
  */
 const unseenMax = 2 ** 32;
 const metaName = "rebuilt";
@@ -79,10 +80,12 @@ export function rebuild(log: Log, found: readonly Found[], now: number): LostRan
       store.setPrint(footer.n, one.index.print);
       [next, last] = [footer.next, footer.last];
     }
-    const from = next + unseenMax;
-    lost.push({ from: next, to: from, reason: "they may have been given out, and no object has them" });
-    store.set(gap(log, ++n, { base: next, next: from, first: last, last }, now));
-    next = from;
+    if (log.span.dense) {
+      const from = next + unseenMax;
+      lost.push({ from: next, to: from, reason: "they may have been given out, and no object has them" });
+      store.set(gap(log, ++n, { base: next, next: from, first: last, last }, now));
+      next = from;
+    }
     meta.setMeta(metaName, JSON.stringify(lost));
     noteLost(log, lost);
     meta.setMeta("segments", JSON.stringify({ open: n + 1, base: next, next: n + 2 }));

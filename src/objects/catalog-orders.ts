@@ -51,11 +51,12 @@ const orders = {
    * A partition was rebuilt: its groups' deliveries follow it anew. Refused where one could not be told yet; the alarm tells it
    * later.
    */
-  async refollow({ core, tell }: Desk, name: string, partition: number): Promise<Result<undefined>> {
+  async refollow({ core, arm, tell }: Desk, name: string, partition: number): Promise<Result<undefined>> {
     const stream = core.stream(name);
     if (!stream.ok) return stream;
     const { logId } = stream.value;
     core.groups.partitionOpened(logId, partition, Date.now());
+    await arm();
     await tell(logId, partition);
     if (!core.groups.untold(logId, partition)) return ok(undefined);
     return refuse("unavailable", "a group could not be told that the partition was rebuilt; ask again in a moment");

@@ -11,9 +11,11 @@
  * who has not answered, and is armed again only while somebody has not.
  */
 import type { Target } from "../../schemas/erasure.ts";
+import type { Result } from "../../schemas/errors.ts";
 import type { Log } from "../log/log.ts";
 import type { Piece } from "../log/read.ts";
 import type { Alarms } from "./alarms.ts";
+import type { PageAnswer } from "./answer.ts";
 import type { DeliveryRpc } from "./rpc.ts";
 
 /** How long after an append a lost wake is repeated. */
@@ -47,10 +49,12 @@ export class Followers {
     this.#followers.delete(id);
   }
 
-  /** A follower has read up to here, and to the tail where `caughtUp`: from then on it waits to be told. */
-  read(id: string, to: number, caughtUp: boolean): void {
+  /** A follower has read. From the tail on it waits to be told; so does one that is past it, as of a log that was rebuilt. */
+  read(id: string, page: Result<PageAnswer>): void {
     const follower = this.#followers.get(id);
-    if (follower !== undefined) follower.at = caughtUp ? to : "reading";
+    if (follower === undefined) return;
+    if (page.ok) follower.at = page.value.upToDate ? page.value.to : "reading";
+    else if (page.refusal.code === "past-tail") follower.at = this.log()?.span.tail;
   }
 
   /** Something was appended, or the partition was sealed. Called in the run that wrote it, so that the alarm is one with it. */

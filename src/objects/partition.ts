@@ -80,7 +80,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   async read(call: ReadCall): Promise<Answer<PageAnswer>> {
     const page = await readWaiting(() => this.log, call, this.waits);
     if (page === undefined) return this.#moved();
-    if (page.ok && call.follower !== undefined) this.#followers.read(call.follower, page.value.to, page.value.upToDate);
+    if (call.follower !== undefined) this.#followers.read(call.follower, page);
     return page;
   }
 

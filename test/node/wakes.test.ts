@@ -1,12 +1,13 @@
 /** Whoever waits is woken: a partition and the deliveries that follow it, with what may come between them. */
 import { scheduler } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
+import { refuse } from "../../schemas/errors.ts";
 import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
 import { Delivery } from "../../src/delivery/delivery.ts";
 import { Heritage } from "../../src/delivery/heritage.ts";
 import { keepAll } from "../../src/log/retention.ts";
 import { Alarms } from "../../src/objects/alarms.ts";
-import type { ReadCall } from "../../src/objects/answer.ts";
+import type { PageAnswer, ReadCall } from "../../src/objects/answer.ts";
 import { Filler } from "../../src/objects/filler.ts";
 import { Followers } from "../../src/objects/followers.ts";
 import { History } from "../../src/objects/history.ts";
@@ -44,7 +45,7 @@ const terms = { lanesMax: 100, draw: () => [1, 2, 3, 4] as const, chance: () => 
 function environment(m: Machine, followers: Followers): Env {
   const read = async (call: ReadCall) => {
     const page = await readWaiting(() => m.log, call, new ReadWaits());
-    if (page?.ok && call.follower !== undefined) followers.read(call.follower, page.value.to, page.value.upToDate);
+    if (page !== undefined && call.follower !== undefined) followers.read(call.follower, page);
     return page;
   };
   return { PARTITION: { getByName: () => ({ read }) }, ARCHIVE: bucketOf(m.blobs) } as unknown as Env;
@@ -71,6 +72,29 @@ test("a delivery that came to the tail in the archive is told of what is appende
   m.log.append([one], 1_100);
   followers.appended();
   expect(wake).toHaveBeenCalledOnce();
+});
+
+test("a delivery that is past the tail, as of a log that was rebuilt, is told when the log has come to it", async () => {
+  const m = new Machine(nodeSql(), memoryBlobs(), spec);
+  const wake = vi.fn(async () => 2);
+  const followers = new Followers(
+    new Alarms(silent),
+    () => m.log,
+    () => ({ wake }) as unknown as DeliveryRpc,
+  );
+  followers.add("d");
+  const core = Delivery.create(nodeSql(), specOf(), 2, { ...terms, now: 1_000 });
+  const env = environment(m, followers);
+  // It said that it would read by itself, and found nothing.
+  followers.read("d", { ok: true, value: { upToDate: false } as PageAnswer });
+  await new Filler(env, "d", core, new Inheriting(env, "d", new Heritage(core))).fill(() => false);
+  for (const tail of [2, 3]) {
+    wake.mockClear();
+    while (m.log.span.tail < tail) m.log.append([one], 1_000);
+    followers.appended();
+    expect(wake).toHaveBeenCalled();
+    await scheduler.wait(0);
+  }
 });
 
 /** What keeps a delivery going whose partition never answers; `alarms` are those that it sets. */
@@ -119,7 +143,7 @@ test("a wake that is not answered when its alarm comes is looked after by anothe
     () => ({ wake }) as unknown as DeliveryRpc,
   );
   followers.add("d");
-  followers.read("d", 0, true);
+  followers.read("d", refuse("past-tail", "it has read everything", {}));
   m.log.append([one], 1_000);
   followers.appended();
   expect(alarms).toHaveLength(1);
