@@ -1,32 +1,55 @@
 /** The manifest from the bucket alone: for a partition whose database is lost. */
 import type { LostRange } from "../../schemas/erasure.ts";
+import { openChunk } from "../log/chunk.ts";
+import type { ChunkRow } from "../log/chunk-head.ts";
 import { ChunkTable } from "../log/chunk-store.ts";
 import { flags } from "../log/frame.ts";
 import type { Log } from "../log/log.ts";
+import { decodeFrame } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
+import type { DraftStore } from "./draft-store.ts";
 import { noteLost } from "./repair.ts";
-import { footerBytes, type Index } from "./segment.ts";
+import { type Footer, footerBytes, type Index } from "./segment.ts";
 
-/** An object that says what it is. */
+/** What an object says of itself, without its chunks: there may be as many objects as memory has room for. */
 export interface Found {
   readonly size: number;
-  readonly index: Index;
+  readonly footer: Footer;
+  /** Of the chunks' bodies. */
+  readonly bytes: number;
 }
 
-/** Of objects that overlap, the one with the highest number is what replaced the others. */
+export const foundIn = (size: number, { footer, chunks }: Index): Found => ({
+  size,
+  footer,
+  bytes: chunks.reduce((sum, chunk) => sum + chunk.bytes, 0),
+});
+
+/** Of objects that overlap, the one with the highest number is what replaced the others. By their offsets. */
 export function chosen(found: readonly Found[]): Found[] {
   const taken: Found[] = [];
-  for (const one of [...found].sort((a, b) => b.index.footer.n - a.index.footer.n)) {
-    const { base, next } = one.index.footer;
-    const overlaps = taken.some(({ index: { footer } }) => base < footer.next && footer.base < next);
-    if (!overlaps) taken.push(one);
+  for (const one of [...found].sort((a, b) => b.footer.n - a.footer.n)) {
+    const at = placeOf(taken, one.footer.base);
+    const overlaps = taken[at - 1]?.footer.next > one.footer.base || taken[at]?.footer.base < one.footer.next;
+    if (!overlaps) taken.splice(at, 0, one);
   }
-  return taken.sort((a, b) => a.index.footer.base - b.index.footer.base);
+  return taken;
+}
+
+/** How many of them begin below an offset. */
+function placeOf(taken: readonly Found[], base: number): number {
+  let [low, high] = [0, taken.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (taken[middle].footer.base < base) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The row of the manifest that an object is. */
-function segmentOf({ size, index: { footer, chunks } }: Found): Segment {
-  const { n, base, next, first, last, records, indexLength, sha, prev, origin } = footer;
+export function segmentOf({ size, footer, bytes }: Found): Segment {
+  const { n, base, next, first, last, chunks, records, indexLength, sha, prev, origin } = footer;
   const known = (hash: Uint8Array) => (hash.some((byte) => byte !== 0) ? hash : new Uint8Array(0));
   return {
     n,
@@ -34,9 +57,9 @@ function segmentOf({ size, index: { footer, chunks } }: Found): Segment {
     next,
     first,
     last,
-    chunks: chunks.length,
+    chunks,
     records,
-    bytes: chunks.reduce((sum, chunk) => sum + chunk.bytes, 0),
+    bytes,
     hot: 0,
     size,
     indexBytes: indexLength + footerBytes,
@@ -45,6 +68,19 @@ function segmentOf({ size, index: { footer, chunks } }: Found): Segment {
     origin: known(origin),
     sealed: last,
   };
+}
+
+/** The keys of a chunk. What is damaged has none. */
+export function learnKeys(log: Log, draft: DraftStore, row: ChunkRow): void {
+  const frames = openChunk(row, log.span.dense);
+  if (!frames.ok) return;
+  log.sql.transaction(() => {
+    for (const frame of frames.value) {
+      decodeFrame(frame, ({ key }, offset) => {
+        if (key !== undefined) draft.learn(key, offset);
+      });
+    }
+  });
 }
 
 /**
@@ -61,23 +97,23 @@ export function rebuiltFrom(log: Log): LostRange[] | undefined {
   return text === undefined ? undefined : JSON.parse(text);
 }
 
-/** Makes an empty log what its objects say; answers the offsets that none of them has. */
-export function rebuild(log: Log, found: readonly Found[], now: number): LostRange[] {
+/** Makes an empty log what its objects, and a draft, say; answers the offsets that none of them has. */
+export function rebuild(log: Log, found: readonly Found[], draft: DraftStore, now: number): LostRange[] {
   const all = chosen(found);
   const lost: LostRange[] = [];
   const { store, meta } = log.segments;
-  let n = Math.max(...found.map(({ index }) => index.footer.n));
-  const head = all[0].index.footer.base;
+  let n = found.reduce((max, { footer }) => Math.max(max, footer.n), 0);
+  const head = all[0].footer.base;
   let [next, last] = [head, 0];
   log.change(now, () => {
+    draft.adopt();
     for (const one of all) {
-      const { footer } = one.index;
+      const { footer } = one;
       if (footer.base > next) {
         lost.push({ from: next, to: footer.base, reason: "no object has them" });
         store.set(gap(log, ++n, { base: next, next: footer.base, first: last, last: footer.first }, now));
       }
       store.set(segmentOf(one));
-      store.setPrint(footer.n, one.index.print);
       [next, last] = [footer.next, footer.last];
     }
     if (log.span.dense) {

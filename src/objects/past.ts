@@ -11,7 +11,8 @@ import type { Retention } from "../log/spec.ts";
 import { faultOf, faultTold } from "../platform/fault-told.ts";
 import type { History } from "./history.ts";
 import type { ReadWaits } from "./read-waits.ts";
-import { OutOfReach, type Repaired } from "./workshop.ts";
+import { OutOfReach } from "./segment-rows.ts";
+import type { Repaired } from "./workshop.ts";
 
 /** The partition, as orders have it before them. */
 export interface Desk {

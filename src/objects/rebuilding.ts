@@ -1,44 +1,124 @@
 /** A partition whose database is lost becomes what its objects in the bucket say. */
 import type { LostRange } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { type Found, rebuild, rebuiltFrom } from "../archive/rebuild.ts";
+import { DraftStore } from "../archive/draft-store.ts";
+import { chosen, type Found, foundIn, learnKeys, rebuild, rebuiltFrom, segmentOf } from "../archive/rebuild.ts";
 import { footerBytes, type Index, readFooter, readIndex } from "../archive/segment.ts";
 import { segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Blobs } from "../platform/blobs.ts";
+import { coldRows, Lost } from "./segment-rows.ts";
 
 /** Bytes at an object's end that hold most indexes. */
 const endBytes = 131_072;
+/** Bytes that a step reads: the calls in between let others in. */
+const stepBytes = 33_554_432;
 
-/**
- * Answers the offsets that are lost; objects that cannot be read are none. Asked again it says what it said. Refuses where
- * something was appended since the database was lost: the offsets of that are those of what is in the bucket.
- */
-export async function rebuildFrom(log: Log, blobs: Blobs | undefined, now: () => number): Promise<Result<LostRange[]>> {
-  const before = rebuiltFrom(log);
-  if (before !== undefined) return ok(before);
-  if (blobs === undefined) return refuse("archive-off", "the deployment has no archive from which to rebuild");
-  if (log.span.tail > 0) return occupied(log);
-  const { logId, partition } = log.spec;
-  const found: Found[] = [];
-  for (let after: string | undefined = ""; after !== undefined; ) {
-    const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(segmentPrefix(logId, partition), after);
-    for (const { key, size } of page.blobs) {
-      const index = await readEnd(blobs, key, size);
-      const own = index?.footer.logId === logId && index.footer.partition === partition;
-      if (index !== undefined && own) found.push({ size, index });
-    }
-    after = page.after;
+type Outcome = Result<LostRange[]>;
+
+export class Rebuilding {
+  readonly #draft: DraftStore;
+  #steps: AsyncGenerator<undefined, Outcome> | undefined;
+  /** Bytes that were read since the last step. */
+  #read = 0;
+
+  constructor(
+    readonly log: Log,
+    readonly blobs: Blobs | undefined,
+    readonly now: () => number,
+  ) {
+    this.#draft = new DraftStore(log.sql);
   }
-  // Something may have been appended meanwhile.
-  if (log.span.tail > 0) return occupied(log);
-  if (found.length === 0) return refuse("conflict", "the bucket has no segment of this partition; nothing was rebuilt");
-  return ok(rebuild(log, found, now()));
-}
 
-function occupied({ span: { tail } }: Log): Result<never> {
-  const detail = `the partition has given out the offsets up to ${tail}, and a rebuild is for one that is empty; nothing was changed`;
-  return refuse("conflict", detail, { tail });
+  /**
+   * Answers the offsets that are lost; objects that cannot be read are none. undefined: there is more to do, by another call. Once
+   * it is done it says what it said. Refuses where something was appended since the database was lost: the offsets of that are
+   * those of what is in the bucket.
+   */
+  async step(): Promise<Outcome | undefined> {
+    const before = rebuiltFrom(this.log);
+    if (before !== undefined) return ok(before);
+    const { blobs } = this;
+    if (blobs === undefined) return refuse("archive-off", "the deployment has no archive from which to rebuild");
+    this.#steps ??= this.#run(blobs);
+    try {
+      const { done, value } = await this.#steps.next();
+      if (done) this.#steps = undefined;
+      return value;
+    } catch (error) {
+      this.#steps = undefined;
+      throw error;
+    }
+  }
+
+  async *#run(blobs: Blobs): AsyncGenerator<undefined, Outcome> {
+    const { log } = this;
+    if (this.#occupied) return this.#refused();
+    this.#draft.begin();
+    const found: Found[] = [];
+    for await (const one of this.#objects(blobs)) {
+      found.push(one);
+      if (this.#turn()) yield;
+      if (this.#occupied) return this.#refused();
+    }
+    if (this.#occupied || found.length === 0) return this.#refused();
+    for (const one of log.spec.keyIndex ? chosen(found) : []) {
+      for await (const _ of this.#learn(one)) {
+        if (this.#turn()) yield;
+        if (this.#occupied) return this.#refused();
+      }
+    }
+    if (this.#occupied) return this.#refused();
+    return ok(rebuild(log, found, this.#draft, this.now()));
+  }
+
+  get #occupied(): boolean {
+    return this.log.span.tail > 0;
+  }
+
+  #turn(): boolean {
+    const over = this.#read >= stepBytes;
+    if (over) this.#read = 0;
+    return over;
+  }
+
+  #refused(): Result<never> {
+    this.#draft.drop();
+    const { tail } = this.log.span;
+    if (tail === 0) return refuse("conflict", "the bucket has no segment of this partition; nothing was rebuilt");
+    const detail = `the partition has given out the offsets up to ${tail}, and a rebuild is for one that is empty; nothing was changed`;
+    return refuse("conflict", detail, { tail });
+  }
+
+  /** The partition's objects; their fingerprints go where there is room for all of them. */
+  async *#objects(blobs: Blobs): AsyncGenerator<Found> {
+    const { logId, partition } = this.log.spec;
+    for (let after: string | undefined = ""; after !== undefined; ) {
+      const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(segmentPrefix(logId, partition), after);
+      for (const { key, size } of page.blobs) {
+        const index = await readEnd(blobs, key, size);
+        this.#read += endBytes;
+        if (index?.footer.logId !== logId || index.footer.partition !== partition) continue;
+        this.#draft.setPrint(index.footer.n, index.print);
+        yield foundIn(size, index);
+      }
+      after = page.after;
+    }
+  }
+
+  /** Learns an object's keys, a chunk at a time. */
+  async *#learn(one: Found): AsyncGenerator<undefined> {
+    try {
+      for await (const row of coldRows(this.log, this.blobs, segmentOf(one))) {
+        learnKeys(this.log, this.#draft, row);
+        this.#read += row.bytes;
+        yield;
+      }
+    } catch (error) {
+      // Readers are told which of its records are missing.
+      if (!(error instanceof Lost)) throw error;
+    }
+  }
 }
 
 async function readEnd(blobs: Blobs, key: string, size: number): Promise<Index | undefined> {

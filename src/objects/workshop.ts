@@ -1,39 +1,26 @@
 /** Rewriting a log's past, a step at a time: compaction, and the forgetting of keys. */
 
 import type { LostRange, RepairCall, Target } from "../../schemas/erasure.ts";
-import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
+import { ok, type Result } from "../../schemas/errors.ts";
 import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
 import { Repair } from "../archive/repair.ts";
 import { Rewriter } from "../archive/rewrite.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
-import { headsIn } from "../log/heads.ts";
 import type { Log } from "../log/log.ts";
 import { decodeFrame } from "../log/record.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
-import { chunkRows, indexOf } from "./cold.ts";
 import { hasObject, leftToObject, makeAgain } from "./copies.ts";
-import { rebuildFrom } from "./rebuilding.ts";
+import { Rebuilding } from "./rebuilding.ts";
+import { coldRows, hotRows, Lost } from "./segment-rows.ts";
 
-/** Bytes read from the bucket at a time. */
-const fetchBytes = 4_194_304;
 /** How often a full database is looked at. */
 const fullMs = 60_000;
 /** Bytes that are worked through before others have a turn. */
 const turnBytes = 524_288;
-
-/** The chunks of a segment could not be had; a bucket that does not answer is an error instead. */
-class Lost extends Error {}
-
-/** It is not to be had now. */
-export class OutOfReach extends Error {
-  constructor(readonly refusal: Refusal) {
-    super(refusal.detail);
-  }
-}
 
 /** The segment was replaced, or dropped, while it was read. */
 class Gone extends Error {}
@@ -48,6 +35,7 @@ export interface Repaired {
 export class Workshop {
   readonly erasures: Erasures;
   readonly #compaction: Compaction;
+  readonly #rebuilding: Rebuilding;
 
   constructor(
     readonly log: Log,
@@ -57,6 +45,7 @@ export class Workshop {
     readonly now: () => number,
   ) {
     this.erasures = new Erasures(log);
+    this.#rebuilding = new Rebuilding(log, blobs, now);
     this.#compaction = new Compaction(log, () => blobs !== undefined && retentionOf(log.spec).archive);
   }
 
@@ -93,7 +82,9 @@ export class Workshop {
   async repair({ mode, from, to }: RepairCall): Promise<Result<Repaired>> {
     const { log } = this;
     if (mode === "rebuild") {
-      const lost = await rebuildFrom(log, this.blobs, this.now);
+      const lost = await this.#rebuilding.step();
+      // It keeps its place itself; whoever asks counts the steps.
+      if (lost === undefined) return ok({ lost: [], next: from + 1 });
       return lost.ok ? ok({ lost: lost.value }) : lost;
     }
     const { head, tail } = log.span;
@@ -119,15 +110,15 @@ export class Workshop {
 
   /** The chunks of a segment, wherever they lie; throws where they are not to be had. */
   async *rowsOf(segment: Segment): AsyncGenerator<ChunkRow> {
-    const { segments } = this.log;
+    const { log } = this;
     let turn = 0;
-    for await (const row of segment.hot === 1 ? hotRows(this.log, segment) : this.#coldRows(segment)) {
+    for await (const row of segment.hot === 1 ? hotRows(log, segment) : coldRows(log, this.blobs, segment)) {
       yield row;
       turn += row.bytes;
       if (turn < turnBytes) continue;
       turn = 0;
       await scheduler.wait(0);
-      if (segments.store.at(segment.base)?.n !== segment.n) throw new Gone("the segment went away");
+      if (log.segments.store.at(segment.base)?.n !== segment.n) throw new Gone("the segment went away");
     }
   }
 
@@ -193,29 +184,4 @@ export class Workshop {
       throw error;
     }
   }
-
-  async *#coldRows(segment: Segment): AsyncGenerator<ChunkRow> {
-    const { logId, partition } = this.log.spec;
-    const where = { logId, partition, blobs: this.blobs };
-    const index = await indexOf(where, segment);
-    if (index === undefined) throw new Lost("the object is missing");
-    const { chunks } = had(index);
-    for (let at = 0; at < chunks.length; ) {
-      const rows = had(await chunkRows(where, segment, chunks.slice(at), fetchBytes));
-      if (rows === undefined) throw new Lost("the object is missing");
-      yield* rows;
-      at += rows.length;
-    }
-  }
-}
-
-/** What is damaged is lost; what is only out of reach is tried again. */
-function had<T>(result: Result<T>): T {
-  if (result.ok) return result.value;
-  throw result.refusal.code === "damaged" ? new Lost(result.refusal.detail) : new OutOfReach(result.refusal);
-}
-
-async function* hotRows({ segments }: Log, segment: Segment): AsyncGenerator<ChunkRow> {
-  const heads = headsIn(segments, segment.base, segment.next);
-  for (const head of heads) yield { ...head, body: segments.body(head.base) };
 }

@@ -14,9 +14,9 @@ Object.assign(globalThis, { scheduler });
 
 export const ofKey = (key: string, bytes = 0): Rec => ({ key, kind: kinds.binary, data: new Uint8Array(bytes) });
 
-export function machine(retention: Partial<Retention>, more: Partial<Spec> = {}): Machine {
+export function machine(retention: Partial<Retention>, more: Partial<Spec> = {}, blobs = memoryBlobs()): Machine {
   const kept = { ...keepAll, ...retention };
-  const one = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, ...more, retention: kept });
+  const one = new Machine(nodeSql(), blobs, { ...spec, deduplicationWindowMs: 0, ...more, retention: kept });
   one.now = 1_000;
   return one;
 }

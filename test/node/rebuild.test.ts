@@ -14,6 +14,18 @@ async function afterLoss(one: Machine): Promise<Machine> {
   return again;
 }
 
+/** In as many calls as it takes; answers how many, too. */
+async function inSteps(one: Machine, between = () => {}): Promise<{ calls: number; answer: unknown }> {
+  for (let [calls, from] = [1, 0]; ; calls++) {
+    const answer = await one.history.workshop?.repair({ mode: "rebuild", from });
+    const next = answer?.ok ? answer.value.next : undefined;
+    if (next === undefined) return { calls, answer };
+    expect(next).toBeGreaterThan(from);
+    from = next;
+    between();
+  }
+}
+
 const rebuild = (one: Machine) => one.history.workshop?.repair({ mode: "rebuild", from: 0 });
 
 /** What a batch is answered with, in few words. */
@@ -40,4 +52,38 @@ test("what a producer with offsets of its own sends again is stored where no obj
   ]);
   expect((await again.read({ at: "earliest" })).map(({ offset }) => offset)).toEqual([3, 5, 6, 8]);
   expect(await rebuild(again)).toEqual({ ok: true, value: { lost: [] } });
+});
+
+test("the key index is what the objects say, whatever was rewritten and however much there is", async () => {
+  const one = machine({ archive: true }, { keyIndex: true });
+  for (let n = 0; n < 40; n++) one.append(ofKey(`k${n % 30}`, 900_000));
+  one.history.workshop?.erasures.request("r", { key: "k3" }, one.now);
+  await one.run();
+  one.now += 3_600_000;
+  one.seal();
+  const again = await afterLoss(one);
+  const { calls, answer } = await inSteps(again);
+  expect(calls).toBeGreaterThan(1);
+  expect(answer).toMatchObject({ ok: true, value: { lost: [{ from: 40 }] } });
+  const keys = (of: Machine) => of.log.segments.meta.lastOfKeysAfter("", 100);
+  expect(keys(again)).toEqual(keys(one));
+  expect(keys(again)).toHaveLength(29);
+  const onto = (key: string, expectedKeyOffset: number | "none") =>
+    again.log.append([batch([ofKey(key)], { expectedKeyOffset })], again.now)[0];
+  expect(onto("k5", "none")).toMatchObject({ refusal: { code: "expected-key-offset", facts: { actual: 35 } } });
+  expect(onto("k5", 5)).toMatchObject({ refusal: { code: "expected-key-offset" } });
+  expect(onto("k5", 35)).toMatchObject({ ok: true });
+  expect(onto("k3", "none")).toMatchObject({ ok: true });
+});
+
+test("a rebuild during which something is appended leaves nothing of what it learnt", async () => {
+  const one = machine({ archive: true }, { keyIndex: true });
+  for (let n = 0; n < 40; n++) one.append(ofKey("old", 900_000));
+  one.seal();
+  const again = await afterLoss(one);
+  const { answer } = await inSteps(again, () => again.append(ofKey("new")));
+  expect(answer).toMatchObject({ ok: false, refusal: { code: "conflict" } });
+  expect(again.log.segments.meta.lastOfKeysAfter("", 100)).toMatchObject([{ key: "new" }]);
+  expect(again.sql.all("SELECT name FROM sqlite_master WHERE name LIKE 'draft%'")).toEqual([]);
+  again.log.check();
 });
