@@ -5,6 +5,7 @@ import type { ChunkRow } from "../log/chunk-head.ts";
 import { ChunkTable } from "../log/chunk-store.ts";
 import { flags } from "../log/frame.ts";
 import type { Log } from "../log/log.ts";
+import { discard, uploading } from "../log/notice.ts";
 import { decodeFrame } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { DraftStore } from "./draft-store.ts";
@@ -106,6 +107,7 @@ export function rebuild(log: Log, found: readonly Found[], draft: DraftStore, no
   const head = all[0].footer.base;
   let [next, last] = [head, 0];
   log.change(now, () => {
+    supersede(log, found, all, draft, now);
     draft.adopt();
     for (const one of all) {
       const { footer } = one;
@@ -130,6 +132,18 @@ export function rebuild(log: Log, found: readonly Found[], draft: DraftStore, no
   });
   log.reload(now);
   return lost;
+}
+
+/** Objects that others have replaced are left to be deleted, with their Parquet files: whoever forgets waits for that. */
+function supersede(log: Log, found: readonly Found[], all: readonly Found[], draft: DraftStore, now: number): void {
+  const taken = new Set(all);
+  // Whether there ever were Parquet files is not known any more.
+  uploading(log.segments, true);
+  for (const one of found) {
+    if (taken.has(one)) continue;
+    draft.dropPrint(one.footer.n);
+    discard(log.segments, log.spec, segmentOf(one), now);
+  }
 }
 
 /** A segment without records in the place of one that no object has. */

@@ -1,8 +1,9 @@
 /** A partition whose database is lost, out of its objects: what it knows, and what it leaves to be sent again. */
 import { expect, test } from "vitest";
 import type { Rec } from "../../src/log/record.ts";
-import { Machine } from "../cases/archive.ts";
+import { Machine, textOf } from "../cases/archive.ts";
 import { batch } from "../cases/log.ts";
+import { memoryBlobs } from "./bucket.ts";
 import { machine, ofKey } from "./machine.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -86,4 +87,34 @@ test("a rebuild during which something is appended leaves nothing of what it lea
   expect(again.log.segments.meta.lastOfKeysAfter("", 100)).toMatchObject([{ key: "new" }]);
   expect(again.sql.all("SELECT name FROM sqlite_master WHERE name LIKE 'draft%'")).toEqual([]);
   again.log.check();
+});
+
+test("objects that others had replaced are deleted, and whoever forgets waits for that", async () => {
+  const blobs = memoryBlobs();
+  // A bucket that confirms what it does not do: the database was lost before anything was deleted.
+  const one = machine(
+    { archive: true, parquet: [] },
+    { names: { namespace: "shop", stream: "orders" } },
+    { ...blobs, delete: async () => {} },
+  );
+  one.append(ofKey("jane"), ofKey("joe"));
+  one.seal();
+  await one.run();
+  one.history.workshop?.erasures.request("first", { key: "jane" }, one.now);
+  await one.run();
+  const again = new Machine(nodeSql(), blobs, one.spec);
+  again.now = one.now + 3_600_000;
+  expect(await textOf(blobs, "")).toContain("jane");
+  const before = (await blobs.list("")).blobs.map(({ key }) => key);
+  expect(before).toHaveLength(4);
+  expect(await rebuild(again)).toMatchObject({ ok: true });
+  again.history.workshop?.erasures.request("again", { key: "joe" }, again.now);
+  for (let round = 0; round < 3; round++) {
+    await again.run();
+    again.now += 3_600_000;
+  }
+  expect(again.history.workshop?.erasures.get("again")).toMatchObject({ state: "done", records: 1 });
+  expect(await textOf(blobs, "")).not.toMatch(/jane|joe/);
+  const after = (await blobs.list("")).blobs.map(({ key }) => key);
+  expect(before.filter((key) => after.includes(key))).toEqual([]);
 });
