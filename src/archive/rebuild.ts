@@ -3,13 +3,12 @@ import type { LostRange } from "../../schemas/erasure.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { ChunkTable } from "../log/chunk-store.ts";
-import { flags } from "../log/frame.ts";
 import type { Log } from "../log/log.ts";
 import { discard, uploading } from "../log/notice.ts";
 import { decodeFrame } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { DraftStore } from "./draft-store.ts";
-import { noteLost } from "./repair.ts";
+import { holeRow, noteLost } from "./repair.ts";
 import { type Footer, footerBytes, type Index } from "./segment.ts";
 
 /** What an object says of itself, without its chunks: there may be as many objects as memory has room for. */
@@ -150,9 +149,8 @@ function supersede(log: Log, found: readonly Found[], all: readonly Found[], dra
 function gap(log: Log, n: number, place: Pick<Segment, "base" | "next" | "first" | "last">, now: number): Segment {
   const table = new ChunkTable(log.sql, n);
   table.create();
+  table.insert(holeRow(place));
   const none = new Uint8Array(0);
-  const row = { ...place, records: 0, flags: flags.thinned, bytes: 0, print: Uint8Array.of(1), body: none };
-  table.insert(row);
   const facts = { n, chunks: 1, records: 0, bytes: 0, hot: 1, size: 0, indexBytes: 0, sealed: now };
   return { ...place, ...facts, sha: none, prev: none, origin: none };
 }

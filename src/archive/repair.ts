@@ -4,8 +4,11 @@
  */
 import type { LostRange } from "../../schemas/erasure.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
+import { flags } from "../log/frame.ts";
 import type { Log } from "../log/log.ts";
+import { missingSegment } from "../log/missing-segment.ts";
 import type { Segment } from "../log/segment-store.ts";
+
 import { Rewriter } from "./rewrite.ts";
 
 const metaName = "lost";
@@ -19,6 +22,67 @@ export function lostOf(log: Log): LostRange[] {
 /** Notes what a repair of this log makes holes. */
 export const noteLost = (log: Log, lost: readonly LostRange[]): void =>
   log.segments.meta.setMeta(metaName, JSON.stringify([...lostOf(log), ...lost]));
+
+type Place = Pick<Segment, "base" | "next" | "first" | "last">;
+
+/** A chunk without records, in the place of what is not there. */
+export const holeRow = (place: Place): ChunkRow => ({
+  ...place,
+  records: 0,
+  flags: flags.thinned,
+  bytes: 0,
+  print: Uint8Array.of(1),
+  body: none,
+});
+
+const none = new Uint8Array(0);
+
+/** Seals the open segment. Where the log goes on behind it, and all of its chunks are missing, a hole takes their place. */
+export function sealOpen(log: Log, now: number): LostRange | undefined {
+  const { segments, span } = log;
+  const { base, first } = segments.open;
+  const from = Math.max(base, span.head);
+  const missing = first === undefined && from < span.tail;
+  const lost = missing ? { from, to: span.tail, reason: "the chunks are missing" } : undefined;
+  log.change(now, () => {
+    const last = segments.newest?.last ?? 0;
+    if (lost !== undefined) {
+      log.thin();
+      segments.insert(holeRow({ base, next: span.tail, first: last, last }));
+      noteLost(log, [lost]);
+    }
+    segments.cut(span.tail, now);
+  });
+  return lost;
+}
+
+/** Where the row of the segment that holds an offset is missing, a hole takes its place. */
+export function fillGap(log: Log, offset: number, now: number): LostRange | undefined {
+  const { store } = log.segments;
+  const missing = missingSegment(log.segments, log.span.head, offset);
+  if (missing === undefined) return undefined;
+  const { from: base, to: next } = missing;
+  const last = store.before(base)?.last ?? 0;
+  const hole = holeRow({ base, next, first: last, last });
+  const lost = { from: Math.max(base, log.span.head), to: next, reason: "the segment is missing" };
+  log.change(now, () => {
+    log.thin();
+    const unknown = {
+      n: -1,
+      chunks: 0,
+      hot: 0,
+      size: 0,
+      indexBytes: 0,
+      sha: none,
+      prev: none,
+      origin: none,
+      sealed: now,
+    };
+    log.segments.replace([{ ...hole, ...unknown }], [hole], now);
+    noteLost(log, [lost]);
+  });
+  return lost;
+}
 
 /** Goes through the chunks of one segment, and leaves holes where one is missing, damaged, or behind the cut. */
 export class Repair {

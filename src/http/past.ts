@@ -1,6 +1,6 @@
 /** A stream's past: forgetting, checking and repairing what is stored. */
 import { type ErasureView, eraseBody, type LostRange, type RepairCall, repairBody } from "../../schemas/erasure.ts";
-import { ok, type Result } from "../../schemas/errors.ts";
+import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import { hashedPart } from "../archive/segment.ts";
 import { type ObjectFault, verifyObject } from "../archive/verify.ts";
@@ -89,6 +89,7 @@ export async function repairPartition(request: Request, env: Env, names: Names):
     );
     if (!step.ok) return problem(step.refusal);
     const { next, to } = step.value;
+    if (next !== undefined && next <= now.from) return problem(standsStill(number, next));
     lost.push(...step.value.lost);
     rest = next === undefined ? undefined : { ...now, from: next, ...(to === undefined ? {} : { to }) };
   }
@@ -104,6 +105,12 @@ async function refollowed(env: Env, { namespace, name }: Names, partition: numbe
     return thrown(error);
   }
 }
+
+/** Whoever goes on from where it was would do so for ever. */
+const standsStill = (partition: number, offset: number): Refusal => ({
+  code: "internal",
+  detail: `partition ${partition} comes no further than offset ${offset}`,
+});
 
 /** What a repair before has made holes. */
 export const lostRecords = (env: Env, names: Names) =>
@@ -141,6 +148,7 @@ export async function verifyPartition(request: Request, env: Env, names: Names):
     found.bytes += step.value.bytes;
     found.damaged.push(...step.value.damaged);
     from = step.value.next;
+    if (from !== undefined && from <= start) return problem(standsStill(number, from));
     if (from === undefined || found.bytes < verifyAnswerBytes) continue;
     found.next = from;
     break;

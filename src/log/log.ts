@@ -21,7 +21,7 @@ import { Segments } from "./segments.ts";
 import type { ProducerTerms, Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import { Store } from "./store.ts";
-import { checkSegments, type Report, verifyHot } from "./verify.ts";
+import { checkSegments, type Report, verifyCold, verifyHot } from "./verify.ts";
 
 const empty: Marks = { head: 0, tail: 0, last: 0, sealed: false };
 
@@ -263,8 +263,7 @@ export class Log {
     // What lies below the head is missing rightly.
     const start = Math.max(from, this.#marks.head);
     if (this.segments.isHot(start)) return verifyHot(this.segments, this.span, start, bytesMax);
-    const next = this.segments.store.before(start)?.next ?? this.segments.hotFrom;
-    return { chunks: 0, records: 0, bytes: 0, damaged: [], next };
+    return verifyCold(this.segments, this.span, start);
   }
 
   /** Asserts that the log is whole and that memory agrees with it. For tests and operators. */

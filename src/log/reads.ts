@@ -4,6 +4,7 @@
  */
 import { ok, type Result } from "../../schemas/errors.ts";
 import { chunkMayMatch, type Filter } from "./filter.ts";
+import { missingSegment } from "./missing-segment.ts";
 import {
   type Cold,
   lastRecords,
@@ -42,6 +43,8 @@ export class Reads {
     const wanted = backward ? offset - 1 : offset;
     const run = this.segments.run(wanted);
     if (run === undefined) {
+      const missing = missingSegment(this.segments, head, wanted);
+      if (missing !== undefined) return ok(missingPage(missing, offset, backward));
       const at: Position = { at: backward ? "before" : "offset", offset };
       return ok(this.#cold(this.segments.store.before(wanted) as Segment, at, terms));
     }
@@ -143,6 +146,13 @@ export class Reads {
     const print = this.segments.store.print(segment.n);
     return print === undefined || chunkMayMatch(filter, print);
   }
+}
+
+/** What is said of offsets whose segment is missing. */
+function missingPage(missing: { readonly from: number; readonly to: number }, at: number, backward: boolean): Page {
+  const [from, to] = backward ? [missing.from, at] : [at, missing.to];
+  const damaged = { chunk: missing.from, from, to, reason: "the segment is missing" };
+  return { from, to, pieces: [{ damaged }], upToDate: false };
 }
 
 const edge = (segment: { base: number; next: number }, backward: boolean): Position =>

@@ -40,6 +40,8 @@ export class Tables {
     let number = 0;
     while (taken.has(number)) number++;
     const table = new ChunkTable(this.sql, number);
+    // What a segment has left of which no row tells is nobody's.
+    table.drop();
     table.create();
     this.#tables.set(n, table);
     return table;

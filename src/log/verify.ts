@@ -1,5 +1,6 @@
 import { assert } from "../lib/assert.ts";
 import { openChunk } from "./chunk.ts";
+import { missingSegment } from "./missing-segment.ts";
 import type { Span } from "./read.ts";
 import type { Chunks, Segments } from "./segments.ts";
 
@@ -49,6 +50,15 @@ export function verifyHot(segments: Segments, span: Span, from: number, bytesMax
   const to = Math.min(run.to, span.tail);
   const report = verifyChunks(segments, { ...span, head: run.from, tail: to }, from, bytesMax);
   return report.next === undefined && to < span.tail ? { ...report, next: to } : report;
+}
+
+/** The same for what is in the archive alone: nothing is read, and `next` is where its segment ends. */
+export function verifyCold(segments: Segments, span: Span, from: number): Report {
+  const report: Report = { chunks: 0, records: 0, bytes: 0, damaged: [] };
+  const missing = missingSegment(segments, span.head, from);
+  if (missing === undefined) return { ...report, next: segments.store.before(from)?.next };
+  report.damaged.push({ chunk: from, from, to: missing.to, reason: "the segment is missing" });
+  return { ...report, next: missing.to };
 }
 
 /** Asserts that segments lie side by side, and that everything hot is whole. */

@@ -4,8 +4,9 @@ import type { LostRange, RepairCall, Target } from "../../schemas/erasure.ts";
 import { ok, type Result } from "../../schemas/errors.ts";
 import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
-import { Repair } from "../archive/repair.ts";
+import { fillGap, Repair, sealOpen } from "../archive/repair.ts";
 import { Rewriter } from "../archive/rewrite.ts";
+import { assert } from "../lib/assert.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import type { Log } from "../log/log.ts";
@@ -89,12 +90,18 @@ export class Workshop {
     }
     const { head, tail } = log.span;
     const start = Math.max(from, head);
-    // Only what is sealed is rewritten. Not before its turn: what was sealed before would leave the database for it.
-    if (start >= log.segments.open.base) log.change(this.now(), () => log.segments.cut(tail, this.now()));
     // What comes after it was asked for is not concerned.
     const end = Math.min(to ?? tail, tail);
-    const segment = start < end ? log.segments.store.before(start) : undefined;
-    if (segment === undefined) return ok({ lost: [] });
+    if (start >= end) return ok({ lost: [] });
+    const onwards = (next: number) => (next < end ? { next, to: end } : {});
+    // Only what is sealed is rewritten. Not before its turn: what was sealed before would leave the database for it.
+    const hole = start >= log.segments.open.base ? sealOpen(log, this.now()) : fillGap(log, start, this.now());
+    if (hole !== undefined) {
+      this.#compaction.relearn();
+      return ok({ lost: [hole], ...onwards(hole.to) });
+    }
+    const segment = log.segments.store.before(start);
+    assert(segment !== undefined && segment.next > start, "segments lie side by side");
     const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY, end);
     const whole = await this.#each([segment], (row) => repair.add(row));
     if (whole) repair.complete();
@@ -105,7 +112,7 @@ export class Workshop {
     const lost = repair.finish(this.now()) ? repair.lost : [];
     if (lost.length > 0) this.#compaction.relearn();
     else if (!(await hasObject(log, this.blobs, segment))) makeAgain(log, segment, repair.rows, this.now());
-    return ok(segment.next < end ? { lost, next: segment.next, to: end } : { lost });
+    return ok({ lost, ...onwards(segment.next) });
   }
 
   /** The chunks of a segment, wherever they lie; throws where they are not to be had. */
