@@ -114,7 +114,7 @@ export class Delivery {
     return paused !== spec.paused || JSON.stringify(config) !== JSON.stringify(spec.config);
   }
 
-  /** In incident mode, every key that is let through has a lane, which goes its way without the others. */
+  /** In incident mode, every key that is let through, and wanted, has a lane, which goes its way without the others. */
   admitOnly(now: number): void {
     const { lanes, window, cursor, horizon } = this.state;
     // What the window has finished of a key, a new lane would not know: first it comes back to where it was.
@@ -122,6 +122,7 @@ export class Delivery {
     for (const key of lanes.only ?? []) {
       if (lanes.ofKey(key) !== undefined) continue;
       const first = window.lineOf(key);
+      if (first === undefined && this.reader.lanes.excludes(key)) continue;
       const lane = first === undefined ? lanes.create("key", key, cursor, false) : this.state.detach(first);
       // What another partition has not finished goes out nowhere, in an incident too.
       lane.held = this.state.holds(key);

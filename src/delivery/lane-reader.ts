@@ -22,6 +22,10 @@ export class LaneReader {
   /** The read that brings a lane its next records; undefined where it has them, or there are none yet. */
   wish(lane: Lane, now: number): Wish | undefined {
     if (this.#reload(lane, now)) return undefined;
+    if (lane.kind === "key" && this.excludes(lane.key)) {
+      this.#passOver(lane, now);
+      return undefined;
+    }
     if (lane.kind === "key" && lane.read >= this.#target()) return undefined;
     return {
       lane: lane.id,
@@ -32,11 +36,18 @@ export class LaneReader {
     };
   }
 
+  /** Whether the group's filter wants no record of a key. */
+  excludes(key: string | undefined): boolean {
+    const wanted = this.filter()?.key;
+    return wanted !== undefined && wanted !== key;
+  }
+
   /** Takes what was read. Answers false where it does not fit: something else was read meanwhile. */
   take(id: number, read: Read, now: number): boolean {
     const lane = this.state.lanes.byId.get(id);
     if (lane === undefined || lane.queue.length > 0 || lane.read !== read.from) return false;
-    if (lane.kind === "key") this.#takeKey(lane, read, now);
+    if (lane.kind === "key" && this.excludes(lane.key)) this.#passOver(lane, now);
+    else if (lane.kind === "key") this.#takeKey(lane, read, now);
     else this.#takeSingle(lane, read, now);
     return true;
   }
@@ -62,7 +73,8 @@ export class LaneReader {
       if (lane.from !== lane.read) state.lanes.move(lane, lane.read, false);
       // In an incident it goes ahead; but nothing comes any more where the partition was split, and waits for no other.
       const more = state.inherits || !state.sealed || state.known === undefined || lane.read < state.known;
-      const stays = lane.held || (more && (state.lanes.only?.has(lane.key as string) ?? false));
+      const goesAhead = state.lanes.only?.has(lane.key as string) === true && !this.excludes(lane.key);
+      const stays = lane.held || (more && goesAhead);
       if (lane.read === state.cursor && state.cursor >= state.horizon && !stays) {
         // Of before a restart: it may have gone ahead, which is not known any more.
         if (lane.exact || state.lanes.unread.has(lane)) state.incident.forget(state.generation);
@@ -153,6 +165,16 @@ export class LaneReader {
     return this.state.lanes.only === undefined ? this.state.cursor : (this.state.known ?? Number.MAX_SAFE_INTEGER);
   }
 
+  /** Nothing more is read of a lane whose key the filter leaves out: it has come to where the window is. */
+  #passOver(lane: Lane, now: number): void {
+    const { cursor } = this.state;
+    if (lane.read >= cursor) return;
+    lane.read = cursor;
+    lane.behind = 0;
+    lane.counted = Math.max(lane.counted, cursor);
+    this.#hold(lane, [], now);
+  }
+
   #takeKey(lane: Lane, read: Read, now: number): void {
     const { state } = this;
     const to = Math.min(read.to, this.#target());
@@ -203,8 +225,12 @@ export class LaneReader {
   /** The one record of a lane, where it is still there. */
   #takeSingle(lane: Lane, read: Read, now: number): void {
     const { state } = this;
-    const [item] = itemsOf(read.pieces, lane.from, lane.from + 1, undefined, false).items;
-    if (item === undefined || this.wasAcked(item)) {
+    const of = (filter: Filter | undefined) =>
+      itemsOf(read.pieces, lane.from, lane.from + 1, filter, false).items[0] as Item | undefined;
+    const item = of(undefined);
+    // What was redriven was wanted by an operator, whatever the filter says since.
+    const wanted = lane.redriven || this.filter() === undefined || of(this.filter()) !== undefined;
+    if (item === undefined || this.wasAcked(item) || !wanted) {
       if (item === undefined) state.lost.push({ from: lane.from, to: lane.from + 1, why: "damaged" });
       state.lanes.remove(lane);
       state.unsaved++;

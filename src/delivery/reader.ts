@@ -90,6 +90,7 @@ export class Reader {
       // Whoever was behind is told nothing: what came behind the head it learns by reading.
       if (state.known !== undefined && state.known <= head) state.known = undefined;
       state.done.dropBefore(head);
+      this.#forsake(now);
     }
     state.unsaved++;
     state.save();
@@ -120,6 +121,7 @@ export class Reader {
     }
     state.cursor = read.to;
     state.done.dropBefore(read.to);
+    this.#forsake(now);
     for (const lane of [...state.lanes.hungry]) this.lanes.settle(lane, now);
     this.#relieve(now);
     if (only !== undefined && state.cursor >= state.horizon) this.on.back(now);
@@ -168,6 +170,34 @@ export class Reader {
     item.attempt = lane.attempts;
     const letter = lane.redriven ? this.state.letters.get(item.offset) : undefined;
     if (letter !== undefined) Object.assign(item, { bytes: letter.body, from: 0, to: letter.body.length });
+  }
+
+  /**
+   * In order, a record that failed stays in the window. One that the window has passed without it, because it was trimmed, or is
+   * not wanted any more, holds nothing up; its letter, if that is on its way again, goes beside the others.
+   */
+  #forsake(now: number): void {
+    const { window, lanes, cursor } = this.state;
+    if (!window.ordered || lanes.size === 0) return;
+    for (const lane of [...lanes.byId.values()]) {
+      if (lane.kind !== "whole" || lane.from >= cursor || window.items.has(lane.from)) continue;
+      const { from, redriven, attempts, due, tries, voided, time } = lane;
+      lanes.remove(lane);
+      if (!redriven) continue;
+      const apart = lanes.create("single", undefined, from, true);
+      Object.assign(apart, {
+        state: "retry",
+        redriven,
+        attempts,
+        due,
+        tries,
+        voided,
+        time,
+        behind: 1,
+        counted: from + 1,
+      });
+      lanes.schedule(apart, now);
+    }
   }
 
   /** A record that the window leaves to a lane. */
