@@ -114,6 +114,9 @@ export const placeDump = z.strictObject({
   paused: jsonText(z.object({ reason: text, at: time })).nullable(),
   heritage: z.enum(["holding", "done"]).nullable(),
   forwarded: whole,
+  lost: jsonText(z.array(z.strictObject({ from: whole, to: whole, why: z.enum(["trimmed", "damaged"]) })))
+    .optional()
+    .describe("Ranges that the group never got, and that no member has been told of."),
 });
 export type PlaceDump = z.infer<typeof placeDump>;
 

@@ -100,7 +100,7 @@ export class Admin {
       members: [...members].map(([member, inFlight]) => ({ member, inFlight })),
       paused: state.paused,
       waitsFor: this.#waitsFor(),
-      lost: state.lost,
+      lost: state.lost.all,
       rowsWritten: state.sql.rowsWritten(),
     });
   }

@@ -62,6 +62,7 @@ export function placePage(store: Store, after = ""): PlacePage {
 function placeOf(store: Store): NonNullable<PlacePage["place"]> {
   const place = store.place();
   assert(place !== undefined, "a delivery has a place");
+  const lost = store.meta("lost");
   return {
     floor: place.floor,
     era: place.era,
@@ -70,6 +71,7 @@ function placeOf(store: Store): NonNullable<PlacePage["place"]> {
     paused: store.meta("paused") ?? null,
     heritage: (store.meta("heritage") as "holding" | "done" | undefined) ?? null,
     forwarded: Number(store.meta("forwarded") ?? 0),
+    ...(lost === undefined ? {} : { lost }),
   };
 }
 
@@ -132,10 +134,11 @@ function settled(store: Store, { lanes, letters }: { lanes: number; letters: num
 }
 
 function setPlace(store: Store, place: NonNullable<PlacePage["place"]>): void {
-  const { paused, heritage, forwarded, acked, floor, era, done } = place;
+  const { paused, heritage, forwarded, lost, acked, floor, era, done } = place;
   store.setPlace({ floor, era, done, acked, generation: 0, redeliveries: 0, recent: "[]" });
   if (paused !== null) store.setMeta("paused", paused);
   if (heritage !== null) store.setMeta("heritage", heritage);
+  if (lost !== undefined) store.setMeta("lost", lost);
   if (forwarded > 0) store.setMeta("forwarded", String(forwarded));
 }
 

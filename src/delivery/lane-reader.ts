@@ -55,7 +55,7 @@ export class LaneReader {
   /** The log begins at `head` by now: what of the lane lay before is lost to the group. */
   trimmed(lane: Lane, head: number, now: number): void {
     const { state } = this;
-    state.lost.push({ from: lane.from, to: head, why: "trimmed" });
+    state.lost.add({ from: lane.from, to: head, why: "trimmed" });
     if (lane.kind === "single") {
       state.lanes.remove(lane);
       return;
@@ -179,7 +179,7 @@ export class LaneReader {
     const { state } = this;
     const to = Math.min(read.to, this.#target());
     const { items, damaged } = itemsOf(read.pieces, read.from, to, { ...this.filter(), key: lane.key }, true);
-    for (const { from, to } of damaged) state.lost.push({ from, to, why: "damaged" });
+    for (const { from, to } of damaged) state.lost.add({ from, to, why: "damaged" });
     const max = state.lanes.room ? lanePage : 1;
     const some: Item[] = [];
     let next = Math.max(to, lane.read);
@@ -231,7 +231,7 @@ export class LaneReader {
     // What was redriven was wanted by an operator, whatever the filter says since.
     const wanted = lane.redriven || this.filter() === undefined || of(this.filter()) !== undefined;
     if (item === undefined || this.wasAcked(item) || !wanted) {
-      if (item === undefined) state.lost.push({ from: lane.from, to: lane.from + 1, why: "damaged" });
+      if (item === undefined) state.lost.add({ from: lane.from, to: lane.from + 1, why: "damaged" });
       state.lanes.remove(lane);
       state.unsaved++;
       return;

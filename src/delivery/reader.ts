@@ -85,7 +85,7 @@ export class Reader {
     const lane = wish.lane === undefined ? undefined : state.lanes.byId.get(wish.lane);
     if (lane !== undefined) this.lanes.trimmed(lane, head, now);
     else if (head > state.cursor) {
-      state.lost.push({ from: state.cursor, to: head, why: "trimmed" });
+      state.lost.add({ from: state.cursor, to: head, why: "trimmed" });
       state.cursor = head;
       // Whoever was behind is told nothing: what came behind the head it learns by reading.
       if (state.known !== undefined && state.known <= head) state.known = undefined;
@@ -114,7 +114,11 @@ export class Reader {
     const { only } = state.lanes;
     if (read.from !== state.cursor || (only !== undefined && state.cursor >= state.horizon)) return false;
     const page = itemsOf(read.pieces, read.from, read.to, this.filter(), state.byKey);
-    for (const { from, to } of page.damaged) state.lost.push({ from, to, why: "damaged" });
+    for (const { from, to } of page.damaged) {
+      // What is finished is not lost, and what was given up once was told then.
+      if (state.done.gapFrom(from) < to) state.lost.add({ from, to, why: "damaged" });
+      state.finishedTo = Math.max(state.finishedTo, to);
+    }
     for (const item of page.items) {
       state.cursor = item.offset + 1;
       this.#place(item, now);

@@ -22,7 +22,7 @@ export class Room {
   /** How many records members that wait could take, about; without end where there is something to tell them. */
   readyCount(now: number): number {
     const { lost, sealed, window, lanes } = this.state;
-    if (lost.length > 0 || sealed) return Number.POSITIVE_INFINITY;
+    if (lost.size > 0 || sealed) return Number.POSITIVE_INFINITY;
     if (!this.ready(now)) return 0;
     return Math.max(1, Math.min(this.left(undefined, now), window.readyCount + lanes.readyCount));
   }

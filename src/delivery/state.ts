@@ -1,5 +1,4 @@
 /** What one group knows of one partition: in memory, and in the rows from which it is found again. */
-
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
 import { Ahead } from "./ahead.ts";
@@ -11,17 +10,17 @@ import { laneOf, rowOf } from "./lane-row.ts";
 import { Lanes } from "./lanes.ts";
 import { Leases } from "./leases.ts";
 import { Letters } from "./letters.ts";
+import { Losses } from "./losses.ts";
 import { Pausing } from "./pausing.ts";
 import { finishedAbove, isFinished } from "./place.ts";
 import { Ranges } from "./ranges.ts";
 import { Rate } from "./rate.ts";
 import type { DeliverySpec } from "./spec.ts";
 import type { Store } from "./store.ts";
-import type { Lost, Paused } from "./told.ts";
+import type { Paused } from "./told.ts";
 import { Window } from "./window.ts";
 
 export class State {
-  readonly store: Store;
   readonly leases = new Leases();
   readonly lanes = new Lanes();
   readonly letters: Letters;
@@ -40,7 +39,7 @@ export class State {
   readonly #pausing: Pausing;
   rate: Rate | undefined;
   /** Not yet told to a member. */
-  lost: Lost[] = [];
+  readonly lost: Losses;
   sealed = false;
   /** Timestamp of the first record that is yet to be read, where somebody asked for it. */
   unread: number | undefined;
@@ -67,11 +66,11 @@ export class State {
 
   constructor(
     readonly sql: Sql,
-    store: Store,
+    readonly store: Store,
     public spec: DeliverySpec,
   ) {
-    this.store = store;
     this.letters = new Letters(store);
+    this.lost = new Losses(store);
     this.incident = new Incident(store);
     this.forgotten = new Forgotten(store);
     this.window = new Window(spec.config.order === "partition");
@@ -151,9 +150,8 @@ export class State {
   /** Writes down what has been decided since the last time, as one transaction; a row, as long as not much has. */
   save(): void {
     const { changed, gone } = this.lanes;
-    const decided = this.unsaved > 0 || changed.size > 0 || gone.size > 0 || this.letters.changed || this.leases.owed;
-    if (!decided) return;
-    this.#write();
+    const noted = this.letters.changed || this.leases.owed || this.lost.changed;
+    if (this.unsaved > 0 || changed.size > 0 || gone.size > 0 || noted) this.#write();
   }
 
   /** Writes it all down anew, so that no row tells of anything that is not so any more. */
@@ -273,6 +271,7 @@ export class State {
     if (this.acked.size > 0) this.acked.dropBefore(this.head);
     this.sql.transaction(() => {
       letters.flush();
+      this.lost.save();
       if (this.leases.owed) this.leases.save(this.store);
       this.#laneLog.save([...changed].map(rowOf), gone, lanes.size, () => [...lanes.byId.values()].map(rowOf), anew);
       this.store.setPlace({

@@ -70,6 +70,7 @@ export const withoutText = {
     "heirs",
     "forwarded",
     "forgotten",
+    "lost",
     "health",
     "restoring",
     "restored",

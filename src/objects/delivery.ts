@@ -73,7 +73,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   }
 
   async release(receipts: readonly string[], lost: readonly Lost[]): Promise<void> {
-    this.keeper?.core.state.lost.unshift(...lost);
+    this.keeper?.core.state.lost.putBack(lost);
     await this.keeper?.changes.settle((core) => core.release(receipts, Date.now()));
   }
 

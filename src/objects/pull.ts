@@ -17,10 +17,12 @@ export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly
   callers.came(call.call);
   if (!filled.ok) return filled;
   const leased = core.lease(call, Date.now(), Math.random);
-  if (leased.length > 0 || state.lost.length > 0 || call.waitMs <= 0 || state.over || keeper.stopped) {
+  if (leased.length > 0 || state.lost.size > 0 || call.waitMs <= 0 || state.over || keeper.stopped) {
+    const lost = state.lost.take();
+    if (lost.length > 0) keeper.settled();
     keeper.arm();
     keeper.kick();
-    return ok(packLeases(leased, core, state.lost.splice(0), acked));
+    return ok(packLeases(leased, core, lost, acked));
   }
   const waited = await wait(keeper, call);
   return waited.ok ? ok({ ...packLeases([], core, [], acked), ready: waited.value }) : waited;
@@ -41,7 +43,7 @@ async function waitFor(keeper: Keeper, terms: WaitCall): Promise<Result<boolean>
   const { core, filler, callers } = keeper;
   const { state } = core;
   const there = () =>
-    core.room.ready(Date.now(), member) || state.lost.length > 0 || state.over || (state.sealed && !terms.knowsSealed);
+    core.room.ready(Date.now(), member) || state.lost.size > 0 || state.over || (state.sealed && !terms.knowsSealed);
   for (const until = Date.now() + waitMs; ; ) {
     core.expire(Date.now(), Math.random);
     const filled = await fill(() => filler.fill(there));

@@ -271,11 +271,16 @@ export class Sockets {
   }
 
   #tellLost(): void {
-    const { state } = this.host.core;
-    const [first] = this.#members.keys();
-    if (first === undefined || state.lost.length === 0) return;
-    const { partition } = state.spec;
-    send(first, { type: "lost", lost: state.lost.splice(0).map((lost) => ({ partition, ...lost })) });
+    const { lost, spec } = this.host.core.state;
+    if (lost.size === 0) return;
+    const ranges = lost.all.map((one) => ({ partition: spec.partition, ...one }));
+    for (const socket of this.#members.keys()) {
+      // One that has gone was told nothing.
+      if (!send(socket, { type: "lost", lost: ranges })) continue;
+      lost.take();
+      this.host.settled();
+      return;
+    }
   }
 }
 

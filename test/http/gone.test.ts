@@ -67,6 +67,28 @@ test("what was received by nobody waits for whoever comes, however many have gon
   }
 });
 
+test.each([
+  [1, 12],
+  [4, 1],
+])("what was lost of %i partitions is told to a member that is there", async (partitions, beforeOffset) => {
+  for (let round = 0; round < 3; round++) {
+    const group = await newGroup(millrace, {}, { partitions });
+    await group.appendRecords(keys(12));
+    for (let n = 0; n < partitions; n++)
+      await millrace.call("POST", `${group.stream}/partitions/${n}/trim`, { beforeOffset });
+    for (let gone = 0; gone < 3; gone++) await cut(group, {}, 0, "end");
+    await pause(200);
+    const told = new Set<number>();
+    for (let asked = 0; asked < 2; asked++) {
+      const { json } = await group.post("receive", {});
+      for (const { partition } of (json.lost ?? []) as { partition: number }[]) told.add(partition);
+    }
+    expect(told.size).toBeGreaterThan(0);
+    const { partitions: of } = await group.status();
+    expect(of.filter(({ head }: { head: number }) => head > 0)).toHaveLength(told.size);
+  }
+});
+
 describe("a member on a socket over several partitions", () => {
   test("is lent no more than its credits, however slow it is", { timeout: 30_000 }, async () => {
     const config = { onFailure: "skip", maxDeliveries: 1, ackTimeoutMs: 1_000 };

@@ -271,7 +271,7 @@ describe("a place", () => {
     r.append(["a", "b", "c", "d"]);
     r.log.trim(2, 0);
     expect(offsets(r.receive())).toEqual([2, 3]);
-    expect(r.delivery.state.lost).toEqual([{ from: 0, to: 2, why: "trimmed" }]);
+    expect(r.status().lost).toEqual([{ from: 0, to: 2, why: "trimmed" }]);
   });
 
   test("behind what was trimmed goes on, though the log had not come so far when it was last heard of", () => {

@@ -186,3 +186,41 @@ test("what was read, or sent, before it was forgotten, and arrives after it, is 
   expect([...rig.delivery.state.window.items.values()].map(({ key }) => key)).toEqual([undefined, "a"]);
   keeper.stop("over");
 });
+
+/** A range that a group has lost, and a call that asks for records. */
+const lost = { from: 0, to: 2, why: "trimmed" } as const;
+const ask = { call: "c", max: 10, bytesMax: 1e6, waitMs: 0, member: "m", ack: [], knowsSealed: false };
+
+test("a member that is told what was lost is told once, over a crash too", async () => {
+  const { rig, keeper } = kept({}, { read: vi.fn(async () => ({ ok: false, refusal: { code: "past-tail" } })) });
+  rig.delivery.state.lost.add(lost);
+  rig.delivery.state.save();
+  expect(await receive(keeper, ask, [])).toMatchObject({ ok: true, value: { lost: [lost] } });
+  await vi.advanceTimersByTimeAsync(1_000);
+  rig.crash();
+  expect(rig.status().lost).toEqual([]);
+});
+
+test("of sockets the first that is there is told what was lost; where none is, it is kept", async () => {
+  const socket = (send: () => void) => ({
+    send,
+    close: () => {},
+    serializeAttachment: () => {},
+    deserializeAttachment: () => ({ id: "m", relayed: false, credits: 0, seen: Date.now() }),
+  });
+  const dead = socket(() => {
+    throw new Error("it has gone");
+  });
+  for (const heard of [undefined, vi.fn()]) {
+    const sockets = heard === undefined ? [dead, dead] : [dead, socket(heard)];
+    const { rig, keeper } = kept({}, { sockets });
+    rig.delivery.state.lost.add(lost);
+    rig.delivery.state.save();
+    keeper.kick();
+    await vi.advanceTimersByTimeAsync(1_000);
+    rig.crash();
+    expect(rig.status().lost).toEqual(heard === undefined ? [lost] : []);
+    if (heard !== undefined) expect(heard.mock.calls).toEqual([[expect.stringContaining('"from":0,"to":2')]]);
+    keeper.stop("over");
+  }
+});

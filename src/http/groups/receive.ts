@@ -53,8 +53,10 @@ export async function receive(
   if (!got.ok) return problem(got.refusal);
   const { id: groupId } = target.value.group;
   const { leases, refused, ready } = got.value;
-  const late = leases.some(({ ends }) => ends.length > 0) && Date.now() - started > promptMs;
-  if (ready || late) return handOver(receiving, got.value, groupId, later);
+  const late = leases.length > 0 && Date.now() - started > promptMs;
+  // A lease that nobody took runs out; what is lost would be told to nobody.
+  const once = leases.some(({ lost }) => lost.length > 0);
+  if (ready || late || once) return handOver(receiving, got.value, groupId, later);
   return new Response(shown(leases, refused, groupId), { headers });
 }
 
