@@ -12,7 +12,7 @@ export interface Member {
   credits: number;
   /** The Worker was told that there is something. */
   told: boolean;
-  /** When it last said anything, in ms since 1970. */
+  /** When it last said anything, in ms since 1970, or up to a quarter of a heartbeat before that. */
   seen: number;
   /** Its ticket is over then, in ms since 1970, and the socket with it. */
   readonly until?: number;
@@ -22,6 +22,27 @@ export interface Member {
   readonly loanBytes?: number;
   /** Of those, what is left of the loan. */
   loan?: number;
+}
+
+/**
+ * When members last said anything, whatever it was. With their sockets that is written down now and then, and not at every
+ * message: of one whose socket slept since, the latest time is believed that it can have been.
+ */
+export class Heard {
+  readonly #at = new WeakMap<Member, number>();
+
+  /** True where the member is to be written down. */
+  note(member: Member, heartbeatMs: number, now: number): boolean {
+    this.#at.set(member, now);
+    if (now - member.seen < heartbeatMs / 4) return false;
+    member.seen = now;
+    return true;
+  }
+
+  isSilent(member: Member, heartbeatMs: number, pinged: number, now: number): boolean {
+    const seen = this.#at.get(member) ?? member.seen + heartbeatMs / 4;
+    return Math.max(seen, pinged) + heartbeatMs <= now;
+  }
 }
 
 /** A message that settles leases. */

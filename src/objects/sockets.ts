@@ -11,7 +11,7 @@ import type { GroupMessage, RelayMessage } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { readMember } from "../intake/member.ts";
-import { deliveriesBytes, type Member, type Settling, settledBy } from "./members.ts";
+import { deliveriesBytes, Heard, type Member, type Settling, settledBy } from "./members.ts";
 import { Crowd, newAccount, Owed, Pool } from "./owed.ts";
 import { count, errorOf, isOver, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "./socket.ts";
 
@@ -30,6 +30,7 @@ export class Sockets {
   readonly #pool = new Pool();
   readonly #crowd = new Crowd(() => this.host.settled());
   readonly #owed = new WeakMap<Member, Owed>();
+  readonly #heard = new Heard();
 
   constructor(
     readonly ctx: DurableObjectState,
@@ -97,7 +98,8 @@ export class Sockets {
       this.#expire(socket);
       return;
     }
-    member.seen = Date.now();
+    const { heartbeatMs } = this.host.core.state.spec.config;
+    if (this.#heard.note(member, heartbeatMs, Date.now())) socket.serializeAttachment(member);
     const read = readMember(text);
     if (!read.ok) {
       this.#refuse(socket, read.refusal);
@@ -225,7 +227,7 @@ export class Sockets {
     const { heartbeatMs } = this.host.core.state.spec.config;
     for (const [socket, member] of [...this.#members]) {
       const pinged = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-      if (Math.max(member.seen, pinged) + heartbeatMs > now) continue;
+      if (!this.#heard.isSilent(member, heartbeatMs, pinged, now)) continue;
       socket.close(4000, `silent for ${heartbeatMs} ms; send 'ping' now and then`);
       this.closed(socket, "its socket fell silent");
     }
