@@ -92,37 +92,48 @@ describe("a member", () => {
     other.socket.close();
   });
 
-  test("that falls silent is closed, and its leases return; one that says ping is not", async () => {
-    const { group, append } = await fresh({ heartbeatMs: 1_000, ackTimeoutMs: 60_000 });
-    await append("a");
-    const silent = await Member.open(millrace, group);
-    silent.send({ type: "credit", credits: 1 });
-    await silent.until(1);
-    const alive = await Member.open(millrace, group);
-    alive.send({ type: "credit", credits: 1 });
-    const beat = setInterval(() => alive.socket.send("ping"), 200);
-    const [again] = await alive.until(1);
-    expect(again.offset).toBe(0);
-    await expect.poll(() => silent.closed?.code, { timeout: 5_000 }).toBe(4000);
-    expect(alive.closed).toBeUndefined();
-    expect(alive.messages.some(({ type }) => type === "pong")).toBe(true);
-    clearInterval(beat);
-    alive.socket.close();
-  });
+  test.each([1, 2])(
+    "of %i partitions that falls silent is closed, and its leases return; one that says ping is not",
+    async (partitions) => {
+      const { group, append } = await fresh({ heartbeatMs: 1_000, ackTimeoutMs: 60_000 }, partitions);
+      await append("a");
+      const silent = await Member.open(millrace, group);
+      silent.send({ type: "credit", credits: 1 });
+      await silent.until(1);
+      const alive = await Member.open(millrace, group);
+      alive.send({ type: "credit", credits: 1 });
+      const beat = setInterval(() => alive.socket.send("ping"), 200);
+      const [again] = await alive.until(1);
+      expect(again.offset).toBe(0);
+      await expect.poll(() => silent.closed?.code, { timeout: 5_000 }).toBe(4000);
+      expect(alive.closed).toBeUndefined();
+      expect(alive.messages.some(({ type }) => type === "pong")).toBe(true);
+      clearInterval(beat);
+      alive.socket.close();
+    },
+  );
 
-  test("is told of receipts that are somebody else's by now", async () => {
-    const { group, append } = await fresh({ ackTimeoutMs: 100, backoff: [0] });
-    await append("a");
-    const member = await Member.open(millrace, group);
-    member.send({ type: "credit", credits: 10 });
-    const [first] = await member.until(1);
-    await member.until(2);
-    member.ack(first);
-    await expect
-      .poll(() => member.messages.find(({ type }) => type === "refused")?.refused?.[0].code)
-      .toBe("stale-lease");
-    member.socket.close();
-  });
+  test.each([1, 2])(
+    "of %i partitions is told of receipts that are somebody else's by now, or none",
+    async (partitions) => {
+      const { group, append } = await fresh({ ackTimeoutMs: 100, backoff: [0] }, partitions);
+      await append("a");
+      const member = await Member.open(millrace, group);
+      member.send({ type: "credit", credits: 10 });
+      const [first] = await member.until(1);
+      await member.until(2);
+      member.ack(first);
+      await expect
+        .poll(() => member.messages.find(({ type }) => type === "refused")?.refused?.[0].code)
+        .toBe("stale-lease");
+      member.send({ type: "ack", receipts: ["?"] });
+      await expect
+        .poll(() => member.messages.findLast(({ type }) => type === "refused")?.refused?.[0].code)
+        .toBe("invalid");
+      expect(member.closed).toBeUndefined();
+      member.socket.close();
+    },
+  );
 });
 
 describe("the protocol", () => {
@@ -187,15 +198,16 @@ describe("the protocol", () => {
     expect((await fetch(`${millrace.url}${group}/live`)).status).toBe(401);
   });
 
-  test("ends when the group is deleted", async () => {
-    const { group, append } = await fresh();
+  test.each([1, 2])("ends when the group is deleted, on %i partitions", async (partitions) => {
+    const { group, append } = await fresh({}, partitions);
     await append("a");
     const member = await Member.open(millrace, group);
     member.send({ type: "credit", credits: 1 });
     await member.until(1);
     await millrace.call("DELETE", group);
     await expect.poll(() => member.closed !== undefined).toBe(true);
-    expect(member.closed?.reason).toContain("deleted");
+    expect(member.closed).toMatchObject({ code: 4001, reason: expect.stringContaining("deleted") });
+    expect(member.messages.some(({ type }) => type === "error")).toBe(false);
   });
 });
 

@@ -34,6 +34,6 @@ export async function live(request: Request, env: Env, { until }: Principal, nam
   }
   const { 0: client, 1: server } = new WebSocketPair();
   server.accept();
-  new Relay(env, names, server, { member, until }, only).start(target.value);
+  new Relay(env, names, server, { member, until }, only, target.value).start();
   return upgraded(client, protocol.value);
 }

@@ -2,39 +2,31 @@
  * A member's socket on a group of several partitions: this Worker holds it, and has a socket of its own to each partition. The
  * member's credits are lent to the partitions that have something, no more than there are; what is not used comes back.
  */
-import type { Refusal } from "../../../schemas/errors.ts";
+import type { ErrorCode, Refusal } from "../../../schemas/errors.ts";
 import type { RelayMessage } from "../../../schemas/frames.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
 import { readMember } from "../../intake/member.ts";
+import type { Settling } from "../../objects/members.ts";
 import { Crowd, newAccount, Owed } from "../../objects/owed.ts";
-import {
-  count,
-  errorOf,
-  post,
-  roomOf,
-  slowCode,
-  slowReason,
-  ticketOver,
-  ticketOverCode,
-} from "../../objects/socket.ts";
+import { count, errorOf, post, slowCode, slowReason, ticketOver, ticketOverCode } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
+import { behind } from "../../platform/behind.ts";
 import { Ending } from "../live/ending.ts";
 import { type Pooled, poolOf } from "../live/pools.ts";
 import type { Names } from "./groups.ts";
+import { Lending, type Upstream } from "./lending.ts";
 import { type GroupRoute, groupRoute } from "./route.ts";
-import { type Caller, loanBytes, openDelivery } from "./upstream.ts";
+import { settleEach } from "./settle.ts";
+import { type Caller, openDelivery } from "./upstream.ts";
 
 /** How often a relay looks for partitions that have come to be. */
 const lookMs = 5_000;
 
-interface Upstream {
-  readonly socket: WebSocket;
-  /** Credits that it was lent and has not used. */
-  lent: number;
-  /** It has something to be had for credits. */
-  waiting: boolean;
-}
+/** Close codes that a delivery's own socket has too. */
+const [silentCode, goneCode] = [4000, 4001];
+/** What the catalog says of a group that was deleted, by itself or with what it was of. */
+const gone: readonly ErrorCode[] = ["group-not-found", "stream-not-found", "namespace-not-found"];
 
 interface Deliveries {
   readonly type: "deliveries";
@@ -42,17 +34,18 @@ interface Deliveries {
 }
 
 export class Relay {
-  readonly #upstreams = new Map<number, Upstream>();
+  readonly #lending: Lending;
   readonly #opening = new Set<number>();
-  /** Credits of the member that no partition has used, lent or not. */
-  #credits = 0;
   #closed = false;
   #looking: ReturnType<typeof setInterval> | undefined;
   #heartbeatMs = 0;
+  /** When the member last said anything, in ms since 1970. */
+  #seen = Date.now();
+  #silence: ReturnType<typeof setTimeout> | undefined;
   readonly #ending: Ending;
   readonly #pooled: Pooled;
   readonly #owed: Owed;
-  readonly #crowd = new Crowd(() => this.#lend());
+  readonly #crowd = new Crowd(() => this.#lending.lend());
   /** The partitions are about to be told that the member is there. */
   #beating: ReturnType<typeof setTimeout> | undefined;
 
@@ -62,35 +55,47 @@ export class Relay {
     readonly client: WebSocket,
     readonly caller: Caller,
     readonly only: number | undefined,
+    public target: GroupRoute,
   ) {
     this.#ending = new Ending(caller.until, () => this.#fail(ticketOver, ticketOverCode));
     const { namespace, stream, group } = names;
     this.#pooled = poolOf(`${namespace}/${stream}/groups/${group}`);
     this.#owed = new Owed(newAccount(), this.#pooled.pool);
     count(client, this.#owed);
+    this.#lending = new Lending({
+      client,
+      owed: this.#owed,
+      slow: () => this.#close(slowCode, slowReason),
+      crowded: () => this.#pooled.pool.crowded && void this.#crowd.lookLater(),
+    });
   }
 
-  start(target: GroupRoute): void {
-    this.#heartbeatMs = target.group.config.heartbeatMs;
+  start(): void {
     this.client.addEventListener("message", ({ data }) => this.#fromMember(data));
     this.client.addEventListener("close", () => this.#close(1000, "the member has gone"));
     this.client.addEventListener("error", () => this.#close(1011, "the socket broke"));
     this.#looking = setInterval(() => void this.#look(), lookMs);
-    this.#say({ type: "ready", member: this.caller.member, heartbeatMs: this.#heartbeatMs });
-    void this.#connect(target);
+    const { heartbeatMs } = this.target.group.config;
+    this.#say({ type: "ready", member: this.caller.member, heartbeatMs });
+    void this.#connect(this.target);
   }
 
   async #look(): Promise<void> {
     const { namespace, stream, group } = this.names;
     const target = await groupRoute(this.env, namespace, stream, group, true);
     if (target.ok) await this.#connect(target.value);
+    else if (gone.includes(target.refusal.code)) this.#close(goneCode, target.refusal.detail.slice(0, 120));
     else this.#fail(target.refusal);
   }
 
   async #connect(target: GroupRoute): Promise<void> {
-    this.#heartbeatMs = target.group.config.heartbeatMs;
+    if (this.#closed) return;
+    this.target = target;
+    const { heartbeatMs } = target.group.config;
+    if (heartbeatMs !== this.#heartbeatMs) this.#watch(heartbeatMs);
     const wanted = this.only === undefined ? target.partitions : [this.only];
-    const missing = wanted.filter((one) => !this.#upstreams.has(one) && !this.#opening.has(one));
+    const { upstreams } = this.#lending;
+    const missing = wanted.filter((one) => !upstreams.has(one) && !this.#opening.has(one));
     await Promise.all(missing.map((partition) => this.#open(target, partition)));
   }
 
@@ -102,15 +107,13 @@ export class Relay {
       const socket = opened.value.webSocket;
       if (this.#closed) return void socket.close(1000, "the member has gone");
       socket.accept();
-      const upstream: Upstream = { socket, lent: 0, waiting: false };
-      this.#upstreams.set(partition, upstream);
+      const upstream = this.#lending.add(partition, socket);
       socket.addEventListener("message", ({ data }) => this.#fromPartition(upstream, data));
-      socket.addEventListener("close", ({ reason }) => {
-        this.#upstreams.delete(partition);
-        this.#promise();
+      socket.addEventListener("close", ({ code, reason }) => {
+        this.#lending.drop(partition);
         // Its deliveries have returned to the group; the next look opens it again.
-        if (reason === "the group was deleted") this.#fail({ code: "group-not-found", detail: reason });
-        else this.#lend();
+        if (code === goneCode) this.#close(goneCode, reason);
+        else this.#lending.lend();
       });
     } finally {
       this.#opening.delete(partition);
@@ -118,6 +121,8 @@ export class Relay {
   }
 
   #fromMember(data: unknown): void {
+    if (this.#closed) return;
+    this.#seen = Date.now();
     this.#beat();
     if (data === "ping") {
       post(this.client, "pong");
@@ -130,7 +135,7 @@ export class Relay {
     }
     const message = read.value;
     if (message.type === "confirm") {
-      if (this.#owed.confirm(message.nonce)) this.#lend();
+      if (this.#owed.confirm(message.nonce)) this.#lending.lend();
       return;
     }
     if (this.#owed.isDeaf) {
@@ -138,26 +143,39 @@ export class Relay {
       return;
     }
     if (message.type === "credit") {
-      this.#credits = Math.min(limits.creditsMax, this.#credits + message.credits);
-      this.#lend();
-      return;
+      this.#lending.credits = Math.min(limits.creditsMax, this.#lending.credits + message.credits);
+      this.#lending.lend();
+    } else this.#settle(message);
+  }
+
+  /** What a partition's socket cannot be told, as while it is opened anew, goes the way that it goes over HTTP. */
+  #settle(message: Settling): void {
+    for (const [partition, receipts] of Map.groupBy(message.receipts, (one) => readReceipt(one)?.partition)) {
+      const upstream = partition === undefined ? undefined : this.#lending.upstreams.get(partition);
+      const some = { ...message, receipts };
+      if (upstream === undefined || !post(upstream.socket, JSON.stringify(some))) behind(this.#settleLate(some));
     }
-    const { receipts, ...rest } = message;
-    for (const [partition, some] of Map.groupBy(receipts, (one) => readReceipt(one)?.partition)) {
-      const upstream = partition === undefined ? undefined : this.#upstreams.get(partition);
-      if (upstream !== undefined) post(upstream.socket, JSON.stringify({ ...rest, receipts: some }));
-      else {
-        const detail = "no such lease: the partition's socket was lost, and its leases with it";
-        this.#say({ type: "refused", refused: some.map((receipt) => ({ receipt, code: "stale-lease", detail })) });
-      }
-    }
+  }
+
+  async #settleLate(message: Settling): Promise<void> {
+    const refused = await settleEach(this.env, this.names, this.target, message, this.only);
+    if (refused.length > 0) this.#say({ type: "refused", refused });
+  }
+
+  /** Closes the socket of a member that says nothing for so long. */
+  #watch(heartbeatMs: number): void {
+    this.#heartbeatMs = heartbeatMs;
+    clearTimeout(this.#silence);
+    const left = this.#seen + heartbeatMs - Date.now();
+    if (left > 0) this.#silence = setTimeout(() => this.#watch(heartbeatMs), left);
+    else this.#close(silentCode, `silent for ${heartbeatMs} ms; send 'ping' now and then`);
   }
 
   /** Whatever the member says, it is there: on every partition, wherever it was said. */
   #beat(): void {
     this.#beating ??= setTimeout(() => {
       this.#beating = undefined;
-      for (const { socket } of this.#upstreams.values()) post(socket, "ping");
+      for (const { socket } of this.#lending.upstreams.values()) post(socket, "ping");
     }, this.#heartbeatMs / 10);
   }
 
@@ -171,58 +189,14 @@ export class Relay {
     }
     if (message.type === "waiting") upstream.waiting = true;
     else if (message.type === "unused") {
-      upstream.lent -= (message as Extract<RelayMessage, { type: "unused" }>).credits;
-      this.#promise();
+      this.#lending.back(upstream, (message as Extract<RelayMessage, { type: "unused" }>).credits);
     } else {
       const { length } = message.type === "deliveries" ? (message as Deliveries).deliveries : [];
-      upstream.lent -= length;
-      this.#promise();
-      this.#credits -= length;
+      this.#lending.back(upstream, length);
+      this.#lending.credits -= length;
       if (!this.#closed) post(this.client, data);
     }
-    this.#lend();
-  }
-
-  /** Lends what is left to the partitions that have something, in even shares; where there is too little, in turn. */
-  #lend(): void {
-    if (this.#closed) return;
-    let left = this.#credits;
-    // Each loan may bring so much, and the first one more than there is room for.
-    let room = roomOf(this.client);
-    if (room <= 0 && left > 0 && this.#owed.isLate(Date.now())) {
-      this.#close(slowCode, slowReason);
-      return;
-    }
-    if (room <= 0 && this.#pooled.pool.crowded) void this.#crowd.lookLater();
-    for (const { lent } of this.#upstreams.values()) {
-      left -= lent;
-      if (lent > 0) room -= loanBytes;
-    }
-    const waiting = [...this.#upstreams].filter(([, { waiting }]) => waiting);
-    for (const [index, [partition, upstream]] of waiting.entries()) {
-      if (left <= 0 || room <= 0) return;
-      room -= loanBytes;
-      const credits = Math.ceil(left / (waiting.length - index));
-      left -= credits;
-      upstream.lent += credits;
-      upstream.waiting = false;
-      this.#promise();
-      // Next time the others come first.
-      this.#upstreams.delete(partition);
-      this.#upstreams.set(partition, upstream);
-      post(upstream.socket, JSON.stringify({ type: "credit", credits }));
-    }
-  }
-
-  get #onLoan(): number {
-    let loans = 0;
-    for (const { lent } of this.#upstreams.values()) if (lent > 0) loans++;
-    return loans;
-  }
-
-  /** What loans may bring counts before it has come. */
-  #promise(): void {
-    if (!this.#closed) this.#owed.promise(this.#onLoan * loanBytes);
+    this.#lending.lend();
   }
 
   #say(message: object): void {
@@ -239,11 +213,13 @@ export class Relay {
     this.#closed = true;
     clearInterval(this.#looking);
     clearTimeout(this.#beating);
+    clearTimeout(this.#silence);
     this.#ending.drop();
-    this.#owed.end();
+    this.#lending.close();
     this.#pooled.leave();
     // Of a ticket that is over the members' records are not to blame.
-    for (const { socket } of this.#upstreams.values()) socket.close(code === ticketOverCode ? code : 1000, reason);
+    const { upstreams } = this.#lending;
+    for (const { socket } of upstreams.values()) socket.close(code === ticketOverCode ? code : 1000, reason);
     this.client.close(code, reason);
   }
 }

@@ -3,6 +3,7 @@ import { ok, type Result, refuse } from "../../../schemas/errors.ts";
 import { ackBody, extendBody, nackBody } from "../../../schemas/group.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
 import type { Answer } from "../../objects/answer.ts";
+import type { Settling } from "../../objects/members.ts";
 import type { DeliveryRpc, Refused } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { readJson } from "../parse.ts";
@@ -35,6 +36,33 @@ export async function extend(request: Request, env: Env, names: Names): Promise<
   if (!body.ok) return problem(body.refusal);
   const { receipts, ackTimeoutMs } = body.value;
   return settled(env, names, receipts, (one, some) => one.extend(some, ackTimeoutMs));
+}
+
+/**
+ * What a member's message on a socket says of receipts, as `settle` does it; but each receipt is refused by itself. They are of
+ * one partition, which is `only`, where the socket is of one.
+ */
+export async function settleEach(
+  env: Env,
+  names: Names,
+  target: GroupRoute,
+  message: Settling,
+  only: number | undefined,
+): Promise<Unsettled[]> {
+  const { receipts } = message;
+  const partition = readReceipt(receipts[0])?.partition;
+  const foreign = partition === undefined || (only !== undefined && partition !== only);
+  const answer = foreign ? noReceipt(receipts[0]) : await settle(env, names, target, receipts, callOf(message));
+  if (answer.ok) return answer.value;
+  const { code, detail } = answer.refusal;
+  const why = (receipt: string) => (code === "invalid" ? `'${receipt}' ${noReceiptOf}` : detail);
+  return receipts.map((receipt) => ({ receipt, code, detail: why(receipt) }));
+}
+
+function callOf(message: Settling): Settle {
+  if (message.type === "ack") return (one, some) => one.ack(some);
+  if (message.type === "nack") return (one, some) => one.nack(some, message.delayMs, message.reason);
+  return (one, some) => one.extend(some, message.ackTimeoutMs);
 }
 
 type Settle = (delivery: DeliveryRpc, receipts: readonly string[]) => Promise<Answer<readonly Refused[]>>;
@@ -92,8 +120,9 @@ export async function settle(
   return ok(refused);
 }
 
-export const noReceipt = (text: string) =>
-  refuse("invalid", `body: '${text}' is no receipt of this group; send it as the delivery has it`);
+const noReceiptOf = "is no receipt of this group; send it as the delivery has it";
+
+const noReceipt = (text: string) => refuse("invalid", `body: '${text}' ${noReceiptOf}`);
 
 export const unsettled = (receipts: readonly string[], refused: readonly Refused[]): Unsettled[] =>
   refused.map(({ place, refusal }) => ({ receipt: receipts[place], code: refusal.code, detail: refusal.detail }));
