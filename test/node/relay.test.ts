@@ -174,6 +174,78 @@ describe("a group that is gone", () => {
   );
 });
 
+describe("the catalog", () => {
+  const looking = async (client: Socket, ms: number) => {
+    for (let at = 0; at < ms; at += 5_000) {
+      client.says("ping");
+      await vi.advanceTimersByTimeAsync(5_000);
+    }
+  };
+
+  test.each<[string, () => unknown]>([
+    ["is overloaded", () => Promise.reject(Object.assign(new Error(), { overloaded: true }))],
+    ["cannot be reached", () => Promise.reject(Object.assign(new Error(), { retryable: true }))],
+    ["fails", () => Promise.reject(new Error("a fault"))],
+    ["restores the stream", () => ({ ok: false, refusal: { code: "restoring", detail: "" } })],
+  ])("that %s ends no socket, and the next look goes on", async (_what, answer) => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const { client, catalog, connect, upstream } = await relayed({});
+    const found = catalog.stream.getMockImplementation() as () => Promise<unknown>;
+    catalog.stream.mockImplementation(async () => answer());
+    upstream(0).says({ type: "split" });
+    await looking(client, 60_000);
+    expect(catalog.stream).toHaveBeenCalled();
+    expect(client.closed).toBeUndefined();
+    upstream(1).end(1006);
+    catalog.stream.mockImplementation(found);
+    await looking(client, 10_000);
+    expect(connect).toHaveBeenCalledTimes(3);
+    expect(client.closed).toBeUndefined();
+  });
+
+  test("is not asked by each look of each socket", async () => {
+    const { client, catalog } = await relayed({});
+    await looking(client, 300_000);
+    expect(catalog.stream.mock.calls.length).toBeLessThan(15);
+    expect(catalog.group.mock.calls.length).toBeLessThan(15);
+    expect(client.closed).toBeUndefined();
+  });
+
+  test("is asked at once for what continues a partition that was split, until it tells", async () => {
+    const { client, catalog, connect, map, upstream } = await relayed({});
+    await looking(client, 10_000);
+    upstream(0).says({ type: "split" });
+    await vi.advanceTimersByTimeAsync(1);
+    expect(connect).toHaveBeenCalledTimes(2);
+    map[0].sealed = true;
+    map.push({ partition: 2, from: 0, to: 1, sealed: false }, { partition: 3, from: 0, to: 1, sealed: false });
+    await looking(client, 10_000);
+    expect(connect.mock.calls.map(([partition]) => partition)).toEqual([0, 1, 2, 3]);
+    const { length } = catalog.stream.mock.calls;
+    await looking(client, 20_000);
+    expect(catalog.stream.mock.calls).toHaveLength(length);
+  });
+
+  test("that has another group of the name by now closes the socket", async () => {
+    const { client, catalog } = await relayed({});
+    catalog.group.mockImplementation(async () => answerOf({ name: "g", id: "g2", config: groupDefaults }));
+    await looking(client, 60_000);
+    expect(client.closed?.code).toBe(4001);
+  });
+
+  test("and a partition that cannot be reached are asked again", async () => {
+    const { client, connect, upstream } = await relayed({});
+    const found = connect.getMockImplementation()!;
+    connect.mockImplementation(async () => Promise.reject(new Error("overloaded")));
+    upstream(0).end(1006);
+    await looking(client, 20_000);
+    connect.mockImplementation(found);
+    const { length } = connect.mock.calls;
+    await looking(client, 20_000);
+    expect(connect).toHaveBeenCalledTimes(length + 1);
+  });
+});
+
 describe("a receipt", () => {
   const nothing: string[][] = [];
 

@@ -36,6 +36,8 @@ interface Deliveries {
 export class Relay {
   readonly #lending: Lending;
   readonly #opening = new Set<number>();
+  /** Partitions that have said so. */
+  readonly #split = new Set<number>();
   #closed = false;
   #looking: ReturnType<typeof setInterval> | undefined;
   #heartbeatMs = 0;
@@ -80,12 +82,24 @@ export class Relay {
     void this.#connect(this.target);
   }
 
+  /** Many look, and the catalog is one: it is asked anew only where what this Worker knows is certainly old. */
   async #look(): Promise<void> {
     const { namespace, stream, group } = this.names;
-    const target = await groupRoute(this.env, namespace, stream, group, true);
-    if (target.ok) await this.#connect(target.value);
-    else if (gone.includes(target.refusal.code)) this.#close(goneCode, target.refusal.detail.slice(0, 120));
-    else this.#fail(target.refusal);
+    let target = await groupRoute(this.env, namespace, stream, group);
+    if (target.ok && this.#isOld(target.value)) target = await groupRoute(this.env, namespace, stream, group, true);
+    if (!target.ok) this.#refused(target.refusal);
+    else if (target.value.group.id !== this.target.group.id) this.#close(goneCode, "the group was deleted");
+    else await this.#connect(target.value);
+  }
+
+  /** A partition that was split takes appends by this map: the next one is out, or will be. */
+  #isOld({ route }: GroupRoute): boolean {
+    return [...this.#split].some((partition) => !route.stream.map[partition]?.sealed);
+  }
+
+  /** What the catalog, or a partition, cannot answer now is asked again by the next look. */
+  #refused({ code, detail }: Refusal): void {
+    if (gone.includes(code)) this.#close(goneCode, detail.slice(0, 120));
   }
 
   async #connect(target: GroupRoute): Promise<void> {
@@ -103,18 +117,20 @@ export class Relay {
     this.#opening.add(partition);
     try {
       const opened = await openDelivery(this.env, target, partition, this.caller, "relayed");
-      if (!opened.ok || opened.value.webSocket === null) return;
-      const socket = opened.value.webSocket;
+      if (!opened.ok) return this.#refused(opened.refusal);
+      const socket = opened.value.webSocket as WebSocket;
       if (this.#closed) return void socket.close(1000, "the member has gone");
       socket.accept();
       const upstream = this.#lending.add(partition, socket);
-      socket.addEventListener("message", ({ data }) => this.#fromPartition(upstream, data));
+      socket.addEventListener("message", ({ data }) => this.#fromPartition(partition, upstream, data));
       socket.addEventListener("close", ({ code, reason }) => {
         this.#lending.drop(partition);
         // Its deliveries have returned to the group; the next look opens it again.
         if (code === goneCode) this.#close(goneCode, reason);
         else this.#lending.lend();
       });
+    } catch {
+      // It could not be reached: the next look opens it.
     } finally {
       this.#opening.delete(partition);
     }
@@ -179,11 +195,12 @@ export class Relay {
     }, this.#heartbeatMs / 10);
   }
 
-  #fromPartition(upstream: Upstream, data: unknown): void {
+  #fromPartition(partition: number, upstream: Upstream, data: unknown): void {
     if (typeof data !== "string" || data === "pong") return;
     const message = JSON.parse(data) as { readonly type: string };
     if (message.type === "ready") return;
     if (message.type === "split") {
+      this.#split.add(partition);
       if (this.only === undefined) void this.#look();
       return;
     }
