@@ -245,12 +245,10 @@ export class Delivery {
     return leased.filter(({ item, generation }) => this.state.leases.get(item.offset)?.generation === generation);
   }
 
-  /** Makes leases last until a time. */
+  /** Makes those of leases that are still valid last until a time. */
   renew(leased: readonly Leased[], expires: number): void {
-    for (const { item } of leased) {
-      const lease = this.state.leases.get(item.offset);
-      if (lease?.item === item) this.state.leases.extend(lease, expires);
-    }
+    const { leases } = this.state;
+    for (const { item } of this.held(leased)) leases.extend(leases.get(item.offset)!, expires);
   }
 
   #grant(item: Item, member: string, now: number, expires: number): Leased {

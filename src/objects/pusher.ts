@@ -2,12 +2,14 @@
  * Pushes a delivery's records to its receiver: some requests at a time, as many as it agrees to. A batch that fails is cut in
  * halves and sent again, down to the record that is to blame, which goes alone from then on; the others are charged nothing.
  */
+import type { PushTarget } from "../../schemas/group.ts";
 import type { Delivery, Leased } from "../delivery/delivery.ts";
 import type { Health } from "../delivery/health.ts";
 import { type Outcome, outcomeOf, targetProblem } from "../delivery/push.ts";
 import { type PushRequest, pushRequest } from "../delivery/push-request.ts";
 import { turnsBetween } from "../delivery/turns.ts";
 import { type Attempts, silent } from "./attempts.ts";
+import { Lingering } from "./lingering.ts";
 import { Opinion } from "./opinion.ts";
 import { type Exchange, Outgoing } from "./outgoing.ts";
 import { Underway, Unsent } from "./underway.ts";
@@ -28,6 +30,9 @@ export interface PushHost {
   pause(reason: string): void;
 }
 
+/** Records that go in one request. */
+type Part = readonly Leased[];
+
 /** What became of a request: an outcome, or that it was never made. */
 type Sent =
   | Outcome
@@ -38,14 +43,13 @@ type Sent =
 export class Pusher {
   readonly #opinion: Opinion;
   readonly #outgoing = new Outgoing();
+  readonly #lingering = new Lingering(() => this.host.settled());
   #active = 0;
   /** Requests with a record that failed more than once, and since how many others there was none. */
   #worn = 0;
   #since = 0;
   /** While others wait, such a record takes no more than a tenth of the time. */
   #wornFrom = 0;
-  #waiting: ReturnType<typeof setTimeout> | undefined;
-  #waited = false;
 
   constructor(readonly host: PushHost) {
     this.#opinion = new Opinion(host.core.state);
@@ -125,11 +129,13 @@ export class Pusher {
   }
 
   #leaseFresh(now: number): Leased[] {
-    const { batch, push } = this.host.core.state.spec.config;
+    const { spec, window } = this.host.core.state;
+    const { batch, push } = spec.config;
     // In a rest, one that was never tried shows whether the receiver is there again.
     if (!this.#health.mayAsk(now, false)) return this.#lease(1, "untried", now);
     const most = push?.format === "batch" && !this.#health.inDoubt ? batch.records : 1;
-    if (push?.format === "batch" && batch.waitMs > 0 && this.#tooFew(most, batch.waitMs)) return [];
+    const lingers = push?.format === "batch" && batch.waitMs > 0;
+    if (lingers && this.#lingering.isOn(window.readyCount, most, batch.waitMs)) return [];
     return this.#lease(most, "fresh", now);
   }
 
@@ -147,35 +153,32 @@ export class Pusher {
     return core.lease(ask, now, Math.random);
   }
 
-  #leaseMs(): number {
-    const { push, ackTimeoutMs } = this.host.core.state.spec.config;
-    return Math.max(ackTimeoutMs, (push?.timeoutMs ?? 0) + graceMs);
+  #leaseMs(target = this.target): number {
+    return Math.max(this.host.core.state.spec.config.ackTimeoutMs, (target?.timeoutMs ?? 0) + graceMs);
   }
 
-  /** An incomplete batch waits once for more. */
-  #tooFew(most: number, waitMs: number): boolean {
-    const { window } = this.host.core.state;
-    if (window.readyCount >= most || window.readyCount === 0 || this.#waited) {
-      this.#waited = false;
-      return false;
-    }
-    this.#waiting ??= setTimeout(() => {
-      this.#waiting = undefined;
-      this.#waited = true;
-      this.host.settled();
-    }, waitMs);
-    return true;
-  }
-
-  /** Sends records under lease, and settles what becomes of them. */
+  /** Sends records under lease, and settles what becomes of them: in parts, one after another, where they fail together. */
   async #send(leased: readonly Leased[]): Promise<void> {
-    const request = this.#make(leased);
-    if (request === undefined) return this.#sendApart(leased);
-    const sent = await this.#ask(request, leased);
-    if (this.host.stopped) return;
-    if (sent.is === "failed" && leased.length > 1) return this.#sendHalves(leased);
-    this.#settle(leased, sent, Date.now());
+    const waiting: Part[] = [];
+    for (let part: Part | undefined = leased; part !== undefined; ) {
+      waiting.unshift(...(await this.#sendPart(part, waiting)));
+      part = this.#next(waiting);
+      // What was decided of one part does not wait for the others, which may take long.
+      if (part !== undefined) this.host.settled();
+    }
+  }
+
+  /** One request. Answers what is to be sent again of it, before what waits behind it. */
+  async #sendPart(part: Part, behind: readonly Part[]): Promise<Part[]> {
+    const request = this.#make(part);
+    if (request === undefined) return this.#apart(part);
+    const sent = await this.#ask(request, part, behind);
+    if (this.host.stopped) return [];
+    const middle = Math.ceil(part.length / 2);
+    if (sent.is === "failed" && part.length > 1) return [part.slice(0, middle), part.slice(middle)];
+    this.#settle(part, sent, Date.now());
     this.#opinion.keep();
+    return [];
   }
 
   /** Undefined where one of several records is to blame for it; one on its own is failed. */
@@ -193,38 +196,35 @@ export class Pusher {
     }
   }
 
-  /** Each half for itself; the other half waits under its lease. */
-  async #sendHalves(leased: readonly Leased[]): Promise<void> {
-    const middle = Math.ceil(leased.length / 2);
-    for (const half of [leased.slice(0, middle), leased.slice(middle)]) await this.#sendAgain(half);
-  }
-
   /** Those that cannot be made into a request fail, the others go together. */
-  async #sendApart(leased: readonly Leased[]): Promise<void> {
-    if (leased.length < 2) return;
-    const made = leased.filter((one) => this.#make([one]) !== undefined);
-    this.host.settled();
-    if (made.length > 0) await this.#sendAgain(made);
+  #apart(part: Part): Part[] {
+    return part.length < 2 ? [] : [part.filter((one) => this.#make([one]) !== undefined)];
   }
 
-  async #sendAgain(leased: readonly Leased[]): Promise<void> {
-    const { core } = this.host;
-    const held = core.held(leased);
+  /** The next part that waits, where there is one that may be sent. */
+  #next(waiting: Part[]): Part | undefined {
+    const { core, stopped } = this.host;
+    if (stopped) return undefined;
+    const parts = waiting.splice(0).map((part) => core.held(part));
     const now = Date.now();
-    // The receiver is in doubt, the group paused or changed: nothing is charged to what waits behind.
-    if (held.length === 0 || this.host.stopped) return;
-    if (this.target === null || core.state.paused !== undefined || !this.#health.mayAsk(now, false)) {
-      this.#release(held, now);
-      return;
+    // The receiver is in doubt, the group paused, or takes no batches any more: nothing is charged to what waits.
+    const may = this.target?.format === "batch" && core.state.paused === undefined && this.#health.mayAsk(now, false);
+    if (!may) {
+      this.#release(parts.flat(), now);
+      return undefined;
     }
-    core.renew(held, now + this.#leaseMs());
-    await this.#send(held);
-    // What was decided of this part does not wait for the others, which may take long.
-    if (!this.host.stopped) this.host.settled();
+    waiting.push(...parts.filter((part) => part.length > 0));
+    this.#hold(waiting, this.target);
+    return waiting.shift();
+  }
+
+  /** The leases of what is sent, and of what waits behind it, outlive a request. */
+  #hold(parts: readonly Part[], target: PushTarget | null): void {
+    this.host.core.renew(parts.flat(), Date.now() + this.#leaseMs(target));
   }
 
   /** One request, and what its answer means. */
-  async #ask(request: PushRequest, leased: readonly Leased[]): Promise<Sent> {
+  async #ask(request: PushRequest, leased: Part, behind: readonly Part[]): Promise<Sent> {
     const started = Date.now();
     const under = new Underway(this.host.core, leased);
     const target = this.target;
@@ -236,7 +236,7 @@ export class Pusher {
       return { is: "refused", reason: refused };
     }
     // To be asked first took the receiver as long as an answer may.
-    if (target.validate) this.host.core.renew(leased, Date.now() + this.#leaseMs());
+    if (target.validate) this.#hold([leased, ...behind], target);
     let exchange: Exchange;
     try {
       exchange = await this.#outgoing.post(target, request, under);

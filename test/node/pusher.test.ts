@@ -1,5 +1,5 @@
 /** What a push does that a real receiver cannot be made to show, or not soon. */
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { z } from "zod";
 import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
 import { concat } from "../../src/lib/bytes.ts";
@@ -29,7 +29,7 @@ function pushing(config: Partial<GroupConfig>, target: z.input<typeof pushTarget
     pusher.run();
   };
   const pusher = new Pusher({ core: rig.delivery, attempts, stopped: false, settled, pause });
-  return { rig, attempts, pause, settled };
+  return { rig, attempts, pause, pusher, settled };
 }
 
 test("a record that no request can be made of, stored before content types were checked, fails alone, as an attempt without an answer, and the others, and the receiver, are as they were", async () => {
@@ -106,4 +106,74 @@ test("all tries of a request have its time together", async () => {
   await expect.poll(() => attempts.list).toMatchObject([{ attempt: 1, error: "Network connection lost." }]);
   expect(asked).toEqual([0, 6_005]);
   attempts.stop();
+});
+
+/** Offsets of a batch's events. */
+const offsetsIn = ({ body }: RequestInit): number[] =>
+  JSON.parse(new TextDecoder().decode(body as Uint8Array)).map((event: { millraceoffset: string }) =>
+    Number(event.millraceoffset),
+  );
+
+describe("of a batch that gets no answer", () => {
+  const timeoutMs = 10_000;
+  const count = 100;
+  const config = {
+    ackTimeoutMs: 100,
+    batch: { records: count, waitMs: 0, bytes: 1_000_000 },
+    onFailure: "skip",
+    maxDeliveries: 1,
+  } as const;
+  const target = { url: "http://127.0.0.1:9/", format: "batch", timeoutMs, concurrency: 1 } as const;
+  const answer = () => new Response(null, { status: 200, headers: { "webhook-allowed-origin": "*" } });
+
+  test.each([
+    ["the first", [0], false],
+    ["the last", [99], false],
+    ["some", [0, 1, 50, 51, 98], false],
+    ["the first, of a receiver that is asked whether it agrees, before each", [0], true],
+  ])("only what is to blame is charged, however long its halves take: %s", async (_, bad, validate) => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const { rig, attempts, pusher, settled } = pushing(config, { ...target, validate });
+    const done: number[] = [];
+    vi.stubGlobal("fetch", async (_url: string, init: RequestInit) => {
+      // The group is written again, as it was, by somebody who does that now and then.
+      if (validate) pusher.reset();
+      const offsets = init.method === "POST" ? offsetsIn(init) : [];
+      const hangs = init.method === "OPTIONS" || bad.some((offset) => offsets.includes(offset));
+      if (hangs) vi.setSystemTime(Date.now() + timeoutMs);
+      // The alarm comes while it hangs.
+      rig.delivery.expire(Date.now(), () => 0);
+      if (hangs && init.method === "POST") throw new Error("no answer in time");
+      done.push(...offsets);
+      return answer();
+    });
+    rig.append(Array.from({ length: count }, (_, n) => `key-${n}`));
+    settled();
+    await expect.poll(() => rig.status().lag).toBe(0);
+    expect(rig.letters().map(({ offset, tries }) => [offset, tries.length])).toEqual(bad.map((offset) => [offset, 1]));
+    expect(rig.letters()[0].reason).toBe("no answer in time");
+    expect(done.toSorted((a, b) => a - b)).toEqual([...Array(count).keys()].filter((n) => !bad.includes(n)));
+    attempts.stop();
+  });
+
+  test("its parts are given back where the group takes no batches any more, and no record goes unsent", async () => {
+    const { rig, attempts, settled } = pushing(config, target);
+    const sent: string[] = [];
+    vi.stubGlobal("fetch", async (_url: string, init: RequestInit) => {
+      if (init.headers !== undefined && "ce-id" in init.headers) {
+        sent.push(new TextDecoder().decode(init.body as Uint8Array));
+        return answer();
+      }
+      const { spec } = rig.delivery.state;
+      const push = { ...spec.config.push!, format: "binary" as const };
+      rig.delivery.configure({ ...spec, config: { ...spec.config, push }, version: spec.version + 1 }, Date.now());
+      throw new Error("no answer in time");
+    });
+    rig.append(Array.from({ length: 10 }, (_, n) => `key-${n}`));
+    settled();
+    await expect.poll(() => rig.status().lag).toBe(0);
+    expect(sent.toSorted()).toEqual(Array.from({ length: 10 }, (_, n) => String(n)));
+    expect(rig.letters()).toEqual([]);
+    attempts.stop();
+  });
 });
