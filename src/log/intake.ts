@@ -29,6 +29,8 @@ interface Choice {
   readonly runs: Run[];
   /** Ids that its records bring, with the offsets they get. */
   ids: Map<string, number> | undefined;
+  /** None of them is compared with those that were seen. */
+  readonly alone: boolean;
   /** Where it begins, and how far it has come. */
   readonly tail: number;
   next: number;
@@ -124,7 +126,8 @@ export class Intake {
   }
 
   #choose(batch: Batch, next: number, now: number): Result<Choice> {
-    const choice: Choice = { chosen: [], runs: [], ids: undefined, tail: next, next };
+    const alone = batch.terms.producer?.alone === true;
+    const choice: Choice = { chosen: [], runs: [], ids: undefined, alone, tail: next, next };
     const frames = readHeaders(batch.bytes);
     if (!frames.ok) return frames;
     let at = 0;
@@ -140,7 +143,7 @@ export class Intake {
       }
       // Nothing may have been written for a while: what is old makes room.
       if (this.#duplicates?.full) this.#duplicates.advance(now);
-      if (this.#duplicates?.full) {
+      if (this.#duplicates?.full && !alone) {
         return refuse(
           "deduplication-full",
           "too many ids within the deduplication window; shorten it, or send more slowly",
@@ -168,7 +171,7 @@ export class Intake {
       if (run.verdict !== "appended") return;
       keep.push(bound);
       choice.next = run.offset + 1;
-      if (record.id === undefined) return;
+      if (record.id === undefined || this.#duplicates?.full) return;
       choice.ids ??= new Map();
       choice.ids.set(identityOf(record), run.offset);
     });
@@ -183,7 +186,8 @@ export class Intake {
   }
 
   #decide(record: Rec, choice: Choice, now: number): Run {
-    const original = record.id === undefined ? undefined : this.#original(record, choice, now);
+    const asked = record.id !== undefined && !choice.alone;
+    const original = asked ? this.#original(record, choice, now) : undefined;
     if (original !== undefined) return { verdict: "duplicate", ...original, count: 1 };
     const { offset } = record;
     if (offset === undefined || offset >= choice.next) {

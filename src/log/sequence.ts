@@ -12,6 +12,8 @@ export interface ProducerTerms {
   readonly contiguous: boolean;
   /** Of the whole batch, as it was sent: tells another one of the same number. Absent where the number alone decides. */
   readonly sum?: number;
+  /** The number alone tells a repeat: another record of an id that was seen is one of its own. No client may say so. */
+  readonly alone?: boolean;
 }
 
 /** What an append asks for besides its records. */

@@ -46,6 +46,8 @@ export class Forwarder {
     const sent: number[] = [];
     this.#running = true;
     try {
+      // A number that was told must be no other letter's after a crash.
+      this.core.state.save();
       for (const letter of letters.toForward(atOnce)) {
         // It was discarded, or forgotten, while others were sent.
         if (!letters.awaits(letter.number)) continue;

@@ -1,4 +1,4 @@
-/** Appending a record of the house's own to a stream of the namespace, as an idempotent producer: a repeat is a duplicate. */
+/** Appending a record of the house's own to a stream of the namespace, as an idempotent producer: its number alone tells a repeat. */
 import { active, routeHash } from "../catalog/map.ts";
 import { flags, readHeader } from "../log/frame.ts";
 import { inspect } from "../log/inspect.ts";
@@ -32,6 +32,8 @@ export async function send(env: Env, { namespace, stream, record, checked, hash,
   const inspected = inspect(frame.value, { ...rules, stored: true });
   if (!inspected.ok) throw new Error(inspected.refusal.detail);
   const { hashes } = inspected.value;
+  // Ids are their producers': several senders may have a record of one id to send, and each is to be there.
+  const terms = { producer: { ...producer, alone: true } };
   let target = await catalog(env, namespace).stream(stream);
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     if (!target.ok) throw new Error(target.refusal.detail);
@@ -39,7 +41,7 @@ export async function send(env: Env, { namespace, stream, record, checked, hash,
     const ranges = active(map).sort((a, b) => a.from - b.from);
     const number = routeHash(ranges, hash).partition;
     const stub = partition(env, logId, number, config.placement);
-    const said = await stub.append(version, bytes, Uint32Array.from([hashes.length, ...hashes]), { producer });
+    const said = await stub.append(version, bytes, Uint32Array.from([hashes.length, ...hashes]), terms);
     if (typeof said === "number" || said.ok) return;
     // Numbers are sent one after another: one below those that are remembered has been there.
     if (!("moved" in said) && said.refusal.code === "sequence-stale") return;
