@@ -95,7 +95,7 @@ export class Letters {
   bury(item: Item, lane: Lane, reason: string, now: number, forward: boolean): void {
     const known = this.get(item.offset);
     const before: Try[] = known === undefined ? [] : JSON.parse(known.tries);
-    const number = known === undefined ? this.#number(item.offset, forward) : known.forward;
+    const number = known === undefined ? this.#number(item.offset, forward, now) : known.forward;
     if (known === undefined) this.#count++;
     this.pages.put({
       offset: item.offset,
@@ -191,10 +191,14 @@ export class Letters {
     this.pages.flush();
   }
 
-  /** A number must not be used again, even if the letter is gone before anything else dies. */
-  #number(offset: number, forward: boolean): number | null {
+  /**
+   * A number must not be used again, even if the letter is gone before anything else dies, or if the group has come back from a
+   * dump, which does not tell how many died after it: the clock does.
+   */
+  #number(offset: number, forward: boolean, now: number): number | null {
     if (!forward) return null;
-    this.#toForward.set(++this.#forwarded, offset);
+    this.#forwarded = Math.max(this.#forwarded + 1, now);
+    this.#toForward.set(this.#forwarded, offset);
     this.#numbered = true;
     return this.#forwarded;
   }

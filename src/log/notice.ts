@@ -39,7 +39,8 @@ export function notice(
   if (names === undefined || retention === undefined || retention.segmentEvents === null) return;
   const { base, next, records, bytes, first, last, size } = segment;
   if (event === "archived" && next <= Number(segments.meta.meta(broughtName) ?? 0)) return;
-  const n = Number(segments.meta.meta("notices") ?? 0);
+  // Above those that the log gave out before it was deleted, and came back from a dump, which does not tell them.
+  const n = Math.max(Number(segments.meta.meta("notices") ?? 0), now);
   const body: SegmentEvent = {
     event,
     ...names,

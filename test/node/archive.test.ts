@@ -3,9 +3,12 @@ import { expect, test, vi } from "vitest";
 import type { Filter } from "../../src/log/filter.ts";
 import { eachItem } from "../../src/log/items.ts";
 import { parquetKey, segmentKey } from "../../src/log/keys.ts";
+import { Log } from "../../src/log/log.ts";
+import { notice } from "../../src/log/notice.ts";
 import type { Position } from "../../src/log/read.ts";
 import { kinds } from "../../src/log/record.ts";
 import { keepAll } from "../../src/log/retention.ts";
+import type { Segment } from "../../src/log/segment-store.ts";
 import type { ReadCall } from "../../src/objects/answer.ts";
 import { readThrough } from "../../src/objects/cold.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
@@ -119,4 +122,17 @@ test("a Parquet file of a segment's name is believed only if it is the segment's
   expect((await one.blobs.list("logs/")).blobs.map((blob) => blob.key)).toEqual([
     segmentKey(spec.logId, 0, { base: 0, n: 2 }),
   ]);
+});
+
+test("events of segments are numbered above those of before the log was deleted and came back under its own id", () => {
+  const names = { namespace: "default", stream: "s" };
+  const told = { ...spec, names, retention: { ...keepAll, segmentEvents: "events" } };
+  const segment = { base: 0, next: 1, records: 1, bytes: 1, first: 0, last: 0, size: 0 } as Segment;
+  const numbers = [1_000_000, 2_000_000].flatMap((now) => {
+    const { segments } = Log.create(nodeSql(), told, now);
+    for (const _ of [1, 2, 3]) notice(segments, told, "dropped", segment, now);
+    return segments.store.notices(10).map(({ n }) => n);
+  });
+  expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+  expect(numbers).toHaveLength(6);
 });

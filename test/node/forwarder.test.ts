@@ -113,3 +113,18 @@ test("one that was sent before its end was written down is no other's repeat aft
   await forward(rig, env);
   expect(letters()).toMatchObject([{ deadletteroffset: "0" }, { deadletteroffset: "1" }]);
 });
+
+test("what dies after a group came back from a dump, under its own id, is no repeat of what died after the dump", async () => {
+  const { env, letters } = deadLetters();
+  for (const keys of [
+    ["a", "b", "c"],
+    ["d", "e"],
+  ]) {
+    vi.useFakeTimers({ now: Date.now() + 60_000, toFake: ["Date"] });
+    const rig = group("g1", keys);
+    rig.nack(rig.receive());
+    await forward(rig, env);
+  }
+  vi.useRealTimers();
+  expect(letters().map(({ key }) => key)).toEqual(["a", "b", "c", "d", "e"]);
+});
