@@ -83,7 +83,8 @@ export class Forwarder {
       stream: name,
       record: { ...rest, extensions },
       checked: letter.checked,
-      hash: letter.key === undefined ? Number(letter.offset) % 2 ** 32 : murmur3(encodeText(letter.key)),
+      // The key is the record's: a group that is not in order by key knows of none.
+      hash: record.key === undefined ? letter.offset % 2 ** 32 : murmur3(encodeText(record.key)),
       producer: { id: `dead-letters/${groupId}/${from}`, epoch: 0, sequence: number, contiguous: false },
     });
   }

@@ -1,6 +1,7 @@
 /** Letters on their way to a dead-letter stream, of which each is to arrive, once, whatever comes between. */
 import { expect, test, vi } from "vitest";
-import { firstMap } from "../../src/catalog/map.ts";
+import { firstMap, routeHash } from "../../src/catalog/map.ts";
+import { murmur3 } from "../../src/lib/hash.ts";
 import { Log } from "../../src/log/log.ts";
 import type { Rec } from "../../src/log/record.ts";
 import type { Terms } from "../../src/log/sequence.ts";
@@ -128,3 +129,17 @@ test("what dies after a group came back from a dump, under its own id, is no rep
   vi.useRealTimers();
   expect(letters().map(({ key }) => key)).toEqual(["a", "b", "c", "d", "e"]);
 });
+
+test.each(["key", "partition", "none"] as const)(
+  "a letter of a group in order by %s is where its key belongs",
+  async (order) => {
+    const { env, letters } = deadLetters(60_000, 4);
+    const keys = Array.from({ length: 20 }, (_, n) => `key-${n}`);
+    const rig = group("g1", keys, { order });
+    for (let got = rig.receive(1); got.length > 0; got = rig.receive(1)) rig.nack(got);
+    await forward(rig, env);
+    const home = (key: string) => routeHash(firstMap(4), murmur3(new TextEncoder().encode(key))).partition;
+    const found = letters().map(({ key = "", partition }) => [key, partition]);
+    expect(found.toSorted()).toEqual(keys.map((key) => [key, home(key)]).toSorted());
+  },
+);
