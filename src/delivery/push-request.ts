@@ -5,7 +5,8 @@
  */
 import type { PushTarget } from "../../schemas/group.ts";
 import { isEventAttribute, isJsonType, mediaType } from "../../schemas/text.ts";
-import { decodeText, encodeText, isJson, isText } from "../lib/bytes.ts";
+import { decodeText, encodeText, hex32, isJson, isText } from "../lib/bytes.ts";
+import { murmur3 } from "../lib/hash.ts";
 import { JsonWriter } from "../log/json.ts";
 import { decodeRecord, type Extension, type Kind, kinds, type Rec } from "../log/record.ts";
 import { tagsText } from "../log/tags.ts";
@@ -14,7 +15,7 @@ import type { DeliverySpec } from "./spec.ts";
 
 /** A request to a receiver, without its signature. */
 export interface PushRequest {
-  /** The same at every attempt: the receiver's handle for deduplication. */
+  /** The same at every attempt, and of no other records: the receiver's handle for deduplication. */
   readonly id: string;
   readonly headers: Record<string, string>;
   readonly body: Uint8Array;
@@ -24,6 +25,15 @@ export interface PushRequest {
 export const deliveryId = (groupId: string, partition: number, offset: number | ""): string =>
   `${groupId}.${partition}.${offset}`;
 
+/** Of several records, the lowest offset and the highest do not say which: 64 bits of a hash do, whatever their order. */
+function requestId({ groupId, partition }: DeliverySpec, leased: readonly Leased[]): string {
+  const offsets = leased.map(({ item }) => item.offset).sort((a, b) => a - b);
+  const id = deliveryId(groupId, partition, offsets[0]);
+  if (offsets.length === 1) return id;
+  const bytes = encodeText(offsets.join());
+  return `${id}-${offsets[offsets.length - 1]}-${hex32(murmur3(bytes, 0x5eed))}${hex32(murmur3(bytes, 0xd1ff))}`;
+}
+
 /**
  * The request for some records; several only in the batched mode. Throws where a record was stored with what no header can
  * carry: in binary mode, and so for that record alone.
@@ -31,8 +41,7 @@ export const deliveryId = (groupId: string, partition: number, offset: number | 
 export function pushRequest(spec: DeliverySpec, leased: readonly Leased[]): PushRequest {
   const target = spec.config.push as PushTarget;
   const [first] = leased;
-  const last = leased[leased.length - 1];
-  const id = deliveryId(spec.groupId, spec.partition, first.item.offset);
+  const id = requestId(spec, leased);
   const common = {
     ...lowerCase(target.headers),
     "user-agent": "Millrace",
@@ -43,7 +52,7 @@ export function pushRequest(spec: DeliverySpec, leased: readonly Leased[]): Push
     const headers = { ...common, "content-type": "application/cloudevents-batch+json" };
     const writer = new JsonWriter();
     for (const one of leased) writeEvent(writer.text(one === first ? "[" : ","), spec, one);
-    return { id: first === last ? id : `${id}-${last.item.offset}`, headers, body: writer.text("]").take() };
+    return { id, headers, body: writer.text("]").take() };
   }
   if (target.format === "structured") {
     const headers = { ...common, "content-type": "application/cloudevents+json" };

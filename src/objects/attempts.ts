@@ -48,7 +48,7 @@ export class Attempts {
   }
 }
 
-/** It has the first offset, and the last one where there are several. */
+/** It has the lowest offset, and the highest where there are several. */
 function spanOf(deliveryId: string): Span {
   const [first, last = first] = deliveryId.slice(deliveryId.lastIndexOf(".") + 1).split("-");
   return [Number(first), Number(last) + 1];

@@ -336,9 +336,10 @@ test("what receivers answered about others stays in the attempts", () => {
       durationMs: 1,
       answer: "said",
     });
-  for (const id of ["g.0.3", "g.0.5", "g.0.4-6", "g.0.7-9"]) one(id);
+  for (const id of ["g.0.3", "g.0.5", "g.0.4-6", "g.0.7-9", "g.0.5-8-0123456789abcdef", "g.0.6-7-0123456789abcdef"])
+    one(id);
   attempts.forget(([from, to]) => from <= 5 && 5 < to);
-  expect(attempts.list.map(({ answer }) => answer)).toEqual(["said", "", "", "said"]);
+  expect(attempts.list.map(({ answer }) => answer)).toEqual(["said", "", "", "said", "", "said"]);
   attempts.stop();
 });
 

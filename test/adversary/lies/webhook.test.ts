@@ -67,6 +67,10 @@ const poisoned = plan(
   append(0, 1, 2),
 );
 const busy = plan({ theme: "busy", phases: [phase(2500, { kind: "busy", status: 429, retryAfter: "2" })] }, append(0));
+const crowded = plan(
+  { theme: "busy", format: "batch", phases: [phase(1500, { kind: "busy", status: 429, retryAfter: "1" })] },
+  append(0, 1, 2),
+);
 const gone = plan({ theme: "gone", phases: [phase(2500, { kind: "gone" })] }, append(0, 1));
 const held = plan({ phases: [phase(3000, { kind: "slow", ms: 150 })] }, append(...Array(24).fill(null)), {
   afterMs: 200,
@@ -92,6 +96,15 @@ const proofs: readonly Proof<WebhookPlan>[] = [
     plan: simple,
     lie: pushes(({ headers }) => {
       headers["webhook-id"] += "0";
+    }),
+  },
+  {
+    // A batch whose id says something of the attempt.
+    invariant: "webhook-id",
+    plan: crowded,
+    lie: pushes(({ headers }) => {
+      const hash = String(crypto.getRandomValues(new Uint32Array(1))[0]).padStart(16, "0");
+      headers["webhook-id"] = String(headers["webhook-id"]).replace(/[0-9a-f]{16}$/, hash);
     }),
   },
   {

@@ -52,13 +52,23 @@ function wrongSecrets({ received, secrets }: Request): string | undefined {
   return wrong.includes(undefined) ? undefined : wrong.at(-1);
 }
 
-/** The id is the same at every attempt, because it is made of what does not change. */
+/** The id is the same at every attempt, because it is made of what does not change; and no other records have it. */
 function isNamed(watch: Watch, { deliveryId, events, partition }: Request): void {
-  const offsets = events.map(({ place }) => place.split(".")[1]);
-  const range = events.length === 1 ? `${offsets[0]}` : `${offsets[0]}-${offsets.at(-1)}`;
-  const wanted = `${watch.groupId}.${partition}.${range}`;
+  const { checks } = watch.stream.round;
   const about = events.map(({ place }) => place);
-  watch.stream.round.checks.that("webhook-id", deliveryId === wanted, () => `${deliveryId} should be ${wanted}`, about);
+  const offsets = about.map((place) => Number(place.split(".")[1])).sort((a, b) => a - b);
+  const single = `${watch.groupId}.${partition}.${offsets[0]}`;
+  const range = `${single}-${offsets.at(-1)}-`;
+  const hash = deliveryId.startsWith(range) ? deliveryId.slice(range.length) : "";
+  const right = events.length === 1 ? deliveryId === single : /^[0-9a-f]{16}$/.test(hash);
+  const wanted = events.length === 1 ? single : `${range}…`;
+  checks.that("webhook-id", right, () => `${deliveryId} should be ${wanted}`, about);
+  const set = `${partition}: ${offsets}`;
+  const [was = set, before = deliveryId] = [watch.named.get(deliveryId), watch.names.get(set)];
+  checks.that("webhook-id", was === set, () => `${deliveryId} was ${was}, and is ${set}`, about);
+  checks.that("webhook-id", before === deliveryId, () => `${set} was ${before}, and is ${deliveryId}`, about);
+  watch.named.set(deliveryId, set);
+  watch.names.set(set, deliveryId);
 }
 
 /** Nothing comes amid a pause, or while the receiver asked to be left alone. */

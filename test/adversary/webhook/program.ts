@@ -42,7 +42,7 @@ export const webhook: Program<WebhookPlan> = {
   summary: "receivers with every bad habit, against what a push promises",
   invariants: {
     unchanged: "attributes and data arrive as they were appended, in every format",
-    "webhook-id": "a record has the same webhook-id at every attempt",
+    "webhook-id": "a push has the same webhook-id at every attempt, and no other records have it",
     signature: "every request is signed by the secrets of the moment, and by nothing else",
     target: "requests go to the group's target, and follow no redirect",
     order: "no record comes while an earlier one of its key is unfinished",

@@ -48,6 +48,9 @@ export class Watch {
   readonly path: string;
   readonly requests: Request[] = [];
   readonly sightings = new Map<string, Request[]>();
+  /** Which records each id came with, and each of these sets its id. */
+  readonly named = new Map<string, string>();
+  readonly names = new Map<string, string>();
   readonly receiver: Receiver;
   habit: Habit = { kind: "good" };
   /** When the present habit began. */
