@@ -64,7 +64,7 @@ export const groupMessage = z.discriminatedUnion("type", [
   }),
   z
     .object({ type: z.literal("split") })
-    .describe("The partition was split, and its records are finished: connect again for those that continue it."),
+    .describe("The stream has grown, or the one partition that was asked for is finished: connect again."),
   z.object(confirm).describe("Send it back at once: what is owed to a member that does not is bounded."),
   z.object({ type: z.literal("error"), ...errorFacts }),
 ]);

@@ -13,6 +13,14 @@ export class Members {
     this.state.leases.connections.add(member);
   }
 
+  /** Whether it has a record at hand, or had one before a restart that was not read again yet. */
+  holds(member: string): boolean {
+    const { leases } = this.state;
+    if (leases.of(member) > 0) return true;
+    for (const one of leases.restored.values()) if (one.member === member && !one.nacked) return true;
+    return false;
+  }
+
   /** It has gone: its leases return at once. What dies of that and is of before a restart does so when it is read again. */
   leave(member: string, reason: string, now: number): void {
     const { leases } = this.state;

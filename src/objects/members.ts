@@ -9,6 +9,8 @@ export interface Member {
   readonly id: string;
   /** It is a Worker's, which looks after the other partitions itself. */
   readonly relayed: boolean;
+  /** It asked for this partition and no other: it stays until that is finished. */
+  readonly named?: true;
   credits: number;
   /** The Worker was told that there is something. */
   told: boolean;

@@ -48,10 +48,16 @@ export class Sockets {
 
   /** True where a member has credits, or would be lent some. */
   get hungry(): boolean {
-    for (const [socket, { credits, relayed, told }] of this.#members) {
-      if ((credits > 0 && roomOf(socket) > 0) || (relayed && !told)) return true;
+    for (const [socket, member] of this.#members) {
+      if ((member.credits > 0 && this.#stays(member) && roomOf(socket) > 0) || (member.relayed && !member.told))
+        return true;
     }
     return false;
+  }
+
+  /** It is given no more of a partition that was split, where it is wanted on those that continue it. */
+  #stays({ relayed, named }: Member): boolean {
+    return relayed || named === true || !this.host.core.state.sealed;
   }
 
   #add(socket: WebSocket, member: Member): void {
@@ -73,6 +79,7 @@ export class Sockets {
     const member: Member = {
       id,
       relayed: searchParams.has("relayed"),
+      ...(searchParams.has("named") ? { named: true } : {}),
       credits: 0,
       told: false,
       seen: Date.now(),
@@ -124,10 +131,11 @@ export class Sockets {
   run(): number {
     let sum = 0;
     this.#expireAll(Date.now());
+    this.#tellSplit();
     for (let given = true; given; ) {
       given = false;
       for (const [socket, member] of this.#members) {
-        const count = member.credits > 0 ? this.#give(socket, member) : 0;
+        const count = member.credits > 0 && this.#stays(member) ? this.#give(socket, member) : 0;
         if (count > 0 && member.loan !== undefined && member.loan <= 0) this.#giveBack(socket, member);
         if (count > 0) given = true;
         sum += count;
@@ -135,7 +143,6 @@ export class Sockets {
     }
     this.#announce();
     this.#tellLost();
-    this.#tellSplit();
     return sum;
   }
 
@@ -260,10 +267,16 @@ export class Sockets {
     this.closed(socket, "it broke the protocol");
   }
 
-  /** The partition was split, and is finished: its members are wanted elsewhere. */
+  /**
+   * The partition was split: its members are wanted on those that continue it too, however many of its keys wait here for
+   * whatever. Who asked for it alone is told when it is finished; who has something at hand, when that is settled.
+   */
   #tellSplit(): void {
-    if (!this.host.core.state.over) return;
+    const { core } = this.host;
+    if (!core.state.sealed) return;
+    const { over } = core.state;
     for (const [socket, member] of [...this.#members]) {
+      if (member.named ? !over : !member.relayed && core.members.holds(member.id)) continue;
       if (!this.#told.has(socket)) send(socket, { type: "split" });
       this.#told.add(socket);
       if (member.relayed) continue;

@@ -5,6 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type Delivery,
+  type GroupConfig,
   Millrace,
   MillraceError,
   type MillraceOptions,
@@ -428,6 +429,34 @@ describe.each(["socket", "http"] as const)("a member by %s", (transport) => {
     await pause(800);
     await Promise.all(consumers.map((consumer) => consumer.stop()));
     expect(attempts).toEqual([1]);
+    await expect.poll(async () => (await group.status()).lag).toBe(0);
+  });
+
+  test.each<[string, GroupConfig]>([
+    ["parked", { onFailure: "park", maxDeliveries: 1 }],
+    ["tried for ever", { onFailure: "block", backoff: [50] }],
+  ])("gets what comes to new partitions, though a key of the old one is %s", async (_what, config) => {
+    const stream = await fresh();
+    const group = stream.group("g");
+    await group.put(config);
+    const seen = new Set<number>();
+    let [works, failed] = [false, 0];
+    const consumer = group.consume(
+      ({ key, data }) => {
+        if (key === "bad" && !works) throw new Error(`not yet, ${++failed}`);
+        seen.add(data);
+      },
+      { concurrency: 10, transport },
+    );
+    await stream.append([{ key: "bad", data: 0 }]);
+    await expect.poll(() => failed).toBeGreaterThan(0);
+    await stream.put({ partitions: 3 });
+    await stream.append(keyed(numbers(40)).map(({ key, data }) => ({ key, data: data + 1 })));
+    await expect.poll(() => seen.size, { timeout: 15_000 }).toBe(40);
+    works = true;
+    if (config.onFailure === "park") await group.redrive("all");
+    await expect.poll(() => seen.has(0), { timeout: 15_000 }).toBe(true);
+    await consumer.stop();
     await expect.poll(async () => (await group.status()).lag).toBe(0);
   });
 

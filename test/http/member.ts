@@ -39,8 +39,8 @@ export class Member {
     });
   }
 
-  static async open(millrace: Service, path: string, by = token): Promise<Member> {
-    const url = `${millrace.url.replace("http", "ws")}${path}/live`;
+  static async open(millrace: Service, path: string, by = token, query = ""): Promise<Member> {
+    const url = `${millrace.url.replace("http", "ws")}${path}/live${query}`;
     // Node's WebSocket takes headers, which the type of browsers does not know.
     const socket = new WebSocket(url, { headers: { authorization: `Bearer ${by}` } } as unknown as string[]);
     const member = new Member(socket);

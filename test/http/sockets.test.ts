@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import { type Delivered, Member } from "./member.ts";
-import { type Service, service } from "./service.ts";
+import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
 beforeAll(async () => {
@@ -268,6 +268,50 @@ describe("several partitions on one socket", () => {
     await millrace.call("PUT", stream, { partitions: 2 });
     await expect.poll(() => member.closed?.code, { timeout: 5_000 }).toBe(4002);
     expect(member.messages.at(-1)?.type).toBe("split");
+  });
+});
+
+describe("a partition that was split, of which a key is parked", () => {
+  async function parked(query = "") {
+    const one = await fresh({ onFailure: "park", maxDeliveries: 1 });
+    await one.append("bad", "good");
+    const member = await Member.open(millrace, one.group, token, query);
+    member.send({ type: "credit", credits: 100 });
+    const [bad, good] = await member.until(2);
+    member.send({ type: "nack", receipts: [bad.receipt] });
+    await expect.poll(async () => (await one.status()).lanes.parked).toBe(1);
+    await millrace.call("PUT", one.stream, { partitions: 2 });
+    await one.append("a", "b", "c", "d");
+    return { ...one, member, good };
+  }
+
+  test("sends a member away when it has settled what it holds: it comes back for all partitions, and redriven letters", async () => {
+    const { group, member, good, status } = await parked();
+    expect(member.closed).toBeUndefined();
+    member.ack(good);
+    await expect.poll(() => member.closed?.code).toBe(4002);
+    expect(member.messages.at(-1)?.type).toBe("split");
+    const again = await Member.open(millrace, group);
+    again.send({ type: "credit", credits: 100 });
+    await again.until(4);
+    expect(again.deliveries.every(({ partition }) => partition > 0)).toBe(true);
+    await millrace.call("POST", `${group}/dead-letters/redrive`, { all: true });
+    await again.until(5);
+    expect(again.deliveries[4]).toMatchObject({ partition: 0, key: "bad", attempt: 1 });
+    again.ack(...again.deliveries);
+    await expect.poll(async () => (await status()).lag).toBe(0);
+    again.socket.close();
+  });
+
+  test("keeps a member that asked for it by its number, with its letters, until it is finished", async () => {
+    const { group, member, good } = await parked("?partition=0");
+    member.ack(good);
+    await millrace.call("POST", `${group}/dead-letters/redrive`, { all: true });
+    await member.until(3);
+    expect(member.closed).toBeUndefined();
+    member.ack(member.deliveries[2]);
+    await expect.poll(() => member.closed?.code).toBe(4002);
+    expect(member.deliveries).toHaveLength(3);
   });
 });
 

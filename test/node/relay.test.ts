@@ -90,7 +90,7 @@ async function relayed({
   const client = new Socket();
   const target = { route: { namespace: "n", stream, ranges: [] }, group, partitions: map.map((one) => one.partition) };
   const names = { namespace: "n", stream: stream.name, group: "g" };
-  const caller = { member: "m", until: undefined };
+  const caller = { member: "m", until: undefined, named: only !== undefined };
   const socket = client as unknown as WebSocket;
   new Relay(env, names, socket, caller, only, structuredClone(target) as unknown as GroupRoute).start();
   await vi.advanceTimersByTimeAsync(1);
@@ -224,6 +224,16 @@ describe("the catalog", () => {
     const { length } = catalog.stream.mock.calls;
     await looking(client, 20_000);
     expect(catalog.stream.mock.calls).toHaveLength(length);
+  });
+
+  test("is not asked for what continues the one partition that the member wants, which is finished: it connects again", async () => {
+    const { client, catalog, upstream, urls } = await relayed({ only: 0 });
+    expect(urls).toEqual([expect.stringContaining("&named")]);
+    upstream(0).says({ type: "split" });
+    await vi.advanceTimersByTimeAsync(1);
+    expect(catalog.stream).not.toHaveBeenCalled();
+    expect(client.of("split")).toHaveLength(1);
+    expect(client.closed?.code).toBe(4002);
   });
 
   test("that has another group of the name by now closes the socket", async () => {

@@ -1,5 +1,5 @@
 /** Members that hold a socket, on one delivery: what keeps them, over the object's sleep too. */
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { Member } from "../../src/objects/members.ts";
 import { Sockets } from "../../src/objects/sockets.ts";
@@ -114,4 +114,76 @@ test("a socket that says something often is not written down each time, and is k
   await vi.advanceTimersByTimeAsync(heartbeatMs / 4 + 1);
   one.beat();
   expect(one.socket.closed).toBe(4000);
+});
+
+describe("a partition that was split", () => {
+  const told = ({ socket }: ReturnType<typeof held>) => [
+    socket.told.filter(({ type }) => type === "split").length,
+    socket.closed,
+  ];
+  /** Of three keys the first has failed; `left`: what becomes of it. */
+  const split = (config: Partial<GroupConfig>, more: Partial<Member> = {}) => {
+    const one = held({ backoff: [60_000], ...config }, { credits: 10, ...more });
+    one.rig.append(["bad", "a", "b"]);
+    one.rig.nack(one.rig.receive(1, "another"));
+    one.run();
+    one.rig.delivery.state.sealed = true;
+    return one;
+  };
+  const settle = (one: ReturnType<typeof held>) =>
+    one.say(JSON.stringify({ type: "ack", receipts: one.socket.deliveries.map(({ receipt }) => receipt) }));
+
+  test.each<[string, Partial<GroupConfig>]>([
+    ["is parked", { onFailure: "park", maxDeliveries: 1 }],
+    ["is tried again", { onFailure: "block" }],
+    ["is tried again at once, and fails again", { onFailure: "block", backoff: [0] }],
+  ])("lets a member go that holds nothing of it, though a key %s", (_what, config) => {
+    const one = split(config);
+    const { length } = one.socket.deliveries;
+    expect(length).toBeGreaterThanOrEqual(2);
+    one.run();
+    expect(told(one)).toEqual([0, undefined]);
+    expect(one.socket.deliveries).toHaveLength(length);
+    expect(one.hungry).toBe(false);
+    settle(one);
+    one.run();
+    expect(told(one)).toEqual([1, 4002]);
+    one.run();
+    expect(told(one)).toEqual([1, 4002]);
+  });
+
+  test("lets a member go that has slept meanwhile, when what it holds is settled", async () => {
+    const one = split({ onFailure: "park", maxDeliveries: 1, heartbeatMs: 300_000, ackTimeoutMs: 300_000 });
+    const receipts = one.socket.deliveries.map(({ receipt }) => receipt);
+    one.rig.delivery.state.save();
+    one.rig.delivery.state.saveLeases(Date.now() + 60_000);
+    one.rig.crash();
+    one.wake();
+    one.rig.delivery.state.sealed = true;
+    one.run();
+    expect(told(one)).toEqual([0, undefined]);
+    one.say(JSON.stringify({ type: "ack", receipts }));
+    one.run();
+    expect(told(one)).toEqual([1, 4002]);
+  });
+
+  test("keeps a member that asked for it by its number until it is finished", () => {
+    const one = split({ onFailure: "park", maxDeliveries: 1 }, { named: true });
+    settle(one);
+    one.run();
+    expect(told(one)).toEqual([0, undefined]);
+    expect(one.hungry).toBe(true);
+    for (const lane of one.rig.lanes()) one.rig.admin.skipLane(lane.lane, Date.now());
+    one.rig.fill();
+    one.run();
+    expect(told(one)).toEqual([1, 4002]);
+  });
+
+  test("tells a relay once, which goes on with it and what continues it", () => {
+    const one = split({ onFailure: "block", backoff: [0] }, { relayed: true });
+    one.run();
+    one.run();
+    expect(told(one)).toEqual([1, undefined]);
+    expect(one.socket.deliveries.length).toBeGreaterThan(0);
+  });
 });

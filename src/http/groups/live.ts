@@ -22,18 +22,19 @@ export async function live(request: Request, env: Env, { until }: Principal, nam
   const protocol = protocolOf(request.headers, ["millrace.v1"]);
   if (!protocol.ok) return problem(protocol.refusal);
   const { member, partition: only } = terms.value;
+  const caller = { member, until, named: only !== undefined };
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   const { partitions } = target.value;
   if (only !== undefined && !partitions.includes(only)) return problem(noPartition(only).refusal);
   if (only !== undefined || partitions.length === 1) {
-    const opened = await openDelivery(env, target.value, only ?? partitions[0], { member, until }, "confirms");
+    const opened = await openDelivery(env, target.value, only ?? partitions[0], caller, "confirms");
     if (opened.ok) return upgraded(opened.value.webSocket as WebSocket, protocol.value);
     // Nothing was ever appended: a relay waits for the partition to come to be.
     if (opened.refusal.code !== "unavailable") return problem(opened.refusal);
   }
   const { 0: client, 1: server } = new WebSocketPair();
   server.accept();
-  new Relay(env, names, server, { member, until }, only, target.value).start();
+  new Relay(env, names, server, caller, only, target.value).start();
   return upgraded(client, protocol.value);
 }

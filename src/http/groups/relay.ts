@@ -24,7 +24,7 @@ import { type Caller, openDelivery } from "./upstream.ts";
 const lookMs = 5_000;
 
 /** Close codes that a delivery's own socket has too. */
-const [silentCode, goneCode] = [4000, 4001];
+const [silentCode, goneCode, againCode] = [4000, 4001, 4002];
 /** What the catalog says of a group that was deleted, by itself or with what it was of. */
 const gone: readonly ErrorCode[] = ["group-not-found", "stream-not-found", "namespace-not-found"];
 
@@ -200,8 +200,7 @@ export class Relay {
     const message = JSON.parse(data) as { readonly type: string };
     if (message.type === "ready") return;
     if (message.type === "split") {
-      this.#split.add(partition);
-      if (this.only === undefined) void this.#look();
+      this.#wasSplit(partition, message);
       return;
     }
     if (message.type === "waiting") upstream.waiting = true;
@@ -214,6 +213,14 @@ export class Relay {
       if (!this.#closed) post(this.client, data);
     }
     this.#lending.lend();
+  }
+
+  /** Of a partition that the member asked for by its number this says that it is finished too. */
+  #wasSplit(partition: number, message: object): void {
+    this.#split.add(partition);
+    if (this.only === undefined) return void this.#look();
+    this.#say(message);
+    this.#close(againCode, "the partition was split; connect again");
   }
 
   #say(message: object): void {

@@ -12,6 +12,8 @@ export const loanBytes = limits.unconfirmedBytesFirst;
 export interface Caller {
   readonly member: string;
   readonly until: number | undefined;
+  /** It asked for one partition, and no other. */
+  readonly named: boolean;
 }
 
 /** A delivery's own socket. */
@@ -19,13 +21,13 @@ export async function openDelivery(
   env: Env,
   target: GroupRoute,
   partition: number,
-  { member, until }: Caller,
+  { member, until, named }: Caller,
   how: "confirms" | "relayed",
 ): Promise<Result<Response>> {
   const id = deliveriesOf(target.route.stream.logId, target.group.id);
   const terms =
     how === "relayed" ? `relayed&loanBytes=${loanBytes}` : until === undefined ? how : `${how}&until=${until}`;
-  const url = `http://delivery/?member=${encodeURIComponent(member)}&${terms}`;
+  const url = `http://delivery/?member=${encodeURIComponent(member)}&${terms}${named ? "&named" : ""}`;
   const call = () => deliveryObject(env, id, partition).fetch(url, { headers: { upgrade: "websocket" } });
   let response = await call();
   if (response.status === 404) {

@@ -43,6 +43,8 @@ export interface RatePlan {
 /** Many keys that wait behind a dead letter, then growth, and records of other keys. */
 export interface ParkedPlan {
   readonly kind: "parked";
+  /** The one that fails them, and goes on after the growth. */
+  readonly member: "pull" | "socket";
   readonly keys: number;
   readonly fresh: number;
   readonly by: number;

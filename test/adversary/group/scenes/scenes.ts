@@ -67,6 +67,7 @@ const drawParked = (random: Random, brief: boolean): ParkedPlan => ({
   keys: brief ? 1500 : random.pick([500, 4000, 5200, 7000]),
   fresh: 100,
   by: random.int(1, 2),
+  member: random.pick(["pull", "socket"]),
 });
 
 const drawHeartbeat = (random: Random): HeartbeatPlan => ({
