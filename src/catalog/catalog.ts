@@ -198,8 +198,8 @@ export class Catalog {
   }
 
   /** The registry's side: the names of all namespaces but the one that always exists. */
-  register(name: string, now: number): void {
-    this.#store.setNamespace(name, now);
+  register(name: string, created: number): void {
+    this.#store.setNamespace(name, created);
   }
 
   unregister(name: string): void {

@@ -166,7 +166,12 @@ export class Store {
   }
 
   setNamespace(name: string, created: number): void {
-    this.sql.run("INSERT OR IGNORE INTO namespace (name, created) VALUES (?, ?)", name, created);
+    this.sql.run(
+      `INSERT INTO namespace (name, created) VALUES (?, ?) ON CONFLICT (name)
+        DO UPDATE SET created = excluded.created WHERE created <> excluded.created`,
+      name,
+      created,
+    );
   }
 
   dropNamespace(name: string): void {

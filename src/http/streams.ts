@@ -57,8 +57,8 @@ export async function listNamespaces(request: Request, env: Env): Promise<Respon
 
 export async function putNamespace(env: Env, namespace: string): Promise<Response> {
   const { created, since } = await catalog(env, namespace).create();
-  // Registered last, and again by a retry: a namespace that is listed exists.
-  if (namespace !== "default") await namespaceRegistry(env).register(namespace);
+  // Listed last, and again by a retry.
+  if (namespace !== "default") await namespaceRegistry(env).relist(namespace);
   return json(namespaceView(namespace, since), created ? 201 : 200);
 }
 
@@ -70,7 +70,8 @@ export async function deleteNamespace(request: Request, env: Env, namespace: str
   const terms = query(deleteNamespaceQuery, new URL(request.url));
   if (!terms.ok) return problem(terms.refusal);
   const done = await catalog(env, namespace).destroyNamespace(terms.value.force);
-  if (done.ok || done.refusal.code === "namespace-not-found") await namespaceRegistry(env).unregister(namespace);
+  // A retry finds it gone, and perhaps still listed.
+  if (done.ok || done.refusal.code === "namespace-not-found") await namespaceRegistry(env).relist(namespace);
   return done.ok ? new Response(null, { status: 204 }) : problem(done.refusal);
 }
 

@@ -8,6 +8,7 @@ import type { Stream } from "../catalog/stream.ts";
 import { objectSql } from "../platform/sql.ts";
 import { type CatalogOrder, type CatalogOrderArgs, obey } from "./catalog-orders.ts";
 import { Chores } from "./chores.ts";
+import { Registry } from "./registry.ts";
 import type { CatalogRpc } from "./rpc.ts";
 import type { Env } from "./stubs.ts";
 import { newId, Telling } from "./telling.ts";
@@ -17,12 +18,14 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   readonly #core: Core;
   readonly telling: Telling;
   readonly #chores: Chores;
+  readonly #registry: Registry;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#core = new Core(objectSql(ctx.storage), ctx.id.name ?? "");
     this.telling = new Telling(env, this.#core);
     this.#chores = new Chores(ctx.storage, env, this.#core, this.telling);
+    this.#registry = new Registry(env, this.#core);
   }
 
   async describe(): Promise<Result<number>> {
@@ -120,12 +123,8 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     return chores.worked(() => obey(name, { core: this.#core, telling, newId, arm, tell }, ...args));
   }
 
-  async register(name: string) {
-    this.#core.register(name, Date.now());
-  }
-
-  async unregister(name: string) {
-    this.#core.unregister(name);
+  async relist(name: string) {
+    return this.#registry.relist(name);
   }
 
   async namespaces(query: ListQuery) {

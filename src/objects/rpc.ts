@@ -187,7 +187,7 @@ export interface CatalogRpc {
   leaveGroup(stream: string, name: string, groupId: string): Promise<void>;
   /** What dumps and restores ask, by name; see `catalogOrders`. */
   order<N extends CatalogOrder>(name: N, ...args: CatalogOrderArgs<N>): Promise<Result<CatalogOrderValue<N>>>;
-  register(name: string): Promise<void>;
-  unregister(name: string): Promise<void>;
+  /** The registry's side: lists a namespace, or does not, as its catalog says. */
+  relist(name: string): Promise<void>;
   namespaces(query: ListQuery): Promise<Listed<{ name: string; created: number }>>;
 }

@@ -30,6 +30,19 @@ describe("namespaces", () => {
     expect((await call("PUT", "/v1/default")).status).toBe(200);
   });
 
+  test("are listed as they are, with their time, when they are created and deleted at once", async () => {
+    for (let round = 0; round < 15; round++) {
+      const methods = ["PUT", "DELETE", "PUT", "DELETE", "PUT"].slice(round % 2);
+      const answers = await Promise.all(methods.map((method) => call(method, "/v1/busy")));
+      for (const { status } of answers) expect([200, 201, 204, 404]).toContain(status);
+      const there = await call("GET", "/v1/busy");
+      const listed = (await call("GET", "/v1?prefix=busy")).json.namespaces;
+      expect(listed).toEqual(there.status === 200 ? [there.json] : []);
+    }
+    await call("DELETE", "/v1/busy");
+    expect((await call("GET", "/v1?prefix=busy")).json.namespaces).toEqual([]);
+  });
+
   test("keep their streams apart", async () => {
     for (const namespace of ["one", "two"]) {
       await call("PUT", `/v1/${namespace}`);
