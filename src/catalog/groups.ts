@@ -216,9 +216,8 @@ export class Groups {
   }
 
   /** A delivery of a log on a partition is yet to be told. */
-  untold(log: string, partition: number): boolean {
-    return this.#all(log).some(({ id }) => this.#store.isUntold(deliveriesOf(log, id), partition));
-  }
+  readonly untold = (log: string, partition: number): boolean =>
+    this.#all(log).some(({ id }) => this.#store.isUntold(deliveriesOf(log, id), partition));
 
   /** Deliveries that are to be told. */
   due(now: number): ToTell[] {
@@ -249,9 +248,8 @@ export class Groups {
     return row === undefined ? undefined : { log, group: this.#view(row) };
   }
 
-  #asTheyAre(rows: readonly TellRow[]): ToTell[] {
-    return rows.map((row) => ({ ...row, version: this.#versionOf(row.id) }));
-  }
+  readonly #asTheyAre = (rows: readonly TellRow[]): ToTell[] =>
+    rows.map((row) => ({ ...row, version: this.#versionOf(row.id) }));
 
   #versionOf(id: string): number | undefined {
     return this.groupOf(id)?.group.version;

@@ -56,9 +56,7 @@ export class Sockets {
   }
 
   /** It is given no more of a partition that was split, where it is wanted on those that continue it. */
-  #stays({ relayed, named }: Member): boolean {
-    return relayed || named === true || !this.host.core.state.sealed;
-  }
+  readonly #stays = ({ relayed, named }: Member) => relayed || named === true || !this.host.core.state.sealed;
 
   #add(socket: WebSocket, member: Member): void {
     this.#members.set(socket, member);
@@ -112,8 +110,7 @@ export class Sockets {
       this.#refuse(socket, read.refusal);
       return;
     }
-    const message = read.value;
-    const owed = this.#owed.get(member);
+    const [message, owed] = [read.value, this.#owed.get(member)];
     if (message.type === "confirm") {
       if (owed?.confirm(message.nonce) !== true) return;
       socket.serializeAttachment(member);
