@@ -45,7 +45,11 @@ export function eventBatch(body: Uint8Array, config: IntakeConfig, now: number):
   return ok(records);
 }
 
-/** Whether a header is an attribute of an event. */
+/** Whether a header is one that every event has. To look through all of them costs each request, where few have any. */
+export const hasRequired = (headers: Headers): boolean =>
+  headers.has("ce-specversion") || headers.has("ce-id") || headers.has("ce-source") || headers.has("ce-type");
+
+/** Whether a header is an attribute of an event, and be it an extension. */
 export function hasAttributes(headers: Headers): boolean {
   for (const name of headers.keys()) if (name.startsWith("ce-")) return true;
   return false;

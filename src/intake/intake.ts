@@ -7,7 +7,7 @@ import { type Frame, flags, readHeader, receiveFrames, stampFrame } from "../log
 import { type Inspected, inspect, type Rules } from "../log/inspect.ts";
 import { FrameWriter, type Rec } from "../log/record.ts";
 import type { Batch } from "../log/spec.ts";
-import { binaryEvent, eventBatch, hasAttributes, structuredEvent } from "./cloudevents.ts";
+import { binaryEvent, eventBatch, hasAttributes, hasRequired, structuredEvent } from "./cloudevents.ts";
 import { jsonRecords, ndjsonRecords, tooMany } from "./json.ts";
 import { bodyData, contentTypeProblem, type IntakeConfig, noData } from "./record.ts";
 
@@ -43,7 +43,7 @@ export function takeIn(
 ): Result<readonly Checked[]> {
   const type = headers.get("content-type")?.split(";")[0].trim().toLowerCase();
   if (type === media.frames && !terms.raw) {
-    return hasAttributes(headers) ? besideFrames : takeFrames(body, config, now);
+    return hasRequired(headers) ? besideFrames : takeFrames(body, config, now);
   }
   const records = parseRecords(type, headers, body, terms, config, now);
   if (!records.ok) return records;
@@ -103,7 +103,9 @@ function parseRecords(
   const raw = (["key", "type", "tag"] as const).find((name) => terms[name] !== undefined);
   const structured = [media.json, media.ndjson, media.event, media.events].some((one) => one === type);
   // A whole event is in such a body, whose attributes may stand in headers too: the type decides, as the HTTP binding has it.
-  const binary = !type?.startsWith("application/cloudevents") && hasAttributes(headers);
+  const records = type === media.json || type === media.ndjson;
+  const binary =
+    !type?.startsWith("application/cloudevents") && (records ? hasRequired(headers) : hasAttributes(headers));
   if (raw !== undefined && (structured || binary)) {
     return refuse("invalid", `query: ${raw} is for a raw body; put it into the records, or add raw=true`, {
       path: raw,

@@ -440,7 +440,8 @@ describe("the mode of a CloudEvent", () => {
     ["an extension alone", "text/plain", { "ce-any": "x" }, "1", /specversion/],
     ["a header that is empty", json, { "ce-specversion": "" }, inBody, /specversion/],
     ["headers beside frames", "application/vnd.millrace.frames", named, packed(), /ce-/],
-    ["an extension beside frames", "application/vnd.millrace.frames", { "ce-any": "x" }, packed(), /ce-/],
+    ["an extension beside frames", "application/vnd.millrace.frames", { "ce-any": "x" }, packed(), "body"],
+    ["an extension beside records", json, { "ce-any": "x" }, '{"records":[{"id":"body"}]}', "body"],
     ["frames", "application/vnd.millrace.frames", {}, packed(), "body"],
   ] as const)("%s", (_mode, type, given, body, expected) => {
     const { raw, ...sent }: Record<string, string> = given;
