@@ -161,8 +161,7 @@ export class Consumer<Data = unknown> {
     let [freed, given] = [0, false];
     this.#line = {
       ack: (receipts) => acks.add(receipts),
-      nack: (receipt, delayMs, reason) =>
-        link.send({ type: "nack", receipts: [receipt], ...(delayMs !== undefined && { delayMs }), reason }),
+      nack: (receipt, delayMs, reason) => link.send({ type: "nack", receipts: [receipt], delayMs, reason }),
       extend: (receipts) => link.send({ type: "extend", receipts }),
       room: () => {
         freed++;
@@ -206,8 +205,7 @@ export class Consumer<Data = unknown> {
     }, ackDelayMs);
     this.#line = {
       ack: (receipts) => acks.add(receipts),
-      nack: (receipt, delayMs, reason) =>
-        void settle("nack", { receipts: [receipt], ...(delayMs !== undefined && { delayMs }), reason }),
+      nack: (receipt, delayMs, reason) => void settle("nack", { receipts: [receipt], delayMs, reason }),
       extend: (receipts) => void settle("extend", { receipts }),
       room: () => {},
     };

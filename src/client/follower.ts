@@ -113,8 +113,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     const stop = () => wake();
     signal?.addEventListener("abort", stop);
     this.#owed = 0;
-    const terms = { from: this.#next, credits: this.#window, ...(filter && { filter }) };
-    link.send({ type: "subscribe", id: subscription, ...terms });
+    link.send({ type: "subscribe", id: subscription, from: this.#next, credits: this.#window, filter });
     try {
       for (;;) {
         signal?.throwIfAborted();
@@ -168,7 +167,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     const { partition, filter, signal } = this.options;
     for (let wait = 0; ; ) {
       const query = { from: this.#next, wait, partition, ...queryOf(filter) };
-      const call = { query, ...(signal && { signal }) };
+      const call = { query, signal };
       const page = await pageOf<Data>(this.http, `${this.path}/records`, call, this.options.onLost);
       wait = page.upToDate || isStuck(page, this.#next) ? waitSeconds : 0;
       this.#next = page.cursor;

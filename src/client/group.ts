@@ -106,7 +106,7 @@ export class Group<Data = unknown> {
    * await group.ack(deliveries.map(({ receipt }) => receipt));
    */
   receive({ signal, ...body }: ReceiveOptions = {}): Promise<Received<Data>> {
-    return this.http.json("POST", `${this.path}/receive`, { body, ...(signal && { signal }) });
+    return this.http.json("POST", `${this.path}/receive`, { body, signal });
   }
 
   /**

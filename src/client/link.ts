@@ -2,8 +2,8 @@ import { MillraceError } from "./error.ts";
 import type { Http, SocketLike } from "./http.ts";
 
 /** A socket that says nothing is asked, and given up for lost when it does not answer. */
-const [pingMs, lostMs] = [20_000, 10_000];
-const openMsMax = 15_000;
+const lookMs = 10_000;
+const [quietMs, openMsMax, lostMs] = [20_000, 15_000, 30_000];
 
 /** Why a socket ended. */
 export interface Ended {
@@ -51,7 +51,10 @@ export class Link {
         clearTimeout(timer);
         resolve(opened);
       };
-      socket.addEventListener("open", () => settle(true));
+      socket.addEventListener("open", () => {
+        link.#watch(lookMs, quietMs);
+        settle(true);
+      });
       socket.addEventListener("error", () => settle(false));
       socket.addEventListener("close", (event: Ended) => {
         settle(false);
@@ -59,10 +62,7 @@ export class Link {
       });
       socket.addEventListener("message", ({ data }: { data: string }) => link.#take(data));
     });
-    if (opened) {
-      link.#timer = setInterval(() => link.#watch(), lostMs);
-      return link;
-    }
+    if (opened) return link;
     link.close({ code: 1006, reason: "it did not open" });
     await probe();
     throw new MillraceError("network", "the socket did not open", 0, true, true);
@@ -92,13 +92,19 @@ export class Link {
     // It lies behind all that came before it: it goes back as it is, whatever the reader is busy with.
     if (message.type === "confirm") this.socket.send(data);
     else this.heard(message);
+    // A member that says nothing for a heartbeat is taken for gone, whatever it hears.
+    if (message.heartbeatMs > 0) this.#watch(Math.min(lookMs, message.heartbeatMs / 3), 0);
   }
 
-  #watch(): void {
-    const silent = Date.now() - this.#heard;
-    if (this.#asked && silent > pingMs + lostMs) this.close({ code: 1006, reason: "it fell silent" });
-    if (silent < pingMs || this.socket.readyState !== 1) return;
-    this.#asked = true;
-    this.socket.send("ping");
+  /** Looks so often whether it has been quiet for so long. */
+  #watch(everyMs: number, quietMs: number): void {
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => {
+      const silent = Date.now() - this.#heard;
+      if (this.#asked && silent > lostMs) this.close({ code: 1006, reason: "it fell silent" });
+      if (silent < quietMs || this.socket.readyState !== 1) return;
+      this.#asked = true;
+      this.socket.send("ping");
+    }, everyMs);
   }
 }

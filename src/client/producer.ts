@@ -196,7 +196,7 @@ export class Producer {
       "producer-epoch": String(this.epoch),
       "producer-seq": String(this.#sequence),
     };
-    const call = { body, headers, query: { partition }, ...(signal && { signal }) };
+    const call = { body, headers, query: { partition }, signal };
     const attempt = async () => {
       const { runs } = await this.http.jsonOnce<{ runs: Run[] }>("POST", `${this.path}/records`, call);
       // One of several partitions could not take its share yet: under the same number, the others know theirs.

@@ -57,7 +57,7 @@ export class Reader<Data = unknown> implements AsyncIterable<StoredRecord<Data>>
     let next = from;
     for (let left = limit, wait: number | undefined; left > 0; ) {
       const query = { from: next, limit: Math.min(left, pageSize), direction, partition, wait, ...queryOf(filter) };
-      const call = { query, ...(signal && { signal }) };
+      const call = { query, signal };
       const page = await pageOf<Data>(this.http, this.path, call, this.options.onLost);
       left -= page.records.length;
       this.#progress.begin(page.cursor, page.records);

@@ -52,23 +52,22 @@ export class Snapshots {
     const parts = new Parts(body);
     try {
       const first = await parts.take();
-      const rest = { ...(signal && { signal }) };
       if (parts.ended) {
         const headers = { "content-type": contentType };
-        return await this.http.json("PUT", path, { body: first, query: { partition, ...terms }, headers, ...rest });
+        return await this.http.json("PUT", path, { body: first, query: { partition, ...terms }, headers, signal });
       }
       const query = { partition };
-      const begin = { body: { contentType, ...terms }, query, safe: true, ...rest };
+      const begin = { body: { contentType, ...terms }, query, safe: true, signal };
       const { upload, partBytes } = await this.http.json<Upload>("POST", `${path}/uploads`, begin);
       const target = `${path}/uploads/${upload}`;
       try {
-        const etags = await this.#send(target, parts, first, partBytes, { query, ...rest });
+        const etags = await this.#send(target, parts, first, partBytes, { query, signal });
         const named = etags.map((etag, index) => ({ number: index + 1, etag }));
         return await this.http.json("POST", `${target}/complete`, {
           body: { parts: named },
           query,
           safe: true,
-          ...rest,
+          signal,
         });
       } catch (error) {
         // Whatever that comes to: an upload that nobody goes on with is given up in time.
@@ -127,7 +126,7 @@ export class Snapshots {
     offset: number | "latest",
     { signal, ...query }: OfPartition & { before?: number } = {},
   ): Promise<FetchedSnapshot> {
-    const call = { query, ...(signal && { signal }) };
+    const call = { query, signal };
     const { headers, body } = await this.http.send("GET", `${this.path}/${offset}`, call);
     const info = JSON.parse(headers.get("millrace-snapshot") as string) as SnapshotInfo;
     return { ...info, body: body ?? new Blob([]).stream() };
@@ -142,7 +141,7 @@ export class Snapshots {
    * }
    */
   async list({ signal, ...query }: OfPartition = {}): Promise<SnapshotInfo[]> {
-    const call = { query, ...(signal && { signal }) };
+    const call = { query, signal };
     return (await this.http.json<{ snapshots: SnapshotInfo[] }>("GET", this.path, call)).snapshots;
   }
 
@@ -153,7 +152,7 @@ export class Snapshots {
    * await millrace.stream("orders").snapshots.delete(1_000);
    */
   async delete(offset: number, { signal, ...query }: OfPartition = {}): Promise<void> {
-    const call = { query, ...(signal && { signal }) };
+    const call = { query, signal };
     await this.http.send("DELETE", `${this.path}/${offset}`, call).catch((error) => {
       if (!(error instanceof MillraceError) || error.code !== "snapshot-not-found") throw error;
     });
@@ -172,7 +171,7 @@ export class Snapshots {
     signal,
     ...body
   }: OfPartition & { holder: string; seconds: number; offset?: number }): Promise<SnapshotLease> {
-    return this.http.json("POST", `${this.path}/lease`, { body, safe: true, ...(signal && { signal }) });
+    return this.http.json("POST", `${this.path}/lease`, { body, safe: true, signal });
   }
 }
 

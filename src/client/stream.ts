@@ -75,7 +75,7 @@ export class Stream<Data = unknown> {
     const records = (several ? given : [given]) as readonly NewRecord<Data>[];
     if (records.some(({ data }) => typeof data === "function")) throw new TypeError("data: must be JSON");
     const safe = records.every(({ id }) => id !== undefined);
-    const call = { body: { records }, query: { ...query }, safe, ...(signal && { signal }) };
+    const call = { body: { records }, query: { ...query }, safe, signal };
     const { verdicts } = await this.http.json<{ verdicts: Verdict[] }>("POST", `${this.path}/records`, call);
     if (several) return verdicts;
     const [verdict] = verdicts;

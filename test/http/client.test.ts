@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   type Delivery,
   type GroupConfig,
@@ -355,6 +355,31 @@ describe("retries", () => {
     forever.server.close();
   });
 });
+
+test.each([1, 3])(
+  "a member by socket, of %i partitions, keeps its leases in a group of short heartbeats",
+  async (partitions) => {
+    const heartbeatMs = 1_000;
+    const stream = await fresh(partitions);
+    const group = stream.group("g");
+    await group.put({ heartbeatMs, ackTimeoutMs: 60_000, backoff: [1] });
+    await stream.append(keyed(numbers(3)));
+    const attempts: number[] = [];
+    const lost = vi.fn();
+    const consumer = group.consume(
+      async ({ attempt }, { signal }) => {
+        attempts.push(attempt);
+        signal.addEventListener("abort", lost);
+        await pause(3 * heartbeatMs);
+      },
+      { concurrency: 3 },
+    );
+    await expect.poll(async () => (await group.status()).lag, { timeout: 20_000 }).toBe(0);
+    await consumer.stop();
+    expect(attempts).toEqual([1, 1, 1]);
+    expect(lost).not.toHaveBeenCalled();
+  },
+);
 
 describe.each(["socket", "http"] as const)("a member by %s", (transport) => {
   test.each([1, 3])(
