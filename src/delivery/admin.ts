@@ -76,10 +76,9 @@ export class Admin {
     const { state } = this.delivery;
     const lanes = [...state.lanes.byId.values()];
     const lag = this.#lag();
-    // Of before a restart, whose records were not read again yet.
-    const held = [...state.leases.restored.values()].filter((one) => one.nacked === undefined && one.expires > now);
+    const unread = state.leases.unread(now);
     const members = new Map(state.leases.members());
-    for (const { member } of held) members.set(member, (members.get(member) ?? 0) + 1);
+    for (const [member, count] of unread.members) members.set(member, (members.get(member) ?? 0) + count);
     const count = (of: Lane["state"]) => lanes.filter((lane) => lane.state === of).length;
     return ok({
       partition: state.spec.partition,
@@ -88,7 +87,7 @@ export class Admin {
       tail: state.known ?? state.cursor,
       lag,
       oldestUnacked: lag === 0 ? undefined : this.#oldest(),
-      inFlight: state.leases.size + held.length,
+      inFlight: state.leases.size + unread.count,
       redeliveries: state.redeliveries,
       lanes: {
         retrying: count("retry"),

@@ -3,6 +3,7 @@ import type { Filter } from "../log/filter.ts";
 import { type Item, type Lane, ownBytes } from "./item.ts";
 import type { Restored } from "./leases.ts";
 import { itemsOf } from "./page.ts";
+import { isFinished } from "./place.ts";
 import type { State } from "./state.ts";
 import type { Read, Wish } from "./wish.ts";
 
@@ -136,6 +137,17 @@ export class LaneReader {
     } else this.overdue(item, lease, now);
   }
 
+  /** Leases of before a restart whose records were passed, because they are gone, or not wanted any more, are over. */
+  endPassed(): void {
+    const { leases, lanes } = this.state;
+    if (leases.restored.size === 0 || lanes.unread.size > 0) return;
+    for (const [offset, { generation }] of leases.restored) {
+      if (lanes.at(offset) !== undefined || !isFinished(this.state, offset, generation)) continue;
+      leases.restored.delete(offset);
+      leases.changed();
+    }
+  }
+
   #open(lane: Lane, from: number, exact: boolean, time?: number): void {
     lane.state = "open";
     lane.attempts = 0;
@@ -173,6 +185,7 @@ export class LaneReader {
     lane.behind = 0;
     lane.counted = Math.max(lane.counted, cursor);
     this.#hold(lane, [], now);
+    this.endPassed();
   }
 
   #takeKey(lane: Lane, read: Read, now: number): void {

@@ -30,6 +30,14 @@ export interface Restored {
   nacked?: { readonly delayMs?: number | undefined; readonly reason: string; readonly at: number };
 }
 
+/** Leases of before a restart that go on, though their records were not read again: how many, and of each member. */
+export interface Unread {
+  readonly count: number;
+  readonly members: ReadonlyMap<string, number>;
+  /** When the first of them runs out. */
+  readonly until: number;
+}
+
 /** As they are kept: a member's name once, however many it has. */
 interface Kept {
   readonly members: readonly string[];
@@ -48,6 +56,7 @@ interface Kept {
 
 /** Leases older than this are written down, and with them those half as old: those of short work never are. */
 export const lastingMs = 5_000;
+const none: Unread = { count: 0, members: new Map(), until: Number.POSITIVE_INFINITY };
 /** Leases of a row, however long their members' names are. */
 const rowLeases = 1_000;
 
@@ -65,6 +74,9 @@ export class Leases {
   readonly connections = new Set<string>();
   /** What is written down is not right any more. */
   #stale = false;
+  /** How often it was not. */
+  #changes = 0;
+  #unread: (Unread & { readonly size: number; readonly changes: number }) | undefined;
   /** And something was answered that depends on it. */
   #owed = false;
   #savedAt = 0;
@@ -155,6 +167,24 @@ export class Leases {
     return due;
   }
 
+  /** They count as those do whose records are at hand. */
+  unread(now: number): Unread {
+    const { size } = this.restored;
+    const known = this.#unread;
+    if (size === 0) return none;
+    if (known?.size === size && known.changes === this.#changes && now < known.until) return known;
+    const members = new Map<string, number>();
+    let [count, until] = [0, Number.POSITIVE_INFINITY];
+    for (const { nacked, expires, member } of this.restored.values()) {
+      if (nacked !== undefined || expires <= now) continue;
+      count++;
+      members.set(member, (members.get(member) ?? 0) + 1);
+      until = Math.min(until, expires);
+    }
+    this.#unread = { count, members, until, size, changes: this.#changes };
+    return this.#unread;
+  }
+
   /** When the first one expires, or a moment before it. Infinity where there is none. */
   get soonest(): number {
     return this.#byOffset.size === 0 ? Number.POSITIVE_INFINITY : this.#soonest;
@@ -162,12 +192,13 @@ export class Leases {
 
   /** What is known of a lease of before a restart has changed. */
   changed(): void {
+    this.#changes++;
     this.#stale = true;
   }
 
   /** The same, and it must be written down with what else was decided. */
   owe(): void {
-    this.#stale = true;
+    this.changed();
     this.#owed = true;
   }
 

@@ -76,7 +76,9 @@ export class Reader {
   take(wish: Pick<Wish, "lane">, read: Read, now: number): boolean {
     this.learn(read.tail);
     if (read.sealed) this.state.sealed = true;
-    return wish.lane === undefined ? this.#takeWindow(read, now) : this.lanes.take(wish.lane, read, now);
+    const taken = wish.lane === undefined ? this.#takeWindow(read, now) : this.lanes.take(wish.lane, read, now);
+    this.lanes.endPassed();
+    return taken;
   }
 
   /** The log begins at `head` by now: what lay before is lost to the group. */
@@ -92,6 +94,7 @@ export class Reader {
       state.done.dropBefore(head);
       this.#forsake(now);
     }
+    this.lanes.endPassed();
     state.unsaved++;
     state.save();
   }

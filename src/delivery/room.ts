@@ -11,7 +11,7 @@ export class Room {
   /** Records that may be leased now; by a member, where one is named. */
   left(member: string | undefined, now: number): number {
     const { rate } = this.state;
-    return Math.min(this.#slots(member), rate === undefined ? Number.POSITIVE_INFINITY : rate.available(now));
+    return Math.min(this.#slots(member, now), rate === undefined ? Number.POSITIVE_INFINITY : rate.available(now));
   }
 
   /** True where a record could be leased now; by a member, where one is named. */
@@ -30,16 +30,19 @@ export class Room {
   /** When it is worth to look again whether a record can be leased, in ms since 1970. */
   lookAt(now: number): number {
     const { leases, lanes, paused, rate } = this.state;
-    if (paused !== undefined || this.#slots(undefined) <= 0) return leases.soonest;
-    if (rate !== undefined && rate.available(now) < 1) return Math.min(leases.soonest, rate.readyAt(now));
-    return Math.min(leases.soonest, lanes.nextDue);
+    if (paused !== undefined) return leases.soonest;
+    const overAt = Math.min(leases.soonest, leases.unread(now).until);
+    if (this.#slots(undefined, now) <= 0) return overAt;
+    if (rate !== undefined && rate.available(now) < 1) return Math.min(overAt, rate.readyAt(now));
+    return Math.min(overAt, lanes.nextDue);
   }
 
-  #slots(member: string | undefined): number {
+  #slots(member: string | undefined, now: number): number {
     const { leases, spec } = this.state;
     const { maxInFlight, memberMaxInFlight } = spec.config;
-    const room = maxInFlight - leases.size;
+    const unread = leases.unread(now);
+    const room = maxInFlight - leases.size - unread.count;
     if (member === undefined || memberMaxInFlight === null) return room;
-    return Math.min(room, memberMaxInFlight - leases.of(member));
+    return Math.min(room, memberMaxInFlight - leases.of(member) - (unread.members.get(member) ?? 0));
   }
 }

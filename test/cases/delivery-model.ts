@@ -16,7 +16,7 @@ import { Model, reasonOf } from "./delivery-record.ts";
 
 export type Step =
   | { do: "append"; keys: (string | undefined)[] }
-  | { do: "receive"; max: number; member: string }
+  | { do: "receive"; max: number; member: string; partly?: boolean }
   /** `any`: receipts of whenever; otherwise those that are under lease. */
   | { do: "ack"; pick: number[]; any: boolean; once: boolean }
   | { do: "extend" | "release"; pick: number[]; any: boolean }
@@ -40,7 +40,7 @@ const one = <T extends string>(name: T) => fc.constant(name);
 const any = fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) });
 const weighted: [number, fc.Arbitrary<Step>][] = [
   [5, fc.record({ do: one("append"), keys: fc.array(key, { minLength: 1, maxLength: 8 }) })],
-  [8, fc.record({ do: one("receive"), max: fc.integer({ min: 1, max: 8 }), member })],
+  [8, fc.record({ do: one("receive"), max: fc.integer({ min: 1, max: 8 }), member, partly: fc.boolean() })],
   [8, fc.record({ do: one("ack"), pick, any, once: fc.boolean() })],
   [4, fc.record({ do: one("nack"), pick, any, delayMs: fc.constantFrom(undefined, 0, 500) })],
   [2, fc.record({ do: fc.constantFrom("extend", "release"), pick, any })],
@@ -123,7 +123,7 @@ function run(model: Model, step: Step): void {
       break;
     case "receive":
       model.expire();
-      model.received(rig.receive(step.max, step.member), step.member, step.max);
+      model.received(rig.receive(step.max, step.member, step.partly), step.member, step.max);
       break;
     case "ack": {
       const some = receipts(step.pick, step.any);

@@ -1,0 +1,85 @@
+/** Limits of flight over a restart: leases of before count, though their records were not read again yet. */
+import { expect, test } from "vitest";
+import type { GroupConfig } from "../../schemas/group.ts";
+import { Rig } from "../cases/delivery.ts";
+import { nodeSql } from "./sqlite.ts";
+
+/** A group of which a member has a hundred records, each in a lane of its own, and that was killed since. */
+function restarted(config: Partial<GroupConfig> = {}): Rig {
+  const r = new Rig(nodeSql(), nodeSql(), { order: "none", backoff: [0], maxInFlight: 100, ...config });
+  r.append(Array.from({ length: 100 }, () => undefined));
+  r.nack(r.receive(100, "old"));
+  expect(r.receive(100, "old")).toHaveLength(config.memberMaxInFlight ?? 100);
+  r.now += 6_000;
+  r.delivery.state.saveLeases(r.now);
+  r.append(Array.from({ length: 200 }, () => undefined));
+  r.crash();
+  r.delivery.state.known = 300;
+  return r;
+}
+
+test("a group lends no more than it may, whatever of that was read again", () => {
+  const r = restarted();
+  for (let asked = 0; asked < 30; asked++) {
+    expect(r.receive(100, "new", true)).toEqual([]);
+    expect(r.status().inFlight).toBe(100);
+  }
+  const { room } = r.delivery;
+  expect(room.left(undefined, r.now)).toBe(0);
+  // They run out, and then others have their turn.
+  expect(room.lookAt(r.now)).toBeLessThanOrEqual(r.now + 24_000);
+  r.now += 24_001;
+  expect(r.receive(100, "new", true)).toHaveLength(100);
+  expect(r.status().inFlight).toBe(100);
+});
+
+test("a member is lent no more than it may", () => {
+  const r = restarted({ memberMaxInFlight: 60 });
+  expect(r.receive(100, "old", true)).toEqual([]);
+  expect(r.receive(100, "new", true)).toHaveLength(40);
+  expect(r.status().members).toEqual(
+    expect.arrayContaining([
+      { member: "old", inFlight: 60 },
+      { member: "new", inFlight: 40 },
+    ]),
+  );
+});
+
+test("what holds a record of before makes room when it settles it, before the record is read again", () => {
+  const r = new Rig(nodeSql(), nodeSql(), { maxInFlight: 3, order: "none", backoff: [0] });
+  r.append([undefined, undefined, undefined]);
+  r.nack(r.receive(3));
+  const got = r.receive(3);
+  r.now += 6_000;
+  r.delivery.state.saveLeases(r.now);
+  r.append([undefined, undefined, undefined]);
+  r.crash();
+  const { room } = r.delivery;
+  expect(room.left("m", r.now)).toBe(0);
+  r.ack(got[0]);
+  r.nack([got[1]], 60_000);
+  expect(room.left("m", r.now)).toBe(2);
+  r.delivery.release([got[2].receipt], r.now);
+  expect(room.left("m", r.now)).toBe(3);
+});
+
+const changes: [string, (r: Rig) => void][] = [
+  ["trimmed", (r) => r.log.trim(1, 0)],
+  ["not wanted any more", (r) => r.configure({ filter: { key: "b" } })],
+];
+
+test.each(changes)("a lease whose record is %s takes no room, in any order", (_why, change) => {
+  for (const order of ["key", "none", "partition"] as const)
+    for (const failed of [false, true]) {
+      const r = new Rig(nodeSql(), nodeSql(), { maxInFlight: 1, order, backoff: [0], ackTimeoutMs: 3_600_000 });
+      r.append(["a"]);
+      if (failed) r.nack(r.receive());
+      expect(r.receive()).toHaveLength(1);
+      r.now += 6_000;
+      r.delivery.state.saveLeases(r.now);
+      r.append(["b"]);
+      r.crash();
+      change(r);
+      expect(r.receive().map(({ offset }) => offset)).toEqual([1]);
+    }
+});
