@@ -57,6 +57,8 @@ export class Redriving {
     const item = lane.kind === "whole" ? window.items.get(lane.from) : lane.queue[0];
     if (item !== undefined) leases.end(item);
     else if (leases.restored.delete(lane.from)) leases.changed();
+    // What was tried before it became a letter, a crash may have brought back.
+    leases.tried.drop(lane.from);
     if (lane.kind !== "whole") lanes.giveUp(lane);
     else if (item !== undefined) {
       const letter = letters.get(item.offset);

@@ -44,6 +44,22 @@ const forget = (key: string): Step => ({ do: "forget", key, early: false });
 const saveLeases: Step = { do: "saveLeases" };
 
 export const found: History[] = [
+  // What was tried of a record without a key, before it became a letter, was known again after a crash, when it was redriven.
+  [
+    config({ onFailure: "park", maxDeliveries: 2, maxInFlight: 100 }),
+    [
+      append("d", "a"),
+      { do: "forget", key: "a", early: false },
+      receive(2, "n"),
+      { do: "leave", member: "n" },
+      receive(2),
+      { do: "nack", pick: [0], any: false, delayMs: undefined },
+      { do: "nack", pick: [0], any: false, delayMs: undefined },
+      { do: "discard", pick: [0], edited: false },
+      { do: "crash" },
+    ],
+    false,
+  ],
   // A letter that an incident's lane had left, and that went out again, was not counted when the window came to it.
   [
     config({ onFailure: "skip" }),
