@@ -40,7 +40,9 @@ export const erasureView = z.object({
   objects: z.number().int().describe("Objects that may hold them and are yet to be deleted, up to a thousand."),
   unread: z
     .array(z.number().int())
-    .describe("First offsets of damaged chunks, which could not be searched: repair them."),
+    .describe(
+      "First offsets of damaged chunks, and of segments of which some are missing, which could not be searched. Repair them; where the request is `done`, ask anew then, under a new id.",
+    ),
   requested: z.string(),
   finished: z.string().optional(),
 });

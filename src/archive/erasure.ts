@@ -153,6 +153,18 @@ export class Erasures {
     });
   }
 
+  /**
+   * A segment was repaired: what could not be searched in it is searched now, by those requests that still know for what. A
+   * receipt does not.
+   */
+  repaired({ base, next }: Segment): void {
+    for (const { more: _, ...erasure } of this.list()) {
+      const unread = erasure.unread.filter((offset) => offset < base || offset >= next);
+      if (erasure.target === undefined || unread.length === erasure.unread.length) continue;
+      this.#save({ ...erasure, state: "rewriting", at: Math.min(erasure.at, base), objects: [], unread });
+    }
+  }
+
   /** The key index names keys by their last records: those of which that one goes. */
   #dropKeys(): void {
     const { meta } = this.#segments;

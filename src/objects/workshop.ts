@@ -110,6 +110,7 @@ export class Workshop {
     if (repair.damaged && (await leftToObject(log, this.blobs, segment, this.now)))
       return this.repair({ mode, from, to });
     const lost = repair.finish(this.now()) ? repair.lost : [];
+    this.erasures.repaired(segment);
     if (lost.length > 0) this.#compaction.relearn();
     else if (!(await hasObject(log, this.blobs, segment))) makeAgain(log, segment, repair.rows, this.now());
     return ok({ lost, ...onwards(segment.next) });
@@ -142,6 +143,8 @@ export class Workshop {
     const rewriter = new Rewriter(this.log.span.dense, (record, offset) => this.erasures.fate(erasure, record, offset));
     const unread = await this.#rewrite([segment], rewriter);
     if (this.log.segments.store.at(segment.base)?.n !== segment.n) return true;
+    // What the object has whole is not to be lost for what is damaged here, nor to come back with it later: it is searched there.
+    if (unread?.length !== 0 && (await leftToObject(this.log, this.blobs, segment, this.now))) return true;
     const found = unread ?? [segment.base];
     // What could not be had at all is left as it is.
     const empty = new Rewriter(true, () => "keep");
@@ -173,13 +176,22 @@ export class Workshop {
     return true;
   }
 
-  /** The first offsets of chunks that are damaged; undefined where not even that can be said. */
+  /**
+   * The first offsets of chunks that are damaged, and of segments of which some are missing; undefined where not even that can be
+   * said.
+   */
   async #rewrite(inputs: readonly Segment[], rewriter: Rewriter): Promise<number[] | undefined> {
     const unread: number[] = [];
-    const whole = await this.#each(inputs, (row) => {
-      if (!rewriter.add(row)) unread.push(row.base);
-    });
-    return whole ? unread : undefined;
+    for (const input of inputs) {
+      let missing = input.chunks;
+      const whole = await this.#each([input], (row) => {
+        missing--;
+        if (!rewriter.add(row)) unread.push(row.base);
+      });
+      if (!whole) return undefined;
+      if (missing > 0) unread.push(input.base);
+    }
+    return unread;
   }
 
   async #each(inputs: readonly Segment[], visit: (row: ChunkRow) => void): Promise<boolean> {

@@ -114,6 +114,75 @@ test.each([
   expect(await repair(other)).toMatchObject({ value: { lost: [{ from: base, to: base + 2 }] } });
 });
 
+const both = [
+  ["damaged", damage],
+  ["missing", gone],
+] as const;
+
+test.each(both)(
+  "searches the object where a chunk in the database is %s, and loses nobody else's records",
+  async (_, harm) => {
+    for (const base of [0, 2, 4]) {
+      for (const key of ["jane", "alone"]) {
+        const one = machine({ archive: true });
+        for (let chunk = 0; chunk < 6; chunk += 2)
+          one.append(ofKey(chunk === base ? "alone" : "jane", 100), ofKey("joe"));
+        one.seal();
+        await one.run();
+        harm(one, base);
+        expect(await forget(one, key)).toMatchObject({ state: "done", records: key === "jane" ? 2 : 1, unread: [] });
+        expect(await one.history.workshop?.repair({ mode: "isolate", from: 0 })).toEqual({
+          ok: true,
+          value: { lost: [] },
+        });
+        const records = (await one.read({ at: "earliest" })).map(({ record }) => record.key ?? "");
+        expect(records.filter((found) => found === "joe")).toHaveLength(3);
+        expect(records).toHaveLength(6);
+        expect(records).not.toContain(key);
+      }
+    }
+  },
+);
+
+test("what a repair brings back is searched by a request that is not done yet", async () => {
+  const one = machine({ archive: true });
+  one.append(ofKey("jane", 100), ofKey("joe"));
+  one.seal();
+  await one.run();
+  const [object] = await keysIn(one);
+  damage(one, 0);
+  // The object is out of sight while the database is searched, and a bucket that deletes nothing holds up the receipt.
+  one.hidden.add(object);
+  one.log.segments.store.addGarbage(`logs/${one.spec.logId}/0/${"0".repeat(16)}-99.seg`, one.now + 10 * hour);
+  const { workshop } = one.history;
+  workshop?.erasures.request("r", { key: "jane" }, one.now);
+  await one.run();
+  expect(workshop?.erasures.get("r")).toMatchObject({ state: "deleting", unread: [0] });
+  one.hidden.clear();
+  await workshop?.repair({ mode: "isolate", from: 0 });
+  for (let wait = 0; wait < 12; wait++) {
+    one.now += hour;
+    await one.run();
+  }
+  expect(workshop?.erasures.get("r")).toMatchObject({ state: "done", unread: [], records: 1 });
+  expect((await one.read({ at: "earliest" })).map(({ record }) => record.key)).toEqual([undefined, "joe"]);
+});
+
+test.each(both)("compaction leaves a segment alone of which a chunk is %s in the database", async (_, harm) => {
+  const one = machine({ archive: true, compact: true });
+  one.append(ofKey("jane", 100));
+  one.append(ofKey("joe", 100));
+  one.seal();
+  await one.run();
+  const before = await keysIn(one);
+  harm(one, 1);
+  for (let n = 0; n < 10; n++) one.append(ofKey("jane", 100));
+  one.seal();
+  one.now += hour;
+  await one.run();
+  expect(await keysIn(one)).toEqual(expect.arrayContaining(before));
+});
+
 test("a request's id is not taken for another's", async () => {
   const one = machine({});
   one.append(ofKey("jane"), ofKey("joe"));
