@@ -19,9 +19,42 @@ export function lostOf(log: Log): LostRange[] {
   return text === undefined ? [] : JSON.parse(text);
 }
 
-/** Notes what a repair of this log makes holes. */
+/** Ranges that are remembered: a row has room for them. */
+export const lostMax = 8_192;
+
+/** Notes what a repair of this log makes holes. Each offset is noted once, in order. */
 export const noteLost = (log: Log, lost: readonly LostRange[]): void =>
-  log.segments.meta.setMeta(metaName, JSON.stringify([...lostOf(log), ...lost]));
+  log.segments.meta.setMeta(metaName, JSON.stringify(joined([...lostOf(log), ...lost])));
+
+/** Where ranges overlap, the wider one says why. Of too many those are put together that are nearest to each other. */
+export function joined(ranges: readonly LostRange[]): LostRange[] {
+  const sorted = [...ranges].sort((a, b) => a.from - b.from || b.to - a.to);
+  const all = fold(
+    sorted,
+    (last, next) => next.from < last.to || (next.from === last.to && next.reason === last.reason),
+  );
+  const gaps = all.slice(1).map(({ from }, index) => from - all[index].to);
+  if (all.length <= lostMax) return all;
+  const near = gaps.sort((a, b) => a - b)[all.length - lostMax - 1];
+  const exact = new Set(all);
+  const few = fold(all, (last, next) => next.from - last.to <= near);
+  return few.map((range) => (exact.has(range) ? range : { ...range, reason: "parts of this were lost" }));
+}
+
+function fold(sorted: readonly LostRange[], joins: (last: LostRange, next: LostRange) => boolean): LostRange[] {
+  const all: LostRange[] = [];
+  for (const next of sorted) {
+    const last = all[all.length - 1];
+    if (last === undefined || !joins(last, next)) all.push(next);
+    else all[all.length - 1] = union(last, next);
+  }
+  return all;
+}
+
+function union(a: LostRange, b: LostRange): LostRange {
+  const { reason } = a.to - a.from >= b.to - b.from ? a : b;
+  return { from: a.from, to: Math.max(a.to, b.to), reason };
+}
 
 type Place = Pick<Segment, "base" | "next" | "first" | "last">;
 
@@ -92,6 +125,8 @@ export class Repair {
   readonly #rewriter: Rewriter;
   #next: number;
   #last: number;
+  /** Of the chunk that was added last, the records that are cut off: offsets of the first and behind the last. */
+  #off: { readonly from: number; readonly to: number } | undefined;
 
   constructor(
     readonly log: Log,
@@ -100,8 +135,11 @@ export class Repair {
     readonly cut: number,
     readonly end: number,
   ) {
-    const isCut = (offset: number) => offset >= cut && offset < end;
-    this.#rewriter = new Rewriter(log.span.dense, (_record, offset) => (isCut(offset) ? "drop" : "keep"));
+    this.#rewriter = new Rewriter(log.span.dense, (_record, offset) => {
+      if (offset < cut || offset >= end) return "keep";
+      this.#off = { from: this.#off?.from ?? offset, to: offset + 1 };
+      return "drop";
+    });
     // What lies below the head is missing rightly.
     this.#next = Math.max(segment.base, log.span.head);
     this.#last = segment.first;
@@ -110,10 +148,14 @@ export class Repair {
   add(row: ChunkRow): void {
     // The bases of producers' offsets may leave room between chunks.
     if (row.base > this.#next && this.log.span.dense) this.#lose(this.#next, row.base, "the chunk is missing");
+    this.#off = undefined;
     if (!this.#rewriter.add(row, true)) {
       this.#lose(row.base, row.next, "the chunk was damaged");
-    } else if (row.next > this.cut && row.base < this.end) {
-      this.#note(Math.max(row.base, this.cut), Math.min(row.next, this.end), "cut off");
+    } else if (this.#off !== undefined) {
+      // What a hole has lost already is not lost again.
+      const { from, to } = this.#off;
+      if ((row.flags & flags.thinned) !== 0) this.#note(from, to, "cut off");
+      else this.#note(Math.max(row.base, this.cut), Math.min(row.next, this.end), "cut off");
     }
     this.#next = row.next;
     this.#last = row.last;

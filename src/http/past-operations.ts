@@ -26,6 +26,15 @@ const found = z.object({
   next: z.number().int().optional().describe("There is more: go on with this as `from`."),
 });
 const losses = z.object({ partition: z.number().int(), lost: z.array(lost) });
+const repaired = losses.extend({
+  to: z
+    .number()
+    .int()
+    .describe(
+      "Offset after the last one that was looked at: `to` of the request, or the tail as it was. Name it when you repeat a truncation. Not for `rebuild`.",
+    )
+    .optional(),
+});
 
 export const pastOperations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   [`${partition}/verify`]: {
@@ -49,7 +58,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
       detail:
         "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. `rebuild` makes an empty partition what its objects in the bucket say. The answer says exactly what was lost.",
       body: repairBody,
-      answers: { 200: { says: "What was lost by this.", body: losses } },
+      answers: { 200: { says: "What was lost by this.", body: repaired } },
       refusals: [...ofPartition, ...withBody, "conflict", "archive-off"],
     },
   },

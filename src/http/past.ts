@@ -82,6 +82,7 @@ export async function repairPartition(request: Request, env: Env, names: Names):
   if (!target.ok) return problem(target.refusal);
   const { route, number } = target.value;
   const lost: LostRange[] = [];
+  let end: number | undefined;
   for (let rest: RepairCall | undefined = { from: 0, ...body.value }; rest !== undefined; ) {
     const now: RepairCall = rest;
     const step: Result<{ lost: LostRange[]; next?: number; to?: number }> = await askAny(env, route, number, (one) =>
@@ -91,11 +92,12 @@ export async function repairPartition(request: Request, env: Env, names: Names):
     const { next, to } = step.value;
     if (next !== undefined && next <= now.from) return problem(standsStill(number, next));
     lost.push(...step.value.lost);
+    end = to;
     rest = next === undefined ? undefined : { ...now, from: next, ...(to === undefined ? {} : { to }) };
   }
   // The database that was lost had the list of groups that follow the partition.
   const followed = body.value.mode === "rebuild" ? await refollowed(env, names, number) : ok(undefined);
-  return followed.ok ? json({ partition: number, lost }) : problem(followed.refusal);
+  return followed.ok ? json({ partition: number, lost, to: end }) : problem(followed.refusal);
 }
 
 async function refollowed(env: Env, { namespace, name }: Names, partition: number): Promise<Result<undefined>> {

@@ -26,7 +26,7 @@ const turnBytes = 524_288;
 /** The segment was replaced, or dropped, while it was read. */
 class Gone extends Error {}
 
-/** What a repair made holes, and where it is to go on. */
+/** What a repair made holes, where it is to go on, and where it ends. */
 export interface Repaired {
   readonly lost: LostRange[];
   readonly next?: number;
@@ -92,8 +92,8 @@ export class Workshop {
     const start = Math.max(from, head);
     // What comes after it was asked for is not concerned.
     const end = Math.min(to ?? tail, tail);
-    if (start >= end) return ok({ lost: [] });
-    const onwards = (next: number) => (next < end ? { next, to: end } : {});
+    if (start >= end) return ok({ lost: [], to: end });
+    const onwards = (next: number) => (next < end ? { next, to: end } : { to: end });
     // Only what is sealed is rewritten. Not before its turn: what was sealed before would leave the database for it.
     const hole = start >= log.segments.open.base ? sealOpen(log, this.now()) : fillGap(log, start, this.now());
     if (hole !== undefined) {

@@ -256,10 +256,10 @@ describe("an archived stream", () => {
     expect(printed.lines.length).toBe(190);
     const repair = "/v1/default/streams/broken/partitions/0/repair";
     const nothing = await service.call("POST", repair, { mode: "isolate", from: 50, to: 60 });
-    expect(nothing.json).toEqual({ partition: 0, lost: [] });
+    expect(nothing.json).toEqual({ partition: 0, lost: [], to: 60 });
     const fixed = await service.call("POST", repair, { mode: "isolate", from: 0 });
     const range = { from: 20, to: 30, reason: "the object is missing or damaged" };
-    expect(fixed.json).toEqual({ partition: 0, lost: [range] });
+    expect(fixed.json).toEqual({ partition: 0, lost: [range], to: 200 });
     expect((await service.call("GET", repair)).json).toEqual({ partition: 0, lost: [range] });
     expect((await readAll("broken")).map(({ offset }) => offset)).toEqual(
       Array.from({ length: 200 }, (_, n) => n).filter((n) => n < 20 || n >= 30),

@@ -1,6 +1,7 @@
 /** Repairs end, whatever is missing, and leave a log that is whole; what they do twice is as once. */
 import { expect, test } from "vitest";
 import type { LostRange } from "../../schemas/erasure.ts";
+import { joined, lostMax, lostOf } from "../../src/archive/repair.ts";
 import type { Spec } from "../../src/log/spec.ts";
 import type { Machine } from "../cases/archive.ts";
 import { machine, ofKey } from "./machine.ts";
@@ -94,4 +95,36 @@ test("who reads where a segment's row is missing is told so, and goes on behind 
   expect(read({ at: "before", offset: 4 }, true)).toMatchObject({
     value: { from: 2, to: 4, pieces: [{ damaged: { from: 2, to: 4 } }] },
   });
+});
+
+test("a truncation twice is as once, and one that reaches further says what it added", async () => {
+  for (const archive of [false, true]) {
+    const one = made({}, archive);
+    const cut = [{ from: 5, to: 8, reason: "cut off" }];
+    expect(joined(await repaired(one, "truncate", 5))).toEqual(cut);
+    const segments = () => [...one.log.segments.store.from(0)].map(({ n }) => n);
+    const before = segments();
+    expect(await repaired(one, "truncate", 5, 8)).toEqual([]);
+    expect(segments()).toEqual(before);
+    expect(lostOf(one.log)).toEqual(cut);
+    expect(await repaired(one, "truncate", 4, 8)).toEqual([{ from: 4, to: 5, reason: "cut off" }]);
+    expect(await repaired(one, "truncate", 3, 8)).toEqual([{ from: 3, to: 4, reason: "cut off" }]);
+    expect(lostOf(one.log)).toEqual([{ from: 3, to: 8, reason: "cut off" }]);
+    expect(await one.history.workshop?.repair({ mode: "truncate", from: 8 })).toMatchObject({ value: { to: 8 } });
+    await one.run();
+    one.log.check();
+  }
+});
+
+test("what was lost is noted once, and in a row, however often and in how many pieces it goes", () => {
+  const range = (from: number, to: number, reason = "a") => ({ from, to, reason });
+  expect(joined([range(5, 8), range(0, 2), range(5, 8)])).toEqual([range(0, 2), range(5, 8)]);
+  expect(joined([range(0, 2), range(2, 4), range(4, 5, "b")])).toEqual([range(0, 4), range(4, 5, "b")]);
+  expect(joined([range(3, 5, "b"), range(0, 9)])).toEqual([range(0, 9)]);
+  const many = Array.from({ length: lostMax * 2 }, (_, n) => range(n * 10 + (n % 2), n * 10 + 3));
+  const few = joined(many);
+  expect(few.length).toBeLessThanOrEqual(lostMax);
+  expect(few.length).toBeGreaterThan(0);
+  for (const { from, to } of many) expect(few.some((range) => range.from <= from && range.to >= to)).toBe(true);
+  expect(JSON.stringify(few).length).toBeLessThan(1_000_000);
 });
