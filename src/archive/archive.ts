@@ -188,10 +188,11 @@ export class Archive {
   wakeAt(now: number): number | undefined {
     const { segments, spec } = this.log;
     const { archive, retentionAgeMs, archiveAgeMs } = this.retention;
+    const opened = this.log.arrivals.opened(segments.open);
     const waits = this.#archives && segments.store.unarchived() !== undefined;
     const upload = waits ? Math.max(now, this.#uploadAt) : undefined;
     if (this.log.restoring) return upload;
-    const times = [upload, cutTime(spec, segments.open.first), this.#heldUntil];
+    const times = [upload, cutTime(spec, opened), this.#heldUntil];
     if (this.bucket) times.push(segments.store.nextGarbage());
     if (this.untold() !== undefined) times.push(Math.max(now, this.#tellAt));
     const first: Segment | undefined = segments.store.from(0).next().value;
@@ -199,7 +200,7 @@ export class Archive {
     const ages: (number | undefined)[] = [];
     if (oldest !== undefined && retentionAgeMs !== null) ages.push(oldest.last + retentionAgeMs);
     if (archiveAgeMs !== null && first !== undefined && first.hot === 0) ages.push(first.last + archiveAgeMs);
-    if (this.#interest && segments.open.first !== undefined) ages.push(segments.open.first + interestMs);
+    if (this.#interest && opened !== undefined) ages.push(opened + interestMs);
     // What was late then is held by something, which has a time of its own. What is late since was not seen yet.
     times.push(...ages.filter((at) => at !== undefined && at > this.#stepped));
     const due = times.filter((time) => time !== undefined);
@@ -212,8 +213,8 @@ export class Archive {
   }
 
   /** A record's id must be at hand for as long as it may come again. */
-  #recent({ last }: Pick<Segment, "last">, now: number): boolean {
-    const at = last + this.log.spec.deduplicationWindowMs;
+  #recent(part: Part, now: number): boolean {
+    const at = this.log.arrivals.by(part) + this.log.spec.deduplicationWindowMs;
     if (at < now) return false;
     this.#hold(at + 1);
     return true;
@@ -225,12 +226,12 @@ export class Archive {
 
   #cut(now: number, floor: number): void {
     const { segments, spec, span } = this.log;
-    const { first, base } = segments.open;
-    if (first === undefined) return;
-    const aged = (cutTime(spec, first) ?? Number.POSITIVE_INFINITY) <= now;
-    const due = this.#interest && first + interestMs <= now;
-    if (due && floor <= base) this.#hold(now + interestMs);
-    const idle = due && floor > base;
+    const opened = this.log.arrivals.opened(segments.open);
+    if (opened === undefined) return;
+    const aged = (cutTime(spec, opened) ?? Number.POSITIVE_INFINITY) <= now;
+    const due = this.#interest && opened + interestMs <= now;
+    if (due && floor <= segments.open.base) this.#hold(now + interestMs);
+    const idle = due && floor > segments.open.base;
     if (aged || idle) this.log.change(now, () => segments.cut(span.tail, now));
   }
 

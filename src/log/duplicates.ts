@@ -6,10 +6,10 @@
  */
 import { limits } from "../../schemas/limits.ts";
 
-/** Where a record lies or lay, and when it was appended: the window is counted from there, whatever became of it. */
+/** Where a record lies or lay, and when it came, in ms since 1970: the window is counted from there, whatever became of it. */
 export interface Seen {
   readonly offset: number;
-  readonly timestamp: number;
+  readonly time: number;
 }
 
 class Table {
@@ -20,10 +20,10 @@ class Table {
 
   find(first: number, second: number): Seen | undefined {
     const at = this.#slot(first, second);
-    return this.#offsets[at] === 0 ? undefined : { offset: this.#offsets[at] - 1, timestamp: this.#times[at] };
+    return this.#offsets[at] === 0 ? undefined : { offset: this.#offsets[at] - 1, time: this.#times[at] };
   }
 
-  set(first: number, second: number, offset: number, timestamp: number): void {
+  set(first: number, second: number, offset: number, time: number): void {
     if (this.size * 2 >= this.#offsets.length) this.#grow();
     const at = this.#slot(first, second);
     if (this.#offsets[at] === 0) this.size++;
@@ -31,7 +31,7 @@ class Table {
     this.#hashes[at * 2 + 1] = second;
     // Zero marks a free slot.
     this.#offsets[at] = offset + 1;
-    this.#times[at] = timestamp;
+    this.#times[at] = time;
   }
 
   #slot(first: number, second: number): number {
@@ -85,7 +85,7 @@ export class Duplicates {
     return this.#young.find(first, second) ?? this.#old.find(first, second);
   }
 
-  add([first, second]: [number, number], offset: number, timestamp: number): void {
-    this.#young.set(first, second, offset, timestamp);
+  add([first, second]: [number, number], offset: number, time: number): void {
+    this.#young.set(first, second, offset, time);
   }
 }

@@ -3,6 +3,7 @@
  * `place` decides and adds to the commit's chunks; `save` writes what it remembered, in the same transaction as the chunks.
  */
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import type { Arrivals } from "./arrivals.ts";
 import type { ChunkBuilder } from "./chunk.ts";
 import { Duplicates } from "./duplicates.ts";
 import { type Frame, flags, readHeader, readHeaders } from "./frame.ts";
@@ -57,6 +58,7 @@ export class Intake {
   constructor(
     readonly store: Store,
     readonly chunks: Segments,
+    readonly arrivals: Arrivals,
     public spec: Spec,
     /** The first offset from which everything is at hand: records before it cannot be looked at. */
     public head: number,
@@ -109,8 +111,8 @@ export class Intake {
     return refuse("sequence-stale", `sequence ${terms.sequence} was never answered here`);
   }
 
-  /** Writes down what the commit changed besides its chunks. `last` is the timestamp of its last record. */
-  save(now: number, last: number): void {
+  /** Writes down what the commit changed besides its chunks. */
+  save(now: number): void {
     // With a write: a log that is only looked at stays as it is.
     if (!this.#swept) this.store.dropInherited(now - this.spec.deduplicationWindowMs);
     this.#swept = true;
@@ -120,7 +122,7 @@ export class Intake {
     this.#pending.clear();
     // Old ids go before new ones come: what is added now must outlive the window.
     this.#duplicates?.advance(now);
-    for (const [identity, offset] of this.#fresh) this.#duplicates?.add(identityHash(identity), offset, last);
+    for (const [identity, offset] of this.#fresh) this.#duplicates?.add(identityHash(identity), offset, now);
     this.#fresh.clear();
     this.changed = false;
   }
@@ -213,7 +215,7 @@ export class Intake {
     // A record that is not at hand cannot confirm the match: 64 bits of hash must do.
     const found = this.#stored.find(offset);
     if (found === undefined ? offset >= this.head : identityOf(found.record) !== identity) return undefined;
-    return seen.timestamp < now - this.spec.deduplicationWindowMs ? undefined : { offset };
+    return seen.time < now - this.spec.deduplicationWindowMs ? undefined : { offset };
   }
 
   #holds(offset: number, choice: Choice): boolean {
@@ -258,20 +260,20 @@ export class Intake {
   /** What the children of this partition remember with it. */
   handOn(tail: number, now: number): Pick<Inheritance, "producers" | "ids"> {
     const own = new IdsBuilder(this.spec.partition);
-    this.#eachId(tail, now - this.spec.deduplicationWindowMs, (record, offset, timestamp) => {
-      own.add(identityHash(identityOf(record)), offset, timestamp);
+    this.#eachId(tail, now - this.spec.deduplicationWindowMs, (record, offset, time) => {
+      own.add(identityHash(identityOf(record)), offset, time);
     });
     const ids = this.#duplicates === undefined ? [] : [...this.#inherited.handOn(now), own.finish()];
     return { producers: handOnProducers(this.store.producers(), this.spec.partition), ids };
   }
 
   #relearn(duplicates: Duplicates, tail: number, since: number): void {
-    this.#eachId(tail, since, (record, offset, timestamp) => {
-      if (!duplicates.full) duplicates.add(identityHash(identityOf(record)), offset, timestamp);
+    this.#eachId(tail, since, (record, offset, time) => {
+      if (!duplicates.full) duplicates.add(identityHash(identityOf(record)), offset, time);
     });
   }
 
-  #eachId(tail: number, since: number, visit: (record: Rec, offset: number, timestamp: number) => void): void {
-    eachId(this.chunks, this.spec.offsets === "assigned", tail, since, visit);
+  #eachId(tail: number, since: number, visit: (record: Rec, offset: number, time: number) => void): void {
+    eachId(this.chunks, this.arrivals, this.spec.offsets === "assigned", tail, since, visit);
   }
 }

@@ -6,6 +6,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
+import { Arrivals } from "./arrivals.ts";
 import { ChunkBuilder } from "./chunk.ts";
 import type { ChunkRow } from "./chunk-head.ts";
 import { type Facts, factsOf, fenced, type Marks, shutOf } from "./facts.ts";
@@ -30,6 +31,7 @@ export class Log {
   /** Bytes of chunks in the database beyond which appends are refused. */
   hotBytesMax: number = limits.hotBytesMax;
   readonly followers: FollowerList;
+  arrivals!: Arrivals;
   readonly #store: Store;
   readonly #reads: Reads;
   #spec: Spec;
@@ -110,7 +112,7 @@ export class Log {
   /** Appends batches as one transaction, and answers each: its records' verdicts in order, or why none was looked at. */
   append(batches: readonly Batch[], now: number): Result<readonly Run[]>[] {
     const marks = this.#marks;
-    const time = Math.max(now, marks.last);
+    const time = this.arrivals.time(now, marks.last);
     const shut = shutOf(marks, this.segments.hotBytes >= this.hotBytesMax, now);
     if (shut !== undefined) return batches.map(() => shut);
     // Client timestamps begin where the last one was; the partition's clock has no say.
@@ -121,8 +123,9 @@ export class Log {
       const rows = chunks.finish();
       if (rows.length > 0 || this.#intake.changed) {
         this.sql.transaction(() => {
+          if (rows.length > 0) this.arrivals.note(rows[0].base, time, this.segments.open);
           for (const row of rows) this.segments.insert(row);
-          this.#intake.save(time, chunks.last);
+          this.#intake.save(time);
           if (rows.length > 0 && isFull(this.segments.open, this.#spec)) this.segments.cut(chunks.next, time);
         });
       }
@@ -161,9 +164,7 @@ export class Log {
     return this.#marks.last;
   }
 
-  facts(): Facts {
-    return factsOf(this.segments, this.#marks, this.sql.rowsWritten());
-  }
+  facts = (): Facts => factsOf(this.segments, this.#marks, this.sql.rowsWritten());
 
   /** Makes every record before an offset unreadable, and drops the segments that hold nothing else. Never goes back. */
   trim(before: number, now: number): Result<Facts> {
@@ -236,7 +237,7 @@ export class Log {
   /** Closes it if it is empty, and nothing came for so long: what is appended then would be lost with the stream. */
   close(idleMs: number, now: number): boolean {
     const { head, tail, last } = this.#marks;
-    const idle = head === tail && last <= now - idleMs;
+    const idle = head === tail && this.arrivals.by({ next: tail, last }) <= now - idleMs;
     if (idle) this.#mark({ closedAt: now });
     return idle;
   }
@@ -282,7 +283,8 @@ export class Log {
 
   #newIntake(now: number): Intake {
     const head = Math.max(this.#marks.head, this.segments.hotFrom);
-    return new Intake(this.#store, this.segments, this.#spec, head, this.#marks.tail, now);
+    this.arrivals = new Arrivals(this.#store, this.#spec);
+    return new Intake(this.#store, this.segments, this.arrivals, this.#spec, head, this.#marks.tail, now);
   }
 
   #load(): Marks {

@@ -1,20 +1,22 @@
 /** The records of the deduplication window that have an id, read from their chunks: no row holds them. */
+import type { Arrivals } from "./arrivals.ts";
 import { openChunk } from "./chunk.ts";
 import { flags } from "./frame.ts";
 import { decodeFrame, type Rec } from "./record.ts";
 import type { Segments } from "./segments.ts";
 
-/** Every stored record since a time that has an id. Oldest first: of two with one id, the newer is the one to find. */
+/** Every stored record that came since a time and has an id, with when it came. Oldest first: of two with one id, the newer is the one to find. */
 export function eachId(
   chunks: Segments,
+  arrivals: Arrivals,
   dense: boolean,
   tail: number,
   since: number,
-  visit: (record: Rec, offset: number, timestamp: number) => void,
+  visit: (record: Rec, offset: number, time: number) => void,
 ): void {
   const bases: number[] = [];
   for (const chunk of chunks.chunksBack(tail)) {
-    if (chunk.last < since) break;
+    if (arrivals.by(chunk) < since) break;
     if (chunk.flags & flags.ids) bases.push(chunk.base);
   }
   for (const base of bases.reverse()) {
@@ -23,7 +25,9 @@ export function eachId(
     if (!frames.ok) continue;
     for (const frame of frames.value) {
       decodeFrame(frame, (record, offset, timestamp) => {
-        if (record.id !== undefined && timestamp >= since) visit(record, offset, timestamp);
+        if (record.id === undefined) return;
+        const time = arrivals.by({ next: offset + 1, last: timestamp });
+        if (time >= since) visit(record, offset, time);
       });
     }
   }

@@ -42,7 +42,7 @@ export function isFull(open: { bytes: number; chunks: number; records: number },
   return open.bytes >= at.bytes || open.chunks >= at.chunks || open.records >= at.records;
 }
 
-/** When the open segment, whose first record is of `first`, is to be sealed for its age, in ms; undefined: never. */
+/** When the open segment, which got its first record at `first`, is to be sealed for its age, in ms; undefined: never. */
 export function cutTime(spec: Spec, first: number | undefined): number | undefined {
   const { retentionAgeMs, compact } = retentionOf(spec);
   if (first === undefined || (retentionAgeMs === null && !compact)) return undefined;
