@@ -35,15 +35,44 @@ export interface LiveHost {
   readonly history: Pick<History, "locate" | "blobs">;
 }
 
+interface Refused {
+  readonly socket: WebSocket;
+  readonly id: number;
+  readonly refusal: Refusal;
+}
+
 export class Appends {
   /** The gathering that still takes appends: the commit has not taken it. */
   #open: Gathering<WebSocket> | undefined;
   /** Bytes of records that no commit has taken yet. */
   #pending = 0;
+  /** Answers that are due, and the newest of them: each waits for the one before it. */
+  #due = 0;
+  #last: Promise<void> = Promise.resolve();
+  /** Refusals that wait for their turn, while nothing was asked after them. */
+  #refused: Refused[] | undefined;
 
   constructor(readonly host: LiveHost) {}
 
-  /** Answers later, or says at once why it does not take the append. */
+  /** Says why something is not done, behind the answers to what was asked before it. */
+  refuse(socket: WebSocket, id: number, refusal: Refusal): void {
+    if (this.#due === 0) sayError(socket, refusal, id);
+    else (this.#refused ?? this.#refuseLater()).push({ socket, id, refusal });
+  }
+
+  #refuseLater(): Refused[] {
+    const refused: Refused[] = [];
+    const say = () => {
+      for (const { socket, id, refusal } of refused) sayError(socket, refusal, id);
+    };
+    // What comes after it must be answered after it.
+    this.#open = undefined;
+    this.#answer(Promise.resolve(ok([])), say, say);
+    this.#refused = refused;
+    return refused;
+  }
+
+  /** Answers later, or says why it does not take the append. */
   take(socket: WebSocket, client: Client, message: MessageAppend, log: Log): Refusal | undefined {
     const { id, terms } = message;
     const config = { recordBytesMax: limits.recordBytesMax, ...log.spec };
@@ -60,7 +89,7 @@ export class Appends {
     if (refusal !== undefined) return refusal;
     // What comes after it must be committed after it.
     this.#open = undefined;
-    void this.#answer(
+    this.#answer(
       this.host.commit.add({ ...batchOf(frames), terms: termsOf(terms, frames) }),
       (runs) => answers(socket, [runText(id, runs, log)]),
       (refusal) => sayError(socket, refusal, id),
@@ -96,7 +125,7 @@ export class Appends {
         return gathering.count;
       },
     };
-    void this.#answer(
+    this.#answer(
       this.host.commit.add(growing),
       (runs) => {
         const { log } = this.host;
@@ -114,20 +143,29 @@ export class Appends {
     return gathering;
   }
 
-  async #answer(
+  /** Answers when the answers to what was asked before are out: a refusal may be known sooner than they are. */
+  #answer(
     added: Promise<Result<readonly Run[]>>,
     good: (runs: readonly Run[]) => void,
     bad: (refusal: Refusal) => void,
-  ): Promise<void> {
-    try {
-      const answer = await added;
+  ): void {
+    this.#refused = undefined;
+    this.#due++;
+    const before = this.#last;
+    const answered = async () => {
+      const answer = await added.catch((error) => ({ ok: false as const, refusal: failed(error) }));
+      await before;
+      this.#due--;
       if (answer.ok) good(answer.value);
       else bad(answer.refusal);
-    } catch (error) {
-      console.error("append:", (error as Error).message);
-      bad({ code: "internal", detail: "the append failed for a reason that is ours; it may have been done" });
-    }
+    };
+    this.#last = answered().catch((error) => bad(failed(error)));
   }
+}
+
+function failed(error: unknown): Refusal {
+  console.error("append:", (error as Error).message);
+  return { code: "internal", detail: "the append failed for a reason that is ours; it may have been done" };
 }
 
 const hashOf = ({ key }: Rec): number => (key === undefined ? -1 : murmur3(encodeText(key)));

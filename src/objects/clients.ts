@@ -141,18 +141,18 @@ export function clientOf({ hello, subs, account, top }: Kept, pool: Pool): Clien
 export type Order = Exclude<Message, { type: "confirm" }>;
 
 /**
- * Takes one message of a client: does what it asks, or says why not. Answers with what was no message, or had no place
- * where it came: the client has lost count, and is to be closed.
+ * Takes one message of a client: does what it asks, or has it said why not, when its turn comes. Answers with what was no
+ * message, or had no place where it came: the client has lost count, and is to be closed.
  */
 export function understand(
-  socket: WebSocket,
   client: Client,
   read: Result<Message> | Unfit,
   obey: (message: Message) => Refusal | undefined,
+  refuse: (id: number, refusal: Refusal) => void,
 ): Refusal | undefined {
   if (!read.ok) {
-    if (!("id" in read)) return read.refusal;
-    sayError(socket, read.refusal, read.id);
+    if (!("id" in read) || read.id === undefined) return read.refusal;
+    refuse(read.id, read.refusal);
     return undefined;
   }
   const message = read.value;
@@ -161,7 +161,7 @@ export function understand(
   const fault = faultOf(client, message);
   if (fault !== undefined) return fault;
   const refusal = denialOf(client, message) ?? obey(message);
-  if (refusal !== undefined) sayError(socket, refusal, message.id);
+  if (refusal !== undefined) refuse(message.id, refusal);
   return undefined;
 }
 

@@ -107,8 +107,9 @@ export class Live {
       return;
     }
     const { recordBytesMax = limits.recordBytesMax, batchBytesMax = limits.batchBytesMax, ...spec } = log.spec;
+    const refuse = (id: number, refusal: Refusal) => this.#appends.refuse(socket, id, refusal);
     readMessages(text, { ...spec, recordBytesMax, batchBytesMax }, Date.now(), (read) => {
-      const fault = understand(socket, client, read, (message) => this.#obey(socket, client, message, log));
+      const fault = understand(client, read, (message) => this.#obey(socket, client, message, log), refuse);
       if (fault !== undefined) this.#expel(socket, fault);
       return fault === undefined;
     });

@@ -263,6 +263,39 @@ describe("an append", () => {
     client.socket.close();
   });
 
+  test.each([1, 4])("are answered in the order in which they came, refusals too: %i partitions", async (partitions) => {
+    const { stream, open } = await fresh();
+    await millrace.call("PUT", stream, { partitions });
+    const client = await open();
+    const good = { records: [{ key: "a", data: 1 }] };
+    const kinds: object[] = [
+      good,
+      { records: [{ key: "a", tags: [1] }] },
+      good,
+      { ...good, producer: { id: "p", epoch: 0, sequence: 7 }, ...(partitions > 1 && { partition: partitions + 7 }) },
+      good,
+      good,
+      { records: [{ data: "x".repeat(limits.recordBytesMax) }] },
+      { ...good, partition: 99 },
+    ];
+    const count = 48;
+    for (let id = 1; id <= count; id++) client.send({ type: "append", id, ...kinds[id % kinds.length] });
+    // Several messages as one.
+    const lines = Array.from({ length: count }, (_, n) => ({
+      type: "append",
+      id: count + n + 1,
+      ...kinds[n % kinds.length],
+    }));
+    client.send(lines.map((line) => JSON.stringify(line)).join("\n"));
+    await client.until(() => client.answers.length + client.of("error").length, 2 * count);
+    const ids = client.messages.flatMap((message) =>
+      message.type === "verdicts" ? message.answers.map(({ id }) => id) : message.type === "error" ? [message.id] : [],
+    );
+    expect(ids).toEqual(Array.from({ length: 2 * count }, (_, n) => n + 1));
+    expect(client.answers).toHaveLength((2 * count * 4) / kinds.length);
+    client.socket.close();
+  });
+
   test("in binary carries frames, with terms before them", async () => {
     const { stream, open } = await fresh();
     const client = await open("", ["millrace.v1.binary"]);

@@ -31,7 +31,12 @@ class Sleeper {
 
   /** Why the socket is to be closed, if it is. */
   take(message: Message): string | undefined {
-    const fault = understand(this.socket, this.#client, ok(message), (message) => this.#obey(message, this.#client));
+    const fault = understand(
+      this.#client,
+      ok(message),
+      (order) => this.#obey(order, this.#client),
+      () => {},
+    );
     this.#keeping.later(this.socket, this.#client);
     return fault?.detail;
   }

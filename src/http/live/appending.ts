@@ -18,6 +18,12 @@ import type { Placed } from "../verdicts.ts";
 /** A gathering goes no larger: the batch behind it should not wait for long. */
 const gatheredBytesMax = 1_048_576;
 
+/** What is refused when its turn comes. */
+interface Refused {
+  readonly id: number;
+  readonly refusal: Refusal;
+}
+
 interface Work {
   readonly bytes: number;
   readonly terms: MessageTerms | undefined;
@@ -31,7 +37,7 @@ export interface Verdicts {
 }
 
 export class Appending {
-  readonly #waiting: Work[] = [];
+  readonly #waiting: (Work | Refused)[] = [];
   #open: Gathering<undefined> | undefined;
   #bytes = 0;
   #running = false;
@@ -44,7 +50,15 @@ export class Appending {
     readonly refused: (id: number, refusal: Refusal) => void,
   ) {}
 
-  /** Answers later, or says at once why it does not take the append. */
+  /** Says why something is not done, behind the answers to what was asked before it. */
+  refuse(id: number, refusal: Refusal): void {
+    if (this.#running) {
+      this.#open = undefined;
+      this.#waiting.push({ id, refusal });
+    } else this.refused(id, refusal);
+  }
+
+  /** Answers later, or says why it does not take the append. */
   take(message: MessageAppend, config: IntakeConfig): Refusal | undefined {
     if (this.#bytes > limits.pendingBytesMax) {
       return {
@@ -110,6 +124,10 @@ export class Appending {
     // What has arrived together goes together.
     await scheduler.wait(0);
     for (let work = this.#waiting.shift(); work !== undefined; work = this.#waiting.shift()) {
+      if ("refusal" in work) {
+        this.refused(work.id, work.refusal);
+        continue;
+      }
       const frames = work.frames();
       work.answer(await this.#append(frames, work.terms));
       this.#bytes -= work.bytes;

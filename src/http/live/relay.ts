@@ -83,7 +83,8 @@ export class Relay implements Sink {
     }
     const { config } = this.route.stream;
     readMessages(data, config, Date.now(), (read) => {
-      const fault = understand(this.socket, this.#client, read, (message) => this.#obey(message));
+      const refuse = (id: number, refusal: Refusal) => this.#appending.refuse(id, refusal);
+      const fault = understand(this.#client, read, (message) => this.#obey(message), refuse);
       if (fault !== undefined) this.#expel(fault);
       return fault === undefined;
     });

@@ -70,19 +70,20 @@ async function byWire(
     }
     if (answered.size === batches.length) over.resolve();
   };
-  const verdicts = ({ id, runs }: Json) => {
+  const inOrder = (id: number) => {
     const batch = batches[id - 1] as Batch;
-    run.round.checks.that(
-      "socket-order",
-      id > due,
-      () => `verdicts of append ${id} came after those of ${due}`,
-      subjects(batch),
-    );
+    const words = () => `the answer to append ${id} came after that to ${due}`;
+    run.round.checks.that("socket-order", id > due, words, subjects(batch));
     due = id;
+    return batch;
+  };
+  const verdicts = ({ id, runs }: Json) => {
+    const batch = inOrder(id);
     answered.add(batch);
     acknowledge(run, batch, verdictsOf({ runs }));
   };
   const refused = (message: Json, text: string) => {
+    if (message.id !== undefined) inOrder(message.id);
     const passing = message.retryable === true || message.code === "sealed";
     run.round.checks.that("accepted", passing, () => `an append by a socket was refused: ${text}`);
   };
