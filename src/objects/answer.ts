@@ -11,6 +11,9 @@ export interface Moved {
 
 export type Answer<T> = Result<T> | Moved;
 
+/** There is nothing here, or not any more. */
+export const gone: Moved = { ok: false, moved: 0 };
+
 export interface ReadCall extends ReadTerms {
   /** The delivery that reads, so that it is told of what comes after. */
   readonly follower?: string;

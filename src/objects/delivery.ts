@@ -7,13 +7,13 @@ import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/told.ts";
 import type { Position } from "../log/read.ts";
 import { objectSql } from "../platform/sql.ts";
-import type { Answer } from "./answer.ts";
+import { type Answer, gone } from "./answer.ts";
 import type { Change } from "./changes.ts";
 import { begun, followAgain } from "./following.ts";
 import { forget } from "./forgetting.ts";
 import { Hibernating } from "./hibernating.ts";
 import { Keeper } from "./keeper.ts";
-import { dumped, operate, unfinished } from "./operating.ts";
+import { dumped, operate, seek, unfinished } from "./operating.ts";
 import { receive, wait } from "./pull.ts";
 import type { DeliveryRpc, HeritageCall, Leases, ReceiveCall, Refused, WaitCall } from "./rpc.ts";
 import type { Env } from "./stubs.ts";
@@ -92,7 +92,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   }
 
   async seek(position: Position): Promise<Answer<number>> {
-    return this.keeper === undefined ? gone : this.keeper.seek(position);
+    return this.keeper === undefined ? gone : seek(this.keeper, position);
   }
 
   /** What an operator asks. It may set something going. */
@@ -109,7 +109,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   }
 
   async unfinished(call: HeritageCall) {
-    return this.keeper === undefined ? gone : ok(await unfinished(this.keeper, call));
+    return this.keeper === undefined ? gone : unfinished(this.keeper, call);
   }
 
   async inherit(again: boolean): Promise<void> {
@@ -146,5 +146,3 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     await this.keeper?.alarm();
   }
 }
-
-const gone = { ok: false, moved: 0 } as const;

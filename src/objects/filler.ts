@@ -52,6 +52,7 @@ export class Filler {
     if (lane.kind === "whole") return this.fill(() => state.window.items.has(lane.from));
     for (let round = 0; round < roundsMax; round++) {
       while (this.#running !== undefined) await this.#running;
+      if (this.inheriting.stopped) return;
       const isOver = state.lanes.byId.get(lane.id) !== lane || lane.state === "parked" || lane.queue.length > 0;
       const wish = isOver ? undefined : reader.lanes.wish(lane, Date.now());
       if (wish === undefined) return;
@@ -71,7 +72,7 @@ export class Filler {
 
   async #run(enough: () => boolean): Promise<void> {
     await this.inheriting.ask();
-    for (let round = 0; round < roundsMax && !enough(); round++) {
+    for (let round = 0; round < roundsMax && !this.inheriting.stopped && !enough(); round++) {
       const wishes = this.core.reader.wishes(Date.now());
       if (wishes.length === 0) return;
       await Promise.all(wishes.map((wish) => this.#read(wish)));
@@ -92,8 +93,8 @@ export class Filler {
       cold = page.ok && page.value.cold !== undefined;
       return page;
     });
-    // It may hold what was forgotten meanwhile; it is read again.
-    if (count !== state.forgotten.count) return;
+    // The group is gone; or it may hold what was forgotten meanwhile, and is read again.
+    if (this.inheriting.stopped || count !== state.forgotten.count) return;
     if (answer.ok) {
       reader.take(wish, answer.value, Date.now());
       // Of who came to the tail in the archive the partition does not know that it waits there: it is asked once more.

@@ -3,13 +3,13 @@
  * everything goes in one run, so that nothing comes between. Repeated, it is the same.
  */
 import type { Target } from "../../schemas/erasure.ts";
-import { ok, type Result } from "../../schemas/errors.ts";
+import { ok } from "../../schemas/errors.ts";
 import { dropEmpty, forget as forgetIn } from "../delivery/forget.ts";
 import type { Lane } from "../delivery/item.ts";
 import { Sought, Survivors } from "../delivery/sought.ts";
 import type { Filter } from "../log/filter.ts";
 import type { Page } from "../log/read.ts";
-import type { Answer, PageAnswer } from "./answer.ts";
+import { type Answer, gone, type PageAnswer } from "./answer.ts";
 import { readThrough } from "./cold.ts";
 import type { Keeper } from "./keeper.ts";
 import { archiveReader, partition } from "./stubs.ts";
@@ -18,10 +18,11 @@ const pageRecords = 10_000;
 const pageBytes = 1_048_576;
 
 /** Answers how many records that were at hand there were. `last`: the log has nothing of them any more. */
-export async function forget(keeper: Keeper, target: Target, to: number, last: boolean): Promise<Result<number>> {
+export async function forget(keeper: Keeper, target: Target, to: number, last: boolean): Promise<Answer<number>> {
   const { core, attempts, heritage } = keeper;
   const sought = new Sought(target, to);
   await learn(keeper, sought);
+  if (keeper.stopped) return gone;
   const now = Date.now();
   const { count, emptied } = forgetIn(
     core,
@@ -44,7 +45,7 @@ export async function forget(keeper: Keeper, target: Target, to: number, last: b
 /** Reads until all is known: what is at hand may be given up meanwhile. */
 async function learn(keeper: Keeper, sought: Sought): Promise<void> {
   const wanted = () => sought.wanted(keeper.core.state, keeper.attempts.spans);
-  for (let span = wanted(); span !== undefined; span = wanted()) {
+  for (let span = wanted(); span !== undefined && !keeper.stopped; span = wanted()) {
     const [from, to] = span;
     const page = pageOf(await read(keeper, from), from, to);
     // Behind the tail there is nothing.
@@ -54,7 +55,10 @@ async function learn(keeper: Keeper, sought: Sought): Promise<void> {
 
 /** A lane that has nothing at hand goes, unless there is something of its key that stays. */
 async function settle(keeper: Keeper, lane: Lane, sought: Sought): Promise<void> {
-  for (const left = new Survivors(lane, sought, keeper.core.state); !dropEmpty(keeper.core, left); ) {
+  for (
+    const left = new Survivors(lane, sought, keeper.core.state);
+    !keeper.stopped && !dropEmpty(keeper.core, left);
+  ) {
     const { from, filter } = left;
     left.take(pageOf(await read(keeper, from, filter), from, Number.MAX_SAFE_INTEGER));
   }

@@ -30,6 +30,8 @@ export class Forwarder {
   constructor(
     readonly env: Env,
     readonly core: Delivery,
+    /** The group is gone. */
+    readonly stopped: () => boolean,
   ) {}
 
   /** When there is something to send, in ms since 1970; what is on its way is looked after. */
@@ -50,7 +52,7 @@ export class Forwarder {
       this.core.state.save();
       for (const letter of letters.toForward(atOnce)) {
         // It was discarded, or forgotten, while others were sent.
-        if (!letters.awaits(letter.number)) continue;
+        if (this.stopped() || !letters.awaits(letter.number)) continue;
         await this.#send(name, letter, letter.number);
         sent.push(letter.offset);
       }
@@ -59,8 +61,10 @@ export class Forwarder {
       console.error("dead-letter stream:", (error as Error).message);
     } finally {
       this.#running = false;
-      letters.forwarded(sent);
-      this.core.state.save();
+      if (!this.stopped()) {
+        letters.forwarded(sent);
+        this.core.state.save();
+      }
     }
   }
 

@@ -12,6 +12,8 @@ const tellMs = 50;
 const row = "heirs";
 
 export class Inheriting {
+  /** The group is gone. */
+  stopped = false;
   #pauses = 0;
   #dueAt = 0;
   readonly #heirs: Set<number>;
@@ -87,6 +89,7 @@ export class Inheriting {
   }
 
   stop(): void {
+    this.stopped = true;
     clearTimeout(this.#telling);
   }
 
@@ -107,7 +110,7 @@ export class Inheriting {
       const answer = await delivery(this.env, this.id, parent).unfinished(call);
       // One that is not there yet will be: the catalog knows that the partition holds something.
       // And what was forgotten meanwhile is asked for again.
-      if (!answer.ok || count !== forgotten.count) return;
+      if (this.stopped || !answer.ok || count !== forgotten.count) return;
       if (!answer.value.caughtUp) {
         // In an incident keys go ahead of what is read.
         if (this.heritage.delivery.state.lanes.only !== undefined) await this.#askHeld(parent, heir);
@@ -121,7 +124,7 @@ export class Inheriting {
 
   async #askHeld(parent: number, heir: number): Promise<void> {
     const answer = await delivery(this.env, this.id, parent).unfinished({ heir, held: this.heritage.asked });
-    if (answer.ok) this.heritage.heard(answer.value, Date.now());
+    if (answer.ok && !this.stopped) this.heritage.heard(answer.value, Date.now());
   }
 
   get #store() {

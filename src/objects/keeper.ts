@@ -1,11 +1,8 @@
 /** What keeps a delivery going: reading, pushing, sockets, saving, and the alarm for what must happen without being asked. */
-import { Admin } from "../delivery/admin.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { Heritage } from "../delivery/heritage.ts";
 import { itemsOf } from "../delivery/page.ts";
 import type { Read } from "../delivery/wish.ts";
-import type { Position } from "../log/read.ts";
-import type { Answer } from "./answer.ts";
 import { Arming, watchMs } from "./arming.ts";
 import { Attempts } from "./attempts.ts";
 import { Callers } from "./callers.ts";
@@ -64,7 +61,7 @@ export class Keeper {
       (member) => core.room.ready(Date.now(), member),
       () => core.room.readyCount(Date.now()),
     );
-    this.#forwarder = new Forwarder(env, core);
+    this.#forwarder = new Forwarder(env, core, () => this.stopped);
     this.#arming = new Arming(ctx.storage, () => this.#tick(), core.state.spec.config.durable);
   }
 
@@ -127,16 +124,6 @@ export class Keeper {
     this.kick();
   }
 
-  /** Moves the place, where the log has it. */
-  async seek(position: Position): Promise<Answer<number>> {
-    const { logId, partition: number } = this.core.state.spec;
-    const offset = await partition(this.env, logId, number, undefined).order("locate", position);
-    if (!offset.ok) return offset;
-    new Admin(this.core).seek(offset.value, Date.now());
-    this.inherit(true);
-    return offset;
-  }
-
   /** The partition that this one continues has news, or, where it begins anew, so does this one. */
   inherit(again: boolean): void {
     if (again) this.heritage.again(Date.now());
@@ -156,7 +143,7 @@ export class Keeper {
     const terms = { from, limit: 1, bytesMax: 1, waitMs: 0, filter: reader.filter() };
     const where = { logId, partition: number, blobs: archiveReader(this.env) };
     const answer = await readThrough(where, terms, (call) => partition(this.env, logId, number, undefined).read(call));
-    if (!answer.ok) return;
+    if (!answer.ok || this.stopped) return;
     const { pieces, to, tail, sealed } = answer.value;
     reader.learn(tail);
     state.sealed ||= sealed;
@@ -222,7 +209,7 @@ export class Keeper {
     const { reason, at } = paused;
     try {
       await catalog(this.env, namespace).setPaused(stream, group, { reason, at }, groupId);
-      if (state.paused === paused) state.pause({ reason, at });
+      if (state.paused === paused && !this.stopped) state.pause({ reason, at });
     } catch (error) {
       // The alarm tries again.
       console.error("delivery:", (error as Error).message);
@@ -272,10 +259,11 @@ export class Keeper {
     const fresh = () => this.core.room.ready(Date.now(), undefined, "fresh");
     try {
       await this.filler.readOverdue();
-      while (Date.now() >= this.#notBefore) {
+      while (!this.stopped && Date.now() >= this.#notBefore) {
         // Read first: what failed again and again must not take the room that what was not read yet would have.
         const reads = this.wanted && !fresh() && this.#unread;
         if (reads) await this.filler.fill(fresh);
+        if (this.stopped) break;
         const given = this.pusher.run() + this.sockets.run();
         this.callers.offer();
         // There is nothing more, or something that may not go yet: a limit, or a batch that waits for more.

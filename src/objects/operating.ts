@@ -1,19 +1,22 @@
 /** What is asked of a delivery besides records: by an operator, and by the partitions that continue its own. */
-import type { Result } from "../../schemas/errors.ts";
+import { ok, type Result } from "../../schemas/errors.ts";
 import { Admin, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
 import { type PlacePage, placePage } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
 import { openStore } from "../delivery/upgrade.ts";
 import type { Sql } from "../lib/sql.ts";
+import type { Position } from "../log/read.ts";
+import { type Answer, gone } from "./answer.ts";
 import type { Keeper } from "./keeper.ts";
 import type { HeritageCall } from "./rpc.ts";
+import { partition } from "./stubs.ts";
 
 /** It may set something going. */
 export async function operate<N extends OrderName>(
   keeper: Keeper,
   order: N,
   ...args: OrderArgs<N>
-): Promise<Result<OrderValue<N>>> {
+): Promise<Answer<OrderValue<N>>> {
   const { core } = keeper;
   if (order === "status") await keeper.look();
   if (order === "lanes") await keeper.filler.learnLanes();
@@ -21,6 +24,7 @@ export async function operate<N extends OrderName>(
   const lane = ofLane ? core.state.lanes.byId.get(args[0] as number) : undefined;
   // What is skipped must be at hand, and of what is resumed it must be known which record it is.
   if (lane !== undefined && !lane.held && (order === "skipLane" || !lane.exact)) await keeper.filler.bring(lane);
+  if (keeper.stopped) return gone;
   const admin = new Admin(core);
   const fulfil = admin[order] as (...args: unknown[]) => Result<OrderValue<N>>;
   const answer = fulfil.call(admin, ...args, Date.now());
@@ -32,13 +36,25 @@ export async function operate<N extends OrderName>(
   return answer;
 }
 
+/** Moves the place, where the log has it. */
+export async function seek(keeper: Keeper, position: Position): Promise<Answer<number>> {
+  const { logId, partition: number } = keeper.core.state.spec;
+  const offset = await partition(keeper.env, logId, number, undefined).order("locate", position);
+  if (keeper.stopped) return gone;
+  if (!offset.ok) return offset;
+  new Admin(keeper.core).seek(offset.value, Date.now());
+  keeper.inherit(true);
+  return offset;
+}
+
 /** What this delivery has unfinished, for one that continues it and waits for that. */
-export async function unfinished(keeper: Keeper, { heir, held, after }: HeritageCall): Promise<Unfinished> {
+export async function unfinished(keeper: Keeper, { heir, held, after }: HeritageCall): Promise<Answer<Unfinished>> {
   const { core, filler, heritage, inheriting } = keeper;
   inheriting.addHeir(heir);
   if (core.state.known === undefined) await keeper.look();
   await filler.fill(() => core.room.ready(Date.now()));
-  return held === undefined ? heritage.unfinished(after) : heritage.finished(held);
+  if (keeper.stopped) return gone;
+  return ok(held === undefined ? heritage.unfinished(after) : heritage.finished(held));
 }
 
 /** The place as its rows have it, with what is only in memory; undefined where there is none. */

@@ -1,6 +1,7 @@
 /** Members that pull: what they get, and how they wait for it. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { type Answer, gone } from "./answer.ts";
 import type { Keeper } from "./keeper.ts";
 import { packLeases } from "./packing.ts";
 import type { Leases, ReceiveCall, Refused, WaitCall } from "./rpc.ts";
@@ -9,12 +10,13 @@ import type { Leases, ReceiveCall, Refused, WaitCall } from "./rpc.ts";
  * Leases what there is. Where there is nothing it waits, and then says that there is something, but leases nothing: whether
  * the member is still there only the caller can find out. `acked` is what became of the acks that came with the call.
  */
-export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly Refused[]): Promise<Result<Leases>> {
+export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly Refused[]): Promise<Answer<Leases>> {
   const { core, filler, callers } = keeper;
   const { state } = core;
   keeper.used();
   const filled = await fill(() => filler.fill(() => state.window.readyCount >= call.max));
   callers.came(call.call);
+  if (keeper.stopped) return gone;
   if (!filled.ok) return filled;
   const leased = core.lease(call, Date.now(), Math.random);
   if (leased.length > 0 || state.lost.size > 0 || call.waitMs <= 0 || state.over || keeper.stopped) {
@@ -45,11 +47,12 @@ async function waitFor(keeper: Keeper, terms: WaitCall): Promise<Result<boolean>
   const there = () =>
     core.room.ready(Date.now(), member) || state.lost.size > 0 || state.over || (state.sealed && !terms.knowsSealed);
   for (const until = Date.now() + waitMs; ; ) {
+    if (keeper.stopped) return ok(false);
     core.expire(Date.now(), Math.random);
     const filled = await fill(() => filler.fill(there));
+    if (callers.hasGone(call) || keeper.stopped) return ok(false);
     if (!filled.ok) return filled;
     const left = until - Date.now();
-    if (callers.hasGone(call) || keeper.stopped) return ok(false);
     if (there() || left <= 0) return ok(there());
     if (callers.size >= limits.waitersMax) {
       return refuse("too-many", `${limits.waitersMax} members wait already; receive without waitSeconds`);

@@ -114,6 +114,19 @@ describe("an operator", () => {
     expect(await group.post("seek", { to: 5 })).toMatchObject({ status: 416, json: { code: "past-tail" } });
   });
 
+  test("moves no partition where a seek of one is refused", async () => {
+    const group = await newGroup(millrace, {}, { partitions: 2 });
+    await group.appendRecords(Array.from({ length: 12 }, (_, i) => ({ key: `k${i}`, data: i })));
+    const { cursor } = (await millrace.call("GET", `${group.stream}/records`)).json;
+    expect(await group.drain()).toHaveLength(12);
+    const heads = (await group.status()).partitions.map(({ head }: { head: number }) => head);
+    // A place that the second partition has not come to.
+    const ahead = `${cursor.split("~")[0]}~0.0~1.zz`;
+    expect(await group.post("seek", { to: ahead })).toMatchObject({ status: 416, json: { code: "past-tail" } });
+    expect((await group.status()).partitions.map(({ head }: { head: number }) => head)).toEqual(heads);
+    expect(await group.post("seek", { to: 0, partition: 2 })).toMatchObject({ json: { code: "partition-not-found" } });
+  });
+
   test("seeks one partition, or all of them", async () => {
     const group = await newGroup(millrace, {}, { partitions: 2 });
     const keys = Array.from({ length: 12 }, (_, i) => ({ key: `k${i}`, data: i }));

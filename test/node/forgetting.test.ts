@@ -358,7 +358,7 @@ test("a letter that is forgotten while others are sent to the dead-letter stream
     value: { logId: "l", map: [{ partition: 0, from: 0, to: 2 ** 32, sealed: false }], version: 1, config: {} },
   });
   const env = { CATALOG: { getByName: () => ({ stream }) }, PARTITION: { getByName: () => ({ append }) } };
-  await new Forwarder(env as unknown as Env, r.delivery).run();
+  await new Forwarder(env as unknown as Env, r.delivery, () => false).run();
   expect(sent).toHaveLength(2);
   expect(r.delivery.state.letters.forwarding).toBe(0);
   expect(r.letters().map(({ key }) => key)).toEqual(["a", "b"]);

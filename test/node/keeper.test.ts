@@ -2,7 +2,9 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
 import type { ReadCall } from "../../src/objects/answer.ts";
+import { forget } from "../../src/objects/forgetting.ts";
 import { Keeper } from "../../src/objects/keeper.ts";
+import { operate, seek, unfinished } from "../../src/objects/operating.ts";
 import { receive, wait } from "../../src/objects/pull.ts";
 import type { Env } from "../../src/objects/stubs.ts";
 import { Rig } from "../cases/delivery.ts";
@@ -20,7 +22,7 @@ afterEach(() => {
 });
 
 /** A delivery, and what keeps it going. `looks`: how often it has looked what is due. */
-function kept(config: Partial<GroupConfig>, { read = vi.fn(), sockets = [] as unknown[] } = {}) {
+function kept(config: Partial<GroupConfig>, { read = vi.fn(), order = vi.fn(), sockets = [] as unknown[] } = {}) {
   const rig = new Rig(nodeSql(), nodeSql(), config);
   rig.now = Date.now();
   const setAlarm = vi.fn();
@@ -32,7 +34,7 @@ function kept(config: Partial<GroupConfig>, { read = vi.fn(), sockets = [] as un
     getWebSocketAutoResponseTimestamp: () => null,
   };
   const stuck = () => new Promise<never>(() => {});
-  const env = { PARTITION: { getByName: () => ({ read }) }, CATALOG: { getByName: () => ({ stream: stuck }) } };
+  const env = { PARTITION: { getByName: () => ({ read, order }) }, CATALOG: { getByName: () => ({ stream: stuck }) } };
   const looks = vi.spyOn(rig.delivery, "expire");
   const [state, bindings] = [ctx as unknown as DurableObjectState, env as unknown as Env];
   return { rig, looks, setAlarm, keeper: new Keeper(state, bindings, "d", rig.delivery) };
@@ -224,3 +226,43 @@ test("of sockets the first that is there is told what was lost; where none is, i
     keeper.stop("over");
   }
 });
+
+/** What is asked of a delivery, and waits for its partition before it writes. */
+const asked: [string, (keeper: Keeper) => Promise<unknown>][] = [
+  ["seek", (keeper) => seek(keeper, { at: "earliest" })],
+  ["status", (keeper) => operate(keeper, "status")],
+  ["lanes", (keeper) => operate(keeper, "lanes")],
+  ["skipLane", (keeper) => operate(keeper, "skipLane", 1)],
+  ["resumeLane", (keeper) => operate(keeper, "resumeLane", 1)],
+  ["unfinished", (keeper) => unfinished(keeper, { heir: 1 })],
+  ["receive", (keeper) => receive(keeper, ask, [])],
+  ["forget", (keeper) => forget(keeper, { subject: "a" }, 2, true)],
+];
+
+test.each(asked)(
+  "%s is answered as gone, and writes nothing, where the group was deleted meanwhile",
+  async (name, asks) => {
+    vi.useRealTimers();
+    for (const refusal of [undefined, { code: "trimmed", detail: "", facts: { head: 2 } }]) {
+      const held = Promise.withResolvers<unknown>();
+      const late = vi.fn(() => held.promise);
+      const { rig, keeper } = kept({ backoff: [0] }, { read: late, order: late });
+      failed(rig);
+      rig.crash();
+      const again = new Keeper(keeper.ctx, keeper.env, "d", rig.delivery);
+      // Who resumes a lane reads only where it is not known which record that is of.
+      const { lanes } = rig.delivery.state;
+      if (name === "resumeLane") for (const lane of lanes.byId.values()) lanes.move(lane, 0, false);
+      rig.append(["a"]);
+      const answer = asks(again);
+      await expect.poll(() => late.mock.calls.length).toBeGreaterThan(0);
+      again.stop("deleted");
+      for (const table of ["meta", "place", "lanes", "leases", "letters"]) rig.sql.run(`DROP TABLE ${table}`);
+      const page = { from: 0, to: 2, pieces: [], head: 2, tail: 2, sealed: false, promise: 0, upToDate: true };
+      held.resolve(
+        refusal === undefined ? { ok: true, value: asks === asked[0][1] ? 0 : page } : { ok: false, refusal },
+      );
+      expect(await answer).toEqual({ ok: false, moved: 0 });
+    }
+  },
+);

@@ -13,6 +13,7 @@ import { Followers } from "../../src/objects/followers.ts";
 import { History } from "../../src/objects/history.ts";
 import { Inheriting } from "../../src/objects/inheriting.ts";
 import { Keeper } from "../../src/objects/keeper.ts";
+import { seek } from "../../src/objects/operating.ts";
 import { ReadWaits } from "../../src/objects/read-waits.ts";
 import { readWaiting } from "../../src/objects/reading.ts";
 import type { DeliveryRpc } from "../../src/objects/rpc.ts";
@@ -125,7 +126,7 @@ test("a delivery that is moved back has armed its alarm: nobody else knows that 
   const alarms: number[] = [];
   const keeper = kept({ push }, alarms);
   keeper.wake(told(0));
-  await keeper.seek({ at: "earliest" });
+  await seek(keeper, { at: "earliest" });
   expect(alarms).toHaveLength(1);
 });
 

@@ -1,7 +1,7 @@
 /** `…/groups[/{group}]`: definitions, status, and what an operator may do. */
 import type { z } from "zod";
 import { masked } from "../../../schemas/credentials.ts";
-import { ok, type Refusal, refuse } from "../../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
 import { type GroupConfig, groupConfig, groupFilter, pauseBody, seekBody } from "../../../schemas/group.ts";
 import { streamName } from "../../../schemas/names.ts";
 import { listQuery } from "../../../schemas/stream.ts";
@@ -10,12 +10,12 @@ import { descendants } from "../../catalog/map.ts";
 import type { Status } from "../../delivery/admin.ts";
 import { targetProblem } from "../../delivery/push.ts";
 import { check } from "../../lib/check.ts";
-import { positionOf, readFrom } from "../../log/position.ts";
+import { type From, positionOf, readFrom } from "../../log/position.ts";
 import { catalog, type Env } from "../../objects/stubs.ts";
-import { askAny, lookup } from "../lookup.ts";
+import { askAny, lookup, stub } from "../lookup.ts";
 import { query, readJson } from "../parse.ts";
-import { answer, json, problem } from "../problem.ts";
-import { askAll, groupRoute, rememberGroup } from "./route.ts";
+import { answer, json, problem, thrown } from "../problem.ts";
+import { askAll, atOnce, type GroupRoute, groupRoute, noPartition, rememberGroup } from "./route.ts";
 
 /** A group in a path. */
 export interface Names {
@@ -206,10 +206,14 @@ export async function seekGroup(request: Request, env: Env, names: Names): Promi
   if ("cursor" in from && from.cursor.logId !== target.value.route.stream.logId) {
     return problem({ code: "wrong-log", detail: "the cursor belongs to a stream that was deleted" });
   }
+  if (partition !== undefined && !partitions.includes(partition)) return problem(noPartition(partition).refusal);
+  // What refuses one partition moves none.
+  const located = await locateAll(env, target.value, from, partition === undefined ? partitions : [partition]);
+  if (!located.ok) return problem(located.refusal);
   const places: { partition: number; offset: number }[] = [];
   // Partitions before those that continue them: these wait for them anew.
-  for (const number of partition === undefined ? partitions : [partition]) {
-    const moved = await askAll(env, target.value, (one) => one.seek(positionOf(from, number, false)), number);
+  for (const { partition, offset } of located.value) {
+    const moved = await askAll(env, target.value, (one) => one.seek({ at: "offset", offset }), partition);
     if (!moved.ok) return problem(moved.refusal);
     places.push(...moved.value.map(({ partition, value }) => ({ partition, offset: value })));
   }
@@ -219,4 +223,27 @@ export async function seekGroup(request: Request, env: Env, names: Names): Promi
     if (!told.ok) return problem(told.refusal);
   }
   return json({ partitions: places });
+}
+
+/** The offset of a place in each partition that there is. */
+async function locateAll(
+  env: Env,
+  { route }: GroupRoute,
+  from: From,
+  partitions: readonly number[],
+): Promise<Result<{ partition: number; offset: number }[]>> {
+  const places: { partition: number; offset: number }[] = [];
+  try {
+    for (let at = 0; at < partitions.length; at += atOnce) {
+      const some = partitions.slice(at, at + atOnce);
+      const ask = (one: number) => stub(env, route, one).order("locate", positionOf(from, one, false));
+      for (const [index, place] of (await Promise.all(some.map(ask))).entries()) {
+        if (place.ok) places.push({ partition: some[index], offset: place.value });
+        else if ("refusal" in place) return place;
+      }
+    }
+  } catch (error) {
+    return thrown(error);
+  }
+  return ok(places);
 }

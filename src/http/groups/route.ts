@@ -117,7 +117,8 @@ export async function askAll<T>(
   return ok(found);
 }
 
-const atOnce = 64;
+/** Partitions that are asked at the same time. */
+export const atOnce = 64;
 
 export const noPartition = (partition: number) =>
   refuse("partition-not-found", `the stream has no partition ${partition}; read …/partitions for those there are`);
