@@ -55,7 +55,7 @@ const recordOf = (key: string): Rec => ({
   data: new TextEncoder().encode("1"),
 });
 
-const forward = (rig: Rig, env: Env) => new Forwarder(env, rig.delivery).run();
+const forward = (rig: Rig, env: Env) => new Forwarder(env, rig.delivery, () => false).run();
 
 test.each([
   ["that looks for ids", 60_000],
