@@ -55,7 +55,7 @@ export class Appends {
   constructor(readonly host: LiveHost) {}
 
   /** Says why something is not done, behind the answers to what was asked before it. */
-  refuse(socket: WebSocket, id: number, refusal: Refusal): void {
+  refuse(socket: WebSocket, id: number, refusal: Refusal): undefined {
     if (this.#due === 0) sayError(socket, refusal, id);
     else (this.#refused ?? this.#refuseLater()).push({ socket, id, refusal });
   }

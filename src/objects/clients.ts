@@ -142,18 +142,17 @@ export type Order = Exclude<Message, { type: "confirm" }>;
 
 /**
  * Takes one message of a client: does what it asks, or has it said why not, when its turn comes. Answers with what was no
- * message, or had no place where it came: the client has lost count, and is to be closed.
+ * message, or had no place where it came, and with what `refuse` says: the client has lost count, and is to be closed.
  */
 export function understand(
   client: Client,
   read: Result<Message> | Unfit,
   obey: (message: Message) => Refusal | undefined,
-  refuse: (id: number, refusal: Refusal) => void,
+  refuse: (id: number, refusal: Refusal) => Refusal | undefined,
 ): Refusal | undefined {
   if (!read.ok) {
     if (!("id" in read) || read.id === undefined) return read.refusal;
-    refuse(read.id, read.refusal);
-    return undefined;
+    return refuse(read.id, read.refusal);
   }
   const message = read.value;
   // It says something only where it was asked.
@@ -161,8 +160,7 @@ export function understand(
   const fault = faultOf(client, message);
   if (fault !== undefined) return fault;
   const refusal = denialOf(client, message) ?? obey(message);
-  if (refusal !== undefined) refuse(message.id, refusal);
-  return undefined;
+  return refusal === undefined ? undefined : refuse(message.id, refusal);
 }
 
 /** Why a message has no place where it came, if it has none. */

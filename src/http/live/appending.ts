@@ -17,6 +17,12 @@ import type { Placed } from "../verdicts.ts";
 
 /** A gathering goes no larger: the batch behind it should not wait for long. */
 const gatheredBytesMax = 1_048_576;
+/** What waits for its turn when one more refusal is too much: they count no bytes. */
+const waitingMax = 10_000;
+const crowded: Refusal = {
+  code: "overloaded",
+  detail: "very many refused appends wait for their turn; connect again, and wait for answers before sending more",
+};
 
 /** What is refused when its turn comes. */
 interface Refused {
@@ -50,12 +56,15 @@ export class Appending {
     readonly refused: (id: number, refusal: Refusal) => void,
   ) {}
 
-  /** Says why something is not done, behind the answers to what was asked before it. */
-  refuse(id: number, refusal: Refusal): void {
-    if (this.#running) {
+  /** Says why something is not done, behind the answers to what was asked before it. Too many may not wait for their turn. */
+  refuse(id: number, refusal: Refusal): Refusal | undefined {
+    if (!this.#running) this.refused(id, refusal);
+    else if (this.#waiting.length >= waitingMax) return crowded;
+    else {
       this.#open = undefined;
       this.#waiting.push({ id, refusal });
-    } else this.refused(id, refusal);
+    }
+    return undefined;
   }
 
   /** Answers later, or says why it does not take the append. */
