@@ -102,7 +102,7 @@ export class Reading {
   /** The answer's body; of a large page one that goes as it is taken. */
   bodyOf(bytes: Uint8Array): BodyInit {
     const hold = this.#hold;
-    if (hold === undefined || bytes.length <= this.bytesMax / 8 || this.reader.request.method === "HEAD") return bytes;
+    if (hold === undefined || bytes.length <= this.bytesMax / 4 || this.reader.request.method === "HEAD") return bytes;
     this.#hold = undefined;
     return heldBody(bytes, hold, this.reader.later);
   }
