@@ -112,6 +112,18 @@ export class Round {
     return answer.json;
   }
 
+  /** The same of what may be repeated: where a kill took the answer it is asked for again. */
+  async surely(method: string, path: string, ask: Ask = {}): Promise<Json> {
+    for (;;) {
+      const { deaths } = this;
+      try {
+        return await this.must(method, path, ask);
+      } catch (error) {
+        if (!(error instanceof Lost) || this.deaths === deaths) throw error;
+      }
+    }
+  }
+
   async kill(how: "kill" | "term", meanwhile?: () => void): Promise<void> {
     if (!this.restarting) this.killedAt = this.now();
     this.#kills++;

@@ -31,7 +31,7 @@ export async function ended(watch: Watch, up: () => Promise<void>): Promise<void
 /** Only a 410, or ten records that failed, pause a group. */
 async function notPausedForNothing(watch: Watch): Promise<void> {
   const { round } = watch.stream;
-  const { paused, partitions } = await round.must("GET", `${watch.path}/status`);
+  const { paused, partitions } = await round.surely("GET", `${watch.path}/status`);
   const failed = new Set<string>();
   let gone = false;
   for (const { outcome, events } of watch.requests) {
@@ -42,7 +42,7 @@ async function notPausedForNothing(watch: Watch): Promise<void> {
   const reasons = () =>
     JSON.stringify((partitions as Json[]).map((one) => one.paused).filter((one) => one !== undefined));
   round.checks.that("not-paused", !paused || may, () => `paused, and ${failed.size} records failed: ${reasons()}`);
-  if (paused) await round.must("POST", `${watch.path}/resume`, { body: {} });
+  if (paused) await round.surely("POST", `${watch.path}/resume`, { body: {} });
 }
 
 async function drained(watch: Watch): Promise<void> {
@@ -75,13 +75,13 @@ async function redriven(watch: Watch, left: readonly Pushed[]): Promise<void> {
   if (wanted.length === 0) return;
   for (const letter of wanted) died(watch, letter);
   const names = wanted.map(({ letter }) => letter);
-  await watch.stream.round.must("POST", `${watch.path}/dead-letters/redrive`, { body: { letters: names } });
+  await watch.stream.round.surely("POST", `${watch.path}/dead-letters/redrive`, { body: { letters: names } });
   for (const name of names) watch.redriven.set(name, watch.stream.round.now());
   watch.note(names, () => `${names.length} letters were redriven`);
 }
 
 async function listed(watch: Watch): Promise<Json[]> {
-  const { letters } = await watch.stream.round.must("GET", `${watch.path}/dead-letters?limit=1000`);
+  const { letters } = await watch.stream.round.surely("GET", `${watch.path}/dead-letters?limit=1000`);
   return letters;
 }
 
@@ -113,7 +113,7 @@ export async function attemptsAreTold(watch: Watch, when: string): Promise<void>
   const { round } = watch.stream;
   let missing: string | undefined;
   const told = await eventually(async () => {
-    const { attempts } = await round.must("GET", `${watch.path}/attempts`);
+    const { attempts } = await round.surely("GET", `${watch.path}/attempts`);
     missing = untold(watch, attempts);
     return missing === undefined;
   }, round.patient(3000));

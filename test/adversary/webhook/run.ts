@@ -47,7 +47,7 @@ class WebhookRun {
 
   async run(): Promise<void> {
     const { round, watches, plan } = this;
-    await round.must("PUT", this.stream.path, { body: { partitions: plan.partitions } });
+    await round.surely("PUT", this.stream.path, { body: { partitions: plan.partitions } });
     for (const watch of watches) await watch.start();
     await Promise.all([this.#beats(), ...watches.map((watch) => watch.own(this.#phases(watch)))]);
     this.#check();
@@ -89,7 +89,7 @@ class WebhookRun {
         return this.#append(beat.records);
       case "grow":
         this.#partitions += beat.by;
-        await this.round.must("PUT", this.stream.path, { body: { partitions: this.#partitions } });
+        await this.round.surely("PUT", this.stream.path, { body: { partitions: this.#partitions } });
         this.round.history.note([], () => `the stream grew to ${this.#partitions} partitions`);
         return;
       case "kill":
@@ -138,13 +138,13 @@ class WebhookRun {
   }
 
   async #pause(watch: Watch, ms: number): Promise<void> {
-    await this.round.must("POST", `${watch.path}/pause`, { body: {} });
+    await this.round.surely("POST", `${watch.path}/pause`, { body: {} });
     watch.pausedAt = this.round.now();
     watch.note([], () => "paused");
     await sleep(ms, this.round.stopped);
     watch.pausedAt = undefined;
     watch.updatedAt = this.round.now();
-    await this.round.must("POST", `${watch.path}/resume`, { body: {} });
+    await this.round.surely("POST", `${watch.path}/resume`, { body: {} });
     watch.note([], () => "resumed");
   }
 

@@ -94,7 +94,7 @@ async function leftAlone(watch: Watch): Promise<void> {
     watch.requests.length <= most,
     () => `${watch.requests.length} requests were made of a receiver that asks for centuries; ${most} may cross`,
   );
-  const status = await round.must("GET", `${watch.path}/status`);
+  const status = await round.surely("GET", `${watch.path}/status`);
   const none = status.deadLetters === 0;
   round.checks.that("own-failures", none, () => `${status.deadLetters} died of a Retry-After`);
 }
@@ -103,8 +103,8 @@ async function leftAlone(watch: Watch): Promise<void> {
 async function isPaused(watch: Watch, why: string): Promise<void> {
   const { round } = watch.stream;
   const told = async () => {
-    const definition = await round.must("GET", watch.path);
-    const status = await round.must("GET", `${watch.path}/status`);
+    const definition = await round.surely("GET", watch.path);
+    const status = await round.surely("GET", `${watch.path}/status`);
     return { definition: definition.paused, status: status.paused };
   };
   let last = await told();
@@ -119,7 +119,7 @@ async function isPaused(watch: Watch, why: string): Promise<void> {
 async function resume(watch: Watch): Promise<void> {
   watch.pausedAt = undefined;
   watch.updatedAt = watch.stream.round.now();
-  await watch.stream.round.must("POST", `${watch.path}/resume`, { body: {} });
+  await watch.stream.round.surely("POST", `${watch.path}/resume`, { body: {} });
   watch.note([], () => "resumed");
 }
 

@@ -124,7 +124,7 @@ export class Watch {
   async start(): Promise<void> {
     await this.receiver.open();
     await this.put({ ...this.definition(), start: "earliest" });
-    const { groupId } = await this.stream.round.must("GET", this.path);
+    const { groupId } = await this.stream.round.surely("GET", this.path);
     this.groupId = groupId;
   }
 
@@ -150,7 +150,7 @@ export class Watch {
 
   put(body: object): Promise<unknown> {
     this.updatedAt = this.stream.round.now();
-    return this.stream.round.must("PUT", this.path, { body });
+    return this.stream.round.surely("PUT", this.path, { body });
   }
 
   change(habit: Habit): void {
