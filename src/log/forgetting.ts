@@ -53,6 +53,7 @@ export const withoutText = {
       "segments",
       "compaction",
       "uploads",
+      "arrivals",
       "lost",
       "rebuilt",
       "brought",
