@@ -123,9 +123,10 @@ export class Erasures {
   }
 
   /** Everything was searched, and every group asked: what is left are the objects. */
-  finish({ id }: Erasure, now: number): void {
+  finish({ id, at }: Erasure, now: number): void {
     const current = this.get(id);
-    if (current?.state !== "rewriting") return;
+    // A repair has set it back meanwhile: what it mended is to be searched.
+    if (current?.state !== "rewriting" || current.at < at) return;
     const deleting: Erasure = { ...current, at: current.to, state: "deleting", ...this.#objects(current) };
     this.#save(deleting);
     this.#deleted(deleting, now);
@@ -146,7 +147,8 @@ export class Erasures {
     if (rewriter.changed && !this.log.replace([segment], rewriter.finish(), now)) return;
     this.#save({
       ...current,
-      at: segment.next,
+      // A repair may have set it back meanwhile.
+      at: current.at < erasure.at ? current.at : segment.next,
       records: current.records + rewriter.erased,
       segments: current.segments + (rewriter.changed ? 1 : 0),
       unread: [...current.unread, ...unread],

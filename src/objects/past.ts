@@ -46,6 +46,7 @@ export const past = {
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
     const erasure = workshop.erasures.request(id, target, Date.now());
     if (!erasure.ok) return erasure;
+    workshop.abandonRebuild();
     history.kick();
     if (erasure.value.state === "rewriting") await history.outside.forget(target, erasure.value.to, false);
     return ok(view(log, erasure.value));

@@ -40,15 +40,23 @@ export class Rebuilding {
     if (before !== undefined) return ok(before);
     const { blobs } = this;
     if (blobs === undefined) return refuse("archive-off", "the deployment has no archive from which to rebuild");
-    this.#steps ??= this.#run(blobs);
+    const steps = this.#steps ?? this.#run(blobs);
+    this.#steps = steps;
     try {
-      const { done, value } = await this.#steps.next();
+      const { done, value } = await steps.next();
       if (done) this.#steps = undefined;
       return value;
     } catch (error) {
+      if (this.#steps !== steps) return refuse("conflict", "what was learnt was forgotten meanwhile; begin anew");
       this.#steps = undefined;
       throw error;
     }
+  }
+
+  /** Nobody may go on with it: what it has learnt is not kept, as there are keys in it. */
+  abandon(): void {
+    this.#steps = undefined;
+    this.#draft.drop();
   }
 
   async *#run(blobs: Blobs): AsyncGenerator<undefined, Outcome> {

@@ -76,6 +76,11 @@ export class Workshop {
     }
   }
 
+  /** A rebuild that somebody left has learnt keys, and may not keep them. */
+  abandonRebuild(): void {
+    this.#rebuilding.abandon();
+  }
+
   /**
    * Makes holes of what cannot be read in `[from, to)`, or of everything from `from` on. One segment at a time: `next` says
    * where to go on.

@@ -1,5 +1,6 @@
 /** Forgetting where the archive has changed, lost answers, or is damaged; and truncation, which comes to an end. */
 import { expect, test, vi } from "vitest";
+import { Rewriter } from "../../src/archive/rewrite.ts";
 import type { Machine } from "../cases/archive.ts";
 import { machine, ofKey } from "./machine.ts";
 
@@ -170,6 +171,37 @@ test("what a repair brings back is searched by a request that is not done yet", 
   expect(workshop?.erasures.get("r")).toMatchObject({ state: "done", unread: [], records: 1 });
   expect((await one.read({ at: "earliest" })).map(({ record }) => record.key)).toEqual([undefined, "joe"]);
 });
+
+test.each(["a later segment is searched", "the groups are asked"])(
+  "what a repair sets back stays so, though meanwhile %s",
+  async (step) => {
+    const one = machine({});
+    for (let segment = 0; segment < 2; segment++) {
+      one.append(ofKey("jane"));
+      one.seal();
+    }
+    const erasures = one.history.workshop?.erasures;
+    if (erasures === undefined) throw new Error("there is a log");
+    erasures.request("r", { key: "jane" }, one.now);
+    const search = (unread: readonly number[], meanwhile = () => {}) => {
+      const due = erasures.due(one.now);
+      if (due?.step !== "chunks") throw new Error("there is a segment to be searched");
+      meanwhile();
+      erasures.searched(due.erasure, due.segment, new Rewriter(true, () => "keep"), unread, one.now);
+      return due.segment;
+    };
+    const first = search([0]);
+    const repaired = () => erasures.repaired(first);
+    if (step === "the groups are asked") {
+      search([]);
+      const due = erasures.due(one.now);
+      expect(due?.step).toBe("groups");
+      repaired();
+      if (due !== undefined) erasures.finish(due.erasure, one.now);
+    } else search([], repaired);
+    expect(erasures.get("r")).toMatchObject({ state: "rewriting", at: 0, unread: [] });
+  },
+);
 
 test.each(both)("compaction leaves a segment alone of which a chunk is %s in the database", async (_, harm) => {
   const one = machine({ archive: true, compact: true });
