@@ -119,7 +119,8 @@ export class Followers {
         const answer = await this.#wake(follower.id, log, at, tail);
         // It may have read, and said so, while it was being told.
         if (follower.at === at) follower.at = answer < 0 || (answer === at && answer < tail) ? "reading" : answer;
-        if (log.sealed && follower.at === tail) return;
+        // Past it stands who had read what a rebuild has lost.
+        if (log.sealed && typeof follower.at === "number" && follower.at >= tail) return;
       }
     } catch {
       follower.at = undefined;

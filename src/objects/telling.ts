@@ -120,13 +120,15 @@ export class Telling {
       share: 1 / active(stream.map).length,
       privateTargets: Boolean(this.env.MILLRACE_PUSH_PRIVATE),
     };
-    const answer = await delivery(this.env, id, number).configure(spec);
-    // A partition that has been restored learns that it is in use when it is configured.
-    if (!answer.ok && "moved" in answer) await this.partition(stream, number);
-    if (!answer.ok) throw new Error(`the delivery ${id}/${number} cannot begin: ${JSON.stringify(answer)}`);
-    if (this.core.groups.groupOf(id) !== undefined) return;
-    // Deleted meanwhile: what was just created would be found by nobody.
-    this.core.purges.stray(id, number, Date.now());
+    try {
+      const answer = await delivery(this.env, id, number).configure(spec);
+      // A partition that has been restored learns that it is in use when it is configured.
+      if (!answer.ok && "moved" in answer) await this.partition(stream, number);
+      if (!answer.ok) throw new Error(`the delivery ${id}/${number} cannot begin: ${JSON.stringify(answer)}`);
+    } finally {
+      // Deleted meanwhile: what was just created, or follows again, would be found by nobody. Of what failed nobody knows.
+      if (this.core.groups.groupOf(id) === undefined) this.core.purges.stray(id, number, Date.now());
+    }
   }
 
   /** Whether a group is one that goes with its last member, and no partition has a member of it. */

@@ -52,6 +52,25 @@ test("what changes while a delivery is told is told, too", () => {
   expect(c.groups.due(0)).toEqual([]);
 });
 
+test("of a delivery that was told amid its group's deletion, and did not answer, nothing is left", async () => {
+  const c = core();
+  const stream = value(c.stream("s"));
+  value(c.groups.put(stream, "g", {}, "b".repeat(20), 0));
+  const [job] = c.groups.due(0);
+  const names = {
+    getByName: () => ({
+      configure: async () => {
+        value(c.groups.drop(stream, "g", 0));
+        for (const purge of c.purges.due(0)) c.purges.settle(purge, true, 0);
+        throw new Error("the answer is lost");
+      },
+    }),
+  };
+  const telling = new Telling({ PARTITION: names, DELIVERY: names } as unknown as Env, c);
+  await expect(telling.delivery(job)).rejects.toThrow("the answer is lost");
+  expect(c.purges.due(Date.now())).toMatchObject([{ id: job.id, partition: 0 }]);
+});
+
 test("what somebody is at work on is the alarm's, should he die of it", async () => {
   const c = core();
   const { alarm, chores: work } = chores(c, never, never);

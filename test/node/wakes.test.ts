@@ -153,6 +153,28 @@ test("a wake that is not answered when its alarm comes is looked after by anothe
   expect(alarms).toHaveLength(2);
 });
 
+test("who is past the tail of a partition that was split is told so once", async () => {
+  const m = new Machine(nodeSql(), memoryBlobs(), spec);
+  m.log.append([one], 1_000);
+  let told = 0;
+  const wake = async () => {
+    // It has read what a rebuild has lost.
+    if (++told > 3) throw new Error("again and again");
+    return 100;
+  };
+  const followers = new Followers(
+    new Alarms(silent),
+    () => m.log,
+    () => ({ wake }) as unknown as DeliveryRpc,
+  );
+  followers.add("d");
+  followers.read("d", refuse("past-tail", "it has read everything", {}));
+  m.log.seal();
+  followers.appended();
+  await followers.repeat();
+  expect(told).toBeLessThan(3);
+});
+
 test("whoever follows by its row alone forgets, too, and what is not there yet holds the receipt up", async () => {
   const m = new Machine(nodeSql(), memoryBlobs(), spec);
   const asked: string[] = [];
