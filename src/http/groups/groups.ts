@@ -212,8 +212,9 @@ export async function seekGroup(request: Request, env: Env, names: Names): Promi
   if (!located.ok) return problem(located.refusal);
   const places: { partition: number; offset: number }[] = [];
   // Partitions before those that continue them: these wait for them anew.
-  for (const { partition, offset } of located.value) {
-    const moved = await askAll(env, target.value, (one) => one.seek({ at: "offset", offset }), partition);
+  for (const number of located.value) {
+    // The place itself, not its offset: what is trimmed meanwhile moves the earliest.
+    const moved = await askAll(env, target.value, (one) => one.seek(positionOf(from, number, false)), number);
     if (!moved.ok) return problem(moved.refusal);
     places.push(...moved.value.map(({ partition, value }) => ({ partition, offset: value })));
   }
@@ -225,20 +226,20 @@ export async function seekGroup(request: Request, env: Env, names: Names): Promi
   return json({ partitions: places });
 }
 
-/** The offset of a place in each partition that there is. */
+/** The partitions that there are, where each has such a place. */
 async function locateAll(
   env: Env,
   { route }: GroupRoute,
   from: From,
   partitions: readonly number[],
-): Promise<Result<{ partition: number; offset: number }[]>> {
-  const places: { partition: number; offset: number }[] = [];
+): Promise<Result<number[]>> {
+  const places: number[] = [];
   try {
     for (let at = 0; at < partitions.length; at += atOnce) {
       const some = partitions.slice(at, at + atOnce);
       const ask = (one: number) => stub(env, route, one).order("locate", positionOf(from, one, false));
       for (const [index, place] of (await Promise.all(some.map(ask))).entries()) {
-        if (place.ok) places.push({ partition: some[index], offset: place.value });
+        if (place.ok) places.push(some[index]);
         else if ("refusal" in place) return place;
       }
     }

@@ -86,14 +86,15 @@ export class Relay {
   async #look(): Promise<void> {
     const { namespace, stream, group } = this.names;
     let target = await groupRoute(this.env, namespace, stream, group);
-    if (target.ok && this.#isOld(target.value)) target = await groupRoute(this.env, namespace, stream, group, true);
+    if (!target.ok || this.#isOld(target.value)) target = await groupRoute(this.env, namespace, stream, group, true);
     if (!target.ok) this.#refused(target.refusal);
     else if (target.value.group.id !== this.target.group.id) this.#close(goneCode, "the group was deleted");
     else await this.#connect(target.value);
   }
 
-  /** A partition that was split takes appends by this map: the next one is out, or will be. */
-  #isOld({ route }: GroupRoute): boolean {
+  /** A partition that was split takes appends by this map: the next one is out, or will be. Or it is of another group. */
+  #isOld({ route, group }: GroupRoute): boolean {
+    if (group.id !== this.target.group.id) return true;
     return [...this.#split].some((partition) => !route.stream.map[partition]?.sealed);
   }
 

@@ -116,7 +116,8 @@ export function streamAnswer(reading: Reading, merge: Merge): Response {
   return new Response(body, { headers });
 }
 
-const stampedAhead = "records are stamped too far ahead of the clock to be shown yet; read pages";
+const stampedAhead =
+  "what is next cannot be shown yet: it is stamped too far ahead of the clock, or the stream is growing; read pages";
 
 function showLine(writer: JsonWriter, entry: Entry, partition: number): void {
   if ("damaged" in entry) writer.text(lineOf({ partition, damaged: entry.damaged }));
