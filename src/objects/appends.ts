@@ -35,6 +35,13 @@ export interface LiveHost {
   readonly history: Pick<History, "locate" | "blobs">;
 }
 
+/** What waits for its turn when one more refusal is too much: they count no bytes. */
+export const waitingMax = 10_000;
+export const crowded: Refusal = {
+  code: "overloaded",
+  detail: "very many refused appends wait for their turn; connect again, and wait for answers before sending more",
+};
+
 interface Refused {
   readonly socket: WebSocket;
   readonly id: number;
@@ -51,18 +58,26 @@ export class Appends {
   #last: Promise<void> = Promise.resolve();
   /** Refusals that wait for their turn, while nothing was asked after them. */
   #refused: Refused[] | undefined;
+  /** All refusals that wait. */
+  #refusals = 0;
 
   constructor(readonly host: LiveHost) {}
 
-  /** Says why something is not done, behind the answers to what was asked before it. */
-  refuse(socket: WebSocket, id: number, refusal: Refusal): undefined {
+  /** Says why something is not done, behind the answers to what was asked before it. Too many may not wait for their turn. */
+  refuse(socket: WebSocket, id: number, refusal: Refusal): Refusal | undefined {
     if (this.#due === 0) sayError(socket, refusal, id);
-    else (this.#refused ?? this.#refuseLater()).push({ socket, id, refusal });
+    else if (this.#refusals >= waitingMax) return crowded;
+    else {
+      this.#refusals++;
+      (this.#refused ?? this.#refuseLater()).push({ socket, id, refusal });
+    }
+    return undefined;
   }
 
   #refuseLater(): Refused[] {
     const refused: Refused[] = [];
     const say = () => {
+      this.#refusals -= refused.length;
       for (const { socket, id, refusal } of refused) sayError(socket, refusal, id);
     };
     // What comes after it must be answered after it.

@@ -9,6 +9,7 @@ import { type Checked, pack } from "../../intake/intake.ts";
 import type { MessageAppend, MessageTerms } from "../../intake/message.ts";
 import type { IntakeConfig } from "../../intake/record.ts";
 import type { Run } from "../../log/sequence.ts";
+import { crowded, waitingMax } from "../../objects/appends.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { Append, noTerms } from "../append.ts";
 import { lookup } from "../lookup.ts";
@@ -17,13 +18,6 @@ import type { Placed } from "../verdicts.ts";
 
 /** A gathering goes no larger: the batch behind it should not wait for long. */
 const gatheredBytesMax = 1_048_576;
-/** What waits for its turn when one more refusal is too much: they count no bytes. */
-const waitingMax = 10_000;
-const crowded: Refusal = {
-  code: "overloaded",
-  detail: "very many refused appends wait for their turn; connect again, and wait for answers before sending more",
-};
-
 /** What is refused when its turn comes. */
 interface Refused {
   readonly id: number;
