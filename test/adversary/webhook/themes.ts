@@ -12,7 +12,7 @@ export async function afterPhase(watch: Watch, { habit }: Phase): Promise<void> 
   const { theme } = watch.plan;
   // Where there is no order each of the poisoned records has its two first turns, and each may take all of the time.
   const endless = habit.kind === "poisoned" && habit.by === "hang" && watch.plan.order === "none";
-  if (theme === "poison" && habit.kind === "poisoned" && !endless) healthy(watch, habit.keys);
+  if (theme === "poison" && habit.kind === "poisoned" && !endless) healthy(watch, habit.keys, hangsFor(watch, habit));
   if (theme === "capped" && habit.kind === "busy") await leftAlone(watch);
   if (theme === "gone" && habit.kind === "gone") await pausedByReceiver(watch);
   if (theme === "down" && habit.kind === "down") await pausedAfterFailures(watch);
@@ -24,21 +24,29 @@ const placeOf = ({ partition, offset }: Pushed) => `${partition}.${offset}`;
 const confirmed = (watch: Watch, record: Pushed) =>
   (watch.sightings.get(placeOf(record)) ?? []).some(({ outcome }) => outcome === "ok" || outcome === "unsure");
 
-function healthy(watch: Watch, keys: number): void {
+/** Each poisoned record that a batch holds is found by halves, and each part with it may take all of the time. */
+function hangsFor({ plan }: Watch, { by, keys }: Extract<Phase["habit"], { kind: "poisoned" }>): number {
+  if (by !== "hang" || plan.format !== "batch") return 0;
+  return keys * (1 + Math.ceil(Math.log2(plan.batch))) * plan.timeoutMs;
+}
+
+function healthy(watch: Watch, keys: number, hangsMs: number): void {
   const { round, records, kills } = watch.stream;
   const now = round.now();
-  const since = Math.max(watch.habitSince, ...kills);
+  // A batch that a kill or a pause has broken off begins anew.
+  const since = Math.max(watch.habitSince, watch.updatedAt, ...kills);
   const free = [...records.values()].filter(({ keyNumber }) => keyNumber === null || keyNumber >= keys);
   // Ten records that fail one after another, each for itself where there is no order, say something of the receiver; for
   // long enough in one partition, and the group pauses in all of them.
   const partitions = new Set([...records.values()].map(({ partition }) => partition));
   const doubtful = [...partitions].some((one) => inDoubt(watch, one));
   for (const record of doubtful ? [] : free) {
-    if (now - Math.max(record.appendedAt, since) < round.patient(healthyMs)) continue;
+    if (now - Math.max(record.appendedAt, since) < round.patient(healthyMs + hangsMs)) continue;
     round.checks.that(
       "healthy",
       confirmed(watch, record),
-      () => `${placeOf(record)} (${record.key}) is not confirmed after ${healthyMs} ms, though only other keys fail`,
+      () =>
+        `${placeOf(record)} (${record.key}) is not confirmed after ${healthyMs + hangsMs} ms, though only other keys fail`,
       [placeOf(record)],
     );
   }
