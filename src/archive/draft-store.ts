@@ -3,11 +3,10 @@
  * Those of a rebuild that came to nothing go when the next one begins.
  */
 import type { Sql } from "../lib/sql.ts";
+import { printTable } from "../log/segment-store.ts";
+import { lastOfKeyTable } from "../log/store.ts";
 
-const columns = {
-  segment_print: "(n INTEGER PRIMARY KEY, print BLOB NOT NULL) STRICT",
-  last_of_key: "(key TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-};
+const columns = { segment_print: printTable, last_of_key: lastOfKeyTable };
 const tables = Object.keys(columns) as (keyof typeof columns)[];
 
 export class DraftStore {

@@ -1,12 +1,12 @@
 /** The manifest from the bucket alone: for a partition whose database is lost. */
 import type { LostRange } from "../../schemas/erasure.ts";
-import { openChunk } from "../log/chunk.ts";
+import { countBefore } from "../lib/search.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { ChunkTable } from "../log/chunk-store.ts";
 import type { Log } from "../log/log.ts";
 import { discard, uploading } from "../log/notice.ts";
-import { decodeFrame } from "../log/record.ts";
 import type { Segment } from "../log/segment-store.ts";
+import { eachKey } from "./chunk-keys.ts";
 import type { DraftStore } from "./draft-store.ts";
 import { holeRow, noteLost } from "./repair.ts";
 import { type Footer, footerBytes, type Index } from "./segment.ts";
@@ -29,22 +29,11 @@ export const foundIn = (size: number, { footer, chunks }: Index): Found => ({
 export function chosen(found: readonly Found[]): Found[] {
   const taken: Found[] = [];
   for (const one of [...found].sort((a, b) => b.footer.n - a.footer.n)) {
-    const at = placeOf(taken, one.footer.base);
+    const at = countBefore(taken, ({ footer }) => footer.base < one.footer.base);
     const overlaps = taken[at - 1]?.footer.next > one.footer.base || taken[at]?.footer.base < one.footer.next;
     if (!overlaps) taken.splice(at, 0, one);
   }
   return taken;
-}
-
-/** How many of them begin below an offset. */
-function placeOf(taken: readonly Found[], base: number): number {
-  let [low, high] = [0, taken.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (taken[middle].footer.base < base) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** The row of the manifest that an object is. */
@@ -70,16 +59,9 @@ export function segmentOf({ size, footer, bytes }: Found): Segment {
   };
 }
 
-/** The keys of a chunk. What is damaged has none. */
 export function learnKeys(log: Log, draft: DraftStore, row: ChunkRow): void {
-  const frames = openChunk(row, log.span.dense);
-  if (!frames.ok) return;
   log.sql.transaction(() => {
-    for (const frame of frames.value) {
-      decodeFrame(frame, ({ key }, offset) => {
-        if (key !== undefined) draft.learn(key, offset);
-      });
-    }
+    eachKey(row, log.span.dense, (key, offset) => draft.learn(key, offset));
   });
 }
 

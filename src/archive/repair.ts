@@ -8,7 +8,6 @@ import { flags } from "../log/frame.ts";
 import type { Log } from "../log/log.ts";
 import { missingSegment } from "../log/missing-segment.ts";
 import type { Segment } from "../log/segment-store.ts";
-
 import { Rewriter } from "./rewrite.ts";
 
 const metaName = "lost";

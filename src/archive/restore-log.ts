@@ -7,14 +7,13 @@
 import type { CloseDump, KeysDump, MarksDump, RestoreStand } from "../../schemas/dump.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { defaults } from "../../schemas/limits.ts";
-import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import type { Marks } from "../log/facts.ts";
 import type { Log } from "../log/log.ts";
 import { setBrought } from "../log/notice.ts";
-import { decodeFrame } from "../log/record.ts";
 import { isFull, retentionOf } from "../log/retention.ts";
 import type { InheritedRow, ProducerRow } from "../log/store.ts";
+import { eachKey } from "./chunk-keys.ts";
 
 /** What is written down of a restore, in `meta`. */
 interface Restore {
@@ -181,13 +180,9 @@ function begin({ segments }: Log, base: number, now: number): void {
 }
 
 function learn({ segments: { meta } }: Log, row: ChunkRow): void {
-  const frames = openChunk(row, false);
-  if (!frames.ok) return;
-  for (const frame of frames.value) {
-    decodeFrame(frame, ({ key }, offset) => {
-      if (key !== undefined && (meta.lastOfKey(key) ?? -1) < offset) meta.setLastOfKey(key, offset);
-    });
-  }
+  eachKey(row, false, (key, offset) => {
+    if ((meta.lastOfKey(key) ?? -1) < offset) meta.setLastOfKey(key, offset);
+  });
 }
 
 function room({ segments, spec, hotBytesMax }: Log): Problem {

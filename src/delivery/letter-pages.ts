@@ -4,8 +4,10 @@
  *
  *     letters  n=3 first=10: 10 11 17 …    n=1 first=40: 40 41 …    n=7 first=90: 93 …
  */
+
 import { assert } from "../lib/assert.ts";
 import { concat, decodeText, encodeText } from "../lib/bytes.ts";
+import { countBefore } from "../lib/search.ts";
 import type { LetterPageHead, LetterRow, Store } from "./store.ts";
 
 const pageLetters = 256;
@@ -163,14 +165,7 @@ export class LetterPages {
 
   /** Place of the last page that begins at or before an offset; -1 where none does. */
   #placeOf(offset: number): number {
-    let low = 0;
-    let high = this.#heads.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#heads[middle].first <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return countBefore(this.#heads, ({ first }) => first <= offset) - 1;
   }
 
   check(): void {

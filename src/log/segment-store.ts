@@ -40,6 +40,9 @@ export interface Sums {
   chunks: number;
 }
 
+/** The table of fingerprints of archived segments; a rebuild fills one like it. */
+export const printTable = "(n INTEGER PRIMARY KEY, print BLOB NOT NULL) STRICT";
+
 export class SegmentStore {
   constructor(readonly sql: Sql) {
     sql.run(`CREATE TABLE IF NOT EXISTS segment (
@@ -49,7 +52,7 @@ export class SegmentStore {
       sealed INTEGER NOT NULL
     ) STRICT`);
     // Apart, because it is larger than the rest of the row, and asked for only by filtered reads.
-    sql.run("CREATE TABLE IF NOT EXISTS segment_print (n INTEGER PRIMARY KEY, print BLOB NOT NULL) STRICT");
+    sql.run(`CREATE TABLE IF NOT EXISTS segment_print ${printTable}`);
     sql.run("CREATE TABLE IF NOT EXISTS notice (n INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT");
     sql.run(
       "CREATE TABLE IF NOT EXISTS garbage (key TEXT PRIMARY KEY, due INTEGER NOT NULL, attempts INTEGER NOT NULL) STRICT, WITHOUT ROWID",

@@ -23,6 +23,9 @@ export interface InheritedRow {
   body: Uint8Array;
 }
 
+/** The table of each key's newest offset; a rebuild fills one like it. */
+export const lastOfKeyTable = "(key TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID";
+
 export class Store {
   constructor(readonly sql: Sql) {
     sql.run("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID");
@@ -32,9 +35,7 @@ export class Store {
     sql.run(`CREATE TABLE IF NOT EXISTS inherited (
       part INTEGER PRIMARY KEY, origin INTEGER NOT NULL, last INTEGER NOT NULL, body BLOB NOT NULL
     ) STRICT`);
-    sql.run(
-      "CREATE TABLE IF NOT EXISTS last_of_key (key TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-    );
+    sql.run(`CREATE TABLE IF NOT EXISTS last_of_key ${lastOfKeyTable}`);
     sql.run("CREATE TABLE IF NOT EXISTS follower (id TEXT PRIMARY KEY, start INTEGER NOT NULL) STRICT, WITHOUT ROWID");
   }
 
