@@ -21,6 +21,8 @@ export const limits = {
   batchRecordsMax: 65_536,
   /** Appends that wait in one partition for the next commit; beyond it the partition says `overloaded`. */
   pendingBytesMax: 33_554_432,
+  /** Refusals of a socket's appends, which count no bytes, that wait behind the answers to what was asked before. */
+  refusalsWaitingMax: 10_000,
   /** Partition key. Also the length of a row's key in the opt-in key index. */
   keyBytesMax: 1_024,
   /** CloudEvents attributes and extension values other than data. */

@@ -35,8 +35,7 @@ export interface LiveHost {
   readonly history: Pick<History, "locate" | "blobs">;
 }
 
-/** What waits for its turn when one more refusal is too much: they count no bytes. */
-export const waitingMax = 10_000;
+/** Too much waits for its turn. */
 export const crowded: Refusal = {
   code: "overloaded",
   detail: "very many refused appends wait for their turn; connect again, and wait for answers before sending more",
@@ -66,7 +65,7 @@ export class Appends {
   /** Says why something is not done, behind the answers to what was asked before it. Too many may not wait for their turn. */
   refuse(socket: WebSocket, id: number, refusal: Refusal): Refusal | undefined {
     if (this.#due === 0) sayError(socket, refusal, id);
-    else if (this.#refusals >= waitingMax) return crowded;
+    else if (this.#refusals >= limits.refusalsWaitingMax) return crowded;
     else {
       this.#refusals++;
       (this.#refused ?? this.#refuseLater()).push({ socket, id, refusal });

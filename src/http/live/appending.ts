@@ -9,7 +9,7 @@ import { type Checked, pack } from "../../intake/intake.ts";
 import type { MessageAppend, MessageTerms } from "../../intake/message.ts";
 import type { IntakeConfig } from "../../intake/record.ts";
 import type { Run } from "../../log/sequence.ts";
-import { crowded, waitingMax } from "../../objects/appends.ts";
+import { crowded } from "../../objects/appends.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { Append, noTerms } from "../append.ts";
 import { lookup } from "../lookup.ts";
@@ -18,6 +18,7 @@ import type { Placed } from "../verdicts.ts";
 
 /** A gathering goes no larger: the batch behind it should not wait for long. */
 const gatheredBytesMax = 1_048_576;
+
 /** What is refused when its turn comes. */
 interface Refused {
   readonly id: number;
@@ -53,7 +54,7 @@ export class Appending {
   /** Says why something is not done, behind the answers to what was asked before it. Too many may not wait for their turn. */
   refuse(id: number, refusal: Refusal): Refusal | undefined {
     if (!this.#running) this.refused(id, refusal);
-    else if (this.#waiting.length >= waitingMax) return crowded;
+    else if (this.#waiting.length >= limits.refusalsWaitingMax) return crowded;
     else {
       this.#open = undefined;
       this.#waiting.push({ id, refusal });
