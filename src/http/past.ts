@@ -96,16 +96,11 @@ export async function repairPartition(request: Request, env: Env, names: Names):
     rest = next === undefined ? undefined : { ...now, from: next, ...(to === undefined ? {} : { to }) };
   }
   // The database that was lost had the list of groups that follow the partition.
-  const followed = body.value.mode === "rebuild" ? await refollowed(env, names, number) : ok(undefined);
+  const followed =
+    body.value.mode === "rebuild"
+      ? await catalog(env, names.namespace).order("refollow", names.name, number)
+      : ok(undefined);
   return followed.ok ? json({ partition: number, lost, to: end }) : problem(followed.refusal);
-}
-
-async function refollowed(env: Env, { namespace, name }: Names, partition: number): Promise<Result<undefined>> {
-  try {
-    return await catalog(env, namespace).order("refollow", name, partition);
-  } catch (error) {
-    return thrown(error);
-  }
 }
 
 /** Whoever goes on from where it was would do so for ever. */

@@ -33,8 +33,6 @@ export class Keeper {
   readonly changes: Changes;
   readonly callers: Callers;
   readonly #forwarder: Forwarder;
-  /** The group is gone. */
-  stopped = false;
   #saving: ReturnType<typeof setTimeout> | undefined;
   readonly #arming: Arming;
   #running = false;
@@ -163,13 +161,17 @@ export class Keeper {
   }
 
   stop(reason: string): void {
-    this.stopped = true;
     clearTimeout(this.#saving);
     this.#arming.stop();
     this.attempts.stop();
     this.inheriting.stop();
     this.sockets.closeAll(reason);
     this.callers.stop();
+  }
+
+  /** The group is gone. */
+  get stopped(): boolean {
+    return this.inheriting.stopped;
   }
 
   /** Sees to the next thing that must happen though nobody asks. */

@@ -19,7 +19,7 @@ export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly
   if (keeper.stopped) return gone;
   if (!filled.ok) return filled;
   const leased = core.lease(call, Date.now(), Math.random);
-  if (leased.length > 0 || state.lost.size > 0 || call.waitMs <= 0 || state.over || keeper.stopped) {
+  if (leased.length > 0 || state.lost.size > 0 || call.waitMs <= 0 || state.over) {
     const lost = state.lost.take();
     if (lost.length > 0) keeper.settled();
     keeper.arm();

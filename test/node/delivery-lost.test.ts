@@ -9,6 +9,19 @@ import { nodeSql } from "./sqlite.ts";
 
 const rig = () => new Rig(nodeSql(), nodeSql());
 
+/** The first record has failed, so many of the others are finished, and a lane is all that is left below `to`. */
+function trimmedOfLane(keys: (string | undefined)[], finished: number | undefined, to: number) {
+  const r = rig();
+  r.append(keys);
+  r.nack(r.receive(1), 1_000);
+  r.ack(...r.receive(finished));
+  r.crash();
+  r.log.trim(to, 0);
+  r.now += 1_000;
+  r.fill();
+  return { r, lost: [{ from: 0, to, why: "trimmed" }] };
+}
+
 /** A group that has lost something, in each of the ways in which it can, and what. */
 const ways: [string, () => { r: Rig; lost: object[] }][] = [
   [
@@ -21,34 +34,8 @@ const ways: [string, () => { r: Rig; lost: object[] }][] = [
       return { r, lost: [{ from: 0, to: 2, why: "trimmed" }] };
     },
   ],
-  [
-    "what was trimmed of a lane",
-    () => {
-      const r = rig();
-      r.append(["a", "a", "b"]);
-      r.nack(r.receive(1), 1_000);
-      r.ack(...r.receive(1));
-      r.crash();
-      r.log.trim(2, 0);
-      r.now += 1_000;
-      r.fill();
-      return { r, lost: [{ from: 0, to: 2, why: "trimmed" }] };
-    },
-  ],
-  [
-    "what was trimmed of a record without a key",
-    () => {
-      const r = rig();
-      r.append([undefined, "b", "c"]);
-      r.nack(r.receive(1), 1_000);
-      r.ack(...r.receive());
-      r.crash();
-      r.log.trim(1, 0);
-      r.now += 1_000;
-      r.fill();
-      return { r, lost: [{ from: 0, to: 1, why: "trimmed" }] };
-    },
-  ],
+  ["what was trimmed of a lane", () => trimmedOfLane(["a", "a", "b"], 1, 2)],
+  ["what was trimmed of a record without a key", () => trimmedOfLane([undefined, "b", "c"], undefined, 1)],
   [
     "what is damaged",
     () => {

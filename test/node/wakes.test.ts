@@ -52,6 +52,14 @@ function environment(m: Machine, followers: Followers): Env {
   return { PARTITION: { getByName: () => ({ read }) }, ARCHIVE: bucketOf(m.blobs) } as unknown as Env;
 }
 
+/** Those of a log, each of whom answers a wake so. */
+const followersOf = (m: Machine, wake: () => Promise<number>) =>
+  new Followers(
+    new Alarms(silent),
+    () => m.log,
+    () => ({ wake }) as unknown as DeliveryRpc,
+  );
+
 test("a delivery that came to the tail in the archive is told of what is appended then", async () => {
   const retention = { ...keepAll, archive: true, retentionAgeMs: 10 };
   const m = new Machine(nodeSql(), memoryBlobs(), { ...spec, deduplicationWindowMs: 0, retention });
@@ -59,11 +67,7 @@ test("a delivery that came to the tail in the archive is told of what is appende
   for (m.now = 1_000; m.now < 1_100; m.now += 5) await m.run();
   expect(m.log.facts()).toMatchObject({ hotFrom: 2, hotBytes: 0 });
   const wake = vi.fn(async () => -1);
-  const followers = new Followers(
-    new Alarms(silent),
-    () => m.log,
-    () => ({ wake }) as unknown as DeliveryRpc,
-  );
+  const followers = followersOf(m, wake);
   followers.add("d");
   const core = Delivery.create(nodeSql(), specOf(), 0, { ...terms, now: 1_100 });
   const env = environment(m, followers);
@@ -78,11 +82,7 @@ test("a delivery that came to the tail in the archive is told of what is appende
 test("a delivery that is past the tail, as of a log that was rebuilt, is told when the log has come to it", async () => {
   const m = new Machine(nodeSql(), memoryBlobs(), spec);
   const wake = vi.fn(async () => 2);
-  const followers = new Followers(
-    new Alarms(silent),
-    () => m.log,
-    () => ({ wake }) as unknown as DeliveryRpc,
-  );
+  const followers = followersOf(m, wake);
   followers.add("d");
   const core = Delivery.create(nodeSql(), specOf(), 2, { ...terms, now: 1_000 });
   const env = environment(m, followers);
@@ -162,11 +162,7 @@ test("who is past the tail of a partition that was split is told so once", async
     if (++told > 3) throw new Error("again and again");
     return 100;
   };
-  const followers = new Followers(
-    new Alarms(silent),
-    () => m.log,
-    () => ({ wake }) as unknown as DeliveryRpc,
-  );
+  const followers = followersOf(m, wake);
   followers.add("d");
   followers.read("d", refuse("past-tail", "it has read everything", {}));
   m.log.seal();

@@ -14,7 +14,7 @@ import { type From, positionOf, readFrom } from "../../log/position.ts";
 import { catalog, type Env } from "../../objects/stubs.ts";
 import { askAny, lookup, stub } from "../lookup.ts";
 import { query, readJson } from "../parse.ts";
-import { answer, json, problem, thrown } from "../problem.ts";
+import { answer, json, problem } from "../problem.ts";
 import { askAll, atOnce, type GroupRoute, groupRoute, noPartition, rememberGroup } from "./route.ts";
 
 /** A group in a path. */
@@ -234,17 +234,13 @@ async function locateAll(
   partitions: readonly number[],
 ): Promise<Result<number[]>> {
   const places: number[] = [];
-  try {
-    for (let at = 0; at < partitions.length; at += atOnce) {
-      const some = partitions.slice(at, at + atOnce);
-      const ask = (one: number) => stub(env, route, one).order("locate", positionOf(from, one, false));
-      for (const [index, place] of (await Promise.all(some.map(ask))).entries()) {
-        if (place.ok) places.push(some[index]);
-        else if ("refusal" in place) return place;
-      }
+  for (let at = 0; at < partitions.length; at += atOnce) {
+    const some = partitions.slice(at, at + atOnce);
+    const ask = (one: number) => stub(env, route, one).order("locate", positionOf(from, one, false));
+    for (const [index, place] of (await Promise.all(some.map(ask))).entries()) {
+      if (place.ok) places.push(some[index]);
+      else if ("refusal" in place) return place;
     }
-  } catch (error) {
-    return thrown(error);
   }
   return ok(places);
 }
