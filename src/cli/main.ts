@@ -3,31 +3,19 @@ import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { version } from "../../schemas/limits.ts";
 import { s3Names } from "../platform/archive.ts";
-import { checkValues, dashed, given, number, stream, text, type Yargs } from "./arguments.ts";
+import { checkValues, dashed, number, text } from "./arguments.ts";
 import { bench } from "./bench.ts";
-import { connect, profilePath, readProfile, settle, writeProfile } from "./config.ts";
+import { connect } from "./config.ts";
+import { contextCommands } from "./context-commands.ts";
 import { dev } from "./dev.ts";
 import { dumpCommand, restoreCommand, verifyCommand } from "./dump/command.ts";
-import { forward } from "./forward/forward.ts";
+import { forwardCommand } from "./forward/command.ts";
 import { groupCommands } from "./group-commands.ts";
 import { importCommand } from "./import/command.ts";
-import { exits, explain, print, Usage } from "./output.ts";
-import * as records from "./records.ts";
+import { exits, explain, Usage } from "./output.ts";
+import { appendCommand, readCommand, tailCommand } from "./record-commands.ts";
 import { snapshotCommands } from "./snapshot-commands.ts";
 import { streamCommands } from "./stream-commands.ts";
-
-const scope = {
-  partition: { ...number, describe: "Only this partition." },
-  key: { ...text, describe: "Only records of this key." },
-  type: { ...text, array: true, describe: "Only records of these types." },
-  tag: { ...text, array: true, describe: "Only records with one of these tags." },
-  data: { type: "boolean", describe: "Print the data only." },
-} as const;
-
-const after = (args: Record<string, unknown>): string[] => (args["--"] as string[] | undefined) ?? [];
-
-/** A command with the common options only. */
-const noMore = (yargs: Yargs) => yargs;
 
 const commands = yargs(hideBin(process.argv))
   .scriptName("millrace")
@@ -43,68 +31,12 @@ const commands = yargs(hideBin(process.argv))
   })
   .option("json", { type: "boolean", describe: "For programs: a JSON text a line.", global: true })
   .command("streams", "Make, list, show and delete streams", streamCommands)
-  .command(
-    "append <stream> [values..]",
-    "Append values, or lines of a file or of the standard input",
-    (yargs) =>
-      yargs
-        .positional("stream", stream)
-        .positional("values", { type: "string", array: true, describe: "Each a record: JSON, or else a text." })
-        .option("file", { alias: "f", ...text, describe: "Lines of a file; - is the standard input." })
-        .option("key", { alias: "k", ...text, describe: "Key of every record." })
-        .option("key-field", { ...text, describe: "Field of the data that is the key; a.b for one within." })
-        .option("type", text)
-        .option("tag", { ...text, array: true })
-        .option("partition", number)
-        .option("text", { type: "boolean", describe: "Values are texts, though they may look like JSON." })
-        .option("records", { type: "boolean", describe: "Lines are whole records: {key, data, type, …}." })
-        .conflicts("text", "records")
-        .example("$0 append orders '{\"total\":42}' --key customer-1", "")
-        .example("$0 append orders --file orders.ndjson --key-field customer.id", ""),
-    // What stands after -- is a value though it begins with a dash.
-    (args) =>
-      records.append(connect(args), { ...args, values: [...((args.values ?? []) as string[]), ...after(args)] }),
-  )
-  .command(
-    "read <stream>",
-    "Print what a stream holds",
-    (yargs) =>
-      yargs
-        .positional("stream", stream)
-        .option("from", { ...text, describe: "Offset, earliest, latest, snapshot, -n, a time, or a cursor." })
-        .option("limit", { ...number, describe: "Records at most, 1 or more." })
-        .option("backward", { type: "boolean", describe: "The latest first." })
-        .options(scope),
-    (args) => records.read(connect(args), args),
-  )
-  .command(
-    "tail <stream>",
-    "Print the last records, and with -f those that come",
-    (yargs) =>
-      yargs
-        .positional("stream", stream)
-        .option("follow", { alias: "f", type: "boolean", describe: "Go on with what comes." })
-        .option("lines", { alias: "c", ...number, default: 10, describe: "How many of the last." })
-        .option("from", { ...text, describe: "Begin here instead." })
-        .options(scope),
-    (args) => records.tail(connect(args), args),
-  )
+  .command(appendCommand)
+  .command(readCommand)
+  .command(tailCommand)
   .command("snapshot", "Store, fetch and list snapshots of what a consumer has made of a stream", snapshotCommands)
   .command("groups", "Make, watch and tend consumer groups", groupCommands)
-  .command(
-    "forward <stream> [files..]",
-    "Append the lines of files as they grow, or of the standard input",
-    (yargs) =>
-      yargs
-        .positional("stream", stream)
-        .positional("files", { type: "string", array: true, describe: "None: the standard input." })
-        .option("state", { ...text, default: ".millrace/forward", describe: "Folder of saved positions." })
-        .option("key", { ...text, describe: "Key of every record. Default: the file's path." })
-        .option("text", { type: "boolean", describe: "Lines are texts, though they may look like JSON." })
-        .option("from-end", { type: "boolean", describe: "Files that are new begin at their end." })
-        .option("once", { type: "boolean", describe: "Stop when everything that is there has been appended." }),
-    (args) => forward(connect(args), { ...args, files: (args.files as string[] | undefined) ?? [] }),
-  )
+  .command(forwardCommand)
   .command(importCommand)
   .command(dumpCommand)
   .command(restoreCommand)
@@ -130,26 +62,7 @@ const commands = yargs(hideBin(process.argv))
         .epilogue(`In the environment: ${s3Names.join(", ")} name the S3 store of the archive and of snapshots.`),
     (args) => dev(args),
   )
-  .command("profile", "Keep url, token and namespace in a file of your own", (yargs) =>
-    yargs
-      .command("set", "Write what is given", noMore, (args) => {
-        const path = profilePath(args.profile);
-        writeProfile(path, { ...readProfile(path), ...given(args as never, ["url", "token", "namespace"]) });
-        print(`written to ${path}`);
-      })
-      .command("show", "What holds now, from flags, environment and file", noMore, (args) => {
-        const { token, ...rest } = settle(args);
-        const shown = { ...rest, token: `${token.slice(0, 4)}…`, profile: profilePath(args.profile) };
-        print(
-          args.json
-            ? JSON.stringify(shown)
-            : Object.entries(shown)
-                .map((entry) => entry.join("  "))
-                .join("\n"),
-        );
-      })
-      .demandCommand(1, "say which: set or show"),
-  )
+  .command("profile", "Keep url, token and namespace in a file of your own", contextCommands)
   .completion("completion", "Print a script for the shell's completion")
   .demandCommand(1, "say what to do; see millrace --help")
   .strict()

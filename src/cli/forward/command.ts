@@ -1,0 +1,19 @@
+import { stream, text, type Yargs } from "../arguments.ts";
+import { type Common, connect } from "../config.ts";
+import { forward } from "./forward.ts";
+
+export const forwardCommand = {
+  command: "forward <stream> [files..]",
+  describe: "Append the lines of files as they grow, or of the standard input",
+  builder: (yargs: Yargs) =>
+    yargs
+      .positional("stream", stream)
+      .positional("files", { type: "string", array: true, describe: "None: the standard input." })
+      .option("state", { ...text, default: ".millrace/forward", describe: "Folder of saved positions." })
+      .option("key", { ...text, describe: "Key of every record. Default: the file's path." })
+      .option("text", { type: "boolean", describe: "Lines are texts, though they may look like JSON." })
+      .option("from-end", { type: "boolean", describe: "Files that are new begin at their end." })
+      .option("once", { type: "boolean", describe: "Stop when everything that is there has been appended." }),
+  handler: (args: Common & Omit<Parameters<typeof forward>[1], "files"> & { files: string[] | undefined }) =>
+    forward(connect(args), { ...args, files: args.files ?? [] }),
+};
