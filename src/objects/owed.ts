@@ -14,10 +14,22 @@ import { limits } from "../../schemas/limits.ts";
 /** In a crowd a client is sent so many bytes at a time. */
 const crowdedBytes = 16_384;
 const crowdedMs = 1_000;
+/** A size that came once is half forgotten after seventy that are smaller. */
+const forgets = 0.99;
+
+/** How large what comes has been: soon as large as the largest, and smaller again when nothing such came for a while. */
+export class Expected {
+  bytes = 0;
+
+  saw(bytes: number): void {
+    this.bytes = Math.max(bytes, this.bytes * forgets);
+  }
+}
 
 /** Bytes that the clients of one log owe together. */
 export class Pool {
   owed = 0;
+  readonly expected = new Expected();
 
   get crowded(): boolean {
     return this.owed >= limits.unconfirmedBytesOfAllMax / 2;
@@ -78,6 +90,12 @@ export class Owed {
     if (this.pool.crowded) return unread === 0 ? Math.min(window, crowdedBytes) : 0;
     // What is left of a window is not worth a message of its own: an answer is on its way.
     return window - unread < window / 8 ? 0 : window - unread;
+  }
+
+  /** What waits to be sent to it comes to as much as it may be sent. */
+  get heldMax(): number {
+    const { window } = this.account;
+    return this.pool.crowded ? Math.min(window, crowdedBytes) : window;
   }
 
   sent(bytes: number): void {

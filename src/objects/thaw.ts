@@ -26,6 +26,8 @@ const retryMs = 2_000;
 
 export class Thaw {
   readonly #busy = new Set<Subscription>();
+  /** Subscriptions of a client read in turn: what one is about to be sent is not there for the next. */
+  readonly #turns = new WeakMap<Client, Promise<unknown>>();
 
   constructor(
     readonly host: LiveHost,
@@ -79,24 +81,43 @@ export class Thaw {
   }
 
   async #read(socket: WebSocket, client: Client, sub: Subscription): Promise<void> {
-    const filter = client.filterOf(sub);
     for (;;) {
-      const { log } = this.host;
-      if (log === undefined || !canTake(sub) || !this.server.wanted(socket, client, sub)) return;
-      if (log.segments.isHot(Math.max(sub.next, log.span.head))) return;
-      const room = this.server.room(socket, client);
-      if (room <= 0) return;
-      const { next, credits } = sub;
-      const page = await this.#page({ ...portionTerms(log, next, credits, filter, room), waitMs: 0 });
+      const before = this.#turns.get(client) ?? Promise.resolve();
+      const turn = before.then(() => this.#portion(socket, client, sub));
+      this.#turns.set(client, turn);
+      const pauseMs = await turn;
+      if (pauseMs === undefined) return;
+      if (pauseMs > 0) await scheduler.wait(pauseMs);
+    }
+  }
+
+  /** Sends the next portion. Resolves to how long to wait before another, or to undefined where there is none to be had. */
+  async #portion(socket: WebSocket, client: Client, sub: Subscription): Promise<number | undefined> {
+    const filter = client.filterOf(sub);
+    const { log } = this.host;
+    if (log === undefined || !canTake(sub) || !this.server.wanted(socket, client, sub)) return undefined;
+    if (log.segments.isHot(Math.max(sub.next, log.span.head))) return undefined;
+    const room = this.server.room(socket, client);
+    if (room <= 0) return undefined;
+    const { next, credits } = sub;
+    const terms = portionTerms(log, next, credits, filter, room);
+    client.owed?.promise(terms.bytesMax);
+    try {
+      const page = await this.#page({ ...terms, waitMs: 0 });
       if (!page.ok) {
         // Overtaken by a trim: what is there now begins at the head.
-        if ("refusal" in page && page.refusal.code === "trimmed") continue;
+        if ("refusal" in page && page.refusal.code === "trimmed") return 0;
         console.error("archive:", "refusal" in page ? page.refusal.detail : "the log went away");
-        await scheduler.wait(retryMs);
-        continue;
+        return retryMs;
       }
-      if (!this.server.wanted(socket, client, sub)) return;
+      if (!this.server.wanted(socket, client, sub)) return undefined;
       this.server.show(socket, client, sub, portionOfPage(page.value, next, credits, filter, room));
+      return 0;
+    } catch (error) {
+      console.error("archive:", (error as Error).message);
+      return retryMs;
+    } finally {
+      client.owed?.promise(0);
     }
   }
 

@@ -56,6 +56,14 @@ describe("one client", () => {
     expect(owed.isLate(1_000 + confirmMsMax)).toBe(false);
   });
 
+  test("in a crowd less is held for it than its window", () => {
+    const pool = new Pool();
+    const owed = new Owed(newAccount(), pool);
+    expect(owed.heldMax).toBe(first);
+    pool.owed = all / 2;
+    expect(owed.heldMax).toBeLessThan(first / 4);
+  });
+
   test("a word is good once", () => {
     const owed = new Owed(newAccount(), new Pool());
     owed.sent(first);

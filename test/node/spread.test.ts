@@ -24,7 +24,7 @@ test("is sent one message beyond its credits at most, and everything comes", () 
       // How much of its window the client gives back at once: a quarter, as it is told to, or not before all of it is used up.
       fc.constantFrom(0.1, 0.25, 0.5, 1),
       (window, amounts, steps, lump) => {
-        const spread = new Spread(1, 1 as never, window, undefined, undefined, room);
+        const spread = new Spread(1, 1 as never, window, undefined, undefined, room, {});
         let balance = window;
         let taken = 0;
         const sources = amounts.map((left, partition): Source => {
@@ -71,4 +71,55 @@ test("is sent one message beyond its credits at most, and everything comes", () 
     ),
     { numRuns: 2_000 },
   );
+});
+
+test("what is held for a client counts with what it was sent, until it is handed on or the subscription is over", () => {
+  let promised = 0;
+  const sink = {
+    room: 1,
+    heldMax: 100 * 1024,
+    promise: (bytes: number) => {
+      promised += bytes;
+    },
+  };
+  const spread = new Spread(1, 1 as never, 100, undefined, undefined, sink, {});
+  const leg = spread.add(0, 0);
+  leg.id = 0;
+  leg.lent = spread.loan(leg);
+  const arrive = (cost: number) => {
+    const next = leg.arrived + cost;
+    spread.take({ leg, cost, next, current: false, hand: () => {} });
+  };
+  arrive(3);
+  expect(promised).toBe(0);
+  sink.room = 0;
+  arrive(4);
+  arrive(5);
+  expect(promised).toBe(9 * 1024);
+  sink.room = 1;
+  spread.flush();
+  expect(promised).toBe(0);
+  // What a large record will be counts before it has come.
+  leg.lent = 0;
+  leg.wants = 7;
+  leg.lent += spread.loan(leg);
+  expect(promised).toBe(7 * 1024);
+  sink.room = 0;
+  arrive(7);
+  expect(promised).toBe(7 * 1024);
+  spread.drop();
+  expect(promised).toBe(0);
+});
+
+test("of all subscriptions of a socket one leg at a time is lent what a large record costs", () => {
+  const large = {};
+  const [a, b] = [1, 2].map((id) => new Spread(id, 1 as never, 5000, undefined, undefined, room, large));
+  const [one, other] = [a, b].map((spread) => Object.assign(spread.add(0, 0), { id: 0, wants: 900 }));
+  one.lent += a.loan(one);
+  expect([one.lent, b.loan(other)]).toEqual([900, 0]);
+  a.take({ leg: one, cost: 900, next: 1, current: false, hand: () => {} });
+  expect(b.loan(other)).toBe(900);
+  b.drop();
+  one.wants = 901;
+  expect(a.loan(one)).toBe(901);
 });

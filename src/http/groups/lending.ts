@@ -2,7 +2,7 @@
  * Credits of one member, lent to the partitions that have something: no more than there are, in even shares; where there is too
  * little, in turn. What is not used comes back.
  */
-import type { Owed } from "../../objects/owed.ts";
+import type { Expected, Owed } from "../../objects/owed.ts";
 import { post, roomOf } from "../../objects/socket.ts";
 import { loanBytes } from "./upstream.ts";
 
@@ -19,6 +19,8 @@ export interface Upstream {
 export interface Lender {
   readonly client: WebSocket;
   readonly owed: Owed;
+  /** What a loan brings, of all members of the group. */
+  readonly expected: Expected;
   /** It was asked long ago what it has read. */
   slow(): void;
   /** What others owe holds it up. */
@@ -56,6 +58,7 @@ export class Lending {
     let left = this.credits;
     // Each loan may bring so much, and the first one more than there is room for.
     let room = roomOf(client);
+    const loan = this.#loan;
     if (room <= 0 && left > 0 && owed.isLate(Date.now())) {
       this.lender.slow();
       return;
@@ -63,12 +66,12 @@ export class Lending {
     if (room <= 0) this.lender.crowded();
     for (const { lent } of this.upstreams.values()) {
       left -= lent;
-      if (lent > 0) room -= loanBytes;
+      if (lent > 0) room -= loan;
     }
     const waiting = [...this.upstreams].filter(([, { waiting }]) => waiting);
     for (const [index, [partition, upstream]] of waiting.entries()) {
       if (left <= 0 || room <= 0) return;
-      room -= loanBytes;
+      room -= loan;
       const credits = Math.ceil(left / (waiting.length - index));
       left -= credits;
       upstream.lent += credits;
@@ -81,12 +84,17 @@ export class Lending {
     }
   }
 
+  /** A loan brings one record at least, however large it is. */
+  get #loan(): number {
+    return Math.max(loanBytes, this.lender.expected.bytes);
+  }
+
   /** What loans may bring counts before it has come. */
   promise(): void {
     if (this.#closed) return;
     let loans = 0;
     for (const { lent } of this.upstreams.values()) if (lent > 0) loans++;
-    this.lender.owed.promise(loans * loanBytes);
+    this.lender.owed.promise(loans * this.#loan);
   }
 
   /** Nothing is lent any more, and nothing is owed. */

@@ -67,6 +67,7 @@ export class Relay {
     this.#lending = new Lending({
       client,
       owed: this.#owed,
+      expected: this.#pooled.pool.expected,
       slow: () => this.#close(slowCode, slowReason),
       crowded: () => this.#pooled.pool.crowded && void this.#crowd.lookLater(),
     });
@@ -209,6 +210,7 @@ export class Relay {
       this.#lending.back(upstream, (message as Extract<RelayMessage, { type: "unused" }>).credits);
     } else {
       const { length } = message.type === "deliveries" ? (message as Deliveries).deliveries : [];
+      if (length > 0) this.#pooled.pool.expected.saw(data.length);
       this.#lending.back(upstream, length);
       this.#lending.credits -= length;
       if (!this.#closed) post(this.client, data);

@@ -14,7 +14,7 @@ import type { Env } from "../../objects/stubs.ts";
 import { lookup } from "../lookup.ts";
 import { placesOf } from "./places.ts";
 import type { Sink } from "./sink.ts";
-import { inScope, type Leg, Spread } from "./spread.ts";
+import { inScope, type Large, type Leg, Spread } from "./spread.ts";
 import { attemptsMax, pauseMs, tell, type Upstream, Upstreams } from "./upstream.ts";
 
 const deletedCode = 4001;
@@ -25,6 +25,7 @@ export class Fan {
   /** Credits and ends of subscriptions that are about to begin. */
   readonly #beginning = new Map<number, number>();
   readonly #failures = new Map<number, number>();
+  readonly #large: Large = {};
   #closed = false;
 
   constructor(
@@ -65,10 +66,8 @@ export class Fan {
 
   /** There is room again. */
   goOn(): void {
-    for (const spread of this.#spreads.values()) {
-      spread.flush();
-      this.#lend(spread);
-    }
+    for (const spread of this.#spreads.values()) spread.flush();
+    this.#lendAll();
   }
 
   unsubscribe(id: number): void {
@@ -76,7 +75,9 @@ export class Fan {
     const spread = this.#spreads.get(id);
     if (spread === undefined) return;
     this.#spreads.delete(id);
+    spread.drop();
     for (const leg of spread.legs.values()) void this.#upstreams.drop(leg);
+    this.#lendAll();
   }
 
   close(): void {
@@ -93,7 +94,7 @@ export class Fan {
     const { logId, map } = route.value.stream;
     if ("cursor" in from && from.cursor.logId !== logId) return { ok: false, refusal: wrongLog };
     const { id, credits, filter, partition } = message;
-    const spread = new Spread(id, logId, credits, filter, partition, this.sink);
+    const spread = new Spread(id, logId, credits, filter, partition, this.sink, this.#large);
     const scope = inScope(spread, map);
     if (scope.length === 0) {
       return refuse("partition-not-found", `the partitions of the stream are 0 to ${map.length - 1}`);
@@ -164,8 +165,11 @@ export class Fan {
           cursorAt: spread.cursorsOf(leg),
         });
       };
+      const large = this.#large.leg;
       spread.take({ leg, cost, next, current: upToDate, hand });
-      this.#lend(spread);
+      // Others may have waited for their large ones.
+      if (large === leg) this.#lendAll();
+      else this.#lend(spread);
       return;
     }
     const message = JSON.parse(String(data)) as StreamMessage | LargeMessage;
@@ -232,6 +236,10 @@ export class Fan {
       return this.#beginLegs(spread, route.value.stream.map);
     }
     this.#fail({ code: "unavailable", detail: "the stream is growing; connect again in a moment" });
+  }
+
+  #lendAll(): void {
+    for (const spread of this.#spreads.values()) this.#lend(spread);
   }
 
   #lend(spread: Spread): void {

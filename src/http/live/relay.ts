@@ -35,6 +35,8 @@ export class Relay implements Sink {
   readonly #ending: Ending;
   readonly #pooled: Pooled;
   readonly #crowd = new Crowd(() => this.#closed || this.#fan.goOn());
+  /** Bytes that are held for all of its subscriptions. */
+  #promised = 0;
   /** Bytes of binary records since the last cursor, by subscription. */
   readonly #unplaced = new Map<number, number>();
   #closed = false;
@@ -123,12 +125,14 @@ export class Relay implements Sink {
   }
 
   promise(bytes: number): void {
-    this.#client.owed?.promise(bytes);
+    this.#promised += bytes;
+    if (!this.#closed) this.#client.owed?.promise(this.#promised);
   }
 
-  /** What is held for it comes to as much as it may be sent. */
+  /** What is held for it comes to as much as it may be sent, in even shares of its subscriptions. */
   get heldMax(): number {
-    return this.#client.owed?.account.window ?? Number.POSITIVE_INFINITY;
+    const { owed, subs } = this.#client;
+    return owed === undefined ? Number.POSITIVE_INFINITY : owed.heldMax / Math.max(1, subs.size);
   }
 
   records(id: number, { message, partition, cost, upToDate, cursor }: Part): void {

@@ -21,7 +21,7 @@ export interface Sink {
   /** Bytes that may be handed on now, and that may be held until then. */
   readonly room: number;
   readonly heldMax: number;
-  /** So many bytes are on their way to be handed on. */
+  /** So many bytes more, or fewer, are held, or on their way, to be handed on. */
   promise?(bytes: number): void;
   records(id: number, part: Part): void;
   heartbeat(id: number, cursor: string, upToDate: boolean): void;

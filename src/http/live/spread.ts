@@ -37,12 +37,20 @@ export interface Arrival {
   hand(): void;
 }
 
+/** The one leg of a socket that was lent what a large record costs: it is held, however large, and so would be one of each. */
+export interface Large {
+  leg?: Leg | undefined;
+}
+
 export class Spread {
   readonly legs = new Map<number, Leg>();
   /** What there are no credits for: every partition holds one at least, however few there are. */
   readonly #held: Arrival[] = [];
-  /** The one leg that was lent what a large record costs. */
-  #large: Leg | undefined;
+  #heldCost = 0;
+  /** What the large record costs that is on its way. */
+  #largeCost = 0;
+  /** Bytes of what is held, and of the large record that is on its way, as they were last told. */
+  #promised = 0;
   /** The client was told that it is up to date. */
   told = false;
 
@@ -54,6 +62,7 @@ export class Spread {
     /** The one partition that was asked for. */
     readonly only: number | undefined,
     readonly sink: Pick<Sink, "room" | "heldMax" | "promise">,
+    readonly large: Large,
   ) {}
 
   add(partition: number, next: number): Leg {
@@ -103,8 +112,9 @@ export class Spread {
     arrival.leg.lent -= arrival.cost;
     arrival.leg.arrived = arrival.next;
     if (arrival.cost > 0) this.#served(arrival.leg);
-    else if (this.#large === arrival.leg) this.#forgetLarge();
+    else this.#forgetLarge(arrival.leg);
     this.#held.push(arrival);
+    this.#heldCost += arrival.cost;
     this.flush();
   }
 
@@ -112,28 +122,47 @@ export class Spread {
   restart(leg: Leg): void {
     leg.lent = 0;
     this.#served(leg);
+    this.#promise();
   }
 
   #served(leg: Leg): void {
     leg.wants = undefined;
-    if (this.#large === leg) this.#forgetLarge();
+    this.#forgetLarge(leg);
   }
 
-  #forgetLarge(): void {
-    this.#large = undefined;
-    this.sink.promise?.(0);
+  #forgetLarge(leg: Leg): void {
+    if (this.large.leg !== leg) return;
+    this.large.leg = undefined;
+    this.#largeCost = 0;
+  }
+
+  /** What is held waits in memory as what was sent does. */
+  #promise(): void {
+    const bytes = (this.#heldCost + this.#largeCost) * creditBytes;
+    if (bytes !== this.#promised) this.sink.promise?.(bytes - this.#promised);
+    this.#promised = bytes;
+  }
+
+  /** The subscription is over, and with it what is held for it. */
+  drop(): void {
+    this.#held.length = 0;
+    this.#heldCost = 0;
+    for (const leg of this.legs.values()) this.#forgetLarge(leg);
+    this.#promise();
   }
 
   /** Hands on what there are credits and room for. */
   flush(): void {
     for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
-      if (first.cost > 0 && (this.credits <= 0 || this.sink.room <= 0)) return;
+      if (first.cost > 0 && (this.credits <= 0 || this.sink.room <= 0)) break;
       this.#held.shift();
+      this.#heldCost -= first.cost;
       this.credits -= first.cost;
       first.leg.next = first.next;
       first.leg.current = first.current;
       first.hand();
     }
+    this.#promise();
   }
 
   /**
@@ -143,9 +172,10 @@ export class Spread {
   loan(leg: Leg): number {
     if (leg.id !== undefined && (this.credits <= 0 || this.#held.length > 0 || this.sink.room <= 0)) return 0;
     if (leg.wants !== undefined && leg.lent < leg.wants) {
-      if (this.#large !== undefined) return 0;
-      this.#large = leg;
-      this.sink.promise?.(leg.wants * creditBytes);
+      if (this.large.leg !== undefined) return 0;
+      this.large.leg = leg;
+      this.#largeCost = leg.wants;
+      this.#promise();
       return leg.wants - leg.lent;
     }
     let active = 0;
