@@ -160,16 +160,23 @@ app.get("/healthz", () => json({ status: "ok", version }));
 for (const path of Object.keys(pageFiles)) app.get(path, (c) => page(c.env, path));
 app.get("/openapi.json", () => openApi());
 app.get("/docs", () => docsPage());
-for (const [path, methods] of Object.entries(routes)) {
+// One entry a path, and none that another has a parameter for: else the router falls back to its slowest form.
+const config = "/v1/config";
+const answers = Object.fromEntries(Object.keys(routes).map((path) => [path, answering(path)]));
+const { [config]: ofConfig, "/v1/:ns": ofNamespace, ...others } = answers;
+app.all("/v1/:ns", (c) => (c.req.path === config ? ofConfig(c) : ofNamespace(c)));
+for (const [path, answer] of Object.entries(others)) app.all(path, answer);
+
+function answering(path: string): (c: C) => Promise<Response> | Response {
+  const methods = routes[path];
   const allow = [...Object.keys(methods), ...("GET" in methods ? ["HEAD"] : [])].join(", ");
-  // One entry a path: with one a method, and another for the rest, the router falls back to its slowest form.
   const terms = Object.fromEntries(Object.keys(methods).map((method) => [method, termsOf(path, method)]));
-  app.all(path, (c) => {
+  return (c) => {
     const method = c.req.method === "HEAD" ? "GET" : c.req.method;
     if (Object.hasOwn(methods, method)) return guarded(c, methods[method], terms[method]);
     const detail = `${c.req.path} knows ${allow}, not ${c.req.method}`;
     return problem({ code: "method-not-allowed", detail, facts: { allow } }, { allow });
-  });
+  };
 }
 app.notFound((c) =>
   problem({
@@ -187,9 +194,9 @@ function guarded(c: C, handler: Handler, terms: Terms): Promise<Response> | Resp
     : admitted(c, handler, terms, who);
 }
 
-function admitted(c: C, handler: Handler, { need, bare }: Terms, who: Result<Principal>) {
+function admitted(c: C, handler: Handler, { need, bare, within }: Terms, who: Result<Principal>) {
   if (!who.ok) return problem(who.refusal);
-  const namespace = c.req.param("ns");
+  const namespace = within ? c.req.param("ns") : undefined;
   const stream = c.req.param("stream");
   const denied = denial(who.value, need, namespace, stream);
   if (denied !== undefined) return problem(denied.refusal);
@@ -206,10 +213,13 @@ interface Terms {
   readonly need: readonly Right[];
   /** It has no parameters; of one that has, the handler reads them. */
   readonly bare: boolean;
+  /** It is in a namespace. */
+  readonly within: boolean;
 }
 
 function termsOf(path: string, method: string): Terms {
-  return { need: needOf(path, method), bare: operations[path]?.[method]?.query === undefined };
+  const bare = operations[path]?.[method]?.query === undefined;
+  return { need: needOf(path, method), bare, within: path.includes("/:ns") };
 }
 
 /** Any of the rights that a route takes. */
