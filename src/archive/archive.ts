@@ -16,6 +16,7 @@ import type { Retention } from "../log/spec.ts";
 import { followsGroups, overAtHand, overInArchive, overWithoutArchive, type Part } from "./bounds.ts";
 import type { SegmentFacts } from "./segment.ts";
 import { Snapshots } from "./snapshots.ts";
+import { Uploads } from "./uploads.ts";
 
 /** Work outside the log. */
 export type Job =
@@ -53,6 +54,7 @@ export class Archive {
   #stepped = 0;
   /** Something is over the bounds, and may not go yet. */
   #heldUntil: number | undefined;
+  readonly uploads: Uploads;
   readonly #snapshots: Snapshots;
 
   constructor(
@@ -60,6 +62,7 @@ export class Archive {
     /** There is a bucket. */
     readonly bucket: boolean,
   ) {
+    this.uploads = new Uploads(log);
     this.#snapshots = new Snapshots(log);
   }
 
@@ -139,8 +142,8 @@ export class Archive {
     this.#failures = 0;
     const { store } = this.log.segments;
     this.log.change(now, () => {
-      const current = store.at(segment.base);
-      if (current?.n !== segment.n) {
+      const current = this.uploads.over(segment, now);
+      if (current === undefined) {
         discard(this.log.segments, this.log.spec, { ...segment, size: object.size }, now);
         return;
       }
@@ -154,8 +157,8 @@ export class Archive {
   /** The name of the segment's object is taken by something else: it gets another. */
   taken(segment: Segment, now: number): void {
     this.log.change(now, () => {
-      const current = this.log.segments.store.at(segment.base);
-      if (current?.n !== segment.n) return;
+      const current = this.uploads.over(segment, now);
+      if (current === undefined) return;
       this.log.segments.renumber(current);
       // The object is another's; what was made beside it is ours.
       discardParquet(this.log.segments, this.log.spec, segment, now);
@@ -164,8 +167,14 @@ export class Archive {
 
   failed(job: Job, now: number): void {
     const { store } = this.log.segments;
-    if (job.do === "upload") this.#uploadAt = now + retryMs(this.#failures++);
-    else if (job.do === "tell") this.#tellAt = now + retryMs(4);
+    if (job.do === "upload") {
+      this.#uploadAt = now + retryMs(this.#failures++);
+      this.uploads.cutOff();
+      this.log.change(now, () => {
+        if (this.uploads.over(job.segment, now) === undefined)
+          discard(this.log.segments, this.log.spec, job.segment, now);
+      });
+    } else if (job.do === "tell") this.#tellAt = now + retryMs(4);
     else
       this.log.change(now, () => {
         for (const key of job.keys) store.delayGarbage(key, now + retryMs(5));

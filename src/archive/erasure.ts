@@ -26,6 +26,8 @@ export interface Erasure {
   readonly target?: Target;
   /** What stays of the target: too little to tell what it was, and enough to tell another one. */
   readonly hash?: number;
+  /** Every partition of the stream that it went to. Absent in those of before, and in those that came with a dump. */
+  readonly asked?: readonly number[];
   /** Records below this offset are concerned: the tail when it was requested. */
   readonly to: number;
   /** How far it has come. */
@@ -76,8 +78,16 @@ export class Erasures {
     return this.#segments.meta.metaLike(prefix).map(({ value }) => JSON.parse(value));
   }
 
-  /** Takes a request. The same id again is the same request, and cannot be another one. */
-  request(id: string, target: Target, now: number): Result<Erasure> {
+  /**
+   * Takes a request. The same id again is the same request, and cannot be another one. `asked`: the partitions that it goes to;
+   * `unread`: first offsets of what is known to be out of reach.
+   */
+  request(
+    id: string,
+    target: Target,
+    now: number,
+    { asked, unread = [] }: Partial<Pick<Erasure, "asked" | "unread">> = {},
+  ): Result<Erasure> {
     const known = this.get(id);
     const hash = hashOf(target);
     if (known !== undefined && (known.hash ?? hash) === hash) return ok(known);
@@ -89,12 +99,13 @@ export class Erasures {
       state: "rewriting",
       target,
       hash,
+      ...(asked === undefined ? {} : { asked }),
       to: tail,
       at: head,
       records: 0,
       segments: 0,
       objects: [],
-      unread: [],
+      unread,
       requested: now,
     };
     this.log.change(now, () => {
@@ -122,12 +133,17 @@ export class Erasures {
     return undefined;
   }
 
-  /** Everything was searched, and every group asked: what is left are the objects. */
-  finish({ id, at }: Erasure, now: number): void {
+  /**
+   * Everything was searched, and every group asked: what is left are the objects. `unread`: segments whose objects are in the bucket
+   * and could not be searched, by their first offsets.
+   */
+  finish({ id, at }: Erasure, now: number, unread: readonly number[] = []): void {
     const current = this.get(id);
     // A repair has set it back meanwhile: what it mended is to be searched.
     if (current?.state !== "rewriting" || current.at < at) return;
-    const deleting: Erasure = { ...current, at: current.to, state: "deleting", ...this.#objects(current) };
+    const all = [...new Set([...current.unread, ...unread])];
+    const next = { ...current, at: current.to, unread: all, ...this.#objects(current) };
+    const deleting: Erasure = { ...next, state: "deleting" };
     this.#save(deleting);
     this.#deleted(deleting, now);
   }
@@ -159,7 +175,7 @@ export class Erasures {
    * A segment was repaired: what could not be searched in it is searched now, by those requests that still know for what. A
    * receipt does not.
    */
-  repaired({ base, next }: Segment): void {
+  repaired({ base, next }: Pick<Segment, "base" | "next">): void {
     for (const { more: _, ...erasure } of this.list()) {
       const unread = erasure.unread.filter((offset) => offset < base || offset >= next);
       if (erasure.target === undefined || unread.length === erasure.unread.length) continue;

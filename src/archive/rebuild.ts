@@ -3,13 +3,15 @@ import type { LostRange } from "../../schemas/erasure.ts";
 import { countBefore } from "../lib/search.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { ChunkTable } from "../log/chunk-store.ts";
+import { parquetKey, placeOfKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
-import { discard, uploading } from "../log/notice.ts";
+import { discard, mayHaveUploaded } from "../log/notice.ts";
 import type { Segment } from "../log/segment-store.ts";
 import { eachKey } from "./chunk-keys.ts";
 import type { DraftStore } from "./draft-store.ts";
 import { holeRow, noteLost } from "./repair.ts";
 import { type Footer, footerBytes, type Index } from "./segment.ts";
+import { noteUnreadable } from "./unreadable.ts";
 
 /** What an object says of itself, without its chunks: there may be as many objects as memory has room for. */
 export interface Found {
@@ -79,8 +81,20 @@ export function rebuiltFrom(log: Log): LostRange[] | undefined {
   return text === undefined ? undefined : JSON.parse(text);
 }
 
+/** What else there is in the bucket: names of objects that are no segment's, or cannot be read; and of Parquet files, of all segments. */
+export interface Others {
+  readonly unread: readonly string[];
+  readonly parquet: readonly string[];
+}
+
 /** Makes an empty log what its objects, and a draft, say; answers the offsets that none of them has. */
-export function rebuild(log: Log, found: readonly Found[], draft: DraftStore, now: number): LostRange[] {
+export function rebuild(
+  log: Log,
+  found: readonly Found[],
+  others: Others,
+  draft: DraftStore,
+  now: number,
+): LostRange[] {
   const all = chosen(found);
   const lost: LostRange[] = [];
   const { store, meta } = log.segments;
@@ -89,6 +103,7 @@ export function rebuild(log: Log, found: readonly Found[], draft: DraftStore, no
   let [next, last] = [head, 0];
   log.change(now, () => {
     supersede(log, found, all, draft, now);
+    leaveOthers(log, others, all, now);
     draft.adopt();
     for (const one of all) {
       const { footer } = one;
@@ -119,12 +134,32 @@ export function rebuild(log: Log, found: readonly Found[], draft: DraftStore, no
 function supersede(log: Log, found: readonly Found[], all: readonly Found[], draft: DraftStore, now: number): void {
   const taken = new Set(all);
   // Whether there ever were Parquet files is not known any more.
-  uploading(log.segments, true);
+  mayHaveUploaded(log.segments);
   for (const one of found) {
     if (taken.has(one)) continue;
     draft.dropPrint(one.footer.n);
     discard(log.segments, log.spec, segmentOf(one), now);
   }
+}
+
+/**
+ * Parquet files that are no segment's any more are left to be deleted, and so is what could not be read where others have taken
+ * its place. The rest of that stays, with whatever is in it, until somebody gives it up.
+ */
+function leaveOthers(log: Log, { unread, parquet }: Others, all: readonly Found[], now: number): void {
+  const { logId, partition, names } = log.spec;
+  const { store } = log.segments;
+  const taken = new Set(names && all.map(({ footer }) => parquetKey({ logId, partition, names }, footer)));
+  for (const key of parquet) if (!taken.has(key)) store.addGarbage(key, now);
+  const isTaken = (key: string) => {
+    const { base, n } = placeOfKey(key);
+    return all.some(({ footer }) => footer.n > n && footer.base <= base && base < footer.next);
+  };
+  for (const key of unread) if (isTaken(key)) store.addGarbage(key, now);
+  noteUnreadable(
+    log,
+    unread.filter((key) => !isTaken(key)),
+  );
 }
 
 /** A segment without records in the place of one that no object has. */

@@ -56,6 +56,7 @@ export const withoutText = {
       "arrivals",
       "lost",
       "rebuilt",
+      "unreadable",
       "brought",
       "notices",
       "restore",

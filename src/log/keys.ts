@@ -11,6 +11,12 @@ export const segmentPrefix = (logId: string, partition: number): string => `logs
 export const segmentKey = (logId: string, partition: number, { base, n }: Pick<Segment, "base" | "n">): string =>
   `${segmentPrefix(logId, partition)}${baseText(base)}-${n}.seg`;
 
+/** The segment whose object, or Parquet file, has this name: its first offset and its number. */
+export function placeOfKey(key: string): { base: number; n: number } {
+  const [base, n] = key.slice(key.lastIndexOf("/") + 1).split("-");
+  return { base: Number.parseInt(base, 10), n: Number.parseInt(n, 10) };
+}
+
 /** Whose Parquet files. */
 interface Named {
   readonly logId: string;

@@ -59,41 +59,75 @@ export function notice(
   segments.meta.setMeta("notices", String(n + 1));
 }
 
-/** No upload takes longer: an object that nobody noted by then is nobody's. */
+/** Nothing is on its way into the bucket for longer: what nobody noted by then is nobody's. */
 const uploadMsMax = 600_000;
 const uploadsName = "uploads";
 
 /** What this log has ever begun to upload: from then on there may be objects that nobody noted. */
-export interface Uploads {
+interface Uploads {
   readonly segments: boolean;
   readonly parquet: boolean;
+  /** Number of the segment that is being uploaded. One that another finds there was cut off by a crash. */
+  readonly begun?: number;
+  /** Segments of which an attempt was cut off: it may yet bring their objects, until then, in ms since 1970. */
+  readonly late?: readonly (readonly [n: number, until: number])[];
 }
 
 const uploadsOf = ({ meta }: Segments): Uploads =>
   JSON.parse(meta.meta(uploadsName) ?? '{"segments":false,"parquet":false}');
 
-/** To be called before an upload: written once, and never taken back. */
-export function uploading(segments: Segments, parquet: boolean): void {
-  const known = uploadsOf(segments);
-  if (known.segments && (known.parquet || !parquet)) return;
-  segments.meta.setMeta(uploadsName, JSON.stringify({ segments: true, parquet: known.parquet || parquet }));
+const setUploads = ({ meta }: Segments, uploads: Uploads): void =>
+  meta.setMeta(uploadsName, JSON.stringify({ ...uploads, late: uploads.late?.length ? uploads.late : undefined }));
+
+/** Nothing was ever uploaded: no object in the bucket is this log's. */
+export const neverUploaded = (segments: Segments): boolean =>
+  !uploadsOf(segments).segments && segments.store.archived().segments === 0;
+
+/** There may be objects of which nothing is known. */
+export const mayHaveUploaded = (segments: Segments): void =>
+  setUploads(segments, { ...uploadsOf(segments), segments: true, parquet: true });
+
+/** To be called before the upload of a segment. */
+export function uploading(segments: Segments, n: number, parquet: boolean, now: number): void {
+  const { begun, ...known } = uploadsOf(segments);
+  const late = lateOf(known, now, begun);
+  setUploads(segments, { segments: true, parquet: known.parquet || parquet, begun: n, late });
 }
 
-/** Leaves a segment's objects to be deleted. One that is not noted may be on its way. */
+/** The upload of a segment is over; `cutOff`: an attempt was given up without an answer, and may yet be done. */
+export function uploadOver(segments: Segments, n: number, cutOff: boolean, now: number): void {
+  const { begun: _, ...known } = uploadsOf(segments);
+  setUploads(segments, { ...known, late: lateOf(known, now, cutOff ? n : undefined) });
+}
+
+/** What may come late, with one more; what was to come by now has. */
+function lateOf({ late = [] }: Uploads, now: number, n?: number): Uploads["late"] {
+  const left = late.filter((one) => one[0] !== n && one[1] > now);
+  return n === undefined ? left : [...left, [n, now + uploadMsMax]];
+}
+
+/**
+ * From when on nothing brings a segment's objects any more, and what is deleted stays so. One that is not noted may be on its
+ * way; of one that is, an attempt before the one that was noted.
+ */
+function lastsUntil(segments: Segments, { n, size }: Pick<Segment, "n" | "size">, now: number): number {
+  const late = uploadsOf(segments).late?.find((one) => one[0] === n)?.[1] ?? 0;
+  return Math.max(late, size > 0 ? now : now + uploadMsMax);
+}
+
+/** Leaves a segment's objects to be deleted. */
 export function discard(segments: Segments, spec: Spec, segment: Segment, now: number): void {
   if (segment.size === 0 && !uploadsOf(segments).segments) return;
-  const due = segment.size > 0 ? now : now + uploadMsMax;
-  segments.store.addGarbage(segmentKey(spec.logId, spec.partition, segment), due);
-  discardParquet(segments, spec, segment, due);
+  const due = lastsUntil(segments, segment, now);
+  segments.store.setGarbage(segmentKey(spec.logId, spec.partition, segment), due);
+  leaveParquet(segments, spec, segment, due);
 }
 
-/** The same for its Parquet file alone, if there may be one. */
-export function discardParquet(
-  segments: Segments,
-  { logId, partition, names }: Spec,
-  segment: Segment,
-  due: number,
-): void {
+/** The same for its Parquet file alone, which is there. */
+export const discardParquet = (segments: Segments, spec: Spec, segment: Segment, now: number): void =>
+  leaveParquet(segments, spec, segment, lastsUntil(segments, { n: segment.n, size: 1 }, now));
+
+function leaveParquet(segments: Segments, { logId, partition, names }: Spec, segment: Segment, due: number): void {
   if (names === undefined || !uploadsOf(segments).parquet) return;
-  segments.store.addGarbage(parquetKey({ logId, partition, names }, segment), due);
+  segments.store.setGarbage(parquetKey({ logId, partition, names }, segment), due);
 }

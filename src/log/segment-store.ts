@@ -193,6 +193,12 @@ export class SegmentStore {
     );
   }
 
+  /** The same, due then and not before. */
+  setGarbage(key: string, due: number): void {
+    this.addGarbage(key, due);
+    this.sql.run("UPDATE garbage SET due = ? WHERE key = ?", due, key);
+  }
+
   garbage(due: number, limit: number): { key: string; attempts: number }[] {
     return this.sql.all("SELECT key, attempts FROM garbage WHERE due <= ? ORDER BY due LIMIT ?", due, limit);
   }

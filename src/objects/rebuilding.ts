@@ -4,9 +4,9 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { DraftStore } from "../archive/draft-store.ts";
 import { chosen, type Found, foundIn, learnKeys, rebuild, rebuiltFrom, segmentOf } from "../archive/rebuild.ts";
 import { footerBytes, type Index, readFooter, readIndex } from "../archive/segment.ts";
-import { segmentPrefix } from "../log/keys.ts";
+import { parquetPrefix, segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
-import type { Blobs } from "../platform/blobs.ts";
+import type { Blob, Blobs } from "../platform/blobs.ts";
 import { coldRows, Lost } from "./segment-rows.ts";
 
 /** Bytes at an object's end that hold most indexes. */
@@ -21,6 +21,8 @@ export class Rebuilding {
   #steps: AsyncGenerator<undefined, Outcome> | undefined;
   /** Bytes that were read since the last step. */
   #read = 0;
+  /** Names of objects that are no segment of this partition, whatever they are called, or cannot be read. */
+  #unread: string[] = [];
 
   constructor(
     readonly log: Log,
@@ -31,7 +33,7 @@ export class Rebuilding {
   }
 
   /**
-   * Answers the offsets that are lost; objects that cannot be read are none. undefined: there is more to do, by another call. Once
+   * Answers the offsets that are lost; objects that cannot be read have none. undefined: there is more to do, by another call. Once
    * it is done it says what it said. Refuses where something was appended since the database was lost: the offsets of that are
    * those of what is in the bucket.
    */
@@ -63,6 +65,7 @@ export class Rebuilding {
     const { log } = this;
     if (this.#occupied) return this.#refused();
     this.#draft.begin();
+    this.#unread = [];
     const found: Found[] = [];
     for await (const one of this.#objects(blobs)) {
       found.push(one);
@@ -77,7 +80,9 @@ export class Rebuilding {
       }
     }
     if (this.#occupied) return this.#refused();
-    return ok(rebuild(log, found, this.#draft, this.now()));
+    const parquet = await this.#parquet(blobs);
+    if (this.#occupied) return this.#refused();
+    return ok(rebuild(log, found, { unread: this.#unread, parquet }, this.#draft, this.now()));
   }
 
   get #occupied(): boolean {
@@ -101,17 +106,24 @@ export class Rebuilding {
   /** The partition's objects; their fingerprints go where there is room for all of them. */
   async *#objects(blobs: Blobs): AsyncGenerator<Found> {
     const { logId, partition } = this.log.spec;
-    for (let after: string | undefined = ""; after !== undefined; ) {
-      const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(segmentPrefix(logId, partition), after);
-      for (const { key, size } of page.blobs) {
-        const index = await readEnd(blobs, key, size);
-        this.#read += endBytes;
-        if (index?.footer.logId !== logId || index.footer.partition !== partition) continue;
-        this.#draft.setPrint(index.footer.n, index.print);
-        yield foundIn(size, index);
+    for await (const { key, size } of listed(blobs, segmentPrefix(logId, partition))) {
+      const index = await readEnd(blobs, key, size);
+      this.#read += endBytes;
+      if (index?.footer.logId !== logId || index.footer.partition !== partition) {
+        this.#unread.push(key);
+        continue;
       }
-      after = page.after;
+      this.#draft.setPrint(index.footer.n, index.print);
+      yield foundIn(size, index);
     }
+  }
+
+  async #parquet(blobs: Blobs): Promise<string[]> {
+    const { logId, partition, names } = this.log.spec;
+    const keys: string[] = [];
+    if (names === undefined) return keys;
+    for await (const { key } of listed(blobs, parquetPrefix({ logId, partition, names }))) keys.push(key);
+    return keys;
   }
 
   /** Learns an object's keys, a chunk at a time. */
@@ -126,6 +138,15 @@ export class Rebuilding {
       // Readers are told which of its records are missing.
       if (!(error instanceof Lost)) throw error;
     }
+  }
+}
+
+/** Everything in the bucket whose name begins so. */
+async function* listed(blobs: Blobs, prefix: string): AsyncGenerator<Blob> {
+  for (let after: string | undefined = ""; after !== undefined; ) {
+    const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(prefix, after);
+    yield* page.blobs;
+    after = page.after;
   }
 }
 

@@ -8,7 +8,6 @@ import type { ChunkRow } from "../log/chunk-head.ts";
 import { headsIn } from "../log/heads.ts";
 import { parquetKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
-import { uploading } from "../log/notice.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { sha256 } from "../platform/sha256.ts";
@@ -18,8 +17,8 @@ const turnBytes = 1_048_576;
 
 /** Uploads a segment, and notes it. Repeated after a crash it comes to the same. */
 export async function upload(archive: Archive, blobs: Blobs, segment: Segment, now: () => number): Promise<void> {
-  uploading(archive.log.segments, archive.retention.parquet !== null);
-  if (!(await uploadParquet(archive.log, blobs, segment))) return archive.taken(segment, now());
+  archive.uploads.begin(segment, now());
+  if (!(await uploadParquet(archive, blobs, segment))) return archive.taken(segment, now());
   const facts = archive.factsOf(segment);
   const heads = headsOf(archive.log, segment);
   const prints = new Prints();
@@ -38,7 +37,7 @@ export async function upload(archive: Archive, blobs: Blobs, segment: Segment, n
   const object = builder.sign(sha);
   const key = archive.keyOf(segment);
   const made = { size: object.length, indexBytes, sha, prev: facts.prev, print };
-  if (await blobs.create(key, object)) return archive.uploaded(segment, made, now());
+  if (await blobs.create(key, object, archive.uploads.cutOff)) return archive.uploaded(segment, made, now());
   const there = await thatIs(blobs, key, object);
   if (there === undefined) archive.taken(segment, now());
   else archive.uploaded(segment, { ...made, sha: there.sha, prev: there.prev }, now());
@@ -47,7 +46,7 @@ export async function upload(archive: Archive, blobs: Blobs, segment: Segment, n
 /**
  * False where there is another of its name: its number was given before, to a segment that is lost, or the columns were others.
  */
-async function uploadParquet(log: Log, blobs: Blobs, segment: Segment): Promise<boolean> {
+async function uploadParquet({ log, uploads }: Archive, blobs: Blobs, segment: Segment): Promise<boolean> {
   const { logId, partition, names, retention } = log.spec;
   if (names === undefined || retention?.parquet == null) return true;
   const parquet = new ParquetSegment(partition, retention.parquet);
@@ -57,7 +56,7 @@ async function uploadParquet(log: Log, blobs: Blobs, segment: Segment): Promise<
   }
   const key = parquetKey({ logId, partition, names }, segment);
   const made = parquet.finish();
-  if (await blobs.create(key, made)) return true;
+  if (await blobs.create(key, made, uploads.cutOff)) return true;
   const there = await blobs.get(key, 0, made.length + 1);
   return there !== undefined && equal(there, made);
 }

@@ -6,6 +6,7 @@ import { Compaction } from "../archive/compaction.ts";
 import { Erasures } from "../archive/erasure.ts";
 import { fillGap, Repair, sealOpen } from "../archive/repair.ts";
 import { Rewriter } from "../archive/rewrite.ts";
+import { giveUpUnreadable, reachOf, unreadable } from "../archive/unreadable.ts";
 import { assert } from "../lib/assert.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
@@ -15,6 +16,7 @@ import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { hasObject, leftToObject, makeAgain } from "./copies.ts";
+import { leftBehind } from "./left-behind.ts";
 import { Rebuilding } from "./rebuilding.ts";
 import { coldRows, hotRows, Lost } from "./segment-rows.ts";
 
@@ -76,9 +78,10 @@ export class Workshop {
     }
   }
 
-  /** A rebuild that somebody left has learnt keys, and may not keep them. */
-  abandonRebuild(): void {
+  /** Something is to be forgotten: a rebuild that somebody left, and a compaction, have learnt keys, and may not keep them. */
+  forgetting(): void {
     this.#rebuilding.abandon();
+    this.#compaction.relearn();
   }
 
   /**
@@ -115,7 +118,9 @@ export class Workshop {
     if (repair.damaged && (await leftToObject(log, this.blobs, segment, this.now)))
       return this.repair({ mode, from, to });
     const lost = repair.finish(this.now()) ? repair.lost : [];
-    this.erasures.repaired(segment);
+    const reach = reachOf(log, segment);
+    giveUpUnreadable(log, reach, this.now());
+    this.erasures.repaired(reach);
     if (lost.length > 0) this.#compaction.relearn();
     else if (!(await hasObject(log, this.blobs, segment))) makeAgain(log, segment, repair.rows, this.now());
     return ok({ lost, ...onwards(segment.next) });
@@ -141,7 +146,10 @@ export class Workshop {
     const { erasure } = due;
     if (due.step === "groups") {
       if (erasure.target !== undefined) await this.forget(erasure.target, erasure.to);
-      this.erasures.finish(erasure, this.now());
+      const unread = [...unreadable(this.log), ...(await leftBehind(this.log, this.blobs))];
+      // A pass of before may have learnt the key again meanwhile.
+      this.#compaction.relearn();
+      this.erasures.finish(erasure, this.now(), unread);
       return true;
     }
     const { segment } = due;

@@ -18,8 +18,11 @@ export interface Blobs {
     key: string,
     from?: number,
   ): Promise<{ readonly size: number; readonly body: ReadableStream<Uint8Array> } | undefined>;
-  /** Creates an object, all of it or nothing. False where one with the key exists already. */
-  create(key: string, body: Uint8Array): Promise<boolean>;
+  /**
+   * Creates an object, all of it or nothing. False where one with the key exists already. `cutOff` is called for each attempt that
+   * was given up without an answer: it may yet be done, though another was, and even after its object was deleted.
+   */
+  create(key: string, body: Uint8Array, cutOff?: () => void): Promise<boolean>;
   /** Writes an object of known length from a stream, flat in memory; replaces. Asked once: a stream is read once. */
   put(key: string, body: ReadableStream<Uint8Array>, length: number): Promise<void>;
   /** Deletes objects; those that are not there are no error. Batches of any size. */

@@ -25,8 +25,16 @@ export function r2Blobs(bucket: R2Bucket, patient: Patience = patience): Blobs {
   const what = (operation: string, key: string) => `R2 bucket: ${operation} of ${key}`;
   const asking =
     (borne: Borne) =>
-    <T>(name: string, bytes: number, work: (attempt: number) => Promise<T>): Promise<T> =>
-      patiently(name, borne, (attempt) => within(callMs(borne, bytes), () => work(attempt).catch(fail)));
+    <T>(name: string, bytes: number, work: (attempt: number) => Promise<T>, cutOff?: () => void): Promise<T> =>
+      patiently(name, borne, async (attempt) => {
+        try {
+          return await within(callMs(borne, bytes), () => work(attempt).catch(fail));
+        } catch (error) {
+          // Without R2's own word it may yet be done.
+          if (codeOf(error)?.length !== 5) cutOff?.();
+          throw error;
+        }
+      });
   const [ask, askOnce, read] = [patient, { ...patient, attempts: 1 }, ofReads(patient)].map(asking);
   const markOf = async (key: string) => (await bucket.head(key))?.customMetadata?.[markName];
 
@@ -65,15 +73,16 @@ export function r2Blobs(bucket: R2Bucket, patient: Patience = patience): Blobs {
       });
     },
 
-    async create(key, body) {
+    async create(key, body, cutOff) {
       checkKey(key);
       const mark = crypto.randomUUID();
       const options = { onlyIf: { etagDoesNotMatch: "*" }, customMetadata: { [markName]: mark } };
-      return ask(what("create", key), body.length, async (attempt) => {
+      const work = async (attempt: number) => {
         if ((await bucket.put(key, body, options)) !== null) return true;
         // An attempt before this one may have been done, and only its answer lost.
         return attempt > 1 && (await markOf(key)) === mark;
-      });
+      };
+      return ask(what("create", key), body.length, work, cutOff);
     },
 
     async put(key, body, length) {

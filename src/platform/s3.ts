@@ -59,13 +59,15 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
   }
 
   /** False where there was one already. */
-  async function createOnce(key: string, body: Uint8Array, mark: string): Promise<boolean> {
+  async function createOnce(key: string, body: Uint8Array, mark: string, cutOff?: () => void): Promise<boolean> {
     const headers = { "if-none-match": "*", [markHeader]: mark };
     try {
       await once(body.length, { method: "PUT", key, headers, body }, drained);
       return true;
     } catch (error) {
       if (statusOf(error) === 412) return false;
+      // What is not the store's own word, as of a gateway, says nothing of what the store does.
+      if (codeOf(error) === undefined) cutOff?.();
       throw error;
     }
   }
@@ -109,19 +111,20 @@ export function s3Blobs(store: S3Store, patient: Patience = patience): Blobs {
      * So the first create of all is made twice: a store that refuses the second is believed from then on, and one that
      * takes it is an Error, before anything was called created on it. Until then, an object that is there is not touched.
      */
-    async create(key, body) {
+    async create(key, body, cutOff) {
       checkKey(key);
       const mark = crypto.randomUUID();
       const name = what("create", key);
       if (!conditional && (await patiently(name, patient, () => head(key))) !== undefined) return false;
       const created = await patiently(name, patient, async (attempt) => {
-        if (await createOnce(key, body, mark)) return true;
+        if (await createOnce(key, body, mark, cutOff)) return true;
         // An attempt before this one may have been done, and only its answer lost.
         return attempt > 1 && (await markOf(key)) === mark;
       });
       if (created && !conditional) {
         await patiently(name, patient, async () => {
-          if (await createOnce(key, body, mark)) throw new Fault("the store does not keep to If-None-Match", false);
+          if (await createOnce(key, body, mark, cutOff))
+            throw new Fault("the store does not keep to If-None-Match", false);
         });
         conditional = true;
       }

@@ -118,3 +118,63 @@ test("objects that others had replaced are deleted, and whoever forgets waits fo
   const after = (await blobs.list("")).blobs.map(({ key }) => key);
   expect(before.filter((key) => after.includes(key))).toEqual([]);
 });
+
+const keysIn = async ({ blobs }: Machine, prefix = "") => (await blobs.list(prefix)).blobs.map(({ key }) => key);
+
+test("a Parquet file whose segment never came to be is deleted", async () => {
+  const one = machine({ archive: true, parquet: [] }, { names: { namespace: "shop", stream: "orders" } });
+  one.append(ofKey("jane"), ofKey("joe"));
+  one.seal();
+  await one.run();
+  // What it is rewritten to is on its way: the file comes first, and then nothing more.
+  one.history.workshop?.erasures.request("r", { key: "joe" }, one.now);
+  await one.run({ at: 2, kind: "crash" });
+  const [segments, files] = [await keysIn(one, "logs/"), await keysIn(one, "parquet/")];
+  expect([segments.length, files.length]).toEqual([1, 2]);
+  const again = new Machine(nodeSql(), one.blobs, one.spec);
+  again.now = one.now;
+  expect(await rebuild(again)).toMatchObject({ ok: true });
+  await again.run();
+  // What has taken the place of what is lost is archived, too.
+  const left = await keysIn(again);
+  expect([files[0], ...segments].every((key) => left.includes(key))).toBe(true);
+  expect(left).not.toContain(files[1]);
+});
+
+test.each([0, 1, 2])(
+  "an object that cannot be read is told to whoever forgets, and goes with a repair: %i",
+  async (which) => {
+    const one = machine({ archive: true });
+    for (const key of ["jane", "joe", "jill"]) {
+      one.append(ofKey(key));
+      one.seal();
+      await one.run();
+    }
+    const objects = await keysIn(one, "logs/");
+    const [key, word] = [objects[which], ["jane", "joe", "jill"][which]];
+    const body = (await one.blobs.get(key, 0, 1e6)) as Uint8Array;
+    body[body.length - 150] ^= 1;
+    await one.blobs.delete([key]);
+    await one.blobs.create(key, body);
+    const again = new Machine(nodeSql(), one.blobs, one.spec);
+    again.now = one.now;
+    expect(await rebuild(again)).toMatchObject({ ok: true });
+    const forget = async (id: string) => {
+      again.history.workshop?.erasures.request(id, { key: word }, again.now);
+      await again.run();
+      again.now += 3_600_000;
+      await again.run();
+      return again.history.workshop?.erasures.get(id);
+    };
+    expect(await forget("first")).toMatchObject({ state: "done", unread: [which] });
+    expect(await textOf(again.blobs, "logs/")).toContain(word);
+    for (let rest: number | undefined = 0; rest !== undefined; ) {
+      const from: number = rest;
+      const repaired = await again.history.workshop?.repair({ mode: "isolate", from });
+      if (repaired?.ok !== true) throw new Error("it is not repaired");
+      rest = repaired.value.next;
+    }
+    expect(await forget("second")).toMatchObject({ state: "done", unread: [] });
+    expect(await textOf(again.blobs, "logs/")).not.toContain(word);
+  },
+);

@@ -65,7 +65,7 @@ export async function ask(run: ScriptRun, log: Model): Promise<boolean> {
     told(run, log, erasure, answer.json);
   }
   await nowhere(run, log);
-  return log.erasures.every(({ done, prompt }) => done || !prompt);
+  return log.erasures.every(({ done, prompt }) => done || !prompt || run.cutOff);
 }
 
 /** Waits for every receipt that nothing keeps from coming. */

@@ -20,6 +20,8 @@ export class ScriptRun {
   fault: StoreFault | undefined;
   /** Since the store was ill, or the service died, it was not seen that everything is archived. */
   unsettled = false;
+  /** An upload may have been cut off: for ten minutes, which is longer than a script, it may come yet, and receipts wait for that. */
+  cutOff = false;
   records = 0;
   erasures = 0;
   copies = 0;
@@ -50,6 +52,7 @@ export class ScriptRun {
           () => carryOut(this, step),
           async () => {
             this.unsettled = true;
+            this.cutOff = true;
           },
         );
       }
@@ -101,7 +104,9 @@ export class ScriptRun {
   }
 
   #mishap({ on, every, mishap }: StoreFault, operation: Operation): Mishap | undefined {
-    return on.includes(operation) && this.#requests++ % every === 0 ? mishap : undefined;
+    if (!on.includes(operation) || this.#requests++ % every !== 0) return undefined;
+    this.cutOff ||= operation === "write";
+    return mishap;
   }
 
   note(subjects: readonly string[], text: () => string): void {
