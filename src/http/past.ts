@@ -1,5 +1,5 @@
 /** A stream's past: forgetting, checking and repairing what is stored. */
-import { type ErasureView, eraseBody, type LostRange, type RepairCall, repairBody } from "../../schemas/erasure.ts";
+import { eraseBody, type LostRange, type RepairCall, repairBody } from "../../schemas/erasure.ts";
 import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import { hashedPart } from "../archive/segment.ts";
@@ -8,9 +8,8 @@ import { lineage } from "../catalog/map.ts";
 import { encodeText, hex } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
 import type { Report } from "../log/verify.ts";
-import type { Answer } from "../objects/answer.ts";
 import { fetched } from "../objects/cold.ts";
-import type { Expected } from "../objects/past.ts";
+import type { Expected, Known } from "../objects/past.ts";
 import { archive, catalog, type Env } from "../objects/stubs.ts";
 import { newId } from "../objects/telling.ts";
 import type { Blobs } from "../platform/blobs.ts";
@@ -33,46 +32,79 @@ export async function eraseRecords(request: Request, env: Env, namespace: string
   const { id = newId(), ...target } = body.value;
   const route = await lookup(env, namespace, name, true);
   if (!route.ok) return problem(route.refusal);
+  const opened = await openedOf(env, namespace, name);
+  if (!opened.ok) return problem(opened.refusal);
   const { map } = route.value.stream;
   const concerned = "key" in target ? lineage(map, murmur3(encodeText(target.key))) : map;
-  const views = await each(env, route.value, concerned, (one) => one.order("erase", id, target));
-  return views.ok ? json(shownErasure(id, views.value), 202) : problem(views.refusal);
+  const numbers = concerned.map(({ partition }) => partition).filter((number) => opened.value.includes(number));
+  const known = await requestsOf(env, route.value, numbers, id);
+  if (!known.ok) return problem(known.refusal);
+  // One that is repeated is still what it was: partitions that came to be since have nothing that it concerns.
+  const before = askedOf(known.value);
+  const asked = before.size === 0 ? numbers : numbers.filter((number) => before.has(number));
+  // One whose database is lost is made anew, and answers for what the bucket has.
+  const taken = joined(
+    await Promise.all(
+      asked.map((number) => askAny(env, route.value, number, (one) => one.order("erase", id, target, asked))),
+    ),
+  );
+  return taken.ok ? json(shownErasure(id, taken.value), 202) : problem(taken.refusal);
 }
 
 export async function getErasure(env: Env, namespace: string, name: string, id: string): Promise<Response> {
   const route = await lookup(env, namespace, name, true);
   if (!route.ok) return problem(route.refusal);
-  const views = await each(env, route.value, route.value.stream.map, (one) => one.order("erasure", id));
-  if (!views.ok) return problem(views.refusal);
-  const known = views.value.filter((view) => view !== undefined);
-  if (known.length > 0) return json(shownErasure(id, known));
-  return problem({ code: "erasure-not-found", detail: `there is no request '${id}' to forget records of this stream` });
+  const numbers = route.value.stream.map.map(({ partition }) => partition);
+  const known = await requestsOf(env, route.value, numbers, id);
+  if (!known.ok) return problem(known.refusal);
+  if (known.value.length === 0) {
+    return problem({
+      code: "erasure-not-found",
+      detail: `there is no request '${id}' to forget records of this stream`,
+    });
+  }
+  const told = new Set(known.value.map(({ view }) => view.partition));
+  const untold = [...askedOf(known.value)].filter((number) => !told.has(number));
+  if (untold.length === 0) return json(shownErasure(id, known.value));
+  return problem({
+    code: "conflict",
+    detail: `of partition ${untold.join(", ")} nothing is known of the request '${id}': it did not come to it, or was lost with its database; ask for the same again, under the same id`,
+  });
 }
 
-const shownErasure = (id: string, partitions: readonly ErasureView[]) => ({
-  id,
-  done: partitions.every(({ state }) => state === "done"),
-  partitions,
-});
-
-/** What each of the partitions answers that hold something. */
-async function each<T>(
-  env: Env,
-  route: Route,
-  partitions: readonly { readonly partition: number }[],
-  call: (one: ReturnType<typeof stub>) => Promise<Answer<T>>,
-): Promise<Result<T[]>> {
+/** Partitions that may hold something: one that is not there, though it was opened, has lost its database. */
+async function openedOf(env: Env, namespace: string, name: string): Promise<Result<number[]>> {
   try {
-    const answers = await Promise.all(partitions.map(({ partition }) => call(stub(env, route, partition))));
-    const values: T[] = [];
-    for (const answer of answers) {
-      if (answer.ok) values.push(answer.value);
-      else if ("refusal" in answer) return answer;
-    }
-    return ok(values);
+    return await catalog(env, namespace).order("opened", name);
   } catch (error) {
     return thrown(error);
   }
+}
+
+/** The partitions to which a request went when it was made, as far as anybody knows. */
+const askedOf = (known: readonly Known[]): Set<number> => new Set(known.flatMap(({ asked = [] }) => asked));
+
+const shownErasure = (id: string, known: readonly Known[]) => ({
+  id,
+  done: known.every(({ view }) => view.state === "done"),
+  partitions: known.map(({ view }) => view),
+});
+
+/** What those of the partitions say of a request that know it. */
+async function requestsOf(env: Env, route: Route, partitions: readonly number[], id: string): Promise<Result<Known[]>> {
+  try {
+    const answers = await Promise.all(partitions.map((number) => stub(env, route, number).order("erasure", id)));
+    const known = joined(answers.filter((answer) => answer.ok || "refusal" in answer));
+    return known.ok ? ok(known.value.filter((one) => one !== undefined)) : known;
+  } catch (error) {
+    return thrown(error);
+  }
+}
+
+/** All values, or the first refusal. */
+function joined<T>(answers: readonly Result<T>[]): Result<T[]> {
+  const refused = answers.find((answer) => !answer.ok);
+  return refused ?? ok(answers.flatMap((answer) => (answer.ok ? [answer.value] : [])));
 }
 
 export async function repairPartition(request: Request, env: Env, names: Names): Promise<Response> {

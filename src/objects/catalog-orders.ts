@@ -1,4 +1,4 @@
-/** What dumps and restores ask of a catalog, by name. */
+/** What dumps, restores, repairs and requests to forget ask of a catalog, by name. */
 import type { GroupDump, RestoreStand, StreamDump } from "../../schemas/dump.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
@@ -36,6 +36,12 @@ function anyStream({ core }: Desk, name: string): Result<Restored> {
 
 const orders = {
   anyStream,
+
+  /** Partitions of a stream that may hold something. */
+  opened({ core }: Desk, name: string): Result<number[]> {
+    const stream = core.stream(name);
+    return stream.ok ? ok(core.opened(stream.value.logId)) : stream;
+  },
 
   /** What a stream would be by a change, and how many of its records the bounds would let go. */
   async plan({ core, telling }: Desk, name: string, change: Partial<StreamConfig>) {

@@ -6,10 +6,13 @@ import type { Erasure } from "../archive/erasure.ts";
 import { lostOf } from "../archive/repair.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
+import { retentionOf } from "../log/retention.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import type { Retention } from "../log/spec.ts";
+import type { Blobs } from "../platform/blobs.ts";
 import { faultOf, faultTold } from "../platform/fault-told.ts";
 import type { History } from "./history.ts";
+import { leftBehind } from "./left-behind.ts";
 import type { ReadWaits } from "./read-waits.ts";
 import { OutOfReach } from "./segment-rows.ts";
 import type { Repaired } from "./workshop.ts";
@@ -23,6 +26,13 @@ export interface Desk {
   readonly changed: () => void;
   /** Followers are to hear of a new snapshot. */
   readonly told: (snapshot: Snapshot) => void;
+}
+
+/** A request to forget, as a partition knows it. */
+export interface Known {
+  readonly view: ErasureView;
+  /** Every partition that it went to, where that was noted. */
+  readonly asked: readonly number[] | undefined;
 }
 
 /** An object that the manifest names, and what it should be. */
@@ -40,22 +50,24 @@ export interface Expected {
 const objectsAtOnce = 64;
 
 export const past = {
-  /** Takes a request to forget. The same id again is the same request. */
-  async erase({ log, history }: Desk, id: string, target: Target): Promise<Result<ErasureView>> {
+  /** Takes a request to forget, which goes to these partitions. The same id again is the same request. */
+  async erase({ log, history }: Desk, id: string, target: Target, asked?: readonly number[]): Promise<Result<Known>> {
+    const unread = await leavings(log, history.blobs);
+    if (log.span.tail === 0 && unread.length > 0) return refuse("conflict", rebuildFirst);
     const { workshop } = history;
     if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
-    const erasure = workshop.erasures.request(id, target, Date.now());
+    const erasure = workshop.erasures.request(id, target, Date.now(), { asked, unread });
     if (!erasure.ok) return erasure;
-    workshop.abandonRebuild();
+    workshop.forgetting();
     history.kick();
     if (erasure.value.state === "rewriting") await history.outside.forget(target, erasure.value.to, false);
-    return ok(view(log, erasure.value));
+    return ok(known(log, erasure.value));
   },
 
   /** How a request stands; undefined where there is none of this id. */
-  erasure({ log, history }: Desk, id: string): Result<ErasureView | undefined> {
+  erasure({ log, history }: Desk, id: string): Result<Known | undefined> {
     const erasure = history.workshop?.erasures.get(id);
-    return ok(erasure === undefined ? undefined : view(log, erasure));
+    return ok(erasure === undefined ? undefined : known(log, erasure));
   },
 
   async repair({ history }: Desk, body: RepairCall): Promise<Result<Repaired>> {
@@ -100,11 +112,18 @@ export const past = {
   },
 };
 
-function view(
-  { spec: { partition } }: Log,
-  { id: _id, target: _target, hash: _hash, more: _more, requested, finished, objects, ...shown }: Erasure,
-): ErasureView {
-  return {
+const rebuildFirst =
+  "the partition's database was lost, and the bucket has what was in it: nobody can tell whose records those are; rebuild the partition (repair, mode rebuild), and ask again";
+
+/** What a log of before has left in the bucket; nothing where that cannot be seen now: before the receipt it is looked again. */
+async function leavings(log: Log, blobs: Blobs | undefined): Promise<readonly number[]> {
+  if (log.span.tail > 0 && !retentionOf(log.spec).archive) return [];
+  return leftBehind(log, blobs).catch(() => []);
+}
+
+function known({ spec: { partition } }: Log, erasure: Erasure): Known {
+  const { id: _id, target: _target, hash: _hash, more: _more, asked, requested, finished, objects, ...shown } = erasure;
+  const view: ErasureView = {
     partition,
     ...shown,
     unread: [...shown.unread],
@@ -112,4 +131,5 @@ function view(
     requested: new Date(requested).toISOString(),
     ...(finished === undefined ? {} : { finished: new Date(finished).toISOString() }),
   };
+  return { view, asked };
 }

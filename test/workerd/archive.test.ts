@@ -146,7 +146,7 @@ test("a partition whose database is lost is rebuilt from its objects, also after
   await until(async () => {
     const erasure = await rpc.order("erasure", "e");
     const { archived, segments } = await facts(rpc);
-    return erasure.ok && erasure.value?.state === "done" && archived.segments === segments ? true : undefined;
+    return erasure.ok && erasure.value?.view.state === "done" && archived.segments === segments ? true : undefined;
   });
   const before = await facts(rpc);
   const middle = (await bucket.list(`logs/${logId}/`)).blobs[7].key;

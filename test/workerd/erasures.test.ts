@@ -1,0 +1,102 @@
+/** Requests to forget over the whole Worker: where a partition has lost its database, and where a stream has grown since. */
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, test } from "vitest";
+import { archive, catalog, type Env } from "../../src/objects/stubs.ts";
+import type { Blobs } from "../../src/platform/blobs.ts";
+import { textOf } from "../cases/archive.ts";
+import { call } from "./call.ts";
+
+const bindings = env as unknown as Env;
+const bucket = archive(bindings) as Blobs;
+const word = "victim7f3a";
+
+async function until<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  for (const end = Date.now() + 20_000; ; ) {
+    const found = await ask();
+    if (found !== undefined) return found;
+    if (Date.now() > end) throw new Error("waited in vain");
+    await scheduler.wait(20);
+  }
+}
+
+async function made(name: string, config: object = {}) {
+  const path = `/v1/default/streams/${name}`;
+  await call("PUT", path, { archive: true, retentionRecords: 80, deduplicationWindowMs: 0, ...config });
+  const stream = await catalog(bindings, "default").stream(name);
+  if (!stream.ok) throw new Error(stream.refusal.detail);
+  const { logId } = stream.value;
+  const append = (...keys: string[]) =>
+    call("POST", `${path}/records`, { records: keys.map((key) => ({ key, data: key })) });
+  const erase = (body: object) => call("POST", `${path}/erasures`, body);
+  const done = (id: string) =>
+    until(async () => {
+      const { status, json } = await call("GET", `${path}/erasures/${id}`);
+      expect(status).toBe(200);
+      return json.done ? json : undefined;
+    });
+  /** The partition's database is lost. */
+  const lose = async (partition: number) => {
+    const stub = bindings.PARTITION.getByName(`${logId}/${partition}`);
+    await runInDurableObject(stub, (_object, { storage }) => storage.deleteAll());
+    await evictDurableObject(stub);
+  };
+  const text = () => textOf(bucket, `logs/${logId}/`);
+  return { path, append, erase, done, lose, text };
+}
+
+const ten = [word, ...Array.from({ length: 9 }, (_, n) => `k${n}`)];
+
+test("a partition whose database was lost is to be rebuilt before anything is forgotten in it", async () => {
+  const { path, append, erase, done, lose, text } = await made("lost");
+  await append(...ten);
+  await until(async () => ((await text()).includes(word) ? true : undefined));
+  await lose(0);
+  expect(await erase({ key: word, id: "e" })).toMatchObject({ status: 409, json: { code: "conflict" } });
+  expect((await call("POST", `${path}/partitions/0/repair`, { mode: "rebuild" })).status).toBe(200);
+  expect(await erase({ key: word, id: "e" })).toMatchObject({ status: 202, json: { partitions: [{ partition: 0 }] } });
+  expect(await done("e")).toMatchObject({ partitions: [{ records: 1, unread: [] }] });
+  expect(await text()).not.toContain(word);
+  expect((await call("GET", `${path}/records?key=${word}`)).json.records).toEqual([]);
+});
+
+test("where something was appended since, the receipt names what could not be searched", async () => {
+  const { append, erase, done, lose, text } = await made("lost-and-used");
+  await append(...ten);
+  await until(async () => ((await text()).includes(word) ? true : undefined));
+  await lose(0);
+  await append(word);
+  await erase({ key: word, id: "e" });
+  expect(await done("e")).toMatchObject({ partitions: [{ records: 1, unread: [0] }] });
+});
+
+test("a request that was lost with one of the databases is not done for the others", async () => {
+  const { path, append, erase, done, lose, text } = await made("lost-of-two", { partitions: 2, retentionRecords: 8 });
+  for (let n = 0; n < 4; n++) await append(...ten);
+  await until(async () => ((await text()).includes(word) ? true : undefined));
+  await erase({ subject: "about", id: "e" });
+  await done("e");
+  await lose(1);
+  expect(await call("GET", `${path}/erasures/e`)).toMatchObject({ status: 409 });
+  expect(await erase({ subject: "about", id: "e" })).toMatchObject({ status: 409 });
+  expect((await call("POST", `${path}/partitions/1/repair`, { mode: "rebuild" })).status).toBe(200);
+  expect((await erase({ subject: "about", id: "e" })).status).toBe(202);
+  expect((await done("e")).partitions).toHaveLength(2);
+});
+
+test("a request that is repeated after the stream has grown concerns nothing that came since", async () => {
+  const { path, append, erase, done } = await made("grown");
+  await append(...ten);
+  await erase({ key: word, id: "e" });
+  await done("e");
+  expect((await call("PUT", path, { partitions: 2 })).status).toBe(200);
+  expect((await append(word)).status).toBe(201);
+  const again = await erase({ key: word, id: "e" });
+  expect(again).toMatchObject({ status: 202, json: { done: true, partitions: [{ partition: 0, to: 10 }] } });
+  expect(again.json.partitions).toHaveLength(1);
+  expect((await call("GET", `${path}/records?key=${word}`)).json.records).toMatchObject([{ key: word, data: word }]);
+  // Another request does concern it.
+  await erase({ key: word, id: "other" });
+  await done("other");
+  expect((await call("GET", `${path}/records?key=${word}`)).json.records).toEqual([]);
+});
