@@ -126,9 +126,9 @@ export class Compaction {
     this.#save(advanced(this.#state, last.next));
   }
 
-  /** Records that were learnt may be there no more: it is learnt again what there is. */
+  /** Records that were learnt may be there no more, or are to be forgotten: it is learnt again what there is. */
   relearn(): void {
-    this.#from = -1;
+    this.#forget(-1);
   }
 
   /** Deletions below this offset have nothing left to delete, and whoever read that has had the time to learn it. */

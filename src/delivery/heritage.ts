@@ -6,6 +6,8 @@
  *
  * Which keys those are only the other one knows: after a restart it is asked again, before anything goes out.
  */
+import { encodeText } from "../lib/bytes.ts";
+import { murmur3 } from "../lib/hash.ts";
 import type { Delivery } from "./delivery.ts";
 
 /** How far a delivery is, for the one that continues it. */
@@ -75,9 +77,11 @@ export class Heritage {
     this.#become("done");
   }
 
-  /** Takes all keys of which the other one has unfinished records, once it has read everything. */
-  take(keys: ReadonlySet<string>, records: number, now: number): void {
+  /** Takes all keys of which the other one has unfinished records, once it has read everything; those that come here. */
+  take(unfinished: ReadonlySet<string>, records: number, now: number): void {
     const { state } = this.delivery;
+    // What is another half's is none of this one's business: nobody would ask here to forget it.
+    const keys = new Set([...unfinished].filter((key) => this.#isOurs(key)));
     if (state.spec.config.order === "partition") {
       if (records === 0) this.#become("done");
       return;
@@ -99,6 +103,13 @@ export class Heritage {
   heard({ keys, records }: Pick<Unfinished, "keys" | "records">, now: number): void {
     this.released(records === 0 ? this.held : keys, now);
     if (records === 0) this.#become("done");
+  }
+
+  #isOurs(key: string): boolean {
+    const { range } = this.delivery.state.spec;
+    if (range === undefined) return true;
+    const hash = murmur3(encodeText(key));
+    return hash >= range.from && hash < range.to;
   }
 
   /** The other one has finished these keys. */

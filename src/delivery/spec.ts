@@ -16,6 +16,8 @@ export interface DeliverySpec {
   readonly start: Position;
   /** The partition that this one continues, where the group has to finish that one's records first. */
   readonly parent?: number;
+  /** Hashes of the keys that its partition takes, `[from, to)`; undefined in what was told before there was one. */
+  readonly range?: { readonly from: number; readonly to: number };
   /** The group is paused; and why, since when, in ms since 1970. */
   readonly paused: boolean;
   readonly because?: { readonly reason: string; readonly at: number };

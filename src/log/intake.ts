@@ -111,6 +111,12 @@ export class Intake {
     return refuse("sequence-stale", `sequence ${terms.sequence} was never answered here`);
   }
 
+  /** Segments have changed; `head`: the first offset from which everything is at hand now. */
+  segmentsChanged(head: number): void {
+    this.head = head;
+    this.#stored.close();
+  }
+
   /** Writes down what the commit changed besides its chunks. */
   save(now: number): void {
     // With a write: a log that is only looked at stays as it is.

@@ -193,7 +193,7 @@ export class Log {
       this.reload(now);
       throw error;
     }
-    this.#intake.head = Math.max(this.#marks.head, this.segments.hotFrom);
+    this.#intake.segmentsChanged(Math.max(this.#marks.head, this.segments.hotFrom));
   }
 
   /** A segment goes for good; its object is left to be deleted. Within `change`. */

@@ -22,6 +22,11 @@ export class RecordAt {
     readonly dense: boolean,
   ) {}
 
+  /** The open chunk goes: what is in the log may have been forgotten. */
+  close(): void {
+    this.#opened = undefined;
+  }
+
   find(wanted: number): { record: Rec; timestamp: number } | undefined {
     const chunk = this.chunks.chunkAt(wanted);
     if (chunk === undefined || chunk.next <= wanted) return undefined;

@@ -103,6 +103,7 @@ export class Telling {
     if (found === undefined || stream === undefined) return;
     const { group } = found;
     const parent = this.#ancestor(stream, number);
+    const { from, to } = stream.map[number];
     const spec: DeliverySpec = {
       namespace: this.core.namespace,
       stream: stream.name,
@@ -114,6 +115,7 @@ export class Telling {
       config: group.config,
       start: number < group.partitions ? startOf(group.config.start, number) : { at: "earliest" },
       ...(parent === undefined ? {} : { parent }),
+      range: { from, to },
       paused: group.paused,
       ...(group.because === undefined ? {} : { because: group.because }),
       ...(group.restored ? { restored: true as const } : {}),

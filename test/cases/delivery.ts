@@ -55,7 +55,7 @@ export class Rig {
     public config: Partial<GroupConfig> = {},
     start = 0,
     readonly lanesMax: number = limits.lanesMax,
-    readonly place: { readonly groupId?: string; readonly partition?: number; readonly parent?: number } = {},
+    readonly place: Partial<Pick<DeliverySpec, "groupId" | "partition" | "parent" | "range">> = {},
   ) {
     this.log = Log.create(logSql, logSpec, this.now);
     this.delivery = Delivery.create(sql, { ...specOf(config), ...place }, start, this.#terms());

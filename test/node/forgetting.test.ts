@@ -3,7 +3,11 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Target } from "../../schemas/erasure.ts";
 import { type GroupConfig, pushTarget } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
+import { Compaction } from "../../src/archive/compaction.ts";
 import { Heritage } from "../../src/delivery/heritage.ts";
+import { encodeText } from "../../src/lib/bytes.ts";
+import { murmur3 } from "../../src/lib/hash.ts";
+import { Log } from "../../src/log/log.ts";
 import type { Rec } from "../../src/log/record.ts";
 import { Attempts } from "../../src/objects/attempts.ts";
 import { Forwarder } from "../../src/objects/forwarder.ts";
@@ -12,7 +16,7 @@ import type { Env } from "../../src/objects/stubs.ts";
 import { type Got, Rig, value } from "../cases/delivery.ts";
 import { check } from "../cases/delivery-check.ts";
 import { textAtHand, textIn } from "../cases/forgetting.ts";
-import { batch } from "../cases/log.ts";
+import { batch, spec } from "../cases/log.ts";
 import { machine, ofKey } from "./machine.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -370,6 +374,58 @@ test("a half of a split partition forgets for whom it waited", () => {
   heritage.take(new Set([word, "k"]), 2, r.now);
   heritage.released([word], r.now);
   expect([...(r.delivery.state.heldKeys ?? [])]).toEqual(["k"]);
+});
+
+test("a half of a split partition knows nothing of the other half's keys", () => {
+  const keys = Array.from({ length: 20 }, (_, n) => `${word}-${n}`);
+  const held = [0, 1].map((half) => {
+    const range = { from: half * 2 ** 31, to: (half + 1) * 2 ** 31 };
+    const r = new Rig(nodeSql(), nodeSql(), {}, 0, limits.lanesMax, { partition: half + 1, parent: 0, range });
+    new Heritage(r.delivery).take(new Set(keys), 2, r.now);
+    const ours = [...(r.delivery.state.heldKeys ?? [])];
+    expect(ours.every((key) => Math.floor(murmur3(encodeText(key)) / 2 ** 31) === half)).toBe(true);
+    return ours;
+  });
+  expect(held.flat().sort()).toEqual(keys.sort());
+});
+
+test("a chunk that was opened for a repeat does not stay when segments change", () => {
+  const log = Log.create(nodeSql(), { ...spec, deduplicationWindowMs: 60_000 }, 0);
+  const repeat = () =>
+    log.append([batch([{ key: word, id: word, source: "/s", kind: 1, data: new Uint8Array(2) }])], 1);
+  repeat();
+  const read = vi.spyOn(log.segments, "body");
+  repeat();
+  repeat();
+  expect(read).toHaveBeenCalledTimes(1);
+  log.change(1, () => log.segments.cut(log.span.tail, 1));
+  repeat();
+  expect(read).toHaveBeenCalledTimes(2);
+  expect(log.span.tail).toBe(1);
+});
+
+test("what a compaction has learnt of keys goes with what is to be forgotten", async () => {
+  const one = machine({ compact: true });
+  const learning = new Compaction(one.log, () => false);
+  for (let n = 0; n < 2; n++) {
+    one.append(ofKey(word));
+    one.seal();
+  }
+  one.now += 1_000;
+  const due = learning.due(one.now);
+  if (due === undefined || !("learn" in due)) throw new Error("there are keys to be learnt");
+  learning.learn(ofKey(word), 1);
+  const fate = () => learning.fates(one.now)(ofKey(word), 0, 0);
+  expect(fate()).toBe("drop");
+  learning.relearn();
+  expect(fate()).toBe("keep");
+  // In the object that does both.
+  const relearn = vi.spyOn(Compaction.prototype, "relearn");
+  one.history.workshop!.erasures.request("r", { key: word }, one.now);
+  await one.run();
+  expect(one.history.workshop!.erasures.get("r")).toMatchObject({ state: "done", records: 2 });
+  expect(relearn).toHaveBeenCalled();
+  relearn.mockRestore();
 });
 
 test("an erasure waits for every object that was left to be deleted, however many, and for no later one", async () => {
