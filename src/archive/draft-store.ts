@@ -3,6 +3,7 @@
  * Those of a rebuild that came to nothing go when the next one begins.
  */
 import type { Sql } from "../lib/sql.ts";
+import { sealPrint } from "../log/segment-row.ts";
 import { printTable } from "../log/segment-store.ts";
 import { lastOfKeyTable } from "../log/store.ts";
 
@@ -22,7 +23,7 @@ export class DraftStore {
   }
 
   setPrint(n: number, print: Uint8Array): void {
-    this.sql.run("INSERT OR REPLACE INTO draft_segment_print (n, print) VALUES (?, ?)", n, print);
+    this.sql.run("INSERT OR REPLACE INTO draft_segment_print (n, print) VALUES (?, ?)", n, sealPrint(print));
   }
 
   dropPrint(n: number): void {

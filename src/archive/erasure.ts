@@ -215,8 +215,8 @@ export class Erasures {
     return this.#next(erasure);
   }
 
-  #mayHold({ n }: Segment, { target }: Erasure): boolean {
-    if (target === undefined || !("key" in target)) return true;
+  #mayHold({ n, broken }: Segment, { target }: Erasure): boolean {
+    if (broken || target === undefined || !("key" in target)) return true;
     const print = this.#segments.store.print(n);
     return print === undefined || mayContain(print, hashText(target.key, seeds.key));
   }

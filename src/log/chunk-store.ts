@@ -60,6 +60,10 @@ export class ChunkTable {
     ) STRICT`);
   }
 
+  exists(): boolean {
+    return this.sql.all("SELECT 1 FROM sqlite_master WHERE name = ?", this.#name).length > 0;
+  }
+
   drop(): void {
     this.sql.run(`DROP TABLE IF EXISTS ${this.#name}`);
   }

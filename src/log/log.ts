@@ -176,7 +176,7 @@ export class Log {
       this.change(now, () => {
         this.#mark({ head: before });
         if (before === tail) this.segments.cut(tail, now);
-        for (const segment of this.segments.endedBy(before)) this.drop(segment, now);
+        for (const segment of this.segments.store.endedBy(before)) this.drop(segment, now);
         this.segments.dropOpenBefore(before);
       });
     }

@@ -1,4 +1,5 @@
 /** The segment that appends go to, and its sums. */
+import type { ChunkRow } from "./chunk-head.ts";
 import type { ChunkTable } from "./chunk-store.ts";
 
 /** `base`: the tail when it was opened. */
@@ -20,4 +21,14 @@ export interface Open {
 export function opened(n: number, table: ChunkTable, base: number): Open {
   const totals = table.totals(base);
   return { n, table, base, ...totals, next: totals.chunks === 0 ? undefined : totals.next };
+}
+
+/** A chunk was added behind the others. */
+export function grew(open: Open, row: ChunkRow): void {
+  open.chunks++;
+  open.records += row.records;
+  open.bytes += row.bytes;
+  open.first ??= row.first;
+  open.last = row.last;
+  open.next = row.next;
 }

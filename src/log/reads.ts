@@ -143,7 +143,8 @@ export class Reads {
   }
 
   #mayMatch(segment: Segment, filter: Filter): boolean {
-    const print = this.segments.store.print(segment.n);
+    // A number that is not what was written may be another's.
+    const print = segment.broken ? undefined : this.segments.store.print(segment.n);
     return print === undefined || chunkMayMatch(filter, print);
   }
 }

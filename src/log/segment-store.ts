@@ -1,33 +1,8 @@
 /** The manifest: a row for each sealed segment, and objects that nobody needs any more. `docs/STORAGE.md` has the rows. */
-import type { Sql } from "../lib/sql.ts";
+import type { Sql, SqlValue } from "../lib/sql.ts";
+import { openPrint, openRow, type Segment, sealPrint, sealRow } from "./segment-row.ts";
 
-/** A sealed run of chunks: offsets `[base, next)`, timestamps from `first` to `last`. */
-export interface Segment {
-  /** Names its object; never used again. */
-  n: number;
-  base: number;
-  next: number;
-  first: number;
-  last: number;
-  chunks: number;
-  records: number;
-  /** Of the chunks' bodies. */
-  bytes: number;
-  /** 1 while its chunks lie in the database. */
-  hot: number;
-  /** Bytes of its object; 0 where there is none. */
-  size: number;
-  /** Bytes of the object's index and footer, at its end. */
-  indexBytes: number;
-  /** SHA-256 of the object; empty without one. */
-  sha: Uint8Array;
-  /** That of the segment before it, as it was. Empty: whatever it is when the object is made. */
-  prev: Uint8Array;
-  /** That by which the segment after it may know it: of what it replaces. */
-  origin: Uint8Array;
-  /** When it was sealed, in ms. */
-  sealed: number;
-}
+export type { Segment } from "./segment-row.ts";
 
 const columns = "base, n, next, first, last, chunks, records, bytes, hot, size, indexBytes, sha, prev, origin, sealed";
 
@@ -44,7 +19,14 @@ export interface Sums {
 export const printTable = "(n INTEGER PRIMARY KEY, print BLOB NOT NULL) STRICT";
 
 export class SegmentStore {
-  constructor(readonly sql: Sql) {
+  /** Fingerprints that were found to be what was written, by their segments. */
+  readonly #sound = new Set<number>();
+
+  constructor(
+    readonly sql: Sql,
+    /** What stands for a row that does not agree with its sum; undefined where nothing does. */
+    readonly mend: (row: Segment, sum: number) => Segment | undefined,
+  ) {
     sql.run(`CREATE TABLE IF NOT EXISTS segment (
       base INTEGER PRIMARY KEY, n INTEGER NOT NULL, next INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
       chunks INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, hot INTEGER NOT NULL,
@@ -74,19 +56,34 @@ export class SegmentStore {
 
   /** Those whose chunks are in the database, in order. */
   hot(): Segment[] {
-    return this.sql.all<Segment>(`SELECT ${columns} FROM segment WHERE hot = 1 ORDER BY base`);
+    return this.#rows("WHERE hot = 1 ORDER BY base");
+  }
+
+  /** Numbers of those that say so, whatever else they say. */
+  hotNumbers(): number[] {
+    return this.sql.all<{ n: number }>("SELECT n FROM segment WHERE hot = 1").map(({ n }) => n);
   }
 
   at(base: number): Segment | undefined {
-    return this.sql.all<Segment>(`SELECT ${columns} FROM segment WHERE base = ?`, base)[0];
+    return this.#rows("WHERE base = ?", base)[0];
   }
 
   /** The segment that begins at or before an offset, nearest first. */
   before(offset: number): Segment | undefined {
-    return this.sql.all<Segment>(
-      `SELECT ${columns} FROM segment WHERE base <= ? ORDER BY base DESC LIMIT 1`,
-      offset,
-    )[0];
+    const [nearest] = this.#rows("WHERE base <= ? ORDER BY base DESC LIMIT 1", offset);
+    if (nearest !== undefined) return nearest;
+    for (const segment of this.back(offset)) return segment;
+    return undefined;
+  }
+
+  /** Those around a base whose rows are what was written. */
+  around(base: number): { before: Segment | undefined; behind: Segment | undefined } {
+    const sound = (rows: Segment[]) => rows.find((row) => openRow(row) === 0);
+    const select = (where: string) => this.sql.all<Segment>(`SELECT ${columns} FROM segment ${where} LIMIT 8`, base);
+    return {
+      before: sound(select("WHERE base < ? ORDER BY base DESC")),
+      behind: sound(select("WHERE base > ? ORDER BY base")),
+    };
   }
 
   *from(offset: number): Generator<Segment> {
@@ -95,10 +92,20 @@ export class SegmentStore {
         `SELECT ${columns} FROM segment WHERE base >= ? ORDER BY base LIMIT ${rowsPerQuery}`,
         base,
       );
-      yield* rows;
+      yield* this.#known(rows);
       if (rows.length < rowsPerQuery) return;
       base = rows[rows.length - 1].base + 1;
     }
+  }
+
+  /** Those that end at or before an offset. */
+  endedBy(offset: number): Segment[] {
+    const ended: Segment[] = [];
+    for (const segment of this.from(0)) {
+      if (segment.next > offset) break;
+      ended.push(segment);
+    }
+    return ended;
   }
 
   *back(offset: number): Generator<Segment> {
@@ -107,7 +114,7 @@ export class SegmentStore {
         `SELECT ${columns} FROM segment WHERE base <= ? ORDER BY base DESC LIMIT ${rowsPerQuery}`,
         base,
       );
-      yield* rows;
+      yield* this.#known(rows);
       if (rows.length < rowsPerQuery) return;
       base = rows[rows.length - 1].base - 1;
     }
@@ -115,16 +122,12 @@ export class SegmentStore {
 
   /** Those that have an object, from a base on. */
   archivedFrom(base: number, limit: number): Segment[] {
-    return this.sql.all<Segment>(
-      `SELECT ${columns} FROM segment WHERE base >= ? AND size > 0 ORDER BY base LIMIT ?`,
-      base,
-      limit,
-    );
+    return this.#rows("WHERE base >= ? AND size > 0 ORDER BY base LIMIT ?", base, limit);
   }
 
   /** The oldest one that is hot and has no object yet. */
   unarchived(): Segment | undefined {
-    return this.sql.all<Segment>(`SELECT ${columns} FROM segment WHERE hot = 1 AND size = 0 ORDER BY base LIMIT 1`)[0];
+    return this.#rows("WHERE hot = 1 AND size = 0 ORDER BY base LIMIT 1")[0];
   }
 
   sums(): Sums {
@@ -159,7 +162,7 @@ export class SegmentStore {
       row.bytes,
       row.hot,
       row.size,
-      row.indexBytes,
+      sealRow(row),
       row.sha,
       row.prev,
       row.origin,
@@ -168,7 +171,8 @@ export class SegmentStore {
   }
 
   cool(base: number): void {
-    this.sql.run("UPDATE segment SET hot = 0 WHERE base = ?", base);
+    const row = this.at(base);
+    if (row !== undefined) this.set({ ...row, hot: 0 });
   }
 
   drop({ base, n }: Segment): void {
@@ -176,12 +180,39 @@ export class SegmentStore {
     this.sql.run("DELETE FROM segment_print WHERE n = ?", n);
   }
 
+  /** The fingerprint of an archived segment; undefined where there is none, or it is not what was written: it may hold anything. */
   print(n: number): Uint8Array | undefined {
-    return this.sql.all<{ print: Uint8Array }>("SELECT print FROM segment_print WHERE n = ?", n)[0]?.print;
+    const row = this.#print(n);
+    if (row === undefined) return undefined;
+    const print = this.#sound.has(n) ? row.subarray(row[0] < 3 ? 0 : 5) : openPrint(row);
+    if (print !== undefined) this.#sound.add(n);
+    return print;
+  }
+
+  /** Whether the fingerprint that there is is what was written. */
+  hasSoundPrint(n: number): boolean {
+    const row = this.#print(n);
+    return row === undefined || openPrint(row) !== undefined;
   }
 
   setPrint(n: number, print: Uint8Array): void {
-    this.sql.run("INSERT OR REPLACE INTO segment_print (n, print) VALUES (?, ?)", n, print);
+    this.sql.run("INSERT OR REPLACE INTO segment_print (n, print) VALUES (?, ?)", n, sealPrint(print));
+  }
+
+  #print(n: number): Uint8Array | undefined {
+    return this.sql.all<{ print: Uint8Array }>("SELECT print FROM segment_print WHERE n = ?", n)[0]?.print;
+  }
+
+  #rows(where: string, ...values: SqlValue[]): Segment[] {
+    return this.#known(this.sql.all<Segment>(`SELECT ${columns} FROM segment ${where}`, ...values));
+  }
+
+  /** Rows of the table, or what stands for those that are not what was written. */
+  #known(rows: Segment[]): Segment[] {
+    return rows.flatMap((row) => {
+      const sum = openRow(row);
+      return sum === 0 ? row : (this.mend({ ...row }, sum) ?? []);
+    });
   }
 
   addGarbage(key: string, due: number): void {

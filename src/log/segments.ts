@@ -16,8 +16,9 @@ import type { Sql } from "../lib/sql.ts";
 import type { ChunkHead, ChunkRow } from "./chunk-head.ts";
 import type { ChunkTable, Within } from "./chunk-store.ts";
 import { headsIn } from "./heads.ts";
-import { type Open, opened } from "./open-segment.ts";
-import { type Segment, SegmentStore } from "./segment-store.ts";
+import { grew, type Open, opened } from "./open-segment.ts";
+import { mendedRow, type Segment, sealedNow } from "./segment-row.ts";
+import { SegmentStore } from "./segment-store.ts";
 import { SnapshotStore } from "./snapshot-store.ts";
 import type { Store } from "./store.ts";
 import { Tables } from "./tables.ts";
@@ -55,7 +56,7 @@ export class Segments implements Chunks {
     readonly sql: Sql,
     readonly meta: Store,
   ) {
-    this.store = new SegmentStore(sql);
+    this.store = new SegmentStore(sql, (row, sum) => this.#mend(row, sum));
     this.reload();
   }
 
@@ -69,7 +70,9 @@ export class Segments implements Chunks {
     table.create();
     this.#open = opened(open, table, base);
     this.#next = next;
-    this.#hot = this.store.hot();
+    this.#hot = this.store.hot().filter(({ hot }) => hot === 1);
+    // One whose row does not say so is found by its table.
+    if (this.#lost().length > 0) this.#hot = [...this.store.from(0)].filter(({ hot }) => hot === 1);
     for (const { n } of this.#hot) this.#tables.open(n);
     this.#newest = this.store.before(Number.MAX_SAFE_INTEGER);
     this.#sealedBytes = this.hot.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -100,12 +103,7 @@ export class Segments implements Chunks {
 
   insert(row: ChunkRow): void {
     this.#open.table.insert(row);
-    this.#open.chunks++;
-    this.#open.records += row.records;
-    this.#open.bytes += row.bytes;
-    this.#open.first ??= row.first;
-    this.#open.last = row.last;
-    this.#open.next = row.next;
+    grew(this.#open, row);
   }
 
   /** Seals the open segment at the tail; undefined where there is nothing in it. In a transaction. */
@@ -113,7 +111,7 @@ export class Segments implements Chunks {
     const { n, base, chunks, records, bytes, first, last } = this.#open;
     if (first === undefined || last === undefined) return undefined;
     const whole = { base, next: tail, first, last, chunks, records, bytes };
-    const segment = sealed(n, whole, now);
+    const segment = sealedNow(n, whole, now);
     this.store.set(segment);
     this.#hot.push(segment);
     this.#sealedBytes += bytes;
@@ -146,16 +144,6 @@ export class Segments implements Chunks {
     if (this.#newest?.base === segment.base) this.#newest = this.store.before(Number.MAX_SAFE_INTEGER);
   }
 
-  /** Those that end at or before an offset. */
-  endedBy(offset: number): Segment[] {
-    const ended: Segment[] = [];
-    for (const segment of this.store.from(0)) {
-      if (segment.next > offset) break;
-      ended.push(segment);
-    }
-    return ended;
-  }
-
   /** Puts other chunks in the place of segments that lie side by side. They are hot, whatever those were. */
   replace(inputs: readonly Segment[], rows: readonly ChunkRow[], now: number): Segment {
     const [first, last] = [inputs[0], inputs[inputs.length - 1]];
@@ -174,7 +162,7 @@ export class Segments implements Chunks {
     };
     const { prev } = first;
     const origin = this.#knownBy(last);
-    const segment: Segment = { ...sealed(this.#next, whole, now), prev, origin };
+    const segment: Segment = { ...sealedNow(this.#next, whole, now), prev, origin };
     this.store.set(segment);
     this.#hot.push(segment);
     this.#sealedBytes += segment.bytes;
@@ -252,6 +240,21 @@ export class Segments implements Chunks {
     return (at < 0 ? undefined : this.#table(at).body(base)) ?? none;
   }
 
+  /** Segments that have a table, and of which no row of what is hot tells. */
+  #lost(): number[] {
+    return this.#tables.others(new Set([this.#open.n, ...this.store.hotNumbers()]));
+  }
+
+  /** What stands for a row that is not what was written. What is known for sure is written again. */
+  #mend(row: Segment, sum: number): Segment | undefined {
+    const { before, behind } = this.store.around(row.base);
+    const next = behind?.base ?? this.#open.base;
+    const table = this.#tables.totals(row.n, { base: row.base, next });
+    const mended = mendedRow(row, sum, { before, behind, next, table, lost: this.#lost() });
+    if (mended !== undefined && !mended.broken) this.store.set(mended);
+    return mended;
+  }
+
   /** What the open segment has by now. */
   get #appended(): Within {
     return { base: this.#open.base, next: this.#open.next ?? this.#open.base };
@@ -289,9 +292,4 @@ export class Segments implements Chunks {
     const { n: open, base } = this.#open;
     this.meta.setMeta("segments", JSON.stringify({ open, base, next: this.#next, tables: this.#tables.numbers }));
   }
-}
-
-type Whole = Pick<Segment, "base" | "next" | "first" | "last" | "chunks" | "records" | "bytes">;
-function sealed(n: number, whole: Whole, now: number): Segment {
-  return { ...whole, n, hot: 1, size: 0, indexBytes: 0, sha: none, prev: none, origin: none, sealed: now };
 }

@@ -4,7 +4,7 @@
  */
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
-import { ChunkTable } from "./chunk-store.ts";
+import { ChunkTable, type Totals, type Within } from "./chunk-store.ts";
 
 export class Tables {
   /** By segment. */
@@ -29,9 +29,34 @@ export class Tables {
 
   /** The table of a segment that is in the database. */
   open(n: number): ChunkTable {
-    const table = new ChunkTable(this.sql, this.known[n] ?? n);
+    const table = this.#tableOf(n);
     this.#tables.set(n, table);
     return table;
+  }
+
+  /** The sums of a table, whatever a row says; undefined where there is none, or it is that of other offsets. */
+  totals(n: number, within: Within): Totals | undefined {
+    if (!this.#has(n)) return undefined;
+    const table = this.#tables.get(n) ?? this.#tableOf(n);
+    return table.at(within.next - 1, within) === undefined ? undefined : table.totals(within.base);
+  }
+
+  /** Segments that have a table, but for these. */
+  others(segments: ReadonlySet<number>): number[] {
+    const numbers = [...this.#tables.keys(), ...Object.keys(this.known).map(Number)];
+    return [...new Set(numbers)].filter((n) => !segments.has(n) && this.#has(n));
+  }
+
+  #has(n: number): boolean {
+    if (this.#tables.has(n)) return true;
+    const table = this.#tableOf(n);
+    const taken = Array.from(this.#tables.values()).some(({ number }) => number === table.number);
+    const another = !(n in this.known) && Object.values(this.known).includes(table.number);
+    return !taken && !another && table.exists();
+  }
+
+  #tableOf(n: number): ChunkTable {
+    return new ChunkTable(this.sql, this.known[n] ?? n);
   }
 
   /** A new one, for a new segment. */

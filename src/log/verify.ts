@@ -2,6 +2,7 @@ import { assert } from "../lib/assert.ts";
 import { openChunk } from "./chunk.ts";
 import { missingSegment } from "./missing-segment.ts";
 import type { Span } from "./read.ts";
+import type { Segment } from "./segment-row.ts";
 import type { Chunks, Segments } from "./segments.ts";
 
 /** What a verification found. `next` is where to go on; absent at the end. */
@@ -49,6 +50,11 @@ export function verifyHot(segments: Segments, span: Span, from: number, bytesMax
   if (run === undefined) return { chunks: 0, records: 0, bytes: 0, damaged: [], next: from };
   const to = Math.min(run.to, span.tail);
   const report = verifyChunks(segments, { ...span, head: run.from, tail: to }, from, bytesMax);
+  for (const { base } of segments.hot) {
+    const start = Math.max(base, span.head);
+    if (start >= from && start < (report.next ?? to))
+      report.damaged.push(...rowFaults(segments, segments.store.at(base)));
+  }
   return report.next === undefined && to < span.tail ? { ...report, next: to } : report;
 }
 
@@ -56,9 +62,19 @@ export function verifyHot(segments: Segments, span: Span, from: number, bytesMax
 export function verifyCold(segments: Segments, span: Span, from: number): Report {
   const report: Report = { chunks: 0, records: 0, bytes: 0, damaged: [] };
   const missing = missingSegment(segments, span.head, from);
-  if (missing === undefined) return { ...report, next: segments.store.before(from)?.next };
+  const segment = segments.store.before(from);
+  if (missing === undefined) return { ...report, damaged: rowFaults(segments, segment), next: segment?.next };
   report.damaged.push({ chunk: from, from, to: missing.to, reason: "the segment is missing" });
   return { ...report, next: missing.to };
+}
+
+/** What is wrong with what leads to a segment: nothing of its records is lost by that, until they cannot be found. */
+function rowFaults({ store }: Segments, segment: Segment | undefined): Report["damaged"] {
+  if (segment === undefined) return [];
+  const { n, base, next, size, broken } = segment;
+  const fault = (what: string) => [{ chunk: base, from: base, to: next, reason: `${what} is not what was written` }];
+  if (broken) return fault("the segment's row");
+  return size > 0 && !store.hasSoundPrint(n) ? fault("the segment's fingerprint") : [];
 }
 
 /** Asserts that segments lie side by side, and that everything hot is whole. */

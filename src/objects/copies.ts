@@ -1,13 +1,16 @@
 /** The objects of segments whose chunks are all there: whether they are what they should be, and made anew. */
-import { hashedPart } from "../archive/segment.ts";
+import { foundIn, segmentOf } from "../archive/rebuild.ts";
+import { hashedPart, type Index } from "../archive/segment.ts";
 import { verifyObject } from "../archive/verify.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
-import { segmentKey } from "../log/keys.ts";
+import { baseText, segmentKey, segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { discard } from "../log/notice.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { sha256 } from "../platform/sha256.ts";
+import { indexOf } from "./cold.ts";
+import { listed, readEnd } from "./object-ends.ts";
 
 /** False where a segment's object is not what it should be; true where there need not be one. */
 export async function hasObject({ spec, span }: Log, blobs: Blobs | undefined, segment: Segment): Promise<boolean> {
@@ -26,6 +29,57 @@ export function makeAgain(log: Log, segment: Segment, rows: readonly ChunkRow[],
     discard(log.segments, log.spec, current, now);
     log.segments.replace([current], rows, now);
   });
+}
+
+/** The row of a segment that can be read, and its fingerprint, where they are not what was written: what the object says, or the table. */
+export async function writeRowAgain(
+  log: Log,
+  blobs: Blobs | undefined,
+  segment: Segment,
+  now: () => number,
+): Promise<void> {
+  const { logId, partition } = log.spec;
+  const { segments } = log;
+  if (!segment.broken && segments.store.hasSoundPrint(segment.n)) return;
+  const index = segment.size > 0 ? await indexOf({ logId, partition, blobs }, segment) : undefined;
+  log.change(now(), () => {
+    const current = segments.store.at(segment.base);
+    if (current?.n !== segment.n) return;
+    const { broken: _, ...row } = current;
+    if (!index?.ok) return segments.archived(row);
+    const { chunks, print } = index.value;
+    const { first, last, records } = index.value.footer;
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+    segments.archived({ ...row, first, last, records, chunks: chunks.length, bytes });
+    segments.store.setPrint(segment.n, print);
+  });
+}
+
+/** The row of an archived segment of which only the place is known, out of the bucket. False where no object is that segment's. */
+export async function findRow(
+  log: Log,
+  blobs: Blobs | undefined,
+  segment: Segment,
+  now: () => number,
+): Promise<boolean> {
+  const { logId, partition } = log.spec;
+  const { segments } = log;
+  let found: { size: number; index: Index } | undefined;
+  const prefix = `${segmentPrefix(logId, partition)}${baseText(segment.base)}-`;
+  for await (const { key, size } of blobs === undefined ? [] : listed(blobs, prefix)) {
+    const index = segments.store.isGarbage(key) ? undefined : await readEnd(blobs as Blobs, key, size);
+    const { footer } = index ?? {};
+    const same = footer?.logId === logId && footer.partition === partition && footer.next === segment.next;
+    if (index !== undefined && same && !(found && found.index.footer.n > index.footer.n)) found = { size, index };
+  }
+  if (found === undefined) return false;
+  const { size, index } = found;
+  log.change(now(), () => {
+    if (!segments.store.at(segment.base)?.broken) return;
+    segments.archived(segmentOf(foundIn(size, index)));
+    segments.store.setPrint(index.footer.n, index.print);
+  });
+  return true;
 }
 
 /** The database's copy of a segment's chunks goes, where the bucket has a whole one. False where it has not. */

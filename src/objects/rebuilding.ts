@@ -3,14 +3,12 @@ import type { LostRange } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { DraftStore } from "../archive/draft-store.ts";
 import { chosen, type Found, foundIn, learnKeys, rebuild, rebuiltFrom, segmentOf } from "../archive/rebuild.ts";
-import { footerBytes, type Index, readFooter, readIndex } from "../archive/segment.ts";
 import { parquetPrefix, segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
-import type { Blob, Blobs } from "../platform/blobs.ts";
+import type { Blobs } from "../platform/blobs.ts";
+import { endBytes, listed, readEnd } from "./object-ends.ts";
 import { coldRows, Lost } from "./segment-rows.ts";
 
-/** Bytes at an object's end that hold most indexes. */
-const endBytes = 131_072;
 /** Bytes that a step reads: the calls in between let others in. */
 const stepBytes = 33_554_432;
 
@@ -139,24 +137,4 @@ export class Rebuilding {
       if (!(error instanceof Lost)) throw error;
     }
   }
-}
-
-/** Everything in the bucket whose name begins so. */
-async function* listed(blobs: Blobs, prefix: string): AsyncGenerator<Blob> {
-  for (let after: string | undefined = ""; after !== undefined; ) {
-    const page: Awaited<ReturnType<Blobs["list"]>> = await blobs.list(prefix, after);
-    yield* page.blobs;
-    after = page.after;
-  }
-}
-
-async function readEnd(blobs: Blobs, key: string, size: number): Promise<Index | undefined> {
-  const length = Math.min(size, endBytes);
-  const end = await blobs.get(key, size - length, length);
-  const footer = end === undefined ? undefined : readFooter(end);
-  if (end === undefined || !footer?.ok) return undefined;
-  const needed = footer.value.indexLength + footerBytes;
-  const whole = needed <= length ? end.subarray(length - needed) : await blobs.get(key, size - needed, needed);
-  const index = whole === undefined ? undefined : readIndex(whole, size);
-  return index?.ok ? index.value : undefined;
 }

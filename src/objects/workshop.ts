@@ -15,7 +15,7 @@ import { decodeFrame } from "../log/record.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
-import { hasObject, leftToObject, makeAgain } from "./copies.ts";
+import { findRow, hasObject, leftToObject, makeAgain, writeRowAgain } from "./copies.ts";
 import { leftBehind } from "./left-behind.ts";
 import { Rebuilding } from "./rebuilding.ts";
 import { coldRows, hotRows, Lost } from "./segment-rows.ts";
@@ -110,6 +110,8 @@ export class Workshop {
     }
     const segment = log.segments.store.before(start);
     assert(segment !== undefined && segment.next > start, "segments lie side by side");
+    if (segment.broken && segment.hot === 0 && (await findRow(log, this.blobs, segment, this.now)))
+      return this.repair({ mode, from, to });
     const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY, end);
     const whole = await this.#each([segment], (row) => repair.add(row));
     if (whole) repair.complete();
@@ -123,6 +125,7 @@ export class Workshop {
     this.erasures.repaired(reach);
     if (lost.length > 0) this.#compaction.relearn();
     else if (!(await hasObject(log, this.blobs, segment))) makeAgain(log, segment, repair.rows, this.now());
+    else await writeRowAgain(log, this.blobs, segment, this.now);
     return ok({ lost, ...onwards(segment.next) });
   }
 

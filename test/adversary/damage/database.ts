@@ -2,11 +2,13 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { Column } from "./plan.ts";
+import type { Column, SegmentColumn } from "./plan.ts";
 import type { Range } from "./segment-form.ts";
 
 export interface Row extends Range {
   readonly table: string;
+  /** Number of its segment, where the row is a fingerprint's. */
+  readonly n?: number;
 }
 
 export class PartitionDatabase {
@@ -43,17 +45,36 @@ export class PartitionDatabase {
       .sort((a, b) => a.from - b.from);
   }
 
-  get({ table, from }: Row, column: Column): bigint | Buffer {
-    const question = this.sql.prepare(`SELECT ${column} AS value FROM ${table} WHERE base = ?`);
+  /** Every sealed segment, by offset; `prints`: their fingerprints. */
+  segments(prints = false): Row[] {
+    const rows = this.sql.prepare("SELECT base, next, n FROM segment ORDER BY base").all();
+    return rows.map(({ base, next, n }) => ({
+      from: Number(base),
+      to: Number(next),
+      ...(prints ? { table: "segment_print", n: Number(n) } : { table: "segment" }),
+    }));
+  }
+
+  /** Undefined where there is no such row. */
+  find({ table, from, n }: Row, column: Column | SegmentColumn): bigint | Buffer | undefined {
+    const question = this.sql.prepare(
+      `SELECT ${column} AS value FROM ${table} WHERE ${n === undefined ? "base" : "n"} = ?`,
+    );
     question.setReadBigInts(true);
-    const value = (question.get(from) as { value: bigint | Uint8Array }).value;
+    const value = (question.get(n ?? from) as { value: bigint | Uint8Array } | undefined)?.value;
+    return value === undefined || typeof value === "bigint" ? value : Buffer.from(value);
+  }
+
+  get(row: Row, column: Column): bigint | Buffer {
+    const value = this.find(row, column) as bigint | Uint8Array;
     return typeof value === "bigint" ? value : Buffer.from(value);
   }
 
   /** False where that would be another row's place. */
-  set({ table, from }: Row, column: Column, value: bigint | Buffer): boolean {
+  set({ table, from, n }: Row, column: Column | SegmentColumn, value: bigint | Buffer): boolean {
     try {
-      this.sql.prepare(`UPDATE ${table} SET ${column} = ? WHERE base = ?`).run(value, from);
+      const where = n === undefined ? "base" : "n";
+      this.sql.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${where} = ?`).run(value, n ?? from);
       return true;
     } catch (error) {
       if (/UNIQUE/.test((error as Error).message)) return false;

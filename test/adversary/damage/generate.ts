@@ -1,7 +1,18 @@
 /** Draws streams of small forms, so that over the rounds every byte of them is met. */
 import type { Scale } from "../frame/program.ts";
 import type { Random } from "../frame/random.ts";
-import type { Blow, Column, Commit, DamagePlan, FilePlan, Part, Reader, StreamPlan, Way } from "./plan.ts";
+import type {
+  Blow,
+  Column,
+  Commit,
+  DamagePlan,
+  FilePlan,
+  Part,
+  Reader,
+  SegmentColumn,
+  StreamPlan,
+  Way,
+} from "./plan.ts";
 
 const keys = 4;
 const parts: readonly (readonly [number, Part])[] = [
@@ -12,6 +23,10 @@ const parts: readonly (readonly [number, Part])[] = [
   [4, "footer"],
 ];
 const numbers: readonly Column[] = ["base", "next", "first", "last", "records", "flags", "bytes"];
+const segmentNumbers: readonly SegmentColumn[] = [
+  ...(["n", "next", "first", "last", "chunks", "records", "bytes", "hot", "size", "indexBytes", "sealed"] as const),
+  ...(["sha", "prev", "origin"] as const),
+];
 const ways: readonly Way[] = ["pages", "backward", "ndjson", "frames", "events", "socket", "packed", "group", "dump"];
 
 interface Drawing {
@@ -112,6 +127,10 @@ function blowsOf(draw: Drawing, snapshot: boolean): Blow[] {
   const found: Blow[] = [];
   const most = random.pick([1, 3, 8]);
   for (let i = random.int(1, most); i > 0; i--) {
+    if (has("manifest") && random.chance(0.15)) {
+      found.push(segmentBlow(draw));
+      continue;
+    }
     const objects = has("objects") && (!has("rows") || random.chance(0.6));
     if (objects) found.push(objectBlow(draw));
     else if (has("rows")) found.push(rowBlow(draw));
@@ -130,6 +149,13 @@ function objectBlow({ random, has }: Drawing): Blow {
     return { on: "object", which, how: random.pick(["cut", "grown", "empty", "missing", "swapped", "foreign"]), at };
   }
   return { on: "object", which, part: random.weighted(parts), at, bit: random.int(0, 7) };
+}
+
+function segmentBlow({ random }: Drawing): Blow {
+  const column = random.chance(0.3) ? "print" : random.pick(segmentNumbers);
+  const bytes = ["print", "sha", "prev", "origin"].includes(column);
+  const bit = bytes ? random.int(0, 7) : random.chance(0.6) ? random.int(0, 8) : random.int(0, 62);
+  return { on: "segment", which: random.next(), column, at: random.next(), bit };
 }
 
 function rowBlow({ random, has }: Drawing): Blow {

@@ -22,6 +22,13 @@ export type Blow =
   | { readonly on: "row"; readonly which: number; readonly column: Column; readonly at: number; readonly bit: number }
   | { readonly on: "row"; readonly which: number; readonly how: RowFate; readonly at: number }
   | {
+      readonly on: "segment";
+      readonly which: number;
+      readonly column: SegmentColumn;
+      readonly at: number;
+      readonly bit: number;
+    }
+  | {
       readonly on: "snapshot";
       readonly how: "flipped" | "cut" | "empty" | "missing";
       readonly at: number;
@@ -31,6 +38,10 @@ export type Blow =
 export type Part = "header" | "frames" | "records" | "index" | "footer";
 export type Fate = "cut" | "grown" | "empty" | "missing" | "swapped" | "foreign";
 export type Column = "base" | "next" | "first" | "last" | "records" | "flags" | "bytes" | "print" | "body";
+/** Of a segment's row; `print` is in a table of its own. */
+export type SegmentColumn =
+  | ("n" | "next" | "first" | "last" | "chunks" | "records" | "bytes" | "hot" | "size" | "indexBytes" | "sealed")
+  | ("sha" | "prev" | "origin" | "print");
 export type RowFate = "missing" | "cut" | "empty" | "swapped";
 
 export type Way = "pages" | "backward" | "ndjson" | "frames" | "events" | "socket" | "packed" | "group" | "dump";

@@ -76,6 +76,7 @@ export const damage: Program<DamagePlan> = {
     rows: "damage to chunks in the database",
     numbers: "damage to the numbers beside a chunk's body",
     prints: "damage to the fingerprints of chunks in the database",
+    manifest: "damage to the rows of segments, and their fingerprints",
     fates: "objects and rows that are cut off, missing, swapped, another's",
     times: "readers that begin at a time",
     rewriting: "segments that were rewritten",

@@ -52,6 +52,7 @@ class Strike {
   readonly #objects: string[];
   readonly #database: PartitionDatabase | undefined;
   readonly #rows: Row[];
+  readonly #segments: Row[];
   readonly #struck: Struck[] = [];
 
   constructor(
@@ -63,8 +64,10 @@ class Strike {
   ) {
     this.#objects = bucketOf(bucket, stream, truth.partition);
     const blows = stream.plan.blows[truth.partition] ?? [];
-    if (blows.some(({ on }) => on === "row")) this.#database = Database.open(data, stream.logId, truth.partition);
+    if (blows.some(({ on }) => on === "row" || on === "segment"))
+      this.#database = Database.open(data, stream.logId, truth.partition);
     this.#rows = this.#database?.rows() ?? [];
+    this.#segments = this.#database?.segments() ?? [];
   }
 
   all(): Struck[] {
@@ -79,6 +82,7 @@ class Strike {
   #one(blow: Blow): void {
     if (blow.on === "object") this.#object(blow);
     else if (blow.on === "row") this.#row(blow);
+    else if (blow.on === "segment") this.#segment(blow);
     else this.#snapshot(blow);
   }
 
@@ -163,13 +167,26 @@ class Strike {
     this.#note(`${name} has ${at} of ${body.length} bytes`, row, [], true);
   }
 
-  #column(database: PartitionDatabase, row: Row, blow: Extract<Blow, { column: unknown }>): void {
+  #column(database: PartitionDatabase, row: Row, blow: Extract<Blow, { on: "row"; column: unknown }>): void {
     const before = database.get(row, blow.column);
     const { at, after } = changed(before, blow.at, blow.bit);
     if (after === undefined || !database.set(row, blow.column, after)) return;
     const values = typeof before === "bigint" ? `, from ${before} to ${after}` : `, byte ${at} of ${before.length}`;
     const covered = blow.column === "body";
     this.#note(`bit ${blow.bit} of ${blow.column} of the chunk ${row.from} of ${row.table}${values}`, row, [], covered);
+  }
+
+  #segment({ which, column, at: share, bit }: Extract<Blow, { on: "segment" }>): void {
+    const segment = taken(this.#segments, which);
+    const database = this.#database;
+    if (segment === undefined || database === undefined) return;
+    const print = column === "print" ? database.segments(true).find(({ from }) => from === segment.from) : undefined;
+    const before = database.find(print ?? segment, column);
+    if (before === undefined) return;
+    const { at, after } = changed(before, share, bit);
+    if (after === undefined || !database.set(print ?? segment, column, after)) return;
+    const values = typeof before === "bigint" ? `, from ${before} to ${after}` : `, byte ${at} of ${before.length}`;
+    this.#note(`bit ${bit} of ${column} of the segment ${segment.from}${values}`, segment, [], print !== undefined);
   }
 
   #snapshot(blow: Extract<Blow, { on: "snapshot" }>): void {
