@@ -273,7 +273,7 @@ async function verifyOne(
   const { prev } = report;
   // Of one that is another's, or changed, it is said once.
   if (report.faults.length > 0) return ok(report.faults);
-  const follows = before === undefined || before.next !== from || prev === undefined;
-  if (follows || before.known.some((sha) => hex(sha) === hex(prev))) return ok([]);
+  const known = before?.next === from ? before.known : undefined;
+  if (known === undefined || prev === undefined || known.some((sha) => hex(sha) === hex(prev))) return ok([]);
   return ok([{ from, to, reason: "the object does not continue the one before it" }]);
 }

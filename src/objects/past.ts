@@ -43,8 +43,8 @@ export interface Expected {
   readonly size: number;
   readonly sha: Uint8Array;
   readonly head: number;
-  /** Hashes by which the next one may know it. */
-  readonly known: readonly Uint8Array[];
+  /** Hashes by which the next one may know it; undefined where the row that has them is not what was written. */
+  readonly known: readonly Uint8Array[] | undefined;
 }
 
 const objectsAtOnce = 64;
@@ -106,7 +106,7 @@ export const past = {
       size: segment.size,
       sha: segment.sha,
       head: log.span.head,
-      known: [segment.sha, segment.origin].filter((sha) => sha.length > 0),
+      known: segment.broken ? undefined : [segment.sha, segment.origin].filter((sha) => sha.length > 0),
     }));
     return ok(objects);
   },
