@@ -250,6 +250,8 @@ export class Archive {
     const cooled: Segment[] = [];
     for (const segment of overAtHand(this.log, this.retention, now)) {
       if (this.#recent(segment, now) || segment.size === 0) break;
+      // There may be no object, whatever the row says.
+      if (segment.broken) continue;
       cooled.push(segment);
     }
     for (const segment of cooled) this.log.change(now, () => segments.cool(segment));

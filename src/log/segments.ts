@@ -121,7 +121,7 @@ export class Segments implements Chunks {
   }
 
   /** The sealed segment becomes one that has an object. */
-  archived(segment: Segment): void {
+  archived({ broken: _, ...segment }: Segment): void {
     this.store.set(segment);
     this.#hot = this.#hot.map((hot) => (hot.base === segment.base ? segment : hot));
     if (this.#newest?.base === segment.base) this.#newest = segment;

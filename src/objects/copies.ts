@@ -45,12 +45,11 @@ export async function writeRowAgain(
   log.change(now(), () => {
     const current = segments.store.at(segment.base);
     if (current?.n !== segment.n) return;
-    const { broken: _, ...row } = current;
-    if (!index?.ok) return segments.archived(row);
+    if (!index?.ok) return segments.archived(current);
     const { chunks, print } = index.value;
     const { first, last, records } = index.value.footer;
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
-    segments.archived({ ...row, first, last, records, chunks: chunks.length, bytes });
+    segments.archived({ ...current, first, last, records, chunks: chunks.length, bytes });
     segments.store.setPrint(segment.n, print);
   });
 }

@@ -161,6 +161,22 @@ test("a time that is lower than it was lets nothing go before its time, and is n
   expect(named(one)).toMatchObject([{ from: 0, to: 3, reason: "the segment's row is not what was written" }]);
 });
 
+test("what has no object does not leave the database, though its row says that it has one", async () => {
+  const one = machine({ archive: true });
+  for (const key of ["a", "b"]) one.append(ofKey(key));
+  one.seal();
+  one.sql.run("UPDATE segment SET size = 4096");
+  one.reopen();
+  one.now += 1_000_000;
+  one.retain({ archive: true, retentionAgeMs: 1_000 });
+  await one.run();
+  expect((await one.read({ at: "earliest" })).map(({ record }) => record.key)).toEqual(["a", "b"]);
+  expect(await repaired(one)).toEqual([]);
+  await one.run();
+  expect(named(one)).toEqual([]);
+  expect((await one.read({ at: "earliest" })).map(({ record }) => record.key)).toEqual(["a", "b"]);
+});
+
 test("a fingerprint that is not what was written is taken to allow everything, is named, and made again", async () => {
   for (const base of [0, 6]) {
     const made = await make();
