@@ -61,6 +61,7 @@ export const errors = {
   trimmed: entry(410),
   damaged: entry(503),
   "upgrade-required": entry(426),
+  exists: entry(412),
   "expected-offset": entry(412),
   "expected-key-offset": entry(412),
   "record-too-large": entry(413),

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { listLimit, text, whole, wholeText } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { streamName } from "./names.ts";
+import { patchOf } from "./patch.ts";
 import { type PushTarget, pushTarget } from "./push.ts";
 
 export { type PushTarget, pushTarget } from "./push.ts";
@@ -49,7 +50,10 @@ const startAt = z
 /** What a user may set of a group. Fields left out of a PUT keep their value, or take the default on creation. */
 export const groupConfig = z.strictObject({
   start: startAt.describe("Where a new group begins. Afterwards: seek.").optional(),
-  filter: groupFilter.nullable().optional(),
+  filter: groupFilter
+    .refine((filter) => Object.keys(filter).length > 0, "names nothing; set it to null to want every record")
+    .nullable()
+    .optional(),
   order: z
     .enum(["key", "partition", "none"])
     .describe(
@@ -103,6 +107,9 @@ export const groupConfig = z.strictObject({
     .describe("Incident mode: deliver these keys only, in order; the others wait, in order. null ends it.")
     .optional(),
 });
+
+/** A JSON Merge Patch of it: members of members that are left out keep their value too, and null is the default. */
+export const groupPatch = patchOf(groupConfig);
 
 /** A group's configuration with every default filled in. */
 export interface GroupConfig {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { listLimit, switchText } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { streamName } from "./names.ts";
+import { patchOf } from "./patch.ts";
 
 const count = (max: number) => z.number().int().min(1).max(max);
 
@@ -142,6 +143,9 @@ export const streamConfig = z.strictObject({
     .optional(),
 });
 
+/** A JSON Merge Patch of it: null is the default. */
+export const streamPatch = patchOf(streamConfig);
+
 /** A stream's configuration with every default filled in. `placement` stays absent where none was asked for. */
 export interface StreamConfig {
   partitions: number;
@@ -219,7 +223,7 @@ export const deleteNamespaceQuery = z.strictObject({
   force: switchText.default(false).describe("Delete its streams too."),
 });
 
-/** Query of a `PUT`. */
+/** Query of a `PUT`, and of a `PATCH`. */
 export const streamPutQuery = z.strictObject({
   dryRun: z
     .enum(["true", "false"])
@@ -227,7 +231,7 @@ export const streamPutQuery = z.strictObject({
     .optional(),
 });
 
-/** What a `PUT` answers. */
+/** What they answer. */
 export const streamPut = streamView.extend({
   drops: z
     .number()
@@ -240,7 +244,10 @@ export const streamPut = streamView.extend({
 });
 export type StreamPut = z.infer<typeof streamPut>;
 
-export const namespaceView = z.object({ namespace: z.string(), createdAt: z.string() });
+export const namespaceView = z.object({
+  namespace: z.string(),
+  createdAt: z.string().describe("Absent of `default`, which was always there.").optional(),
+});
 export type NamespaceView = z.infer<typeof namespaceView>;
 
 /** Query of a list: names that start with `prefix`, after the name `after`. */

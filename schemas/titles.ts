@@ -47,6 +47,7 @@ export const titles: Readonly<Record<ErrorCode, string>> = {
   trimmed: "The offset has been trimmed",
   damaged: "Stored data are damaged or missing",
   "upgrade-required": "The route is a WebSocket",
+  exists: "What is to be created exists",
   "expected-offset": "The tail is not at the expected offset",
   "expected-key-offset": "The key has a newer record",
   "record-too-large": "The record is too large",

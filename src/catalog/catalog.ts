@@ -1,7 +1,13 @@
 /** One namespace: its streams, their maps and configurations, and what is left to do for them. Synchronous. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { type ListQuery, type PartitionRange, type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
+import {
+  type ListQuery,
+  type PartitionRange,
+  type StreamConfig,
+  streamConfig,
+  streamDefaults,
+} from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
 import { conflict, eventLoop } from "./conflict.ts";
 import { Groups } from "./groups.ts";
@@ -11,6 +17,7 @@ import { Purges } from "./purges.ts";
 import { Restores } from "./restores.ts";
 import { Store, type StreamRow } from "./store.ts";
 import type { Listed, Stream } from "./stream.ts";
+import { type Change, exists, fieldsOf, type How } from "./writing.ts";
 
 /** A namespace that exists without being created, and stays. */
 const always = "default";
@@ -76,9 +83,7 @@ export class Catalog {
   stream(name: string): Result<Stream> {
     if (this.created === undefined) return this.#missing();
     const row = this.#store.stream(name);
-    if (row !== undefined) return ok(view(row));
-    const missing = refuse("stream-not-found", `the stream '${name}' does not exist; create it with PUT`);
-    return this.restores.refusal(name) ?? missing;
+    return row === undefined ? this.#unknown(name) : ok(view(row));
   }
 
   streams(query: ListQuery): Result<Listed<Stream>> {
@@ -87,11 +92,14 @@ export class Catalog {
   }
 
   /** A stream that is there, as it would be by a change. */
-  planned(name: string, change: Partial<StreamConfig>): Result<Stream> {
+  planned(name: string, change: Change<StreamConfig>, how: How): Result<Stream> {
     const stream = this.stream(name);
     if (!stream.ok) return stream;
+    if (how === "create") return exists(`the stream '${name}'`);
     const { config: before } = stream.value;
-    const config: StreamConfig = { ...before, ...change };
+    const fields = fieldsOf(streamConfig, change, how, before, streamDefaults);
+    if (!fields.ok) return fields;
+    const config: StreamConfig = { ...before, ...fields.value };
     const problem = conflict(before, config) ?? this.#eventLoop(name, config);
     return problem === undefined ? ok({ ...stream.value, config }) : refuse("conflict", problem);
   }
@@ -102,14 +110,15 @@ export class Catalog {
    */
   put(
     name: string,
-    change: Partial<StreamConfig>,
+    change: Change<StreamConfig>,
     id: string,
     now: number,
+    how: How = "put",
   ): Result<{ stream: Stream; created: boolean }> {
     if (this.created === undefined) return this.#missing();
     const row = this.#store.stream(name);
-    if (row === undefined) return this.#createStream(name, change, id, now);
-    const planned = this.planned(name, change);
+    if (row === undefined) return how === "patch" ? this.#unknown(name) : this.#createStream(name, change, id, now);
+    const planned = this.planned(name, change, how);
     if (!planned.ok) return planned;
     const before = view(row).config;
     const after = planned.value.config;
@@ -216,7 +225,7 @@ export class Catalog {
 
   #createStream(
     name: string,
-    change: Partial<StreamConfig>,
+    change: Change<StreamConfig>,
     id: string,
     now: number,
   ): Result<{ stream: Stream; created: boolean }> {
@@ -256,6 +265,11 @@ export class Catalog {
     this.#store.purgeAll(row.id, now);
     this.#store.dropStream(row.name);
     this.restores.drop(row.name, now);
+  }
+
+  #unknown(name: string) {
+    const missing = refuse("stream-not-found", `the stream '${name}' does not exist; create it with PUT`);
+    return this.restores.refusal(name) ?? missing;
   }
 
   #missing(): { ok: false; refusal: { code: "namespace-not-found"; detail: string } } {

@@ -1,14 +1,14 @@
 /** The consumer groups of a namespace's streams, and which of their deliveries are yet to be told. Synchronous. */
-import { unmasked } from "../../schemas/credentials.ts";
 import type { GroupDump } from "../../schemas/dump.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { ListQuery } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
-import { conflict, contradiction } from "./group-conflict.ts";
+import { configAfter } from "./group-config.ts";
 import { type GroupRow, GroupStore, type TellRow } from "./group-store.ts";
 import type { Listed, Stream } from "./stream.ts";
+import { type Change, exists, type How } from "./writing.ts";
 
 /** Why a group stands still, and since when. */
 export interface Pause {
@@ -72,36 +72,25 @@ export class Groups {
   put(
     stream: Stream,
     name: string,
-    change: Partial<GroupConfig>,
+    change: Change<GroupConfig>,
     id: string,
     now: number,
+    how: How = "put",
   ): Result<{ group: Group; created: boolean }> {
     const row = this.#store.group(stream.logId, name);
-    const before: GroupConfig = row === undefined ? groupDefaults : JSON.parse(row.config);
-    const push = change.push ? unmasked(change.push, before.push) : undefined;
-    if (push?.ok === false) return push;
-    const after: GroupConfig = { ...before, ...change, ...(push === undefined ? {} : { push: push.value }) };
-    const problem = contradiction(after, stream, row) ?? (row === undefined ? undefined : conflict(before, after));
-    if (problem !== undefined) return problem;
+    if (row === undefined && how === "patch") return missing(name);
+    if (row !== undefined && how === "create") return exists(`the group '${name}'`);
+    const after = configAfter(change, how, stream, row);
+    if (!after.ok) return after;
     if (row === undefined && this.#store.countGroups(stream.logId) >= limits.groupsMax) {
       return refuse("too-many", `a stream has at most ${limits.groupsMax} groups`, { limit: limits.groupsMax });
     }
-    if (row !== undefined && JSON.stringify(after) === row.config)
-      return ok({ group: this.#view(row), created: false });
-    const config = JSON.stringify(after);
+    const config = JSON.stringify(after.value);
+    if (config === row?.config) return ok({ group: this.#view(row), created: false });
+    const partitions = stream.map.length;
     const next: GroupRow =
       row === undefined
-        ? {
-            log: stream.logId,
-            name,
-            id,
-            config,
-            version: 1,
-            paused: 0,
-            partitions: stream.map.length,
-            created: now,
-            updated: now,
-          }
+        ? { log: stream.logId, name, id, config, version: 1, paused: 0, partitions, created: now, updated: now }
         : { ...row, config, version: row.version + 1, updated: now };
     this.#store.setGroup(next);
     this.#tellAll(next, now);

@@ -48,13 +48,14 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   "/v1/config": { GET: () => json({ version, limits, defaults }) },
   "/v1/:ns": {
     GET: (c) => streams.getNamespace(c.env, namespaceOf(c)),
-    PUT: (c) => streams.putNamespace(c.env, namespaceOf(c)),
+    PUT: (c) => streams.putNamespace(c.req.raw, c.env, namespaceOf(c)),
     DELETE: (c) => streams.deleteNamespace(c.req.raw, c.env, namespaceOf(c)),
   },
   "/v1/:ns/streams": { GET: (c) => streams.listStreams(c.req.raw, c.env, namespaceOf(c)) },
   "/v1/:ns/streams/:stream": {
     GET: (c) => streams.getStream(c.env, namespaceOf(c), streamOf(c)),
     PUT: (c) => streams.putStream(c.req.raw, c.env, namespaceOf(c), streamOf(c)),
+    PATCH: (c) => streams.patchStream(c.req.raw, c.env, namespaceOf(c), streamOf(c)),
     DELETE: (c) => streams.deleteStream(c.env, namespaceOf(c), streamOf(c)),
   },
   "/v1/:ns/streams/:stream/records": {
@@ -112,6 +113,7 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   [group]: {
     GET: (c) => groups.getGroup(c.env, groupOf(c)),
     PUT: (c) => groups.putGroup(c.req.raw, c.env, groupOf(c)),
+    PATCH: (c) => groups.patchGroup(c.req.raw, c.env, groupOf(c)),
     DELETE: (c) => groups.deleteGroup(c.env, groupOf(c)),
   },
   [`${group}/status`]: { GET: (c) => groups.groupStatus(c.env, groupOf(c)) },

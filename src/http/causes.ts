@@ -62,6 +62,8 @@ export const causes: Readonly<Record<ErrorCode, string>> = {
     "Retention, a trim or compaction took what was there. Go on from `head`, or from the snapshot that is named.",
   damaged: "What is stored cannot be read as it was written. Verify the partition, and repair it.",
   "upgrade-required": "The path is a WebSocket's: connect to it as one.",
+  exists:
+    "`If-None-Match: *` asks to create, and nothing else. Give it another name, or change what is there with PUT or PATCH.",
   "expected-offset": "Another has appended since; `tail` says how far. Read that, and decide again.",
   "expected-key-offset": "The key has a newer record. Read it, and decide again.",
   "record-too-large":

@@ -26,6 +26,9 @@ export const withBody: readonly ErrorCode[] = [
   "too-many",
 ];
 
+/** The condition of a PUT that creates, and changes nothing. */
+export const onlyNew = { "If-None-Match": "`*`: create it, and answer 412 `exists` where it is there already." };
+
 /** What the reference says of one method of a route. */
 export interface Operation {
   readonly summary: string;

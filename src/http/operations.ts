@@ -9,6 +9,7 @@ import {
   partitionFacts,
   partitionRange,
   streamConfig,
+  streamPatch,
   streamPut,
   streamPutQuery,
   streamView,
@@ -17,7 +18,17 @@ import { dumpOperations } from "./dump-operations.ts";
 import { groupOperations } from "./groups/operations.ts";
 import { eventStream } from "./live/events.ts";
 import { liveOperations } from "./live/operations.ts";
-import { always, type Operation, ofNamespace, ofPartition, ofRestore, ofStream, withBody } from "./operation.ts";
+import {
+  always,
+  type Operation,
+  ofNamespace,
+  ofPartition,
+  ofRestore,
+  ofStream,
+  onlyNew,
+  withBody,
+} from "./operation.ts";
+import { mergePatch } from "./parse.ts";
 import { pastOperations } from "./past-operations.ts";
 import { snapshotOperations } from "./snapshots/operations.ts";
 
@@ -118,8 +129,9 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
     },
     PUT: {
       summary: "Create a namespace",
+      headers: onlyNew,
       answers: { 201: { says: "Created.", body: namespaceView }, 200: { says: "It was there.", body: namespaceView } },
-      refusals: always,
+      refusals: [...always, "exists"],
     },
     DELETE: {
       summary: "Delete a namespace",
@@ -146,12 +158,23 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
       summary: "Create or update a stream",
       detail: "Idempotent. Fields that are left out keep their value. More partitions split the widest ranges.",
       query: streamPutQuery,
+      headers: onlyNew,
       body: streamConfig,
       answers: {
         201: { says: "Created.", body: streamView },
         200: { says: "Updated, or the same.", body: streamPut },
       },
-      refusals: [...ofStream, ...withBody, "conflict", "too-many", "archive-off"],
+      refusals: [...ofStream, ...withBody, "exists", "conflict", "too-many", "archive-off"],
+    },
+    PATCH: {
+      summary: "Change a stream",
+      detail:
+        "A JSON Merge Patch of its configuration: fields that are left out keep their value, null is the default.",
+      query: streamPutQuery,
+      body: streamPatch,
+      bodyTypes: [mergePatch],
+      answers: { 200: { says: "Changed, or the same.", body: streamPut } },
+      refusals: [...ofStream, ...withBody, "conflict", "archive-off"],
     },
     DELETE: {
       summary: "Delete a stream and its records",

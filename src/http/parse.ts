@@ -55,6 +55,8 @@ function isUtf8(encoded: string): boolean {
   }
 }
 
+export const mergePatch = "application/merge-patch+json";
+
 /** What a definition, or an order, may have: far more than any needs. */
 const jsonBytesMax = 1_048_576;
 
@@ -75,4 +77,13 @@ export async function readJsonBytes<T extends z.ZodType>(
   if (!parsed.ok) return parsed;
   const checked = check(schema, parsed.value, "body", "JSON");
   return checked.ok ? ok({ value: checked.value, bytes: body.value }) : checked;
+}
+
+/** A JSON Merge Patch (RFC 7396). */
+export async function readPatch<T extends z.ZodType>(request: Request, schema: T): Promise<Result<z.output<T>>> {
+  if (/json-patch\+json/i.test(request.headers.get("content-type") ?? "")) {
+    const detail = `a JSON Patch is not known here; send a JSON Merge Patch, which is the fields that change, as ${mergePatch}`;
+    return refuse("unsupported-media-type", detail);
+  }
+  return readJson(request, schema);
 }

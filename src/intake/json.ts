@@ -1,7 +1,7 @@
 /** Intake of `application/json` (`{"records": […]}`) and of NDJSON (a record a line). */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { appendBody } from "../../schemas/record.ts";
+import { appendBody, recordInput } from "../../schemas/record.ts";
 import { markBytes } from "../lib/bytes.ts";
 import { check, parseJson, partOf } from "../lib/check.ts";
 import type { Rec } from "../log/record.ts";
@@ -20,10 +20,17 @@ export function jsonRecords(body: Uint8Array, config: IntakeConfig, now: number)
   const list = typeof value === "object" && value !== null ? value.records : undefined;
   if (!Array.isArray(list) || list.length === 0 || Object.keys(value).length !== 1) {
     const checked = check(appendBody, value, "body", "JSON");
+    if (!checked.ok && isBare(value)) return refuse("invalid", 'body: is not wrapped; wrap it: {"records":[ … ]}');
     return checked.ok ? refuse("invalid", 'body: must be {"records": [ … ]}') : checked;
   }
   if (list.length > limits.batchRecordsMax) return tooMany(list.length);
   return recordList(list, body, config, now);
+}
+
+/** A record by itself, or a list of some: what was meant is plain. */
+function isBare(value: unknown): boolean {
+  const [one] = Array.isArray(value) ? value : [value];
+  return recordInput.safeParse(one).success && Object.keys(one).length > 0;
 }
 
 /** The records of a parsed list, which is the member `records` of the object in `body`. */

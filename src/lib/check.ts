@@ -52,7 +52,10 @@ export function partOf(
 /** Of a union, the branch that came furthest says most, where the schema says nothing of its own. */
 function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== "invalid_union" || issue.errors.length === 0 || issue.message !== "Invalid input") return issue;
-  const best = issue.errors.reduce((a, b) => (b.length < a.length ? b : a));
+  const depth = ([first]: readonly z.core.$ZodIssue[]) => first?.path.length ?? 0;
+  const best = issue.errors.reduce((a, b) =>
+    b.length < a.length || (b.length === a.length && depth(b) > depth(a)) ? b : a,
+  );
   return best.length === 0 ? issue : { ...best[0], path: [...issue.path, ...best[0].path] };
 }
 

@@ -6,6 +6,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { deliveriesOf } from "../catalog/groups.ts";
 import type { Restored } from "../catalog/restores.ts";
 import type { Stream } from "../catalog/stream.ts";
+import type { Change, How } from "../catalog/writing.ts";
 
 /** What an order has before it: the catalog, and the way to the objects of a stream. */
 interface Desk {
@@ -44,8 +45,8 @@ const orders = {
   },
 
   /** What a stream would be by a change, and how many of its records the bounds would let go. */
-  async plan({ core, telling }: Desk, name: string, change: Partial<StreamConfig>) {
-    const planned = core.planned(name, change);
+  async plan({ core, telling }: Desk, name: string, change: Change<StreamConfig>, how: How) {
+    const planned = core.planned(name, change, how);
     if (!planned.ok) return planned;
     const drops = await telling.drops(planned.value).catch(() => undefined);
     return drops === undefined

@@ -5,6 +5,7 @@ import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core } from "../catalog/catalog.ts";
 import type { Pause } from "../catalog/groups.ts";
 import type { Stream } from "../catalog/stream.ts";
+import type { Change, How } from "../catalog/writing.ts";
 import { objectSql } from "../platform/sql.ts";
 import { type CatalogOrder, type CatalogOrderArgs, obey } from "./catalog-orders.ts";
 import { Chores } from "./chores.ts";
@@ -49,10 +50,14 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async put(name: string, change: Partial<StreamConfig>) {
-    const planned = this.#core.planned(name, change);
+    return this.write(name, change, "put");
+  }
+
+  async write(name: string, change: Change<StreamConfig>, how: How) {
+    const planned = this.#core.planned(name, change, how);
     // Whoever cannot be asked is told all the same: it may be in need of just that.
     const drops = planned.ok ? await this.telling.drops(planned.value).catch(() => undefined) : 0;
-    const put = this.#core.put(name, change, newId(), Date.now());
+    const put = this.#core.put(name, change, newId(), Date.now(), how);
     await this.#chores.arm();
     if (!put.ok) return put;
     if (put.value.created) return ok({ ...put.value, drops: 0 });
@@ -93,7 +98,11 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async putGroup(stream: string, name: string, change: Partial<GroupConfig>) {
-    const put = (of: Stream) => this.#core.groups.put(of, name, change, newId(), Date.now());
+    return this.writeGroup(stream, name, change, "put");
+  }
+
+  async writeGroup(stream: string, name: string, change: Change<GroupConfig>, how: How) {
+    const put = (of: Stream) => this.#core.groups.put(of, name, change, newId(), Date.now(), how);
     return this.#chores.worked(() => this.#ofStream(stream, put));
   }
 

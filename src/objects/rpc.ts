@@ -5,6 +5,7 @@ import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import type { Group, Pause } from "../catalog/groups.ts";
 import type { Listed, Stream } from "../catalog/stream.ts";
+import type { Change, How } from "../catalog/writing.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import type { PlacePage, PlacePart } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
@@ -157,6 +158,18 @@ export interface DeliveryRpc {
   destroy(groupId: string, owner: string): Promise<void>;
 }
 
+/** `drops`: records that the stream's bounds kept before, and keep no more; undefined where a partition could not be asked. */
+interface StreamWritten {
+  readonly stream: Stream;
+  readonly created: boolean;
+  readonly drops: number | undefined;
+}
+
+interface GroupWritten {
+  readonly group: Group;
+  readonly created: boolean;
+}
+
 /** The catalog object of one namespace; the object named `registry` knows the namespaces. */
 export interface CatalogRpc {
   /** When the namespace was created, in ms. */
@@ -165,21 +178,16 @@ export interface CatalogRpc {
   destroyNamespace(force: boolean): Promise<Result<undefined>>;
   stream(name: string): Promise<Result<Stream>>;
   streams(query: ListQuery): Promise<Result<Listed<Stream>>>;
-  /** `drops`: records that the stream's bounds kept before, and keep no more; undefined where a partition could not be asked. */
-  put(
-    name: string,
-    change: Partial<StreamConfig>,
-  ): Promise<Result<{ stream: Stream; created: boolean; drops: number | undefined }>>;
+  put(name: string, change: Partial<StreamConfig>): Promise<Result<StreamWritten>>;
+  /** As a `put`, or in another way: an object of before there were any does not take it for one. */
+  write(name: string, change: Change<StreamConfig>, how: How): Promise<Result<StreamWritten>>;
   drop(name: string): Promise<Result<undefined>>;
   /** Makes sure that a partition exists and knows the newest version, and answers the stream. */
   open(name: string, partition: number): Promise<Result<Stream>>;
   group(stream: string, name: string): Promise<Result<Group>>;
   groups(stream: string, query: ListQuery): Promise<Result<Listed<Group>>>;
-  putGroup(
-    stream: string,
-    name: string,
-    change: Partial<GroupConfig>,
-  ): Promise<Result<{ group: Group; created: boolean }>>;
+  putGroup(stream: string, name: string, change: Partial<GroupConfig>): Promise<Result<GroupWritten>>;
+  writeGroup(stream: string, name: string, change: Change<GroupConfig>, how: How): Promise<Result<GroupWritten>>;
   /** `because`: why, since when; without it the group goes on. `groupId`: only if it is still this one. */
   setPaused(stream: string, name: string, because?: Pause, groupId?: string): Promise<Result<Group>>;
   dropGroup(stream: string, name: string): Promise<Result<undefined>>;

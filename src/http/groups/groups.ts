@@ -1,20 +1,21 @@
 /** `…/groups[/{group}]`: definitions, status, and what an operator may do. */
-import type { z } from "zod";
 import { masked } from "../../../schemas/credentials.ts";
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
-import { type GroupConfig, groupConfig, groupFilter, pauseBody, seekBody } from "../../../schemas/group.ts";
+import { type GroupConfig, groupConfig, groupPatch, pauseBody, seekBody } from "../../../schemas/group.ts";
 import { streamName } from "../../../schemas/names.ts";
 import { listQuery } from "../../../schemas/stream.ts";
 import type { Group, Pause } from "../../catalog/groups.ts";
 import { descendants } from "../../catalog/map.ts";
+import type { Change, How } from "../../catalog/writing.ts";
 import type { Status } from "../../delivery/admin.ts";
 import { targetProblem } from "../../delivery/push.ts";
 import { check } from "../../lib/check.ts";
 import { type From, positionOf, readFrom } from "../../log/position.ts";
 import { catalog, type Env } from "../../objects/stubs.ts";
 import { askAny, lookup, stub } from "../lookup.ts";
-import { query, readJson } from "../parse.ts";
+import { query, readJson, readPatch } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
+import { howOf } from "../streams.ts";
 import { askAll, atOnce, type GroupRoute, groupRoute, noPartition, rememberGroup } from "./route.ts";
 
 /** A group in a path. */
@@ -63,17 +64,30 @@ export async function getGroup(env: Env, names: Names): Promise<Response> {
 export async function putGroup(request: Request, env: Env, names: Names): Promise<Response> {
   const name = check(streamName, names.group, "group");
   if (!name.ok) return problem(name.refusal);
+  const how = howOf(request);
+  if (!how.ok) return problem(how.refusal);
   const change = await readJson(request, groupConfig);
   if (!change.ok) return problem(change.refusal);
   const problems = problemOf(change.value, names, env);
   if (problems !== undefined) return problem(problems.refusal);
   const beyond = await beyondTail(env, names, change.value.start);
   if (beyond !== undefined) return problem(beyond);
-  const put = await catalog(env, names.namespace).putGroup(
-    names.stream,
-    names.group,
-    change.value as Partial<GroupConfig>,
-  );
+  return writeGroup(env, names, change.value as Partial<GroupConfig>, how.value);
+}
+
+export async function patchGroup(request: Request, env: Env, names: Names): Promise<Response> {
+  const change = await readPatch(request, groupPatch);
+  if (!change.ok) return problem(change.refusal);
+  const problems = problemOf(change.value as Named, names, env);
+  return problems === undefined ? writeGroup(env, names, change.value, "patch") : problem(problems.refusal);
+}
+
+async function writeGroup(env: Env, names: Names, change: Change<GroupConfig>, how: How): Promise<Response> {
+  const { stream, group: name } = names;
+  const asked = catalog(env, names.namespace);
+  const put = await (how === "put"
+    ? asked.putGroup(stream, name, change as Partial<GroupConfig>)
+    : asked.writeGroup(stream, name, change, how));
   if (!put.ok) return problem(put.refusal);
   const route = await lookup(env, names.namespace, names.stream);
   if (route.ok)
@@ -101,23 +115,26 @@ async function beyondTail(env: Env, names: Names, start: string | number | undef
   return undefined;
 }
 
-function problemOf(change: z.output<typeof groupConfig>, { stream }: Names, env: Env) {
-  const { start, push, filter, deadLetterStream } = change;
+/** What of a change can be wrong in ways that its schema does not know. Of a patch, null is a default, which is right. */
+interface Named {
+  readonly start?: string | number | null | undefined;
+  readonly push?: { readonly url?: string | null | undefined } | null | undefined;
+  readonly deadLetterStream?: string | null | undefined;
+}
+
+function problemOf({ start, push, deadLetterStream }: Named, { stream }: Names, env: Env) {
   if (deadLetterStream === stream) {
     const detail = `body: deadLetterStream: '${stream}' is the group's own stream, whose dead letters would die again; name another`;
     return refuse("invalid", detail, { path: "deadLetterStream" });
   }
-  if (start !== undefined && readFrom(String(start)) === undefined) {
+  if (start != null && readFrom(String(start)) === undefined) {
     return refuse("invalid", `body: start: '${start}' is no offset, earliest, latest, RFC 3339 time or cursor`, {
       path: "start",
     });
   }
-  if (push) {
+  if (push?.url) {
     const why = targetProblem(push.url, Boolean(env.MILLRACE_PUSH_PRIVATE));
     if (why !== undefined) return refuse("bad-target", `body: push.url: ${why}`, { path: "push.url" });
-  }
-  if (filter && Object.keys(groupFilter.parse(filter)).length === 0) {
-    return refuse("invalid", "body: filter: names nothing; set it to null to want every record", { path: "filter" });
   }
   return undefined;
 }

@@ -201,6 +201,7 @@ export async function listAttempts(env: Env, names: Names): Promise<Response> {
       at: time(at),
       ...rest,
     }),
+    ({ at }) => at,
   );
 }
 
@@ -210,12 +211,16 @@ async function overAll<T>(
   name: string,
   ask: Parameters<typeof askAll<readonly T[]>>[2],
   show: (one: T, partition: number) => object,
+  order: (one: T) => number = () => 0,
 ): Promise<Response> {
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   const all = await askAll<readonly T[]>(env, target.value, ask);
   return answer(all, (list) => ({
-    [name]: list.flatMap(({ partition, value }) => value.map((one) => show(one, partition))),
+    [name]: list
+      .flatMap(({ partition, value }) => value.map((one) => ({ partition, one })))
+      .sort((a, b) => order(a.one) - order(b.one))
+      .map(({ partition, one }) => show(one, partition)),
   }));
 }
 

@@ -7,113 +7,24 @@ import {
   extendBody,
   groupConfig,
   groupLiveQuery,
+  groupPatch,
   groupView,
   laneBody,
   lettersBody,
   lettersQuery,
   nackBody,
   pauseBody,
-  pausedBecause,
   receiveBody,
   redriveBody,
   seekBody,
 } from "../../../schemas/group.ts";
 import { listQuery } from "../../../schemas/stream.ts";
-import { type Operation, ofStream, withBody } from "../operation.ts";
+import { type Operation, ofStream, onlyNew, withBody } from "../operation.ts";
+import { mergePatch } from "../parse.ts";
+import { attempt, count, lane, letter, lost, refused, settled, status } from "./views.ts";
 
 const ofGroup: readonly ErrorCode[] = [...ofStream, "group-not-found"];
 const ofOrder: readonly ErrorCode[] = [...ofGroup, ...withBody, "partition-not-found"];
-
-const count = z.number().int();
-const refused = z
-  .array(z.object({ receipt: z.string(), code: z.string(), detail: z.string() }))
-  .optional()
-  .describe("Receipts that were not honoured, and why.");
-const tried = z.object({ attempt: count, at: z.string(), member: z.string(), reason: z.string() });
-const settled = z.object({ settled: count, refused });
-const lost = z
-  .array(z.object({ partition: count, from: count, to: count, why: z.enum(["trimmed", "damaged"]) }))
-  .optional()
-  .describe("Offsets [from, to) that the group will never get.");
-const lanes = z.object({
-  retrying: count,
-  parked: count,
-  others: count,
-  full: z.boolean().describe("A partition has as many lanes as it may: nothing new is read there until some are over."),
-});
-const members = z.array(z.object({ member: z.string(), inFlight: count }));
-const status = z.object({
-  group: z.string(),
-  paused: z.boolean(),
-  pausedBecause: pausedBecause.optional(),
-  lag: count.describe("Records that are not finished."),
-  lagSeconds: z.number().describe("Age of the oldest record that is not finished."),
-  inFlight: count,
-  redeliveries: count.describe("Attempts that were not a record's first; after a crash, about."),
-  deadLetters: count,
-  lanes,
-  members,
-  partitions: z.array(
-    z
-      .object({
-        partition: count,
-        head: count.describe("First record that is not finished; where that is yet to be read, no later than it."),
-        cursor: count.describe("Next record to be read."),
-        tail: count,
-        lag: count,
-        lagSeconds: z.number(),
-        inFlight: count,
-        redeliveries: count,
-        lanes,
-        deadLetters: count,
-        members,
-        paused: pausedBecause.optional(),
-        waitsFor: z
-          .object({ partition: count, keys: count.optional() })
-          .describe("The partition that this one continues, and of how many keys its records are waited for.")
-          .optional(),
-        rowsWritten: count,
-      })
-      .catchall(z.unknown()),
-  ),
-});
-const letter = z
-  .object({
-    letter: z.string().describe("partition.offset"),
-    partition: count,
-    offset: count,
-    timestamp: z.string(),
-    state: z.enum(["dead", "redriven"]),
-    reason: z.string(),
-    attempts: count,
-    diedAt: z.string(),
-    tries: z.array(tried),
-  })
-  .catchall(z.unknown())
-  .describe("The record with its fields, and what became of it.");
-const lane = z.object({
-  lane: z.string().describe("partition.lane"),
-  partition: count,
-  key: z.string().optional(),
-  offset: count
-    .optional()
-    .describe("Its first unfinished record. Left out where it is yet to be read which one that is."),
-  state: z.enum(["open", "retry", "parked", "held"]),
-  attempts: count,
-  dueAt: z.string().optional(),
-  tries: z.array(tried),
-});
-const attempt = z.object({
-  partition: count,
-  at: z.string(),
-  deliveryId: z.string(),
-  records: count,
-  attempt: count,
-  status: count.optional(),
-  error: z.string().optional(),
-  durationMs: z.number(),
-  answer: z.string().describe("The first 512 bytes."),
-});
 
 const group = "/v1/:ns/streams/:stream/groups/:group";
 const post = (
@@ -156,9 +67,19 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     PUT: {
       summary: "Create or update a consumer group",
       detail: "Idempotent. Fields that are left out keep their value. An update does not move the group's place.",
+      headers: onlyNew,
       body: groupConfig,
       answers: { 201: { says: "Created.", body: groupView }, 200: { says: "Updated, or the same.", body: groupView } },
-      refusals: [...ofOrder, "conflict", "too-many", "bad-target"],
+      refusals: [...ofOrder, "exists", "conflict", "too-many", "bad-target", "past-tail", "wrong-log"],
+    },
+    PATCH: {
+      summary: "Change a consumer group",
+      detail:
+        "A JSON Merge Patch of its configuration: what is left out keeps its value, within `push`, `batch`, `rate` and `filter` too; null is the default, or takes a member out; lists are replaced.",
+      body: groupPatch,
+      bodyTypes: [mergePatch],
+      answers: { 200: { says: "Changed, or the same.", body: groupView } },
+      refusals: [...ofGroup, ...withBody, "conflict", "bad-target", "wrong-log"],
     },
     DELETE: {
       summary: "Delete a consumer group, its place and its dead letters",
@@ -262,7 +183,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
       summary: "The last requests of a push",
       answers: {
         200: {
-          says: "Up to 50 a partition, oldest first; over restarts too.",
+          says: "Up to 50 a partition, oldest first over all of them; over restarts too.",
           body: z.object({ attempts: z.array(attempt) }),
         },
       },
