@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { whole, wholeText } from "./fields.ts";
-import { ackBody, delivery, extendBody, groupFilter, nackBody } from "./group.ts";
+import { ackBody, delivery, extendBody, groupFilter, nackBody, releaseBody } from "./group.ts";
 import { limits } from "./limits.ts";
 import { expectedKeyOffset, fenceToken, producerTerms } from "./record.ts";
 
@@ -22,6 +22,7 @@ export const memberMessage = z.discriminatedUnion("type", [
   }),
   z.strictObject({ type: z.literal("ack"), ...ackBody.shape }),
   z.strictObject({ type: z.literal("nack"), ...nackBody.shape }),
+  z.strictObject({ type: z.literal("release"), ...releaseBody.shape }),
   z.strictObject({ type: z.literal("extend"), ...extendBody.shape }),
   z.strictObject(confirm).describe("What the member was sent up to here, it has read."),
 ]);

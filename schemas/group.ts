@@ -194,6 +194,7 @@ export const nackBody = z.strictObject({
   delayMs: ms(0, limits.delayMsMax).describe("Instead of the group's backoff.").optional(),
   reason: reason.optional(),
 });
+export const releaseBody = z.strictObject({ receipts });
 export const extendBody = z.strictObject({
   receipts,
   ackTimeoutMs: ms(limits.ackTimeoutMsMin, limits.ackTimeoutMsMax)
@@ -201,6 +202,8 @@ export const extendBody = z.strictObject({
     .optional(),
 });
 export const pauseBody = z.strictObject({ reason: reason.optional() });
+/** Nothing, or an empty object. */
+export const testBody = z.strictObject({});
 export const seekBody = z.strictObject({ to: startAt, partition: z.number().int().min(0).optional() });
 
 const letterId = z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.offset, as listed");
@@ -230,7 +233,7 @@ export const delivery = z
     partition: z.number().int(),
     offset: z.number().int(),
     timestamp: z.string(),
-    receipt: z.string().describe("Names the lease, in ack, nack and extend."),
+    receipt: z.string().describe("Names the lease, in ack, nack, release and extend."),
     attempt: z.number().int().describe("1 for the first."),
     deliveryId: z.string().describe("The same at every attempt: for the receiver's deduplication."),
   })

@@ -85,8 +85,10 @@ export const limits = {
   deliverMax: 1_000,
   deliverBytesMax: 4_194_304,
   batchWaitMsMax: 30_000,
-  /** Receipts of one ack, nack or extend. */
+  /** Receipts of one ack, nack, release or extend. */
   ackMax: 10_000,
+  /** A member that has released a record is lent nothing for so long: others come first. */
+  releaseRestMs: 100,
   memberBytesMax: 128,
   reasonBytesMax: 1_024,
   secretsMax: 4,

@@ -64,7 +64,7 @@ export function pushRequest(spec: DeliverySpec, leased: readonly Leased[]): Push
 }
 
 /** Names differ by their letters only here: one that the sender sets, too, would be sent twice. */
-const lowerCase = (headers: Readonly<Record<string, string>>): Record<string, string> =>
+export const lowerCase = (headers: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 
 function binary(spec: DeliverySpec, leased: Leased, common: Record<string, string>): Omit<PushRequest, "id"> {
@@ -151,7 +151,7 @@ function writeData(writer: JsonWriter, { kind, data, datacontenttype: type }: Re
 const isString = (json: Uint8Array): boolean => json.find((byte) => byte > 32) === 34;
 
 /** A header's value as CloudEvents' HTTP binding writes it: everything but printable ASCII, and space, `"` and `%`, percent-encoded. */
-const encodeHeader = (value: string): string =>
+export const encodeHeader = (value: string): string =>
   value.replace(/[^\x21\x23\x24\x26-\x7e]/gu, (char) =>
     Array.from(encodeText(char), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
   );

@@ -1,8 +1,11 @@
 /** How many records may go out: the limits of the group, and of a member, its rate, and what waits for a turn. */
+import { Resting } from "./resting.ts";
 import type { State } from "./state.ts";
 import type { Turn, Turns } from "./turns.ts";
 
 export class Room {
+  readonly resting = new Resting();
+
   constructor(
     readonly state: State,
     readonly turns: Turns,
@@ -34,7 +37,7 @@ export class Room {
     const overAt = Math.min(leases.soonest, leases.unread(now).until);
     if (this.#slots(undefined, now) <= 0) return overAt;
     if (rate !== undefined && rate.available(now) < 1) return Math.min(overAt, rate.readyAt(now));
-    return Math.min(overAt, lanes.nextDue);
+    return Math.min(overAt, lanes.nextDue, this.resting.overAt(now));
   }
 
   #slots(member: string | undefined, now: number): number {
@@ -42,6 +45,7 @@ export class Room {
     const { maxInFlight, memberMaxInFlight } = spec.config;
     const unread = leases.unread(now);
     const room = maxInFlight - leases.size - unread.count;
+    if (member !== undefined && this.resting.has(member, now)) return 0;
     if (member === undefined || memberMaxInFlight === null) return room;
     return Math.min(room, memberMaxInFlight - leases.of(member) - (unread.members.get(member) ?? 0));
   }

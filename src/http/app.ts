@@ -12,7 +12,8 @@ import * as groups from "./groups/groups.ts";
 import * as letters from "./groups/letters.ts";
 import { live as groupLive } from "./groups/live.ts";
 import { receive } from "./groups/receive.ts";
-import { ack, extend, nack } from "./groups/settle.ts";
+import { ack, extend, nack, release } from "./groups/settle.ts";
+import { testGroup } from "./groups/trial.ts";
 import { live } from "./live/connect.ts";
 import { createTicket } from "./live/tickets.ts";
 import { openApi } from "./openapi.ts";
@@ -120,10 +121,12 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   [`${group}/receive`]: { POST: (c) => receive(c.req.raw, c.env, groupOf(c), later(c)) },
   [`${group}/ack`]: { POST: (c) => ack(c.req.raw, c.env, groupOf(c)) },
   [`${group}/nack`]: { POST: (c) => nack(c.req.raw, c.env, groupOf(c)) },
+  [`${group}/release`]: { POST: (c) => release(c.req.raw, c.env, groupOf(c)) },
   [`${group}/extend`]: { POST: (c) => extend(c.req.raw, c.env, groupOf(c)) },
   [`${group}/live`]: { GET: (c, who) => groupLive(c.req.raw, c.env, who, groupOf(c)) },
   [`${group}/pause`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), true) },
   [`${group}/resume`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), false) },
+  [`${group}/test`]: { POST: (c) => testGroup(c.req.raw, c.env, groupOf(c)) },
   [`${group}/seek`]: { POST: (c) => groups.seekGroup(c.req.raw, c.env, groupOf(c)) },
   [`${group}/lanes`]: { GET: (c) => letters.listLanes(c.env, groupOf(c)) },
   [`${group}/lanes/resume`]: { POST: (c) => letters.orderLane(c.req.raw, c.env, groupOf(c), "resume") },
@@ -232,6 +235,6 @@ function needOf(path: string, method: string): readonly Right[] {
   if (path.endsWith("/tickets")) return ["read", "append", "consume"];
   if (/\/(dump|restore)$/.test(path)) return ["admin"];
   if (path.endsWith("/records")) return [method === "GET" ? "read" : "append"];
-  if (path.startsWith(group) && /\/(receive|ack|nack|extend|live)$/.test(path)) return ["consume"];
+  if (path.startsWith(group) && /\/(receive|ack|nack|release|extend|live)$/.test(path)) return ["consume"];
   return [method === "GET" ? "read" : "admin"];
 }

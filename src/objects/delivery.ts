@@ -3,6 +3,7 @@ import { ok } from "../../schemas/errors.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import { Delivery as Core } from "../delivery/delivery.ts";
 import { floorBefore, isAnothers, type PlacePage, type PlacePart, takePlace } from "../delivery/dump.ts";
+import { giveBack } from "../delivery/giving-back.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/told.ts";
 import type { Position } from "../log/read.ts";
@@ -72,9 +73,10 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     this.keeper?.kick();
   }
 
-  async release(receipts: readonly string[], lost: readonly Lost[]): Promise<void> {
+  async release(receipts: readonly string[], lost?: readonly Lost[]): Promise<Answer<Refused[]>> {
+    if (lost === undefined) return this.keeper?.changes.settle((core) => giveBack(core, receipts, Date.now())) ?? gone;
     this.keeper?.core.state.lost.putBack(lost);
-    await this.keeper?.changes.settle((core) => core.release(receipts, Date.now()));
+    return this.keeper?.changes.settle((core) => core.release(receipts, Date.now())) ?? gone;
   }
 
   async ack(receipts: readonly string[]): Promise<Answer<Refused[]>> {

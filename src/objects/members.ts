@@ -1,6 +1,8 @@
 /** Members on sockets: what they are, what they say, and what they are sent. */
+import type { Result } from "../../schemas/errors.ts";
 import type { GroupMessage, MemberMessage } from "../../schemas/frames.ts";
 import type { Delivery, Leased } from "../delivery/delivery.ts";
+import { giveBack } from "../delivery/giving-back.ts";
 import { DeliveryWriter } from "../delivery/show.ts";
 import { JsonWriter } from "../log/json.ts";
 import type { Account } from "./owed.ts";
@@ -57,15 +59,20 @@ export function settledBy(
   now: number,
 ): Extract<GroupMessage, { type: "refused" }>["refused"] {
   const { receipts } = message;
-  const results =
-    message.type === "ack"
-      ? core.ack(receipts, now)
-      : message.type === "nack"
-        ? core.nack(receipts, { delayMs: message.delayMs, reason: message.reason ?? "nack" }, now, Math.random)
-        : core.extend(receipts, message.ackTimeoutMs ?? core.state.spec.config.ackTimeoutMs, now);
-  return results.flatMap((result, index) =>
+  return resultsOf(core, message, now).flatMap((result, index) =>
     result.ok ? [] : [{ receipt: receipts[index], code: result.refusal.code, detail: result.refusal.detail }],
   );
+}
+
+function resultsOf(core: Delivery, message: Settling, now: number): Result<undefined>[] {
+  const { receipts } = message;
+  if (message.type === "ack") return core.ack(receipts, now);
+  if (message.type === "release") return giveBack(core, receipts, now);
+  if (message.type === "extend") {
+    return core.extend(receipts, message.ackTimeoutMs ?? core.state.spec.config.ackTimeoutMs, now);
+  }
+  const { delayMs, reason = "nack" } = message;
+  return core.nack(receipts, { delayMs, reason }, now, Math.random);
 }
 
 /** Deliveries as the message that brings them. */

@@ -28,9 +28,9 @@ export class Outgoing {
   }
 
   /** Throws, with a reason for people, where there is no answer; `Unsent` where some of its records were forgotten before. */
-  async post(target: PushTarget, { id, headers, body }: PushRequest, under: Underway): Promise<Exchange> {
+  async post(target: PushTarget, { id, headers, body }: PushRequest, under?: Underway): Promise<Exchange> {
     const signature = await signed(target.secrets, id, Math.floor(Date.now() / 1_000), body);
-    if (under.forgotten) throw new Unsent();
+    if (under?.forgotten) throw new Unsent();
     return exchange(target, { method: "POST", headers: { ...headers, ...signature }, body }, under);
   }
 

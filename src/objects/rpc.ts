@@ -131,8 +131,11 @@ export interface DeliveryRpc {
   wait(call: WaitCall): Promise<Answer<boolean>>;
   /** Whoever made the call has gone, or needs nothing any more. */
   cancel(call: string): Promise<void>;
-  /** Takes leases back that could not be handed over, and what was to be told of losses: nobody had them. */
-  release(receipts: readonly string[], lost: readonly Lost[]): Promise<void>;
+  /**
+   * Takes leases back, and no attempt is counted: those of a member that will not work on them; or, with what was to be told of
+   * losses, those that could not be handed over, which nobody had.
+   */
+  release(receipts: readonly string[], lost?: readonly Lost[]): Promise<Answer<readonly Refused[]>>;
   ack(receipts: readonly string[]): Promise<Answer<readonly Refused[]>>;
   nack(receipts: readonly string[], delayMs?: number, reason?: string): Promise<Answer<readonly Refused[]>>;
   extend(receipts: readonly string[], ackTimeoutMs?: number): Promise<Answer<readonly Refused[]>>;

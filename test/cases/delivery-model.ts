@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { expect } from "vitest";
 import type { Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
+import { giveBack } from "../../src/delivery/giving-back.ts";
 import { readReceipt, writeReceipt } from "../../src/delivery/receipt.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import { Rig } from "./delivery.ts";
@@ -19,7 +20,7 @@ export type Step =
   | { do: "receive"; max: number; member: string; partly?: boolean }
   /** `any`: receipts of whenever; otherwise those that are under lease. */
   | { do: "ack"; pick: number[]; any: boolean; once: boolean }
-  | { do: "extend" | "release"; pick: number[]; any: boolean }
+  | { do: "extend" | "release" | "giveBack"; pick: number[]; any: boolean }
   | { do: "nack"; pick: number[]; any: boolean; delayMs: number | undefined }
   | { do: "forge"; pick: number; part: number; by: number }
   | { do: "wait"; ms: number }
@@ -43,7 +44,7 @@ const weighted: [number, fc.Arbitrary<Step>][] = [
   [8, fc.record({ do: one("receive"), max: fc.integer({ min: 1, max: 8 }), member, partly: fc.boolean() })],
   [8, fc.record({ do: one("ack"), pick, any, once: fc.boolean() })],
   [4, fc.record({ do: one("nack"), pick, any, delayMs: fc.constantFrom(undefined, 0, 500) })],
-  [2, fc.record({ do: fc.constantFrom("extend", "release"), pick, any })],
+  [2, fc.record({ do: fc.constantFrom("extend", "release", "giveBack"), pick, any })],
   [1, fc.record({ do: one("forge"), pick: fc.nat(30), part: fc.nat(4), by: fc.integer({ min: 1, max: 40 }) })],
   [3, fc.record({ do: one("wait"), ms: fc.constantFrom(10, 600, 6_000, 40_000) })],
   [2, fc.record({ do: one("crash") })],
@@ -159,6 +160,14 @@ function run(model: Model, step: Step): void {
     case "release": {
       const some = receipts(step.pick, step.any);
       rig.delivery.release(some, rig.now);
+      rig.delivery.state.save();
+      model.release(some);
+      break;
+    }
+    case "giveBack": {
+      const some = receipts(step.pick, step.any);
+      // Whatever has become of it, and twice as once.
+      for (const result of giveBack(rig.delivery, [...some, ...some], rig.now)) expect(said(result)).toBe("ok");
       rig.delivery.state.save();
       model.release(some);
       break;

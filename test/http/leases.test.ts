@@ -1,6 +1,8 @@
 /** What a member does with a lease over HTTP, and what becomes of it: ack, nack, extend, expiry, counts. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { dataOf, newGroup, newStream, one } from "./group.ts";
+import { limits } from "../../schemas/limits.ts";
+import { dataOf, type Group, newGroup, newStream, one, park } from "./group.ts";
+import { Member } from "./member.ts";
 import { type Service, service } from "./service.ts";
 
 let millrace: Service;
@@ -301,4 +303,85 @@ test("a lease that has run out is over, though nobody else has asked since", asy
     expect(await group.post(order, body)).toMatchObject({ status: 409, json: { code: "stale-lease" } });
   }
   expect((await group.post("ack", c)).status).toBe(200);
+});
+
+describe("release", () => {
+  const counts = async (group: Group) => {
+    const { inFlight, redeliveries, deadLetters, lag } = await group.status();
+    return { inFlight, redeliveries, deadLetters, lag };
+  };
+
+  test("leaves the record to others at once, and no attempt is counted", async () => {
+    const group = await newGroup(millrace, { ...park, ackTimeoutMs: 60_000 }, { partitions: 2 });
+    await group.append("a1");
+    const got = one(await group.receive({ member: "one" }));
+    for (let times = 0; times < 2; times++) {
+      const released = await group.post("release", { receipts: [got.receipt] });
+      expect(released).toMatchObject({ status: 200, json: { settled: 1 } });
+    }
+    expect(await counts(group)).toEqual({ inFlight: 0, redeliveries: 0, deadLetters: 0, lag: 1 });
+    const again = one(await group.receive({ member: "two" }));
+    expect([again.data, again.attempt, again.deliveryId]).toEqual(["a1", 1, got.deliveryId]);
+    // It is another's now: what is over stays over, and nothing is taken from that one.
+    expect((await group.post("release", { receipts: [got.receipt] })).json).toEqual({ settled: 1 });
+    await group.ack(again);
+    expect((await group.post("release", { receipts: [got.receipt, again.receipt] })).json).toEqual({ settled: 2 });
+    expect((await counts(group)).lag).toBe(0);
+  });
+
+  test("in a circle rests: whoever waits, others first, gets it without asking again", async () => {
+    const group = await newGroup(millrace, { ackTimeoutMs: 60_000 });
+    await group.append("a1");
+    const held = one(await group.receive({ member: "one" }));
+    const other = group.receive({ ...wait, member: "two" });
+    await expect.poll(async () => (await group.status()).inFlight).toBe(1);
+    await group.post("release", { receipts: [held.receipt] });
+    const taken = one(await other);
+    await group.post("release", { receipts: [taken.receipt] });
+    // Alone it gets it back, after a moment.
+    const began = Date.now();
+    let rounds = 0;
+    while (Date.now() - began < 1_000) {
+      const { receipt, attempt } = one(await group.receive({ ...wait, member: "one" }));
+      expect(attempt).toBe(1);
+      await group.post("release", { receipts: [receipt] });
+      rounds++;
+    }
+    expect(rounds).toBeGreaterThan(2);
+    expect(rounds).toBeLessThanOrEqual(1_100 / limits.releaseRestMs + 1);
+  });
+
+  test.each([1, 2])("by socket does the same, over %i partitions", async (partitions) => {
+    const group = await newGroup(millrace, { ...park, ackTimeoutMs: 60_000 }, { partitions });
+    const [first, second] = [await Member.open(millrace, group.path), await Member.open(millrace, group.path)];
+    first.send({ type: "credit", credits: 1 });
+    await group.append("a1");
+    const [got] = await first.until(1);
+    second.send({ type: "credit", credits: 1 });
+    first.send({ type: "credit", credits: 1 });
+    first.send({ type: "release", receipts: [got.receipt] });
+    const [again] = await second.until(1);
+    expect([again.data, again.attempt]).toEqual(["a1", 1]);
+    second.send({ type: "release", receipts: [again.receipt, "no receipt"] });
+    await expect
+      .poll(() => second.messages.find(({ type }) => type === "refused"))
+      .toMatchObject({
+        refused: [{ receipt: "no receipt", code: "invalid" }],
+      });
+    await first.until(2);
+    expect(first.deliveries[1]).toMatchObject({ data: "a1", attempt: 1 });
+    first.send({ type: "ack", receipts: [first.deliveries[1].receipt] });
+    await expect.poll(() => counts(group)).toEqual({ inFlight: 0, redeliveries: 0, deadLetters: 0, lag: 0 });
+    first.socket.close();
+    second.socket.close();
+  });
+
+  test("of what is no receipt is refused, and gives nothing back", async () => {
+    const group = await newGroup(millrace);
+    await group.append("a1");
+    const got = one(await group.receive());
+    for (const receipts of [["none"], [got.receipt, "none"]])
+      expect(await group.post("release", { receipts })).toMatchObject({ status: 400, json: { code: "invalid" } });
+    expect((await counts(group)).inFlight).toBe(1);
+  });
 });

@@ -180,6 +180,78 @@ describe("a push", () => {
   });
 });
 
+describe("a test of the receiver", () => {
+  test.each(["binary", "structured", "batch"])(
+    "is one event, %s, signed and with the headers, and answers what came",
+    async (format) => {
+      const receiver = await receive((response) =>
+        response.writeHead(202, { "x-mine": "yes", "x-theirs": "Bearer theirs" }).end("taken, Bearer theirs"),
+      );
+      const key = secret();
+      const group = await pushing(receiver, { format, secrets: [key], headers: { authorization: "Bearer theirs" } });
+      const tried = await group.post("test");
+      expect(tried, tried.text).toMatchObject({
+        status: 200,
+        json: { outcome: "done", status: 202, headers: { "x-mine": "yes", "x-theirs": "…" }, answer: "taken, …" },
+      });
+      expect(tried.json.durationMs).toBeGreaterThanOrEqual(0);
+      const [{ headers, body }] = receiver.calls;
+      expect(() => new Webhook(key).verify(body, headers as Record<string, string>)).not.toThrow();
+      expect(headers).toMatchObject({ authorization: "Bearer theirs", "millrace-group": group.name });
+      expect(headers["webhook-id"]).toBe(tried.json.webhookId);
+      const event = HTTP.toEvent({ headers, body });
+      const [one] = (Array.isArray(event) ? event : [event]) as CloudEvent<object>[];
+      expect(one).toMatchObject({ type: "dev.millrace.test", source: group.path, id: tried.json.webhookId });
+      expect(Object.keys(one).filter((name) => name.startsWith("millrace"))).toEqual([]);
+      // It is in no count, and a record has its place yet.
+      expect(await attempts(group)).toEqual([]);
+      expect((await group.status()).lag).toBe(0);
+      await group.append("a1");
+      await until(() => receiver.calls.length).toBe(2);
+      expect(receiver.calls[1].headers["webhook-id"]).not.toBe(tried.json.webhookId);
+    },
+  );
+
+  test("says in words why there is no good answer, and leaves the group as it is", async () => {
+    const receiver = await receive((response, _, before) => {
+      if (before === 0) response.writeHead(500).end("broken");
+      else if (before === 1) response.writeHead(429, { "retry-after": "60" }).end();
+      else if (before === 2) response.writeHead(410).end();
+      else if (before > 3) response.writeHead(204).end();
+    });
+    const group = await pushing(receiver, { timeoutMs: 300 });
+    const outcomes: unknown[] = [];
+    for (let times = 0; times < 4; times++) {
+      const { json } = await group.post("test");
+      outcomes.push([json.outcome, json.status, json.error]);
+    }
+    expect(outcomes).toEqual([
+      ["failed", 500, "HTTP 500"],
+      ["busy", 429, undefined],
+      ["gone", 410, undefined],
+      ["failed", undefined, "no answer in time"],
+    ]);
+    expect((await group.get()).json.paused).toBe(false);
+    await group.append("a1");
+    await until(() => lag(group)).toBe(0);
+    await receivers.pop()?.close();
+    expect((await group.post("test")).json).toMatchObject({ outcome: "failed", error: expect.any(String) });
+  });
+
+  test("keeps to the rules for targets, and to the handshake; and wants somebody to push to", async () => {
+    const receiver = await receive();
+    const group = await pushing(receiver, { validate: true });
+    expect((await group.post("test")).json).toMatchObject({
+      outcome: "failed",
+      error: expect.stringContaining("did not agree"),
+    });
+    expect(receiver.calls.map(({ method }) => method)).toEqual(["OPTIONS"]);
+    const pulled = await newGroup(millrace);
+    expect(await pulled.post("test")).toMatchObject({ status: 409, json: { code: "conflict" } });
+    expect(await pulled.post("test", { to: "me" })).toMatchObject({ status: 400, json: { code: "unknown-field" } });
+  });
+});
+
 describe("a receiver", () => {
   test("that fails, and then does not, gets the record again under the same id", async () => {
     const receiver = await receive((response, _call, before) => response.writeHead(before < 2 ? 500 : 200).end("oh"));

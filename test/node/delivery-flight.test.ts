@@ -1,7 +1,9 @@
 /** Limits of flight over a restart: leases of before count, though their records were not read again yet. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
-import { Rig } from "../cases/delivery.ts";
+import { limits } from "../../schemas/limits.ts";
+import { giveBack } from "../../src/delivery/giving-back.ts";
+import { type Got, Rig } from "../cases/delivery.ts";
 import { nodeSql } from "./sqlite.ts";
 
 /** A group of which a member has a hundred records, each in a lane of its own, and that was killed since. */
@@ -61,6 +63,75 @@ test("what holds a record of before makes room when it settles it, before the re
   expect(room.left("m", r.now)).toBe(2);
   r.delivery.release([got[2].receipt], r.now);
   expect(room.left("m", r.now)).toBe(3);
+});
+
+describe("a member that gives a record back", () => {
+  const given = (config: Partial<GroupConfig> = {}) => {
+    const r = new Rig(nodeSql(), nodeSql(), { backoff: [0], onFailure: "skip", maxDeliveries: 1, ...config });
+    r.append(["a", "a", "b"]);
+    return r;
+  };
+  const release = (r: Rig, ...got: readonly Got[]) =>
+    giveBack(
+      r.delivery,
+      got.map(({ receipt }) => receipt),
+      r.now,
+    );
+
+  test("leaves it to the others at once, and no attempt is counted", () => {
+    const r = given();
+    const [first, other] = r.receive(10, "one");
+    expect(release(r, first)).toEqual([{ ok: true, value: undefined }]);
+    expect(r.status()).toMatchObject({ inFlight: 1, deadLetters: 0, redeliveries: 0 });
+    expect(r.receive(10, "one")).toEqual([]);
+    const [again] = r.receive(10, "two");
+    expect(again).toMatchObject({ offset: first.offset, attempt: 1 });
+    // Twice is as once: another has it now.
+    expect(release(r, first)).toEqual([{ ok: true, value: undefined }]);
+    r.ack(again, other);
+    expect(r.receive(10, "two").map(({ offset, attempt }) => [offset, attempt])).toEqual([[1, 1]]);
+  });
+
+  test("alone gets it again after a rest, at which it is looked at", () => {
+    for (const order of ["key", "partition", "none"] as const) {
+      const r = given({ order, maxInFlight: 1 });
+      let lent = 0;
+      for (const until = r.now + 1_000; r.now < until; r.now += 10) {
+        const got = r.receive();
+        lent += got.length;
+        release(r, ...got);
+        expect(r.delivery.room.lookAt(r.now)).toBeLessThanOrEqual(r.now + limits.releaseRestMs);
+      }
+      expect(lent).toBe(1_000 / limits.releaseRestMs);
+      r.now += limits.releaseRestMs;
+      expect(r.drain().sort()).toEqual([0, 1, 2]);
+    }
+  });
+
+  test("has given it back over a crash, which forgets no such thing", () => {
+    const r = given();
+    const [first] = r.receive(1);
+    r.now += 6_000;
+    r.delivery.state.saveLeases(r.now);
+    r.crash();
+    release(r, first);
+    r.delivery.state.save();
+    r.crash();
+    expect(r.status()).toMatchObject({ inFlight: 0 });
+    expect(r.receive()).toMatchObject([{ offset: 0, attempt: 1 }, { offset: 2 }]);
+  });
+
+  test("rests by what it had, and by nothing that it makes up or that is over", () => {
+    const r = given();
+    const [first, other] = r.receive(10, "one");
+    const forged = `${first.receipt.slice(0, -1)}${first.receipt.endsWith("0") ? "1" : "0"}`;
+    expect(giveBack(r.delivery, [forged], r.now)).toMatchObject([{ ok: false, refusal: { code: "invalid" } }]);
+    r.ack(first);
+    release(r, first);
+    expect(r.receive(10, "one")).toMatchObject([{ offset: 1 }]);
+    r.admin.seek(0, r.now);
+    expect(release(r, other)).toEqual([{ ok: true, value: undefined }]);
+  });
 });
 
 const changes: [string, (r: Rig) => void][] = [

@@ -16,12 +16,14 @@ import {
   pauseBody,
   receiveBody,
   redriveBody,
+  releaseBody,
   seekBody,
+  testBody,
 } from "../../../schemas/group.ts";
 import { listQuery } from "../../../schemas/stream.ts";
 import { type Operation, ofStream, onlyNew, withBody } from "../operation.ts";
 import { mergePatch } from "../parse.ts";
-import { attempt, count, lane, letter, lost, refused, settled, status } from "./views.ts";
+import { attempt, count, lane, letter, lost, refused, settled, status, trial } from "./views.ts";
 
 const ofGroup: readonly ErrorCode[] = [...ofStream, "group-not-found"];
 const ofOrder: readonly ErrorCode[] = [...ofGroup, ...withBody, "partition-not-found"];
@@ -110,11 +112,17 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     settled,
     ["stale-lease"],
   ),
+  [`${group}/release`]: post(
+    "Give deliveries back untouched",
+    releaseBody,
+    "They go out again at once, to others first, and no attempt is counted. Twice is as once.",
+    settled,
+  ),
   [`${group}/extend`]: post("Extend leases", extendBody, "They last from now.", settled, ["stale-lease"]),
   [`${group}/live`]: {
     GET: {
       summary: "Receive over a WebSocket",
-      detail: "Messages are in docs/PROTOCOL.md: credit, ack, nack, extend; deliveries, refused, lost, error.",
+      detail: "Messages are in docs/PROTOCOL.md: credit, ack, nack, release, extend; deliveries, refused, lost, error.",
       query: groupLiveQuery,
       answers: { 101: { says: "The socket." } },
       refusals: [...ofGroup, "upgrade-required", "too-many", "partition-not-found"],
@@ -122,6 +130,14 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
   },
   [`${group}/pause`]: post("Stop delivering", pauseBody, "From now on nothing goes out.", groupView),
   [`${group}/resume`]: post("Go on delivering", pauseBody, "It goes on where it was.", groupView),
+  [`${group}/test`]: post(
+    "Try a group's receiver",
+    testBody,
+    "What came back, or why nothing did.",
+    trial,
+    ["conflict"],
+    "Sends one event of the type `dev.millrace.test`, the way that a push takes. It is no record: nothing is counted, and nothing is kept.",
+  ),
   [`${group}/seek`]: post(
     "Move a group's place",
     seekBody,

@@ -101,7 +101,7 @@ export class Receiving {
         const receipts = [...offsets].map((offset, index) =>
           writeReceipt({ partition, offset, era, generation: generations[index], tag: tags[index] }),
         );
-        return askDelivery(this.env, this.target, partition, async (one) => ok(await one.release(receipts, lost)));
+        return askDelivery(this.env, this.target, partition, (one) => one.release(receipts, lost));
       }),
     );
   }

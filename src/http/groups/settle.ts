@@ -1,6 +1,6 @@
-/** `…/ack`, `…/nack`, `…/extend`: each receipt goes to its partition. */
+/** `…/ack`, `…/nack`, `…/release`, `…/extend`: each receipt goes to its partition. */
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
-import { ackBody, extendBody, nackBody } from "../../../schemas/group.ts";
+import { ackBody, extendBody, nackBody, releaseBody } from "../../../schemas/group.ts";
 import { readReceipt } from "../../delivery/receipt.ts";
 import type { Answer } from "../../objects/answer.ts";
 import type { Settling } from "../../objects/members.ts";
@@ -29,6 +29,12 @@ export async function nack(request: Request, env: Env, names: Names): Promise<Re
   if (!body.ok) return problem(body.refusal);
   const { receipts, delayMs, reason } = body.value;
   return settled(env, names, receipts, (one, some) => one.nack(some, delayMs, reason));
+}
+
+export async function release(request: Request, env: Env, names: Names): Promise<Response> {
+  const body = await readJson(request, releaseBody);
+  if (!body.ok) return problem(body.refusal);
+  return settled(env, names, body.value.receipts, (one, receipts) => one.release(receipts));
 }
 
 export async function extend(request: Request, env: Env, names: Names): Promise<Response> {
@@ -62,6 +68,7 @@ export async function settleEach(
 function callOf(message: Settling): Settle {
   if (message.type === "ack") return (one, some) => one.ack(some);
   if (message.type === "nack") return (one, some) => one.nack(some, message.delayMs, message.reason);
+  if (message.type === "release") return (one, some) => one.release(some);
   return (one, some) => one.extend(some, message.ackTimeoutMs);
 }
 

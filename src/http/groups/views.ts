@@ -9,6 +9,18 @@ export const refused = z
   .describe("Receipts that were not honoured, and why.");
 const tried = z.object({ attempt: count, at: z.string(), member: z.string(), reason: z.string() });
 export const settled = z.object({ settled: count, refused });
+export const trial = z.object({
+  url: z.string().describe("As it is shown."),
+  webhookId: z.string().describe("Of no record."),
+  outcome: z
+    .enum(["done", "gone", "busy", "failed"])
+    .describe("What a push would make of it. `gone` pauses the group, `busy` leaves the receiver alone for a while."),
+  status: count.optional(),
+  headers: z.record(z.string(), z.string()).optional(),
+  answer: z.string().describe("The first 512 bytes.").optional(),
+  error: z.string().describe("Why it failed, in words.").optional(),
+  durationMs: z.number(),
+});
 export const lost = z
   .array(z.object({ partition: count, from: count, to: count, why: z.enum(["trimmed", "damaged"]) }))
   .optional()

@@ -24,6 +24,7 @@ const bodies: Readonly<Record<string, (ground: Ground) => Json>> = {
   "POST …/receive": () => ({ max: 1 }),
   "POST …/ack": ({ receipt }) => ({ receipts: [receipt] }),
   "POST …/nack": ({ receipt }) => ({ receipts: [receipt] }),
+  "POST …/release": ({ receipt }) => ({ receipts: [receipt] }),
   "POST …/extend": ({ receipt }) => ({ receipts: [receipt], ackTimeoutMs: 43_200_000 }),
   "POST …/seek": () => ({ to: "latest" }),
   "POST …/redrive": () => ({ all: true }),

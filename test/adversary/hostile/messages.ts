@@ -66,6 +66,8 @@ export const groupMessages: Readonly<Record<string, Message>> = {
   "ack, many": json(() => ({ type: "ack", receipts: Array.from({ length: 10_001 }, (_, i) => `0.${i}.x.1.y`) })),
   nack: json((_, { receipt }) => ({ type: "nack", receipts: [receipt], delayMs: 0 })),
   "nack, odd": json(() => ({ type: "nack", receipts: ["a"], delayMs: -1, reason: 7 })),
+  release: json((_, { receipt }) => ({ type: "release", receipts: [receipt] })),
+  "release no receipt": json(() => ({ type: "release", receipts: ["0.0.0.0.0", "😀"] })),
   extend: json((_, { receipt }) => ({ type: "extend", receipts: [receipt], ackTimeoutMs: 43_200_000 })),
   "extend, odd": json(() => ({ type: "extend", receipts: ["a"], ackTimeoutMs: 1e15 })),
   subscribe: json((id) => ({ type: "subscribe", id })),

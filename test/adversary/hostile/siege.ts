@@ -18,7 +18,7 @@ const silenceMs = 60_000;
 
 /** Accepted calls of these leave what is attacked as good as it was; of others, for a while. */
 const harmless = /\/(records|receive|extend|tickets|verify)$/;
-const passable = /\/(ack|nack|pause|resume|seek|skip|redrive|discard|fence|lease)$|\/snapshots\//;
+const passable = /\/(ack|nack|release|pause|resume|seek|skip|redrive|discard|fence|lease)$|\/snapshots\//;
 const passableMax = 6;
 
 export class Siege {

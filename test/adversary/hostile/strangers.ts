@@ -12,7 +12,7 @@ import type { Sent } from "./wire.ts";
 const doers: Readonly<Record<Right, RegExp>> = {
   read: /\/tickets$/,
   append: /\/(records|tickets)$/,
-  consume: /\/(receive|ack|nack|extend|tickets)$|\/snapshots\//,
+  consume: /\/(receive|ack|nack|release|extend|tickets)$|\/snapshots\//,
 };
 
 /** What takes the right `admin`, which no ticket has. */
