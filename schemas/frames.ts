@@ -107,7 +107,7 @@ export const clientMessage = z.discriminatedUnion("type", [
     from: z
       .union([z.string().max(16_384), z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)])
       .default("latest")
-      .describe("As in a read: an offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor."),
+      .describe("As in a read: an offset, `earliest`, `latest`, `snapshot`, `-n`, a time, or a cursor."),
     filter: groupFilter.optional(),
     credits,
   }),

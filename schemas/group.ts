@@ -45,11 +45,15 @@ export type Backoff = z.infer<typeof backoff>;
 
 const startAt = z
   .union([whole, z.string().min(1).max(16_384)])
-  .describe("earliest, latest, an RFC 3339 time, a cursor, or, where the stream has one partition, an offset.");
+  .describe(
+    "earliest, latest, a time (RFC 3339, a day, or `90m`: so long ago), a cursor, or, where the stream has one partition, an offset.",
+  );
 
 /** What a user may set of a group. Fields left out of a PUT keep their value, or take the default on creation. */
 export const groupConfig = z.strictObject({
-  start: startAt.describe("Where a new group begins. Afterwards: seek.").optional(),
+  start: startAt
+    .describe("Where a new group begins; `90m` is so long before its creation. Afterwards: seek.")
+    .optional(),
   filter: groupFilter
     .refine((filter) => Object.keys(filter).length > 0, "names nothing; set it to null to want every record")
     .nullable()

@@ -2,11 +2,16 @@ import { z } from "zod";
 import { decimalText, switchText, text, whole, wholeText } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { attributeText, extensionName, fieldRules } from "./text.ts";
+import { momentProblem } from "./time.ts";
 
 const attribute = (name: keyof typeof fieldRules) => text(limits.attributeBytesMax, fieldRules[name]);
 /** A filter may name what was stored before attributes had their rules. */
 const wanted = text(limits.attributeBytesMax);
 const rfc3339 = attribute("time").meta({ format: "date-time" });
+
+const moment = text(limits.attributeBytesMax, momentProblem).describe(
+  "RFC 3339, a day, or so long ago, such as `90m`.",
+);
 
 /** One record of an append. `data` is any JSON value and is stored as it was sent, byte for byte. */
 export const recordInput = z.strictObject({
@@ -101,7 +106,7 @@ export const readQuery = z.strictObject({
     .string()
     .max(16_384)
     .describe(
-      "An offset, `earliest`, `latest`, `snapshot`, `-n`, an RFC 3339 time, or a cursor. Left out: `earliest`, or, backward, `latest`.",
+      "An offset, `earliest`, `latest`, `snapshot`, `-n`, a time (RFC 3339, a day, or `90m`: so long ago), or a cursor. Left out: `earliest`, or, backward, `latest`.",
     )
     .optional(),
   limit: wholeText(1, limits.pageRecordsMax).default(defaults.pageRecords).describe("Records of a page at most."),
@@ -141,8 +146,8 @@ export const verifyQuery = z.strictObject({
 });
 
 /** Body of `…/partitions/{p}/trim`: drop what lies before an offset, or before a time. */
-export const trimBody = z.union([z.strictObject({ beforeOffset: whole }), z.strictObject({ beforeTime: rfc3339 })], {
-  error: "say either beforeOffset, an offset, or beforeTime, a time in RFC 3339, and nothing else",
+export const trimBody = z.union([z.strictObject({ beforeOffset: whole }), z.strictObject({ beforeTime: moment })], {
+  error: "say either beforeOffset, an offset, or beforeTime, a time, and nothing else",
 });
 
 /** Body of `…/partitions/{p}/fence`: the token that writers must name from now on; null lifts it. */

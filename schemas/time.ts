@@ -49,5 +49,35 @@ export function timeProblem(text: string): string | undefined {
   return example;
 }
 
+const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
+const unit = "(\\d{1,9})(ms|[smhdw])";
+const durationForm = new RegExp(`^(?:${unit})+$`);
+const day = /^\d{4}-\d\d-\d\d$/;
+
+/** A duration as people write it, such as `90m` or `1h30m`, in ms; undefined for what is none. */
+export function durationOf(text: string): number | undefined {
+  if (!durationForm.test(text)) return undefined;
+  const parts = [...text.matchAll(new RegExp(unit, "g"))];
+  return parts.reduce((sum, [, count, name]) => sum + Number(count) * units[name as keyof typeof units], 0);
+}
+
+/**
+ * A time as it may be said where a place is asked for: RFC 3339, a day (its midnight in UTC), or how long before `now`, where
+ * there is one. In ms since 1970; undefined for what is none.
+ */
+export function momentOf(text: string, now?: number): number | undefined {
+  if (day.test(text)) return instantOf(`${text}T00:00:00Z`);
+  const ago = now === undefined ? undefined : durationOf(text);
+  return ago === undefined || now === undefined ? instantOf(text) : now - ago;
+}
+
+/** What is wrong with a text that should say a time so, if anything is. */
+export function momentProblem(text: string): string | undefined {
+  const problem = momentOf(text, 0) === undefined ? timeProblem(text) : undefined;
+  return problem === undefined
+    ? undefined
+    : `${problem}; a day such as 2026-11-20, or so long ago, such as 90m, will do`;
+}
+
 /** 9999-12-31T23:59:59.999Z in ms since 1970: what is later has no form in RFC 3339. */
 export const lastTime = 253_402_300_799_999;

@@ -1,6 +1,6 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { fenceBody, trimBody } from "../../schemas/record.ts";
-import { instantOf } from "../../schemas/time.ts";
+import { momentOf } from "../../schemas/time.ts";
 import type { Facts } from "../log/facts.ts";
 import type { Answer } from "../objects/answer.ts";
 import type { PartitionRpc } from "../objects/rpc.ts";
@@ -61,7 +61,7 @@ export async function trimPartition(request: Request, env: Env, names: Names): P
   const before =
     "beforeOffset" in body.value
       ? { at: "offset" as const, offset: body.value.beforeOffset }
-      : { at: "time" as const, time: instantOf(body.value.beforeTime) as number };
+      : { at: "time" as const, time: momentOf(body.value.beforeTime, Date.now()) as number };
   return ofPartition(env, names, (stub) => stub.order("trim", before), shown);
 }
 

@@ -1,6 +1,6 @@
 /** Places in a stream, as texts. */
 
-import { instantOf, timeProblem } from "../../schemas/time.ts";
+import { momentOf, momentProblem } from "../../schemas/time.ts";
 import { type Cursor, readCursor } from "./cursor.ts";
 import type { Position } from "./read.ts";
 
@@ -11,10 +11,10 @@ export type From = { readonly position: Position } | { readonly cursor: Cursor }
 const offsetMax = Number.MAX_SAFE_INTEGER;
 
 /**
- * `earliest`, `latest`, `snapshot`, an offset, `-n`, an RFC 3339 time, or a cursor; undefined where the text is none of them.
- * A number is never a cursor, however long it is, though a log's id may look like one.
+ * `earliest`, `latest`, `snapshot`, an offset, `-n`, a time (see `momentOf`), or a cursor; undefined where the text is none of
+ * them. A number is never a cursor, however long it is, though a log's id may look like one.
  */
-export function readFrom(text: string): From | undefined {
+export function readFrom(text: string, now?: number): From | undefined {
   if (text === "earliest" || text === "latest" || text === "snapshot") return { position: { at: text } };
   if (isNumber(text)) {
     const number = Number(text);
@@ -23,7 +23,7 @@ export function readFrom(text: string): From | undefined {
   }
   const cursor = readCursor(text);
   if (cursor !== undefined) return { cursor };
-  const time = instantOf(unescaped(text));
+  const time = momentOf(unescaped(text), now);
   return time === undefined ? undefined : { position: { at: "time", time } };
 }
 
@@ -31,8 +31,8 @@ export function readFrom(text: string): From | undefined {
 export function noPlace(text: string): string {
   const shown = text.slice(0, 64);
   if (isNumber(text)) return `'${shown}' is beyond the largest offset, ${offsetMax}`;
-  if (/^\d{4}-\d\d-\d\d/.test(text)) return `'${shown}' ${timeProblem(unescaped(text))}`;
-  return `'${shown}' is no offset, earliest, latest, snapshot, -n, RFC 3339 time or cursor`;
+  if (/^\d{4}-\d\d-\d\d/.test(text)) return `'${shown}' ${momentProblem(unescaped(text))}`;
+  return `'${shown}' is no offset, earliest, latest, snapshot, -n, time (RFC 3339, a day, or 90m for so long ago) or cursor`;
 }
 
 /** A plus sign that was not escaped arrives as a space. */

@@ -12,7 +12,7 @@ export function subscribe(socket: WebSocket, client: Client, message: Subscribe,
   if (partition !== log.spec.partition) {
     return { code: "partition-not-found", detail: `the socket is one of partition ${log.spec.partition}` };
   }
-  const from = readFrom(String(message.from));
+  const from = readFrom(String(message.from), Date.now());
   if (from === undefined) return { code: "invalid", detail: `from: ${noPlace(String(message.from))}` };
   if ("cursor" in from && from.cursor.logId !== log.spec.logId) return wrongLog;
   const position = positionOf(from, partition, false);

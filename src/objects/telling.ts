@@ -5,7 +5,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { TellRow } from "../catalog/group-store.ts";
-import { deliveriesOf } from "../catalog/groups.ts";
+import { deliveriesOf, type Group } from "../catalog/groups.ts";
 import { active } from "../catalog/map.ts";
 import type { Stream } from "../catalog/stream.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
@@ -113,7 +113,7 @@ export class Telling {
       partition: number,
       version: group.version,
       config: group.config,
-      start: number < group.partitions ? startOf(group.config.start, number) : { at: "earliest" },
+      start: number < group.partitions ? startOf(group, number) : { at: "earliest" },
       ...(parent === undefined ? {} : { parent }),
       range: { from, to },
       paused: group.paused,
@@ -186,9 +186,9 @@ function retentionOf({
   return { ...bounds, ...later };
 }
 
-/** Where a group begins on a partition; the HTTP layer has checked the text. */
-function startOf(start: string | number, number: number): Position {
-  const from = readFrom(String(start));
+/** Where a group begins on a partition; the HTTP layer has checked the text. So long ago is before it was created, whenever that is asked. */
+function startOf({ config, created }: Group, number: number): Position {
+  const from = readFrom(String(config.start), created);
   return from === undefined ? { at: "earliest" } : positionOf(from, number, false);
 }
 

@@ -6,7 +6,8 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { concat, encodeText } from "../../src/lib/bytes.ts";
 import { FrameWriter } from "../../src/log/record.ts";
-import { newStream } from "./group.ts";
+import { EventReader } from "./event-reader.ts";
+import { newGroup, newStream } from "./group.ts";
 import { Receiver } from "./receiver.ts";
 import { type Service, service, token } from "./service.ts";
 import { StreamSocket } from "./stream-socket.ts";
@@ -344,6 +345,79 @@ describe("definitions and orders", () => {
     const trim = (beforeTime: string) => millrace.call("POST", `${stream}/partitions/0/trim`, { beforeTime });
     expect((await trim("2016-12-31T15:59:60-08:00")).json.head).toBe(1);
     expect((await trim("2017-01-01T24:00:00Z")).json.detail).toContain("beforeTime");
+  });
+});
+
+describe("a place in time", () => {
+  const hour = 3_600_000;
+  /** A stream with records of three hours ago, of half an hour ago, and of now: their data in minutes. */
+  async function timed(partitions: number): Promise<string> {
+    const stream = await newStream(millrace, { timestamps: "client", partitions });
+    const now = Date.now();
+    const records = [180, 30, 0].map((data) => ({ key: "a", data, timestamp: now - data * 60_000 }));
+    expect((await millrace.call("POST", `${stream}/records`, { records })).status).toBe(201);
+    return stream;
+  }
+  const today = () => new Date(Date.now() - 3 * hour - 60_000).toISOString().slice(0, 10);
+  const dataOf = (some: readonly { readonly data: unknown }[]) => some.map(({ data }) => data);
+
+  test.each([1, 2])("is so long ago, or a day, by every door that reads: %i partitions", async (partitions) => {
+    const stream = await timed(partitions);
+    for (const [from, wanted] of [
+      ["1h", [30, 0]],
+      ["10m", [0]],
+      ["1h2m3s", [30, 0]],
+      ["1w", [180, 30, 0]],
+      [today(), [180, 30, 0]],
+      ["9999-01-01", []],
+    ] as const) {
+      const page = await millrace.call("GET", `${stream}/records?from=${from}`);
+      expect(dataOf(page.json.records), from).toEqual(wanted);
+      if (wanted.length === 0) continue;
+      const events = await EventReader.open(`${millrace.url}${stream}/records?from=${from}`);
+      expect(dataOf((await events.until(wanted.length)).map(({ data }) => data)), from).toEqual(wanted);
+      events.close();
+      for (const query of partitions === 1 ? ["", "?partition=0"] : [""]) {
+        const url = `${millrace.url}${stream}/live${query}`;
+        const socket = await StreamSocket.open(url, { headers: { authorization: `Bearer ${token}` } });
+        socket.send({ type: "subscribe", id: 1, from, credits: 100 });
+        expect(dataOf(await socket.untilRecords(wanted.length)), from).toEqual(wanted);
+        socket.socket.close();
+      }
+      const group = await newGroup(millrace, { start: from }, stream);
+      expect(await group.drain(), from).toEqual(wanted);
+      expect((await group.post("seek", { to: from })).status).toBe(200);
+      expect(await group.drain(), from).toEqual(wanted);
+    }
+    const trim = (partition: number) =>
+      millrace.call("POST", `${stream}/partitions/${partition}/trim`, { beforeTime: "1h" });
+    for (let partition = 0; partition < partitions; partition++) expect((await trim(partition)).status).toBe(200);
+    expect(dataOf(await records(stream))).toEqual([30, 0]);
+  });
+
+  test("of a group's start stays what it is, however often the group is put", async () => {
+    const group = await newGroup(millrace, { start: "1h" });
+    const before = (await group.get()).json;
+    expect(before.config.start).toBe("1h");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await group.put({ start: "1h" })).toMatchObject({ status: 200, json: before });
+    expect(await group.put({ start: "2h" })).toMatchObject({ status: 409, json: { code: "conflict" } });
+  });
+
+  test("that is none is refused in words that say what would be one", async () => {
+    const stream = await newStream(millrace);
+    await millrace.call("PUT", `${stream}/groups/g`, {});
+    for (const [method, path, body, field] of [
+      ["GET", "records?from=yesterday", undefined, "from"],
+      ["POST", "groups/g/seek", { to: "yesterday" }, "to"],
+      ["PUT", "groups/other", { start: "yesterday" }, "start"],
+      ["POST", "partitions/0/trim", { beforeTime: "yesterday" }, "beforeTime"],
+    ] as const) {
+      const answer = await millrace.call(method, `${stream}/${path}`, body);
+      expect(answer, path).toMatchObject({ status: 400, json: { code: "invalid" } });
+      expect(answer.json.detail, path).toContain(field);
+      expect(answer.json.detail, path).toContain("90m");
+    }
   });
 });
 

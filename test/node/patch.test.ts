@@ -7,6 +7,9 @@ import { changeBy, type Members, patched } from "../../schemas/patch.ts";
 import { type StreamConfig, streamConfig, streamDefaults, streamPatch } from "../../schemas/stream.ts";
 import { Catalog } from "../../src/catalog/catalog.ts";
 import type { How } from "../../src/catalog/writing.ts";
+import type { DeliverySpec } from "../../src/delivery/spec.ts";
+import type { Env } from "../../src/objects/stubs.ts";
+import { Telling } from "../../src/objects/telling.ts";
 import { value } from "../cases/delivery.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -308,4 +311,26 @@ test("the examples of RFC 7396", () => {
   ])
     expect(patched(before, patch)).toEqual(after);
   expect(changeBy({ a: null, b: 1 }, { a: 2, c: 3 }, { a: 9 })).toEqual({ a: 9, b: 1 });
+});
+
+test("a group that begins so long ago begins before its creation, whenever its deliveries are told", async () => {
+  const core = new Catalog(nodeSql(), "default");
+  const stream = value(core.put("s", {}, "a".repeat(20), 0)).stream;
+  value(core.open("s", 0, 0));
+  const created = 10_000_000;
+  value(core.groups.put(stream, "g", { start: "90m" }, "b".repeat(20), created));
+  const told: DeliverySpec[] = [];
+  const configure = async (spec: DeliverySpec) => {
+    told.push(spec);
+    return { ok: true, value: undefined };
+  };
+  const env = { DELIVERY: { getByName: () => ({ configure }) } } as unknown as Env;
+  for (let times = 0; times < 2; times++) {
+    const [job] = core.groups.due(created + 120_000);
+    await new Telling(env, core).delivery(job);
+    core.groups.settle(job, true, created);
+    expect(told[times].start).toEqual({ at: "time", time: created - 5_400_000 });
+    // The same again is no other start.
+    value(core.groups.put(stream, "g", { start: "90m", maxInFlight: 7 }, "b".repeat(20), created + 60_000));
+  }
 });

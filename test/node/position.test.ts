@@ -1,6 +1,7 @@
 /** Places in a stream, as texts: what each text means, and that nothing means two things. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { durationOf } from "../../schemas/time.ts";
 import { readCursor, writeCursor } from "../../src/log/cursor.ts";
 import { noPlace, positionOf, readFrom } from "../../src/log/position.ts";
 
@@ -44,15 +45,62 @@ test.each([
   ["1970-01-01T24:00:00Z", undefined],
   ["1970-01-01T00:00Z", undefined],
   ["1970-01-01 00:00:01Z", undefined],
-  ["1970-01-01", undefined],
+  ["1970-01-01", { position: { at: "time", time: 0 } }],
+  ["2026-11-28", { position: { at: "time", time: Date.UTC(2026, 10, 28) } }],
+  ["2026-02-29", undefined],
+  ["2026-1-2", undefined],
+  ["1h", undefined],
 ])("'%s'", (text, from) => {
   expect(readFrom(text)).toEqual(from);
+});
+
+test.each([
+  ["1h", 3_600_000],
+  ["90m", 5_400_000],
+  ["1h30m", 5_400_000],
+  ["7d", 604_800_000],
+  ["2w", 1_209_600_000],
+  ["250ms", 250],
+  ["1m5s10ms", 65_010],
+  ["0s", 0],
+])("'%s' is so long ago, where it is known when that is said", (text, ms) => {
+  expect(durationOf(text)).toBe(ms);
+  expect(readFrom(text, 1_000_000)).toEqual({ position: { at: "time", time: 1_000_000 - ms } });
+  expect(readFrom(text)).toBeUndefined();
+});
+
+test.each(["h", "1", "1 h", "1H", "1.5h", "-1h", "1h ago", "1y", "1hm", "1234567890s", "+1h", "１h"])(
+  "'%s' is no duration",
+  (text) => {
+    expect(durationOf(text)).toBeUndefined();
+    const from = readFrom(text, 1_000);
+    // A number is an offset, as ever.
+    expect(from).toEqual(text === "1" ? { position: { at: "offset", offset: 1 } } : undefined);
+    if (from === undefined) expect(noPlace(text)).toContain("90m");
+  },
+);
+
+test("whatever says how long ago is no place otherwise, and the other way about", () => {
+  const part = fc.tuple(fc.nat(999), fc.constantFrom("ms", "s", "m", "h", "d", "w")).map((both) => both.join(""));
+  const text = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(text, (one) => {
+      expect(readFrom(one)).toBeUndefined();
+    }),
+  );
+  const place = fc.oneof(cursor.map(writeCursor), offset.map(String), fc.constantFrom("earliest", "latest", "-7"));
+  fc.assert(
+    fc.property(place, fc.nat(), (one, now) => {
+      expect(readFrom(one, now)).toEqual(readFrom(one));
+    }),
+  );
 });
 
 test("what would be a time says what it lacks", () => {
   expect(noPlace("1970-01-01T00:00Z")).toMatch(/seconds/);
   expect(noPlace("1970-01-01 00:00:01Z")).toMatch(/a T stands between/);
   expect(noPlace("1970-01-01T24:00:00Z")).toMatch(/midnight/);
+  expect(noPlace("2026-02-30")).toMatch(/a day such as/);
 });
 
 test("a number of any length is an offset or nothing, and says why", () => {

@@ -10,7 +10,7 @@ import type { Change, How } from "../../catalog/writing.ts";
 import type { Status } from "../../delivery/admin.ts";
 import { targetProblem } from "../../delivery/push.ts";
 import { check } from "../../lib/check.ts";
-import { type From, positionOf, readFrom } from "../../log/position.ts";
+import { type From, noPlace, positionOf, readFrom } from "../../log/position.ts";
 import { catalog, type Env } from "../../objects/stubs.ts";
 import { askAny, lookup, stub } from "../lookup.ts";
 import { query, readJson, readPatch } from "../parse.ts";
@@ -127,10 +127,8 @@ function problemOf({ start, push, deadLetterStream }: Named, { stream }: Names, 
     const detail = `body: deadLetterStream: '${stream}' is the group's own stream, whose dead letters would die again; name another`;
     return refuse("invalid", detail, { path: "deadLetterStream" });
   }
-  if (start != null && readFrom(String(start)) === undefined) {
-    return refuse("invalid", `body: start: '${start}' is no offset, earliest, latest, RFC 3339 time or cursor`, {
-      path: "start",
-    });
+  if (start != null && readFrom(String(start), Date.now()) === undefined) {
+    return refuse("invalid", `body: start: ${noPlace(String(start))}`, { path: "start" });
   }
   if (push?.url) {
     const why = targetProblem(push.url, Boolean(env.MILLRACE_PUSH_PRIVATE));
@@ -208,10 +206,9 @@ export async function seekGroup(request: Request, env: Env, names: Names): Promi
   const body = await readJson(request, seekBody);
   if (!body.ok) return problem(body.refusal);
   const { to, partition } = body.value;
-  const from = readFrom(String(to));
+  const from = readFrom(String(to), Date.now());
   if (from === undefined) {
-    const detail = `body: to: '${to}' is no offset, earliest, latest, RFC 3339 time or cursor`;
-    return problem({ code: "invalid", detail, facts: { path: "to" } });
+    return problem({ code: "invalid", detail: `body: to: ${noPlace(String(to))}`, facts: { path: "to" } });
   }
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);

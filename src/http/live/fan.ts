@@ -87,7 +87,7 @@ export class Fan {
 
   /** Where a subscription begins on each of its partitions. */
   async #spread(message: Subscribe): Promise<Result<{ spread: Spread; map: readonly PartitionRange[] }>> {
-    const from = readFrom(String(message.from));
+    const from = readFrom(String(message.from), Date.now());
     if (from === undefined) return refuse("invalid", `from: ${noPlace(String(message.from))}`);
     const route = await lookup(this.env, this.namespace, this.stream, true);
     if (!route.ok) return route;

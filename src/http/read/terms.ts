@@ -68,7 +68,7 @@ export const startProblem = (field: StartField, why: string): Refusal => ({
 });
 
 export function fromOf(text: string, field: StartField): Result<From> {
-  const from = readFrom(text);
+  const from = readFrom(text, Date.now());
   return from === undefined ? { ok: false, refusal: startProblem(field, noPlace(text)) } : ok(from);
 }
 

@@ -31,10 +31,16 @@ const isName = (text: string) => /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9
 const name = (value: Value): Verdict => (isName(plain(value) ?? "") ? "yes" : "no");
 const nothing = (): Verdict => "no";
 
+/** A time, a day, or how long ago. */
+function moment(text: string): Verdict {
+  if (/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])$/.test(text) || /^(\d{1,9}(ms|[smhdw]))+$/.test(text)) return "yes";
+  return textVerdict("time", text);
+}
+
 function from(value: Value): Verdict {
   const text = plain(value) ?? value.json ?? "";
   if (/^(earliest|latest|snapshot|-?\d+)$/.test(text)) return "either";
-  return textVerdict("time", text);
+  return moment(text);
 }
 
 const group = (store: Store, value: Value, body: Binary): Ask => ({
