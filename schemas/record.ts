@@ -109,6 +109,13 @@ export const readQuery = z.strictObject({
       "An offset, `earliest`, `latest`, `snapshot`, `-n`, a time (RFC 3339, a day, or `90m`: so long ago), or a cursor. Left out: `earliest`, or, backward, `latest`.",
     )
     .optional(),
+  to: z
+    .string()
+    .max(16_384)
+    .describe(
+      "Where to end, exclusive: an offset, a time, a cursor, or `latest`, as it lies when the request comes. Read forward.",
+    )
+    .optional(),
   limit: wholeText(1, limits.pageRecordsMax).default(defaults.pageRecords).describe("Records of a page at most."),
   maxBytes: z
     .union([z.literal("all"), wholeText(1, limits.pageBytesMax)])

@@ -141,7 +141,7 @@ export class Model {
   /** A page from a position in each partition, as the service makes it. */
   async page(
     positions: ReadonlyMap<number, Position>,
-    { backward = false, limit = 5, bytesMax = 1_000, filter }: PageTerms = {},
+    { backward = false, limit = 5, bytesMax = 1_000, filter, bounds }: PageTerms = {},
   ): Promise<PageRead> {
     const terms = { backward, limit, bytesMax, toTail: false, ...(filter === undefined ? {} : { filter }) };
     const sources = [...positions].map(([partition, position]) => {
@@ -150,7 +150,9 @@ export class Model {
         if (page.ok || "refusal" in page) return page;
         throw new Error("the log is gone");
       };
-      return new Source(partition, position, terms, { read, end: () => {} });
+      const source = new Source(partition, position, terms, { read, end: () => {} });
+      source.bound = bounds?.[partition];
+      return source;
     });
     const merge = new Merge(sources, backward);
     const records: Lying[] = [];
@@ -184,6 +186,8 @@ export interface PageTerms {
   readonly limit?: number;
   readonly bytesMax?: number;
   readonly filter?: Filter | undefined;
+  /** Where it ends, on each partition. */
+  readonly bounds?: readonly number[];
 }
 
 export interface Problem {

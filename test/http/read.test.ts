@@ -460,6 +460,138 @@ describe("a whole stream", () => {
   });
 });
 
+describe("to", () => {
+  /** Everything of a read with an end, page by page; the last one says that nothing follows. */
+  async function walk(path: string, from: string, to: string, limit: number, more = ""): Promise<Shown[]> {
+    const found: Shown[] = [];
+    for (let place = from; ; ) {
+      const query = `?from=${encodeURIComponent(place)}&to=${encodeURIComponent(to)}&limit=${limit}${more}`;
+      const { json, headers } = await get(path, query);
+      expect(json.records, JSON.stringify(json)).toBeDefined();
+      found.push(...json.records);
+      expect(json.next === null).toBe(json.upToDate);
+      expect(headers.get("etag")).toBeNull();
+      expect(headers.has("millrace-next")).toBe(json.next !== null);
+      if (json.next === null) return found;
+      place = json.cursor;
+    }
+  }
+
+  test("ends pages, lines, frames and everything at once at an offset, which is not shown", async () => {
+    const path = await numbers(100);
+    for (const [from, to, limit] of [
+      [0, 0, 5],
+      [0, 1, 5],
+      [7, 23, 5],
+      [7, 23, 16],
+      [13, 14, 1],
+      [20, 10, 5],
+      [95, 100, 10],
+      [95, 1_000, 10],
+    ] as const) {
+      const wanted = range(from, Math.max(from, Math.min(to, 100)));
+      const said = `${from} ${to}`;
+      expect(data(await walk(path, `${from}`, `${to}`, limit)), said).toEqual(wanted);
+      const query = `?from=${from}&to=${to}`;
+      const all = (await get(path, `${query}&maxBytes=all`)).json;
+      expect([data(all.records), all.next, all.upToDate], said).toEqual([wanted, null, true]);
+      const lines = (await get(path, query, { accept: "application/x-ndjson" })).text;
+      expect(
+        lines
+          .split("\n")
+          .filter(Boolean)
+          .map((line) => JSON.parse(line).data),
+        said,
+      ).toEqual(wanted);
+      for (const more of ["", "&maxBytes=all"]) {
+        const response = await fetch(`${millrace.url}${path}${query}${more}`, {
+          headers: { authorization: `Bearer ${token}`, accept: "application/vnd.millrace.frames" },
+        });
+        const offsets: number[] = [];
+        const frames = openFrames(new Uint8Array(await response.arrayBuffer()));
+        if (!frames.ok) throw new Error(frames.refusal.detail);
+        for (const frame of frames.value) decodeFrame(frame, (_, offset) => offsets.push(offset));
+        expect(
+          offsets.filter((offset) => offset >= from),
+          said,
+        ).toEqual(wanted);
+        expect(response.headers.get("millrace-up-to-date")).toBe("true");
+      }
+    }
+  });
+
+  test("ends what partitions have stamped themselves, without waiting for what they may stamp yet", async () => {
+    const path = await numbers(60, { partitions: 3 });
+    const { cursor, records } = (await get(path, "?limit=20")).json;
+    expect(data(await walk(path, "earliest", "latest", 7)).sort((a, b) => a - b)).toEqual(range(0, 60));
+    await fill(path, 30);
+    expect(await walk(path, "earliest", cursor, 7)).toEqual(records);
+  });
+
+  test("is passed on by the links, and not to one that goes back", async () => {
+    const path = await numbers(30);
+    const { headers } = await get(path, "?from=5&to=20&limit=5");
+    const [next, back] = [...(headers.get("link") ?? "").matchAll(/<([^>]+)>/g)].map(([, link]) => link);
+    expect(data((await millrace.call("GET", next)).json.records)).toEqual(range(10, 15));
+    expect(data((await millrace.call("GET", back)).json.records)).toEqual(range(0, 5).reverse());
+  });
+
+  test.each([1, 3])(
+    "ends a stream of %i partitions at a time, or a cursor, in its merged order, whatever comes meanwhile",
+    async (partitions) => {
+      const path = `${await stream({ partitions, timestamps: "client" })}/records`;
+      const began = Date.now() - 1_000_000;
+      const records = range(0, 90).map((one) => ({ key: `k${one % 7}`, data: one, timestamp: began + one * 1_000 }));
+      for (let at = 0; at < 90; at += 9) await millrace.call("POST", path, { records: records.slice(at, at + 9) });
+      const timeOf = (one: number) => new Date(began + one * 1_000).toISOString();
+      for (const [from, to] of [
+        [0, 90],
+        [11, 47],
+        [30, 31],
+        [50, 50],
+        [60, 20],
+      ] as const)
+        for (const limit of [4, 100]) {
+          const wanted = range(from, Math.max(from, to));
+          expect(data(await walk(path, timeOf(from), timeOf(to), limit)), `${from} ${to}`).toEqual(wanted);
+        }
+      expect(data(await walk(path, timeOf(80), "9999-01-01", 7))).toEqual(range(80, 90));
+      expect(data(await walk(path, timeOf(80), "latest", 7))).toEqual(range(80, 90));
+      expect(data(await walk(path, "earliest", timeOf(20), 50, "&key=k3"))).toEqual([3, 10, 17]);
+      const half = (await get(path, "?limit=45")).json;
+      await millrace.call("POST", path, { records: [{ key: "k1", data: 90 }] });
+      await millrace.call("PUT", path.replace(/\/records$/, ""), { partitions: partitions + 1 });
+      for (let key = 0; key < 7; key++)
+        await millrace.call("POST", path, { records: [{ key: `k${key}`, data: 91 + key }] });
+      expect(data(await walk(path, "earliest", half.cursor, 6))).toEqual(range(0, 45));
+      const all = (await get(path, `?from=earliest&to=${half.cursor}&maxBytes=all`)).json;
+      expect([data(all.records), all.next]).toEqual([range(0, 45), null]);
+      expect(data(await walk(path, half.cursor, timeOf(80), 6))).toEqual(range(45, 80));
+    },
+  );
+
+  test.each([
+    ["to=5&direction=backward", "to"],
+    ["to=5&wait=1", "wait"],
+    ["to=soon", "to"],
+    ["to=earliest", "to"],
+    ["to=-5", "to"],
+    ["to=", "to"],
+  ])("%s is refused by name", async (query, name) => {
+    const path = await numbers(3);
+    expect((await get(path, `?${query}`)).json).toMatchObject({ status: 400, code: "invalid", path: name });
+  });
+
+  test("is refused where it is no place of the stream, or of what goes on", async () => {
+    const [path, other] = [await numbers(3, { partitions: 2 }), await numbers(3)];
+    const { cursor } = (await get(other)).json;
+    expect((await get(path, `?to=${cursor}`)).json).toMatchObject({ status: 409, code: "wrong-log" });
+    expect((await get(path, "?to=1")).json).toMatchObject({ code: "invalid", path: "to" });
+    const events = await get(path, "?to=latest", { accept: "text/event-stream" });
+    expect(events.json).toMatchObject({ code: "invalid", path: "to" });
+  });
+});
+
 describe("waiting", () => {
   test("ends with the record that comes, and not with one that the filter leaves out", async () => {
     const path = await numbers(10);

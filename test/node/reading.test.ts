@@ -34,7 +34,7 @@ const onEach = (model: Model, at: (partition: number) => Position) =>
 async function readOn(
   model: Model,
   start: ReadonlyMap<number, Position>,
-  terms: { backward?: boolean; filter?: Filter | undefined; limit: number },
+  terms: { backward?: boolean; filter?: Filter | undefined; limit: number; bounds?: readonly number[] },
   between: () => void = () => {},
 ) {
   const got: Lying[] = [];
@@ -109,6 +109,33 @@ test("from any place, everything behind it is read in order, or told as trimmed;
   );
   // The property says something only where it met these.
   expect(Math.min(seen.lost, seen.cold)).toBeGreaterThan(20);
+});
+
+test("with an end, everything up to there is read once and in order, and then nothing", async () => {
+  let within = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      partitions,
+      fc.boolean(),
+      events,
+      shares,
+      filters,
+      fc.integer({ min: 1, max: 7 }),
+      async (count, archive, steps, ends, filter, limit) => {
+        const model = await modelOf(count, archive, steps);
+        // Below the head, at it, within, and beyond the tail.
+        const bounds = numbers(model).map((partition) => Math.floor(ends[partition] * (model.tail(partition) + 3)));
+        const wanted = model.readable(filter).filter(({ partition, offset }) => offset < bounds[partition]);
+        const start = onEach(model, () => ({ at: "earliest" }));
+        const { got, lost } = await readOn(model, start, { filter, limit, bounds });
+        expect(lost).toEqual([]);
+        expect(got.map(place)).toEqual(wanted.map(place));
+        if (wanted.length > limit && wanted.length < model.readable(filter).length) within++;
+      },
+    ),
+    { numRuns: 200 },
+  );
+  expect(within).toBeGreaterThan(20);
 });
 
 test("backward from any place, everything before it is read in order, or told as trimmed", async () => {

@@ -295,6 +295,23 @@ describe("a record that is stamped ahead of the clock", () => {
     expect([held.upToDate, held.heldMs]).toEqual([true, undefined]);
   });
 
+  test("is not, for a partition of which nothing more is wanted", async () => {
+    const [stamped, other] = [new Partition(), new Partition()];
+    stamped.log.append([records(1)], Date.now() + 3_600_000);
+    const terms = { backward: false, limit: 100, bytesMax: 1e6, toTail: false };
+    const sources = [stamped, other].map((partition, number) => {
+      const asks = { read: (call: ReadCall) => partition.read(call), end: () => {} };
+      return new Source(number, { at: "offset", offset: 0 }, terms, asks);
+    });
+    sources[1].bound = 0;
+    const merge = new Merge(sources, false);
+    await merge.fetch(0);
+    const shown: number[] = [];
+    expect((await merge.run((_, partition) => shown.push(partition) > 0)).ok).toBe(true);
+    expect([shown, merge.upToDate, merge.heldMs]).toEqual([[0], true, undefined]);
+    expect([stamped.reads, other.reads]).toEqual([1, 1]);
+  });
+
   test("is not, where clients stamp the records: nobody could promise anything", async () => {
     const { merge, run } = await ahead(3_600_000);
     const free = merge(false);

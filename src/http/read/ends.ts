@@ -32,7 +32,8 @@ type Placed = Pick<Source, "partition" | "start" | "next" | "head" | "tail">;
 
 /**
  * Where a page lies. Towards older records it is null exactly where the page begins, or ends, at the head of each of its
- * partitions: nothing readable lies there, whatever a filter would let through. Towards newer ones it never is: they may come.
+ * partitions: nothing readable lies there, whatever a filter would let through. Towards newer ones it never is: they may come, but where the read was
+ * to end.
  */
 export function placesOf(sources: readonly Placed[], backward: boolean, logId: string): Places {
   const at = (place: (source: Placed) => number) =>
@@ -53,12 +54,16 @@ export function placesOf(sources: readonly Placed[], backward: boolean, logId: s
     : { ...about, next, prev: older ? start - 1 : null };
 }
 
+/** Nothing follows where a read was to end. */
+export const endedBy = ({ terms }: Reading, upToDate: boolean): { next?: null } =>
+  terms.to !== undefined && upToDate ? { next: null } : {};
+
 export function endsOf(reading: Reading, upToDate: boolean): Ends {
   const { sources, backward, route, only } = reading;
   const [{ sealed, next, tail }] = sources;
   const ended = only !== undefined && !backward && upToDate && sealed && next >= tail;
   const places = placesOf(sources, backward, route.stream.logId);
-  return { ...places, upToDate, ...(ended ? { ended } : {}), ...snapshotsOf(reading) };
+  return { ...places, ...endedBy(reading, upToDate), upToDate, ...(ended ? { ended } : {}), ...snapshotsOf(reading) };
 }
 
 export function headersOf({ terms: { url }, backward }: Reading, ends: Ends): Record<string, string> {
@@ -67,6 +72,7 @@ export function headersOf({ terms: { url }, backward }: Reading, ends: Ends): Re
     target.searchParams.set("from", cursor);
     if (direction === "backward") target.searchParams.set("direction", "backward");
     else target.searchParams.delete("direction");
+    if (direction === "backward") target.searchParams.delete("to");
     return `<${target.pathname}${target.search}>; rel="${rel}"`;
   };
   const [onward, backwards] = backward ? ["backward", "forward"] : ["forward", "backward"];

@@ -8,11 +8,12 @@ import type { Piece, Position } from "../../log/read.ts";
 import { decodeFrame, FrameWriter } from "../../log/record.ts";
 import type { PageAnswer } from "../../objects/answer.ts";
 import { problem } from "../problem.ts";
-import { type Ends, headersOf, placesOf } from "./ends.ts";
-import { type Reading, severalPartitions } from "./reading.ts";
+import { type Ends, endedBy, headersOf, placesOf } from "./ends.ts";
+import type { Reading } from "./reading.ts";
 import { snapshotsOf } from "./snapshots.ts";
 import type { Source } from "./source.ts";
 import { uncached } from "./tag.ts";
+import { severalPartitions } from "./terms.ts";
 import { refused } from "./trimmed.ts";
 import { firstOf } from "./wait.ts";
 
@@ -30,18 +31,20 @@ export async function framesAnswer(reading: Reading): Promise<Response> {
     if (first.refusal.code === "trimmed") source.refused(first.refusal);
     return refused(reading, first.refusal);
   }
-  const { head, tail, from, to, upToDate, sealed, pieces, snapshot } = first.value;
-  if (sealed && upToDate && pieces.length === 0) {
+  const page = cutAt(source.bound, first.value);
+  const { head, tail, from, to, upToDate, sealed, pieces, snapshot } = page;
+  if (sealed && first.value.upToDate && pieces.length === 0) {
     source.sealed = sealed;
     const grown = await reading.grow();
     if (grown.ok && grown.value === "grown") return problem({ code: "not-acceptable", detail: severalPartitions });
   }
   const { partition } = source;
-  const place = { partition, head, tail, start: from, next: toTail ? tail : to };
+  const place = { partition, head, tail, start: from, next: toTail ? (source.bound ?? tail) : to };
   const ends: Ends = {
     ...placesOf([place], false, reading.route.stream.logId),
+    ...endedBy(reading, toTail || upToDate),
     upToDate: toTail || upToDate,
-    ...(only !== undefined && sealed && (toTail || upToDate) ? { ended: true } : {}),
+    ...(only !== undefined && sealed && (toTail || upToDate) && place.next >= tail ? { ended: true } : {}),
     ...snapshotsOf(reading, [snapshot]),
   };
   const headers: Record<string, string> = {
@@ -51,8 +54,8 @@ export async function framesAnswer(reading: Reading): Promise<Response> {
     "content-type": media.frames,
     "millrace-from": String(from),
   };
-  if (toTail) return new Response(streamed(source, first.value), { headers });
-  return new Response(reading.bodyOf(concat(bodies(first.value, source.terms.filter))), { headers });
+  if (toTail) return new Response(streamed(source, page), { headers });
+  return new Response(reading.bodyOf(concat(bodies(page, source.terms.filter))), { headers });
 }
 
 async function firstPage(reading: Reading, source: Source): Promise<Result<PageAnswer>> {
@@ -73,11 +76,22 @@ const fetched = (source: Source, toTail: boolean, from: Position, waitMs = 0, wa
     ...(wait === undefined ? {} : { wait }),
   });
 
+/** A page of a read that ends: up to there, and no further. */
+interface Cut extends PageAnswer {
+  /** Its frames go on behind it, and are packed anew. */
+  readonly cut?: boolean;
+}
+
+function cutAt(bound: number | undefined, page: PageAnswer): Cut {
+  if (bound === undefined || page.to < bound) return page;
+  return { ...page, to: Math.max(page.from, bound), upToDate: true, cut: page.to > bound };
+}
+
 /** Everything up to the tail as it stood, a page at a time. What is trimmed meanwhile is a hole, as what is damaged. */
-function streamed(source: Source, first: PageAnswer): ReadableStream<Uint8Array> {
+function streamed(source: Source, first: Cut): ReadableStream<Uint8Array> {
   const { filter } = source.terms;
-  const { tail } = first;
-  let page: PageAnswer | undefined = first;
+  const tail = Math.min(first.tail, source.bound ?? first.tail);
+  let page: Cut | undefined = first;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -95,7 +109,7 @@ function streamed(source: Source, first: PageAnswer): ReadableStream<Uint8Array>
             next = await fetched(source, true, { at: "offset", offset: head });
           }
           if (!next.ok) return controller.error(new Error(next.refusal.detail));
-          page = next.value;
+          page = cutAt(source.bound, next.value);
           if (parts.length > 0) return;
         }
       },
@@ -104,19 +118,22 @@ function streamed(source: Source, first: PageAnswer): ReadableStream<Uint8Array>
   );
 }
 
-const bodies = (page: PageAnswer, filter: Filter | undefined): Uint8Array[] =>
+const bodies = (page: Cut, filter: Filter | undefined): Uint8Array[] =>
   page.pieces.map((piece) => bodyOf(piece, page, filter)).filter((body) => body.length > 0);
 
-function bodyOf(piece: Piece, page: PageAnswer, filter: Filter | undefined): Uint8Array {
-  if ("damaged" in piece) return damagedFrame(piece.damaged.from, piece.damaged.to);
-  if (filter === undefined) return piece.body;
+function bodyOf(piece: Piece, page: Cut, filter: Filter | undefined): Uint8Array {
+  if ("damaged" in piece) {
+    const { from, to } = piece.damaged;
+    return page.cut && from >= page.to ? new Uint8Array(0) : damagedFrame(from, to);
+  }
+  if (filter === undefined && !page.cut) return piece.body;
   const frames = readHeaders(piece.body);
   if (!frames.ok) return new Uint8Array(0);
   return concat(
     frames.value.flatMap((frame) => {
       const writer = new FrameWriter();
       decodeFrame(frame, (record, offset, timestamp) => {
-        if (offset >= page.from && offset < page.to && matches(filter, record))
+        if (offset >= page.from && offset < page.to && (filter === undefined || matches(filter, record)))
           writer.add({ ...record, offset, timestamp });
       });
       const packed = writer.finish(frame.flags & flags.checked);

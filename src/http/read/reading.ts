@@ -2,7 +2,6 @@
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { type ReadQuery, readQuery } from "../../../schemas/record.ts";
-import type { Filter } from "../../log/filter.ts";
 import { type From, positionOf } from "../../log/position.ts";
 import type { Position } from "../../log/read.ts";
 import type { ReadCall } from "../../objects/answer.ts";
@@ -12,9 +11,10 @@ import { archiveReader, type Env } from "../../objects/stubs.ts";
 import type { Hold } from "../budget.ts";
 import { askAny, lookup, type Route, stub } from "../lookup.ts";
 import { query } from "../parse.ts";
+import { boundOf, toOf } from "./bounds.ts";
 import { heldBody, type PageRoom, pageRoom } from "./large.ts";
 import { type Asked, Source, type SourceTerms } from "./source.ts";
-import { type Format, filterOf, formatOf, fromOf, partitionsOf, type StartField, startProblem } from "./terms.ts";
+import { contradiction, filterOf, formatOf, fromOf, partitionsOf, type Terms } from "./terms.ts";
 
 /** Bytes fetched at a time by a read without an end. Two of them are in memory: one being sent, one being made. */
 const streamedPageBytes = 1_048_576;
@@ -31,17 +31,6 @@ export interface Reader {
   readonly until?: number | undefined;
   /** Lets work go on behind the request. */
   readonly later: (work: Promise<unknown>) => void;
-}
-
-interface Terms {
-  readonly url: URL;
-  readonly query: ReadQuery;
-  readonly format: Format;
-  /** `from` as it was written, or as it is without. */
-  readonly start: string;
-  readonly startField: StartField;
-  readonly from: From;
-  readonly filter: Filter | undefined;
 }
 
 /** Whether the read is over all the partitions that there are: `behind` while a partition was split and no map says so yet. */
@@ -113,8 +102,30 @@ export class Reading {
     this.#hold = undefined;
   }
 
-  /** Finds the place of `-n`, where that is one over several partitions, or behind a filter. */
+  /** Finds the places that must be known before anything is read. */
   async settle(): Promise<Result<undefined>> {
+    const found = await this.#findNewest();
+    return found.ok ? this.#bind(this.sources) : found;
+  }
+
+  /** Says where each ends, if they do. */
+  async #bind(sources: readonly Source[]): Promise<Result<undefined>> {
+    const { to } = this.terms;
+    if (to === undefined) return ok(undefined);
+    const bounds = sources.map(({ partition }) =>
+      boundOf(to, partition, (place) =>
+        askAny(this.reader.env, this.route, partition, (stub) => stub.order("locate", place)),
+      ),
+    );
+    for (const [index, bound] of (await Promise.all(bounds)).entries()) {
+      if (!bound.ok) return bound;
+      sources[index].bound = bound.value;
+    }
+    return ok(undefined);
+  }
+
+  /** Finds the place of `-n`, where that is one over several partitions, or behind a filter. */
+  async #findNewest(): Promise<Result<undefined>> {
     const { from, terms, backward } = this;
     if (!("position" in from) || from.position.at !== "last") return ok(undefined);
     const partitions = this.sources.map(({ partition }) => partition);
@@ -157,7 +168,8 @@ export class Reading {
     if (isBehind(route.value)) return ok("behind");
     this.route = route.value;
     for (const partition of born) this.#add(partition, begun ? whole : positionOf(this.from, partition, this.backward));
-    return ok(born.length > 0 ? "grown" : "settled");
+    const bound = await this.#bind(this.sources.slice(this.sources.length - born.length));
+    return bound.ok ? ok(born.length > 0 ? "grown" : "settled") : bound;
   }
 
   #add(partition: number, position: Position, floats = false): void {
@@ -210,26 +222,28 @@ function termsOf(request: Request): Result<Terms> {
   const start = last ?? parsed.value.from ?? (parsed.value.direction === "backward" ? "latest" : "earliest");
   const from = fromOf(start, startField);
   if (!from.ok) return from;
+  const to = parsed.value.to === undefined ? ok(undefined) : toOf(parsed.value.to);
+  if (!to.ok) return to;
   const filter = filterOf(parsed.value);
   if (!filter.ok) return filter;
-  const read = { url, query: parsed.value, format: format.value, filter: filter.value };
+  const read = { url, query: parsed.value, format: format.value, to: to.value, filter: filter.value };
   return ok({ ...read, start, startField, from: from.value });
 }
 
 /** The stream, as new as what is asked of it: a cursor of a log that is not the stream's is refused. */
-async function routeFor(env: Env, namespace: string, name: string, { from, query }: Terms): Promise<Result<Route>> {
+async function routeFor(env: Env, namespace: string, name: string, { from, to, query }: Terms): Promise<Result<Route>> {
   // The newest records lie in partitions that an old map may not have.
   const newest = "position" in from && from.position.at === "last";
   const route = await lookup(env, namespace, name, newest);
   if (!route.ok) return route;
   const asked =
     "cursor" in from ? [...from.cursor.offsets.keys()] : query.partition === undefined ? [] : [query.partition];
+  const cursors = [from, to].flatMap((place) => (place !== undefined && "cursor" in place ? [place.cursor] : []));
   const known = ({ stream }: Route) =>
-    (!("cursor" in from) || stream.logId === from.cursor.logId) &&
-    asked.every((partition) => partition < stream.map.length);
+    cursors.every(({ logId }) => stream.logId === logId) && asked.every((partition) => partition < stream.map.length);
   if (known(route.value)) return route;
   const fresh = await lookup(env, namespace, name, true);
-  if (!fresh.ok || known(fresh.value) || !("cursor" in from)) return fresh;
+  if (!fresh.ok || known(fresh.value) || cursors.length === 0) return fresh;
   return refuse("wrong-log", "the cursor belongs to a stream that was deleted; read this one from earliest", {
     logId: fresh.value.stream.logId,
   });
@@ -241,31 +255,3 @@ const ofQuery = (refusal: Refusal) => ({
   ok: false as const,
   refusal: refusal.code === "invalid" ? { ...refusal, detail: `query: ${refusal.detail}` } : refusal,
 });
-
-function contradiction({ url, query, format, from, startField }: Terms, partitions: number): Refusal | undefined {
-  const invalid = (path: string, detail: string): Refusal => ({
-    code: "invalid",
-    detail: `query: ${path}: ${detail}`,
-    facts: { path },
-  });
-  const backward = query.direction === "backward";
-  if (partitions > 1 && "position" in from && from.position.at === "offset") {
-    return startProblem(startField, "an offset belongs to one partition; name it, or go on from a cursor");
-  }
-  if (format === "frames" && partitions > 1) return { code: "not-acceptable", detail: severalPartitions };
-  if (format === "frames" && backward) {
-    return { code: "not-acceptable", detail: "frames are read forward; accept application/json to read backward" };
-  }
-  if (format === "events" && backward) {
-    return { code: "not-acceptable", detail: "events go forward; accept application/json to read backward" };
-  }
-  if (query.maxBytes === "all" && backward) return invalid("maxBytes", "'all' is read forward");
-  const page = ["limit", "maxBytes", "wait"].find((name) => url.searchParams.has(name));
-  if (format === "events" && page !== undefined) {
-    return invalid(page, "is for pages; events go on until they are closed");
-  }
-  return undefined;
-}
-
-/** Why frames cannot be had. */
-export const severalPartitions = "frames come from one partition; name it, or accept application/x-ndjson";

@@ -58,6 +58,8 @@ export class Source {
   snapshot: Snapshot | null | undefined;
   /** Why it cannot go on, where that is so. */
   trimmed: Trimmed | undefined;
+  /** It is read up to this offset, or to the tail as it stood at first. */
+  bound: number | undefined;
   entries: Entry[] = [];
   at = 0;
   #end = 0;
@@ -150,21 +152,25 @@ export class Source {
 
   #take(page: PageAnswer): void {
     const { backward, toTail, filter } = this.terms;
-    const { from, to, head, tail, upToDate, sealed } = page;
+    const { from, head, tail, upToDate, sealed } = page;
+    const ends = !backward && (toTail || this.bound !== undefined);
+    if (!this.#fetched && ends) this.#stop = Math.min(this.bound ?? tail, tail);
+    const to = Math.max(from, Math.min(page.to, this.#stop));
     if (!this.#fetched) {
       this.start = backward ? to : from;
       this.snapshot = page.snapshot;
-      if (toTail && !backward) this.#stop = tail;
     }
     this.#fetched = true;
     this.head = head;
     this.tail = tail;
     this.sealed = sealed;
     this.ended = upToDate || to >= this.#stop;
-    this.promise = sealed ? Number.MAX_SAFE_INTEGER : page.promise;
-    this.entries = this.#entriesOf({ ...page, to: Math.min(to, this.#stop) }, filter);
+    // What comes beyond the bound is not waited for.
+    const silent = sealed || (this.bound !== undefined && this.ended);
+    this.promise = silent ? Number.MAX_SAFE_INTEGER : page.promise;
+    this.entries = this.#entriesOf({ ...page, to }, filter);
     this.at = 0;
-    this.#end = backward ? from : Math.min(to, this.#stop);
+    this.#end = backward ? from : to;
     this.next = this.entries.length === 0 ? this.#end : backward ? to : from;
     this.from = backward ? { at: "before", offset: from } : { at: "offset", offset: to };
   }
@@ -174,6 +180,7 @@ export class Source {
     const entries: Entry[] = [];
     for (const piece of page.pieces) {
       if ("damaged" in piece) {
+        if (piece.damaged.from >= page.to) continue;
         // No record has its time: it is shown when it is come to.
         const timestamp = backward ? Number.MAX_SAFE_INTEGER : 0;
         entries.push({ damaged: piece.damaged, offset: piece.damaged.from, timestamp });

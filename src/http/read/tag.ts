@@ -18,6 +18,8 @@ export function cachingOf(reading: Reading, ends: Ends, accept: string | null): 
   const [{ partition, start, next, tail, checksum }, ...others] = sources;
   const fixed = "cursor" in from || from.position.at === "offset";
   // What is compacted loses records between others.
+  // Where a time or the tail lies, changes; so does an offset that is yet to come.
+  if (terms.to !== undefined) return uncached;
   if (!fixed || route.stream.config.compact || backward || others.length > 0 || ends.upToDate || next >= tail)
     return uncached;
   const asked = murmur3(encodeText(`${terms.url.search} ${accept}`)).toString(36);

@@ -108,3 +108,54 @@ export function partitionsOf(query: ReadQuery, route: Route): Result<number[]> {
   if (key !== undefined) return ok(lineage(map, murmur3(encodeText(key))).map((range) => range.partition));
   return ok(map.map((range) => range.partition));
 }
+
+/** A read as it is asked for, each part of it by itself right. */
+export interface Terms {
+  readonly url: URL;
+  readonly query: ReadQuery;
+  readonly format: Format;
+  /** `from` as it was written, or as it is without. */
+  readonly start: string;
+  readonly startField: StartField;
+  readonly from: From;
+  readonly to: From | undefined;
+  readonly filter: Filter | undefined;
+}
+
+/** Which of the parts do not go together. */
+export function contradiction(
+  { url, query, format, from, to, startField }: Terms,
+  partitions: number,
+): Refusal | undefined {
+  const invalid = (path: string, detail: string): Refusal => ({
+    code: "invalid",
+    detail: `query: ${path}: ${detail}`,
+    facts: { path },
+  });
+  const backward = query.direction === "backward";
+  if (partitions > 1 && "position" in from && from.position.at === "offset") {
+    return startProblem(startField, "an offset belongs to one partition; name it, or go on from a cursor");
+  }
+  if (to !== undefined && backward)
+    return invalid("to", "a read that goes backward ends at the head; bound it with limit");
+  if (to !== undefined && query.wait > 0) return invalid("wait", "a read with an end waits for nothing; leave one out");
+  if (to !== undefined && partitions > 1 && "position" in to && to.position.at === "offset") {
+    return invalid("to", "an offset belongs to one partition; name it, or end at a time or a cursor");
+  }
+  if (format === "frames" && partitions > 1) return { code: "not-acceptable", detail: severalPartitions };
+  if (format === "frames" && backward) {
+    return { code: "not-acceptable", detail: "frames are read forward; accept application/json to read backward" };
+  }
+  if (format === "events" && backward) {
+    return { code: "not-acceptable", detail: "events go forward; accept application/json to read backward" };
+  }
+  if (query.maxBytes === "all" && backward) return invalid("maxBytes", "'all' is read forward");
+  const page = ["to", "limit", "maxBytes", "wait"].find((name) => url.searchParams.has(name));
+  if (format === "events" && page !== undefined) {
+    return invalid(page, "is for pages; events go on until they are closed");
+  }
+  return undefined;
+}
+
+/** Why frames cannot be had. */
+export const severalPartitions = "frames come from one partition; name it, or accept application/x-ndjson";

@@ -43,6 +43,9 @@ function from(value: Value): Verdict {
   return moment(text);
 }
 
+/** The end of a read has no place before all, and none that is counted from the end. */
+const to = (value: Value): Verdict => (/^(earliest|snapshot|-\d+)$/.test(plain(value) ?? "") ? "no" : from(value));
+
 const group = (store: Store, value: Value, body: Binary): Ask => ({
   method: "PUT",
   path: `${store.path}/groups/odd-${value.name.replace(/[^a-z0-9]/g, "")}x`,
@@ -227,6 +230,7 @@ export const places: Readonly<Record<string, Place>> = {
     check: producerAgain,
   },
   from: { allows: from, ask: inQuery("from"), says: /from|offset/ },
+  to: { allows: to, ask: inQuery("to"), says: /\bto\b|offset/ },
   "read-key": { allows: keyText, ask: inQuery("key"), says: /key/ },
   "read-type": { allows: attribute("type"), ask: inQuery("type"), says: /type/ },
   "read-source": { allows: attribute("source"), ask: inQuery("source"), says: /source/ },
