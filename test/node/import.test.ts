@@ -2,7 +2,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
-import { outboxRows, tableRows } from "../../src/cli/import/debezium.ts";
 import { type Batch, type Gathering, gather } from "../../src/cli/import/gather.ts";
 import { dataRows, type Mapped, type Mapping, recordRows } from "../../src/cli/import/map.ts";
 import { formatOf } from "../../src/cli/import/options.ts";
@@ -110,7 +109,9 @@ describe("rows that are data", () => {
   test.each([
     ["{", {}, /not JSON/],
     ["{}", { key: "k" }, /no field 'k'/],
-    ['{"k":null}', { key: "k" }, /no field 'k'/],
+    ['{"a":1,"b":2}', { key: "k" }, /no field 'k' for the key; there are: a, b$/],
+    ['{"k":null}', { key: "k" }, /field 'k', of the key, is null/],
+    ['{"k":""}', { key: "k" }, /field 'k', of the key, is empty/],
     ['{"k":{"a":1}}', { key: "k" }, /k is an object/],
     ['{"t":"soon"}', { time: "t" }, /'soon' is not a time/],
     ['"', {}, /not JSON/],
@@ -148,109 +149,6 @@ describe("what the service would refuse is found by its row", () => {
     expect(convert({ time: "1970-01-01T00:00:01Z" }, { timestamps: "client" })?.timestamp).toBe(1_000);
     expect(convert({ key: "a" }, { timestamps: "client" })?.timestamp).toBe(5_000);
     expect(convert({ time: "1970-01-01T00:00:01Z" })?.timestamp).toBeUndefined();
-  });
-});
-
-describe("debezium", () => {
-  const row = {
-    id: "e-1",
-    aggregatetype: "order",
-    aggregateid: "o-9",
-    type: "OrderPlaced",
-    payload: '{"total": 9007199254740993}',
-    timestamp: 1_700_000_000_123_456,
-  };
-  const event = {
-    id: "e-1",
-    type: "OrderPlaced",
-    key: "o-9",
-    subject: "order",
-    time: "2023-11-14T22:13:20.123456Z",
-    data: '{"total": 9007199254740993}',
-  };
-  const change = (op: string, after: unknown) => ({ op, before: null, after, source: { ts_ms: 1_700_000_000_000 } });
-
-  test("an outbox's rows, with the envelope and without", () => {
-    const map = outboxRows({});
-    for (const op of ["c", "r"]) expect(mapped(map, change(op, row))).toEqual(event);
-    expect(mapped(map, { schema: { type: "struct" }, payload: change("c", row) })).toEqual(event);
-    expect(mapped(map, { key: "x", value: change("c", row) })).toEqual(event);
-    expect(mapped(map, row)).toEqual(event);
-    for (const op of ["d", "u", "t"]) expect(mapped(map, change(op, row))).toBeUndefined();
-    expect(mapped(map, "null")).toBeUndefined();
-    expect(() => mapped(map, change("c", null))).toThrow("--table");
-  });
-
-  test.each([
-    ["a text", "plain", '"plain"'],
-    ["expanded", { a: 1 }, '{"a":1}'],
-    ["nothing", null, undefined],
-  ])("a payload that is %s", (_, payload, data) => {
-    expect(mapped(outboxRows({}), change("c", { ...row, payload }))).toMatchObject({ data });
-  });
-
-  test("other columns, and the time of the change where there is none", () => {
-    const { timestamp: _, aggregateid, ...rest } = row;
-    const map = outboxRows({ key: "order_id", type: "=t" });
-    expect(mapped(map, change("c", { ...rest, order_id: aggregateid }))).toMatchObject({
-      key: "o-9",
-      type: "t",
-      time: "2023-11-14T22:13:20Z",
-    });
-  });
-
-  const source = { table: "orders", name: "shop", lsn: 24_023_128, ts_ms: 1_700_000_000_000 };
-
-  test("changes of a table, by the message's key or a column", () => {
-    const value = { op: "u", before: null, after: { id: 9, total: 1 }, source, ts_ms: 1 };
-    const record = {
-      key: "9",
-      type: "orders.u",
-      id: "24023128:orders:u:9",
-      source: "shop",
-      time: "2023-11-14T22:13:20Z",
-      data: '{"id":9,"total":1}',
-    };
-    expect(mapped(tableRows({ key: "id" }), value)).toEqual(record);
-    const keyed = tableRows({});
-    expect(mapped(keyed, { key: { id: 9 }, value })).toEqual(record);
-    expect(mapped(keyed, { key: { schema: {}, payload: { id: 9 } }, value: { schema: {}, payload: value } })).toEqual(
-      record,
-    );
-    expect(mapped(keyed, `{"id":9}\t${JSON.stringify(value)}`)).toEqual(record);
-    expect(mapped(keyed, { topic: "t", key: '{"id":9}', payload: JSON.stringify(value) })).toEqual(record);
-    expect(mapped(keyed, { key: { a: 1, b: 2 }, value })).toMatchObject({ key: '{"a":1,"b":2}' });
-    expect(() => mapped(keyed, value)).toThrow("--key");
-    expect(() => mapped(keyed, { id: 1 })).toThrow("no 'op'");
-  });
-
-  test("a delete is a key without data, its tombstone nothing, a truncation of no key", () => {
-    const gone = { op: "d", before: { id: 9 }, after: null, source };
-    expect(mapped(tableRows({}), { key: { id: 9 }, value: gone })).toMatchObject({
-      key: "9",
-      type: "orders.d",
-      data: undefined,
-    });
-    expect(mapped(tableRows({ key: "id" }), gone)).toMatchObject({ key: "9", data: undefined });
-    expect(mapped(tableRows({}), { key: { id: 9 }, value: null })).toBeUndefined();
-    expect(mapped(tableRows({}), '{"id":9}\tnull')).toBeUndefined();
-    expect(mapped(tableRows({ key: "id" }), { op: "t", source })).toEqual({
-      type: "orders.t",
-      source: "shop",
-      time: "2023-11-14T22:13:20Z",
-      data: undefined,
-    });
-  });
-
-  test.each([
-    [{ lsn: 5 }, "5:t:c:1"],
-    [{ file: "bin.7", pos: 44, row: 2 }, "bin.7/44/2:t:c:1"],
-    [{ ts_ms: 8, row: 0 }, "8/0:t:c:1"],
-    [{ ts_ms: 8 }, undefined],
-  ])("the id of %j is %s", (position, id) => {
-    const value = { op: "c", after: { id: 1 }, source: { table: "t", ...position } };
-    const found = tableRows({ key: "id" })(Buffer.from(JSON.stringify(value)));
-    expect(found?.fields.id).toBe(id);
   });
 });
 

@@ -355,4 +355,19 @@ describe("formats", () => {
     ]);
     expect(found[2].time).toBe("2023-11-14T22:13:20Z");
   });
+
+  test("a snapshot's rows of equal tables in several schemas are all there", async () => {
+    const rows = ["tenant_a", "tenant_b"].flatMap((schema) =>
+      [1, 2, 3].map((id) => {
+        const source = { connector: "postgresql", name: "pg", db: "shop", schema, table: "orders", lsn: 24_023_128 };
+        return `${JSON.stringify({ op: "r", before: null, after: { id, tenant: schema }, source })}\n`;
+      }),
+    );
+    const args = [file("snap.ndjson", rows.join("")), "--format", "debezium", "--table", "--key", "id"];
+    expect(await loaded(args)).toBe("6 imported\n");
+    expect(await load([args[0], "--format", "debezium", "--state", join(folder, "s")]).ended).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("changes of the table orders: add --table"),
+    });
+  });
 });

@@ -1,104 +1,152 @@
-/**
- * Change events of Debezium, one a line: with or without the envelope of `schema` and `payload`, and with or without their
- * message's key (`{"key":…,"value":…}`, what `kcat -J` prints, or the key and a tab before the event).
- */
-import { encodeText } from "../../lib/bytes.ts";
-import { type Fields, isObject, member, type Piece, parse, parsed, textAt, textOf } from "./json.ts";
-import { type Columns, fieldsOf, type Mapping } from "./map.ts";
+/** What becomes of Debezium's change events: of an outbox's rows what they say, of any other table's its changes. */
+import { Usage } from "../output.ts";
+import { fieldOf, legible } from "./connect.ts";
+import { at, type Fields, isObject, member, type Piece, parsed, textAt, textOf } from "./json.ts";
+import { type Columns, fieldsOf, type Mapping, textOrLiteral } from "./map.ts";
+import { isNotice, type Message, messageOf, nothing, type Part } from "./message.ts";
 import { BadRow } from "./row.ts";
 import { toTime } from "./times.ts";
 
-interface Message {
-  readonly key: Piece | undefined;
-  readonly event: Piece;
+/**
+ * Rows of an outbox table, as its event router reads them. What was deleted from it, was only cleaned away. Throws Usage
+ * where the first event is another table's; `resumed`: there were events already.
+ */
+export function outboxRows(columns: Columns, resumed = false): Mapping {
+  const named = { key: "aggregateid", id: "id", type: "type", subject: "aggregatetype", ...columns };
+  let known = resumed;
+  return (json) => {
+    const { event } = messageOf(json);
+    if (event.value === null || isNotice(event.value)) return undefined;
+    if (!known) mustBeOutbox(event, named.key);
+    const op = isObject(event.value) ? event.value.op : undefined;
+    if (op !== undefined && op !== "c" && op !== "r") return undefined;
+    const row = op === undefined ? event : afterOf(event);
+    if (!isObject(row.value)) throw new BadRow("no row of an outbox; for changes of a table say --table");
+    const time = columns.time ?? ["timestamp", "created_at", "occurred_at"].find((name) => textAt(row, name));
+    const all = { ...named, ...(time === undefined ? {} : { time }) };
+    const fields = fieldsOf(legible(row, all), all);
+    const data = payloadOf(member(row, "payload"));
+    known = true;
+    return { fields: { ...timeOf(inSource(event), event), ...fields }, ...(data && { data }) };
+  };
 }
 
-const nothing: Piece = { value: null, raw: encodeText("null") };
-
-/** Rows of an outbox table, as its event router reads them. What was deleted from it, was only cleaned away. */
-export const outboxRows =
-  (columns: Columns): Mapping =>
-  (json) => {
-    const { event } = messageOf(json);
-    const op = isObject(event.value) ? event.value.op : undefined;
-    if (event.value === null || (op !== undefined && op !== "c" && op !== "r")) return undefined;
-    const row = op === undefined ? event : member(event, "after");
-    if (!isObject(row?.value)) throw new BadRow("no row of an outbox; for changes of a table say --table");
-    const named = { key: "aggregateid", id: "id", type: "type", subject: "aggregatetype", ...columns };
-    const time = columns.time ?? ["timestamp", "created_at", "occurred_at"].find((name) => textAt(row, name));
-    const fields = fieldsOf(row, { ...named, ...(time === undefined ? {} : { time }) });
-    const data = payloadOf(member(row, "payload"));
-    return { fields: { ...timeOf(event), ...fields }, ...(data && { data }) };
-  };
+function mustBeOutbox(event: Part, key: string): void {
+  const { value } = event;
+  if (!isObject(value)) return;
+  const isFlat = isUnwrapped(value);
+  const table = isFlat ? (value.__table ?? "?") : isObject(value.source) ? value.source.table : undefined;
+  const row = isFlat ? event : [afterOf(event), imageOf(event, "before")].find((image) => isObject(image.value));
+  if (typeof table !== "string" || row === undefined) return;
+  if (key.startsWith("=") || at(row, key) !== undefined || member(row, "payload") !== undefined) return;
+  throw new Usage(
+    `this looks like changes of ${table === "?" ? "a table" : `the table ${table}`}: add --table. An outbox has a field '${key}'; ` +
+      "if it is one, name the field of its keys with --key",
+  );
+}
 
 /** Changes of any table: the row as it is after them. */
 export const tableRows =
   (columns: Columns): Mapping =>
   (json) => {
-    const { key, event } = messageOf(json);
+    const message = messageOf(json);
     // A tombstone, which follows a delete.
-    if (event.value === null) return undefined;
-    if (!isObject(event.value) || typeof event.value.op !== "string") {
-      throw new BadRow("no change event: it has no 'op'; for plain rows say --format ndjson");
-    }
-    const { op, source } = event.value;
-    if (op === "m") return undefined;
-    const { table, collection = table } = isObject(source) ? source : {};
-    if (typeof collection !== "string") throw new BadRow("no change event: it has no 'source.table'");
-    const type = { type: `${collection}.${op}` };
+    if (message.event.value === null || isNotice(message.event.value)) return undefined;
+    // What was only written to the database's log.
+    if (isObject(message.event.value) && message.event.value.op === "m") return undefined;
+    const { op, table, row, source } = changeOf(message);
+    const name = source("name");
+    const of = {
+      ...timeOf(source, message.event),
+      type: `${table}.${op}`,
+      ...(name === undefined ? {} : { source: name }),
+    };
     // The table was emptied: of no key.
-    if (op === "t") return { fields: { ...timeOf(event), ...type, ...sourceOf(source) } };
-    const named = fieldsOf(op === "d" ? (member(event, "before") ?? nothing) : afterOf(event), columns);
-    const own = { key: named.key ?? keyText(key) };
-    if (own.key === undefined) throw new BadRow("there is no message key; name the column of the key with --key");
-    const id = idOf(event, `${collection}:${op}:${own.key}`);
-    const fields = { ...timeOf(event), ...type, ...sourceOf(source), ...id, ...own, ...named };
-    return op === "d" ? { fields } : { fields, data: afterOf(event).raw };
+    if (op === "t") return { fields: of };
+    const named = op === "d" ? ofDeleted(row, message.key, columns) : fieldsOf(legible(row, columns), columns);
+    const own = { key: named.key ?? keyText(message.key) };
+    if (own.key === undefined) throw new BadRow(keyless(op, columns));
+    const fields = { ...of, ...idOf(source, table, op, String(own.key)), ...own, ...named };
+    return op === "d" ? { fields } : { fields, data: row.raw };
   };
 
-function messageOf(json: Uint8Array): Message {
-  const tab = json.indexOf(9);
-  // Within JSON, a tab stands only between values.
-  const whole = tab < 0 ? parse(json) : parsed(textOf(json));
-  if (whole === undefined) {
-    const key = textOf(json.subarray(0, tab));
-    return { key: unwrapped(parsed(key) ?? textPiece(key)), event: unwrapped(parse(json.subarray(tab + 1))) };
+/** Fields of what says where a change comes from, as texts. */
+type Source = (name: string) => string | undefined;
+
+interface Change {
+  readonly op: string;
+  /** Or the collection. */
+  readonly table: string;
+  /** As it is after the change, or was before it was deleted. */
+  readonly row: Part;
+  readonly source: Source;
+}
+
+function changeOf({ event, topic }: Message): Change {
+  const { value } = event;
+  if (!isObject(value)) throw new BadRow("no change event: it is no object");
+  const isFlat = isUnwrapped(value);
+  if (!isFlat && typeof value.op !== "string") {
+    throw new BadRow("no change event: it has no 'op'; for plain rows say --format ndjson");
   }
-  const { value } = whole;
-  if (isObject(value) && value.op === undefined && "key" in value) {
-    const body = "topic" in value ? "payload" : "value";
-    if (body in value) return { key: inner(member(whole, "key")), event: inner(member(whole, body)) };
+  // What a row has kept of its event has names with underscores.
+  const source: Source = isFlat
+    ? (name) => textAt(event, `__source_${name}`) ?? textAt(event, `__${name}`)
+    : inSource(event);
+  const table = source("collection") ?? source("table") ?? (isFlat ? topic?.split(".").at(-1) : undefined);
+  if (table === undefined) {
+    throw new BadRow(
+      `no change event: it has no '${isFlat ? "__table', which add.fields would add" : "source.table'"}`,
+    );
   }
-  return { key: undefined, event: unwrapped(whole) };
+  if (!isFlat) {
+    const op = value.op as string;
+    return { op, table, row: op === "d" ? imageOf(event, "before") : afterOf(event), source };
+  }
+  const isDeleted = String(value.__deleted) === "true" || value.__op === "d";
+  return { op: isDeleted ? "d" : (textAt(event, "__op") ?? "u"), table, row: event, source };
 }
 
-/** A part of a message: JSON, or a text that holds it. */
-function inner(piece: Piece = nothing): Piece {
-  return unwrapped((typeof piece.value === "string" && parsed(piece.value)) || piece);
+/** A row that was taken out of its event. */
+const isUnwrapped = (value: Fields) => !("op" in value) && ("__op" in value || "__deleted" in value);
+
+const inSource = (event: Part): Source => {
+  const source = member(event, "source") ?? nothing;
+  return (name) => textAt(source, name);
+};
+
+/** The row of an event, before or after the change; MongoDB's connector gives documents as texts. */
+function imageOf(event: Part, name: "before" | "after"): Part {
+  const image = member(event, name) ?? nothing;
+  const piece = (typeof image.value === "string" && parsed(image.value)) || image;
+  return { ...piece, schema: fieldOf(event.schema, name) };
 }
 
-function unwrapped(piece: Piece): Piece {
-  const { value } = piece;
-  const wrapped = isObject(value) && "schema" in value && "payload" in value && Object.keys(value).length === 2;
-  return wrapped ? (member(piece, "payload") as Piece) : piece;
+const afterOf = (event: Part): Part => imageOf(event, "after");
+
+/** Of a row that is gone, mostly its primary key alone is known; that the message has, too. */
+function ofDeleted(before: Part, key: Part | undefined, columns: Columns): Fields {
+  const { key: column, ...others } = columns;
+  const fields = fieldsOf(legible(before, others), others);
+  if (column === undefined) return fields;
+  const legibly = (part: Part) => textOrLiteral(legible(part, { key: column }), column);
+  const text = legibly(before) ?? (isObject(key?.value) ? legibly(key) : undefined);
+  return text === undefined ? fields : { key: text, ...fields };
 }
 
-const textPiece = (text: string): Piece => ({ value: text, raw: encodeText(JSON.stringify(text)) });
-
-/** MongoDB's connector gives documents as texts. */
-function afterOf(event: Piece): Piece {
-  const after = member(event, "after") ?? nothing;
-  return (typeof after.value === "string" && parsed(after.value)) || after;
+function keyless(op: string, { key }: Columns): string {
+  if (op !== "d" || key === undefined) return "there is no message key; name the column of the key with --key";
+  return `what was deleted has no field '${key}' for the key, and there is no message key; export the keys, too (kcat -J)`;
 }
 
 /** The value of a key's only column, or else the key as JSON. */
-function keyText(key: Piece | undefined): string | undefined {
+function keyText(key: Part | undefined): string | undefined {
   if (key === undefined || key.value === null) return undefined;
-  const { value, raw } = key;
-  if (typeof value === "string") return value;
-  const names = isObject(value) ? Object.keys(value) : [];
-  if (names.length !== 1 || typeof (value as Fields)[names[0]] === "object") return textOf(raw);
-  return textAt(key, names[0]);
+  if (typeof key.value === "string") return key.value;
+  const names = isObject(key.value) ? Object.keys(key.value) : [];
+  if (names.length !== 1) return textOf(key.raw);
+  const one = legible(key, { key: names[0] });
+  return typeof (one.value as Fields)[names[0]] === "object" ? textOf(key.raw) : textAt(one, names[0]);
 }
 
 /** What the outbox's payload holds: JSON, a text that is JSON, or any text. */
@@ -107,13 +155,17 @@ function payloadOf(payload: Piece | undefined): Uint8Array | undefined {
   return typeof payload.value === "string" ? (parsed(payload.value)?.raw ?? payload.raw) : payload.raw;
 }
 
-function timeOf(event: Piece): { time?: string } {
-  const text = textAt(event, "source.ts_ms") ?? textAt(event, "ts_ms");
-  return text === undefined ? {} : { time: toTime(text, "ms") };
+/** When the database made the change, as exact as it is known; or else when the event was made of it. */
+function timeOf(source: Source, event: Part): { time?: string } {
+  for (const given of [source, (name: string) => textAt(event, name)]) {
+    for (const unit of ["ns", "us", "ms"] as const) {
+      const text = given(`ts_${unit}`);
+      // Rows of a snapshot may have no time.
+      if (text !== undefined && text !== "0") return { time: toTime(text, unit) };
+    }
+  }
+  return {};
 }
-
-const sourceOf = (source: unknown): { source?: string } =>
-  isObject(source) && typeof source.name === "string" && source.name !== "" ? { source: source.name } : {};
 
 /** Positions in the logs of databases, by the fields that make one; all of them must be there. */
 const positions = [
@@ -127,13 +179,17 @@ const positions = [
 
 /**
  * Where the database's own log has the change, so that it is known when it comes again. A snapshot's rows share a place, and
- * so may rows that were written together: hence the key. None where the place alone does not tell two changes of a key apart.
+ * so may rows that were written together: hence the table, by all of its name, and the key. None where the place alone does
+ * not tell two changes of a key apart.
  */
-function idOf(event: Piece, row: string): { id?: string } {
-  const source = member(event, "source") ?? nothing;
+function idOf(source: Source, table: string, op: string, key: string): { id?: string } {
   for (const names of positions) {
-    const parts = names.map((name) => textAt(source, name));
-    if (parts.every((part) => part !== undefined)) return { id: `${parts.join("/")}:${row}` };
+    const place = names.map(source);
+    if (place.some((part) => part === undefined)) continue;
+    const whole = [...["connector", "name", "db", "schema"].map(source), table];
+    return { id: `${place.join("/")}:${whole.map(escaped).join("/")}:${op}:${key}` };
   }
   return {};
 }
+
+const escaped = (name = "") => name.replaceAll(/[%/:]/g, encodeURIComponent);

@@ -39,7 +39,7 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
   if (args.dryRun)
     return showFirst(
       rowsOf(format, input.from(undefined), { bytes: 0, lines: 0 }, args),
-      mapOf(format, args, config),
+      mapOf(format, args, config, false),
       config,
     );
   const options = optionsOf(format, args);
@@ -99,7 +99,7 @@ class Import {
   async run(format: ReturnType<typeof formatOf>, args: ImportArgs): Promise<void> {
     const { input, state, report } = this;
     const { columns, place, bytesMax, sending } = state.saved;
-    const map = mapOf(format, args, this.config);
+    const map = mapOf(format, args, this.config, state.resumed);
     const known = { ...args, ...(columns === undefined ? {} : { columns: [...columns] }) };
     let named = columns;
     const onColumns = (names: readonly string[]) => {

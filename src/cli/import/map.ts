@@ -52,7 +52,7 @@ export function fieldsOf(row: Piece, columns: Columns): Fields {
     const column = columns[name];
     const text = column === undefined ? undefined : textOrLiteral(row, column);
     if (text !== undefined) fields[name] = text;
-    else if (name === "key" && column !== undefined) throw new BadRow(`there is no field '${column}' for the key`);
+    else if (name === "key" && column !== undefined) throw new BadRow(keyless(row, column));
   }
   const time = columns.time === undefined ? undefined : textAt(row, columns.time);
   if (time !== undefined) fields.time = toTime(time, columns.timeUnit);
@@ -61,7 +61,23 @@ export function fieldsOf(row: Piece, columns: Columns): Fields {
   return fields;
 }
 
-const textOrLiteral = (row: Piece, column: string) => (column.startsWith("=") ? column.slice(1) : textAt(row, column));
+/** Why a row has no key. */
+function keyless(row: Piece, column: string): string {
+  const found = at(row, column);
+  if (found !== undefined) return `the field '${column}', of the key, is ${found === null ? "null" : "empty"}`;
+  const names = isObject(row.value) ? Object.keys(row.value) : [];
+  return `there is no field '${column}' for the key; ${listed(names)}`;
+}
+
+/** What there is instead of what was looked for. */
+export function listed(names: readonly string[]): string {
+  if (names.length === 0) return "there is none at all";
+  const more = names.length > 20 ? `, and ${names.length - 20} more` : "";
+  return `there are: ${names.slice(0, 20).join(", ")}${more}`.slice(0, 500);
+}
+
+export const textOrLiteral = (row: Piece, column: string) =>
+  column.startsWith("=") ? column.slice(1) : textAt(row, column);
 
 /** An array is several tags. */
 function tagsAt(row: Piece, column: string): string[] {

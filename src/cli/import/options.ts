@@ -14,6 +14,9 @@ export type Format = (typeof formats)[number];
 const columnNames = ["key", "id", "type", "subject", "time", "timeUnit", "tag"] as const;
 const csvNames = ["columns", "delimiter", "numbers"] as const;
 
+/** Of the ids of changes, which were others before: an import that was begun with those cannot go on with these. */
+const changesVersion = 2;
+
 export interface ImportOptions extends Columns {
   format?: Format;
   records?: boolean;
@@ -44,14 +47,16 @@ export function formatOf(said: Format | undefined, path: string | undefined, opt
 /** What rows become depends on. */
 export const optionsOf = (format: Format, options: ImportOptions): Record<string, unknown> => ({
   format,
+  ...(options.table ? { changes: changesVersion } : {}),
   ...given(options as Record<string, unknown>, [...columnNames, ...csvNames, "records", "table"]),
 });
 
-export function mapOf(format: Format, options: ImportOptions, config: StreamConfig): Mapping {
+/** `resumed`: some of the rows are in the stream already. */
+export function mapOf(format: Format, options: ImportOptions, config: StreamConfig, resumed: boolean): Mapping {
   if (options.records) return recordRows(config);
   const columns = given<Columns>(options as Record<string, unknown>, columnNames);
   if (format !== "debezium") return dataRows(columns);
-  return options.table ? tableRows(columns) : outboxRows(columns);
+  return options.table ? tableRows(columns) : outboxRows(columns, resumed);
 }
 
 export function rowsOf(

@@ -108,9 +108,16 @@ function check(path: string, saved: Saved, { stream, logId, options }: Terms): v
   }
   const names = new Set([...Object.keys(options), ...Object.keys(saved.options)]);
   const other = [...names].find((name) => JSON.stringify(options[name]) !== JSON.stringify(saved.options[name]));
+  if (other === "changes") {
+    throw new Usage(
+      "the import was begun by another version, which gave changes other ids: let that one finish it; or import all of it " +
+        `into a stream that has none of it yet, with another --state than ${path}`,
+    );
+  }
   if (other !== undefined) {
     const before = JSON.stringify(saved.options[other]) ?? "none";
-    throw new Usage(`the import was begun with another --${other}: ${before}; give the same, or another --state`);
+    const option = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw new Usage(`the import was begun with another --${option}: ${before}; give the same, or another --state`);
   }
 }
 
