@@ -1,10 +1,20 @@
 /** Imports over their own death, lost answers, and inputs that were changed: every row once, in order. */
 import { once } from "node:events";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -63,13 +73,17 @@ const columns = ["--key", "key", "--id", "n", "--time", "at"];
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
 const ns = async () => (await values()).map((value) => (value as { n: number }).n);
 
-/** A line to the service. `answers` is asked for each append that was answered; where it says no, nobody hears of it. */
-async function line(answers: (append: number) => boolean | Promise<boolean>) {
+/**
+ * A line to the service. `answers` is asked for each append that was answered; where it says no, nobody hears of it. Where
+ * `passes` says no, the service does not hear of the append, and nobody is answered.
+ */
+async function line(answers: (append: number) => boolean | Promise<boolean>, passes = (_append: number) => true) {
   let appends = 0;
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part);
     const append = request.method === "POST";
+    if (append && !passes(appends + 1)) return void appends++;
     const headers = Object.entries(request.headers).filter(([name]) =>
       /^(authorization|content-|producer-)/.test(name),
     );
@@ -90,7 +104,15 @@ async function line(answers: (append: number) => boolean | Promise<boolean>) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
 }
 
-const saved = (path: string) => JSON.parse(readFileSync(`${path}.millrace-import`, "utf8"));
+/** The file of an import's progress, for the stream of the test. */
+const stateOf = (path: string) => {
+  const found = readdirSync(folder).filter((name) => name.startsWith(`${basename(path)}.${stream.name}-`));
+  return found.filter((name) => name.endsWith(".millrace-import")).map((name) => join(folder, name))[0];
+};
+const saved = (path: string) => {
+  const state = stateOf(path);
+  return state === undefined ? undefined : JSON.parse(readFileSync(state, "utf8"));
+};
 
 describe("over its death", () => {
   test.each([
@@ -123,7 +145,10 @@ describe("over its death", () => {
       const moment = begun.then(() => pause(Math.random() * 150));
       const ran = await Promise.race([importer.ended, moment]);
       if (ran !== undefined) {
-        expect(ran).toMatchObject({ code: 0, out: `${total} imported\n` });
+        expect(ran).toMatchObject({
+          code: 0,
+          out: expect.stringMatching(new RegExp(`(^|in all: )${total} imported\n$`)),
+        });
         break;
       }
       importer.child.kill("SIGKILL");
@@ -163,19 +188,27 @@ describe("over its death", () => {
     await importer.ended;
     broken.close();
     const before = (await records()).length;
-    expect(saved(path).place.lines).toBeLessThan(before);
-    expect(await loaded([path, "--key", "key"])).toBe("15000 imported\n");
+    const known = saved(path).place.lines;
+    expect(known).toBeLessThan(before);
+    expect(await loaded([path, "--key", "key"])).toBe(`${15_000 - known} imported; in all: 15000 imported\n`);
     expect(await ns()).toEqual(numbers(15_000));
   });
 
   test("and over the loss of its state, where the file was not touched", async () => {
     const path = file("rows.ndjson", lines(30_000));
     await loaded([path]);
-    rmSync(`${path}.millrace-import`);
-    expect(await loaded([path])).toBe("0 imported, 30000 duplicates\n");
+    rmSync(stateOf(path));
+    // Killed once more, before it knows that the first batch is there.
+    const broken = await line(() => false);
+    const importer = load([path], "", broken.url);
+    await expect.poll(() => saved(path)?.sending, { timeout: 10_000 }).toBeGreaterThan(1_000);
+    importer.child.kill("SIGKILL");
+    await importer.ended;
+    broken.close();
+    expect(await loaded([path])).toBe("0 imported, 30000 duplicates; in all: 0 imported, 30000 duplicates\n");
     expect(await ns()).toEqual(numbers(30_000));
     // Another file of the same beginning is another import.
-    rmSync(`${path}.millrace-import`);
+    rmSync(stateOf(path));
     utimesSync(path, 1, 1);
     expect(await loaded([path])).toBe("30000 imported\n");
   });
@@ -184,19 +217,51 @@ describe("over its death", () => {
     const path = file("rows.ndjson", lines(10_000));
     const hanging = await line((append) => (append < 2 ? true : new Promise(() => {})));
     const importer = load([path], "", hanging.url);
-    await expect
-      .poll(() => (statSync(`${path}.millrace-import`, { throwIfNoEntry: false }) ? saved(path).sequence : 0), {
-        timeout: 10_000,
-      })
-      .toBe(1);
+    await expect.poll(() => saved(path)?.sequence, { timeout: 10_000 }).toBe(1);
     importer.child.kill("SIGTERM");
     expect(await importer.ended).toMatchObject({
       code: 1,
       err: expect.stringMatching(/goes on from there\n.*stopped/),
     });
     hanging.close();
-    expect(await loaded([path])).toBe("10000 imported\n");
+    const known = saved(path).place.lines;
+    expect(await loaded([path])).toBe(`${10_000 - known} imported; in all: 10000 imported\n`);
     expect(await ns()).toEqual(numbers(10_000));
+  });
+
+  test.each([
+    ["SIGKILL", "before the service has", "\ufeff"],
+    ["SIGKILL", "when the service has", ""],
+    ["SIGINT", "before the service has", ""],
+    ["SIGINT", "when the service has", ""],
+  ] as const)("of CSV, by %s %s its first batch", async (signal, moment, before) => {
+    const rows = numbers(10_005).map((n) => `r${n},${n}\n`);
+    const path = file("rows.csv", `${before}id,n\n${rows.join("")}`);
+    const isThere = moment.startsWith("when");
+    let reached = () => {};
+    const reaching = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const broken = await line(
+      () => {
+        reached();
+        return new Promise(() => {});
+      },
+      () => {
+        if (!isThere) reached();
+        return isThere;
+      },
+    );
+    const importer = load([path, "--key", "id"], "", broken.url);
+    await reaching;
+    importer.child.kill(signal);
+    await importer.ended;
+    broken.close();
+    expect(await records()).toHaveLength(isThere ? 10_000 : 0);
+    expect(await loaded([path, "--key", "id"])).toBe("10005 imported; in all: 10005 imported\n");
+    expect((await records()).map(({ key, data }) => [key, data])).toEqual(
+      numbers(10_005).map((n) => [`r${n}`, { id: `r${n}`, n: String(n) }]),
+    );
   });
 });
 
@@ -212,7 +277,7 @@ describe("bad rows", () => {
     });
     expect(await ns()).toEqual([0, 1, 2]);
     writeFileSync(path, rows("\n"));
-    expect(await loaded([path])).toBe("5 imported\n");
+    expect(await loaded([path])).toBe("2 imported; in all: 5 imported\n");
     expect(await ns()).toEqual([0, 1, 2, 3, 4]);
   });
 
@@ -225,7 +290,7 @@ describe("bad rows", () => {
     await importer.ended;
     broken.close();
     writeFileSync(path, rows("\n"));
-    expect(await loaded([path])).toBe("5 imported\n");
+    expect(await loaded([path])).toBe("5 imported; in all: 5 imported\n");
     expect(await ns()).toEqual([0, 1, 2, 3, 4]);
   });
 
@@ -263,13 +328,41 @@ describe("what is not the import that was begun is refused", () => {
     const [first, ...others] = lines(6_000).split("\n");
     writeFileSync(path, [first, ...others.slice(0, 3), ...others.slice(4)].join("\n"));
     await refused([path], "is another before line 5001");
+    const state = stateOf(path);
+    expect(statSync(state).mode & 0o777).toBe(0o600);
     await stream.delete();
     await stream.put();
-    await refused([path], "deleted and made anew: 5000 records");
+    await refused([path, "--state", state], "deleted and made anew: 5000 records");
     stream = new Millrace({ url: running.url, token }).stream(`import-${count++}`);
     await stream.put();
-    await refused([path], "belongs to the stream");
-    expect(statSync(`${path}.millrace-import`).mode & 0o777).toBe(0o600);
+    await refused([path, "--state", state], "belongs to the stream");
+  });
+
+  test("another stream has a state of its own, and so has one that was made anew", async () => {
+    const path = file("rows.ndjson", lines(10));
+    await loaded([path]);
+    await stream.delete();
+    await stream.put();
+    expect(await loaded([path])).toBe("10 imported\n");
+    stream = new Millrace({ url: running.url, token }).stream(`import-${count++}`);
+    await stream.put();
+    expect(await loaded([path])).toBe("10 imported\n");
+  });
+
+  test("what began under the name that all streams had goes on with it, but not where changes had other ids", async () => {
+    const path = file("rows.ndjson", lines(10));
+    await loaded([path]);
+    const old = `${path}.millrace-import`;
+    renameSync(stateOf(path), old);
+    appendFileSync(path, lines(2, 10));
+    expect(await loaded([path])).toBe("2 imported; in all: 12 imported\n");
+    expect(stateOf(path)).toBeUndefined();
+    const begun = JSON.parse(readFileSync(old, "utf8"));
+    writeFileSync(old, JSON.stringify({ ...begun, options: { format: "debezium", table: true } }));
+    expect(await load([path, "--format", "debezium", "--table"]).ended).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("begun by another version"),
+    });
   });
 
   test("what was added is imported; a last line that has grown is not", async () => {
@@ -278,8 +371,9 @@ describe("what is not the import that was begun is refused", () => {
     appendFileSync(path, "4\n");
     expect(await load([path]).ended).toMatchObject({ code: 2, err: expect.stringContaining("goes on in line 3") });
     writeFileSync(path, "1\n2\n3\n4\n");
-    expect(await loaded([path])).toBe("4 imported\n");
-    expect(await loaded([path])).toBe("4 imported\n");
+    expect(await loaded([path])).toBe("1 imported; in all: 4 imported\n");
+    expect(await loaded([path])).toBe("0 imported; in all: 4 imported\n");
+    expect(JSON.parse(await loaded([path, "--json"]))).toMatchObject({ imported: 0, total: { imported: 4 } });
     expect(await values()).toEqual([1, 2, 3, 4]);
   });
 
@@ -292,7 +386,7 @@ describe("what is not the import that was begun is refused", () => {
     importer.child.kill("SIGKILL");
     await importer.ended;
     hanging.close();
-    expect(await loaded([path])).toBe("10 imported\n");
+    expect(await loaded([path])).toBe("10 imported; in all: 10 imported\n");
   });
 });
 
@@ -309,7 +403,8 @@ describe("formats", () => {
     importer.child.kill("SIGKILL");
     await importer.ended;
     broken.close();
-    expect(await loaded(args)).toBe("5000 imported\n");
+    const known = saved(path).counts.imported;
+    expect(await loaded(args)).toBe(`${5_000 - known} imported; in all: 5000 imported\n`);
     const found = await records();
     expect(found.map(({ data }) => data)).toEqual(
       numbers(5_000).map((n) => ({ id: n, key: `k-${n % 10}`, text: `a "b",\n${n}`, ok: true })),
@@ -329,7 +424,7 @@ describe("formats", () => {
     expect(dry.trim().split("\n")).toHaveLength(10);
     expect(JSON.parse(dry.split("\n")[3])).toMatchObject({ key: "k-3", time: at(3), data: { n: 3 } });
     expect(await records()).toEqual([]);
-    expect(statSync(`${path}.millrace-import`, { throwIfNoEntry: false })).toBeUndefined();
+    expect(stateOf(path)).toBeUndefined();
     await loaded([path, "--records"]);
     const found = await records();
     expect(found.map(({ timestamp }) => timestamp)).toEqual(numbers(100).map(at));

@@ -33,7 +33,10 @@ export const importCommand = {
       .option("numbers", { type: "boolean", describe: "CSV: what looks like a number or boolean is one." })
       .option("table", { type: "boolean", describe: "Debezium: changes of any table, rather than of an outbox." })
       .option("producer", { ...text, describe: "The import's name, in place of the file's identity." })
-      .option("state", { ...text, describe: "File of its progress. Default: <file>.millrace-import." })
+      .option("state", {
+        ...text,
+        describe: "File of its progress. Default: <file>.<stream>-<log id>.millrace-import.",
+      })
       .option("on-error", { choices: ["stop", "skip"] as const, default: "stop" as const, describe: "At a bad row." })
       .option("dry-run", { type: "boolean", describe: "Show the first records; append nothing." })
       .example("$0 import orders orders.ndjson --key customer.id --time placedAt --type =order.placed", "")

@@ -3,15 +3,18 @@
 import { type StreamConfig, streamDefaults } from "../../../schemas/stream.ts";
 import { type Millrace, MillraceError, type Stream } from "../../client/index.ts";
 import { retrying } from "../../client/retry.ts";
+import { readCursor } from "../../log/cursor.ts";
 import { attemptOf, type Run } from "../numbered.ts";
 import { Usage } from "../output.ts";
+import { none, plus, type Tails, tally, there } from "./counts.ts";
 import { showFirst } from "./dry-run.ts";
 import { type Batch, gather } from "./gather.ts";
 import { Input, markOf } from "./input.ts";
 import { formatOf, type ImportOptions, mapOf, optionsOf, rowsOf } from "./options.ts";
 import { recordOf } from "./record.ts";
 import { Report } from "./report.ts";
-import { producerOf, State } from "./state.ts";
+import type { Place } from "./row.ts";
+import { pathFor, producerOf, type Saved, State } from "./state.ts";
 
 export interface ImportArgs extends ImportOptions {
   stream: string;
@@ -36,12 +39,10 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
   const info = await stream.info();
   const config = { ...streamDefaults, ...info.config } as StreamConfig;
   const input = await Input.open(path);
-  if (args.dryRun)
-    return showFirst(
-      rowsOf(format, input.from(undefined), { bytes: 0, lines: 0 }, args),
-      mapOf(format, args, config, false),
-      config,
-    );
+  const begin = { bytes: input.start, lines: 0 };
+  if (args.dryRun) {
+    return showFirst(rowsOf(format, input.from(undefined), begin, args), mapOf(format, args, config, false), config);
+  }
   const options = optionsOf(format, args);
   const named = args.producer === undefined ? input.identity : [args.producer, input.stats?.size];
   // Another input that begins alike must not be taken for this one: without a file and a name, nobody could tell.
@@ -49,7 +50,7 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
     named.length === 0
       ? `import-${crypto.randomUUID()}`
       : producerOf(info.logId, named, input.head, options, args.onError, bytesMaxOf(config));
-  const state = State.open(args.state ?? (path === undefined ? undefined : `${path}.millrace-import`), {
+  const state = State.open(args.state ?? (path === undefined ? undefined : pathFor(path, args.stream, info.logId)), {
     stream: args.stream,
     logId: info.logId,
     options,
@@ -57,15 +58,16 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
     sequence: 0,
     startedAt: Date.now(),
     bytesMax: bytesMaxOf(config),
-    place: { bytes: input.start, lines: 0 },
+    place: begin,
     head: input.head,
     before: markOf(new Uint8Array(0)),
-    counts: { imported: 0, duplicates: 0, rejected: 0, skipped: 0, ignored: 0 },
+    counts: none,
     done: false,
   });
   const report = new Report(input, state, args);
   try {
-    await new Import(stream, input, state, report, config).run(format, args);
+    if (state.saved.tails === undefined) state.saved = { ...state.saved, tails: await tailsOf(stream) };
+    await new Import(stream, input, state, report, config).run(format, args, begin);
     report.end();
   } catch (error) {
     throw report.failed(error);
@@ -78,10 +80,16 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
 /** A batch that is one record has room for that record, whatever the stream's limits. */
 const bytesMaxOf = (config: StreamConfig) => Math.min(batchBytesMax, Math.floor(config.batchBytesMax / 2));
 
+/** Where the partitions end. */
+async function tailsOf({ http, path }: Stream): Promise<Tails> {
+  const query = { from: "latest", limit: 1 };
+  const { cursor } = await http.json<{ cursor: string }>("GET", `${path}/records`, { query });
+  return Object.fromEntries(readCursor(cursor)?.offsets ?? []);
+}
+
 class Import {
   readonly #stop = new AbortController();
-  /** The next batch may be one whose answer was not heard. */
-  #repeats: boolean;
+  #columns: readonly string[] | undefined;
 
   constructor(
     readonly stream: Stream,
@@ -90,27 +98,27 @@ class Import {
     readonly report: Report,
     readonly config: StreamConfig,
   ) {
-    this.#repeats = state.resumed && !state.saved.done;
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       process.once(signal, () => this.#stop.abort(new Error("stopped")));
     }
   }
 
-  async run(format: ReturnType<typeof formatOf>, args: ImportArgs): Promise<void> {
+  async run(format: ReturnType<typeof formatOf>, args: ImportOptions, begin: Place): Promise<void> {
     const { input, state, report } = this;
-    const { columns, place, bytesMax, sending } = state.saved;
-    const map = mapOf(format, args, this.config, state.resumed);
-    const known = { ...args, ...(columns === undefined ? {} : { columns: [...columns] }) };
-    let named = columns;
-    const onColumns = (names: readonly string[]) => {
-      named = names;
-    };
-    const rows = rowsOf(format, input.from(state.marked), place, known, onColumns);
+    const { columns, place, bytesMax, sending, startedAt } = state.saved;
+    // Where nothing is known to be there, the names of the columns are still to be read.
+    const isBehind = place.bytes > begin.bytes;
+    const map = mapOf(format, args, this.config, isBehind);
+    const known = isBehind && columns !== undefined ? { ...args, columns } : args;
+    const from = isBehind ? place : begin;
+    const rows = rowsOf(format, input.from(state.marked), from, known, (names) => {
+      this.#columns = names;
+    });
     const batches = gather(rows, {
       bytesMax,
       recordsMax: batchRecordsMax,
       firstMax: state.resumed ? sending : undefined,
-      convert: (row) => recordOf(row, map, this.config, state.saved.startedAt),
+      convert: (row) => recordOf(row, map, this.config, startedAt),
       bad: (row, why) => report.bad(row, why),
     });
     // One is read while the one before is on its way.
@@ -118,7 +126,6 @@ class Import {
     const { signal } = this.#stop;
     for (let batch = await unless(signal, next); !batch.done; batch = await unless(signal, next)) {
       next = take(batches);
-      if (!state.resumed && state.saved.sequence === 0) state.save({ ...(named && { columns: named }) });
       await this.#append(batch.value);
     }
     if (state.path !== undefined && !state.saved.done) state.save({ done: true });
@@ -127,31 +134,36 @@ class Import {
   /** Appends a batch. How long it is, is written down first: it has to be the same one if it must be sent again. */
   async #append(batch: Batch): Promise<void> {
     if (batch.frames === undefined) return this.#settle(batch, [], false);
-    this.state.save({ sending: batch.entries.length });
+    this.#save({ sending: batch.entries.length });
     this.#settle(batch, await this.#send(batch.frames, batch.entries.length), true);
   }
 
   #settle({ entries }: Batch, runs: readonly Run[], numbered: boolean): void {
     const { input, state, report } = this;
     const { after, skipped, ignored } = entries[entries.length - 1];
-    const counts = { ...state.saved.counts };
-    counts.skipped += skipped;
-    counts.ignored += ignored;
+    const { saved } = state;
+    const { counts, tails } = tally(runs, saved.tails ?? {});
     let at = 0;
     for (const run of runs) {
-      // The answer to a batch that is repeated calls its records duplicates of themselves.
-      if (run.verdict === "rejected") {
-        counts.rejected += run.count;
-        report.reject(entries.slice(at, at + run.count), run);
-      } else if (run.verdict === "appended" || this.#repeats) counts.imported += run.count;
-      else counts.duplicates += run.count;
+      if (run.verdict === "rejected") report.reject(entries.slice(at, at + run.count), run);
       at += run.count;
     }
-    this.#repeats = false;
-    const sequence = state.saved.sequence + (numbered ? 1 : 0);
-    state.save({ sequence, place: after, before: input.before(after.bytes), counts, done: false, sending: undefined });
+    this.#save({
+      sequence: saved.sequence + (numbered ? 1 : 0),
+      place: after,
+      before: input.before(after.bytes),
+      counts: plus(saved.counts, { ...counts, skipped, ignored }),
+      tails,
+      done: false,
+      sending: undefined,
+    });
     input.forget(after.bytes);
     report.progress();
+  }
+
+  /** The names of the columns stand at the start of the input alone. */
+  #save(change: Partial<Saved>): void {
+    this.state.save({ ...change, ...(this.#columns && { columns: this.#columns }) });
   }
 
   /**
@@ -162,7 +174,6 @@ class Import {
     const { producer, sequence } = this.state.saved;
     const { signal } = this.#stop;
     const attempt = await attemptOf(this.stream, frames, { producer, sequence, signal });
-    const there = (count: number): Run => ({ verdict: "duplicate", partition: 0, offset: 0, count });
     try {
       const runs = await retrying(attempt, patience, signal, ({ retryable }) => retryable);
       const refused = runs.find((run) => run.verdict === "rejected" && fatal.has(run.reason));

@@ -1,10 +1,11 @@
 /** What an import says of itself: while it runs, and how it ended. */
 import { Presets, SingleBar } from "cli-progress";
 import { counted, print, Usage } from "../output.ts";
+import { type Counts, minus } from "./counts.ts";
 import type { Entry } from "./gather.ts";
 import type { Input } from "./input.ts";
 import type { Row } from "./row.ts";
-import type { Counts, State } from "./state.ts";
+import type { State } from "./state.ts";
 
 /** Rows that are told of one by one. */
 const toldMax = 20;
@@ -16,7 +17,7 @@ export class Report {
   rejected = 0;
   #told = 0;
   readonly #startedAt = performance.now();
-  readonly #before: number;
+  readonly #before: Counts;
   readonly #bar: SingleBar | undefined;
 
   constructor(
@@ -25,7 +26,7 @@ export class Report {
     readonly args: { onError: "stop" | "skip"; json?: boolean },
   ) {
     const { counts, place } = state.saved;
-    this.#before = doneOf(counts);
+    this.#before = counts;
     if (state.resumed && place.lines > 0) this.#say(`going on behind line ${place.lines}`);
     if (process.stderr.isTTY && input.stats !== undefined) {
       const format = "{bar} {percentage} %  {records} records  {rate}/s  {eta_formatted}";
@@ -49,24 +50,31 @@ export class Report {
   progress(): void {
     const records = doneOf(this.state.saved.counts);
     const seconds = (performance.now() - this.#startedAt) / 1_000;
-    const rate = Math.round((records - this.#before) / Math.max(seconds, 0.001));
+    const rate = Math.round((records - doneOf(this.#before)) / Math.max(seconds, 0.001));
     this.#bar?.update(this.input.read, { records, rate });
   }
 
   end(): void {
     this.#bar?.stop();
-    const { counts } = this.state.saved;
-    print(this.args.json ? JSON.stringify(counts) : summary(counts));
+    const { saved, resumed } = this.state;
+    const { counts } = this;
+    if (this.args.json) print(JSON.stringify({ ...counts, ...(resumed && { total: saved.counts }) }));
+    else print(`${summary(counts)}${resumed ? `; in all: ${summary(saved.counts)}` : ""}`);
+  }
+
+  /** Of this run. */
+  get counts(): Counts {
+    return minus(this.state.saved.counts, this.#before);
   }
 
   /** The error as it is told, with what has been done. */
   failed(error: unknown): unknown {
     this.#bar?.stop();
-    const { counts, place } = this.state.saved;
+    const { place } = this.state.saved;
     const { path } = this.state;
     if (error instanceof Usage) return error;
     const again = path === undefined ? "" : "; the same command goes on from there";
-    this.#say(`${summary(counts)}, up to line ${place.lines}${again}`);
+    this.#say(`${summary(this.counts)}, up to line ${place.lines}${again}`);
     return error;
   }
 

@@ -8,18 +8,9 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { lock, replace, unlock } from "../files.ts";
 import { Usage } from "../output.ts";
+import type { Counts, Tails } from "./counts.ts";
 import type { Mark, Marked } from "./input.ts";
 import type { Place } from "./row.ts";
-
-export interface Counts {
-  imported: number;
-  duplicates: number;
-  rejected: number;
-  /** Bad rows. */
-  skipped: number;
-  /** Rows that were not meant to become records. */
-  ignored: number;
-}
 
 /** What makes an import itself. */
 export interface Terms {
@@ -41,6 +32,8 @@ export interface Saved extends Terms {
   readonly head: Mark;
   readonly before: Mark;
   readonly counts: Counts;
+  /** Absent in what was begun before they were kept, and before they are known. */
+  readonly tails?: Tails;
   /** Names of CSV's columns, which stand only at the start. */
   readonly columns?: readonly string[];
   /** Records of the batch that is being sent. Where it ends, the input may go on when it is sent again. */
@@ -53,6 +46,14 @@ export interface Saved extends Terms {
 export function producerOf(...parts: readonly unknown[]): string {
   const hash = createHash("sha256").update(JSON.stringify(parts)).digest("base64url");
   return `import-${hash.slice(0, 32)}`;
+}
+
+/** Where the progress of a file's import lies, if nobody says: by the stream and its log, as a file may go into several. */
+export function pathFor(path: string, stream: string, logId: string): string {
+  const own = `${path}.${stream}-${logId}.millrace-import`;
+  // What was begun when all streams had one name for it, goes on with that.
+  const old = `${path}.millrace-import`;
+  return !existsSync(own) && existsSync(old) && load(old)?.logId === logId ? old : own;
 }
 
 export class State {
