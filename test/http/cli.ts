@@ -23,7 +23,7 @@ export interface Process {
 export function start(
   args: readonly string[],
   env: Record<string, string> = {},
-  input: string | undefined = "",
+  input: string | Buffer | undefined = "",
 ): Process {
   const child = spawn(process.execPath, [cli, ...args], {
     env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },

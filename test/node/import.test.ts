@@ -232,7 +232,33 @@ describe("csv", () => {
 
   test("bytes that are no text are a bad row", async () => {
     const rows = await rowsOf(csvRows(pieces(Buffer.from([0x61, 0x0a, 0xff, 0x0a]), 10), start, { delimiter: "," }));
-    expect(rows).toMatchObject([{ line: 2, why: "is not UTF-8" }]);
+    expect(rows).toMatchObject([{ line: 2, why: expect.stringContaining("is not UTF-8") }]);
+  });
+
+  test("the sign for what could not be decoded is a letter like others", async () => {
+    expect(values(await csv("n\u00e4me\n\ufffd\u00e9\n"))).toEqual([{ n\u00e4me: "\ufffd\u00e9" }]);
+    expect(values(await csv("a\u00a6b\n1\u00a62\n", { delimiter: "\u00a6" }))).toEqual([{ a: "1", b: "2" }]);
+  });
+
+  test("an empty line is no row, and counted where it could have been meant as one", async () => {
+    const blanks = (rows: readonly Row[]) => rows.map(({ line, blank, json }) => [line, blank ?? text(json)]);
+    for (const size of [1, 2, 1_000]) {
+      expect(blanks(await csv('a\n1\n\n\n2\n""\n', {}, size))).toEqual([
+        [2, '{"a":"1"}'],
+        [3, true],
+        [4, true],
+        [5, '{"a":"2"}'],
+        [6, '{"a":""}'],
+      ]);
+      const rows = await csv("a\r\n1\r\n\r\n", {}, size);
+      expect(blanks(rows)).toEqual([
+        [2, '{"a":"1"}'],
+        [3, true],
+      ]);
+      expect(rows[1].after).toEqual({ bytes: 8, lines: 3 });
+      expect(blanks(await csv("a\n1\n", {}, size))).toEqual([[2, '{"a":"1"}']]);
+      expect(blanks(await csv("a,b\n1,2\n\n", {}, size))).toEqual([[2, '{"a":"1","b":"2"}']]);
+    }
   });
 
   test("any cells come back, in any pieces, and from every place", async () => {

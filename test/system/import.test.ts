@@ -48,9 +48,9 @@ const file = (name: string, content: string | Buffer) => {
   writeFileSync(path, content);
   return path;
 };
-const load = (args: readonly string[], input?: string, url = running.url) =>
+const load = (args: readonly string[], input?: string | Buffer, url = running.url) =>
   start(["import", stream.name, ...args], { MILLRACE_URL: url, MILLRACE_TOKEN: token }, input ?? "");
-const loaded = async (args: readonly string[], input?: string) => {
+const loaded = async (args: readonly string[], input?: string | Buffer) => {
   const ran = await load(args, input).ended;
   expect(ran).toMatchObject({ code: 0 });
   return ran.out;
@@ -233,7 +233,7 @@ describe("over its death", () => {
     ["SIGKILL", "before the service has", "\ufeff"],
     ["SIGKILL", "when the service has", ""],
     ["SIGINT", "before the service has", ""],
-    ["SIGINT", "when the service has", ""],
+    ["SIGINT", "when the service has", "sep=,\r\n"],
   ] as const)("of CSV, by %s %s its first batch", async (signal, moment, before) => {
     const rows = numbers(10_005).map((n) => `r${n},${n}\n`);
     const path = file("rows.csv", `${before}id,n\n${rows.join("")}`);
@@ -464,5 +464,47 @@ describe("formats", () => {
       code: 2,
       err: expect.stringContaining("changes of the table orders: add --table"),
     });
+  });
+
+  test("what would be read wrongly is refused before anything is sent", async () => {
+    const rows = numbers(20_000).map((n) => `${n};a\n`);
+    const refused = async (content: string | Buffer, why: string, args: readonly string[] = []) => {
+      const path = file("rows.csv", content);
+      const ran = await load([path, "--on-error", "skip", ...args]).ended;
+      expect(ran).toMatchObject({ code: 2, out: "", err: expect.stringContaining(why) });
+      expect(await records()).toEqual([]);
+      expect(stateOf(path)).toBeUndefined();
+    };
+    await refused(`id;name\n${rows.join("")}`, "--delimiter ';'");
+    await refused(`id,name\r${rows.join("").replaceAll("\n", "\r")}`, "tr '\\r' '\\n'");
+    const western = Buffer.from(`id;name\n${rows.join("")}1;Jos\xe9\n`, "latin1");
+    await refused(western, "line 20002 of", ["--delimiter", ";"]);
+    await refused(gzipSync(western), "line 20002 of", ["--delimiter", ";"]);
+    await refused(`id,name\n1,a\n`, "there is no column 'Id'; there are: id, name", ["--key", "Id"]);
+    const path = file("rows.csv", western);
+    expect(await loaded([path, "--delimiter", ";", "--encoding", "windows-1252"])).toBe("20001 imported\n");
+    expect((await values()).at(-1)).toEqual({ id: "1", name: "José" });
+  });
+
+  test("a compressed file that is cut off is imported as far as it goes, and goes on when it is whole", async () => {
+    const whole = gzipSync(lines(5_000));
+    const path = file("rows.ndjson.gz", whole.subarray(0, -2));
+    const ran = await load([path]).ended;
+    expect(ran).toMatchObject({ code: 1, out: "", err: expect.stringContaining("cut off") });
+    const known = (await records()).length;
+    writeFileSync(path, whole);
+    expect(await loaded([path])).toBe(`${5_000 - known} imported; in all: 5000 imported\n`);
+    expect(await ns()).toEqual(numbers(5_000));
+    // Of CSV all is read before.
+    const cut = file("rows.csv.gz", gzipSync("id,name\n1,a\n").subarray(0, -1));
+    const before = (await records()).length;
+    expect(await load([cut]).ended).toMatchObject({ code: 1, err: expect.stringContaining("cut off") });
+    expect(await records()).toHaveLength(before);
+  });
+
+  test("the standard input is unpacked and decoded, too", async () => {
+    const content = gzipSync(Buffer.from("\ufeffid\tname\n1\tJosé\n", "utf16le"));
+    expect(await loaded(["--format", "csv", "--delimiter", "\\t"], content)).toBe("1 imported\n");
+    expect(await values()).toEqual([{ id: "1", name: "José" }]);
   });
 });

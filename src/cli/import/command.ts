@@ -10,8 +10,9 @@ export const importCommand = {
   builder: (yargs: Yargs) =>
     yargs
       .positional("stream", stream)
-      .positional("file", { type: "string", describe: "Also .gz. None, or -: the standard input." })
+      .positional("file", { type: "string", describe: "Also packed with gzip. None, or -: the standard input." })
       .option("format", { choices: formats, describe: "Default: what the file's name suggests, or else ndjson." })
+      .option("encoding", { ...text, describe: "Default: UTF-8, or what a byte order mark says. As: windows-1252." })
       .option("records", { type: "boolean", describe: "Lines are whole records, as `read --json` prints them." })
       .option("key", { alias: "k", ...text, describe: "Column of the key; a.b for a field within." })
       .option("id", { ...text, describe: "Column of the id, by which a stream finds duplicates." })
@@ -27,7 +28,7 @@ export const importCommand = {
       })
       .option("delimiter", {
         ...text,
-        describe: "CSV: between cells.",
+        describe: "CSV: between cells. Default: a comma, or what a first line sep= says.",
         coerce: (text?: string) => text?.replace("\\t", "\t"),
       })
       .option("numbers", { type: "boolean", describe: "CSV: what looks like a number or boolean is one." })

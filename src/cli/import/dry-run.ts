@@ -18,6 +18,7 @@ export async function showFirst(
   let shown = 0;
   for await (const rows of pages) {
     for (const row of rows) {
+      if (row.blank) continue;
       try {
         if (row.why !== undefined) throw new BadRow(row.why);
         const record = recordOf(row, map, config, now);

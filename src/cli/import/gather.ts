@@ -61,7 +61,7 @@ export async function* gather(
   function attempt(row: Row): Rec | undefined {
     try {
       if (row.why !== undefined) throw new BadRow(row.why);
-      const record = convert(row);
+      const record = row.blank ? undefined : convert(row);
       if (record === undefined) open.pass(row, "ignored");
       return record;
     } catch (error) {

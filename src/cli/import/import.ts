@@ -10,7 +10,7 @@ import { none, plus, type Tails, tally, there } from "./counts.ts";
 import { showFirst } from "./dry-run.ts";
 import { type Batch, gather } from "./gather.ts";
 import { Input, markOf } from "./input.ts";
-import { formatOf, type ImportOptions, mapOf, optionsOf, rowsOf } from "./options.ts";
+import { formatOf, type ImportOptions, mapOf, optionsOf, rowsOf, shapeOf } from "./options.ts";
 import { recordOf } from "./record.ts";
 import { Report } from "./report.ts";
 import type { Place } from "./row.ts";
@@ -34,14 +34,17 @@ const patience = { attempts: 30, initialMs: 200, maxMs: 10_000 };
 export async function importRows(millrace: Millrace, args: ImportArgs): Promise<void> {
   const path = args.file === "-" ? undefined : args.file;
   if (path === undefined && process.stdin.isTTY) throw new Usage("give a file, or rows on the standard input");
+  const isSaid = args.delimiter !== undefined;
   const format = formatOf(args.format, path, args);
   const stream = millrace.stream(args.stream);
   const info = await stream.info();
   const config = { ...streamDefaults, ...info.config } as StreamConfig;
-  const input = await Input.open(path);
-  const begin = { bytes: input.start, lines: 0 };
+  const input = await Input.open(path, args.encoding);
+  const { begin, ...shape } = shapeOf(format, input, args, isSaid);
+  const read = { ...args, ...shape };
   if (args.dryRun) {
-    return showFirst(rowsOf(format, input.from(undefined), begin, args), mapOf(format, args, config, false), config);
+    await check(input, format, args, begin);
+    return showFirst(rowsOf(format, input.from(begin), begin, read), mapOf(format, args, config, false), config);
   }
   const options = optionsOf(format, args);
   const named = args.producer === undefined ? input.identity : [args.producer, input.stats?.size];
@@ -66,8 +69,9 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
   });
   const report = new Report(input, state, args);
   try {
+    await check(input, format, args, state.saved.place);
     if (state.saved.tails === undefined) state.saved = { ...state.saved, tails: await tailsOf(stream) };
-    await new Import(stream, input, state, report, config).run(format, args, begin);
+    await new Import(stream, input, state, report, config).run(format, read, begin);
     report.end();
   } catch (error) {
     throw report.failed(error);
@@ -79,6 +83,11 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
 
 /** A batch that is one record has room for that record, whatever the stream's limits. */
 const bytesMaxOf = (config: StreamConfig) => Math.min(batchBytesMax, Math.floor(config.batchBytesMax / 2));
+
+/** Rows that cannot be decoded are bad ones in NDJSON, or where UTF-8 was said; else all of them are looked at before. */
+async function check(input: Input, format: string, { encoding }: ImportArgs, place: Place): Promise<void> {
+  if (input.source.encoding !== undefined || (format === "csv" && encoding === undefined)) await input.check(place);
+}
 
 /** Where the partitions end. */
 async function tailsOf({ http, path }: Stream): Promise<Tails> {
@@ -111,7 +120,7 @@ class Import {
     const map = mapOf(format, args, this.config, isBehind);
     const known = isBehind && columns !== undefined ? { ...args, columns } : args;
     const from = isBehind ? place : begin;
-    const rows = rowsOf(format, input.from(state.marked), from, known, (names) => {
+    const rows = rowsOf(format, input.from(from, state.marked), from, known, (names) => {
       this.#columns = names;
     });
     const batches = gather(rows, {

@@ -1,14 +1,14 @@
-/** What an import reads: a file, plain or gzip, or the standard input; from its start, or from where an import ended. */
+/** What an import reads: content from its start, or from where an import ended, which must be the same one then. */
 import { createHash } from "node:crypto";
-import { createReadStream, realpathSync, type Stats, statSync } from "node:fs";
-import { pipeline, type Readable } from "node:stream";
-import { createGunzip } from "node:zlib";
+import { realpathSync, type Stats, statSync } from "node:fs";
+import { markBytes } from "../../lib/bytes.ts";
 import { Usage } from "../output.ts";
 import type { Place } from "./row.ts";
+import { chunkBytes, Source } from "./source.ts";
+import { strayLine } from "./utf8.ts";
 
 /** Bytes at the start of the content, and before a place in it, that tell it from another. */
 const markBytesMax = 1_024;
-const chunkBytes = 524_288;
 const [newline, carriageReturn] = [10, 13];
 
 /** So many bytes, and what they are. */
@@ -30,48 +30,65 @@ export const markOf = (bytes: Uint8Array): Mark => ({
 });
 
 export class Input {
-  /** Bytes that have been read of the file as it lies there. */
-  read = 0;
-  #head = Buffer.alloc(0);
   /** The content's last chunks, back to what `before` may be asked for. */
   #kept: { at: number; bytes: Buffer }[] = [];
-  #chunks: AsyncIterator<Buffer> | undefined;
-  #raw: Readable | undefined;
 
   private constructor(
-    readonly path: string | undefined,
+    readonly source: Source,
     readonly stats: Stats | undefined,
   ) {}
 
-  /** Undefined: the standard input. */
-  static async open(path: string | undefined): Promise<Input> {
-    const input = new Input(path, path === undefined ? undefined : statOf(path));
-    await input.#peek();
-    return input;
+  /** Without a path: the standard input. Without an encoding: what the input begins with decides. */
+  static async open(path: string | undefined, encoding?: string): Promise<Input> {
+    const stats = path === undefined ? undefined : statOf(path);
+    return new Input(await Source.open(path, stats?.isFile() ?? false, encoding), stats);
+  }
+
+  /** Bytes that have been read of the file as it lies there. */
+  get read(): number {
+    return this.source.counter.read;
   }
 
   /** Where the content begins: behind the mark that some programs put before UTF-8. */
   get start(): number {
-    return this.#head[0] === 0xef && this.#head[1] === 0xbb && this.#head[2] === 0xbf ? 3 : 0;
+    return markBytes(this.source.head);
   }
 
   get head(): Mark {
     return markOf(this.#head);
   }
 
+  get #head(): Buffer {
+    return this.source.head.subarray(0, markBytesMax);
+  }
+
   /** What tells the file from another, and from itself after a change. */
   get identity(): readonly unknown[] {
-    return this.path === undefined ? [] : [realpathSync(this.path), this.stats?.size, this.stats?.mtimeMs];
+    const { path } = this.source;
+    return path === undefined ? [] : [realpathSync(path), this.stats?.size, this.stats?.mtimeMs];
+  }
+
+  /** Throws Usage where a file, from a place on, is not all of its encoding. What can be read only once is not looked at. */
+  async check(place: Place): Promise<void> {
+    const { source } = this;
+    if (!source.lasting) return;
+    const from = source.plain ? place : { bytes: 0, lines: 0 };
+    const line = await strayLine(() => source.again(from.bytes));
+    if (line === undefined) return;
+    throw new Usage(
+      `line ${from.lines + line} of ${source.path} is not UTF-8: say its --encoding, such as windows-1252; ` +
+        "or --encoding utf-8, to have such rows as bad ones",
+    );
   }
 
   /** The content behind a place; throws where it is not the content in which the place was marked. */
-  async *from(marked: Marked | undefined): AsyncGenerator<Buffer, void, undefined> {
+  async *from({ bytes: to }: Place, marked?: Marked): AsyncGenerator<Buffer, void, undefined> {
     if (marked !== undefined && markOf(this.#head.subarray(0, marked.head.bytes)).hash !== marked.head.hash) {
       throw changed("begins with something else");
     }
-    const to = marked?.place.bytes ?? this.start;
-    let at = this.#seek(to);
-    for (let next = await this.#next(); next !== undefined; next = await this.#next()) {
+    // A plain file is opened anew before the place; everything else is read up to it.
+    let at = this.source.plain && to > chunkBytes ? to - markBytesMax : 0;
+    for await (const next of this.source.content(at)) {
       const start = at;
       at += next.length;
       this.#kept.push({ at: start, bytes: next });
@@ -112,62 +129,14 @@ export class Input {
       throw changed(`goes on in line ${place.lines}, which was imported when it was the last`);
     }
   }
-
-  /** A plain file is opened anew before the place; everything else is read up to it. */
-  #seek(to: number): number {
-    if (this.path === undefined || isGzip(this.path) || to <= chunkBytes) return 0;
-    this.#raw?.destroy();
-    const start = to - markBytesMax;
-    this.read = start;
-    this.#chunks = this.#open(start)[Symbol.asyncIterator]();
-    return start;
-  }
-
-  async #peek(): Promise<void> {
-    const chunks = this.#open(0)[Symbol.asyncIterator]();
-    let head = Buffer.alloc(0);
-    while (head.length < markBytesMax) {
-      const { value, done } = await chunks.next();
-      if (done) break;
-      head = Buffer.concat([head, value]);
-    }
-    this.#head = head.subarray(0, markBytesMax);
-    this.#chunks = startingWith(head, chunks);
-  }
-
-  async #next(): Promise<Buffer | undefined> {
-    const next = await this.#chunks?.next();
-    return next === undefined || next.done ? undefined : next.value;
-  }
-
-  #open(start: number): AsyncIterable<Buffer> {
-    const raw =
-      this.path === undefined ? process.stdin : createReadStream(this.path, { start, highWaterMark: chunkBytes });
-    raw.on("data", (part: Buffer | string) => {
-      this.read += part.length;
-    });
-    raw.pause();
-    this.#raw = raw;
-    if (this.path === undefined || !isGzip(this.path)) return raw;
-    // An error of the file comes out of the pipe's end.
-    return pipeline(raw, createGunzip({ chunkSize: chunkBytes }), () => {});
-  }
 }
-
-async function* startingWith(first: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-  if (first.length > 0) yield first;
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
-}
-
-const isGzip = (path: string) => path.endsWith(".gz");
 
 const changed = (how: string) =>
   new Usage(`the input ${how}: it is not what was being imported; give it back, or another --state to begin anew`);
 
 function statOf(path: string): Stats {
-  try {
-    return statSync(path);
-  } catch (error) {
-    throw new Usage((error as Error).message);
-  }
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new Usage(`there is no file ${path}`);
+  if (found.isDirectory()) throw new Usage(`${path} is a folder: give a file`);
+  return found;
 }

@@ -4,9 +4,11 @@ import type { StreamConfig } from "../../client/index.ts";
 import { given } from "../arguments.ts";
 import { Usage } from "../output.ts";
 import { outboxRows, tableRows } from "./debezium.ts";
-import { type Columns, dataRows, type Mapping, recordRows } from "./map.ts";
+import type { Input } from "./input.ts";
+import { type Columns, dataRows, listed, type Mapping, recordRows } from "./map.ts";
 import type { Place, Row } from "./row.ts";
 import { csvRows, lineRows } from "./rows.ts";
+import { csvShape, mustBeLines } from "./sniff.ts";
 
 export const formats = ["ndjson", "csv", "debezium"] as const;
 export type Format = (typeof formats)[number];
@@ -19,6 +21,7 @@ const changesVersion = 2;
 
 export interface ImportOptions extends Columns {
   format?: Format;
+  encoding?: string;
   records?: boolean;
   columns?: readonly string[];
   delimiter?: string;
@@ -28,7 +31,7 @@ export interface ImportOptions extends Columns {
 
 /** The format that was said, or that the file's name suggests. */
 export function formatOf(said: Format | undefined, path: string | undefined, options: ImportOptions): Format {
-  const name = basename(path ?? "").replace(/\.gz$/, "");
+  const name = basename(path ?? "").replace(/\.gz$/i, "");
   const guessed = /\.(csv|tsv)$/i.test(name) ? "csv" : /debezium|outbox/i.test(name) ? "debezium" : "ndjson";
   const format = said ?? guessed;
   const only = (names: readonly (keyof ImportOptions)[], of: Format) => {
@@ -48,7 +51,7 @@ export function formatOf(said: Format | undefined, path: string | undefined, opt
 export const optionsOf = (format: Format, options: ImportOptions): Record<string, unknown> => ({
   format,
   ...(options.table ? { changes: changesVersion } : {}),
-  ...given(options as Record<string, unknown>, [...columnNames, ...csvNames, "records", "table"]),
+  ...given(options as Record<string, unknown>, [...columnNames, ...csvNames, "encoding", "records", "table"]),
 });
 
 /** `resumed`: some of the rows are in the stream already. */
@@ -59,18 +62,47 @@ export function mapOf(format: Format, options: ImportOptions, config: StreamConf
   return options.table ? tableRows(columns) : outboxRows(columns, resumed);
 }
 
+/** Where rows begin in the content, and how CSV is written in it. Throws Usage where it is not as it was said to be. */
+export function shapeOf(format: Format, input: Input, options: ImportOptions, said: boolean): Shape {
+  const { start, source } = input;
+  const head = source.head.subarray(start);
+  mustBeLines(head, source.path, format !== "csv");
+  if (format !== "csv") return { begin: { bytes: start, lines: 0 } };
+  const { delimiter, skipped } = csvShape(head, options.delimiter ?? ",", said);
+  return { delimiter, begin: { bytes: start + skipped, lines: skipped > 0 ? 1 : 0 } };
+}
+
+export interface Shape {
+  readonly begin: Place;
+  readonly delimiter?: string;
+}
+
 export function rowsOf(
   format: Format,
   chunks: AsyncIterable<Buffer>,
   from: Place,
-  { delimiter = ",", numbers, columns }: ImportOptions,
+  options: ImportOptions,
   onColumns?: (columns: readonly string[]) => void,
 ): AsyncGenerator<Row[], void, undefined> {
   if (format !== "csv") return lineRows(chunks, from);
+  const { delimiter = ",", numbers, columns } = options;
   return csvRows(chunks, from, {
     delimiter,
     ...(numbers && { numbers }),
     ...(columns && { columns }),
-    ...(onColumns && { onColumns }),
+    onColumns: (names) => {
+      mustHave(names, options);
+      onColumns?.(names);
+    },
   });
+}
+
+/** Every row has the same columns: one that is not among them was misspelt. */
+function mustHave(names: readonly string[], { key, id, type, subject, time, tag = [] }: ImportOptions): void {
+  for (const [option, column] of Object.entries({ key, id, type, subject, time, tag })) {
+    for (const one of [column].flat()) {
+      if (one === undefined || one.startsWith("=") || names.includes(one)) continue;
+      throw new Usage(`--${option}: there is no column '${one}'; ${listed(names)}`);
+    }
+  }
 }

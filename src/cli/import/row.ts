@@ -14,6 +14,8 @@ export interface Row {
   readonly json: Uint8Array;
   /** Why it cannot be read, if so. */
   readonly why?: string;
+  /** An empty line that may have been meant as a row: it becomes nothing, and is counted. */
+  readonly blank?: true;
 }
 
 /** Why a row does not become a record. */

@@ -1,6 +1,6 @@
 /** Rows of the content: lines, or records of CSV. What is held of one row is bounded. */
+import { isUtf8 } from "node:buffer";
 import { type CsvError, type InfoRecord, Parser } from "csv-parse";
-import { encodeText } from "../../lib/bytes.ts";
 import { Usage } from "../output.ts";
 import type { Place, Row } from "./row.ts";
 
@@ -9,9 +9,9 @@ type Pages = AsyncGenerator<Row[], void, undefined>;
 
 /** Nothing that a stream takes is longer. */
 const rowBytesMax = 16 * 1_048_576;
-const empty = new Uint8Array(0);
+const none = new Uint8Array(0);
 const tooLong = `is longer than ${rowBytesMax} bytes`;
-const newline = 10;
+const [newline, carriageReturn] = [10, 13];
 
 /** Lines that hold something, from a place on. The last one need not have an end. */
 export async function* lineRows(chunks: Chunks, from: Place): Pages {
@@ -24,7 +24,7 @@ export async function* lineRows(chunks: Chunks, from: Place): Pages {
     const after = { bytes, lines: ++lines };
     const long = dropped > 0 || line.length > rowBytesMax;
     dropped = 0;
-    if (long) return { line: lines, after, json: empty, why: tooLong };
+    if (long) return { line: lines, after, json: none, why: tooLong };
     return isBlank(line) ? undefined : { line: lines, after, json: line };
   };
   for await (const chunk of chunks) {
@@ -68,7 +68,9 @@ export async function* csvRows(chunks: Chunks, from: Place, options: CsvOptions)
   const reading = new CsvReading(from, options, rows);
   const parser = new Parser({
     bom: false,
-    delimiter: options.delimiter,
+    // A character is a byte: what is UTF-8 stays as it is, and what is not can be told.
+    encoding: "latin1",
+    delimiter: Buffer.from(options.delimiter),
     columns: false,
     record_delimiter: ["\r\n", "\n"],
     max_record_size: rowBytesMax,
@@ -90,21 +92,29 @@ export async function* csvRows(chunks: Chunks, from: Place, options: CsvOptions)
     failed = error;
   });
   const ended = new Promise((resolve) => parser.once("end", resolve).once("close", resolve));
+  let last: number | undefined;
+  let { bytes } = from;
   for await (const chunk of chunks) {
     await new Promise<unknown>((resolve) => parser.write(chunk, resolve));
     if (failed !== undefined) throw failed;
     if (rows.length > 0) yield rows.splice(0);
+    bytes += chunk.length;
+    last = chunk.at(-1);
   }
   parser.resume().end();
   await ended;
-  reading.finish();
+  // The parser takes what is behind the last line's end for a line.
+  reading.finish(bytes, parser.info.empty_lines - (last === newline || last === carriageReturn ? 1 : 0));
   if (rows.length > 0) yield rows.splice(0);
   if (failed !== undefined) throw failed;
 }
 
 const breaks = /\n/g;
 const jsonLike = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false)$/;
+const toText = (bytes: string) => Buffer.from(bytes, "latin1").toString();
+const toBytes = (text: string) => Buffer.from(text).toString("latin1");
 
+/** What is made of records, whose texts have a character for each byte. */
 class CsvReading {
   #columns: readonly string[] | undefined;
   /** Names as JSON, each with its colon. */
@@ -126,48 +136,63 @@ class CsvReading {
   take(record: string[], info: InfoRecord): void {
     const within = record.reduce((sum, cell) => sum + (cell.match(breaks)?.length ?? 0), 0);
     const line = this.#after.lines + 1 + (info.empty_lines - this.#empty);
-    this.#empty = info.empty_lines;
+    this.#blank(info.empty_lines);
     // How long a record was that could not be read, is known by the one that follows it.
     const lines = this.#bad.length === 0 ? line + within : this.from.lines + info.lines;
     this.#report();
     this.#after = { bytes: this.from.bytes + info.bytes, lines };
-    if (this.#columns === undefined) this.#name(record);
+    if (this.#columns === undefined) this.#name(this.#header(record));
     else this.rows.push({ line: lines - within, after: this.#after, ...this.#json(record) });
   }
 
   skip({ code, message, lines }: CsvError): void {
     const line = this.from.lines + Number(lines);
+    const why = toText(message);
     // Of other faults, nobody could say where the next record begins.
     if (code !== "INVALID_OPENING_QUOTE") {
-      throw new Error(`line ${line}, in what begins in line ${this.#after.lines + 1} or later: ${message}`);
+      throw new Error(`line ${line}, in what begins in line ${this.#after.lines + 1} or later: ${why}`);
     }
-    if (this.#bad.at(-1)?.line !== line) this.#bad.push({ line, why: message });
+    if (this.#bad.at(-1)?.line !== line) this.#bad.push({ line, why });
   }
 
-  finish(): void {
+  /** At so many bytes, and so many empty lines, the content ended. */
+  finish(bytes: number, empty: number): void {
     this.#report();
+    const lines = this.#after.lines + Math.max(0, empty - this.#empty);
+    this.#blank(empty, { bytes, lines });
+  }
+
+  /** An empty line is no row; where there is one column it could have been meant as one, and is counted. */
+  #blank(empty: number, after = this.#after): void {
+    for (let line = this.#after.lines + 1; this.#empty < empty; this.#empty++, line++) {
+      if (this.#columns?.length === 1) this.rows.push({ line, after, json: none, blank: true });
+    }
   }
 
   #report(): void {
-    for (const { line, why } of this.#bad) this.rows.push({ line, after: this.#after, json: empty, why });
+    for (const { line, why } of this.#bad) this.rows.push({ line, after: this.#after, json: none, why });
     this.#bad = [];
+  }
+
+  #header(record: string[]): string[] {
+    if (isUtf8(Buffer.from(record.join(""), "latin1"))) return record.map(toText);
+    throw new Usage("the names of the columns, in the first row, are not UTF-8: say their --encoding");
   }
 
   #name(columns: readonly string[]): void {
     const twice = columns.find((name, index) => columns.indexOf(name) !== index);
     if (twice !== undefined) throw new Usage(`there are two columns '${twice}'; name them anew with --columns`);
     this.#columns = columns;
-    this.#names = columns.map((name) => `${JSON.stringify(name)}:`);
+    this.#names = columns.map((name) => toBytes(`${JSON.stringify(name)}:`));
     this.options.onColumns?.(columns);
   }
 
   #json(record: string[]): Pick<Row, "json" | "why"> {
     const names = this.#names;
-    if (record.length !== names.length) return { json: empty, why: `has ${record.length} cells, not ${names.length}` };
-    // The parser replaces what it cannot decode.
-    if (record.some((cell) => cell.includes("\ufffd"))) return { json: empty, why: "is not UTF-8" };
+    if (record.length !== names.length) return { json: none, why: `has ${record.length} cells, not ${names.length}` };
     const { numbers } = this.options;
     const value = (cell: string) => (numbers && jsonLike.test(cell) ? cell : JSON.stringify(cell));
-    return { json: encodeText(`{${record.map((cell, index) => names[index] + value(cell)).join(",")}}`) };
+    const json = Buffer.from(`{${record.map((cell, index) => names[index] + value(cell)).join(",")}}`, "latin1");
+    return isUtf8(json) ? { json } : { json: none, why: "is not UTF-8: say its --encoding" };
   }
 }
