@@ -1,7 +1,6 @@
 /** The reference as one page, made from the same document; no script, nothing from elsewhere. */
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { titles } from "../../schemas/titles.ts";
 import { causes } from "./causes.ts";
 import { openApiText, templateOf } from "./openapi.ts";
 import { operations } from "./operations.ts";
@@ -55,7 +54,7 @@ function page(): string {
   );
   const codes = Object.entries(errors).map(
     ([code, one]) =>
-      `<tr id="${code}"><td><code>${code}</code><td>${one.status}<td>${text(titles[code as ErrorCode])}. ${prose(causes[code as ErrorCode])}<td>${one.retryable ? "retry" : ""}<td>${one.clean ? "" : "may have been written"}`,
+      `<tr id="${code}"><td><code>${code}</code><td>${one.status}<td>${text(one.title)}. ${prose(causes[code as ErrorCode])}<td>${one.retryable ? "retry" : ""}<td>${one.clean ? "" : "may have been written"}`,
   );
   const numbers = Object.entries(limits).map(
     ([name, value]) => `<tr><td><code>${name}</code><td>${value.toLocaleString("en")}`,

@@ -2,7 +2,6 @@
 import { z } from "zod";
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import { version } from "../../schemas/limits.ts";
-import { titles } from "../../schemas/titles.ts";
 import type { Operation } from "./operation.ts";
 import { operations } from "./operations.ts";
 
@@ -137,7 +136,7 @@ function badOf(codes: readonly ErrorCode[]): object {
     [...byStatus].map(([status, some]) => [
       status,
       {
-        description: [...new Set(some)].map((code) => `\`${code}\`: ${titles[code]}.`).join(" "),
+        description: [...new Set(some)].map((code) => `\`${code}\`: ${errors[code].title}.`).join(" "),
         content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
       },
     ]),

@@ -1,5 +1,4 @@
 import { errors, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
-import { titles } from "../../schemas/titles.ts";
 import { pointerTo } from "../lib/check.ts";
 
 /** Base of the problems' types: where the reference has the code, which stays the same for good. */
@@ -10,14 +9,14 @@ const retryAfterSeconds = "1";
 
 /** A refusal as `application/problem+json` (RFC 9457). */
 export function problem(refusal: Refusal, headers: Record<string, string> = {}): Response {
-  const { status, retryable, clean } = errors[refusal.code];
+  const { status, title, retryable, clean } = errors[refusal.code];
   const { path, pointer } = refusal.facts ?? {};
   // What was found in a body behind its schema names its field as one.
   const isField =
     typeof path === "string" && path !== "" && pointer === undefined && refusal.detail.startsWith("body: ");
   const body = {
     type: problemBase + refusal.code,
-    title: titles[refusal.code],
+    title,
     status,
     detail: refusal.detail,
     code: refusal.code,

@@ -1,5 +1,5 @@
 const encoder = new TextEncoder();
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const strict = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export const encodeText = (text: string): Uint8Array => encoder.encode(text);
 

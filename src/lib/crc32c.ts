@@ -80,7 +80,7 @@ function image(columns: readonly number[], vector: number): number {
   return sum >>> 0;
 }
 
-const eightZeros: readonly number[] = Array.from({ length: 32 }, (_, bit) => {
+const eightZeros: readonly number[] = /* @__PURE__ */ Array.from({ length: 32 }, (_, bit) => {
   const crc = (1 << bit) >>> 0;
   return ((crc >>> 8) ^ t0[crc & 255]) >>> 0;
 });
