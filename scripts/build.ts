@@ -27,14 +27,18 @@ const common: BuildOptions = { bundle: true, format: "esm", logLevel: "warning",
 
 mkdirSync(join(dist, "public"), { recursive: true });
 
-buildSync({
-  ...common,
-  entryPoints: [from("client/index.ts")],
-  outfile: join(dist, "client.js"),
-  platform: "neutral",
-  target: "es2022",
-  sourcemap: true,
-});
+for (const [entry, outfile] of [
+  ["client/index.ts", "client.js"],
+  ["client/options.ts", "options.js"],
+])
+  buildSync({
+    ...common,
+    entryPoints: [from(entry)],
+    outfile: join(dist, outfile),
+    platform: "neutral",
+    target: "es2022",
+    sourcemap: true,
+  });
 
 buildSync({
   ...common,

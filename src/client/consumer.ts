@@ -1,15 +1,16 @@
 import type { GroupMessage } from "../../schemas/frames.ts";
-import { known, MillraceError } from "./error.ts";
+import { failureOf, Gather, type Say } from "./answers.ts";
+import { known, type MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
-import { type Ended, Link } from "./link.ts";
+import { type Ended, Link, lost } from "./link.ts";
 import { Backoff } from "./retry.ts";
 import type { Delivery, GroupInfo } from "./types.ts";
 
 /** How a member works. */
 export interface ConsumeOptions {
-  /** Handlers at a time. Default 1. */
+  /** Handlers at a time. Default 1, at most 10 000. */
   concurrency?: number;
-  /** Name of the member, in the group's status. */
+  /** Name of the member, in the group's status: 128 bytes at most. */
   member?: string;
   /** Stops it, as `stop` does. */
   signal?: AbortSignal;
@@ -23,7 +24,10 @@ export interface HandlerContext {
   readonly signal: AbortSignal;
 }
 
-/** Done when it returns. Where it throws the record is delivered again, after `retryAfterMs` of the error if it has one. */
+/**
+ * Done when it returns. Where it throws the record is delivered again, after `retryAfterMs` of the error if it has one (at
+ * most seven days); the error's message is kept with it, up to 1 KiB.
+ */
 export type Handler<Data> = (delivery: Delivery<Data>, context: HandlerContext) => unknown;
 
 interface Running {
@@ -31,16 +35,24 @@ interface Running {
   readonly abort: AbortController;
 }
 
+/** What the service says by HTTP. */
+interface Told<Data> {
+  readonly deliveries: readonly Delivery<Data>[];
+  readonly refused?: readonly { readonly receipt: string }[];
+}
+
 /** How answers and requests for more reach the group. */
 interface Line {
-  ack(receipts: string[]): void;
-  nack(receipt: string, delayMs: number | undefined, reason: string): void;
-  extend(receipts: string[]): void;
+  readonly say: Say;
+  readonly acks: Gather;
   /** A handler has ended: there is room for another delivery. */
-  room(): void;
+  room?(): void;
+  /** Nothing follows. */
+  end?(): void;
 }
 
 const [pullWaitSeconds, ackDelayMs] = [5, 20];
+const creditsMax = 10_000;
 
 /** A member of a group at work. */
 export class Consumer<Data = unknown> {
@@ -49,8 +61,12 @@ export class Consumer<Data = unknown> {
   readonly #running = new Map<string, Running>();
   readonly #backoff: Backoff;
   readonly #concurrency: number;
+  /** Cuts off what it waits for when it is to stop. */
+  readonly #halt = new AbortController();
   #line: Line | undefined;
-  #stopping = false;
+  #extending: ReturnType<typeof setInterval> | undefined;
+  /** What is on its way to the group by HTTP. */
+  #pending: Promise<unknown> = Promise.resolve();
   #wake = () => {};
 
   constructor(
@@ -59,46 +75,61 @@ export class Consumer<Data = unknown> {
     readonly handler: Handler<Data>,
     readonly options: ConsumeOptions = {},
   ) {
+    const { concurrency = 1, signal } = options;
+    if (!(concurrency >= 1)) throw known("invalid", "concurrency: must be 1 or more");
+    this.#concurrency = Math.min(Math.floor(concurrency), creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: Number.POSITIVE_INFINITY });
-    this.#concurrency = options.concurrency ?? 1;
-    const stop = () => void this.stop();
-    options.signal?.addEventListener("abort", stop, { once: true });
-    if (options.signal?.aborted) this.#stopping = true;
-    this.done = this.#run().finally(() => options.signal?.removeEventListener("abort", stop));
+    const stop = () => this.#halt.abort();
+    signal?.addEventListener("abort", stop, { once: true });
+    if (signal?.aborted) stop();
+    this.#halt.signal.addEventListener("abort", () => this.#wake());
+    this.done = this.#run().finally(() => signal?.removeEventListener("abort", stop));
     // Whoever asks for it is told.
     this.done.catch(() => {});
   }
 
   /** Takes no more, waits for the handlers that are at work, and acknowledges what they have done. */
   async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#wake();
+    this.#halt.abort();
     await this.done.catch(() => {});
   }
 
+  get #stopping(): boolean {
+    return this.#halt.signal.aborted;
+  }
+
   async #run(): Promise<void> {
-    let extending: ReturnType<typeof setInterval> | undefined;
     try {
       while (!this.#stopping) {
-        try {
-          if (extending === undefined) {
-            const { config } = await this.http.json<GroupInfo>("GET", this.path);
-            const third = (config.ackTimeoutMs ?? 30_000) / 3;
-            extending = setInterval(() => this.#extend(third), third);
-          }
-          if (this.options.transport === "http" || !(await this.#bySocket())) await this.#byPull();
-        } catch (error) {
-          await this.#backoff.pause(error, undefined, (error) => this.http.mayPass(error));
-        }
+        await this.#work()
+          .catch((error) => this.#backoff.pause(error, this.#halt.signal, (error) => this.http.mayPass(error)))
+          .catch((error) => {
+            // Otherwise it is only that what it waited for was cut off.
+            if (!this.#stopping) throw error;
+          });
       }
+      while (this.#running.size > 0) await this.#woken();
+      this.#line?.acks.flush();
+      this.#line?.end?.();
+      await this.#pending;
     } finally {
-      clearInterval(extending);
+      clearInterval(this.#extending);
     }
+  }
+
+  /** Takes and answers deliveries, until it is to stop or cannot go on as it began. */
+  async #work(): Promise<void> {
+    if (this.#extending === undefined) {
+      const { config } = await this.http.json<GroupInfo>("GET", this.path, { signal: this.#halt.signal });
+      const third = (config.ackTimeoutMs ?? 30_000) / 3;
+      this.#extending = setInterval(() => this.#extend(third), third);
+    }
+    if (this.options.transport === "http" || !(await this.#bySocket())) await this.#byPull();
   }
 
   #extend(third: number): void {
     const long = [...this.#running].filter(([, { since }]) => Date.now() - since >= third);
-    if (long.length > 0) this.#line?.extend(long.map(([receipt]) => receipt));
+    if (long.length > 0) this.#line?.say("extend", { receipts: long.map(([receipt]) => receipt) });
   }
 
   #start(delivery: Delivery<Data>): void {
@@ -108,15 +139,12 @@ export class Consumer<Data = unknown> {
     const work = async () => this.handler(delivery, { signal: abort.signal });
     void work()
       .then(
-        () => this.#line?.ack([receipt]),
-        (error: unknown) => {
-          const { message, retryAfterMs } = (error ?? {}) as { message?: string; retryAfterMs?: number };
-          this.#line?.nack(receipt, retryAfterMs, String(message ?? error).slice(0, 1_000) || "the handler threw");
-        },
+        () => this.#line?.acks.add([receipt]),
+        (error: unknown) => this.#line?.say("nack", { receipts: [receipt], ...failureOf(error) }),
       )
       .finally(() => {
         this.#running.delete(receipt);
-        this.#line?.room();
+        this.#line?.room?.();
         this.#wake();
       });
   }
@@ -138,31 +166,37 @@ export class Consumer<Data = unknown> {
     let failed: MillraceError | undefined;
     let again = false;
     const { member } = this.options;
-    const path = `${this.path}/live${member === undefined ? "" : `?member=${encodeURIComponent(member)}`}`;
-    const probe = () => this.http.once("GET", `${this.path}/status`, {});
-    const link = await Link.open(this.http, path, ["millrace.v1"], probe, (message: GroupMessage) => {
+    const { signal } = this.#halt;
+    const path = `${this.path}/live${member ? `?member=${encodeURIComponent(member)}` : ""}`;
+    const probe = () => this.http.once("GET", `${this.path}/status`, { signal });
+    const heard = (message: GroupMessage) => {
       this.#backoff.reset();
       if (message.type === "deliveries") {
         for (const one of message.deliveries) this.#start(one as unknown as Delivery<Data>);
       } else if (message.type === "split") again = true;
-      else if (message.type === "error" && message.fatal) failed = known(message.code, message.detail);
+      else if (message.type === "error" && message.fatal) failed = known(message.code, message.detail, message);
       else if (message.type === "refused") {
         for (const { receipt } of message.refused) this.#lose(receipt);
       }
       this.#wake();
-    });
+    };
+    const link = await Link.open(this.http, path, ["millrace.v1"], probe, heard, signal);
     if (link === undefined) return false;
     let ended: Ended | undefined;
     void link.ended.then((end) => {
       ended = end;
+      // Leases of a socket end with it.
+      this.#line = undefined;
+      for (const receipt of this.#running.keys()) this.#lose(receipt);
       this.#wake();
     });
-    const acks = new Gather((receipts) => link.send({ type: "ack", receipts }));
+    const say: Say = (type, body) => link.send({ type, ...body });
     let [freed, given] = [0, false];
     this.#line = {
-      ack: (receipts) => acks.add(receipts),
-      nack: (receipt, delayMs, reason) => link.send({ type: "nack", receipts: [receipt], delayMs, reason }),
-      extend: (receipts) => link.send({ type: "extend", receipts }),
+      say,
+      // The socket keeps its order: the acks are read before its close.
+      acks: new Gather(say),
+      end: () => link.close(),
       room: () => {
         freed++;
         if (given || this.#stopping) return;
@@ -178,37 +212,27 @@ export class Consumer<Data = unknown> {
     const credits = this.#concurrency - this.#running.size;
     if (credits > 0) link.send({ type: "credit", credits });
     while (ended === undefined && !this.#stopping) await this.#woken();
-    while (ended === undefined && this.#running.size > 0) await this.#woken();
-    acks.flush();
-    if (this.#stopping) {
-      // The socket keeps its order: the acks are read before its close.
-      link.close();
-      return true;
-    }
-    // Leases of a socket end with it.
-    this.#line = undefined;
-    for (const receipt of this.#running.keys()) this.#lose(receipt);
     if (failed !== undefined) throw failed;
-    if (!again)
-      throw new MillraceError("network", `the socket was closed: ${ended?.reason || ended?.code}`, 0, true, true);
+    if (ended !== undefined && !again) throw lost(ended.reason || ended.code);
     return true;
   }
 
   async #byPull(): Promise<void> {
-    const settle = (what: "ack" | "nack" | "extend", body: object) =>
-      this.http.json("POST", `${this.path}/${what}`, { body, safe: true }).catch(() => {
-        // The lease will run out, and the record comes again.
-      });
-    let pending: Promise<unknown> = Promise.resolve();
-    const acks = new Gather((receipts) => {
-      pending = Promise.all([pending, settle("ack", { receipts })]);
-    }, ackDelayMs);
-    this.#line = {
-      ack: (receipts) => acks.add(receipts),
-      nack: (receipt, delayMs, reason) => void settle("nack", { receipts: [receipt], delayMs, reason }),
-      extend: (receipts) => void settle("extend", { receipts }),
-      room: () => {},
+    const say: Say = (what, body) => {
+      const told = this.http
+        .json<Pick<Told<Data>, "refused">>("POST", `${this.path}/${what}`, { body, safe: true })
+        .then(
+          ({ refused = [] }) => refused.map(({ receipt }) => receipt),
+          // Of one receipt the refusal is the answer. Else the lease will run out, and the record comes again.
+          ({ code }) => (code === "stale-lease" ? body.receipts : []),
+        )
+        .then((lost) => {
+          for (const receipt of lost) this.#lose(receipt);
+        });
+      this.#pending = Promise.all([this.#pending, told]).then(() => {});
     };
+    const acks = new Gather(say, ackDelayMs);
+    this.#line = { say, acks };
     while (!this.#stopping) {
       const max = Math.min(1_000, this.#concurrency - this.#running.size);
       if (max <= 0) {
@@ -217,47 +241,17 @@ export class Consumer<Data = unknown> {
       }
       // It is asked again when a handler ends: more may be wanted then.
       const waitSeconds = this.#running.size > 0 ? 1 : pullWaitSeconds;
-      const body = { max, waitSeconds, ack: acks.take(), member: this.options.member };
-      const got = await this.http.json<{ deliveries: Delivery<Data>[] }>("POST", `${this.path}/receive`, {
-        body,
-        safe: true,
+      const ack = acks.take();
+      const body = { max, waitSeconds, ack, member: this.options.member || undefined };
+      const call = { body, safe: true, signal: this.#halt.signal };
+      const asked = this.http.json<Told<Data>>("POST", `${this.path}/receive`, call);
+      const { deliveries } = await asked.catch((error) => {
+        // Nobody knows whether they came there.
+        acks.add(ack);
+        throw error;
       });
       this.#backoff.reset();
-      for (const delivery of got.deliveries) {
-        if (this.#stopping) this.#line.nack(delivery.receipt, 0, "the member stops");
-        else this.#start(delivery);
-      }
+      for (const delivery of deliveries) this.#start(delivery);
     }
-    while (this.#running.size > 0) await this.#woken();
-    acks.flush();
-    await pending;
-  }
-}
-
-/** Receipts that are sent together. */
-class Gather {
-  #receipts: string[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(
-    readonly send: (receipts: string[]) => void,
-    readonly delayMs = 0,
-  ) {}
-
-  add(receipts: string[]): void {
-    this.#receipts.push(...receipts);
-    if (this.#receipts.length >= 1_000) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), this.delayMs);
-  }
-
-  take(): string[] {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    return this.#receipts.splice(0);
-  }
-
-  flush(): void {
-    const receipts = this.take();
-    if (receipts.length > 0) this.send(receipts);
   }
 }

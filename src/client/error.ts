@@ -1,4 +1,5 @@
-import { type ErrorCode, errors } from "../../schemas/errors.ts";
+import type { ErrorCode } from "../../schemas/errors.ts";
+import { passing, unclean } from "../../schemas/passing.ts";
 
 /** `network`: no answer came. `http`: an answer that is not Millrace's, from something in between. */
 export type Code = ErrorCode | "network" | "http" | "closed";
@@ -28,33 +29,43 @@ export class MillraceError extends Error {
     readonly clean: boolean,
     /** Further members of the problem: the actual tail, a limit. */
     readonly facts: Readonly<Record<string, unknown>> = {},
-    /** When to try again, in ms, where the service said so. */
+    /** When to try again, in ms, where the service said so: an hour at most. */
     readonly retryAfterMs?: number,
   ) {
     super(message);
   }
 }
 
-/** An error of a code that this library knows, as the service would give it. */
-export function known(code: string, detail: string, facts?: Record<string, unknown>): MillraceError {
-  const entry = code in errors ? errors[code as ErrorCode] : errors.internal;
-  return new MillraceError(code as Code, detail, entry.status, entry.retryable, entry.clean, facts);
+/** An error of which a code tells, or what was said beside it, whether it may pass. */
+export function known(code: string, detail: string, facts: Record<string, unknown> = {}): MillraceError {
+  const { retryable = passing.has(code), clean = !unclean.has(code) } = facts as {
+    retryable?: boolean;
+    clean?: boolean;
+  };
+  return new MillraceError(code as Code, detail, 0, retryable, clean, facts);
 }
 
-export const network = (error: unknown) =>
-  new MillraceError("network", `the service did not answer: ${messageOf(error)}`, 0, true, false);
+/** No answer came. `bad port` is what fetch says of those that it never connects to. */
+export function network(error: unknown, clean = false): MillraceError {
+  const why = messageOf(error);
+  return new MillraceError("network", `the service did not answer: ${why}`, 0, why !== "bad port", clean);
+}
 
 function messageOf(error: unknown): string {
   const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
   return cause?.message || cause?.code || message || String(error);
 }
 
+/** Longest wait that a service may ask for, in seconds. */
+const retryAfterMax = 3_600;
+
 /** The error that an answer is. */
 export async function problemOf(response: Response): Promise<MillraceError> {
   const { status } = response;
   const text = await response.text().catch(() => "");
-  const after = Number(response.headers.get("retry-after") ?? Number.NaN);
-  const retryAfterMs = Number.isNaN(after) ? undefined : after * 1_000;
+  // What is no time to wait (a date, a list, nothing, less than that) leaves the pause to the caller.
+  const after = Math.ceil(Number(response.headers.get("retry-after")));
+  const retryAfterMs = after > 0 ? Math.min(after, retryAfterMax) * 1_000 : undefined;
   try {
     const { code, detail, retryable, clean, type: _, title: __, status: ___, ...facts } = JSON.parse(text);
     if (typeof code === "string")
@@ -64,5 +75,6 @@ export async function problemOf(response: Response): Promise<MillraceError> {
   }
   const retryable = status === 408 || status === 429 || status >= 500;
   const message = `${status} ${response.statusText}: ${text.slice(0, 200)}`;
-  return new MillraceError("http", message, status, retryable, status === 429, {}, retryAfterMs);
+  // Whoever finds a body too large has not passed it on.
+  return new MillraceError("http", message, status, retryable, status === 429 || status === 413, {}, retryAfterMs);
 }

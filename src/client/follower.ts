@@ -1,7 +1,7 @@
 import type { StreamMessage } from "../../schemas/frames.ts";
-import { known, MillraceError } from "./error.ts";
+import { known, type MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
-import { type Ended, Link } from "./link.ts";
+import { type Ended, Link, lost } from "./link.ts";
 import { isStuck, Progress, pageOf, queryOf } from "./reader.ts";
 import { Backoff } from "./retry.ts";
 import type { Filter, From, Lost, StoredRecord } from "./types.ts";
@@ -103,6 +103,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
         inbox.push(message);
         wake();
       },
+      signal,
     );
     if (link === undefined) return yield* this.#byHttp();
     let ended: Ended | undefined;
@@ -160,7 +161,8 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
 
   /** Why a socket did not open. */
   #probe(): Promise<unknown> {
-    return this.http.once("GET", `${this.path}/records`, { query: { limit: 1, partition: this.options.partition } });
+    const { partition, signal } = this.options;
+    return this.http.once("GET", `${this.path}/records`, { query: { limit: 1, partition }, signal });
   }
 
   async *#byHttp(): AsyncGenerator<Batch<Data>, void, undefined> {
@@ -180,5 +182,5 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
 /** Why a socket that ended is to be followed by another, or not. */
 function endOf({ code, reason }: Ended): MillraceError {
   if (code === 4001) return known("stream-not-found", reason || "the stream was deleted");
-  return new MillraceError("network", `the socket was closed: ${reason || code}`, 0, true, true);
+  return lost(reason || code);
 }

@@ -72,10 +72,8 @@ export class Group<Data = unknown> {
    * @example
    * await millrace.stream("orders").group("billing").delete();
    */
-  async delete(): Promise<void> {
-    await this.http.send("DELETE", this.path).catch((error) => {
-      if (error.code !== "group-not-found") throw error;
-    });
+  delete(): Promise<void> {
+    return this.http.gone(this.path, "group-not-found");
   }
 
   /**

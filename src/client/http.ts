@@ -1,4 +1,5 @@
-import { type MillraceError, network, problemOf } from "./error.ts";
+import { known, type MillraceError, network, problemOf } from "./error.ts";
+import { demand, jsonOf } from "./json.ts";
 import { type RetryOptions, retrying } from "./retry.ts";
 
 /** A WebSocket, as far as this library uses it. */
@@ -13,7 +14,12 @@ export interface SocketLike {
 /** How to reach the service. */
 export interface MillraceOptions {
   /** Where it is: `https://millrace.example.com`, or with a path before `/v1`. */
-  url: string;
+  url?: string;
+  /**
+   * Several doors of one deployment, instead of `url`. Where one does not answer the next one is asked from then on; what may
+   * have been done already is not sent to it, unless doing it twice is as once.
+   */
+  urls?: readonly string[];
   /** A token, or what gives one. */
   token?: string | (() => string | Promise<string>);
   /** A ticket instead, where there should be no token: in a browser. Asked for anew whenever a connection is made. */
@@ -21,7 +27,9 @@ export interface MillraceOptions {
   /** Default `default`. */
   namespace?: string;
   retry?: RetryOptions;
-  /** Instead of the global ones. */
+  /** Reads what the service sends, whole answers and messages, instead of `JSON.parse`: `withText` of `millrace/options`, or your own. */
+  parse?: (text: string) => unknown;
+  /** Instead of the global ones; `gzipping` of `millrace/options` makes a `fetch` that compresses. */
   fetch?: (input: string, init?: RequestInit) => Promise<Response>;
   WebSocket?: new (url: string, protocols?: string[]) => SocketLike;
 }
@@ -30,22 +38,37 @@ export interface Call {
   query?: Record<string, string | number | boolean | readonly string[] | undefined>;
   /** JSON, unless it is bytes. */
   body?: unknown;
+  /** JSON that is written already, instead. */
+  json?: string;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
   /** Doing it twice is as once: it is repeated although the first attempt may have been done. Default for all but POST. */
   safe?: boolean;
 }
 
-const jsonType = "application/json";
-
 /** Requests to one namespace of one service. */
 export class Http {
-  readonly base: string;
+  /** Doors, the one that is asked first. */
+  readonly #bases: string[];
 
   constructor(readonly options: MillraceOptions) {
-    const url = options.url.replace(/\/+$/, "");
-    if (!/^https?:\/\//.test(url)) throw new TypeError(`url: '${options.url}' does not begin with http:// or https://`);
-    this.base = `${url}/v1/${encodeURIComponent(options.namespace ?? "default")}`;
+    const { url, urls = [], namespace = "default" } = options;
+    this.#bases = (urls.length > 0 ? urls : [url]).map((one) => {
+      const base = String(one).replace(/\/+$/, "");
+      if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(base) || !URL.canParse(base))
+        throw new TypeError(`url: '${one}' is no http://host or https://host with a port and a path at most`);
+      return `${base}/v1/${encodeURIComponent(namespace)}`;
+    });
+  }
+
+  /** Where it is asked now. */
+  get base(): string {
+    return this.#bases[0];
+  }
+
+  /** It did not answer there: another door is next, unless somebody else has turned to it. */
+  turn(base: string): void {
+    if (base === this.base) this.#bases.push(this.#bases.shift() as string);
   }
 
   /** Sends it until it is answered, as far as that is safe. */
@@ -56,6 +79,13 @@ export class Http {
   /** The same, with the answer's JSON. */
   json<T>(method: string, path: string, call: Call = {}): Promise<T> {
     return this.#retrying(() => this.jsonOnce<T>(method, path, call), method, call);
+  }
+
+  /** Deletes what may have been deleted, which is answered with this code. */
+  async gone(path: string, code: string, call?: Call): Promise<void> {
+    await this.send("DELETE", path, call).catch((error) => {
+      if (error.code !== code) throw error;
+    });
   }
 
   /** The same may succeed later; also where it was the ticket, and another is to be had. */
@@ -81,45 +111,60 @@ export class Http {
   /** One attempt. An answer that is cut off is none. */
   async jsonOnce<T>(method: string, path: string, call: Call): Promise<T> {
     const response = await this.once(method, path, call);
+    const { parse } = this.options;
+    let text: string;
     try {
-      return (await response.json()) as T;
+      if (parse === undefined) return (await response.json()) as T;
+      text = await response.text();
     } catch (error) {
       call.signal?.throwIfAborted();
       throw network(error);
     }
+    return parse(text) as T;
   }
 
   /** One attempt. */
-  async once(method: string, path: string, { query, body, headers, signal }: Call): Promise<Response> {
+  async once(method: string, path: string, call: Call): Promise<Response> {
+    const { body, json, headers, signal } = call;
     const { fetch = globalThis.fetch } = this.options;
     const bytes = body instanceof Uint8Array || body instanceof Blob;
     // What is no JSON is the caller's mistake, and not the network's.
-    const sent = bytes ? body : JSON.stringify(body);
+    const whole = json ?? (bytes || body === undefined ? body : jsonOf(body, "body"));
     const [name, secret] = await this.credentials();
+    const sent = {
+      ...(name && { authorization: `Bearer ${secret}` }),
+      ...(typeof whole === "string" && { "content-type": "application/json" }),
+      ...headers,
+    };
+    // Nor is what no header can carry.
+    for (const [name, value] of Object.entries(sent))
+      if (/[^\t -~]/.test(value)) throw known("invalid", `${name}: must be visible ASCII`);
+    const url = path + queryText(call.query);
+    const { base } = this;
     let response: Response;
     try {
-      response = await fetch(this.base + path + queryText(query), {
+      response = await fetch(base + url, {
         method,
-        headers: {
-          ...(name === undefined ? {} : { authorization: `Bearer ${secret}` }),
-          ...(body === undefined || bytes ? {} : { "content-type": jsonType }),
-          ...headers,
-        },
-        body: sent as BodyInit | null,
-        ...(signal === undefined ? {} : { signal }),
+        headers: sent,
+        body: whole as BodyInit | null,
+        signal: signal ?? null,
       });
     } catch (error) {
       signal?.throwIfAborted();
+      this.turn(base);
       throw network(error);
     }
-    if (!response.ok) throw await problemOf(response);
+    const { ok, status } = response;
+    if (status > 501 && status < 505) this.turn(base);
+    if (!ok) throw await problemOf(response);
     return response;
   }
 
   async credentials(): Promise<readonly ["token" | "ticket", string] | readonly [undefined, undefined]> {
     for (const name of ["ticket", "token"] as const) {
       const given = this.options[name];
-      if (given !== undefined) return [name, typeof given === "string" ? given : await given()];
+      // From a file it comes with the end of its line.
+      if (given !== undefined) return [name, (typeof given === "string" ? given : await given()).trim()];
     }
     return [undefined, undefined];
   }
@@ -130,22 +175,20 @@ export class Http {
     if (WebSocket === undefined) return undefined;
     const [name, secret] = await this.credentials();
     const auth = name === undefined ? [] : [`millrace.${name}.${name === "token" ? base64Url(secret) : secret}`];
-    try {
-      return new WebSocket(this.base.replace(/^http/, "ws") + path, [...protocols, ...auth]);
-    } catch (error) {
-      throw network(error);
-    }
+    return new WebSocket(this.base.replace(/^http/, "ws") + path, [...protocols, ...auth]);
   }
 }
 
 function queryText(query: Call["query"] = {}): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value === undefined) continue;
-    for (const one of Array.isArray(value) ? value : [value]) parameters.append(name, String(one));
+    for (const one of [value ?? []].flat()) {
+      demand(name, String(one));
+      parameters.append(name, String(one));
+    }
   }
   const text = parameters.toString();
-  return text === "" ? "" : `?${text}`;
+  return text && `?${text}`;
 }
 
 function base64Url(text: string): string {

@@ -1,4 +1,4 @@
-import { MillraceError } from "./error.ts";
+import { type MillraceError, network } from "./error.ts";
 import type { Http, SocketLike } from "./http.ts";
 
 /** A socket that says nothing is asked, and given up for lost when it does not answer. */
@@ -11,6 +11,9 @@ export interface Ended {
   readonly reason: string;
 }
 
+/** Why a socket is to be followed by another. Nothing that it was asked was done behind its end. */
+export const lost = (why: unknown): MillraceError => network(`its socket: ${why}`, true);
+
 /** An open socket: messages in, messages out, and one end. */
 export class Link {
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -21,6 +24,7 @@ export class Link {
   #end: (ended: Ended) => void = () => {};
 
   private constructor(
+    readonly http: Http,
     readonly socket: SocketLike,
     // biome-ignore lint/suspicious/noExplicitAny: each kind of socket has messages of its own.
     readonly heard: (message: any) => void,
@@ -32,7 +36,7 @@ export class Link {
 
   /**
    * Opens it. A browser does not say why a socket did not open: `probe` asks by HTTP, and throws the reason. Undefined
-   * where this place has no sockets.
+   * where this place has no sockets. `signal` ends the opening, not what was opened.
    */
   static async open(
     http: Http,
@@ -41,31 +45,38 @@ export class Link {
     probe: () => Promise<unknown>,
     // biome-ignore lint/suspicious/noExplicitAny: as above.
     heard: (message: any) => void,
+    signal?: AbortSignal,
   ): Promise<Link | undefined> {
+    const { base } = http;
     const socket = await http.socket(path, protocols);
     if (socket === undefined) return undefined;
-    const link = new Link(socket, heard);
+    const link = new Link(http, socket, heard);
     const opened = await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(false), openMsMax);
       const settle = (opened: boolean) => {
         clearTimeout(timer);
+        signal?.removeEventListener("abort", fail);
         resolve(opened);
       };
+      const fail = () => settle(false);
+      const timer = setTimeout(fail, openMsMax);
+      signal?.addEventListener("abort", fail);
       socket.addEventListener("open", () => {
         link.#watch(lookMs, quietMs);
         settle(true);
       });
-      socket.addEventListener("error", () => settle(false));
+      socket.addEventListener("error", fail);
       socket.addEventListener("close", (event: Ended) => {
-        settle(false);
+        fail();
         link.close(event);
       });
       socket.addEventListener("message", ({ data }: { data: string }) => link.#take(data));
     });
     if (opened) return link;
-    link.close({ code: 1006, reason: "it did not open" });
+    link.close();
+    signal?.throwIfAborted();
     await probe();
-    throw new MillraceError("network", "the socket did not open", 0, true, true);
+    http.turn(base);
+    throw lost("it did not open");
   }
 
   send(message: object): void {
@@ -88,12 +99,22 @@ export class Link {
     this.#heard = Date.now();
     this.#asked = false;
     if (this.#ended || data === "pong") return;
-    const message = JSON.parse(data);
+    const message = this.#parsed(data);
     // It lies behind all that came before it: it goes back as it is, whatever the reader is busy with.
     if (message.type === "confirm") this.socket.send(data);
     else this.heard(message);
     // A member that says nothing for a heartbeat is taken for gone, whatever it hears.
     if (message.heartbeatMs > 0) this.#watch(Math.min(lookMs, message.heartbeatMs / 3), 0);
+  }
+
+  /** What is not understood would not be the next time: whoever listens is told, as of what the service finds wrong. */
+  #parsed(data: string) {
+    try {
+      return (this.http.options.parse ?? JSON.parse)(data);
+    } catch (error) {
+      this.close();
+      return { type: "error", code: "invalid", detail: `a message: ${(error as Error).message}`, fatal: true };
+    }
   }
 
   /** Looks so often whether it has been quiet for so long. */

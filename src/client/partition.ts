@@ -96,21 +96,16 @@ export class Partition {
    * for (const { from, to, reason } of damaged) console.log(from, to, reason);
    */
   async verify(progress?: (so: Verification) => void): Promise<Verification> {
-    let all: Verification = { chunks: 0, records: 0, bytes: 0, objects: 0, damaged: [] };
+    const all = { chunks: 0, records: 0, bytes: 0, objects: 0, damaged: [] as Damage[] };
     for (let from: number | undefined = 0; from !== undefined; ) {
       const part: Verification & { next?: number } = await this.http.json("POST", `${this.path}/verify`, {
         query: { from },
         safe: true,
       });
-      all = {
-        chunks: all.chunks + part.chunks,
-        records: all.records + part.records,
-        bytes: all.bytes + part.bytes,
-        objects: all.objects + part.objects,
-        damaged: [...all.damaged, ...part.damaged],
-      };
+      for (const name of ["chunks", "records", "bytes", "objects"] as const) all[name] += part[name];
+      all.damaged.push(...part.damaged);
       from = part.next;
-      progress?.(all);
+      progress?.({ ...all });
     }
     return all;
   }

@@ -1,4 +1,4 @@
-import { MillraceError } from "./error.ts";
+import type { MillraceError } from "./error.ts";
 import type { Call, Http } from "./http.ts";
 import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
@@ -90,8 +90,8 @@ export async function pageOf<Data>(
       if (damaged) told?.(damaged.map(({ partition, from, to, reason }) => ({ partition, from, to, why: reason })));
       return page;
     } catch (error) {
-      const { code, facts } = error instanceof MillraceError ? error : {};
-      if (code !== "trimmed" || typeof facts?.cursor !== "string") throw error;
+      const { code, facts } = (error ?? {}) as MillraceError;
+      if (code !== "trimmed" || typeof facts.cursor !== "string") throw error;
       told?.(facts.lost as Lost[]);
       from = facts.cursor;
     }

@@ -1,10 +1,10 @@
 import { instantOf } from "../../schemas/time.ts";
-import { anyText } from "../../schemas/unicode.ts";
+import { encodeText } from "../lib/bytes.ts";
 import { kinds, type Rec, textFields } from "../log/record.ts";
 import { known } from "./error.ts";
+import { demand, fromBase64, jsonOf } from "./json.ts";
 import type { NewRecord } from "./types.ts";
 
-const encoder = new TextEncoder();
 const nothing = new Uint8Array(0);
 
 const kindsOfField: Readonly<Record<string, string>> = {
@@ -16,39 +16,58 @@ const kindsOfField: Readonly<Record<string, string>> = {
 
 /** A record as it is packed. What would not be, or not as it was meant, is an error here: the service would not see it. */
 export function packable(record: NewRecord): Rec {
-  const { data, data_base64, timestamp, ...rest } = record;
+  const { data: _, data_base64, text: __, timestamp, ...rest } = record;
   for (const name in rest) {
     const kind = kindsOfField[name];
     const value = rest[name as keyof typeof rest];
     if (kind === undefined) throw known("unknown-field", `a record has no field '${name}'`);
-    const is = Array.isArray(value) ? "list" : typeof value;
-    if (value !== undefined && is !== kind) throw known("invalid", `${name}: must be a ${kind}`);
+    if (value === undefined) continue;
+    if (kind === "string") demand(name, value);
+    else if (kind !== (Array.isArray(value) ? "list" : typeof value))
+      throw known("invalid", `${name}: must be a ${kind}`);
   }
-  for (const field of textFields) demand(field, rest[field] ?? "");
   for (const tag of rest.tags ?? []) demand("tags", tag);
   for (const name of Object.keys(rest.extensions ?? {})) demand("extensions", name);
+  if (!isWhole(rest.offset ?? 0)) throw known("invalid", "offset: must be a whole number");
   const packed: Rec = { ...rest, kind: kinds.none, data: nothing };
   if (timestamp !== undefined) packed.timestamp = stampOf(timestamp);
-  if (data_base64 !== undefined) {
-    packed.kind = kinds.binary;
-    packed.data = Uint8Array.from(atob(data_base64), (char) => char.charCodeAt(0));
-  } else if (data !== undefined) {
-    const text = JSON.stringify(data);
-    if (text === undefined) throw new TypeError("data: must be JSON");
+  const json = textOf(record, "data");
+  if (json !== undefined) {
     packed.kind = kinds.json;
-    packed.data = encoder.encode(text);
+    packed.data = encodeText(json);
+  }
+  if (data_base64 !== undefined) {
+    const bytes = json === undefined && fromBase64(data_base64);
+    if (!bytes) throw known("invalid", "data_base64: must be base64, without data");
+    packed.kind = kinds.binary;
+    packed.data = bytes;
   }
   return packed;
 }
 
-/** Packing would replace what has no UTF-8, and nobody would learn of it. Everything else the service tells. */
-function demand(name: string, text: unknown): void {
-  const problem = typeof text === "string" ? anyText(text) : "must be a string";
-  if (problem !== undefined) throw known("invalid", `${name}: ${problem}`);
+/** A record as JSON. */
+export function bodyOf(record: NewRecord, path: string): string {
+  const { data: _, text: __, ...rest } = record;
+  const data = textOf(record, `${path}.data`);
+  const fields = jsonOf(rest, path);
+  if (data === undefined) return fields;
+  return `{"data":${data}${fields === "{}" ? "" : ","}${fields.slice(1)}`;
+}
+
+/** JSON of a record's data; undefined where it has none of that kind. */
+function textOf({ data, text }: NewRecord, path: string): string | undefined {
+  if (text === undefined) return data === undefined ? undefined : jsonOf(data, path);
+  if (data !== undefined) throw known("invalid", "text: must be without data");
+  demand("text", text);
+  JSON.parse(text);
+  return text;
 }
 
 function stampOf(timestamp: number | string): number {
   const stamp = typeof timestamp === "number" ? timestamp : (instantOf(timestamp) ?? -1);
-  if (!(stamp >= 0)) throw known("invalid", "timestamp: must be ms since 1970, or an RFC 3339 time from then on");
+  if (!isWhole(stamp)) throw known("invalid", "timestamp: must be ms since 1970, or RFC 3339");
   return stamp;
 }
+
+/** What a packed number can be. */
+const isWhole = (number: number) => Number.isSafeInteger(number) && number >= 0;

@@ -26,7 +26,7 @@ export class Backoff {
     const { attempts = 10, initialMs = 100, maxMs = 10_000 } = this.options;
     if (!(error instanceof MillraceError) || !may(error) || ++this.#failures >= attempts) throw error;
     const full = Math.min(maxMs, initialMs * 2 ** (this.#failures - 1));
-    await sleep(Math.max(error.retryAfterMs ?? 0, full / 2 + (Math.random() * full) / 2), signal);
+    await sleep(Math.max(error.retryAfterMs ?? 0, full * (0.5 + Math.random() / 2)), signal);
   }
 }
 
@@ -48,6 +48,9 @@ export async function retrying<T>(
   }
 }
 
+/** Longest time that a timer can wait, in ms; it would fire at once beyond. */
+export const timerMaxMs = 2 ** 31 - 1;
+
 /** Throws the signal's reason where it is aborted meanwhile. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -56,10 +59,13 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       clearTimeout(timer);
       reject(signal?.reason);
     };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener("abort", stop);
+        resolve();
+      },
+      Math.min(ms, timerMaxMs),
+    );
     signal?.addEventListener("abort", stop, { once: true });
   });
 }

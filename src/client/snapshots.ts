@@ -1,4 +1,3 @@
-import { MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
 import { Parts, type SnapshotBody } from "./parts.ts";
 import type { SnapshotInfo, SnapshotLease } from "./types.ts";
@@ -151,11 +150,8 @@ export class Snapshots {
    * @example
    * await millrace.stream("orders").snapshots.delete(1_000);
    */
-  async delete(offset: number, { signal, ...query }: OfPartition = {}): Promise<void> {
-    const call = { query, signal };
-    await this.http.send("DELETE", `${this.path}/${offset}`, call).catch((error) => {
-      if (!(error instanceof MillraceError) || error.code !== "snapshot-not-found") throw error;
-    });
+  delete(offset: number, { signal, ...query }: OfPartition = {}): Promise<void> {
+    return this.http.gone(`${this.path}/${offset}`, "snapshot-not-found", { query, signal });
   }
 
   /**

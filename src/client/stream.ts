@@ -1,10 +1,11 @@
-import { known, MillraceError } from "./error.ts";
+import { known } from "./error.ts";
 import { Follower, type FollowOptions } from "./follower.ts";
 import { Group } from "./group.ts";
 import type { Http } from "./http.ts";
 import { Partition } from "./partition.ts";
 import { Producer, type ProducerOptions } from "./producer.ts";
 import { Reader, type ReadOptions } from "./reader.ts";
+import { bodyOf } from "./record.ts";
 import { type FetchedSnapshot, type OfPartition, Snapshots } from "./snapshots.ts";
 import type {
   Erasure,
@@ -73,9 +74,9 @@ export class Stream<Data = unknown> {
   ): Promise<Placed | Verdict[]> {
     const several = Array.isArray(given);
     const records = (several ? given : [given]) as readonly NewRecord<Data>[];
-    if (records.some(({ data }) => typeof data === "function")) throw new TypeError("data: must be JSON");
+    const each = records.map((record, index) => bodyOf(record, several ? `records.${index}` : "record"));
     const safe = records.every(({ id }) => id !== undefined);
-    const call = { body: { records }, query: { ...query }, safe, signal };
+    const call = { json: `{"records":[${each}]}`, query: { ...query }, safe, signal };
     const { verdicts } = await this.http.json<{ verdicts: Verdict[] }>("POST", `${this.path}/records`, call);
     if (several) return verdicts;
     const [verdict] = verdicts;
@@ -119,9 +120,8 @@ export class Stream<Data = unknown> {
    * await millrace.stream("orders").follow({ partition: 0, from: records.cursor ?? "earliest" });
    */
   async restore(options: OfPartition = {}): Promise<Restored<Data>> {
-    const snapshot = await this.snapshots.get("latest", options).catch((error) => {
-      if (error instanceof MillraceError && error.code === "snapshot-not-found") return undefined;
-      throw error;
+    const snapshot = await this.snapshots.get("latest", options).catch((error): undefined => {
+      if (error.code !== "snapshot-not-found") throw error;
     });
     const from = snapshot?.offset ?? "earliest";
     return { snapshot, records: this.read({ ...options, from }), from };
@@ -221,10 +221,8 @@ export class Stream<Data = unknown> {
    * @example
    * await millrace.stream("orders").delete();
    */
-  async delete(): Promise<void> {
-    await this.http.send("DELETE", this.path).catch((error) => {
-      if (!(error instanceof MillraceError) || error.code !== "stream-not-found") throw error;
-    });
+  delete(): Promise<void> {
+    return this.http.gone(this.path, "stream-not-found");
   }
 
   /**

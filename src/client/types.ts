@@ -10,10 +10,12 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 export interface NewRecord<Data = unknown> {
   /** Records of one key keep their order. At most 1 KiB. */
   key?: string;
-  /** Any JSON value. */
+  /** Any JSON value. What JSON does not have (NaN, a Map) is refused, and not turned into something else. */
   data?: Data;
   /** Binary data in base64, instead of `data`. */
   data_base64?: string;
+  /** JSON of the data, which is sent and kept as it is written, instead of `data`. */
+  text?: string;
   datacontenttype?: string;
   /** With `source`, what deduplication compares. */
   id?: string;
@@ -33,12 +35,14 @@ export interface NewRecord<Data = unknown> {
 }
 
 /** A record as it lies in the log. */
-export interface StoredRecord<Data = unknown> extends Omit<NewRecord<Data>, "offset" | "timestamp" | "data"> {
+export interface StoredRecord<Data = unknown> extends Omit<NewRecord<Data>, "offset" | "timestamp" | "data" | "text"> {
   readonly partition: number;
   readonly offset: number;
   /** When it was appended, RFC 3339. */
   readonly timestamp: string;
   readonly data: Data;
+  /** JSON of the data as it lies in the log, where `withText` is the `parse` of the client. */
+  readonly text?: string;
 }
 
 /** What became of a record. `duplicate`: it was there, at that place. */

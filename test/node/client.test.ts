@@ -54,12 +54,14 @@ test("compiles where there is only a browser, and so does every example of its d
   const temporary = mkdtempSync(join(tmpdir(), "millrace-examples-"));
   try {
     const names = "Millrace, MillraceError, verifyWebhook";
+    const options = "gzipping, withText";
     writeFileSync(
       join(temporary, "examples.ts"),
       [
         `import { ${names} } from "${folder}/index.ts";`,
+        `import { ${options} } from "${folder}/options.ts";`,
         "declare const millrace: Millrace;",
-        `export const used = [${names}];`,
+        `export const used = [${names}, ${options}];`,
         ...all.map((example, index) => `export async function example${index}() {\n${example}\n}`),
       ].join("\n"),
     );
@@ -89,8 +91,12 @@ test("has an example for every public function", () => {
     .map((file) => readFileSync(join(folder, file), "utf8"))
     .join("\n");
   const classes = [client.Millrace, client.Stream, client.Group, client.Partition, client.Producer, client.Snapshots];
-  const methods = classes.flatMap(({ prototype }) => Object.getOwnPropertyNames(prototype));
-  const names = [...methods.filter((name) => name !== "constructor"), "verifyWebhook"];
+  const methods = classes.flatMap(({ prototype }) =>
+    Object.entries(Object.getOwnPropertyDescriptors(prototype)).flatMap(([name, { get }]) =>
+      get === undefined ? name : [],
+    ),
+  );
+  const names = [...methods.filter((name) => name !== "constructor"), "verifyWebhook", "gzipping", "withText"];
   const missing = names.filter((name) => {
     const documented = new RegExp(`@example(?:(?!\\*/)[\\s\\S])*\\*/\\s*(?:export |async |function |\\*)*${name}[<(]`);
     return !documented.test(text);
@@ -101,7 +107,7 @@ test("has an example for every public function", () => {
 
 test("has the schemas' types", () => {
   type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-  expectTypeOf<Required<client.NewRecord>>().toEqualTypeOf<Required<RecordInput>>();
+  expectTypeOf<Required<Omit<client.NewRecord, "text">>>().toEqualTypeOf<Required<RecordInput>>();
   expectTypeOf<client.Verdict>().toExtend<VerdictView>();
   expectTypeOf<VerdictView>().toExtend<client.Verdict>();
   expectTypeOf<client.Filter>().toEqualTypeOf<GroupFilter>();

@@ -17,7 +17,7 @@ async function opened() {
     addEventListener: (type: string, listener: (event: object) => void) => listeners.set(type, listener),
   };
   const opening = Link.open(
-    { socket: async () => socket } as unknown as Http,
+    { socket: async () => socket, options: {} } as unknown as Http,
     "/",
     [],
     async () => {},

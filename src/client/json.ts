@@ -1,0 +1,39 @@
+import { anyText } from "../../schemas/unicode.ts";
+import { known } from "./error.ts";
+
+/**
+ * JSON of a value, as `JSON.stringify` has it. What that would turn into something else without a word (NaN into null, a Map
+ * or a promise into {}) is refused, by its path from `path` on.
+ */
+export function jsonOf(value: unknown, path: string): string {
+  const text: string | undefined = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`${path}: must be JSON`);
+  // What was turned shows in the text. Most have neither, and are not gone through.
+  if (text.includes("null") || text.includes("{}")) demandJson(value, path);
+  return text;
+}
+
+function demandJson(value: unknown, path: string): void {
+  if (typeof value === "number" ? Number.isFinite(value) : !value || typeof value !== "object" || "toJSON" in value)
+    return;
+  const members = Object.entries(value as object);
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  if (members.length === 0 && !/^(Object|Array)$/.test(kind))
+    throw known("invalid", `${path} is ${kind === "Number" ? value : `a ${kind}`}, which JSON does not have`);
+  for (const [name, one] of members) demandJson(one, `${path}.${name}`);
+}
+
+/** A packed field, or a URL, would have something else for what has no UTF-8. Everything else the service tells. */
+export function demand(name: string, text: unknown): void {
+  const problem = typeof text === "string" ? anyText(text) : "must be a string";
+  if (problem !== undefined) throw known("invalid", `${name}: ${problem}`);
+}
+
+/** Bytes of a text in base64; undefined where it is none. */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,139 @@
+/** What a member of a group says of failures, and how it stops: against a group that answers as it is told. */
+import { expect, test, vi } from "vitest";
+import { failureOf } from "../../src/client/answers.ts";
+import { type ConsumeOptions, type Handler, Millrace } from "../../src/client/index.ts";
+import { sleep } from "../../src/client/retry.ts";
+
+const delivery = (receipt: string) => ({ partition: 0, offset: 0, timestamp: "", receipt, attempt: 1, data: 1 });
+
+/** A member by HTTP of a group that answers its receives one after another, and then never. */
+function member(
+  receives: (object | Error)[],
+  handler: Handler<unknown>,
+  { refuse, ...options }: ConsumeOptions & { refuse?: string } = {},
+) {
+  const said: [string, Record<string, unknown>][] = [];
+  const never = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const fetch = async (url: string, { method, body, signal }: RequestInit = {}) => {
+    if (method === "GET") return Response.json({ config: { ackTimeoutMs: 30 } });
+    const what = url.replace(/.*\//, "");
+    said.push([what, JSON.parse(body as string)]);
+    if (what === refuse)
+      return Response.json({ code: "stale-lease", detail: "", retryable: false, clean: true }, { status: 409 });
+    if (what !== "receive") return Response.json({});
+    const next = receives.shift() ?? (await never(signal as AbortSignal));
+    if (next instanceof Error) throw next;
+    return Response.json(next);
+  };
+  const client = new Millrace({ url: "http://localhost", fetch, retry: { initialMs: 60_000 } });
+  const consumer = client
+    .stream("s")
+    .group("g")
+    .consume(handler, { transport: "http", ...options });
+  const heard = (what: string) => said.filter(([one]) => one === what).map(([, body]) => body);
+  return { consumer, said, heard };
+}
+
+test.each<[string, unknown, string]>([
+  ["an error", new Error("the bank is closed"), "the bank is closed"],
+  ["a text", "closed", "closed"],
+  ["nothing", undefined, "the handler threw"],
+  ["no word", new Error(""), "the handler threw"],
+  ["what has no text", Object.create(null), "the handler threw"],
+  ["what has none where its text should be", { message: Object.create(null) }, "the handler threw"],
+  ["a symbol", Symbol("s"), "Symbol(s)"],
+  ["1 024 bytes", "x".repeat(1_025), "x".repeat(1_024)],
+  ["1 024 bytes of two each", "é".repeat(1_000), "é".repeat(512)],
+  ["whole letters of them", `x${"é".repeat(1_000)}`, `x${"é".repeat(511)}`],
+  ["no half of a pair", `${"x".repeat(1_022)}😀`, "x".repeat(1_022)],
+  ["what is well-formed", "a\ud83d", "a\ufffd"],
+])("a nack gives as its reason %s", (_, error, reason) => {
+  expect(failureOf(error).reason).toBe(reason);
+});
+
+test.each<[unknown, number | undefined]>([
+  [undefined, undefined],
+  [Number.NaN, undefined],
+  [-1, undefined],
+  [0, 0],
+  [1.5, 2],
+  [604_800_001, 604_800_000],
+  [Number.POSITIVE_INFINITY, 604_800_000],
+  [10n, undefined],
+  ["soon", undefined],
+])("a nack asks for a pause that is one: %s", (retryAfterMs, delayMs) => {
+  expect(failureOf(Object.assign(new Error("no"), { retryAfterMs }))).toEqual({ reason: "no", delayMs });
+});
+
+test("a member goes on after whatever its handler throws", async () => {
+  const { consumer, heard } = member(
+    [{ deliveries: [delivery("a"), delivery("b")] }],
+    ({ receipt }) => {
+      throw receipt === "a" ? Object.create(null) : Object.assign(new Error("é".repeat(1_000)), { retryAfterMs: 1e12 });
+    },
+    { concurrency: 2 },
+  );
+  await expect.poll(() => heard("nack")).toHaveLength(2);
+  expect(heard("nack")[1]).toMatchObject({ receipts: ["b"], delayMs: 604_800_000 });
+  await consumer.stop();
+  await consumer.done;
+});
+
+test.each<[string, (object | Error)[]]>([
+  ["waits for a record", []],
+  ["waits after a failure", [new TypeError("the line is cut")]],
+])("a member that %s stops at once", async (_, receives) => {
+  const { consumer, said } = member(receives, () => {});
+  await expect.poll(() => said.length).toBe(1);
+  await sleep(5);
+  const start = Date.now();
+  await consumer.stop();
+  expect(Date.now() - start).toBeLessThan(500);
+  await consumer.done;
+});
+
+test("a member that stops lets its handlers end, and says what they have done", async () => {
+  let end = () => {};
+  const { consumer, heard } = member(
+    [{ deliveries: [delivery("a")] }],
+    () => new Promise<void>((done) => (end = done)),
+    {
+      concurrency: 2,
+    },
+  );
+  await expect.poll(() => heard("receive").length).toBe(2);
+  const stopped = vi.fn();
+  void consumer.stop().then(stopped);
+  // Its lease is kept meanwhile.
+  await expect.poll(() => heard("extend").length).toBeGreaterThan(1);
+  expect(stopped).not.toHaveBeenCalled();
+  end();
+  await expect.poll(() => stopped.mock.calls.length).toBe(1);
+  expect(heard("ack")).toEqual([{ receipts: ["a"] }]);
+});
+
+test("acks that went with a question that was cut off are said again", async () => {
+  const { consumer, heard } = member([{ deliveries: [delivery("a")] }], () => {});
+  await expect.poll(() => heard("receive").some(({ ack }) => (ack as string[]).length > 0)).toBe(true);
+  await consumer.stop();
+  expect(heard("ack")).toEqual([{ receipts: ["a"] }]);
+});
+
+test("a handler is told that its lease was lost, by HTTP too", async () => {
+  const lost = vi.fn();
+  const { consumer } = member(
+    [{ deliveries: [delivery("a")] }],
+    (_, { signal }) => new Promise<void>((done) => signal.addEventListener("abort", () => [lost(), done()])),
+    { refuse: "extend" },
+  );
+  await expect.poll(() => lost.mock.calls.length).toBe(1);
+  await consumer.stop();
+});
+
+test.each<[ConsumeOptions, string]>([
+  [{ concurrency: 0 }, "concurrency: must be 1 or more"],
+  [{ concurrency: Number.NaN }, "concurrency: must be 1 or more"],
+])("a member like %j is refused at once", (options, said) => {
+  expect(() => member([], () => {}, options)).toThrow(said);
+});
