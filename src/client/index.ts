@@ -19,7 +19,8 @@ export {
   type Verification,
 } from "./partition.ts";
 export type { SnapshotBody } from "./parts.ts";
-export { Producer, type ProducerOptions, type Settled } from "./producer.ts";
+export { Producer } from "./producer.ts";
+export type { Closed, ProducerOptions, Settled } from "./producing.ts";
 export { Reader, type ReadOptions } from "./reader.ts";
 export type { RetryOptions } from "./retry.ts";
 export { type FetchedSnapshot, type OfPartition, type PutSnapshotOptions, Snapshots } from "./snapshots.ts";

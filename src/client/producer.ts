@@ -1,47 +1,19 @@
 import { frameLimits } from "../../schemas/frame-limits.ts";
-import { concat } from "../lib/bytes.ts";
-import { FrameWriter } from "../log/record.ts";
+import { Batch } from "./batch.ts";
 import { known, MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
+import type { Closed, ProducerOptions, Settled } from "./producing.ts";
 import { packable } from "./record.ts";
-import { retrying } from "./retry.ts";
+import { retrying, timerMaxMs } from "./retry.ts";
 import type { NewRecord, Placed, Verdict } from "./types.ts";
-
-/** How a producer gathers records, and who it is. */
-export interface ProducerOptions {
-  /**
-   * Its name. One that starts anew under the same name takes over: what the old one still sends is refused. By default a
-   * name that nobody else has.
-   */
-  id?: string;
-  /** Higher than that of whoever had the name before. Default: the time, in ms. */
-  epoch?: number;
-  /** All records go to this partition. Default: each where its key belongs. */
-  partition?: number;
-  /** A batch is sent when it has so many bytes, or so many records, or is so old. Defaults 1 MiB, 10 000, 1 ms. */
-  batchBytes?: number;
-  batchRecords?: number;
-  lingerMs?: number;
-  /** Bytes that wait, or are on their way; beyond it `push` makes the caller wait. Default 16 MiB. */
-  bufferBytes?: number;
-  /** Attempts at a batch before the producer gives up. Default 30: some minutes. */
-  attempts?: number;
-  signal?: AbortSignal;
-}
 
 /** Codes of a name, or a number, that another has. */
 const taken = new Set(["fenced", "sequence-gap", "sequence-conflict"]);
 
-/** Told where a record lies, or why it does not. */
-export type Settled = (error: MillraceError | undefined, placed: Placed | undefined) => void;
+/** `clean`: what it is said of was not written for certain. */
+const closed = (clean: boolean) => known("closed", "the producer was closed", { clean });
 
 type Run = Verdict & { readonly count: number };
-
-class Batch {
-  readonly writer = new FrameWriter();
-  readonly settled: (Settled | undefined)[] = [];
-  bytes = 0;
-}
 
 /**
  * Sends many records, in order, each exactly once. Batches form by themselves while one is on its way; a batch that gets
@@ -50,10 +22,14 @@ class Batch {
 export class Producer {
   readonly id: string;
   readonly epoch: number;
+  #sequence = 0;
+  readonly #cut = new AbortController();
   #open = new Batch();
   readonly #full: Batch[] = [];
-  #buffered = 0;
-  #sequence = 0;
+  readonly #waiting = { records: 0, bytes: 0 };
+  #taken = 0;
+  #sent = 0;
+  #batchBytes: number;
   #sending: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failed: unknown;
@@ -67,8 +43,13 @@ export class Producer {
     readonly path: string,
     readonly options: ProducerOptions = {},
   ) {
-    this.id = options.id ?? crypto.randomUUID();
-    this.epoch = options.epoch ?? Date.now();
+    const { id = crypto.randomUUID(), epoch = Date.now(), batchBytes = 1_048_576, signal } = options;
+    this.id = id;
+    this.epoch = epoch;
+    this.#batchBytes = batchBytes;
+    const stop = () => this.#cut.abort(signal?.reason);
+    if (signal?.aborted) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
   }
 
   /**
@@ -84,20 +65,31 @@ export class Producer {
    */
   push(record: NewRecord, settled?: Settled): Promise<void> | undefined {
     this.#check();
-    const { batchBytes = 1_048_576, batchRecords = 10_000, bufferBytes = 16_777_216 } = this.options;
+    const {
+      batchRecords = 10_000,
+      bufferRecords = Number.POSITIVE_INFINITY,
+      bufferBytes = 16_777_216,
+      onSettled,
+    } = this.options;
     const batch = this.#open;
-    const before = batch.writer.count;
-    const bytes = batch.writer.add(packable(record), frameLimits.recordBytesMax);
-    if (batch.writer.count === before) {
-      this.#fail(settled, known("record-too-large", `the record has ${bytes} bytes`));
+    const told: Settled | undefined = onSettled
+      ? (error, placed) => {
+          onSettled(record, placed, error);
+          settled?.(error, placed);
+        }
+      : settled;
+    const bytes = batch.add(packable(record), told);
+    this.#taken++;
+    if (bytes > frameLimits.recordBytesMax) {
+      this.#tell(told, known("record-too-large", `the record has ${bytes} bytes`));
       return undefined;
     }
-    batch.settled.push(settled);
-    batch.bytes += bytes;
-    this.#buffered += bytes;
-    if (batch.bytes >= batchBytes || batch.writer.count >= batchRecords) this.#seal();
+    const waiting = this.#waiting;
+    waiting.records++;
+    waiting.bytes += bytes;
+    if (batch.bytes >= this.#batchBytes || batch.settled.length >= batchRecords) this.#seal();
     else if (this.#sending === undefined) this.#timer ??= setTimeout(() => this.#seal(), this.options.lingerMs ?? 1);
-    if (this.#buffered < bufferBytes) return undefined;
+    if (waiting.bytes < bufferBytes && waiting.records < bufferRecords) return undefined;
     return new Promise((resolve, reject) => {
       this.#room.push(() => (this.#failed === undefined ? resolve() : reject(this.#failed)));
     });
@@ -137,28 +129,48 @@ export class Producer {
   }
 
   /**
-   * Flushes, and takes no more.
+   * Flushes, and takes no more. With `timeoutMs` it ends after that time whatever is left, and throws nothing: the answer says
+   * what was not sent.
    *
    * @example
    * const producer = millrace.stream("orders").producer();
    * await producer.push({ data: 1 });
-   * await producer.close();
+   * const { unsent } = await producer.close({ timeoutMs: 5_000 });
+   * if (unsent > 0) console.error(`${unsent} records may be missing`);
    */
-  async close(): Promise<void> {
+  async close({ timeoutMs }: { timeoutMs?: number } = {}): Promise<Closed> {
     this.#closed = true;
-    await this.flush();
+    const cut = () => this.#cut.abort(closed(false));
+    const timer = timeoutMs === undefined ? undefined : setTimeout(cut, Math.min(timeoutMs, timerMaxMs));
+    await this.flush().catch((error) => {
+      if (timeoutMs === undefined) throw error;
+    });
+    clearTimeout(timer);
+    return { sent: this.#sent, unsent: this.#taken - this.#sent };
+  }
+
+  /**
+   * What waits, or is on its way.
+   *
+   * @example
+   * const producer = millrace.stream("orders").producer();
+   * producer.push({ data: 1 });
+   * console.log(producer.pending.records, producer.pending.bytes);
+   */
+  get pending(): { readonly records: number; readonly bytes: number } {
+    return { ...this.#waiting };
   }
 
   #check(): void {
     if (this.#failed !== undefined) throw this.#failed;
-    if (this.#closed) throw new MillraceError("closed", "the producer was closed", 0, false, true);
+    if (this.#closed) throw closed(true);
   }
 
   /** The open batch takes no more, and goes as soon as it may. */
   #seal(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#open.writer.count > 0) {
+    if (this.#open.settled.length > 0) {
       this.#full.push(this.#open);
       this.#open = new Batch();
     }
@@ -169,27 +181,31 @@ export class Producer {
     // One after another: order, and a number that a retry can name again.
     for (let batch = this.#full.shift(); batch !== undefined; batch = this.#full.shift()) {
       try {
-        const runs = await this.#deliver(concat(batch.writer.finish(0)));
+        const runs = await this.#deliver(batch.body);
         this.#sequence++;
         this.#answer(batch, runs);
       } catch (error) {
+        if (error instanceof MillraceError && error.status === 413 && batch.settled.length > 1) {
+          // Its number was not used. What comes has the measure of the halves.
+          this.#full.unshift(...batch.halves());
+          this.#batchBytes = Math.min(this.#batchBytes, batch.bytes / 2);
+          continue;
+        }
         this.#refuse(batch, error);
       }
-      this.#buffered -= batch.bytes;
+      this.#leave(batch);
       const room = this.#room;
       this.#room = [];
       for (const free of room) free();
       // What gathered meanwhile is the next batch, however small.
-      if (this.#full.length === 0 && this.#open.writer.count > 0) {
-        this.#full.push(this.#open);
-        this.#open = new Batch();
-      }
+      if (this.#full.length === 0) this.#seal();
     }
     this.#sending = undefined;
   }
 
   #deliver(body: Uint8Array): Promise<readonly Run[]> {
-    const { partition, signal, attempts = 30 } = this.options;
+    const { partition, attempts = 30 } = this.options;
+    const { signal } = this.#cut;
     const headers = {
       "content-type": "application/vnd.millrace.frames",
       "producer-id": this.id,
@@ -209,15 +225,16 @@ export class Producer {
     return retrying(attempt, { ...this.http.options.retry, attempts }, signal, (error) => this.http.mayPass(error));
   }
 
-  #answer({ settled }: Batch, runs: readonly Run[]): void {
+  #answer(batch: Batch, runs: readonly Run[]): void {
     let at = 0;
     for (const run of runs) {
       for (let index = 0; index < run.count; index++) {
-        const one = settled[at++];
-        if (run.verdict === "rejected") this.#fail(one, known(run.reason, run.detail));
-        else if (one !== undefined) {
+        const one = batch.settled[at++];
+        if (run.verdict === "rejected") this.#tell(one, known(run.reason, run.detail));
+        else {
+          this.#sent++;
           const { verdict, partition, offset } = run;
-          one(undefined, { verdict, partition, offset: offset + index });
+          if (one !== undefined) this.#tell(one, undefined, { verdict, partition, offset: offset + index });
         }
       }
     }
@@ -225,19 +242,34 @@ export class Producer {
 
   /** A batch that was not taken; where nobody knows whether it was, or another has taken over, nothing may follow it. */
   #refuse(batch: Batch, error: unknown): void {
-    const why = error instanceof MillraceError ? error : new MillraceError("closed", String(error), 0, false, false);
-    const batches = [batch];
+    const why = error instanceof MillraceError ? error : known("closed", String(error), { clean: false });
+    const left: Batch[] = [];
     if (!why.clean || why.retryable || taken.has(why.code)) {
       this.#failed = error;
-      batches.push(...this.#full.splice(0), this.#open);
-      this.#open = new Batch();
+      this.#seal();
+      left.push(...this.#full.splice(0));
     }
-    for (const { settled } of batches) for (const one of settled) this.#fail(one, why);
+    for (const one of batch.settled) this.#tell(one, why);
+    // Those behind it were never sent.
+    const behind = known(why.code, why.message, { ...why.facts, retryable: why.retryable, clean: true });
+    for (const one of left) {
+      this.#leave(one);
+      for (const settled of one.settled) this.#tell(settled, behind);
+    }
   }
 
-  /** Tells of a failure. */
-  #fail(settled: Settled | undefined, error: MillraceError): void {
-    if (settled !== undefined) settled(error, undefined);
-    else this.#unheard ??= error;
+  #leave({ settled, bytes }: Batch): void {
+    this.#waiting.records -= settled.length;
+    this.#waiting.bytes -= bytes;
+  }
+
+  /** What a callback throws is its own: those of the other records are called, and the batches go on. */
+  #tell(settled: Settled | undefined, error: MillraceError | undefined, placed?: Placed): void {
+    try {
+      if (settled === undefined) this.#unheard ??= error;
+      else settled(error, placed);
+    } catch (thrown) {
+      void Promise.reject(thrown);
+    }
   }
 }

@@ -76,7 +76,13 @@ export class FrameWriter {
   #at = headerBytes;
   #count = 0;
   #flags = 0;
+  #sealed = 0;
   count = 0;
+
+  /** Bytes of the frames so far, headers included. */
+  get length(): number {
+    return this.#sealed + (this.#count === 0 ? 0 : this.#at);
+  }
 
   /** Adds a record, unless it has more than `bytesMax`; returns its encoded length. Without one it must fit a frame. */
   add(record: Rec, bytesMax = Number.POSITIVE_INFINITY): number {
@@ -130,6 +136,7 @@ export class FrameWriter {
     if (this.#count === 0) return;
     sealFrame(this.#bytes, 0, this.#at, this.#count, this.#flags);
     this.#frames.push(this.#bytes.slice(0, this.#at));
+    this.#sealed += this.#at;
     this.#at = headerBytes;
     this.#count = 0;
     this.#flags = 0;

@@ -12,6 +12,7 @@ import {
   type Placed,
   type StoredRecord,
 } from "../../src/client/index.ts";
+import { gzipping, withText } from "../../src/client/options.ts";
 import { type Service, service, token } from "./service.ts";
 
 let service_: Service;
@@ -439,6 +440,49 @@ describe.each(["socket", "http"] as const)("a member by %s", (transport) => {
     await expect.poll(async () => (await group.status()).lag).toBe(0);
   });
 
+  test("goes on, whatever its handler says of a failure", async () => {
+    const stream = await fresh();
+    const group = stream.group("g");
+    await group.put({ maxDeliveries: 9 });
+    const wild = [
+      { message: `${"é".repeat(2_000)}\ud83d`, retryAfterMs: 1.5 },
+      { message: "", retryAfterMs: Number.NaN },
+      { message: "x".repeat(1_023), retryAfterMs: -0.4 },
+    ];
+    const attempts: number[] = [];
+    const consumer = group.consume(
+      ({ attempt }) => {
+        attempts.push(attempt);
+        if (attempt <= wild.length) throw wild[attempt - 1];
+      },
+      { transport },
+    );
+    await stream.append({ data: 1 });
+    await expect.poll(() => attempts, { timeout: 20_000 }).toEqual([1, 2, 3, 4]);
+    await consumer.stop();
+    await consumer.done;
+    expect((await group.status()).deadLetters).toBe(0);
+  });
+
+  test("stops at once while it waits, and what comes then is the first attempt of another", async () => {
+    const stream = await fresh();
+    const group = stream.group("g");
+    await group.put({ maxDeliveries: 1, onFailure: "skip", ackTimeoutMs: 1_000 });
+    const handled: number[] = [];
+    for (const data of numbers(10)) {
+      const consumer = group.consume(({ data }) => void handled.push(data), { transport });
+      await pause(150);
+      const start = Date.now();
+      await consumer.stop();
+      expect(Date.now() - start).toBeLessThan(1_000);
+      await stream.append({ data });
+    }
+    const { deliveries } = await group.receive({ waitSeconds: 5 });
+    expect([...handled, ...deliveries.map(({ data }) => data)].sort((a, b) => a - b)).toEqual(numbers(10));
+    expect(deliveries.map(({ attempt }) => attempt)).toEqual(deliveries.map(() => 1));
+    expect((await group.status()).deadLetters).toBe(0);
+  });
+
   test("keeps the lease of long work, though another is idle, and stops when it is done", async () => {
     const stream = await fresh();
     const group = stream.group("g");
@@ -495,6 +539,53 @@ describe.each(["socket", "http"] as const)("a member by %s", (transport) => {
       .consume(() => {}, { transport });
     await expect(stranger.done).rejects.toMatchObject({ code: "unauthorized" });
   });
+});
+
+test("data go through as text, by every way in and out", async () => {
+  const exact = connect({ parse: withText });
+  const stream = exact.stream(`client-${count++}`);
+  await stream.put();
+  const group = stream.group("g");
+  await group.put();
+  const texts = [
+    `{"n": 9007199254740993,"one":1.0,"inf":1e400,"a":1,"a":2}`,
+    `"x\\u0000"`,
+    `${"[".repeat(2_000)}${"]".repeat(2_000)}`,
+  ];
+  const producer = stream.producer();
+  for (const text of texts) await producer.append({ key: "k", text });
+  await stream.append(texts.map((text) => ({ key: "k", text })));
+  await stream.append({ key: "k" });
+  const expected = [...texts, ...texts, undefined];
+  const text = (some: readonly { readonly text?: string }[]) => some.map(({ text }) => text);
+  expect(text(await take(stream.read(), 9))).toEqual(expected);
+  for (const transport of ["socket", "http"] as const)
+    expect(text(await take(stream.follow({ from: "earliest", transport }), 7))).toEqual(expected);
+  const handled: (string | undefined)[] = [];
+  const consumer = group.consume(({ text }) => void handled.push(text));
+  await expect.poll(() => handled.length).toBe(7);
+  await consumer.stop();
+  expect(handled).toEqual(expected);
+  expect((await take(millrace.stream(stream.name).read(), 1))[0]).not.toHaveProperty("text");
+});
+
+test("what is compressed arrives as it was", async () => {
+  let packed = 0;
+  const to = gzipping((url, init = {}) => {
+    if ("content-encoding" in (init.headers as object)) packed++;
+    return fetch(service_.url + new URL(url).pathname, init);
+  });
+  // By another name than this machine's.
+  const packing: MillraceOptions["fetch"] = (url, init) => to(url.replace(/127.0.0.1|localhost/, "elsewhere"), init);
+  const stream = connect({ fetch: packing }).stream<string>(`client-${count++}`);
+  await stream.put({ batchBytesMax: 65_536 });
+  const data = numbers(40).map((number) => `${number}${"é".repeat(9_000)}`);
+  await stream.append({ data: data[0] });
+  const producer = stream.producer();
+  for (const one of data.slice(1)) producer.push({ data: one });
+  expect(await producer.close()).toEqual({ sent: 39, unsent: 0 });
+  expect((await take(stream.read(), 99)).map(({ data }) => data)).toEqual(data);
+  expect(packed).toBeGreaterThan(1);
 });
 
 test("a group is made, shown, moved, paused, and its dead letters are tended", async () => {
