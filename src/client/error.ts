@@ -47,13 +47,9 @@ export function known(code: string, detail: string, facts: Record<string, unknow
 
 /** No answer came. `bad port` is what fetch says of those that it never connects to. */
 export function network(error: unknown, clean = false): MillraceError {
-  const why = messageOf(error);
-  return new MillraceError("network", `the service did not answer: ${why}`, 0, why !== "bad port", clean);
-}
-
-function messageOf(error: unknown): string {
   const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
-  return cause?.message || cause?.code || message || String(error);
+  const why = cause?.message || cause?.code || message || String(error);
+  return new MillraceError("network", `the service did not answer: ${why}`, 0, why !== "bad port", clean);
 }
 
 /** Longest wait that a service may ask for, in seconds. */

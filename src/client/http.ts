@@ -54,9 +54,9 @@ export class Http {
   constructor(readonly options: MillraceOptions) {
     const { url, urls = [], namespace = "default" } = options;
     this.#bases = (urls.length > 0 ? urls : [url]).map((one) => {
-      const base = String(one).replace(/\/+$/, "");
+      const base = `${one}`.replace(/\/+$/, "");
       if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(base) || !URL.canParse(base))
-        throw new TypeError(`url: '${one}' is no http://host or https://host with a port and a path at most`);
+        throw new TypeError(`url: '${one}' is no http(s) URL of a host, port and path`);
       return `${base}/v1/${encodeURIComponent(namespace)}`;
     });
   }
@@ -154,9 +154,9 @@ export class Http {
       this.turn(base);
       throw network(error);
     }
-    const { ok, status } = response;
-    if (status > 501 && status < 505) this.turn(base);
-    if (!ok) throw await problemOf(response);
+    // It is away behind a proxy, or cannot answer there.
+    if (response.status > 501) this.turn(base);
+    if (!response.ok) throw await problemOf(response);
     return response;
   }
 

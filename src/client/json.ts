@@ -9,18 +9,23 @@ export function jsonOf(value: unknown, path: string): string {
   const text: string | undefined = JSON.stringify(value);
   if (text === undefined) throw new TypeError(`${path}: must be JSON`);
   // What was turned shows in the text. Most have neither, and are not gone through.
-  if (text.includes("null") || text.includes("{}")) demandJson(value, path);
+  const turned = text.includes("null") || text.includes("{}") ? turnedIn(value) : "";
+  if (turned) throw known("invalid", `${path}${turned}, which JSON does not have`);
   return text;
 }
 
-function demandJson(value: unknown, path: string): void {
-  if (typeof value === "number" ? Number.isFinite(value) : !value || typeof value !== "object" || "toJSON" in value)
-    return;
-  const members = Object.entries(value as object);
+/** What is turned, and the path to it; empty where nothing is. */
+function turnedIn(value: unknown): string {
+  if (typeof value === "number") return Number.isFinite(value) ? "" : ` is ${value}`;
+  if (!value || typeof value !== "object" || "toJSON" in value) return "";
+  const names = Object.keys(value);
+  for (const name of names) {
+    const turned = turnedIn(value[name as keyof typeof value]);
+    if (turned) return `.${name}${turned}`;
+  }
+  if (names.length > 0 || Array.isArray(value)) return "";
   const kind = Object.prototype.toString.call(value).slice(8, -1);
-  if (members.length === 0 && !/^(Object|Array)$/.test(kind))
-    throw known("invalid", `${path} is ${kind === "Number" ? value : `a ${kind}`}, which JSON does not have`);
-  for (const [name, one] of members) demandJson(one, `${path}.${name}`);
+  return kind === "Object" ? "" : ` is a ${kind}`;
 }
 
 /** A packed field, or a URL, would have something else for what has no UTF-8. Everything else the service tells. */

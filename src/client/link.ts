@@ -113,7 +113,7 @@ export class Link {
       return (this.http.options.parse ?? JSON.parse)(data);
     } catch (error) {
       this.close();
-      return { type: "error", code: "invalid", detail: `a message: ${(error as Error).message}`, fatal: true };
+      return { type: "error", code: "invalid", detail: String(error), fatal: true };
     }
   }
 

@@ -130,7 +130,7 @@ describe("what cannot be sent as it is meant is refused at once, by name:", () =
     "http://a/?x=1",
     "http://a/#x",
   ])("the URL %s", (url) => {
-    expect(() => new Millrace({ url })).toThrow(`url: '${url}' is no http://host`);
+    expect(() => new Millrace({ url })).toThrow(`url: '${url}' is no http(s) URL`);
   });
 
   test("a port that nobody connects to", async () => {
