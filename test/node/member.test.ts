@@ -10,7 +10,7 @@ const delivery = (receipt: string) => ({ partition: 0, offset: 0, timestamp: "",
 function member(
   receives: (object | Error)[],
   handler: Handler<unknown>,
-  { refuse, ...options }: ConsumeOptions & { refuse?: string } = {},
+  { refuse, attempts = 10, ...options }: ConsumeOptions & { refuse?: string; attempts?: number } = {},
 ) {
   const said: [string, Record<string, unknown>][] = [];
   const never = (signal: AbortSignal) =>
@@ -26,7 +26,7 @@ function member(
     if (next instanceof Error) throw next;
     return Response.json(next);
   };
-  const client = new Millrace({ url: "http://localhost", fetch, retry: { initialMs: 60_000 } });
+  const client = new Millrace({ url: "http://localhost", fetch, retry: { initialMs: 60_000, attempts } });
   const consumer = client
     .stream("s")
     .group("g")
@@ -80,11 +80,12 @@ test("a member goes on after whatever its handler throws", async () => {
   await consumer.done;
 });
 
-test.each<[string, (object | Error)[]]>([
-  ["waits for a record", []],
-  ["waits after a failure", [new TypeError("the line is cut")]],
-])("a member that %s stops at once", async (_, receives) => {
-  const { consumer, said } = member(receives, () => {});
+test.each<[string, (object | Error)[], number]>([
+  ["waits for a record", [], 10],
+  ["waits to ask again", [new TypeError("the line is cut")], 10],
+  ["waits to begin again", [new TypeError("the line is cut")], 1],
+])("a member that %s stops at once", async (_, receives, attempts) => {
+  const { consumer, said } = member(receives, () => {}, { attempts });
   await expect.poll(() => said.length).toBe(1);
   await sleep(5);
   const start = Date.now();
