@@ -41,14 +41,14 @@ export function timeProblem(text: string): string | undefined {
 }
 
 const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
-const unit = "(\\d{1,9})(ms|[smhdw])";
-const durationForm = new RegExp(`^(?:${unit})+$`);
+const durationForm = /^(?:\d{1,9}(?:ms|[smhdw]))+$/;
+const durationPart = /(\d{1,9})(ms|[smhdw])/g;
 const day = /^\d{4}-\d\d-\d\d$/;
 
 /** A duration as people write it, such as `90m` or `1h30m`, in ms; undefined for what is none. */
 export function durationOf(text: string): number | undefined {
   if (!durationForm.test(text)) return undefined;
-  const parts = [...text.matchAll(new RegExp(unit, "g"))];
+  const parts = [...text.matchAll(durationPart)];
   return parts.reduce((sum, [, count, name]) => sum + Number(count) * units[name as keyof typeof units], 0);
 }
 
