@@ -1,12 +1,18 @@
 /** The forwarder over rotations, a service that is away, and its own death: no line lost, none twice. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
   appendFileSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -15,9 +21,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
 import { Millrace, type Stream } from "../../src/client/index.ts";
+import { FrameWriter, kinds } from "../../src/log/record.ts";
 import { times } from "../cases/long.ts";
 import { type Process, start } from "../http/cli.ts";
 import { token } from "../http/service.ts";
@@ -282,4 +289,158 @@ test("one state is for one forwarder and one stream; what is new may begin at it
     code: 2,
     err: expect.stringContaining("belongs to the stream"),
   });
+});
+
+const rejected = () =>
+  readFileSync(join(folder, "state/rejected.ndjson"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+test("a line longer than any batch is cut between letters, and holds up nobody", async () => {
+  const long = `x${"\u00e9".repeat(4_600_000)}`;
+  write("big.log", [long, "after"]);
+  write("small.log", numbers(5));
+  const ran = await forward(["big.log", "small.log"], ["--once"]).ended;
+  expect(ran).toMatchObject({ code: 0, err: expect.stringContaining("small.log from its start") });
+  const found = await appended();
+  expect(found.filter((one) => typeof one === "number")).toEqual(numbers(5));
+  const texts = found.filter((one) => typeof one === "string");
+  expect(texts.at(-1)).toBe("after");
+  expect(texts.slice(0, -1).join("") === long).toBe(true);
+  // A place inside the line is a place: what comes again comes once.
+  expect(await forward(["big.log"], ["--once"]).ended).toMatchObject({ code: 0, out: "0 lines appended\n" });
+});
+
+test("a stream that takes little at a time, and one that takes less than it did", async () => {
+  await stream.put({ batchBytesMax: 65_536, recordBytesMax: 10_000 });
+  const lines = Array.from({ length: 2_000 }, (_, index) => `line ${String(index).padStart(100, "0")}`);
+  write("a.log", [...lines, "y".repeat(25_000)]);
+  const ran = await forward(["a.log"], ["--once"]).ended;
+  expect(ran).toMatchObject({ code: 0, out: "2003 lines appended\n" });
+  expect((await appended()).slice(0, 2_000)).toEqual(lines);
+  const forwarder = forward(["a.log"]);
+  await expect.poll(() => forwarder.said.err, { timeout: 10_000 }).toContain("follows");
+  await stream.put({ batchBytesMax: 2_000, recordBytesMax: 1_500 });
+  write("a.log", [...numbers(1_000), "z".repeat(1_800), "end"]);
+  await expect.poll(async () => (await appended()).at(-1), { timeout: 30_000 }).toBe("end");
+  // The long one was a record by the old limits, and is one that nobody takes now.
+  expect((await appended()).slice(2_003)).toEqual([...numbers(1_000), "end"]);
+  expect(rejected()).toMatchObject([{ reason: "record-too-large", line: "z".repeat(1_800) }]);
+  expect(await kill(forwarder, "SIGTERM")).toMatchObject({
+    code: 0,
+    out: `1001 lines appended, 1 rejected: see ${join(folder, "state")}/rejected.ndjson\n`,
+  });
+});
+
+test("a batch that an earlier release wrote down, and that no stream takes, is sent in parts", async () => {
+  const writer = new FrameWriter();
+  const lines = Array.from({ length: 12 }, (_, index) => String(index).repeat(900_000).slice(0, 900_000));
+  for (const line of lines) writer.add({ kind: kinds.text, data: Buffer.from(line), key: "k" });
+  const { logId } = await stream.info();
+  mkdirSync(join(folder, "state"));
+  writeFileSync(join(folder, "state/batch"), Buffer.concat(writer.finish(0)));
+  write("a.log", ["read already", "new"]);
+  const { ino } = statSync(join(folder, "a.log"));
+  const head = createHash("sha256").update("read already\n").digest("base64url").slice(0, 16);
+  // As it was typed then: from a folder that nobody knows, and by its whole path.
+  const pending = { "./a.log": { inode: ino, offset: 13, head }, "x/a.log": { inode: ino, offset: 0, head } };
+  const state = { stream: stream.name, logId, producer: "forward-old", sequence: 3, positions: {}, pending };
+  writeFileSync(join(folder, "state/state.json"), JSON.stringify(state));
+  const ran = await forward(["a.log"], ["--once"]).ended;
+  expect(ran).toMatchObject({ code: 0, out: "13 lines appended\n" });
+  const found = (await appended()) as string[];
+  expect(found.filter((one) => one.length > 100)).toEqual(lines);
+  expect(found.filter((one) => one.length < 100)).toEqual(["new"]);
+});
+
+test("lines that the stream rejects are kept, those of a batch that is repeated too", async () => {
+  const lines = ["a", "b", "c"].map((letter) => letter.repeat(100));
+  write("a.log", lines);
+  const bytes = Buffer.alloc(100, 0xff);
+  writeFileSync(join(folder, "bytes.log"), Buffer.concat([bytes, Buffer.from("\n")]));
+  const line = await brokenLine(false);
+  const forwarder = forward(["a.log", "bytes.log"], ["--url", line.url, "--key", "k"]);
+  await line.broken;
+  await kill(forwarder);
+  line.close();
+  await stream.put({ recordBytesMax: 80 });
+  const next = forward(["a.log", "bytes.log"], ["--key", "k"]);
+  await expect
+    .poll(() => existsSync(join(folder, "state/rejected.ndjson")) && rejected().length, { timeout: 10_000 })
+    .toBe(4);
+  const of = { reason: "record-too-large", key: "k" };
+  const base64 = bytes.toString("base64");
+  expect(rejected()).toMatchObject([...lines.map((line) => ({ ...of, line })), { ...of, line_base64: base64 }]);
+  await kill(next);
+});
+
+test("what cannot be read is told, does not hold up the rest, and is read when it can be", async () => {
+  write("good.log", numbers(3));
+  mkdirSync(join(folder, "dir.log"));
+  const ran = await forward(["dir.log", "good.log", "none.log"], ["--once"]).ended;
+  expect(ran).toMatchObject({ code: 1, out: "3 lines appended\n" });
+  expect(ran.err).toContain("dir.log is a folder; name the files in it");
+  expect(ran.err).toContain("none.log is not there");
+  expect(ran.err).toContain("2 of 3 files could not be read");
+  const forwarder = forward(["dir.log", "good.log"]);
+  write("good.log", ["3"]);
+  await until(numbers(4));
+  rmSync(join(folder, "dir.log"), { recursive: true });
+  write("dir.log", ["4"]);
+  await until(numbers(5));
+  expect(forwarder.said.err.match(/is a folder/g)).toHaveLength(1);
+  await kill(forwarder);
+});
+
+test("a file is one, however its name is typed", async () => {
+  write("a.log", numbers(3));
+  symlinkSync(folder, join(folder, "link"));
+  expect(await forward(["a.log", "./a.log"], ["--once", "--quiet"]).ended).toMatchObject({
+    code: 0,
+    out: "3 lines appended\n",
+    err: expect.stringMatching(/^millrace: .* it is followed once\n$/),
+  });
+  expect(await forward(["link/a.log"], ["--once"]).ended).toMatchObject({ code: 0, out: "0 lines appended\n" });
+});
+
+test("bytes of a pipe, half a letter at a time, and a stream that is made anew meanwhile", async () => {
+  const args = [
+    join(import.meta.dirname, "../../dist/cli.js"),
+    "forward",
+    stream.name,
+    "--state",
+    join(folder, "state"),
+  ];
+  const child = spawn(process.execPath, args, {
+    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", MILLRACE_URL: running.url, MILLRACE_TOKEN: token },
+  });
+  const said = { out: "", err: "" };
+  child.stdout.on("data", (part) => {
+    said.out += part;
+  });
+  child.stderr.on("data", (part) => {
+    said.err += part;
+  });
+  const ended = once(child, "close");
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const { stdin } = child;
+  const letter = Buffer.from("\u20ac\r\n");
+  for (const byte of letter) {
+    stdin.write(Buffer.from([byte]));
+    await pause(30);
+  }
+  stdin.write(Buffer.from([0xe2, 0x82, 0x0a]));
+  await expect.poll(async () => (await appended()).length, { timeout: 10_000 }).toBe(2);
+  const records = [];
+  for await (const record of stream.read()) records.push(record);
+  expect(records).toMatchObject([{ data: "\u20ac" }, { data_base64: Buffer.from([0xe2, 0x82]).toString("base64") }]);
+  await stream.delete();
+  stdin.write("meanwhile\n");
+  await expect.poll(() => said.err, { timeout: 10_000 }).toContain("trying again");
+  await stream.put();
+  stdin.end("the end");
+  expect(await ended).toEqual([0, null]);
+  expect(said.out).toBe("4 lines appended\n");
+  expect(await appended()).toEqual(["meanwhile", "the end"]);
 });

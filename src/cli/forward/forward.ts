@@ -1,13 +1,17 @@
 /** `forward`: lines of files, or of the standard input, into a stream: none lost, none twice. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { Millrace, MillraceError, StreamConfig } from "../../client/index.ts";
+import { limits as serviceLimits } from "../../../schemas/limits.ts";
+import type { Millrace, StreamConfig, StreamInfo } from "../../client/index.ts";
 import { retrying } from "../../client/retry.ts";
-import { concat, decodeText } from "../../lib/bytes.ts";
-import { FrameWriter, kinds, type Rec } from "../../log/record.ts";
-import { linesOf } from "../lines.ts";
-import { attemptOf } from "../numbered.ts";
-import { counted, print, Usage } from "../output.ts";
-import { type Position, State } from "./state.ts";
+import { textBytes } from "../../lib/bytes.ts";
+import { counted, exits, print, Usage } from "../output.ts";
+import { around, Batch, type Limits, limitsOf, pieceBytesMax } from "./batch.ts";
+import { canonical } from "./identity.ts";
+import { Input } from "./input.ts";
+import { Report, type Sums } from "./report.ts";
+import { Search } from "./search.ts";
+import { forever, Sender } from "./send.ts";
+import { type Positions, State } from "./state.ts";
 import { Tail } from "./tail.ts";
 
 export interface ForwardArgs {
@@ -18,180 +22,204 @@ export interface ForwardArgs {
   text?: boolean;
   fromEnd?: boolean;
   once?: boolean;
+  quiet?: boolean;
   json?: boolean;
 }
 
-const [batchBytesMax, batchRecordsMax] = [1_048_576, 10_000];
-const pollMs = 200;
-/** How often it is said that the service does not answer. */
-const sayMs = 60_000;
+const [pollMs, inputMs] = [200, 20];
+/** While there is nothing to be sent, the state is written down no more often. */
+const settleMs = 1_000;
+/** Pieces of a file that are taken before another has its turn. */
+const turnPieces = 2_000;
 /** A key has 1 024 bytes, a character up to three. */
 const keyCharsMax = 340;
-/** What a record has besides its line. */
-const recordOverhead = 2_048;
+
+/** Lines that become records of one key. */
+interface Source {
+  readonly key: string | undefined;
+  /** Bytes of such a record beside the line. */
+  readonly others: number;
+  readonly lines: Tail | Input;
+}
 
 export async function forward(millrace: Millrace, args: ForwardArgs): Promise<void> {
   if (args.files.length === 0 && process.stdin.isTTY) throw new Usage("give files, or lines on the standard input");
-  const patient = <T>(ask: () => Promise<T>) => retrying(ask, forever, stop.signal, ({ retryable }) => retryable);
-  const info = await patient(() => millrace.stream(args.stream).info());
+  if (args.key !== undefined && textBytes(args.key) > serviceLimits.keyBytesMax) {
+    throw new Usage(`--key has ${textBytes(args.key)} bytes; at most ${serviceLimits.keyBytesMax} are allowed`);
+  }
+  const stopped = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => stopped.abort(new Error("stopped")));
+  }
+  const report = new Report(args.quiet ?? false);
+  const stream = millrace.stream(args.stream);
+  const info = await patiently(() => stream.info(), report, stopped.signal);
+  if (info === undefined) return;
+  if (info.config.offsets === "producer") {
+    throw new Usage(`the stream '${args.stream}' takes its offsets from its producer, and lines have none`);
+  }
   const state = State.open(args.state, args.stream, info.logId);
+  const forwarder = new Forwarder(millrace, args, state, info, report, stopped.signal);
   try {
-    const forwarder = new Forwarder(millrace, args, state, info.config);
     await forwarder.run();
-    const { appended, rejected } = forwarder;
-    if (args.json) print(JSON.stringify({ appended, rejected }));
-    else
-      print(
-        `${counted(appended, "line")} appended${rejected ? `, ${rejected} rejected: see ${args.state}/rejected.ndjson` : ""}`,
-      );
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
+    if (!stopped.signal.aborted) throw error;
   } finally {
     state.close();
   }
+  forwarder.sayEnd();
 }
 
-const forever = { attempts: Number.POSITIVE_INFINITY, initialMs: 200, maxMs: 10_000 };
-const stop = new AbortController();
+/** Undefined where it was stopped before there was an answer. */
+async function patiently<T>(ask: () => Promise<T>, report: Report, signal: AbortSignal): Promise<T | undefined> {
+  try {
+    return await retrying(ask, forever, signal, ({ retryable, message }) => {
+      if (retryable) report.waiting(message);
+      return retryable;
+    });
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
+}
 
 class Forwarder {
-  appended = 0;
-  rejected = 0;
-  readonly #tails: Tail[];
-  /** Lines of the standard input that no batch has taken. */
-  readonly #waiting: string[] = [];
-  #inputEnded = true;
-  #said = 0;
+  readonly #sender: Sender;
+  #limits: Limits;
+  readonly #sources: Source[] = [];
+  readonly #tails: Tail[] = [];
+  readonly #sums: Sums = { lines: 0, bytes: 0 };
+  #lookedAt = 0;
+  #settledAt = 0;
 
   constructor(
     readonly millrace: Millrace,
     readonly args: ForwardArgs,
     readonly state: State,
-    readonly config: StreamConfig,
+    info: StreamInfo,
+    readonly report: Report,
+    readonly signal: AbortSignal,
   ) {
-    const { files, fromEnd = false } = args;
-    this.#tails = files.map((path) => new Tail(path, state.positions[path], fromEnd));
-    if (files.length === 0) void this.#readInput();
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Error("stopped")));
+    this.#limits = limitsOf(info.config);
+    const stream = millrace.stream(args.stream);
+    this.#sender = new Sender(stream, state, report, signal, (config) => this.#learn(config));
   }
 
   async run(): Promise<void> {
-    const pending = this.state.pending;
-    if (pending !== undefined) {
-      await this.#send(pending, []);
-      for (const tail of this.#tails) tail.saved = this.state.positions[tail.path];
-    }
-    while (!stop.signal.aborted) {
-      const { batch, lines } = this.#gather();
+    await this.#sender.send();
+    if (this.args.files.length === 0) this.#openInput();
+    else this.#openFiles();
+    while (!this.signal.aborted) {
+      await this.#look();
+      const batch = this.#gather();
       if (batch !== undefined) {
         this.state.begin(batch, this.#positions());
-        await this.#send(batch, lines);
-      } else if (this.#finished()) return;
-      else await pause(pollMs, undefined, { signal: stop.signal }).catch(() => {});
+        await this.#sender.send();
+      } else if (this.#isDone()) return;
+      else await this.#rest();
+      this.report.progress(this.#sums, () => this.#tails.reduce((sum, { behind }) => sum + behind, 0));
     }
   }
 
-  #finished(): boolean {
-    return this.args.files.length === 0 ? this.#inputEnded && this.#waiting.length === 0 : Boolean(this.args.once);
+  #keyOf(path: string): string {
+    return this.args.key ?? path.slice(-keyCharsMax);
   }
 
-  /** Lines of all files in turn, until there is a batch or nothing new. */
-  #gather(): { batch: Uint8Array | undefined; lines: Buffer[] } {
-    const writer = new FrameWriter();
-    const lines: Buffer[] = [];
-    let bytes = 0;
-    const limit = Math.min(batchBytesMax, (this.config.batchBytesMax ?? batchBytesMax) / 2);
-    const add = (line: Buffer, key: string | undefined) => {
-      for (const piece of this.#pieces(line)) {
-        bytes += writer.add(this.#record(piece, key));
-        lines.push(piece);
-      }
-    };
-    const full = () => bytes >= limit || writer.count >= batchRecordsMax;
-    for (let found = true; found && !full(); ) {
-      found = false;
-      for (const tail of this.#tails) {
-        const read = full() ? [] : tail.read();
-        for (const line of read) add(line, this.args.key ?? tail.path.slice(-keyCharsMax));
-        if (read.length > 0) found = true;
-      }
-      let taken = 0;
-      for (; taken < this.#waiting.length && !full(); taken++) add(Buffer.from(this.#waiting[taken]), this.args.key);
-      this.#waiting.splice(0, taken);
-    }
-    return { batch: writer.count === 0 ? undefined : concat(writer.finish(0)), lines };
+  #openInput(): void {
+    const { key } = this.args;
+    const pieceBytes = pieceBytesMax(this.#limits, key);
+    this.report.note("reads the standard input");
+    this.#sources.push({ key, others: around(key), lines: new Input(pieceBytes, this.signal) });
   }
 
-  /** A line that is too long for a record becomes several. */
-  #pieces(line: Buffer): Buffer[] {
-    const limit =
-      (this.config.recordBytesMax ?? 1_000_000) - Math.min(recordOverhead, (this.config.recordBytesMax ?? 0) / 2);
-    if (line.length <= limit) return line.length === 0 ? [] : [line];
-    const pieces: Buffer[] = [];
-    for (let at = 0; at < line.length; at += limit) pieces.push(line.subarray(at, at + limit));
-    return pieces;
-  }
-
-  #record(line: Buffer, key: string | undefined): Rec {
-    return { kind: this.#kindOf(line), data: line, ...(key === undefined ? {} : { key }) };
-  }
-
-  #kindOf(line: Buffer): Rec["kind"] {
-    try {
-      const text = decodeText(line);
-      if (this.args.text) return kinds.text;
-      JSON.parse(text);
-      return kinds.json;
-    } catch (error) {
-      // Not JSON; or not UTF-8 either, and kept as it is.
-      return error instanceof SyntaxError ? kinds.text : kinds.binary;
+  #openFiles(): void {
+    const { fromEnd = false, once = false } = this.args;
+    const named = new Set<string>();
+    for (const typed of this.args.files) {
+      const path = canonical(typed);
+      if (named.has(path)) this.report.warn(`${typed} is ${path}, which was named before: it is followed once`);
+      if (named.has(path)) continue;
+      named.add(path);
+      const key = this.#keyOf(typed);
+      const search = new Search(this.args.state, this.report, pieceBytesMax(this.#limits, key));
+      const isOthers = (id: string) => this.#tails.some((tail) => tail.path !== path && tail.id === id);
+      const options = { path, saved: this.state.take(path), fromEnd, once };
+      const tail = new Tail(options, search, this.report, isOthers);
+      this.#tails.push(tail);
+      this.#sources.push({ key, others: around(key), lines: tail });
     }
   }
 
-  #positions(): Record<string, Position> {
-    const positions: Record<string, Position> = { ...this.state.positions };
-    for (const tail of this.#tails) if (tail.position !== undefined) positions[tail.path] = tail.position;
+  async #look(): Promise<void> {
+    const now = Date.now();
+    if (now - this.#lookedAt < pollMs && !this.args.once) return;
+    this.#lookedAt = now;
+    for (const tail of this.#tails) await tail.look(now);
+  }
+
+  /** Lines of all sources in turn, until there is a batch or nothing new. */
+  #gather(): Uint8Array | undefined {
+    const batch = new Batch(this.#limits, this.args.text ?? false);
+    for (let before = -1; before < batch.count && !batch.isFull; ) {
+      before = batch.count;
+      for (const source of this.#sources) this.#turn(source, batch);
+    }
+    // Each comes first in its turn: one that has much to say leaves the others room.
+    this.#sources.push(...this.#sources.splice(0, 1));
+    return batch.finish();
+  }
+
+  #turn({ key, others, lines }: Source, batch: Batch): void {
+    for (let taken = 0; taken < turnPieces; taken++) {
+      const piece = lines.next(batch.room(others));
+      if (piece === undefined) break;
+      batch.add(piece, key);
+      this.#sums.lines++;
+      this.#sums.bytes += piece.bytes.length;
+    }
+  }
+
+  #positions(): Positions {
+    const positions: Record<string, Positions[string]> = { ...this.state.positions };
+    for (const tail of this.#tails) if (tail.positions.length > 0) positions[tail.path] = tail.positions;
     return positions;
   }
 
-  /** Sends the batch that is written down, for as long as it takes. */
-  async #send(batch: Uint8Array, lines: readonly Buffer[]): Promise<void> {
-    const { id: producer, sequence } = this.state.producer;
-    const numbered = { producer, sequence, signal: stop.signal };
-    const attempt = await attemptOf(this.millrace.stream(this.args.stream), batch, numbered);
-    const runs = await retrying(attempt, forever, stop.signal, (error) => this.#mayRetry(error));
-    this.#said = 0;
-    let at = 0;
-    for (const run of runs) {
-      if (run.verdict === "rejected") {
-        this.rejected += run.count;
-        for (const line of lines.slice(at, at + run.count)) {
-          this.state.reject(JSON.stringify({ reason: run.reason, line: line.toString() }));
-        }
-      } else this.appended += run.count;
-      at += run.count;
-    }
-    this.state.done();
+  #isDone(): boolean {
+    if (this.#tails.length === 0) return this.#sources.every(({ lines }) => lines.isDone);
+    return Boolean(this.args.once) && this.#tails.every(({ isDone }) => isDone);
   }
 
-  #mayRetry(error: MillraceError): boolean {
-    if (error.retryable && Date.now() - this.#said > sayMs) {
-      console.error(`millrace: ${error.message}; trying again until it answers`);
-      this.#said = Date.now();
+  /** There is nothing to be done for a moment. */
+  async #rest(): Promise<void> {
+    if (Date.now() - this.#settledAt > settleMs) {
+      this.#settledAt = Date.now();
+      this.state.settle(this.#positions());
     }
-    return error.retryable;
+    const ms = this.args.once ? 5 : this.#tails.length === 0 ? inputMs : pollMs;
+    await pause(ms, undefined, { signal: this.signal }).catch(() => {});
   }
 
-  async #readInput(): Promise<void> {
-    this.#inputEnded = false;
+  /** The stream may have been changed since. */
+  #learn(config: StreamConfig): void {
+    const limits = limitsOf(config);
     try {
-      for await (const line of linesOf(process.stdin)) {
-        this.#waiting.push(line);
-        // What cannot be sent is not read: the pipe makes its writer wait.
-        while (this.#waiting.length >= batchRecordsMax && !stop.signal.aborted) await pause(5);
-      }
-    } finally {
-      this.#inputEnded = true;
+      for (const { key, lines } of this.#sources) lines.limit(pieceBytesMax(limits, key));
+      this.#limits = limits;
+    } catch {
+      // It takes no line at all with such a key; all of them are rejected, which is said.
     }
+  }
+
+  /** The sums. Throws where a file that was to be read once could not be. */
+  sayEnd(): void {
+    const { appended, rejected } = this.#sender;
+    const sums = `${counted(appended, "line")} appended`;
+    const kept = rejected > 0 ? `, ${rejected} rejected: see ${this.args.state}/rejected.ndjson` : "";
+    print(this.args.json ? JSON.stringify({ appended, rejected }) : `${sums}${kept}`);
+    if (rejected > 0 && !this.signal.aborted) process.exitCode = exits.refused;
+    const unread = this.#tails.filter(({ problem }) => problem !== undefined);
+    if (!this.args.once || unread.length === 0 || this.signal.aborted) return;
+    throw new Error(`${unread.length} of ${counted(this.#tails.length, "file")} could not be read`);
   }
 }

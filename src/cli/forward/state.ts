@@ -3,38 +3,47 @@
  * written down, with its number, before it is sent: whoever dies then, it is sent again under the same number, and the
  * service knows it.
  *
- *     state.json   positions, and the number and positions of the batch on its way
- *     batch        that batch, packed
+ *     state.json       positions, and the number and positions of the batch on its way
+ *     batch, batch-2   that batch, packed, and the one before it
+ *
+ * A batch that is refused as a whole goes in parts: the state says which of its records are on their way.
  */
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { lock, replace, unlock } from "../files.ts";
 import { makeFolder } from "../folders.ts";
 import { Usage } from "../output.ts";
+import { canonical, holdsHead, type OldPosition, type Position } from "./identity.ts";
 
-/** A place in a file that may be renamed: `head` tells a file from another that was given its number. */
-export interface Position {
-  readonly inode: number;
-  readonly offset: number;
-  readonly head: string;
-}
+/** Of each file, by its one name: where reading ended, last in the file that was current. Old ones by the name as typed. */
+export type Positions = Readonly<Record<string, readonly Position[] | OldPosition>>;
 
-export type Positions = Readonly<Record<string, Position>>;
+/** A release that knows less must not take it for its own. */
+const version = 2;
 
 interface Saved {
+  readonly version: number;
   readonly stream: string;
   readonly logId: string;
   readonly producer: string;
-  /** Of the next batch, or of the one on its way. */
+  /** Of the next batch or part, or of the one on its way. */
   readonly sequence: number;
   readonly positions: Positions;
   /** Positions behind the batch on its way. */
   readonly pending?: Positions;
+  /** The file that holds it; without it `batch`. */
+  readonly batch?: string;
+  /** Of that batch, the records on their way; without it all of them. */
+  readonly part?: readonly [from: number, to: number];
 }
 
 export class State {
   readonly #folder: string;
   #saved: Saved;
+  /** What is on the disk is older: the last batch is still on its way there, and would be sent once more. */
+  #isBehind = false;
+  /** The batch on its way, where it was made in this process. */
+  #batch: Uint8Array | undefined;
 
   private constructor(folder: string, saved: Saved) {
     this.#folder = folder;
@@ -45,60 +54,123 @@ export class State {
     makeFolder(folder);
     // Two forwarders with one state would send under one name.
     lock(join(folder, "lock"), (pid) => `process ${pid} forwards with ${folder}; give another --state`);
-    const fresh: Saved = { stream, logId, producer: `forward-${crypto.randomUUID()}`, sequence: 0, positions: {} };
+    // What was being unpacked when a forwarder died.
+    for (const name of readdirSync(folder)) if (name.startsWith("unpacked-")) rmSync(join(folder, name));
+    const fresh: Saved = { version, stream, logId, producer: nameOf(), sequence: 0, positions: {} };
     const saved = load(folder);
     if (saved === undefined) return new State(folder, fresh);
+    if ((saved.version ?? 1) > version) {
+      throw new Usage(`${folder} was written by a newer release of millrace; use that one, or give another --state`);
+    }
     if (saved.stream !== stream) {
       throw new Usage(`${folder} belongs to the stream '${saved.stream}'; give another --state for '${stream}'`);
     }
-    // The stream was created anew, and knows no numbers; what has been forwarded stays forwarded.
-    return new State(
-      folder,
-      saved.logId === logId ? saved : { ...saved, logId, producer: fresh.producer, sequence: 0 },
-    );
-  }
-
-  get positions(): Positions {
-    return this.#saved.positions;
+    const state = new State(folder, { ...saved, version });
+    if (saved.logId !== logId) state.#renew(logId);
+    return state;
   }
 
   get producer(): { id: string; sequence: number } {
     return { id: this.#saved.producer, sequence: this.#saved.sequence };
   }
 
-  /** The batch that was on its way when the last forwarder ended. */
-  get pending(): Uint8Array | undefined {
-    return this.#saved.pending === undefined ? undefined : readFileSync(join(this.#folder, "batch"));
+  get logId(): string {
+    return this.#saved.logId;
+  }
+
+  get positions(): Positions {
+    return this.#saved.positions;
+  }
+
+  /** Where reading of a file ended. What an older release wrote stands under the path as it was typed, from anywhere. */
+  take(key: string): readonly Position[] {
+    const { [key]: own, ...others } = this.#saved.positions;
+    if (isNew(own)) return own;
+    const old = Object.entries(this.#saved.positions)
+      .filter((entry): entry is [string, OldPosition] => !isNew(entry[1]))
+      .filter(([typed, position]) => canonical(typed) === key || holdsHead(key, position));
+    if (old.length === 0) return [];
+    const names = new Set(old.map(([typed]) => typed));
+    const left = Object.entries(others).filter(([typed]) => !names.has(typed));
+    const { inode, offset, head } = old.map(([, position]) => position).reduce((a, b) => (b.offset > a.offset ? b : a));
+    const taken = [{ dev: "", inode: String(inode), offset, head, near: "" }];
+    this.#saved = { ...this.#saved, positions: { ...Object.fromEntries(left), [key]: taken } };
+    return taken;
+  }
+
+  /** The batch that is on its way, and which of its records are; all without `part`. */
+  get pending(): { batch: Uint8Array; part: readonly [from: number, to: number] | undefined } | undefined {
+    if (this.#saved.pending === undefined) return undefined;
+    this.#batch ??= readFileSync(join(this.#folder, this.#saved.batch ?? "batch"));
+    return { batch: this.#batch, part: this.#saved.part };
   }
 
   /** Writes a batch down before it is sent. */
   begin(batch: Uint8Array, positions: Positions): void {
-    replace(join(this.#folder, "batch"), batch);
-    this.#save({ ...this.#saved, pending: positions });
+    // The state on the disk may still be about the batch before. Both names last when that of the state does.
+    const name = this.#saved.batch === "batch-2" ? "batch" : "batch-2";
+    replace(join(this.#folder, name), batch, false);
+    this.#batch = batch;
+    this.#save({ ...this.#saved, pending: positions, batch: name }, true);
   }
 
-  /** The batch is durable where it was sent to. */
+  /** The batch was refused as it was, and its number was not used: so many of its records are sent under it. */
+  beginPart(part: readonly [from: number, to: number]): void {
+    this.#save({ ...this.#saved, part }, true);
+  }
+
+  /** The part is durable where it was sent to, or was rejected; the next one takes its place. */
+  donePart(next: readonly [from: number, to: number]): void {
+    this.#save({ ...this.#saved, sequence: this.#saved.sequence + 1, part: next }, true);
+  }
+
+  /** The batch is durable where it was sent to. Is written down with the next one, or by `settle`: until then it is repeated. */
   done(): void {
-    const { pending, ...rest } = this.#saved;
-    this.#save({ ...rest, sequence: rest.sequence + 1, positions: pending ?? rest.positions });
+    const { pending, part: _, ...rest } = this.#saved;
+    this.#saved = { ...rest, sequence: rest.sequence + 1, positions: pending ?? rest.positions };
+    this.#isBehind = true;
+    this.#batch = undefined;
+  }
+
+  /** There is nothing to be sent: what is known of the files is written down. */
+  settle(positions = this.#saved.positions): void {
+    const isNew = positions !== this.#saved.positions && JSON.stringify(positions) !== JSON.stringify(this.positions);
+    if (this.#isBehind || isNew) this.#save({ ...this.#saved, positions }, false);
+  }
+
+  /** The stream was made anew and knows no numbers; what has been forwarded stays forwarded. */
+  renew(logId: string): void {
+    this.#renew(logId);
+    this.#save(this.#saved, true);
   }
 
   /** Lines that the stream does not take, kept for whoever looks for them. */
-  reject(line: string): void {
+  reject(lines: readonly string[]): void {
     const file = openSync(join(this.#folder, "rejected.ndjson"), "a", 0o600);
-    writeSync(file, `${line}\n`);
+    writeSync(file, lines.map((line) => `${line}\n`).join(""));
+    fsyncSync(file);
     closeSync(file);
   }
 
   close(): void {
+    this.settle();
     unlock(join(this.#folder, "lock"));
   }
 
-  #save(saved: Saved): void {
-    replace(join(this.#folder, "state.json"), new TextEncoder().encode(JSON.stringify(saved)));
+  #renew(logId: string): void {
+    this.#saved = { ...this.#saved, logId, producer: nameOf(), sequence: 0 };
+  }
+
+  #save(saved: Saved, lasting: boolean): void {
+    replace(join(this.#folder, "state.json"), new TextEncoder().encode(JSON.stringify(saved)), lasting);
     this.#saved = saved;
+    this.#isBehind = false;
   }
 }
+
+const nameOf = () => `forward-${crypto.randomUUID()}`;
+
+const isNew = (position: Positions[string] | undefined): position is readonly Position[] => Array.isArray(position);
 
 function load(folder: string): Saved | undefined {
   try {

@@ -1,170 +1,300 @@
 /**
- * The lines of one file as it grows, over rotation: renamed and made anew, or copied and truncated. A line counts when its
- * end is there.
+ * The lines of one path as its file grows, over rotations. Files that have stood under the path are held open and are
+ * read one after another: a writer's last lines reach a file that was renamed, and nothing else comes between.
+ *
+ *     late      were renamed, and have been read: looked at for a while still
+ *     current   is read
+ *     queue     came after it
  */
-import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readdirSync, readSync, type Stats, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import type { Position } from "./state.ts";
+import { fileAt, idOf, missingAt, type Position, problemAt, type Unreadable, unreadable } from "./identity.ts";
+import { LateFiles } from "./late.ts";
+import { LogFile } from "./log-file.ts";
+import * as messages from "./messages.ts";
+import type { Report } from "./report.ts";
+import type { Packed, Search } from "./search.ts";
+import type { Piece } from "./split.ts";
 
-const readBytes = 262_144;
-/** Lines that are given out at a time. */
-const linesMax = 2_000;
-/** Bytes at the start of a file that tell it from another. */
-const headBytes = 256;
-/** A writer may still hold the file that was renamed. */
+/** A writer may still hold the file that was renamed: it is given this time since the last line of it … */
 const graceMs = 1_000;
+/** … and no more than this one, after which its lines come beside those of the next file. */
+const graceMsMax = 10_000;
+/** What cannot be read is tried again. */
+const againMs = 1_000;
 
-interface Open {
-  readonly fd: number;
-  readonly inode: number;
-  /** Behind the last line that was given out. */
-  offset: number;
-  /** What has been read of a line that has not ended. */
-  rest: Buffer;
+export interface TailOptions {
+  /** One name, however it was typed. */
+  readonly path: string;
+  /** Where reading ended: in late files, and last in the one that was current. */
+  readonly saved: readonly Position[];
+  /** A file that was never read begins at its end. */
+  readonly fromEnd: boolean;
+  readonly once: boolean;
 }
 
 export class Tail {
-  #open: Open | undefined;
-  #rotatedAt: number | undefined;
-  readonly #buffer = Buffer.alloc(readBytes);
+  readonly path: string;
+  /** Why it cannot be read now. */
+  problem: Unreadable | undefined;
+  #saved: readonly Position[];
+  #fromEnd: boolean;
+  #isOpen = false;
+  #current: LogFile | undefined;
+  #queue: (LogFile | Packed)[] = [];
+  readonly #late = new LateFiles();
+  /** It is known that nothing stood between the current file and the one before. */
+  #isNext = false;
+  /** When the current file, of which nothing was read, had been changed at that time. */
+  #lookedAt = 0n;
+  #rotatedAt = 0;
+  #againAt = 0;
 
   constructor(
-    readonly path: string,
-    public saved: Position | undefined,
-    /** A file that was never read begins at its end. */
-    public fromEnd: boolean,
-  ) {}
-
-  /** Behind the lines that were given out. */
-  get position(): Position | undefined {
-    const open = this.#open;
-    if (open === undefined) return this.saved;
-    return { inode: open.inode, offset: open.offset, head: headOf(open.fd, open.offset) };
+    readonly options: TailOptions,
+    readonly search: Search,
+    readonly report: Report,
+    /** Files that stand under other paths that are followed. */
+    readonly isOthers: (id: string) => boolean,
+  ) {
+    this.path = options.path;
+    this.#saved = options.saved;
+    this.#fromEnd = options.fromEnd;
   }
 
-  /** The next lines; none where there is nothing new. */
-  read(): Buffer[] {
-    this.#open ??= this.#reopen();
-    if (this.#open === undefined) return [];
-    const lines = this.#take(this.#open);
-    return lines.length > 0 ? lines : this.#turn(this.#open);
+  /** Behind what was given out. */
+  get positions(): readonly Position[] {
+    if (!this.#isOpen) return this.#saved;
+    // A link that was turned back leads to a file that has been read up to some place.
+    const turned = this.#queue.filter((file) => file instanceof LogFile && file.lines.at > 0) as LogFile[];
+    const current = this.#current === undefined ? [] : [this.#current];
+    return [...this.#late.all, ...turned, ...current].map(({ position }) => position);
+  }
+
+  /** The file that stood under the path when it was last looked at. */
+  get id(): string | undefined {
+    return this.#last?.id;
+  }
+
+  /** Bytes that have not been given out, as far as anybody knows. */
+  get behind(): number {
+    return this.#files.reduce((sum, file) => sum + (file instanceof LogFile ? file.behind : 0), 0);
+  }
+
+  /** There is nothing more by now. */
+  get isDone(): boolean {
+    if (this.#queue.length > 0 || this.#late.isBusy) return false;
+    return this.#current === undefined || (this.#current.isDry && !this.#current.cut);
+  }
+
+  /** The next piece of no more than `room` bytes; none where there is nothing new, or where the next one is longer. */
+  next(room: number): Piece | undefined {
+    try {
+      const piece = this.#late.next(room);
+      if (piece !== undefined || this.#late.isBusy || !this.#isNext) return piece;
+      return this.#current?.next(room);
+    } catch (error) {
+      // Its place is looked for anew.
+      this.close();
+      this.#tell(error, Date.now());
+      return undefined;
+    }
+  }
+
+  /** Looks at what has become of the path and its files. To be called when `next` has given nothing, and now and then. */
+  async look(now: number): Promise<void> {
+    if (now < this.#againAt) return;
+    try {
+      if (!this.#isOpen) await this.#begin();
+      const nuls = this.#current?.lines.takeNuls() ?? 0;
+      if (nuls > 0) this.report.warn(messages.nuls(this.path, nuls));
+      await this.#mendCut();
+      const problem = await this.#arrivals(now);
+      await this.#lookBetween();
+      await this.#moveOn(now);
+      await this.#lookBetween();
+      this.#late.look(now, !this.#isNext);
+      if (problem !== undefined) throw problem;
+      this.problem = undefined;
+      this.report.passed(this.path);
+    } catch (error) {
+      this.#tell(error, now);
+    }
+  }
+
+  /** From now on, pieces are no longer than this. */
+  limit(bytesMax: number): void {
+    this.search.bytesMax = bytesMax;
+    for (const file of this.#files) if (file instanceof LogFile) file.lines.bytesMax = bytesMax;
   }
 
   close(): void {
-    this.saved = this.position;
-    if (this.#open !== undefined) closeSync(this.#open.fd);
-    this.#open = undefined;
+    this.#saved = this.positions;
+    this.#isOpen = false;
+    this.#late.close();
+    for (const file of this.#queue) file.close();
+    this.#current?.close();
+    [this.#queue, this.#current] = [[], undefined];
   }
 
-  #take(open: Open): Buffer[] {
-    for (;;) {
-      const { rest } = open;
-      const lines: Buffer[] = [];
-      let from = 0;
-      for (let end = rest.indexOf(10); end >= 0 && lines.length < linesMax; end = rest.indexOf(10, from)) {
-        lines.push(rest.subarray(from, end > from && rest[end - 1] === 13 ? end - 1 : end));
-        from = end + 1;
+  /** The newest first. */
+  get #files(): (LogFile | Packed)[] {
+    return [...this.#late.all, ...(this.#current === undefined ? [] : [this.#current]), ...this.#queue].reverse();
+  }
+
+  get #last(): LogFile | Packed | undefined {
+    return this.#queue.at(-1) ?? this.#current;
+  }
+
+  #tell(error: unknown, now: number): void {
+    this.problem = unreadable(this.path, error);
+    this.#againAt = this.options.once ? 0 : now + againMs;
+    // Between two files of a rotation there is none.
+    if (this.problem.missing && this.#current !== undefined && !this.options.once) return;
+    this.report.once(this.path, `${this.problem.message}${this.options.once ? "" : "; it is tried again each second"}`);
+  }
+
+  /** Finds the places where reading ended before. */
+  async #begin(): Promise<void> {
+    const last = this.#saved.at(-1);
+    if (last === undefined) return this.#beginNew();
+    const missing = missingAt(this.path);
+    this.#late.close();
+    this.#isNext = false;
+    const found = await this.search.find(last, this.path);
+    // What is away may come back as it was.
+    if (found === undefined && missing !== undefined) throw missing;
+    await this.#beginLate(found?.file.id);
+    // Of one that was not begun nothing is missed: it comes after the one before, whatever has become of it.
+    const before = found === undefined && last.offset === 0 ? this.#late.all.at(-1) : undefined;
+    this.#current = found?.file ?? this.#late.take(before) ?? this.search.open(this.path);
+    this.#isOpen = true;
+    if (found !== undefined) this.search.tellFound(this.path, found.path, last);
+    else if (before === undefined) this.search.tellLoss(this.path, last);
+  }
+
+  async #beginLate(currentId: string | undefined): Promise<void> {
+    for (const position of this.#saved.slice(0, -1)) {
+      const late = await this.search.find(position, this.path);
+      if (late === undefined) continue;
+      const isOther = late.path === this.path && late.file.id !== `${position.dev}:${position.inode}`;
+      if (isOther || late.file.id === currentId) late.file.close();
+      else this.#late.add(late.file);
+    }
+  }
+
+  #beginNew(): void {
+    const problem = problemAt(this.path);
+    // What comes later under the path is new from its start.
+    if (problem?.missing) this.#fromEnd = false;
+    if (problem !== undefined) throw problem;
+    this.#current = this.search.open(this.path, this.#fromEnd);
+    this.#fromEnd = false;
+    this.#isOpen = true;
+    this.report.note(messages.begun(this.path, this.#current.lines.at));
+  }
+
+  /** A file that was cut goes on at its start; what it held before may be read on from a copy. */
+  async #mendCut(): Promise<void> {
+    const cut = this.#current;
+    if (cut === undefined || !cut.cut || (cut.ending && !cut.isDry)) return;
+    const place = cut.position;
+    const copy = cut.ending ? undefined : await this.search.find(place, this.path, cut.id);
+    if (copy !== undefined) {
+      this.report.note(messages.copied(this.path, copy.path, place.offset));
+      copy.file.finished = true;
+      this.#queue.unshift(cut.again());
+      this.#current = copy.file;
+      return;
+    }
+    // What was read of a line is all that is left of it.
+    cut.ending = true;
+    if (!cut.isDry) return;
+    this.report.warn(messages.cut(this.path, place.offset));
+    this.#current = cut.again();
+    this.#isNext = false;
+  }
+
+  /** Opens what has come under the path since the last look, and between. Returns what hinders it. */
+  async #arrivals(now: number): Promise<Unreadable | undefined> {
+    const last = this.#last;
+    const problem = problemAt(this.path);
+    const isKnown =
+      problem === undefined ? last !== undefined && this.search.isUnder(this.path, last) : this.problem?.missing;
+    if (problem?.missing === false || isKnown) return problem;
+    try {
+      this.#queue.push(...(await this.search.after(this.#files, (id) => this.#isOwn(id))));
+      if (problem === undefined) {
+        const id = idOf(fileAt(this.path));
+        const turned = this.#late.all.find((late) => id !== "" && late.id === id);
+        this.#queue.push(this.#late.take(turned) ?? this.search.open(this.path));
       }
-      open.offset += from;
-      open.rest = rest.subarray(from);
-      if (lines.length > 0) return lines;
-      const count = readSync(open.fd, this.#buffer, 0, readBytes, open.offset + open.rest.length);
-      if (count === 0) return [];
-      open.rest = Buffer.concat([open.rest, this.#buffer.subarray(0, count)]);
+      if (this.#last !== last) this.#rotatedAt = now;
+      return problem;
+    } catch (error) {
+      return unreadable(this.path, error);
     }
   }
 
-  /** At the end of the file: it may have been cut, or the path may be another file's by now. */
-  #turn(open: Open): Buffer[] {
-    if (fstatSync(open.fd).size < open.offset + open.rest.length) {
-      const left = open.rest;
-      Object.assign(open, { offset: 0, rest: Buffer.alloc(0) });
-      return left.length > 0 ? [left] : [];
+  #isOwn(id: string): boolean {
+    const under = problemAt(this.path) === undefined ? idOf(fileAt(this.path)) : "";
+    return id === under || this.isOthers(id) || this.#files.some((file) => file.id === id);
+  }
+
+  /** To the next file, when the one before has been read and its writer has had time to leave it. */
+  async #moveOn(now: number): Promise<void> {
+    const { once } = this.options;
+    await this.#advance();
+    for (let current = this.#current; current !== undefined; current = this.#current) {
+      if (this.#queue.length === 0) {
+        if (!once || !current.atEnd || current.isDry || current.ending) return;
+        current.ending = true;
+        return this.report.warn(messages.partial(this.path));
+      }
+      const since = now - Math.max(current.grewAt, this.#rotatedAt);
+      const quiet =
+        (once && this.#rotatedAt < now) || current.finished || since >= graceMs || now - this.#rotatedAt >= graceMsMax;
+      if (current.cut || !current.atEnd || !quiet) return;
+      // Nobody is going to end its last line.
+      current.ending = true;
+      if (!current.isDry) return;
+      await this.#leave(current);
     }
-    const next = statOf(this.path)?.ino === open.inode ? undefined : this.#successor(open);
-    if (next === undefined) {
-      this.#rotatedAt = undefined;
-      return [];
+  }
+
+  async #leave(current: LogFile): Promise<void> {
+    const where = this.search.whereIs(current.id, current.name);
+    this.report.note(messages.rotated(this.path, where, current.lines.at));
+    current.ending = false;
+    this.#late.add(current);
+    this.#current = undefined;
+    await this.#advance();
+  }
+
+  async #advance(): Promise<void> {
+    while (this.#current === undefined && this.#queue.length > 0) {
+      this.#current = await this.search.begin(this.#queue.shift()!);
+      this.#isNext = false;
     }
-    this.#rotatedAt ??= Date.now();
-    if (Date.now() - this.#rotatedAt < graceMs) return [];
-    const left = open.rest;
-    closeSync(open.fd);
-    this.#rotatedAt = undefined;
-    this.#open = openAt(next, 0);
-    return left.length > 0 ? [left] : [];
   }
 
-  /** What was written after a file that was renamed: it may have been renamed itself by now. */
-  #successor(open: Open): string | undefined {
-    const own = fstatSync(open.fd);
-    const later = [this.path, ...neighbours(this.path)]
-      .map((path) => ({ path, stat: statOf(path) }))
-      .filter(({ stat }) => stat !== undefined && stat.ino !== own.ino)
-      .filter(({ stat }) => (stat?.mtimeMs ?? 0) >= own.mtimeMs && (stat?.birthtimeMs ?? 0) >= own.birthtimeMs)
-      .sort((a, b) => (a.stat?.mtimeMs ?? 0) - (b.stat?.mtimeMs ?? 0));
-    return later[0]?.path ?? (statOf(this.path) === undefined ? undefined : this.path);
-  }
-
-  /** Finds the place where reading ended before. */
-  #reopen(): Open | undefined {
-    const { saved } = this;
-    if (saved === undefined) {
-      const open = openAt(this.path, 0);
-      if (open !== undefined && this.fromEnd) open.offset = fstatSync(open.fd).size;
-      // What comes later under the path is new from its start.
-      this.fromEnd = false;
-      return open;
+  /** A file of which nothing was read may have been copied and truncated meanwhile, unseen: the copy comes before it. */
+  async #lookBetween(): Promise<void> {
+    const current = this.#current;
+    if (current === undefined || this.#isNext) return;
+    // What comes after a generation is looked for before its successor is read.
+    if (this.#queue.length === 0 && current.lines.readAt === 0 && this.#late.all.length > 0) {
+      const { changedAt } = current;
+      if (changedAt !== this.#lookedAt)
+        this.#queue.push(...(await this.search.after(this.#files, (id) => this.#isOwn(id))));
+      this.#lookedAt = changedAt;
+      if (this.#queue.length > 0) {
+        this.#queue.push(current);
+        this.#current = undefined;
+        await this.#advance();
+      } else if (current.behind === 0) {
+        current.atEnd = true;
+        return;
+      }
     }
-    this.saved = undefined;
-    for (const path of [this.path, ...neighbours(this.path)]) {
-      if (statOf(path)?.ino !== saved.inode) continue;
-      const open = openAt(path, saved.offset);
-      if (open === undefined) continue;
-      if (fstatSync(open.fd).size >= saved.offset && headOf(open.fd, saved.offset) === saved.head) return open;
-      closeSync(open.fd);
-      // The same file, cut and written anew.
-      if (path === this.path) return openAt(path, 0);
-    }
-    if (saved.offset > 0) console.error(`millrace: ${this.path} is another file than before, and that one is gone`);
-    return openAt(this.path, 0);
+    this.#isNext = true;
   }
-}
-
-function openAt(path: string, offset: number): Open | undefined {
-  try {
-    const fd = openSync(path, "r");
-    return { fd, inode: fstatSync(fd).ino, offset, rest: Buffer.alloc(0) };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Files beside one, whose names continue its own: what a rotation makes. Not those that have been compressed. */
-function neighbours(path: string): string[] {
-  const name = basename(path);
-  try {
-    return readdirSync(dirname(path))
-      .filter((one) => one.startsWith(name) && /^[.-]/.test(one.slice(name.length)) && !/\.(gz|zst|bz2|xz)$/.test(one))
-      .map((one) => join(dirname(path), one));
-  } catch {
-    return [];
-  }
-}
-
-/** Tells what a file begins with, as far as it had been read. */
-function headOf(fd: number, offset: number): string {
-  const bytes = Buffer.alloc(Math.min(headBytes, offset));
-  readSync(fd, bytes, 0, bytes.length, 0);
-  return createHash("sha256").update(bytes).digest("base64url").slice(0, 16);
 }

@@ -1,0 +1,99 @@
+/**
+ * What rotations make of a file's name. Names only say where to look: which file is ours is proved by what it holds. Of one
+ * that has been proved, the names of the same scheme tell which were written after it.
+ *
+ *     app.log.1  app.log.2.gz        scheme `behind .#`, counted down to the newest
+ *     app.log-20261120               scheme `behind -#`, counted up
+ *     app-20261120.log               scheme `within -#`
+ */
+import { type BigIntStats, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+export interface Entry {
+  readonly path: string;
+  readonly name: string;
+  readonly stat: BigIntStats;
+}
+
+/** Times are copied by the second, and a late line makes a file look younger. */
+const inexactNs = 2_000_000_000n;
+const packedName = /\.(gz|zst|bz2|xz)$/;
+/** How a file was compressed, by its name. */
+export const packingOf = (name: string): string | undefined => packedName.exec(name)?.[1];
+
+/** The files of a folder, as far as anything can be known of them. */
+export function entriesOf(folder: string): Entry[] {
+  return namesIn(folder).flatMap((name) => {
+    const path = join(folder, name);
+    try {
+      const stat = statSync(path, { bigint: true });
+      return stat.isFile() ? [{ path, name, stat }] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+interface Scheme {
+  readonly scheme: string;
+  readonly numbers: readonly number[];
+}
+
+/** The scheme of a name that continues a file's own, if it does. */
+export function schemeOf(base: string, name: string): Scheme | undefined {
+  const bare = name.replace(packedName, "");
+  const dot = base.lastIndexOf(".");
+  const [stem, ending] = dot > 0 ? [base.slice(0, dot), base.slice(dot)] : [base, ""];
+  const behind = bare.startsWith(base);
+  if (!behind && !(ending !== "" && bare.startsWith(stem) && bare.endsWith(ending))) return undefined;
+  const added = behind ? bare.slice(base.length) : bare.slice(stem.length, -ending.length);
+  if (name === base || (added !== "" && !/^[._~-]/.test(added))) return undefined;
+  const numbers = (added.match(/\d+/g) ?? []).map(Number);
+  return { scheme: `${behind ? "behind" : "within"} ${added.replace(/\d+/g, "#")}`, numbers };
+}
+
+/**
+ * The generations of a file's own scheme that were written after it, in order. `.1`, `.2` … are counted down, unless their
+ * times say otherwise; days and times are counted up.
+ */
+export function later(base: string, own: Entry, entries: readonly Entry[]): Entry[] {
+  const scheme = schemeOf(base, own.name);
+  if (scheme === undefined || scheme.numbers.length === 0) return [];
+  const numbersOf = (entry: Entry) => (schemeOf(base, entry.name) as Scheme).numbers;
+  const since = begunAt(own);
+  const same = entries.filter(
+    (entry) =>
+      entry.path !== own.path &&
+      schemeOf(base, entry.name)?.scheme === scheme.scheme &&
+      entry.stat.mtimeNs + inexactNs >= since &&
+      !isCopyOf(entry, entries),
+  );
+  const rising = [...same, own].sort((a, b) => compare(numbersOf(a), numbersOf(b)));
+  const counted = rising.every((entry) => numbersOf(entry).length === 1 && numbersOf(entry)[0] < 100_000);
+  const isUp = (rising.at(-1) as Entry).stat.mtimeNs > rising[0].stat.mtimeNs + inexactNs;
+  const ordered = counted && !isUp ? rising.reverse() : rising;
+  return ordered.slice(ordered.indexOf(own) + 1);
+}
+
+/** A lower bound of when a file's successor was last written. A compressed file was made later than it was written. */
+function begunAt({ name, stat }: Entry): bigint {
+  const made = stat.birthtimeNs > 0n && stat.birthtimeNs !== stat.ctimeNs ? stat.birthtimeNs : stat.mtimeNs;
+  return packingOf(name) !== undefined || made > stat.mtimeNs ? stat.mtimeNs : made;
+}
+
+/** It is being compressed, and the file that it is made of is still there. */
+const isCopyOf = ({ name }: Entry, entries: readonly Entry[]): boolean =>
+  packingOf(name) !== undefined && entries.some((other) => other.name === name.replace(packedName, ""));
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  const at = a.findIndex((number, index) => number !== b[index]);
+  return at < 0 ? a.length - b.length : a[at] - (b[at] ?? -1);
+}

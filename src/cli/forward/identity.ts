@@ -1,0 +1,164 @@
+/**
+ * Which file is it? One that is open is what the file system says, its device and inode. After a restart these may be
+ * another's: a file is the one that was read where it holds the same bytes at its beginning, and before the place.
+ */
+import { createHash } from "node:crypto";
+import { type BigIntStats, closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { nearBytes } from "./split.ts";
+
+/** A place in a file that may be renamed, copied or compressed. */
+export interface Position {
+  /** Empty where a release that did not know it wrote the position. */
+  readonly dev: string;
+  readonly inode: string;
+  /** Everything before it has been appended. It may lie inside a line. */
+  readonly offset: number;
+  /** Hash of the first 256 bytes before `offset`. */
+  readonly head: string;
+  /** Hash of the 1 024 bytes before `offset`; empty as `dev`. */
+  readonly near: string;
+  /** The line before `offset` has not ended: what follows is its rest. */
+  readonly inside?: boolean;
+  /** The name, through links, under which it was opened. */
+  readonly name?: string;
+}
+
+/** As releases before wrote it. */
+export interface OldPosition {
+  readonly inode: number;
+  readonly offset: number;
+  readonly head: string;
+}
+
+/** Bytes at the start of a file that tell it from another. */
+export const headBytes = 256;
+
+/** Why a file cannot be read, in words that say what to do. */
+export class Unreadable extends Error {
+  constructor(
+    readonly path: string,
+    problem: string,
+    /** It is not there, which may change. */
+    readonly missing = false,
+  ) {
+    super(`${path} ${problem}`);
+  }
+}
+
+const causes: Readonly<Record<string, string>> = {
+  ENOENT: "is not there",
+  EACCES: "may not be read by this user",
+  EPERM: "may not be read by this user",
+  EISDIR: "is a folder; name the files in it",
+  ELOOP: "is a link that leads to itself",
+  ENOTDIR: "is not there: a part of its path is a file",
+  EMFILE: "cannot be opened: too many files are open; raise the limit (ulimit -n)",
+};
+
+export function unreadable(path: string, error: unknown): Unreadable {
+  if (error instanceof Unreadable) return error;
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  const why = causes[code] ?? `cannot be read: ${message}`;
+  return new Unreadable(path, why, code === "ENOENT" || code === "ENOTDIR");
+}
+
+/** What is under a path, through links. Throws `Unreadable`, also for what is not a file. */
+export function fileAt(path: string): BigIntStats {
+  try {
+    const stat = statSync(path, { bigint: true });
+    if (stat.isFile()) return stat;
+    if (stat.isDirectory()) throw new Unreadable(path, causes.EISDIR);
+    throw new Unreadable(path, "is no file; what comes through a pipe goes to the standard input");
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** Why there is no file under a path, if so. */
+export function problemAt(path: string): Unreadable | undefined {
+  try {
+    fileAt(path);
+    return undefined;
+  } catch (error) {
+    return unreadable(path, error);
+  }
+}
+
+/** The same where there is none at all. Throws where there is one that cannot be read. */
+export function missingAt(path: string): Unreadable | undefined {
+  const problem = problemAt(path);
+  if (problem === undefined) closeSync(openFile(path));
+  else if (!problem.missing) throw problem;
+  return problem;
+}
+
+export function openFile(path: string): number {
+  fileAt(path);
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** Device and inode. Some file systems have no inodes: then it is empty, and tells nothing. */
+export const idOf = ({ dev, ino }: BigIntStats): string => (ino === 0n ? "" : `${dev}:${ino}`);
+
+export const hashOf = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("base64url").slice(0, 16);
+
+/** The bytes `[from, to)` of a file, or fewer where it ends. */
+export function bytesAt(fd: number, from: number, to: number): Buffer {
+  const bytes = Buffer.alloc(Math.max(0, to - from));
+  return bytes.subarray(0, bytes.length === 0 ? 0 : readSync(fd, bytes, 0, bytes.length, from));
+}
+
+export const headAt = (fd: number, offset: number): Buffer => bytesAt(fd, 0, Math.min(headBytes, offset));
+export const beforeAt = (fd: number, offset: number): Buffer => bytesAt(fd, Math.max(0, offset - nearBytes), offset);
+
+/** Whether a file holds what was read of the one that a position is of. A position at 0 proves nothing: no. */
+export function holds(fd: number, { offset, head, near }: Position): boolean {
+  if (offset === 0 || fstatSync(fd).size < offset) return false;
+  return hashOf(headAt(fd, offset)) === head && (near === "" || hashOf(beforeAt(fd, offset)) === near);
+}
+
+/** Whether so much was compared that no other file would hold the same by chance, as by a heading that all begin with. */
+export const isStrong = ({ offset, near }: Position): boolean => near !== "" && offset >= headBytes + nearBytes;
+
+/** One name for a path, however it was typed. The last link is not followed: it may be turned round. */
+export function canonical(path: string): string {
+  const whole = resolve(path);
+  return join(realFolder(dirname(whole)), basename(whole));
+}
+
+function realFolder(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    const above = dirname(folder);
+    return above === folder ? folder : join(realFolder(above), basename(folder));
+  }
+}
+
+/** Where a path leads to; itself where it leads nowhere. */
+export function target(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+/** Whether a path is the file of an old position. */
+export function holdsHead(path: string, { inode, offset, head }: OldPosition): boolean {
+  let fd: number | undefined;
+  try {
+    if (Number(fileAt(path).ino) !== inode) return false;
+    fd = openFile(path);
+    return holds(fd, { dev: "", inode: String(inode), offset, head, near: "" });
+  } catch {
+    return false;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}

@@ -1,0 +1,69 @@
+/** Files that were renamed and have been read, whose writers may not know it yet: they are looked at for a while. */
+import type { LogFile } from "./log-file.ts";
+import type { Piece } from "./split.ts";
+
+/** After the last line of one. */
+const lateMs = 300_000;
+const filesMax = 16;
+const lookMs = 1_000;
+
+export class LateFiles {
+  #files: LogFile[] = [];
+  /** Those that are to be read. */
+  #stirred: LogFile[] = [];
+  #lookedAt = 0;
+
+  get all(): readonly LogFile[] {
+    return this.#files;
+  }
+
+  /** Lines of them are to be read before others. */
+  get isBusy(): boolean {
+    return this.#stirred.length > 0;
+  }
+
+  add(file: LogFile): void {
+    this.#files.push(file);
+  }
+
+  /** Gives one back: it is not late any more. */
+  take(file: LogFile | undefined): LogFile | undefined {
+    if (file !== undefined) this.#drop(file);
+    return file;
+  }
+
+  /** As `LogFile`'s; busy where there is a piece that has to wait for room. */
+  next(room: number): Piece | undefined {
+    for (; this.#stirred.length > 0; this.#stirred.shift()) {
+      const piece = this.#stirred[0].next(room);
+      if (piece !== undefined || this.#stirred[0].lines.waits) return piece;
+    }
+    return undefined;
+  }
+
+  /** `keepLast`: what comes after the last one is not known yet. */
+  look(now: number, keepLast: boolean): void {
+    if (now - this.#lookedAt < lookMs) return;
+    this.#lookedAt = now;
+    const tooMany = this.#files.length - filesMax;
+    const last = this.#files.at(-1);
+    for (const [index, file] of [...this.#files].entries()) {
+      // What is left of a line has to be given out before it is closed.
+      file.ending = file.cut || index < tooMany || now - file.grewAt > lateMs;
+      if (!file.ending || !file.isDry || (keepLast && file === last)) continue;
+      this.#drop(file);
+      file.close();
+    }
+    this.#stirred = [...this.#files];
+  }
+
+  close(): void {
+    for (const file of this.#files) file.close();
+    [this.#files, this.#stirred] = [[], []];
+  }
+
+  #drop(file: LogFile): void {
+    this.#files = this.#files.filter((one) => one !== file);
+    this.#stirred = this.#stirred.filter((one) => one !== file);
+  }
+}
