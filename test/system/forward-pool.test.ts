@@ -1,0 +1,130 @@
+/** Twelve writers whose logs are rotated by every method, a forwarder and a service that are killed: the sums are exact. */
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Running, run } from "../../scripts/workerd.ts";
+import { Millrace } from "../../src/client/index.ts";
+import { times } from "../cases/long.ts";
+import { type Process, start } from "../http/cli.ts";
+import { token } from "../http/service.ts";
+
+const data = mkdtempSync(join(tmpdir(), "millrace-pool-"));
+let running: Running;
+let forwarder: Process | undefined;
+
+beforeAll(async () => {
+  running = await run({ data, token });
+});
+afterAll(async () => {
+  forwarder?.child.kill("SIGKILL");
+  await running.stop("SIGKILL");
+  rmSync(data, { recursive: true, force: true });
+});
+
+const rotateMs = 2_000;
+const runMs = times(7_000, 120_000);
+const methods = ["rename", "copytruncate", "late"] as const;
+
+/** Writes numbered lines, and rotates its log in its way. What is said when it ends: how many lines. */
+async function writer(index: number, until: number): Promise<number> {
+  const method = methods[index % methods.length];
+  const path = join(data, `w${index}.log`);
+  let written = 0;
+  let file = openSync(path, "a");
+  const write = () => {
+    writeSync(file, `{"w":${index},"n":${written++}}\n`);
+  };
+  const shift = () => {
+    for (let number = 9; number > 0; number--) {
+      if (existsSync(`${path}.${number}`)) renameSync(`${path}.${number}`, `${path}.${number + 1}`);
+    }
+  };
+  const rotate = async () => {
+    shift();
+    if (method === "copytruncate") {
+      copyFileSync(path, `${path}.1`);
+      truncateSync(path);
+      return;
+    }
+    renameSync(path, `${path}.1`);
+    const old = file;
+    // Others write to the new one at once, while this one does not know of it.
+    if (method === "late") appendFileSync(path, "");
+    for (let late = 0; method === "late" && late < 20; late++) {
+      write();
+      await pause(20);
+    }
+    closeSync(old);
+    file = openSync(path, "a");
+  };
+  let rotated = Date.now() + (index * rotateMs) / 12;
+  while (Date.now() < until) {
+    for (let count = 0; count < 5; count++) write();
+    if (Date.now() - rotated >= rotateMs) {
+      rotated = Date.now();
+      await rotate();
+    }
+    await pause(10);
+  }
+  closeSync(file);
+  return written;
+}
+
+test("twelve writers, three ways of rotation, and deaths", async () => {
+  const stream = new Millrace({ url: running.url, token }).stream("pool");
+  await stream.put({ partitions: 2 });
+  const port = Number(new URL(running.url).port);
+  const paths = Array.from({ length: 12 }, (_, index) => join(data, `w${index}.log`));
+  for (const path of paths) appendFileSync(path, "");
+  const begin = () => {
+    const args = ["forward", "pool", ...paths, "--state", join(data, "state")];
+    forwarder = start(args, { MILLRACE_URL: running.url, MILLRACE_TOKEN: token });
+  };
+  const appended = async () => {
+    const found: { w: number; n: number }[] = [];
+    for await (const { data } of stream.read({ pageSize: 10_000 })) found.push(data as { w: number; n: number });
+    return found;
+  };
+  begin();
+  const until = Date.now() + 2_000 + runMs;
+  const writing = Promise.all(paths.map((_, index) => writer(index, until)));
+  // Of a file that it never saw under its first name it cannot know where it came from.
+  await expect.poll(async () => new Set((await appended()).map(({ w }) => w)).size, { timeout: 20_000 }).toBe(12);
+  for (let round = 0; Date.now() < until - 1_000; round++) {
+    await pause(1_100);
+    forwarder?.child.kill("SIGKILL");
+    await forwarder?.ended;
+    if (round % 3 === 1) {
+      await running.stop("SIGKILL");
+      running = await run({ data, token, port });
+    } else await pause(200);
+    begin();
+  }
+  const written = await writing;
+  const total = written.reduce((sum, one) => sum + one, 0);
+  await expect
+    .poll(async () => (await appended()).length, { timeout: 60_000, interval: 500 })
+    .toBeGreaterThanOrEqual(total);
+  forwarder?.child.kill("SIGTERM");
+  const said = await forwarder?.ended;
+  expect(said).toMatchObject({ code: 0 });
+  expect(said?.err).not.toMatch(/is lost/);
+  const found = await appended();
+  for (const [index, count] of written.entries()) {
+    const numbers = found.filter(({ w }) => w === index).map(({ n }) => n);
+    expect(numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, n) => n));
+  }
+});
