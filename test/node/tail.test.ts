@@ -8,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -23,6 +24,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import zlib, { gzipSync } from "node:zlib";
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { isGeneration } from "../../src/cli/forward/generations.ts";
 import type { Position } from "../../src/cli/forward/identity.ts";
 import { Report } from "../../src/cli/forward/report.ts";
 import { Search } from "../../src/cli/forward/search.ts";
@@ -31,7 +33,15 @@ import { Tail } from "../../src/cli/forward/tail.ts";
 import { times } from "../cases/long.ts";
 
 /** A file system without inodes, where a test wants one. */
-const hidden = vi.hoisted(() => ({ inodes: false }));
+const hidden = vi.hoisted(() => ({ inodes: false, broken: false }));
+vi.mock("node:fs", async (original) => {
+  const own = (await original()) as typeof import("node:fs");
+  const readSync = (...args: Parameters<typeof own.readSync>) => {
+    if (hidden.broken) throw Object.assign(new Error("EIO: i/o error, read"), { code: "EIO" });
+    return own.readSync(...args);
+  };
+  return { ...own, readSync };
+});
 vi.mock("../../src/cli/forward/identity.ts", async (original) => {
   const own = (await original()) as typeof import("../../src/cli/forward/identity.ts");
   return { ...own, idOf: (stat: Parameters<typeof own.idOf>[0]) => (hidden.inodes ? "" : own.idOf(stat)) };
@@ -48,6 +58,7 @@ beforeEach(() => {
   said = [];
   clock = Date.now();
   hidden.inodes = false;
+  hidden.broken = false;
 });
 
 const at = (name: string) => join(folder, name);
@@ -353,10 +364,31 @@ describe("while it is followed", () => {
     expect(tail.problem).toBeUndefined();
   });
 
+  test("reading fails for a while", async () => {
+    write("a.log", numbers(10));
+    let tail = open("a.log");
+    expect(await read(tail)).toEqual(numbers(10));
+    hidden.broken = true;
+    write("a.log", ["10"]);
+    expect(await read(tail)).toEqual([]);
+    expect(warnings()).toEqual([expect.stringContaining("cannot be read: EIO")]);
+    const files = () => (process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0);
+    const before = files();
+    expect(await read(tail, 20)).toEqual([]);
+    expect(files()).toBe(before);
+    tail = again(tail);
+    expect(await read(tail)).toEqual([]);
+    hidden.broken = false;
+    expect(await read(tail)).toEqual(["10"]);
+    expect(warnings()).toHaveLength(2);
+  });
+
   test("what another follows is not taken for a generation", async () => {
     write("a.log", ["1"]);
     const other = open("a.log.1");
-    const tail = open("a.log", { isOthers: (id) => id === other.id });
+    const tail = open("a.log", {
+      isOthers: (id) => id === `${statSync(at("a.log.1")).dev}:${statSync(at("a.log.1")).ino}`,
+    });
     await read(tail);
     rename("a.log", "a.log.2");
     write("a.log.1", ["not ours"]);
@@ -492,7 +524,7 @@ describe("while nobody looks", () => {
   });
 
   test("another file has its number, and begins alike", async () => {
-    const heading = ["# log of app", "# version 1"];
+    const heading = ["# log of app", `# ${"version 1 ".repeat(40)}`];
     write("a.log", [...heading, ...numbers(300)]);
     const tail = open("a.log");
     await read(tail);
@@ -514,6 +546,17 @@ describe("while nobody looks", () => {
     write("a.log", ["10"]);
     expect(await read(open("a.log", { saved: JSON.parse(JSON.stringify(saved)) }))).toEqual(["10"]);
   });
+});
+
+test.each([
+  ["/log/app.log", "/log/app.log.1", true],
+  ["/log/app.log", "/log/app-20261129.log.gz", true],
+  ["/log/app.log", "/log/app.log.err", false],
+  ["/log/app.log", "/log/app2.log", false],
+  ["/log/app.log", "/old/app.log.1", false],
+  ["/log/app.log", "/log/app.log", false],
+])("of %s, %s is a generation: %s", (log, path, is) => {
+  expect(isGeneration(log, path)).toBe(is);
 });
 
 describe("once", () => {

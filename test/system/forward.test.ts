@@ -231,6 +231,25 @@ test("over a service that is away, and comes back after some seconds", async () 
   await kill(forwarder);
 });
 
+test("over rotations while the service is away, of files that are gone when it comes back", async () => {
+  write("a.log", numbers(10));
+  const forwarder = forward(["a.log"]);
+  await until(numbers(10));
+  await running.stop("SIGKILL");
+  for (let generation = 1; generation < 4; generation++) {
+    write("a.log", numbers(10, generation * 10));
+    await pause(1_000);
+    renameSync(join(folder, "a.log"), join(folder, "a.log.1"));
+    write("a.log", []);
+    await pause(1_000);
+    rmSync(join(folder, "a.log.1"));
+  }
+  write("a.log", numbers(10, 40));
+  running = await run({ data, token, port });
+  await until(numbers(50));
+  await kill(forwarder);
+});
+
 test("a file of so many MB, with a death in the middle, in order", async () => {
   const pad = "x".repeat(85);
   const total = times(250_000, 1_000_000);

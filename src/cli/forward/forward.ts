@@ -6,8 +6,10 @@ import { retrying } from "../../client/retry.ts";
 import { textBytes } from "../../lib/bytes.ts";
 import { counted, exits, print, Usage } from "../output.ts";
 import { around, Batch, type Limits, limitsOf, pieceBytesMax } from "./batch.ts";
-import { canonical } from "./identity.ts";
+import { isGeneration } from "./generations.ts";
+import { canonical, idAt } from "./identity.ts";
 import { Input } from "./input.ts";
+import * as messages from "./messages.ts";
 import { Report, type Sums } from "./report.ts";
 import { Search } from "./search.ts";
 import { forever, Sender } from "./send.ts";
@@ -106,18 +108,35 @@ class Forwarder {
   }
 
   async run(): Promise<void> {
-    await this.#sender.send();
     if (this.args.files.length === 0) this.#openInput();
     else this.#openFiles();
+    // What was on its way when the last forwarder ended.
+    await this.#send();
     while (!this.signal.aborted) {
       await this.#look();
       const batch = this.#gather();
       if (batch !== undefined) {
         this.state.begin(batch, this.#positions());
-        await this.#sender.send();
+        await this.#send();
       } else if (this.#isDone()) return;
       else await this.#rest();
       this.report.progress(this.#sums, () => this.#tails.reduce((sum, { behind }) => sum + behind, 0));
+    }
+  }
+
+  /** However long the service is away, files that come and go meanwhile are seen and held. */
+  async #send(): Promise<void> {
+    let looking: Promise<void> | undefined;
+    const timer = setInterval(() => {
+      looking ??= this.#look().finally(() => {
+        looking = undefined;
+      });
+    }, pollMs);
+    try {
+      await this.#sender.send();
+    } finally {
+      clearInterval(timer);
+      await looking;
     }
   }
 
@@ -137,16 +156,20 @@ class Forwarder {
     const named = new Set<string>();
     for (const typed of this.args.files) {
       const path = canonical(typed);
-      if (named.has(path)) this.report.warn(`${typed} is ${path}, which was named before: it is followed once`);
+      if (named.has(path)) this.report.warn(messages.named(typed, path));
       if (named.has(path)) continue;
       named.add(path);
       const key = this.#keyOf(typed);
       const search = new Search(this.args.state, this.report, pieceBytesMax(this.#limits, key));
-      const isOthers = (id: string) => this.#tails.some((tail) => tail.path !== path && tail.id === id);
+      const isOthers = (id: string) => [...named].some((other) => other !== path && idAt(other) === id);
       const options = { path, saved: this.state.take(path), fromEnd, once };
       const tail = new Tail(options, search, this.report, isOthers);
       this.#tails.push(tail);
       this.#sources.push({ key, others: around(key), lines: tail });
+    }
+    for (const path of named) {
+      const log = [...named].find((other) => isGeneration(other, path));
+      if (log !== undefined) this.report.warn(messages.generation(path, log));
     }
   }
 

@@ -7,7 +7,7 @@
  *     app-20261120.log               scheme `within -#`
  */
 import { type BigIntStats, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 export interface Entry {
   readonly path: string;
@@ -21,9 +21,10 @@ const packedName = /\.(gz|zst|bz2|xz)$/;
 /** How a file was compressed, by its name. */
 export const packingOf = (name: string): string | undefined => packedName.exec(name)?.[1];
 
-/** The files of a folder, as far as anything can be known of them. */
-export function entriesOf(folder: string): Entry[] {
-  return namesIn(folder).flatMap((name) => {
+/** The files of a folder, as far as anything can be known of them; one that is `known` also where it cannot be listed. */
+export function entriesOf(folder: string, known?: string): Entry[] {
+  const names = new Set(namesIn(folder)).add(known ?? ".");
+  return [...names].flatMap((name) => {
     const path = join(folder, name);
     try {
       const stat = statSync(path, { bigint: true });
@@ -59,6 +60,12 @@ export function schemeOf(base: string, name: string): Scheme | undefined {
   const numbers = (added.match(/\d+/g) ?? []).map(Number);
   return { scheme: `${behind ? "behind" : "within"} ${added.replace(/\d+/g, "#")}`, numbers };
 }
+
+/** Whether a path is one that a rotation of a log makes. */
+export const isGeneration = (log: string, path: string): boolean => {
+  const scheme = dirname(log) === dirname(path) ? schemeOf(basename(log), basename(path)) : undefined;
+  return scheme !== undefined && scheme.numbers.length > 0;
+};
 
 /**
  * The generations of a file's own scheme that were written after it, in order. `.1`, `.2` … are counted down, unless their

@@ -102,8 +102,23 @@ export function openFile(path: string): number {
   }
 }
 
+/** What is made of an open file, which is closed where nothing is. */
+export function orClosed<T>(fd: number, make: () => T): T {
+  let made: T | undefined;
+  try {
+    made = make();
+    return made;
+  } finally {
+    if (made === undefined) closeSync(fd);
+  }
+}
+
 /** Device and inode. Some file systems have no inodes: then it is empty, and tells nothing. */
 export const idOf = ({ dev, ino }: BigIntStats): string => (ino === 0n ? "" : `${dev}:${ino}`);
+
+/** The same of a path; undefined where there is no file. */
+export const idAt = (path: string): string | undefined =>
+  problemAt(path) === undefined ? idOf(fileAt(path)) : undefined;
 
 export const hashOf = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("base64url").slice(0, 16);
 

@@ -1,6 +1,6 @@
 /** One file that is open, and read on from a place: whatever its name becomes, and until it is cut. */
 import { closeSync, fstatSync, readSync } from "node:fs";
-import { beforeAt, hashOf, headAt, headBytes, idOf, openFile, type Position } from "./identity.ts";
+import { beforeAt, hashOf, headAt, headBytes, idOf, openFile, orClosed, type Position } from "./identity.ts";
 import { nearBytes, type Piece, Splitter } from "./split.ts";
 
 const readBytes = 262_144;
@@ -38,9 +38,11 @@ export class LogFile {
   /** From its start, or from behind what is there. */
   static open(path: string, name: string, bytesMax: number, atEnd = false): LogFile {
     const fd = openFile(path);
-    const at = atEnd ? fstatSync(fd).size : 0;
-    const before = beforeAt(fd, at);
-    return new LogFile(fd, name, new Splitter(bytesMax, at, at > 0 && before.at(-1) !== 10, before));
+    return orClosed(fd, () => {
+      const at = atEnd ? fstatSync(fd).size : 0;
+      const before = beforeAt(fd, at);
+      return new LogFile(fd, name, new Splitter(bytesMax, at, at > 0 && before.at(-1) !== 10, before));
+    });
   }
 
   /** The same file, from its start. */

@@ -1,5 +1,11 @@
 /** What is said of a file: what has become of it, and where something may be lost, how much and where. */
 
+export const named = (typed: string, path: string): string =>
+  `${typed} is ${path}, which was named before: it is followed once`;
+
+export const generation = (path: string, log: string): string =>
+  `${path} looks like a generation of ${log}: what that holds will stand under both names in turn, and come twice; name the log alone`;
+
 export const found = (path: string, at: string, offset: number): string =>
   `follows ${path}${at === path ? "" : `, which is ${at} by now,`} from byte ${offset}`;
 

@@ -11,6 +11,7 @@ import {
   idOf,
   isStrong,
   openFile,
+  orClosed,
   type Position,
   target,
   unreadable,
@@ -67,7 +68,7 @@ export class Search {
   async find(position: Position, path: string, except?: string): Promise<Found | undefined> {
     const homes = [...new Set([position.name ?? path, path])];
     const all = homes
-      .flatMap((home) => entriesOf(dirname(home)).map((entry) => ({ ...entry, home })))
+      .flatMap((home) => entriesOf(dirname(home), basename(home)).map((entry) => ({ ...entry, home })))
       .filter(({ stat }) => !except || idOf(stat) !== except);
     const isOwn = ({ home, name }: Candidate) =>
       name === basename(home) || schemeOf(basename(home), name) !== undefined;
@@ -82,13 +83,20 @@ export class Search {
     const untouched = position.offset === 0;
     for (const proof of untouched ? proofs.slice(0, 1) : proofs) {
       const candidates = all.filter((one) => proof(one) && (!untouched || isOwn(one)));
-      const found = await this.#proved(candidates, position);
+      // Where its own file cannot be read it is not another one.
+      const isCertain = (one: Candidate) =>
+        packingOf(one.name) === undefined && (one.path === path || proof === proofs[0]);
+      const found = await this.#proved(candidates, position, isCertain);
       if (found.length > 0) return this.#choose(found, path, position);
     }
     return undefined;
   }
 
-  async #proved(candidates: readonly Candidate[], position: Position): Promise<Found[]> {
+  async #proved(
+    candidates: readonly Candidate[],
+    position: Position,
+    isCertain: (candidate: Candidate) => boolean,
+  ): Promise<Found[]> {
     const found: Found[] = [];
     const seen = new Set<string>();
     for (const candidate of candidates) {
@@ -97,7 +105,9 @@ export class Search {
       if (seen.has(id)) continue;
       seen.add(id);
       const file = await this.#at(candidate, position).catch((error) => {
-        this.report.once(candidate.path, unreadable(candidate.path, error).message);
+        const problem = unreadable(candidate.path, error);
+        if (isCertain(candidate) && !problem.missing) throw problem;
+        this.report.once(candidate.path, problem.message);
         return undefined;
       });
       if (file !== undefined) found.push({ file, path: candidate.path });
@@ -112,12 +122,11 @@ export class Search {
     const begins = (bytes: Buffer) => hashOf(bytes.subarray(0, Math.min(headBytes, offset))) === head;
     const fd = packing === undefined ? openFile(candidate.path) : await this.#unpacked(candidate, packing, begins);
     if (fd === undefined) return undefined;
-    if (offset > 0 && !holds(fd, position)) {
-      closeSync(fd);
-      return undefined;
-    }
-    const lines = new Splitter(this.bytesMax, offset, inside, beforeAt(fd, offset));
-    return new LogFile(fd, candidate.home, lines, idOf(candidate.stat), packing !== undefined);
+    return orClosed(fd, () => {
+      if (offset > 0 && !holds(fd, position)) return undefined;
+      const lines = new Splitter(this.bytesMax, offset, inside, beforeAt(fd, offset));
+      return new LogFile(fd, candidate.home, lines, idOf(candidate.stat), packing !== undefined);
+    });
   }
 
   async #unpacked(
@@ -175,9 +184,11 @@ export class Search {
     const fd = openFile(path);
     const { position } = last;
     // One that was cut is the same one, too.
-    const same = position.offset === 0 || holds(fd, position) || !holds(last.fd, position);
-    closeSync(fd);
-    return same;
+    try {
+      return position.offset === 0 || holds(fd, position) || !holds(last.fd, position);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   tellFound(path: string, at: string, { offset, name = path }: Position): void {

@@ -82,11 +82,16 @@ export class State {
     return this.#saved.positions;
   }
 
-  /** Where reading of a file ended. What an older release wrote stands under the path as it was typed, from anywhere. */
+  /**
+   * Where reading of a file ended, behind the batch on its way. What an older release wrote stands under the path as it was
+   * typed, from anywhere.
+   */
   take(key: string): readonly Position[] {
-    const { [key]: own, ...others } = this.#saved.positions;
+    const of = this.#saved.pending === undefined ? "positions" : "pending";
+    const all = this.#saved[of] ?? {};
+    const { [key]: own, ...others } = all;
     if (isNew(own)) return own;
-    const old = Object.entries(this.#saved.positions)
+    const old = Object.entries(all)
       .filter((entry): entry is [string, OldPosition] => !isNew(entry[1]))
       .filter(([typed, position]) => canonical(typed) === key || holdsHead(key, position));
     if (old.length === 0) return [];
@@ -94,7 +99,7 @@ export class State {
     const left = Object.entries(others).filter(([typed]) => !names.has(typed));
     const { inode, offset, head } = old.map(([, position]) => position).reduce((a, b) => (b.offset > a.offset ? b : a));
     const taken = [{ dev: "", inode: String(inode), offset, head, near: "" }];
-    this.#saved = { ...this.#saved, positions: { ...Object.fromEntries(left), [key]: taken } };
+    this.#saved = { ...this.#saved, [of]: { ...Object.fromEntries(left), [key]: taken } };
     return taken;
   }
 

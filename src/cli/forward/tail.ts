@@ -6,7 +6,7 @@
  *     current   is read
  *     queue     came after it
  */
-import { fileAt, idOf, missingAt, type Position, problemAt, type Unreadable, unreadable } from "./identity.ts";
+import { idAt, missingAt, type Position, problemAt, type Unreadable, unreadable } from "./identity.ts";
 import { LateFiles } from "./late.ts";
 import { LogFile } from "./log-file.ts";
 import * as messages from "./messages.ts";
@@ -67,11 +67,6 @@ export class Tail {
     const turned = this.#queue.filter((file) => file instanceof LogFile && file.lines.at > 0) as LogFile[];
     const current = this.#current === undefined ? [] : [this.#current];
     return [...this.#late.all, ...turned, ...current].map(({ position }) => position);
-  }
-
-  /** The file that stood under the path when it was last looked at. */
-  get id(): string | undefined {
-    return this.#last?.id;
   }
 
   /** Bytes that have not been given out, as far as anybody knows. */
@@ -223,7 +218,7 @@ export class Tail {
     try {
       this.#queue.push(...(await this.search.after(this.#files, (id) => this.#isOwn(id))));
       if (problem === undefined) {
-        const id = idOf(fileAt(this.path));
+        const id = idAt(this.path) ?? "";
         const turned = this.#late.all.find((late) => id !== "" && late.id === id);
         this.#queue.push(this.#late.take(turned) ?? this.search.open(this.path));
       }
@@ -235,8 +230,7 @@ export class Tail {
   }
 
   #isOwn(id: string): boolean {
-    const under = problemAt(this.path) === undefined ? idOf(fileAt(this.path)) : "";
-    return id === under || this.isOthers(id) || this.#files.some((file) => file.id === id);
+    return id === idAt(this.path) || this.isOthers(id) || this.#files.some((file) => file.id === id);
   }
 
   /** To the next file, when the one before has been read and its writer has had time to leave it. */
