@@ -1,6 +1,7 @@
 import type { GroupConfig } from "../client/index.ts";
 import { given, group, json, number, stream, text, type Yargs } from "./arguments.ts";
 import { type Common, connect } from "./config.ts";
+import { exactly } from "./exact.ts";
 import * as groups from "./groups.ts";
 import { print, Usage } from "./output.ts";
 
@@ -75,7 +76,7 @@ export const groupCommands = (yargs: Yargs) =>
           .option("data", { type: "boolean", describe: "Print the data only." })
           .example("$0 groups consume orders billing -- ./bill.sh", "data on its input; exit 0 acknowledges"),
       (args) =>
-        groups.consume(target(args), {
+        groups.consume(exactly(connect(args)).stream<string | undefined>(args.stream).group(args.group), {
           ...args,
           command: (args["--"] as string[] | undefined) ?? [],
         }),

@@ -12,8 +12,9 @@ import {
   type Millrace,
   MillraceError,
 } from "../client/index.ts";
+import { oneLine } from "./exact.ts";
 import { paint, print, table, Usage } from "./output.ts";
-import { show as showRecord } from "./records.ts";
+import { showing } from "./showing.ts";
 
 const header = ["GROUP", "ORDER", "ON FAILURE", "PUSH", ""];
 const row = ({ group, config, paused }: GroupInfo) => [
@@ -117,18 +118,19 @@ export interface ConsumeArgs {
  * Writes deliveries to the standard output, or gives each to a child process: its data on the standard input, the rest in
  * the environment. A child that exits with 0 has done it; with another, or by a signal, it comes again.
  */
-export async function consume(group: Group, args: ConsumeArgs): Promise<void> {
+export async function consume(group: Group<string | undefined>, args: ConsumeArgs): Promise<void> {
   const [command, ...rest] = args.command;
   // Every delivery would fail of it.
   if (command !== undefined && !isExecutable(command)) throw new Usage(`there is no command '${command}'`);
+  const show = showing(args);
   let taken = 0;
   let enough = () => {};
   const done = new Promise<void>((resolve) => {
     enough = resolve;
   });
-  const handle = async (delivery: Delivery): Promise<void> => {
+  const handle = async (delivery: Delivery<string | undefined>): Promise<void> => {
     try {
-      if (command === undefined) showRecord(delivery, args);
+      if (command === undefined) await show(delivery);
       else await runChild(command, rest, delivery);
     } finally {
       // Failed or not: whoever tries a command on one record means one.
@@ -161,7 +163,7 @@ function isExecutable(command: string): boolean {
   });
 }
 
-function runChild(command: string, args: readonly string[], delivery: Delivery): Promise<void> {
+function runChild(command: string, args: readonly string[], delivery: Delivery<string | undefined>): Promise<void> {
   const { partition, offset, key, type, attempt, deliveryId, timestamp, data, data_base64 } = delivery;
   const env = {
     ...process.env,
@@ -182,7 +184,7 @@ function runChild(command: string, args: readonly string[], delivery: Delivery):
     });
     // A child that does not read its input is none of our business.
     child.stdin.on("error", () => {});
-    child.stdin.end(data_base64 === undefined ? `${JSON.stringify(data)}\n` : Buffer.from(data_base64, "base64"));
+    child.stdin.end(data_base64 === undefined ? `${oneLine(data ?? "")}\n` : Buffer.from(data_base64, "base64"));
   });
 }
 

@@ -4,9 +4,8 @@ interface ExactJson {
     text: string,
     reviver: (name: string, value: unknown, context?: { readonly source?: string }) => unknown,
   ): unknown;
-  /** Node has these from 22 on, and the browsers since 2024; where they are not, numbers are what `JSON.parse` makes of them. */
+  /** Node has it from 22 on, and the browsers since 2024; where it is not, numbers are what `JSON.parse` makes of them. */
   rawJSON?(text: string): object;
-  isRawJSON?(value: unknown): boolean;
 }
 const json = JSON as unknown as ExactJson;
 
@@ -17,7 +16,3 @@ export const parseExactly = (text: string): unknown =>
       ? json.rawJSON(source)
       : value,
   );
-
-/** The text of a number that was kept as it was written. */
-export const numberText = (value: unknown): string | undefined =>
-  json.isRawJSON?.(value) ? (value as { readonly rawJSON: string }).rawJSON : undefined;

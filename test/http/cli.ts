@@ -19,11 +19,11 @@ export interface Process {
   readonly ended: Promise<Ran>;
 }
 
-/** Starts it; `input` is its standard input, which stays open where it is undefined. */
+/** Starts it; `input` is its standard input, which stays open where it is null. */
 export function start(
   args: readonly string[],
   env: Record<string, string> = {},
-  input: string | Buffer | undefined = "",
+  input: string | Buffer | null = "",
 ): Process {
   const child = spawn(process.execPath, [cli, ...args], {
     env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
@@ -37,7 +37,7 @@ export function start(
     said.err += data;
   });
   child.stdin.on("error", () => {});
-  if (input !== undefined) child.stdin.end(input);
+  if (input !== null) child.stdin.end(input);
   const ended = once(child, "close").then(([code]) => ({
     code: code as number | null,
     ...said,
