@@ -1,52 +1,50 @@
-import type { GroupConfig } from "../client/index.ts";
-import { given, group, json, number, stream, text, type Yargs } from "./arguments.ts";
+/** What is done with groups: their commands. */
+import { group, number, stream, text, type Yargs } from "./arguments.ts";
 import { type Common, connect } from "./config.ts";
+import { consume } from "./consume.ts";
 import { exactly } from "./exact.ts";
+import * as config from "./group-config.ts";
+import { groupConfigOf, groupOptions } from "./group-options.ts";
 import * as groups from "./groups.ts";
-import { print, Usage } from "./output.ts";
+import * as lanes from "./lanes.ts";
+import * as letters from "./letters.ts";
+import { formatHelp } from "./showing.ts";
 
-const groupFields = [
-  "start",
-  "order",
-  "onFailure",
-  "maxInFlight",
-  "ackTimeoutMs",
-  "maxDeliveries",
-  "deadLetterStream",
-] as const;
+type Named = Common & { stream: string; group: string };
 
 const ofGroup = (yargs: Yargs) => yargs.positional("stream", stream).positional("group", group);
 const ofLetters = (yargs: Yargs) =>
-  ofGroup(yargs).positional("letters", { type: "string", array: true }).option("all", { type: "boolean" });
-const target = (args: Common & { stream: string; group: string }) =>
-  connect(args).stream(args.stream).group(args.group);
+  ofGroup(yargs)
+    .positional("letters", { type: "string", array: true, describe: "As groups dead-letters lists them." })
+    .option("all", { type: "boolean", describe: "All of them." });
+const ofLane = (yargs: Yargs) =>
+  ofGroup(yargs).positional("lane", { type: "string", demandOption: true, describe: "As groups lanes lists them." });
+
+const target = (args: Named) => connect(args).stream(args.stream).group(args.group);
+/** The same, whose records have their data as they came. */
+const exact = (args: Named) => exactly(connect(args)).stream(args.stream).group(args.group);
 
 export const groupCommands = (yargs: Yargs) =>
+  tending(letterCommands(making(yargs)))
+    .option("yes", { type: "boolean", describe: "Do not ask, whatever is lost." })
+    .demandCommand(1, "say which: see millrace groups --help");
+
+const making = (yargs: Yargs) =>
   yargs
     .command(
-      ["create <stream> <group>", "update <stream> <group>"],
-      "Make a group, or change what is named",
+      "create <stream> <group>",
+      "Make a group",
       (yargs) =>
-        yargs
-          .positional("stream", stream)
-          .positional("group", group)
-          .option("start", { ...text, describe: "earliest, latest, a time, or a cursor." })
-          .option("order", { choices: ["key", "partition", "none"] as const })
-          .option("on-failure", { choices: ["block", "park", "skip"] as const })
-          .option("max-in-flight", number)
-          .option("ack-timeout-ms", number)
-          .option("max-deliveries", number)
-          .option("dead-letter-stream", text)
-          .option("push", { ...text, describe: "URL of a receiver. The rest of a push stays." })
-          .option("config", { ...text, describe: "Any further fields, as JSON." }),
-      (args) =>
-        groups.create(
-          target(args),
-          { ...given<GroupConfig>(args, groupFields), ...json<GroupConfig>(args.config, "config") },
-          args.push,
-          args.json,
-        ),
+        groupOptions(yargs)
+          .option("if-not-exists", { type: "boolean", describe: "One that is there stays as it is." })
+          .example("$0 groups create orders billing --on-failure park --backoff 1s,5s,1m", "")
+          .example("$0 groups create orders mailer --push https://example.com/hook --generate-secret", ""),
+      (args) => config.create(target(args), groupConfigOf(args), args),
     )
+    .command("update <stream> <group>", "Change what is named of a group", groupOptions, (args) =>
+      config.update(target(args), groupConfigOf(args), args),
+    )
+    .command("show <stream> <group>", "What a group is", ofGroup, (args) => config.show(target(args), args.json))
     .command(
       ["list <stream>", "ls <stream>"],
       "List groups",
@@ -57,71 +55,100 @@ export const groupCommands = (yargs: Yargs) =>
       "status <stream> <group>",
       "Lag, leases, lanes and dead letters",
       (yargs) =>
-        yargs
-          .positional("stream", stream)
-          .positional("group", group)
-          .option("watch", { alias: "w", type: "boolean", default: false, describe: "Go on, once a second." }),
+        ofGroup(yargs).option("watch", {
+          alias: "w",
+          type: "boolean",
+          default: false,
+          describe: "Go on, once a second.",
+        }),
       (args) => groups.status(target(args), args.watch, args.json),
     )
+    .command(["delete <stream> <group>", "rm <stream> <group>"], "Delete a group", ofGroup, (args) =>
+      groups.remove(target(args), args),
+    );
+
+const letterCommands = (yargs: Yargs) =>
+  yargs
+    .command(
+      "dead-letters <stream> <group> [letters..]",
+      "List dead letters, or show those that are named with their data and attempts",
+      (yargs) => ofGroup(yargs).positional("letters", { type: "string", array: true, describe: "As listed." }),
+      (args) => letters.deadLetters(exact(args), args.letters, args.json),
+    )
+    .command(
+      "redrive <stream> <group> [letters..]",
+      "Deliver dead letters again",
+      (yargs) =>
+        ofLetters(yargs)
+          .option("data", { ...text, describe: "JSON that the one letter is delivered with instead of its data." })
+          .example("$0 groups redrive orders billing 0.17 --data '{\"total\":42}'", ""),
+      (args) => letters.redrive(target(args), args),
+    )
+    .command("discard <stream> <group> [letters..]", "Drop dead letters", ofLetters, (args) =>
+      letters.discard(target(args), args),
+    )
+    .command("lanes", "What waits apart because a record of its key failed; resume or skip it", (yargs) =>
+      yargs
+        .command(
+          ["list <stream> <group>", "$0"],
+          "List lanes",
+          (yargs) => ofGroup(yargs).option("key", { ...text, describe: "That of one key, with all its attempts." }),
+          (args) => lanes.lanes(target(args), args.key, args.json),
+        )
+        .command("resume <stream> <group> <lane>", "Try a lane's first record again, now", ofLane, (args) =>
+          lanes.orderLane(target(args), args.lane, "resume", args.json),
+        )
+        .command("skip <stream> <group> <lane>", "Leave its first record to the dead letters", ofLane, (args) =>
+          lanes.orderLane(target(args), args.lane, "skip", args.json),
+        ),
+    )
+    .command("attempts <stream> <group>", "The last requests of a push, and what was answered", ofGroup, (args) =>
+      lanes.attempts(target(args), args.json),
+    );
+
+const tending = (yargs: Yargs) =>
+  yargs
     .command(
       "consume <stream> <group>",
       "Work as a member: print deliveries, or give each to a command behind --",
       (yargs) =>
-        yargs
-          .positional("stream", stream)
-          .positional("group", group)
-          .option("concurrency", { ...number, default: 1 })
-          .option("member", text)
+        ofGroup(yargs)
+          .option("concurrency", { ...number, default: 1, describe: "Records at work at a time." })
+          .option("member", { ...text, describe: "Name in the group's status." })
           .option("max", { ...number, describe: "Stop after so many." })
           .option("data", { type: "boolean", describe: "Print the data only." })
+          .option("format", { alias: "f", ...text, describe: formatHelp })
+          .option("stdin", {
+            choices: ["data", "record"] as const,
+            describe: "What a command reads: the data, or the record as a line of JSON.",
+          })
           .example("$0 groups consume orders billing -- ./bill.sh", "data on its input; exit 0 acknowledges"),
-      (args) =>
-        groups.consume(exactly(connect(args)).stream<string | undefined>(args.stream).group(args.group), {
-          ...args,
-          command: (args["--"] as string[] | undefined) ?? [],
-        }),
+      (args) => consume(connect(args), { ...args, command: (args["--"] as string[] | undefined) ?? [] }),
     )
     .command(
       "seek <stream> <group> <to>",
       "Move a group: earliest, latest, a time, a cursor",
       (yargs) =>
-        yargs
-          .positional("stream", stream)
-          .positional("group", group)
+        ofGroup(yargs)
           .positional("to", { type: "string", demandOption: true })
-          .option("partition", number),
-      async (args) => {
-        const to = /^\d+$/.test(args.to) ? Number(args.to) : args.to;
-        const options = args.partition === undefined ? {} : { partition: args.partition };
-        print(JSON.stringify(await target(args).seek(to, options)));
-      },
+          .option("partition", { ...number, describe: "This one alone; an offset needs it where there are several." }),
+      (args) => groups.seek(target(args), args),
     )
     .command(
       "pause <stream> <group>",
       "Stop delivering",
-      (yargs) => yargs.positional("stream", stream).positional("group", group).option("reason", text),
-      async (args) => groups.showInfo(await target(args).pause(args.reason), args.json),
+      (yargs) => ofGroup(yargs).option("reason", { ...text, describe: "Why: its status tells." }),
+      async (args) => config.showRow(await target(args).pause(args.reason), args.json),
     )
     .command("resume <stream> <group>", "Go on delivering", ofGroup, async (args) =>
-      groups.showInfo(await target(args).resume(), args.json),
+      config.showRow(await target(args).resume(), args.json),
     )
-    .command("dead-letters <stream> <group>", "List dead letters", ofGroup, (args) =>
-      groups.deadLetters(target(args), args.json),
-    )
-    .command("redrive <stream> <group> [letters..]", "Deliver dead letters again", ofLetters, async (args) =>
-      print(JSON.stringify(await target(args).redrive(chosen(args)))),
-    )
-    .command("discard <stream> <group> [letters..]", "Drop dead letters", ofLetters, async (args) =>
-      print(JSON.stringify(await target(args).discard(chosen(args)))),
-    )
-    .command(["delete <stream> <group>", "rm <stream> <group>"], "Delete a group", ofGroup, async (args) => {
-      await target(args).delete();
-      print(`deleted ${args.group}`);
-    })
-    .demandCommand(1, "say which: see millrace groups --help");
-
-function chosen({ letters, all }: { letters?: unknown; all?: boolean }): "all" | readonly string[] {
-  if (all) return "all";
-  if (!Array.isArray(letters) || letters.length === 0) throw new Usage("say which letters, or --all");
-  return letters as string[];
-}
+    .command(
+      "only <stream> <group> [keys..]",
+      "In an incident: deliver these keys alone, or with --off all again",
+      (yargs) =>
+        ofGroup(yargs)
+          .positional("keys", { type: "string", array: true })
+          .option("off", { type: "boolean", default: false, describe: "It is over." }),
+      (args) => lanes.only(target(args), args.keys ?? [], args.off, args.json),
+    );

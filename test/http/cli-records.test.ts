@@ -1,5 +1,5 @@
-/** Records through the command line, in and out: bytes stay bytes, and nothing is lost unsaid. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+/** Records through the command line, in and out, and into child processes: bytes stay bytes, and nothing is lost unsaid. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,7 +9,7 @@ import { type Service, service, token } from "./service.ts";
 let millrace: Service;
 const folder = mkdtempSync(join(tmpdir(), "millrace-cli-records-"));
 beforeAll(async () => {
-  millrace = await service();
+  millrace = await service(undefined, { privateNetwork: true });
 });
 afterAll(async () => {
   await millrace.end();
@@ -38,6 +38,13 @@ const stored = async (name: string) => {
   return text.split("\n").slice(0, -1);
 };
 const dataOf = (line: string) => line.slice(line.indexOf('"data":') + 7, -1);
+
+function script(name: string, text: string) {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  chmodSync(path, 0o755);
+  return path;
+}
 
 const odd = [
   "9007199254740993",
@@ -150,5 +157,157 @@ describe("append of lines", () => {
       out: "1 appended\n",
       err: expect.stringMatching(/^nothing from line 2 on was appended\nmillrace: .*does not exist/),
     });
+  });
+});
+
+describe("consume -- command", () => {
+  const grouped = async (...values: string[]) => {
+    const name = await fresh();
+    await done(["append", name, "--key", "k", "--", ...values]);
+    await done(["groups", "create", name, "g", "--max-deliveries", "2", "--on-failure", "skip", "--backoff", "50ms"]);
+    return name;
+  };
+  const status = async (name: string) =>
+    (await millrace.call("GET", `/v1/default/streams/${name}/groups/g/status`)).json;
+
+  test("ends with 2 where the command cannot be started, and takes nothing", async () => {
+    const name = await grouped("1", "2");
+    for (const command of [script("bad", "#!/no/such/shell\n"), script("crlf", "#!/bin/sh\r\n"), "./no-such", folder]) {
+      const ran = await run(["groups", "consume", name, "g", "--", command]);
+      expect(ran, command).toMatchObject({ code: 2, out: "", err: expect.stringContaining("there") });
+    }
+    expect(await status(name)).toMatchObject({ lag: 2, deadLetters: 0, redeliveries: 0 });
+    // One that is gone when its first record has come.
+    const gone = script("gone", `#!/bin/sh\nrm "$0"\n`);
+    const ran = await run(["groups", "consume", name, "g", "--", gone]);
+    expect(ran).toMatchObject({ code: 2, err: expect.stringMatching(/failed: 0\.1 .*could not be started/) });
+    expect(await status(name)).toMatchObject({ lag: 1, deadLetters: 0 });
+  });
+
+  test("tells each failure, and gives a record whole to who asks for it", async () => {
+    const name = await grouped("1", '{"n":1.0}');
+    const out = join(folder, "whole");
+    const whole = script("whole.sh", `#!/bin/sh\ncat >> ${out}\n[ "$MILLRACE_OFFSET" = 1 ] || exit 3\n`);
+    const ran = await run(["groups", "consume", name, "g", "--stdin", "record", "--max", "3", "--", whole]);
+    expect(ran).toMatchObject({ code: 0, out: "" });
+    const failed = (attempt: number) => `failed: 0.0  key "k"  attempt ${attempt}: ${whole} ended with exit code 3\n`;
+    expect(ran.err).toBe(failed(1) + failed(2));
+    const lines = readFileSync(out, "utf8").trimEnd().split("\n");
+    expect(lines.map(dataOf)).toEqual(["1", "1", '{"n":1.0}']);
+    expect(JSON.parse(lines[1])).toMatchObject({ key: "k", offset: 0, attempt: 2, receipt: expect.any(String) });
+    const { out: letter } = await done(["groups", "dead-letters", name, "g", "0.0"]);
+    expect(letter).toMatch(
+      /^0\.0 {2}died .*2 attempts: .*exit code 3\n[\s\S]* {2}data {2}1\n {2}attempt 1 .*\n {2}attempt 2 /,
+    );
+    expect(await run(["groups", "dead-letters", name, "g", "0.1"])).toMatchObject({ code: 1 });
+    const redriven = await done(["groups", "redrive", name, "g", "0.0", "--data", '{"total":9007199254740993}']);
+    expect(redriven.out).toBe("1 dead letter delivered again\n");
+    const cat = await done(["groups", "consume", name, "g", "--max", "1", "--", "cat"]);
+    expect(cat.out).toBe('{"total":9007199254740993}\n');
+  });
+
+  test("a key that no environment can hold is that record's failure, and of none with --stdin record", async () => {
+    const name = await fresh();
+    await done(["append", name, "--records"], '{"key":"a\\u0000b","data":1}\n{"key":"c","data":2}\n');
+    await done(["groups", "create", name, "g", "--max-deliveries", "1", "--on-failure", "skip"]);
+    const ran = await run(["groups", "consume", name, "g", "--max", "2", "--", "cat"]);
+    expect(ran).toMatchObject({ code: 0, out: "2\n", err: expect.stringContaining("MILLRACE_KEY cannot have a NUL") });
+    await done(["groups", "redrive", name, "g", "--all"]);
+    const whole = await done(["groups", "consume", name, "g", "--max", "1", "--stdin", "record", "--", "cat"]);
+    expect(JSON.parse(whole.out)).toMatchObject({ key: "a\0b", data: 1 });
+  });
+
+  test("a signal waits for what is at work, and says so; a second one ends that too", async () => {
+    const name = await grouped("1", "2");
+    const out = join(folder, "slow");
+    const slow = script("slow.sh", `#!/bin/sh\necho begun >> ${out}\nsleep "$1"\necho done >> ${out}\n`);
+    const said = () => {
+      try {
+        return readFileSync(out, "utf8");
+      } catch {
+        return "";
+      }
+    };
+    const first = start(["groups", "consume", name, "g", "--", slow, "1"], environment(), "", true);
+    await expect.poll(said, { timeout: 10_000 }).toBe("begun\n");
+    // As a terminal does it: to all that it has started.
+    process.kill(-(first.child.pid as number), "SIGINT");
+    expect(await first.ended).toMatchObject({
+      code: 0,
+      err: expect.stringMatching(/^stopping: waits for 1 record at work \(0\.0\)/),
+    });
+    expect(said()).toBe("begun\ndone\n");
+    await expect.poll(async () => (await status(name)).lag).toBe(1);
+    const second = begin("groups", "consume", name, "g", "--", slow, "30");
+    await expect.poll(said, { timeout: 10_000 }).toBe("begun\ndone\nbegun\n");
+    second.child.kill("SIGINT");
+    await expect.poll(() => second.said.err).toContain("stopping");
+    second.child.kill("SIGINT");
+    expect((await second.ended).code).toBe(130);
+    // With nothing at work it ends soon, whatever is asked of the service.
+    await done(["groups", "seek", name, "g", "latest", "--yes"]);
+    const idle = begin("groups", "consume", name, "g", "--", "cat");
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const before = Date.now();
+    idle.child.kill("SIGINT");
+    expect(await idle.ended).toMatchObject({ code: 0, err: "" });
+    expect(Date.now() - before).toBeLessThan(2_500);
+  });
+});
+
+describe("groups", () => {
+  test("are made once, shown, changed with what changed, and lost only when that is meant", async () => {
+    const name = await fresh();
+    const create = ["groups", "create", name, "g", "--ack-timeout", "90s", "--backoff", "1s,1m"];
+    expect((await done(create)).out).toMatch(/\ng +key +block +any +1s, 1m +- *\n/);
+    expect(await run(create)).toMatchObject({ code: 1, err: expect.stringContaining("exists") });
+    await done([...create, "--if-not-exists"]);
+    expect(await run(["groups", "update", name, "other", "--max-in-flight", "1"])).toMatchObject({ code: 1 });
+    expect((await done(["groups", "update", name, "g", "--max-in-flight", "1"])).out).toBe(
+      "g\n  maxInFlight  1000 -> 1\n",
+    );
+    expect((await done(["groups", "show", name, "g"])).out).toMatch(
+      /ackTimeoutMs {2}1m30s\n[\s\S]*backoff {2}1s, 1m\n/,
+    );
+    for (const command of [
+      ["seek", name, "g", "earliest"],
+      ["rm", name, "g"],
+      ["discard", name, "g", "--all"],
+    ])
+      expect(await run(["groups", ...command]), command[0]).toMatchObject({
+        code: 2,
+        out: "",
+        err: expect.stringContaining("add --yes"),
+      });
+    await done(["append", name, "1", "2"]);
+    expect((await done(["groups", "seek", name, "g", "1", "--yes"])).out).toMatch(/PARTITION.*NOW\n +0 +0 +1\n/);
+    expect((await done(["groups", "only", name, "g", "a", "b"])).out).toContain("2 keys alone");
+    expect((await done(["groups", "only", name, "g", "--off"])).out).toBe("all keys go on\n");
+    expect(await run(["groups", "only", name, "g"])).toMatchObject({ code: 2 });
+    expect((await done(["groups", "rm", name, "g", "--yes"])).out).toBe("deleted g\n");
+  });
+
+  test("have lanes that are resumed and skipped, and pushes whose secrets are made and answers seen", async () => {
+    const name = await fresh();
+    await done(["append", name, "1", "2", "--key", "k"]);
+    await done(["groups", "create", name, "g", "--max-deliveries", "1", "--on-failure", "park"]);
+    await run(["groups", "consume", name, "g", "--max", "1", "--", "false"]);
+    const lanes = async () => (await done(["groups", "lanes", name, "g"])).lines;
+    expect((await lanes())[1]).toMatch(/^0\.\d+ +k +0 +parked +1 +false ended with exit code 1$/);
+    const [lane] = (await lanes())[1].split(" ");
+    expect((await done(["groups", "lanes", "skip", name, "g", lane])).out).toContain("goes on");
+    expect((await done(["groups", "consume", name, "g", "--max", "1", "--data"])).lines).toEqual(["2"]);
+    const push = ["--push", "http://127.0.0.1:1/hook", "--generate-secret"];
+    const made = await done(["groups", "create", name, "p", "--backoff", "1ms", ...push]);
+    expect(made.out).toMatch(/\nsecret {2}whsec_[A-Za-z0-9+/]{43}= /);
+    const updated = await done(["groups", "update", name, "p", "--generate-secret", "--json"]);
+    expect(JSON.parse(updated.out)).toMatchObject({
+      secret: expect.stringMatching(/^whsec_/),
+      config: { push: { secrets: [expect.stringContaining("…"), expect.stringContaining("…")] } },
+    });
+    const attempts = () => run(["groups", "attempts", name, "p"]);
+    await expect.poll(async () => (await attempts()).lines.length, { timeout: 20_000 }).toBeGreaterThan(2);
+    const times = (await attempts()).lines.slice(1).map((line) => line.split(" ")[0]);
+    expect(times).toEqual(times.toSorted());
   });
 });

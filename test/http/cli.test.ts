@@ -203,11 +203,11 @@ describe("groups", () => {
     await expect
       .poll(async () => (await done(["groups", "status", name, "g"])).out, { timeout: 10_000 })
       .toMatch(/^g {2}lag 2 .*\nPARTITION.*\n +0 +0 +\d +2 +2 +0 +0 +0 +0\n/);
-    await done(["groups", "seek", name, "g", "1"]);
+    await done(["groups", "seek", name, "g", "1", "--yes"]);
     expect((await json(["groups", "status", name, "g"]))[0].lag).toBe(1);
     expect((await done(["groups", "pause", name, "g", "--reason", "lunch"])).out).toContain("paused");
     expect((await done(["groups", "resume", name, "g"])).out).not.toContain("paused");
-    await done(["groups", "delete", name, "g"]);
+    await done(["groups", "delete", name, "g", "--yes"]);
     expect(await run(["groups", "status", name, "g"])).toMatchObject({ code: 1 });
   });
 
@@ -268,7 +268,7 @@ describe("groups", () => {
     expect(await run(["groups", "redrive", name, "g"])).toMatchObject({ code: 2 });
     await done(["groups", "redrive", name, "g", "0.0"]);
     expect((await done(["groups", "consume", name, "g", "--max", "1", "--data"])).lines).toEqual(['{"n":1}']);
-    await done(["groups", "discard", name, "g", "--all"]);
+    await done(["groups", "discard", name, "g", "--all", "--yes"]);
   });
 });
 
@@ -280,7 +280,10 @@ test("consume --max counts what fails, and a command that is none costs no deliv
     code: 2,
     err: expect.stringContaining("no-such-command"),
   });
-  await done(["groups", "consume", name, "g", "--max", "1", "--", "false"]);
+  expect(await run(["groups", "consume", name, "g", "--max", "1", "--", "false"])).toMatchObject({
+    code: 0,
+    err: expect.stringContaining("failed: 0.0"),
+  });
   expect(await json(["groups", "status", name, "g"])).toMatchObject([{ deadLetters: 1, lag: 2 }]);
 });
 

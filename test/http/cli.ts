@@ -19,15 +19,17 @@ export interface Process {
   readonly ended: Promise<Ran>;
 }
 
-/** Starts it; `input` is its standard input, which stays open where it is null. */
+/** Starts it; `input` is its standard input, which stays open where it is null. With `detached` it leads a group of its own. */
 export function start(
   args: readonly string[],
   env: Record<string, string> = {},
   input: string | Buffer | null = "",
+  detached = false,
 ): Process {
   const child = spawn(process.execPath, [cli, ...args], {
     env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
     stdio: ["pipe", "pipe", "pipe"],
+    detached,
   });
   const said = { out: "", err: "" };
   child.stdout.on("data", (data) => {

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import { BadValue, recordOf } from "../../src/cli/appended.ts";
+import { type ExactDelivery, environmentOf, startProblem } from "../../src/cli/child.ts";
 import { type Exact, jsonOf, quoted, textOf } from "../../src/cli/exact.ts";
 import { BadLine, numberedLines } from "../../src/cli/lines.ts";
 import { Sender } from "../../src/cli/sender.ts";
@@ -254,4 +255,38 @@ test("a format prints fields, texts without quotes, and bytes as they are", () =
   for (const wrong of ["%x", "%{colour}", "%", "\\q", "%{key"])
     expect(() => formatOf(wrong)).toThrow("--format: there is no");
   expect(textOf("[1]")).toBeUndefined();
+});
+
+describe("what a command gets", () => {
+  const delivery = { ...one, receipt: "r", attempt: 2, deliveryId: "d.1.7" } as ExactDelivery;
+
+  test("in its environment is what the record has, and nothing that it has not", () => {
+    expect(environmentOf({ ...delivery, tags: ["a,b", "%"] }, "data")).toStrictEqual({
+      MILLRACE_PARTITION: "1",
+      MILLRACE_OFFSET: "7",
+      MILLRACE_TIMESTAMP: one.timestamp,
+      MILLRACE_ATTEMPT: "2",
+      MILLRACE_DELIVERY_ID: "d.1.7",
+      MILLRACE_KEY: "k",
+      MILLRACE_TYPE: "t",
+      MILLRACE_TAGS: "a%2Cb,%25",
+      MILLRACE_ID: undefined,
+      MILLRACE_SOURCE: undefined,
+      MILLRACE_SUBJECT: undefined,
+      MILLRACE_TIME: undefined,
+      MILLRACE_CONTENT_TYPE: undefined,
+    });
+  });
+
+  test("cannot be a NUL, but in the record as JSON", () => {
+    const odd = { ...delivery, key: "a\0b" };
+    expect(() => environmentOf(odd, "data")).toThrow("MILLRACE_KEY cannot have a NUL");
+    expect(environmentOf(odd, "record").MILLRACE_KEY).toBeUndefined();
+  });
+
+  test("is told beforehand where there is no such command, or what it is written for is not there", () => {
+    expect(startProblem("sh")).toBeUndefined();
+    expect(startProblem("no-such-command")).toContain("there is no command");
+    expect(startProblem(import.meta.filename)).toContain("there is no command");
+  });
 });

@@ -1,0 +1,99 @@
+/** `groups lanes`, `attempts`, `only`: what stands apart, what receivers answered, and what goes on alone. */
+import type { Group } from "../client/index.ts";
+import { type Try, tryText } from "./letters.ts";
+import { counted, print, table, Usage } from "./output.ts";
+
+interface Lane {
+  readonly lane: string;
+  readonly key?: string;
+  readonly offset?: number;
+  readonly state: "open" | "retry" | "parked" | "held";
+  readonly attempts: number;
+  readonly dueAt?: string;
+  readonly tries: readonly Try[];
+}
+
+/** What a lane does. */
+const states = {
+  open: "goes on",
+  retry: "tries again",
+  parked: "parked",
+  held: "waits for the partition before",
+} as const;
+
+const pathOf = ({ path }: Group, what: string) => `${path}/${what}`;
+
+/** Those of a key, or all, with the last failure of each; of a key with all that are known. */
+export async function lanes(group: Group, key: string | undefined, json?: boolean): Promise<void> {
+  const all = (await group.http.json<{ lanes: Lane[] }>("GET", pathOf(group, "lanes"))).lanes;
+  const found = key === undefined ? all : all.filter((lane) => lane.key === key);
+  if (json) {
+    for (const lane of found) print(JSON.stringify(lane));
+    return;
+  }
+  if (found.length === 0) return print("no lanes: no record that failed is unfinished");
+  const rows = found.map((lane) => [
+    lane.lane,
+    lane.key ?? "-",
+    lane.offset ?? "",
+    `${states[lane.state]}${lane.dueAt === undefined ? "" : ` at ${lane.dueAt}`}`,
+    lane.attempts,
+    lane.tries.at(-1)?.reason ?? "",
+  ]);
+  print(table(["LANE", "KEY", "OFFSET", "STATE", "ATTEMPTS", "LAST FAILURE"], rows));
+  if (key !== undefined) for (const { tries } of found) for (const one of tries) print(tryText(one));
+}
+
+export async function orderLane(group: Group, lane: string, order: "resume" | "skip", json?: boolean): Promise<void> {
+  const call = { body: { lane }, safe: true };
+  const answer = await group.http.json("POST", pathOf(group, `lanes/${order}`), call);
+  if (json) return print(JSON.stringify(answer));
+  print(
+    order === "resume" ? `lane ${lane} tries again now` : `lane ${lane} goes on: its first record is a dead letter`,
+  );
+}
+
+interface Attempt {
+  readonly partition: number;
+  readonly at: string;
+  readonly deliveryId: string;
+  readonly records: number;
+  readonly attempt: number;
+  readonly status?: number;
+  readonly error?: string;
+  readonly durationMs: number;
+  readonly answer: string;
+}
+
+/** The last requests of a push, the newest last. */
+export async function attempts(group: Group, json?: boolean): Promise<void> {
+  const { attempts } = await group.http.json<{ attempts: Attempt[] }>("GET", pathOf(group, "attempts"));
+  // Times as text, all in UTC and of one length.
+  const sorted = attempts.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.partition - b.partition));
+  if (json) {
+    for (const one of sorted) print(JSON.stringify(one));
+    return;
+  }
+  if (sorted.length === 0) return print("no attempts: nothing was pushed of late");
+  const rows = sorted.map((one) => [
+    one.at,
+    // The group's id is the same in all.
+    one.deliveryId.slice(one.deliveryId.indexOf(".") + 1),
+    one.records,
+    one.attempt,
+    Math.round(one.durationMs),
+    one.status ?? "-",
+    oneLineOf(one.error ?? one.answer),
+  ]);
+  print(table(["AT", "RECORD", "RECORDS", "ATTEMPT", "MS", "STATUS", "ANSWER"], rows));
+}
+
+const oneLineOf = (text: string) => text.replace(/\s+/g, " ").trim();
+
+/** Incident mode: these keys alone, or its end. */
+export async function only(group: Group, keys: readonly string[], off: boolean, json?: boolean): Promise<void> {
+  if (off === keys.length > 0) throw new Usage("say which keys go on alone, or --off, which lets all go on");
+  const info = await group.put({ only: off ? null : [...keys] });
+  if (json) return print(JSON.stringify(info));
+  print(off ? "all keys go on" : `${counted(keys.length, "key")} alone; the others wait, until: --off`);
+}

@@ -1,0 +1,117 @@
+/** `groups dead-letters`, `redrive`, `discard`. */
+import type { DeadLetters, Group } from "../client/index.ts";
+import { encodeText } from "../lib/bytes.ts";
+import { confirm } from "./confirm.ts";
+import { type Exact, jsonOf, oneLine } from "./exact.ts";
+import { counted, paint, print, table, Usage } from "./output.ts";
+
+interface Letter extends Exact {
+  readonly letter: string;
+  readonly state: string;
+  readonly reason: string;
+  readonly attempts: number;
+  readonly diedAt: string;
+  readonly tries: readonly Try[];
+}
+
+export interface Try {
+  readonly attempt: number;
+  readonly at: string;
+  readonly member: string;
+  readonly reason: string;
+}
+
+/** Those that are named with everything that is known of them, else a line for each. The group is an exact one. */
+export async function deadLetters(group: Group, names: readonly string[] = [], json?: boolean): Promise<void> {
+  const letters = names.length === 0 ? listed(group) : named(group, names);
+  const rows: (string | number)[][] = [];
+  for await (const letter of letters) {
+    if (json) print(jsonOf(letter));
+    else if (names.length > 0) print(letterText(letter));
+    else rows.push([letter.letter, letter.key ?? "-", letter.attempts, letter.diedAt, stateOf(letter), letter.reason]);
+  }
+  if (json || names.length > 0) return;
+  print(rows.length === 0 ? "no dead letters" : table(["LETTER", "KEY", "ATTEMPTS", "DIED", "", "REASON"], rows));
+}
+
+const listed = (group: Group) => group.http.list<Letter>(`${group.path}/dead-letters`, "letters");
+
+async function* named(group: Group, names: readonly string[]): AsyncGenerator<Letter, void, undefined> {
+  for (const name of names) {
+    const [, partition, offset] = /^(\d{1,7})\.(\d{1,16})$/.exec(name) ?? [];
+    if (offset === undefined) throw new Usage(`'${name}' is no dead letter: one is partition.offset, as listed`);
+    const after = Number(offset) === 0 ? {} : { after: `${partition}.${Number(offset) - 1}` };
+    const page: DeadLetters = await group.deadLetters({ partition: Number(partition), limit: 1, ...after });
+    const [letter] = page.letters as unknown as Letter[];
+    if (letter?.letter !== `${Number(partition)}.${Number(offset)}`) throw new Error(`there is no dead letter ${name}`);
+    yield letter;
+  }
+}
+
+const stateOf = ({ state }: Letter) => (state === "dead" ? "" : state);
+
+function letterText(letter: Letter): string {
+  const { letter: name, state, reason, attempts, diedAt, tries, partition: _, data, data_base64, ...record } = letter;
+  const died = `died ${diedAt}${state === "dead" ? "" : `, ${state}`}`;
+  const fields = Object.entries(record).map(([field, value]) => `  ${field}  ${asText(value)}`);
+  const shown = data === undefined ? (data_base64 ?? "") : oneLine(data);
+  return [
+    `${paint("bold", name)}  ${died}  ${counted(attempts, "attempt")}: ${reason}`,
+    ...fields,
+    `  data  ${shown}`,
+    ...tries.map(tryText),
+  ].join("\n");
+}
+
+const asText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+
+/** A failed attempt, as a line below what it is of. */
+export const tryText = ({ attempt, at, member, reason }: Try): string =>
+  `  ${paint("dim", `attempt ${attempt}  ${at}  ${member}`)}  ${reason}`;
+
+export interface LettersArgs {
+  group: string;
+  letters?: readonly string[];
+  all?: boolean;
+  json?: boolean;
+}
+
+/** Delivers them again, or one with other data. */
+export async function redrive(group: Group, args: LettersArgs & { data?: string }): Promise<void> {
+  const answer =
+    args.data === undefined ? await group.redrive(chosen(args)) : await redriveWith(group, args, args.data);
+  done(answer, "redriven", args);
+}
+
+async function redriveWith(group: Group, { letters = [], all }: LettersArgs, data: string): Promise<unknown> {
+  if (all || letters.length !== 1) throw new Usage("--data is for one letter: name it");
+  try {
+    JSON.parse(data);
+  } catch (error) {
+    throw new Usage(`--data: not JSON: ${(error as Error).message}; a text stands in quotes`);
+  }
+  const body = encodeText(`{"letter":${JSON.stringify(letters[0])},"data":${data}}`);
+  const headers = { "content-type": "application/json" };
+  return group.http.json("POST", `${group.path}/dead-letters/redrive`, { body, headers, safe: true });
+}
+
+/** Forgets them. */
+export async function discard(group: Group, args: LettersArgs & { yes?: boolean }): Promise<void> {
+  const which = chosen(args);
+  if (which === "all") await confirm(args, `all dead letters of '${args.group}' will be forgotten`);
+  done(await group.discard(which), "discarded", args);
+}
+
+function done(answer: unknown, what: "redriven" | "discarded", { json }: LettersArgs): void {
+  const count = (answer as Record<string, number>)[what];
+  const then = what === "redriven" ? "delivered again" : "forgotten";
+  if (json) print(JSON.stringify(answer));
+  else print(count === 0 ? "no dead letters" : `${counted(count, "dead letter")} ${then}`);
+}
+
+function chosen({ letters = [], all }: LettersArgs): "all" | readonly string[] {
+  if (all && letters.length > 0) throw new Usage("say which letters, or --all, and not both");
+  if (all) return "all";
+  if (letters.length === 0) throw new Usage("say which letters, or --all");
+  return letters;
+}
