@@ -8,6 +8,7 @@ import { groupConfigOf, groupOptions } from "./group-options.ts";
 import * as groups from "./groups.ts";
 import * as lanes from "./lanes.ts";
 import * as letters from "./letters.ts";
+import * as pushes from "./pushes.ts";
 import { formatHelp } from "./showing.ts";
 
 type Named = Common & { stream: string; group: string };
@@ -103,7 +104,13 @@ const letterCommands = (yargs: Yargs) =>
         ),
     )
     .command("attempts <stream> <group>", "The last requests of a push, and what was answered", ofGroup, (args) =>
-      lanes.attempts(target(args), args.json),
+      pushes.attempts(target(args), args.json),
+    )
+    .command(
+      "roll-secret <stream> <group>",
+      "Make a push's new secret, which signs beside the one before",
+      (yargs) => ofGroup(yargs).option("finish", { type: "boolean", describe: "The newest alone signs from now on." }),
+      (args) => pushes.rollSecret(target(args), args),
     );
 
 const tending = (yargs: Yargs) =>

@@ -117,7 +117,7 @@ function pushOf(
 }
 
 const secretBytes = 32;
-const newSecret = () => `whsec_${toBase64(crypto.getRandomValues(new Uint8Array(secretBytes)))}`;
+export const newSecret = () => `whsec_${toBase64(crypto.getRandomValues(new Uint8Array(secretBytes)))}`;
 
 function tell(info: GroupInfo, secret: string | undefined, json: boolean | undefined): void {
   if (json) print(JSON.stringify(secret === undefined ? info : { ...info, secret }));
@@ -128,5 +128,7 @@ function tell(info: GroupInfo, secret: string | undefined, json: boolean | undef
 }
 
 function tellSecret(secret: string | undefined): void {
-  if (secret !== undefined) print(`secret  ${secret}  (it is not shown again: give it to the receiver)`);
+  if (secret !== undefined) print(secretText(secret));
 }
+
+export const secretText = (secret: string) => `secret  ${secret}  (it is not shown again: give it to the receiver)`;

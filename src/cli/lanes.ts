@@ -1,4 +1,4 @@
-/** `groups lanes`, `attempts`, `only`: what stands apart, what receivers answered, and what goes on alone. */
+/** `groups lanes`, `only`: what stands apart, and what goes on alone. */
 import type { Group } from "../client/index.ts";
 import { type Try, tryText } from "./letters.ts";
 import { counted, print, table, Usage } from "./output.ts";
@@ -52,43 +52,6 @@ export async function orderLane(group: Group, lane: string, order: "resume" | "s
     order === "resume" ? `lane ${lane} tries again now` : `lane ${lane} goes on: its first record is a dead letter`,
   );
 }
-
-interface Attempt {
-  readonly partition: number;
-  readonly at: string;
-  readonly deliveryId: string;
-  readonly records: number;
-  readonly attempt: number;
-  readonly status?: number;
-  readonly error?: string;
-  readonly durationMs: number;
-  readonly answer: string;
-}
-
-/** The last requests of a push, the newest last. */
-export async function attempts(group: Group, json?: boolean): Promise<void> {
-  const { attempts } = await group.http.json<{ attempts: Attempt[] }>("GET", pathOf(group, "attempts"));
-  // Times as text, all in UTC and of one length.
-  const sorted = attempts.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.partition - b.partition));
-  if (json) {
-    for (const one of sorted) print(JSON.stringify(one));
-    return;
-  }
-  if (sorted.length === 0) return print("no attempts: nothing was pushed of late");
-  const rows = sorted.map((one) => [
-    one.at,
-    // The group's id is the same in all.
-    one.deliveryId.slice(one.deliveryId.indexOf(".") + 1),
-    one.records,
-    one.attempt,
-    Math.round(one.durationMs),
-    one.status ?? "-",
-    oneLineOf(one.error ?? one.answer),
-  ]);
-  print(table(["AT", "RECORD", "RECORDS", "ATTEMPT", "MS", "STATUS", "ANSWER"], rows));
-}
-
-const oneLineOf = (text: string) => text.replace(/\s+/g, " ").trim();
 
 /** Incident mode: these keys alone, or its end. */
 export async function only(group: Group, keys: readonly string[], off: boolean, json?: boolean): Promise<void> {

@@ -1,0 +1,68 @@
+/** `groups attempts`, `roll-secret`: what a group sends to its receiver, and what signs it. */
+import type { Group } from "../client/index.ts";
+import { newSecret, secretText } from "./group-config.ts";
+import { print, table, Usage } from "./output.ts";
+
+interface Attempt {
+  readonly partition: number;
+  readonly at: string;
+  readonly deliveryId: string;
+  readonly records: number;
+  readonly attempt: number;
+  readonly status?: number;
+  readonly error?: string;
+  readonly durationMs: number;
+  readonly answer: string;
+}
+
+/** The last requests of a push, the newest last. */
+export async function attempts(group: Group, json?: boolean): Promise<void> {
+  const { attempts } = await group.http.json<{ attempts: Attempt[] }>("GET", `${group.path}/attempts`);
+  // Times as text, all in UTC and of one length.
+  const sorted = attempts.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.partition - b.partition));
+  if (json) {
+    for (const one of sorted) print(JSON.stringify(one));
+    return;
+  }
+  if (sorted.length === 0) return print("no attempts: nothing was pushed of late");
+  const rows = sorted.map((one) => [
+    one.at,
+    // The group's id is the same in all.
+    one.deliveryId.slice(one.deliveryId.indexOf(".") + 1),
+    one.records,
+    one.attempt,
+    Math.round(one.durationMs),
+    one.status ?? "-",
+    oneLineOf(one.error ?? one.answer),
+  ]);
+  print(table(["AT", "RECORD", "RECORDS", "ATTEMPT", "MS", "STATUS", "ANSWER"], rows));
+}
+
+const oneLineOf = (text: string) => text.replace(/\s+/g, " ").trim();
+
+export interface RollArgs {
+  stream: string;
+  group: string;
+  finish?: boolean;
+  json?: boolean;
+}
+
+/**
+ * A new secret beside the newest of those before, so that a receiver that knows either goes on meanwhile; with `finish` the
+ * newest alone.
+ */
+export async function rollSecret(group: Group, args: RollArgs): Promise<void> {
+  const { push } = (await group.info()).config;
+  if (!push) throw new Usage(`'${args.group}' pushes to nobody; give it a receiver with groups update --push`);
+  const last = (push.secrets ?? []).slice(-1);
+  if (args.finish && last.length === 0)
+    throw new Usage(`'${args.group}' has no secret; make one with groups roll-secret`);
+  const secret = args.finish ? undefined : newSecret();
+  const secrets = secret === undefined ? last : [...last, secret];
+  const info = await group.put({ push: { ...push, secrets } });
+  if (args.json) return print(JSON.stringify(secret === undefined ? info : { ...info, secret }));
+  if (secret === undefined) return print(`only ${last[0]} signs now`);
+  print(secretText(secret));
+  if (last.length > 0)
+    print(`${last[0]} signs too, until: millrace groups roll-secret ${args.stream} ${args.group} --finish`);
+}
