@@ -102,6 +102,8 @@ describe("a value", () => {
     const line = '{"order":{"id":12345678901234567891},"name":"n","none":null,"empty":"","list":[1]}';
     expect(of(line, { keyField: "order.id" }).key).toBe("12345678901234567891");
     expect(of(line, { keyField: "name" }).key).toBe("n");
+    for (const number of ["0.12345678901234567", "0.12345678901234568", "1.10", "1e400", "7"])
+      expect(of(`{"n":${number}}`, { keyField: "n" }).key).toBe(number);
     for (const [keyField, says] of [
       ["order", "is an object"],
       ["list", "is an array"],

@@ -74,8 +74,8 @@ export function at(piece: Piece, path: string): unknown {
       found = (found as Fields)[name];
     }
   }
-  // A number that JSON.parse has rounded is taken from the text.
-  if (typeof found !== "number" || Math.abs(found) <= Number.MAX_SAFE_INTEGER) return found;
+  // A number that JSON.parse may have rounded is taken from the text: two that differ must not become one key.
+  if (typeof found !== "number" || Number.isSafeInteger(found)) return found;
   const whole = member(piece, path);
   if (whole !== undefined) return decodeText(whole.raw);
   let within: Piece | undefined = piece;
