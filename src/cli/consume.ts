@@ -44,6 +44,9 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
       console.error(failureText(delivery, error as Error));
       if (error instanceof NotStarted) {
         work.broken ??= error;
+        // Untouched: it is not the record's failure. Where that cannot be said, it counts as one.
+        const call = { body: { receipts: [delivery.receipt] }, safe: true };
+        await group.http.json("POST", `${group.path}/release`, call).catch(() => {});
         enough();
       }
       throw error;

@@ -106,6 +106,9 @@ const letterCommands = (yargs: Yargs) =>
     .command("attempts <stream> <group>", "The last requests of a push, and what was answered", ofGroup, (args) =>
       pushes.attempts(target(args), args.json),
     )
+    .command("test <stream> <group>", "Send the receiver of a push an event, and show its answer", ofGroup, (args) =>
+      pushes.test(target(args), args.json),
+    )
     .command(
       "roll-secret <stream> <group>",
       "Make a push's new secret, which signs beside the one before",

@@ -1,7 +1,7 @@
-/** `groups attempts`, `roll-secret`: what a group sends to its receiver, and what signs it. */
+/** `groups attempts`, `test`, `roll-secret`: what a group sends to its receiver, and what signs it. */
 import type { Group } from "../client/index.ts";
 import { newSecret, secretText } from "./group-config.ts";
-import { print, table, Usage } from "./output.ts";
+import { exits, print, table, Usage } from "./output.ts";
 
 interface Attempt {
   readonly partition: number;
@@ -39,6 +39,35 @@ export async function attempts(group: Group, json?: boolean): Promise<void> {
 }
 
 const oneLineOf = (text: string) => text.replace(/\s+/g, " ").trim();
+
+interface Trial {
+  readonly url: string;
+  readonly outcome: "done" | "gone" | "busy" | "failed";
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly answer?: string;
+  readonly error?: string;
+  readonly durationMs: number;
+}
+
+/** What a push would make of an answer. */
+const outcomes = {
+  done: "a record would be acknowledged",
+  busy: "the receiver would be left alone for a while",
+  gone: "the group would pause",
+  failed: "a record's attempt would have failed",
+} as const;
+
+/** Sends the receiver an event that is no record, and prints what came back. */
+export async function test(group: Group, json?: boolean): Promise<void> {
+  const trial = await group.http.json<Trial>("POST", `${group.path}/test`, { body: {} });
+  if (trial.outcome !== "done") process.exitCode = exits.refused;
+  if (json) return print(JSON.stringify(trial));
+  const { url, outcome, status, headers = {}, answer = "", error, durationMs } = trial;
+  print(`${url}  ${status ?? "no answer"}  ${Math.round(durationMs)} ms: ${error ?? outcomes[outcome]}`);
+  for (const [name, value] of Object.entries(headers)) print(`  ${name}: ${value}`);
+  if (answer !== "") print(`  ${oneLineOf(answer)}`);
+}
 
 export interface RollArgs {
   stream: string;

@@ -182,6 +182,8 @@ describe("consume -- command", () => {
     const ran = await run(["groups", "consume", name, "g", "--", gone]);
     expect(ran).toMatchObject({ code: 2, err: expect.stringMatching(/failed: 0\.1 .*could not be started/) });
     expect(await status(name)).toMatchObject({ lag: 1, deadLetters: 0 });
+    const again = await done(["groups", "consume", name, "g", "--max", "1", "--json"]);
+    expect(JSON.parse(again.out)).toMatchObject({ offset: 1, attempt: 1 });
   });
 
   test("tells each failure, and gives a record whole to who asks for it", async () => {
@@ -312,6 +314,10 @@ describe("groups", () => {
       /^only whsec_.{4}… signs now\n$/,
     );
     expect(JSON.parse((await done(["groups", "show", name, "p", "--json"])).out).config.push.secrets).toHaveLength(1);
+    expect(await run(["groups", "test", name, "p"])).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/^http:\/\/127\.0\.0\.1:1\/hook {2}no answer {2}\d+ ms: /),
+    });
     const attempts = () => run(["groups", "attempts", name, "p"]);
     await expect.poll(async () => (await attempts()).lines.length, { timeout: 20_000 }).toBeGreaterThan(2);
     const times = (await attempts()).lines.slice(1).map((line) => line.split(" ")[0]);
