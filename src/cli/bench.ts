@@ -20,7 +20,7 @@ export async function bench(millrace: Millrace, { records, bytes, partitions, js
       { what: "append to follower", ...(await live(stream)) },
     ];
     if (json) return print(JSON.stringify(results));
-    const shown = (value: number | undefined, digits: number) => (value === undefined ? "" : value.toFixed(digits));
+    const shown = (value: number | undefined, digits: number) => ({ right: value?.toFixed(digits) ?? "" });
     const rows = results.map(({ what, perSecond, p50, p99 }) => [
       what,
       shown(perSecond, 0),

@@ -17,6 +17,7 @@ export interface Profile {
 export interface Common extends Profile {
   profile?: string;
   json?: boolean;
+  yes?: boolean;
 }
 
 const local = "http://localhost:8787";

@@ -30,6 +30,7 @@ const commands = yargs(hideBin(process.argv))
     global: true,
   })
   .option("json", { type: "boolean", describe: "For programs: a JSON text a line.", global: true })
+  .option("yes", { type: "boolean", describe: "Do not ask, whatever is lost.", global: true })
   .command("streams", "Make, list, show and delete streams", streamCommands)
   .command(appendCommand)
   .command(readCommand)

@@ -23,10 +23,24 @@ export function explain(error: unknown): { message: string; code: number } {
   if (error instanceof Usage) return { message: error.message, code: exits.usage };
   if (!(error instanceof MillraceError))
     return { message: (error as Error)?.message ?? String(error), code: exits.refused };
-  const { code, message, facts, status } = error;
+  const { code, facts, status } = error;
+  const message = byCommand(error);
   if (code === "network") return { message: `${message}; is the service up? see --url`, code: exits.unreachable };
   if (status === 401 || status === 403) return { message: `${message}; see --token`, code: exits.forbidden };
   return { message: `${message}${rangeOf(message, facts)}`, code: exits.refused };
+}
+
+/** What makes that which is missing; the service names the method of its interface. */
+const makers: Readonly<Record<string, (name: string) => string>> = {
+  "namespace-not-found": (name) => `millrace namespaces create ${name}`,
+  "stream-not-found": (name) => `millrace streams create ${name}`,
+  "group-not-found": (name) => `millrace groups create <stream> ${name}`,
+};
+
+function byCommand({ code, message }: MillraceError): string {
+  const [, what, name] = /^(.*'(.+)'.*); create it with PUT$/.exec(message) ?? [];
+  const command = makers[code]?.(name ?? "");
+  return what === undefined || command === undefined ? message : `${what}; create it with: ${command}`;
 }
 
 /** The valid range, where the service knows one. What it says of an offset mostly names it already. */
@@ -38,15 +52,28 @@ function rangeOf(message: string, { head, tail }: MillraceError["facts"]): strin
 /** `1 record`, `2 records`. */
 export const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`;
 
-/** Columns as wide as they must be; numbers to the right. */
-export function table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => String(row[column]).length)));
-  const line = (row: readonly (string | number)[]) =>
+/** A number, or what stands for one (`1.46 GiB`), goes to the right of its column. */
+export type Cell = string | number | { readonly right: string };
+
+const isRight = (cell: Cell) => typeof cell !== "string";
+const textOf = (cell: Cell) => (typeof cell === "object" ? cell.right : String(cell));
+
+/** Columns as wide as they must be; numbers to the right, and so the names of columns that have nothing else. */
+export function table(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => textOf(row[column]).length)));
+  const numeric = header.map((_, column) => rows.length > 0 && rows.every((row) => isRight(row[column])));
+  const line = (row: readonly Cell[], right: (cell: Cell, column: number) => boolean) =>
     row
       .map((cell, column) =>
-        typeof cell === "number" ? String(cell).padStart(widths[column]) : cell.padEnd(widths[column]),
+        right(cell, column) ? textOf(cell).padStart(widths[column]) : textOf(cell).padEnd(widths[column]),
       )
       .join("  ")
       .trimEnd();
-  return [paint("bold", line(header)), ...rows.map(line)].join("\n");
+  return [
+    paint(
+      "bold",
+      line(header, (_, column) => numeric[column]),
+    ),
+    ...rows.map((row) => line(row, isRight)),
+  ].join("\n");
 }

@@ -3,8 +3,7 @@ import { connect } from "./config.ts";
 import { Usage } from "./output.ts";
 import * as past from "./past.ts";
 
-const partition = { ...number, default: 0, describe: "The partition." } as const;
-const yes = { type: "boolean", default: false, describe: "Do not ask." } as const;
+const partition = { ...number, describe: "Only this one; needed for offsets where the stream has several." } as const;
 
 export const pastCommands = (yargs: Yargs) =>
   yargs
@@ -23,24 +22,26 @@ export const pastCommands = (yargs: Yargs) =>
           .option("partition", partition)
           .option("mode", { choices: ["isolate", "truncate", "rebuild"] as const, demandOption: true })
           .option("from", { ...number, describe: "First offset. Default: 0; truncate needs it." })
-          .option("to", { ...number, describe: "Offset after the last one. Default: the tail." })
-          .option("yes", yes),
+          .option("to", { ...number, describe: "Offset after the last one. Default: the tail." }),
       (args) => {
         const { mode, from, to } = args;
         if (mode === "truncate" && from === undefined) throw new Usage("say with --from where to cut it off");
-        return past.repair(connect(args), args.stream, args.partition, { mode, from, to }, args.yes);
+        return past.repair(connect(args), args.stream, { mode, from, to }, args);
       },
     )
     .command(
       "trim <stream> <before>",
-      "Drop what is before an offset, or a time",
+      "Drop what is before an offset of a partition, or before a time in all of them",
       (yargs) =>
         yargs
           .positional("stream", stream)
-          .positional("before", { type: "string", demandOption: true, describe: "An offset, or a time in RFC 3339." })
-          .option("partition", partition)
-          .option("yes", yes),
-      (args) => past.trim(connect(args), args.stream, args.partition, args.before, args.yes),
+          .positional("before", {
+            type: "string",
+            demandOption: true,
+            describe: "An offset, or a time: 7d (ago), 2026-11-28, or RFC 3339.",
+          })
+          .option("partition", partition),
+      (args) => past.trim(connect(args), args.stream, args.before, args),
     )
     .command(
       "erase <stream>",
@@ -58,6 +59,6 @@ export const pastCommands = (yargs: Yargs) =>
         if (!stands && (key === undefined) === (subject === undefined))
           throw new Usage("say --key, or --subject; or --id alone, to see how a request stands");
         const target = stands ? undefined : key === undefined ? { subject: subject as string } : { key };
-        return past.erase(connect(args), args.stream, target, args.id, args.wait, args.json);
+        return past.erase(connect(args), args.stream, target, args);
       },
     );

@@ -4,7 +4,9 @@ import { rename, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Millrace, SnapshotInfo } from "../client/index.ts";
+import { confirm } from "./confirm.ts";
 import { print, table, Usage } from "./output.ts";
+import { shownSize } from "./units.ts";
 
 interface Of {
   stream: string;
@@ -16,7 +18,7 @@ const header = ["PARTITION", "OFFSET", "BYTES", "CONTENT TYPE", "NAME", "CREATED
 const row = ({ partition, offset, bytes, contentType, name, createdAt }: SnapshotInfo) => [
   partition,
   offset,
-  bytes,
+  { right: shownSize(bytes) },
   contentType,
   name ?? "-",
   createdAt,
@@ -88,9 +90,15 @@ export async function list(millrace: Millrace, args: Of): Promise<void> {
   else if (!args.json) print("no snapshots; store one with: millrace snapshot put <stream> <offset> <file>");
 }
 
-export async function remove(millrace: Millrace, args: Of & { offset: number }): Promise<void> {
-  await millrace.stream(args.stream).snapshots.delete(args.offset, ofPartition(args));
-  print(`deleted the snapshot at ${args.offset}`);
+/** What is not there is an error: whoever names an offset means one. */
+export async function remove(millrace: Millrace, args: Of & { offset: number; yes?: boolean }): Promise<void> {
+  const { stream, offset } = args;
+  const { snapshots } = millrace.stream(stream);
+  const found = (await snapshots.list(ofPartition(args))).some((one) => one.offset === offset);
+  if (!found) throw new Error(`there is no snapshot at offset ${offset}; see: millrace snapshot list ${stream}`);
+  await confirm(args, `the snapshot of '${stream}' at offset ${offset} will be deleted for good`);
+  await snapshots.delete(offset, ofPartition(args));
+  print(`deleted the snapshot at ${offset}`);
 }
 
 export async function lease(

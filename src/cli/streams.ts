@@ -1,13 +1,57 @@
 /** `streams …`. */
 import { type Millrace, MillraceError, type StreamConfig, type StreamInfo } from "../client/index.ts";
-import { print, table, Usage } from "./output.ts";
+import { confirm } from "./confirm.ts";
+import { heldBack } from "./held.ts";
+import { print, table } from "./output.ts";
+import { changes, losses, shownValue } from "./stream-changes.ts";
+import { shownSize } from "./units.ts";
+
+interface Asked {
+  json?: boolean | undefined;
+  yes?: boolean | undefined;
+}
 
 const row = ({ stream, config, createdAt }: StreamInfo) => [stream, config.partitions ?? 1, createdAt];
 const header = ["STREAM", "PARTITIONS", "CREATED"];
 
-export async function create(millrace: Millrace, name: string, config: StreamConfig, json?: boolean): Promise<void> {
-  const info = await millrace.stream(name).put(config);
-  print(json ? JSON.stringify(info) : table(header, [row(info)]));
+/** Undefined where there is none; one that is being restored throws. */
+async function found(millrace: Millrace, name: string): Promise<StreamInfo | undefined> {
+  try {
+    return await millrace.stream(name).info();
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === "stream-not-found") return undefined;
+    throw error;
+  }
+}
+
+/** Leaves a stream that is there as it is: by an error, or with `ifNotExists` by saying so. */
+export async function create(
+  millrace: Millrace,
+  name: string,
+  config: StreamConfig,
+  { json, ifNotExists }: Asked & { ifNotExists?: boolean | undefined },
+): Promise<void> {
+  const before = await found(millrace, name);
+  if (before !== undefined && !ifNotExists)
+    throw new Error(`the stream '${name}' exists; change it with: millrace streams update ${name}`);
+  const info = before ?? (await millrace.stream(name).put(config));
+  if (json) return print(JSON.stringify(info));
+  print(before === undefined ? `created ${name}` : `${name} exists, and is left as it is`);
+  if (before !== undefined) return;
+  for (const field of Object.keys(config) as (keyof StreamConfig)[])
+    print(`  ${field}  ${shownValue(field, info.config[field])}`);
+}
+
+/** Asks first where something will be lost. */
+export async function update(millrace: Millrace, name: string, config: StreamConfig, asked: Asked): Promise<void> {
+  const before = await millrace.stream(name).info();
+  const planned = await millrace.stream(name).put(config, { dryRun: true });
+  const changed = changes(before.config, planned.config);
+  const lost = losses(name, before.config, planned.config, planned.drops);
+  if (lost !== undefined) await confirm(asked, `${lost}, for good`);
+  const info = changed.length === 0 ? planned : await millrace.stream(name).put(config);
+  if (asked.json) return print(JSON.stringify(info));
+  print(changed.length === 0 ? `${name} is so already` : [`updated ${name}`, ...changed].join("\n"));
 }
 
 export async function list(millrace: Millrace, prefix: string | undefined, json?: boolean): Promise<void> {
@@ -28,40 +72,35 @@ export async function partitionsOf(millrace: Millrace, name: string): Promise<nu
 }
 
 export async function show(millrace: Millrace, name: string, json?: boolean): Promise<void> {
-  const info = await millrace.stream(name).info();
+  const stream = millrace.stream(name);
+  const info = await stream.info();
   const partitions = await partitionsOf(millrace, name);
-  const facts = await Promise.all(partitions.map((partition) => millrace.stream(name).partition(partition).facts()));
+  const facts = await Promise.all(partitions.map((partition) => stream.partition(partition).facts()));
   if (json) return print(JSON.stringify({ ...info, partitions: facts }));
   print(`${info.stream}  log ${info.logId}  created ${info.createdAt}`);
-  print(
-    Object.entries(info.config)
-      .map(([name, value]) => `  ${name} ${typeof value === "object" ? JSON.stringify(value) : value}`)
-      .join("\n"),
-  );
+  const fields = Object.entries(info.config).filter(([, value]) => value !== null);
+  print(fields.map(([field, value]) => `  ${field} ${shownValue(field, value)}`).join("\n"));
   const rows = facts.map((one) => [
     one.partition,
     one.head,
     one.hotFrom,
     one.tail,
     one.records,
-    one.bytes,
-    one.archived.bytes,
+    { right: shownSize(one.bytes) },
+    { right: shownSize(one.archived.bytes) },
     one.sealed ? "sealed" : "",
   ]);
   print(table(["PARTITION", "HEAD", "HOT FROM", "TAIL", "RECORDS", "BYTES", "ARCHIVED", ""], rows));
+  for (const line of await heldBack(stream, info.config, facts)) print(line);
 }
 
-/** Asks for its name, unless `yes`: what is deleted is gone. Of a stream that is being restored it gives the restore up. */
-export async function remove(millrace: Millrace, name: string, yes: boolean): Promise<void> {
+/** Of a stream that is being restored it gives the restore up. */
+export async function remove(millrace: Millrace, name: string, asked: Asked): Promise<void> {
   const restoring = await isRestoring(millrace, name);
-  if (!yes) {
-    if (!process.stdin.isTTY) throw new Usage("deleting is for good: add --yes");
-    const { createInterface } = await import("node:readline/promises");
-    const lines = createInterface({ input: process.stdin, output: process.stderr });
-    const answer = await lines.question(`Delete '${name}' and all its records? Type its name: `);
-    lines.close();
-    if (answer !== name) throw new Usage("not deleted");
-  }
+  await confirm(
+    asked,
+    restoring ? `the restore of '${name}' will be given up` : `'${name}' and all its records will be deleted for good`,
+  );
   await millrace.stream(name).delete();
   print(restoring ? `gave up the restore of ${name}` : `deleted ${name}`);
 }

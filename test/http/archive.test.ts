@@ -595,7 +595,7 @@ describe("the command line", () => {
     const lifted = await run("streams", "update", "tended", "--config", '{"compact":false,"ttlMs":null}', "--json");
     expect(JSON.parse(lifted.out).config).toMatchObject({ archive: true, retentionRecords: 80, compact: false });
     await fill("tended", 100);
-    const erase = ["streams", "erase", "tended", "--key", "k1", "--id", "cli"];
+    const erase = ["streams", "erase", "tended", "--key", "k1", "--id", "cli", "--yes"];
     const erased = await run(...erase, "--wait");
     expect(erased.out).toMatch(/^partition 0: forgot 20 records in \d+ segments\nreceipt cli\n$/);
     expect(JSON.parse((await run(...erase, "--json")).out)).toMatchObject({
@@ -613,7 +613,7 @@ describe("the command line", () => {
     expect(asked).toMatchObject({ code: 2, err: expect.stringContaining("everything from offset 90 on") });
     expect((await run("streams", "repair", "tended", "--mode", "truncate", "--yes")).code).toBe(2);
     const sound = await run("streams", "repair", "tended", "--mode", "isolate", "--yes");
-    expect(sound.out).toBe("nothing was lost: there is no damage in that range\n");
+    expect(sound.out).toBe("partition 0: nothing was lost: there is no damage in that range\n");
     const cut = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90", "--yes");
     expect(cut.out).toContain("lost: partition 0, offsets 90 to 99: cut off");
   });

@@ -39,7 +39,7 @@ describe("a number", () => {
     [["streams", "update", "bounded", "--retention-records", "Infinity"], "--retention-records must be one number"],
     [["streams", "update", "bounded", "--retention-records", ""], "--retention-records must be one number"],
     [["streams", "update", "bounded", "--retention-records="], "--retention-records must be one number"],
-    [["streams", "update", "bounded", "--ttl-ms", "1", "--ttl-ms", "2"], "--ttl-ms must be one number"],
+    [["streams", "update", "bounded", "--ttl-ms", "1", "--ttl-ms", "2"], "--ttl-ms is one, and was given twice"],
     [["streams", "repair", "bounded", "--mode", "truncate", "--from", "", "--yes"], "--from must be one number"],
     [["groups", "create", "bounded", "g", "--max-deliveries", "many"], "--max-deliveries must be one number"],
     [["groups", "consume", "bounded", "g", "--max", "x"], "--max must be one number"],

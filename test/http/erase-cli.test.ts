@@ -23,7 +23,7 @@ const erase = (...args: string[]) =>
   start(["streams", "erase", "tended", ...args], { MILLRACE_URL: service.url, MILLRACE_TOKEN: token }).ended;
 
 test("an id alone shows how that request stands, and begins none", async () => {
-  expect(await erase("--key", "k1", "--id", "gdpr-1", "--wait")).toMatchObject({ code: 0, err: "" });
+  expect(await erase("--key", "k1", "--id", "gdpr-1", "--wait", "--yes")).toMatchObject({ code: 0, err: "" });
   const stands = await erase("--id", "gdpr-1");
   expect(stands).toMatchObject({
     code: 0,
@@ -39,7 +39,7 @@ test("it ends with 1 where something is damaged, and was not searched", async ()
   const { logId } = (await service.call("GET", stream)).json;
   const { blobs } = await service.bucket.list(`logs/${logId}/`);
   await service.bucket.delete([blobs[2].key]);
-  const ended = await erase("--key", "k2", "--id", "gdpr-3", "--wait");
+  const ended = await erase("--key", "k2", "--id", "gdpr-3", "--wait", "--yes");
   expect(ended).toMatchObject({ code: 1, err: "" });
   expect(ended.out).toMatch(/damaged, and not searched: .*\nnot everything was searched; .*\nreceipt gdpr-3\n$/);
   expect(await erase("--id", "gdpr-3", "--json")).toMatchObject({ code: 1 });

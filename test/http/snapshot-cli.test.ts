@@ -43,7 +43,7 @@ test("stores a file, or what comes on the standard input, and gives it back", as
   expect(put).toMatchObject({ code: 0, err: "" });
   expect(JSON.parse(put.out)).toMatchObject({ offset: 3, bytes: 9_000_000, contentType: "a/b", name: "me" });
   expect((await run("read", "orders", "--from", "snapshot", "--data")).lines).toEqual(["4", "5"]);
-  expect((await given('{"total":42}', "snapshot", "put", "orders", "5")).out).toMatch(/OFFSET.*\n +0 +5 +12 /);
+  expect((await given('{"total":42}', "snapshot", "put", "orders", "5")).out).toMatch(/OFFSET.*\n +0 +5 +12 B /);
 
   const copy = join(folder, "copy.bin");
   expect(await run("snapshot", "get", "orders", "3", copy)).toMatchObject({ code: 0, err: "" });
@@ -61,7 +61,14 @@ test("stores a file, or what comes on the standard input, and gives it back", as
 test("lists and deletes them, and says where there is none", async () => {
   const listed = await run("snapshot", "list", "orders", "--json");
   expect(listed.lines.map((line) => JSON.parse(line).offset)).toEqual([5, 3]);
-  expect(await run("snapshot", "delete", "orders", "3")).toMatchObject({ code: 0, out: "deleted the snapshot at 3\n" });
+  expect(await run("snapshot", "delete", "orders", "3")).toMatchObject({ code: 2, out: "" });
+  const removed = await run("snapshot", "delete", "orders", "3", "--yes");
+  expect(removed).toMatchObject({ code: 0, out: "deleted the snapshot at 3\n" });
+  expect(await run("snapshot", "delete", "orders", "3", "--yes")).toMatchObject({
+    code: 1,
+    out: "",
+    err: expect.stringContaining("there is no snapshot at offset 3"),
+  });
   const missing = join(folder, "missing");
   expect(await run("snapshot", "get", "orders", "3", missing)).toMatchObject({
     code: 1,

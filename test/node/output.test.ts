@@ -1,6 +1,6 @@
 /** What is said of an error, and how it ends. */
 import { expect, test } from "vitest";
-import { explain, Usage } from "../../src/cli/output.ts";
+import { explain, table, Usage } from "../../src/cli/output.ts";
 import { known, network } from "../../src/client/error.ts";
 
 test.each([
@@ -19,4 +19,25 @@ test.each([
   expect(said.message).not.toContain("undefined");
   // Nothing is said of a range that is named already.
   if (!says.endsWith(")")) expect(said.message).not.toMatch(/\)$/);
+});
+
+test.each([
+  ["namespace-not-found", "the namespace 'fresh' does not exist", "millrace namespaces create fresh"],
+  ["stream-not-found", "the stream 'orders' does not exist", "millrace streams create orders"],
+  ["group-not-found", "the group 'billing' does not exist", "millrace groups create <stream> billing"],
+])("%s names the command, and not the interface's method", (code, what, command) => {
+  expect(explain(known(code, `${what}; create it with PUT`)).message).toBe(`${what}; create it with: ${command}`);
+  expect(explain(known(code, what)).message).toBe(what);
+  expect(explain(known(code, `orders, partition 0: ${what}; create it with PUT`)).message).toContain(command);
+});
+
+test("a table's heads stand over what is below them: over numbers, and what stands for one, to the right", () => {
+  const rows = [
+    ["orders", 12_345, { right: "1.46 GiB" }, "x"],
+    ["a", 7, { right: "0 B" }, ""],
+  ];
+  expect(table(["STREAM", "LAG", "BYTES", ""], rows)).toBe(
+    ["STREAM    LAG     BYTES", "orders  12345  1.46 GiB  x", "a           7       0 B"].join("\n"),
+  );
+  expect(table(["STREAM", "LAG"], [])).toBe("STREAM  LAG");
 });

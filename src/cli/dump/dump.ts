@@ -123,7 +123,9 @@ async function write(
         // One that was deleted since it was listed was not there.
         const gone = error instanceof MillraceError && error.code === "stream-not-found";
         if (only === undefined && gone && outline.state.stream?.stream !== name) continue;
-        throw Object.assign(error as Error, { message: `${outline.where}: ${(error as Error).message}` });
+        // Before its first block there is no place in it.
+        const where = outline.state.stream === undefined ? "" : `${outline.where}: `;
+        throw Object.assign(error as Error, { message: `${where}${(error as Error).message}` });
       }
     }
     writer.finish(outline.state.totals);
@@ -201,18 +203,20 @@ const copyOf = ({ partition, ...state }: OutlineState): OutlineState => ({
   totals: { ...state.totals },
 });
 
-/** Where the bytes go: a file, or the standard output. */
+/** Where the bytes go: a file, which is there from the first of them on, or the standard output. */
 class Sink {
   bytes = 0;
   #parts: Uint8Array[] = [];
-  readonly #file: number | undefined;
+  #file: number | undefined;
+  readonly #path: string | undefined;
   readonly #gzip: ReturnType<typeof createGzip> | undefined;
+  /** Where the next bytes go; undefined: the file begins with them. */
+  #at: number | undefined;
+  #drained: Promise<void> = Promise.resolve();
 
   constructor(path: string | undefined, zipped: boolean, at: number | undefined) {
-    // It holds what is in the log, and secrets of webhooks: for the eyes of its owner.
-    if (path !== undefined) this.#file = openSync(path, at === undefined ? "w" : "r+", 0o600);
-    if (this.#file !== undefined && at !== undefined) ftruncateSync(this.#file, at);
-    this.#at = at ?? 0;
+    this.#path = path;
+    this.#at = at;
     if (!zipped) return;
     this.#gzip = createGzip({ level: 6 });
     this.#gzip.on("data", (part: Buffer) => {
@@ -220,9 +224,6 @@ class Sink {
       this.#drained = this.#put(part).then(() => void this.#gzip?.resume());
     });
   }
-
-  #at: number;
-  #drained: Promise<void> = Promise.resolve();
 
   add(bytes: Uint8Array): void {
     this.#parts.push(bytes);
@@ -253,12 +254,21 @@ class Sink {
   }
 
   async #put(bytes: Buffer): Promise<void> {
-    if (this.#file === undefined) {
+    if (this.#path === undefined) {
       if (!process.stdout.write(bytes)) await once(process.stdout, "drain");
       return;
     }
+    this.#file ??= opened(this.#path, this.#at);
+    const at = this.#at ?? 0;
     for (let done = 0; done < bytes.length; )
-      done += writeSync(this.#file, bytes, done, bytes.length - done, this.#at + done);
-    this.#at += bytes.length;
+      done += writeSync(this.#file, bytes, done, bytes.length - done, at + done);
+    this.#at = at + bytes.length;
   }
+}
+
+/** It holds what is in the log, and secrets of webhooks: for the eyes of its owner. What is behind `at` is cut off. */
+function opened(path: string, at: number | undefined): number {
+  const file = openSync(path, at === undefined ? "w" : "r+", 0o600);
+  if (at !== undefined) ftruncateSync(file, at);
+  return file;
 }
