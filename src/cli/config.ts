@@ -1,74 +1,55 @@
-/** Where the service is and who asks: flags, then the environment, then a profile file. */
-import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+/** Where the service is and who asks: flags, then the environment, then the context that holds. */
 import { Millrace } from "../client/index.ts";
+import { type Context, chosen } from "./contexts.ts";
 import { developmentToken } from "./defaults.ts";
-import { makeFolder } from "./folders.ts";
 import { Usage } from "./output.ts";
 
-export interface Profile {
-  url?: string;
-  token?: string;
-  namespace?: string;
-}
-
 /** Flags that every command takes. */
-export interface Common extends Profile {
+export interface Common extends Context {
   profile?: string;
+  context?: string;
   json?: boolean;
   yes?: boolean;
 }
 
 const local = "http://localhost:8787";
 
-export const profilePath = (given?: string): string =>
-  given ??
-  process.env.MILLRACE_PROFILE ??
-  join(process.env.XDG_CONFIG_HOME || join(homedir(), ".config"), "millrace", "profile.json");
-
-export function readProfile(path: string): Profile {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return {};
-  }
-  if ((statSync(path).mode & 0o077) !== 0) {
-    console.error(`millrace: ${path} holds a token and can be read by others; run: chmod 600 ${path}`);
-  }
-  try {
-    return JSON.parse(text) as Profile;
-  } catch {
-    throw new Usage(`${path} is not JSON; write it anew with: millrace profile set --url … --token …`);
-  }
-}
-
-/** For the eyes of its owner, from the first byte on. */
-export function writeProfile(path: string, profile: Profile): void {
-  makeFolder(dirname(path));
-  const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, `${JSON.stringify(profile, null, 2)}\n`, { mode: 0o600 });
-  chmodSync(temporary, 0o600);
-  renameSync(temporary, path);
+export interface Settled extends Required<Context> {
+  /** Name of the context that holds, if one does. */
+  readonly context: string | undefined;
+  /** Where each part came from, for people. */
+  readonly origins: Readonly<Record<keyof Context, string>>;
 }
 
 /** What holds, and where each part came from. */
-export function settle(flags: Common): Required<Profile> {
+export function settled(flags: Common): Settled {
   const { MILLRACE_URL, MILLRACE_TOKEN, MILLRACE_ROOT_TOKEN, MILLRACE_NAMESPACE } = process.env;
   const environment = {
     url: MILLRACE_URL,
     token: MILLRACE_TOKEN || MILLRACE_ROOT_TOKEN,
     namespace: MILLRACE_NAMESPACE,
   };
-  const profile = readProfile(profilePath(flags.profile));
-  const pick = (name: keyof Profile) => flags[name] || environment[name] || profile[name];
-  const url = pick("url") ?? local;
+  const { name: context, ...kept } = chosen(flags);
+  const pick = (name: keyof Context): [value: string | undefined, origin: string] => {
+    if (flags[name]) return [flags[name], `--${name}`];
+    if (environment[name]) return [environment[name], "the environment"];
+    return kept[name] ? [kept[name], `context ${context}`] : [undefined, "the default"];
+  };
+  const [url = local, urlFrom] = pick("url");
   const isLocal = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$)/.test(url);
-  const token = pick("token") ?? (isLocal ? developmentToken : undefined);
-  if (token === undefined) throw new Usage(`no token for ${url}: give --token, MILLRACE_TOKEN, or a profile`);
-  return { url, token, namespace: pick("namespace") ?? "default" };
+  const [token = isLocal ? developmentToken : undefined, tokenFrom] = pick("token");
+  if (token === undefined) throw new Usage(`no token for ${url}: give --token, MILLRACE_TOKEN, or a context`);
+  const [namespace = "default", namespaceFrom] = pick("namespace");
+  return { url, token, namespace, context, origins: { url: urlFrom, token: tokenFrom, namespace: namespaceFrom } };
 }
+
+export function settle(flags: Common): Required<Context> {
+  const { url, token, namespace } = settled(flags);
+  return { url, token, namespace };
+}
+
+/** As much of a token as may be shown. */
+export const masked = (token: string): string => `${token.slice(0, 4)}…`;
 
 /** Somebody waits for the answer: it is not tried for long. */
 export const haste = { attempts: 4 };

@@ -1,22 +1,114 @@
-/** Where the service is, and who asks: kept in a file. */
+/** Where services are, and who asks: kept in a file. */
 import { given, type Yargs } from "./arguments.ts";
-import { profilePath, readProfile, settle, writeProfile } from "./config.ts";
-import { print } from "./output.ts";
+import { type Common, masked, settled } from "./config.ts";
+import { confirm } from "./confirm.ts";
+import { type Context, type Contexts, contextsPath, readContexts, setContext, writeContexts } from "./contexts.ts";
+import { print, table, Usage } from "./output.ts";
 
 /** A command with the common options only. */
 const noMore = (yargs: Yargs) => yargs;
+const fields = ["url", "token", "namespace"] as const;
+const changeOf = (args: Common) => given<Context>(args as never, fields);
+
+export const profileCommands = (yargs: Yargs) =>
+  yargs
+    .command("set", "Write what is given into the context that holds", noMore, (args) => {
+      print(`written to ${setContext(args, changeOf(args))}`);
+    })
+    .command("show", "What holds now, from flags, environment and file", noMore, (args) => {
+      const { token, url, namespace, context } = settled(args);
+      const path = contextsPath(args.profile);
+      const isThere = readContexts(path) !== undefined;
+      const shown = { url, namespace, token: masked(token), context, ...(isThere ? { profile: path } : {}) };
+      if (args.json) return print(JSON.stringify(shown));
+      const lines = Object.entries({ ...shown, context: context ?? "none", profile: isThere ? path : "none" });
+      print(lines.map((entry) => entry.join("  ")).join("\n"));
+    })
+    .demandCommand(1, "say which: set or show");
+
+const name = { type: "string", demandOption: true, describe: "Name of the context." } as const;
 
 export const contextCommands = (yargs: Yargs) =>
   yargs
-    .command("set", "Write what is given", noMore, (args) => {
-      const path = profilePath(args.profile);
-      writeProfile(path, { ...readProfile(path), ...given(args as never, ["url", "token", "namespace"]) });
-      print(`written to ${path}`);
-    })
-    .command("show", "What holds now, from flags, environment and file", noMore, (args) => {
-      const { token, ...rest } = settle(args);
-      const shown = { ...rest, token: `${token.slice(0, 4)}…`, profile: profilePath(args.profile) };
-      const lines = Object.entries(shown).map((entry) => entry.join("  "));
-      print(args.json ? JSON.stringify(shown) : lines.join("\n"));
-    })
-    .demandCommand(1, "say which: set or show");
+    .command(["list", "ls"], "List contexts; a star marks the one that holds", noMore, (args) => list(args))
+    .command(
+      "use <name>",
+      "Let one hold from now on",
+      (yargs) => yargs.positional("name", name),
+      (args) => use(args),
+    )
+    .command(
+      "add <name>",
+      "Add one, with --url, --token and --namespace",
+      (yargs) =>
+        yargs
+          .positional("name", name)
+          .option("use", { type: "boolean", describe: "Let it hold from now on. The first one does anyway." })
+          .example("$0 context add prod --url https://millrace.example.com --token …", ""),
+      (args) => add(args),
+    )
+    .command(
+      ["remove <name>", "rm <name>"],
+      "Remove one",
+      (yargs) => yargs.positional("name", name),
+      (args) => remove(args),
+    )
+    .demandCommand(1, "say which: ls, use, add or rm");
+
+type Named = Common & { name: string };
+
+const kept = (args: Common): Contexts => readContexts(contextsPath(args.profile)) ?? { contexts: {} };
+
+function known(args: Named): Contexts {
+  const found = kept(args);
+  if (Object.hasOwn(found.contexts, args.name)) return found;
+  throw new Usage(`there is no context '${args.name}'; see: millrace context ls`);
+}
+
+function list(args: Common): void {
+  const { current, contexts } = kept(args);
+  const holds = args.context || process.env.MILLRACE_CONTEXT || current;
+  const rows = Object.entries(contexts).map(([name, { url, namespace, token }]) => ({
+    name,
+    url: url ?? null,
+    namespace: namespace ?? "default",
+    token: token === undefined ? null : masked(token),
+    holds: name === holds,
+  }));
+  if (args.json) for (const row of rows) print(JSON.stringify(row));
+  else if (rows.length === 0) print("no contexts; add one with: millrace context add <name> --url … --token …");
+  else {
+    const cells = rows.map((row) => [row.holds ? "*" : "", row.name, row.url ?? "-", row.namespace, row.token ?? "-"]);
+    print(table(["", "NAME", "URL", "NAMESPACE", "TOKEN"], cells));
+  }
+}
+
+function use(args: Named): void {
+  writeContexts(contextsPath(args.profile), { ...known(args), current: args.name });
+  print(`${args.name} holds from now on`);
+}
+
+function add(args: Named & { use?: boolean }): void {
+  const { current, contexts } = kept(args);
+  if (Object.hasOwn(contexts, args.name))
+    throw new Usage(`there is a context '${args.name}'; change it with: millrace profile set --context ${args.name}`);
+  if (!args.url) throw new Usage("say where the service is with --url");
+  const holds = args.use || current === undefined ? args.name : current;
+  writeContexts(contextsPath(args.profile), {
+    current: holds,
+    contexts: { ...contexts, [args.name]: changeOf(args) },
+  });
+  const next = holds === args.name ? "" : `; let it hold with: millrace context use ${args.name}`;
+  print(`added ${args.name}${next}`);
+}
+
+async function remove(args: Named): Promise<void> {
+  const { current, contexts } = known(args);
+  await confirm(args, `the context '${args.name}' and its token will be removed`);
+  const { [args.name]: _, ...others } = contexts;
+  writeContexts(contextsPath(args.profile), {
+    current: current === args.name ? undefined : current,
+    contexts: others,
+  });
+  print(`removed ${args.name}${current === args.name ? "; no context holds now" : ""}`);
+}

@@ -5,38 +5,57 @@ import { version } from "../../schemas/limits.ts";
 import { s3Names } from "../platform/archive.ts";
 import { checkValues, dashed, number, text } from "./arguments.ts";
 import { bench } from "./bench.ts";
+import { completer, forShell, namesFor, scriptFor } from "./completion.ts";
 import { connect } from "./config.ts";
-import { contextCommands } from "./context-commands.ts";
+import { contextCommands, profileCommands } from "./context-commands.ts";
 import { dev } from "./dev.ts";
+import { doctor } from "./doctor.ts";
 import { dumpCommand, restoreCommand, verifyCommand } from "./dump/command.ts";
 import { forwardCommand } from "./forward/command.ts";
 import { groupCommands } from "./group-commands.ts";
 import { importCommand } from "./import/command.ts";
+import { namespaceCommands } from "./namespaces.ts";
 import { exits, explain, Usage } from "./output.ts";
 import { appendCommand, readCommand, tailCommand } from "./record-commands.ts";
+import { report } from "./report.ts";
 import { snapshotCommands } from "./snapshot-commands.ts";
 import { streamCommands } from "./stream-commands.ts";
 
-const commands = yargs(hideBin(process.argv))
+const words = forShell(hideBin(process.argv));
+const script = scriptFor(words);
+/** Looked up before the parser asks, which does not wait. */
+const names = await namesFor(process.argv);
+
+const commands = yargs(words)
   .scriptName("millrace")
   .parserConfiguration({ "populate--": true, "parse-positional-numbers": false })
   .usage("$0 <command>\n\nAn event log at the edge that drives work.")
   .option("url", { ...text, describe: "Where the service is. [MILLRACE_URL]", global: true })
   .option("token", { ...text, describe: "[MILLRACE_TOKEN]", global: true })
   .option("namespace", { alias: "n", ...text, describe: "[MILLRACE_NAMESPACE]", global: true })
-  .option("profile", {
-    ...text,
-    describe: "File with url, token and namespace. [MILLRACE_PROFILE]",
-    global: true,
-  })
+  .option("context", { ...text, describe: "Which context of the file holds. [MILLRACE_CONTEXT]", global: true })
+  .option("profile", { ...text, describe: "File with the contexts. [MILLRACE_PROFILE]", global: true })
   .option("json", { type: "boolean", describe: "For programs: a JSON text a line.", global: true })
   .option("yes", { type: "boolean", describe: "Do not ask, whatever is lost.", global: true })
-  .command("streams", "Make, list, show and delete streams", streamCommands)
+  .command("streams", "Make, change, show and delete streams, and tend their past", streamCommands)
   .command(appendCommand)
   .command(readCommand)
   .command(tailCommand)
   .command("snapshot", "Store, fetch and list snapshots of what a consumer has made of a stream", snapshotCommands)
   .command("groups", "Make, watch and tend consumer groups", groupCommands)
+  .command("namespaces", "Make, list and delete namespaces", namespaceCommands)
+  .command(
+    "report",
+    "All streams and groups of a namespace, what is worst first",
+    (yargs) => yargs,
+    (args) => report(connect(args), args.json),
+  )
+  .command(
+    "doctor",
+    "What is wrong with this connection, and what to do",
+    (yargs) => yargs,
+    (args) => doctor(args),
+  )
   .command(forwardCommand)
   .command(importCommand)
   .command(dumpCommand)
@@ -47,9 +66,9 @@ const commands = yargs(hideBin(process.argv))
     "Measure a service, on a stream of its own",
     (yargs) =>
       yargs
-        .option("records", { ...number, default: 200_000 })
+        .option("records", { ...number, default: 200_000, describe: "How many." })
         .option("bytes", { ...number, default: 100, describe: "Of a record." })
-        .option("partitions", { ...number, default: 1 }),
+        .option("partitions", { ...number, default: 1, describe: "Of the stream." }),
     (args) => bench(connect(args), args),
   )
   .command(
@@ -57,14 +76,19 @@ const commands = yargs(hideBin(process.argv))
     "Start the service on this machine",
     (yargs) =>
       yargs
-        .option("port", { ...number, default: 8787 })
-        .option("host", { ...text, default: "127.0.0.1" })
-        .option("data", { ...text, default: ".millrace/data" })
+        .option("port", { ...number, default: 8787, describe: "Port to listen on; 0: any that is free." })
+        .option("host", {
+          ...text,
+          default: "127.0.0.1",
+          describe: "Address to listen on; beyond loopback with --token.",
+        })
+        .option("data", { ...text, default: ".millrace/data", describe: "Folder of the data." })
         .epilogue(`In the environment: ${s3Names.join(", ")} name the S3 store of the archive and of snapshots.`),
     (args) => dev(args),
   )
-  .command("profile", "Keep url, token and namespace in a file of your own", contextCommands)
-  .completion("completion", "Print a script for the shell's completion")
+  .command("context", "Keep several services by name, and choose among them", contextCommands)
+  .command("profile", "Write and show what holds: url, token and namespace", profileCommands)
+  .completion("completion", "Print a script for the completion of bash, zsh or fish", completer(names))
   .demandCommand(1, "say what to do; see millrace --help")
   .strict()
   .check(checkValues)
@@ -93,7 +117,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await commands.parseAsync();
+  if (script === undefined) await commands.parseAsync();
+  else process.stdout.write(script);
 } catch (error) {
   const { message, code } = explain(error);
   console.error(`millrace: ${message}`);

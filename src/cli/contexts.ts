@@ -1,0 +1,89 @@
+/** The file of contexts: url, token and namespace of each service that somebody works with, and which of them holds. */
+import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { makeFolder } from "./folders.ts";
+import { Usage } from "./output.ts";
+
+export interface Context {
+  url?: string;
+  token?: string;
+  namespace?: string;
+}
+
+export interface Contexts {
+  /** The one that holds where none is named. */
+  readonly current?: string | undefined;
+  readonly contexts: Readonly<Record<string, Context>>;
+}
+
+/** What a file holds that has one context without a name, as all had once. */
+const unnamed = "default";
+
+export const contextsPath = (given?: string): string =>
+  given ||
+  process.env.MILLRACE_PROFILE ||
+  join(process.env.XDG_CONFIG_HOME || join(homedir(), ".config"), "millrace", "profile.json");
+
+/** Undefined where there is no file. Throws `Usage` where it cannot be understood. */
+export function readContexts(path: string): Contexts | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new Usage(message);
+  }
+  if ((statSync(path).mode & 0o077) !== 0)
+    console.error(`millrace: ${path} holds a token and can be read by others; run: chmod 600 ${path}`);
+  const read = parsed(path, text);
+  if (read.contexts !== undefined) return { current: read.current, contexts: read.contexts };
+  const { url, token, namespace } = read;
+  return { current: unnamed, contexts: { [unnamed]: { url, token, namespace } } };
+}
+
+function parsed(path: string, text: string): Context & Partial<Contexts> {
+  try {
+    const read = JSON.parse(text);
+    if (typeof read === "object" && read !== null && !Array.isArray(read)) return read;
+  } catch {
+    // Said below.
+  }
+  throw new Usage(`${path} is not JSON; write it anew: rm ${path} && millrace profile set --url … --token …`);
+}
+
+/** For the eyes of its owner, from the first byte on. One context without a name is written so that older versions read it. */
+export function writeContexts(path: string, { current, contexts }: Contexts): void {
+  const names = Object.keys(contexts);
+  const written = names.length === 1 && names[0] === unnamed ? contexts[unnamed] : { current, contexts };
+  makeFolder(dirname(path));
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, `${JSON.stringify(written, null, 2)}\n`, { mode: 0o600 });
+  chmodSync(temporary, 0o600);
+  renameSync(temporary, path);
+}
+
+/** The context that holds, by its name in the flags, in the environment, or in the file. Throws `Usage` where it is not there. */
+export function chosen(flags: { profile?: string; context?: string }): { name?: string | undefined } & Context {
+  const path = contextsPath(flags.profile);
+  const found = readContexts(path);
+  const asked = flags.context || process.env.MILLRACE_CONTEXT;
+  const explicit = flags.profile || process.env.MILLRACE_PROFILE;
+  if (found === undefined && explicit) throw new Usage(`there is no file ${path}`);
+  const name = asked || found?.current;
+  if (name === undefined) return {};
+  if (found !== undefined && Object.hasOwn(found.contexts, name)) return { name, ...found.contexts[name] };
+  if (!asked) return {};
+  throw new Usage(`there is no context '${name}' in ${path}; see: millrace context ls`);
+}
+
+/** What may be changed of the context that holds, or is named; a new one where there is none. */
+export function setContext(flags: { profile?: string; context?: string }, change: Context): string {
+  const path = contextsPath(flags.profile);
+  const found = readContexts(path) ?? { contexts: {} };
+  const name = flags.context || process.env.MILLRACE_CONTEXT || found.current || unnamed;
+  const contexts = { ...found.contexts, [name]: { ...found.contexts[name], ...change } };
+  writeContexts(path, { current: found.current ?? name, contexts });
+  return path;
+}

@@ -1,0 +1,61 @@
+/** The file of contexts: what is read, what is written, and which of them holds. */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
+import { settled } from "../../src/cli/config.ts";
+import { chosen, readContexts, setContext, writeContexts } from "../../src/cli/contexts.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "millrace-contexts-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let count = 0;
+let profile = "";
+beforeEach(() => {
+  profile = join(folder, String(count++), "profile.json");
+  for (const name of ["URL", "TOKEN", "ROOT_TOKEN", "NAMESPACE", "PROFILE", "CONTEXT"])
+    vi.stubEnv(`MILLRACE_${name}`, undefined);
+});
+afterEach(() => vi.unstubAllEnvs());
+
+const [a, b] = [
+  { url: "https://a.example.com", token: "token-a" },
+  { url: "https://b.example.com", token: "token-b", namespace: "shop" },
+];
+
+test("a file of the form that had one context is read, and stays so while it has one", () => {
+  expect(readContexts(profile)).toBeUndefined();
+  setContext({ profile }, a);
+  expect(JSON.parse(readFileSync(profile, "utf8"))).toEqual(a);
+  expect(statSync(profile).mode & 0o777).toBe(0o600);
+  expect(settled({ profile })).toMatchObject({ ...a, namespace: "default", context: "default" });
+  setContext({ profile }, { namespace: "shop" });
+  expect(JSON.parse(readFileSync(profile, "utf8"))).toEqual({ ...a, namespace: "shop" });
+});
+
+test("a second context stands beside the first, which goes on to hold", () => {
+  setContext({ profile }, a);
+  setContext({ profile, context: "b" }, b);
+  expect(settled({ profile })).toMatchObject({ url: a.url, context: "default" });
+  expect(settled({ profile, context: "b" })).toMatchObject({ ...b, context: "b" });
+  vi.stubEnv("MILLRACE_CONTEXT", "b");
+  expect(chosen({ profile })).toMatchObject({ name: "b", url: b.url });
+  expect(settled({ profile, context: "default" })).toMatchObject({ url: a.url });
+});
+
+test("flags and the environment come before it, each part by itself, and it is said from where", () => {
+  writeContexts(profile, { current: "b", contexts: { a, b } });
+  vi.stubEnv("MILLRACE_NAMESPACE", "n1");
+  const { url, token, namespace, origins } = settled({ profile, token: "t" });
+  expect({ url, token, namespace }).toEqual({ url: b.url, token: "t", namespace: "n1" });
+  expect(origins).toEqual({ url: "context b", token: "--token", namespace: "the environment" });
+});
+
+test("what is named and not there is refused; what nobody names is not missed", () => {
+  expect(() => chosen({ profile })).toThrow(`there is no file ${profile}`);
+  writeContexts(profile, { current: "gone", contexts: { a } });
+  expect(chosen({ profile })).toEqual({});
+  for (const context of ["c", "constructor"])
+    expect(() => chosen({ profile, context })).toThrow(`there is no context '${context}'`);
+  writeFileSync(profile, "[]");
+  expect(() => readContexts(profile)).toThrow("is not JSON; write it anew: rm");
+});
