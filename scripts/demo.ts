@@ -6,8 +6,10 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { Presets, SingleBar } from "cli-progress";
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { text } from "../src/cli/arguments.ts";
 import { developmentToken } from "../src/cli/defaults.ts";
 import { run } from "./workerd.ts";
 
@@ -19,13 +21,34 @@ interface Flight {
   destination: string;
 }
 
-const { values } = parseArgs({
-  options: {
-    url: { type: "string", default: "http://localhost:8787" },
-    token: { type: "string", default: process.env.MILLRACE_ROOT_TOKEN ?? developmentToken },
-    records: { type: "string", default: "20000" },
-  },
-});
+const file = join(import.meta.dirname, "../node_modules/vega-datasets/data/flights-20k.json");
+const known = JSON.parse(readFileSync(file, "utf8")) as Flight[];
+
+const values = await yargs(hideBin(process.argv))
+  .scriptName("npm run demo --")
+  .usage("$0 [options]\n\nReal flights in and out again, every one accounted for, in the stream 'flights-demo'.")
+  .options({
+    url: {
+      ...text,
+      default: "http://localhost:8787",
+      describe: "Where the service is. Where none answers, one is started for the while.",
+    },
+    token: {
+      ...text,
+      default: process.env.MILLRACE_ROOT_TOKEN ?? developmentToken,
+      defaultDescription: "MILLRACE_ROOT_TOKEN, or the development token",
+      describe: "Its token.",
+    },
+    records: { ...text, default: String(known.length), describe: "How many flights." },
+  })
+  .check(({ url, records }) => {
+    if (!/^https?:\/\/./.test(url)) throw new Error(`--url must begin with http:// or https://, not '${url}'.`);
+    if (/^\d{1,9}$/.test(records) && Number(records) > 0 && Number(records) <= known.length) return true;
+    throw new Error(`--records must be a number from 1 to ${known.length}, not '${records}'.`);
+  })
+  .strict()
+  .version(false)
+  .parse();
 const batchRecords = 500;
 const stream = "/v1/default/streams/flights-demo";
 
@@ -37,7 +60,7 @@ const up = async (url: string) => {
   }
 };
 
-let url = values.url;
+let url = values.url.replace(/\/+$/, "");
 let stop = async () => {};
 if (!(await up(url))) {
   const data = mkdtempSync(join(tmpdir(), "millrace-demo-"));
@@ -52,6 +75,8 @@ if (!(await up(url))) {
 let good = false;
 try {
   good = await demo();
+} catch (error) {
+  console.error((error as Error).message);
 } finally {
   await stop();
 }
@@ -74,7 +99,7 @@ async function call(
 }
 
 async function demo(): Promise<boolean> {
-  const flights = load(Number(values.records));
+  const flights = known.slice(0, Number(values.records));
   await call("DELETE", stream);
   await call("PUT", stream, JSON.stringify({ partitions: 4 }));
   const appendMs = await append(flights);
@@ -96,12 +121,6 @@ async function demo(): Promise<boolean> {
   console.log(`Appended at ${rate(appendMs)} a second, read back at ${rate(readMs)}.`);
   console.log(wrong.length === 0 ? "Every flight is accounted for, each airport's in order." : wrong.join("\n"));
   return wrong.length === 0;
-}
-
-function load(count: number): Flight[] {
-  const file = join(import.meta.dirname, "../node_modules/vega-datasets/data/flights-20k.json");
-  const flights = JSON.parse(readFileSync(file, "utf8")) as Flight[];
-  return flights.slice(0, count);
 }
 
 async function append(flights: readonly Flight[]): Promise<number> {

@@ -71,7 +71,8 @@ const [command, ...args] = mortal(wrangler);
 const workerd = command === wrangler[0] ? {} : { MINIFLARE_WORKERD_PATH: resolve(root, "scripts/workerd.sh") };
 const child = spawn(command as string, args, {
   stdio: ["ignore", "inherit", "inherit"],
-  env: { ...process.env, ...workerd, WRANGLER_SEND_METRICS: "false" },
+  // Where there is no network it would tell at length that it cannot fetch what nothing here reads.
+  env: { CLOUDFLARE_CF_FETCH_ENABLED: "false", ...process.env, ...workerd, WRANGLER_SEND_METRICS: "false" },
 });
 let stopping = false;
 child.once("exit", (code) => process.exit(stopping ? 0 : (code ?? 1)));

@@ -57,12 +57,16 @@ test("ends though somebody listens", async () => {
 });
 
 test.each([
-  [["--help"], 0, "--data"],
-  [["--port", "65536"], 1, "--port must be a number from 0 to 65535"],
-  [["--inspector", "foo"], 1, "--inspector must be an address with a port"],
-  [["--prot", "8787"], 1, "Unknown argument: prot"],
-])("says what it takes: %j", async (options, code, words) => {
-  const child = spawn("npm", ["run", "--silent", "serve", "--", ...options], { cwd: root, stdio: "pipe" });
+  ["serve", ["--help"], 0, "--data"],
+  ["serve", ["--port", "65536"], 1, "--port must be a number from 0 to 65535"],
+  ["serve", ["--inspector", "foo"], 1, "--inspector must be an address with a port"],
+  ["serve", ["--prot", "8787"], 1, "Unknown argument: prot"],
+  ["start", ["--help"], 0, "--port"],
+  ["demo", ["--help"], 0, "--records"],
+  ["demo", ["--records", "many"], 1, "--records must be a number from 1 to 20000, not 'many'"],
+  ["demo", ["--ulr", "http://x"], 1, "Unknown argument: ulr"],
+])("npm run %s says what it takes: %j", async (script, options, code, words) => {
+  const child = spawn("npm", ["run", "--silent", script, "--", ...options], { cwd: root, stdio: "pipe" });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
   expect(await once(child, "close")).toEqual([code, null]);
