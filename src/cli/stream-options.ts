@@ -52,8 +52,14 @@ export const streamOptions = (yargs: Yargs) =>
     .positional("stream", stream)
     .option("partitions", { ...number, describe: "Partitions that take appends; may only grow." })
     .option("key-index", { type: "boolean", describe: "Keep the last offset of each key." })
-    .option("timestamps", { choices: ["arrival", "client"] as const })
-    .option("offsets", { choices: ["assigned", "producer"] as const })
+    .option("timestamps", {
+      choices: ["arrival", "client"] as const,
+      describe: "Whose: the partition's, or the record's.",
+    })
+    .option("offsets", {
+      choices: ["assigned", "producer"] as const,
+      describe: "Whose: the partition's, or the producer's.",
+    })
     .option("placement", { ...text, describe: "Where new partitions are placed." })
     .option("retention-records", { ...number, describe: "Records that each partition keeps." })
     .option("keep-for-groups", { type: "boolean", describe: "Retention waits for every group." })
