@@ -3,7 +3,9 @@ import { type Common, haste, settle } from "./config.ts";
 
 /** Requests to what stands above the namespaces of a deployment. */
 export class Deployment extends Http {
-  override readonly base = `${this.options.url.replace(/\/+$/, "")}/v1`;
+  override get base(): string {
+    return super.base.slice(0, super.base.lastIndexOf("/"));
+  }
 }
 
 export const connectDeployment = (flags: Common): Deployment => new Deployment({ ...settle(flags), retry: haste });

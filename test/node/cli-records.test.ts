@@ -8,7 +8,7 @@ import { type Exact, jsonOf, quoted, textOf } from "../../src/cli/exact.ts";
 import { BadLine, numberedLines } from "../../src/cli/lines.ts";
 import { Sender } from "../../src/cli/sender.ts";
 import { formatOf } from "../../src/cli/showing.ts";
-import { known, network } from "../../src/client/error.ts";
+import { MillraceError, network } from "../../src/client/error.ts";
 import type { Stream } from "../../src/client/index.ts";
 import { decodeText } from "../../src/lib/bytes.ts";
 import { kinds } from "../../src/log/record.ts";
@@ -207,7 +207,7 @@ describe("a sender", () => {
     await sender.push(record(), 9);
     await sender.end();
     expect(told).toEqual(["1 appended", "3,4: no", "1 appended"]);
-    const none = sending(() => known("bad-key", "all of them"));
+    const none = sending(() => new MillraceError("bad-key", "all of them", 400, false, true));
     await none.sender.push(record(), 7);
     await none.sender.end();
     expect([none.told, none.sender.stop, none.sender.sent]).toEqual([["7: all of them"], undefined, false]);
@@ -223,7 +223,7 @@ describe("a sender", () => {
     await lost.sender.end();
     expect(lost.sender.stop).toMatchObject({ unknown: [2], from: 3 });
     expect(await lost.sender.push(record(), 4)).toBe(false);
-    const refused = sending(() => known("forbidden", "no"));
+    const refused = sending(() => new MillraceError("forbidden", "no", 403, false, true));
     await refused.sender.push(record(), 1);
     await refused.sender.end();
     expect(refused.sender.stop).toMatchObject({ unknown: [], from: 1 });
