@@ -8,8 +8,13 @@ export const limits = {
   ...frameLimits,
   /** Decoded body of one append. Far below the 32 MiB of one call between objects. */
   batchBytesMax: 8_388_608,
-  /** Bodies above 256 KiB that one isolate reads at once, of its 128 MB. What does not fit waits 5 s, and is refused then. */
+  /**
+   * Bodies above 256 KiB, and pieces of snapshots whose length nobody said, that one isolate gathers at once, of its 128 MB.
+   * What does not fit waits 5 s, and is refused then.
+   */
   bodiesBytesMax: 50_331_648,
+  /** Bodies of 8 to 256 KiB that one isolate reads at once without looking at what has come of them; more of them count as those above do. */
+  smallBodiesBytesMax: 16_777_216,
   /** A body that stops for so long is not waited for. */
   bodySilentMsMax: 10_000,
   /** Beside that a body may be as slow as it likes for so long; from then on it must come at a rate, or it holds memory for others. */

@@ -69,6 +69,12 @@ export class Arriving {
     }
   }
 
+  /** What comes from here on is measured by itself: that much has come fast allows it no pauses. */
+  anew(): void {
+    this.#bytes = 0;
+    this.#waitedMs = 0;
+  }
+
   /** Nothing more is wanted of it. */
   end(): void {
     this.#ended = true;

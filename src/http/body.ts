@@ -2,7 +2,8 @@ import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { concat } from "../lib/bytes.ts";
 import { Arriving, BodyFault, cutOff, tooSlow } from "./arriving.ts";
-import { Budget, growLater, type Hold } from "./budget.ts";
+import { holdBody, takeRoom } from "./body-room.ts";
+import { Budget, type Hold } from "./budget.ts";
 import { BadGzip, Gunzip } from "./gunzip.ts";
 import { inTime } from "./in-time.ts";
 
@@ -12,7 +13,7 @@ const tooLarge = (limit: number): Refusal => ({
   facts: { limit },
 });
 
-/** A small body is there at once, or nearly so: it is read in one call, and counts for nothing. */
+/** A small body is there at once, or nearly so: it is read in one call, as long as there are not too many. */
 const smallBytes = 262_144;
 /** What one has to come in is the time of silence, and for what goes beyond this, the time that its bytes may take. */
 const atOnceBytes = 65_536;
@@ -20,16 +21,13 @@ const atOnceBytes = 65_536;
 const pieceBytes = 262_144;
 /** Of one that is packed. */
 const packedBytes = 16_384;
-/** Bodies that are being read here. A client that is silent for longer is given up by itself. */
-const bodies = new Budget(limits.bodiesBytesMax, limits.bodySilentMsMax * 2);
-/** How often a body that waits for room, unread, looks. */
-const lookMs = 25;
+/** What counts for nothing however many there are: a connection by itself costs as much. */
+const tinyBytes = 8_192;
+/** A small body has no longer than this to come. */
+const smallMsMax = smallMs(smallBytes);
+/** Small bodies that are being read here, as they were announced. */
+const smallBodies = new Budget(limits.smallBodiesBytesMax, smallMsMax + 5_000);
 
-const noRoom: Refusal = {
-  code: "too-many",
-  detail: `bodies of more than ${limits.bodiesBytesMax} bytes are being read at once; send it again in a moment`,
-  facts: { limit: limits.bodiesBytesMax },
-};
 const badGzip: Refusal = {
   code: "bad-gzip",
   detail: "the body says it is gzip, of one member, and does not unpack as that",
@@ -44,11 +42,16 @@ export async function readBody(request: Request, limit: number): Promise<Result<
   const announced = encoding === "identity" ? request.headers.get("content-length") : null;
   if (announced !== null) {
     if (Number(announced) > limit) return { ok: false, refusal: tooLarge(limit) };
-    if (Number(announced) <= smallBytes) return readSmall(request, Number(announced));
+    if (Number(announced) <= tinyBytes) return readSmall(request, Number(announced));
+    if (Number(announced) <= smallBytes) {
+      const hold = smallBodies.hold();
+      // One for which there is no room is counted as it comes, like a large one.
+      if (hold.grow(Number(announced), Date.now())) return readSmall(request, Number(announced), hold);
+    }
   }
   if (request.body === null) return ok(new Uint8Array(0));
   const arriving = new Arriving(request.body, limits.bodyBytesPerSecondMin);
-  const body = new Gathered(limit, bodies.hold());
+  const body = new Gathered(limit, holdBody());
   try {
     if (encoding === "gzip") await unpack(arriving, body);
     else await collect(arriving, body, announced === null ? undefined : Number(announced));
@@ -64,13 +67,19 @@ export async function readBody(request: Request, limit: number): Promise<Result<
   }
 }
 
-async function readSmall(request: Request, length: number): Promise<Result<Uint8Array>> {
-  const more = Math.max(0, length - atOnceBytes) / limits.bodyBytesPerSecondMin;
+/** How long a small body may take, in ms. */
+function smallMs(length: number): number {
+  return limits.bodySilentMsMax + (Math.max(0, length - atOnceBytes) / limits.bodyBytesPerSecondMin) * 1_000;
+}
+
+async function readSmall(request: Request, length: number, hold?: Hold): Promise<Result<Uint8Array>> {
   try {
-    const bytes = await inTime(request.arrayBuffer(), limits.bodySilentMsMax + more * 1_000);
+    const bytes = await inTime(request.arrayBuffer(), smallMs(length));
     return bytes === undefined ? { ok: false, refusal: tooSlow } : ok(new Uint8Array(bytes));
   } catch {
     return { ok: false, refusal: cutOff };
+  } finally {
+    hold?.release();
   }
 }
 
@@ -87,14 +96,8 @@ class Gathered {
   async add(part: Uint8Array): Promise<void> {
     this.length += part.length;
     if (this.length > this.limit) throw new BodyFault(tooLarge(this.limit));
-    await this.room(part.length);
+    await takeRoom(this.hold, part.length);
     this.#parts.push(part);
-  }
-
-  /** What is not read while it waits, waits at the client. */
-  async room(bytes: number): Promise<void> {
-    if (this.hold.grow(bytes, Date.now()) || (await growLater(this.hold, bytes, lookMs))) return;
-    throw new BodyFault(noRoom);
   }
 
   bytes(): Uint8Array {
@@ -119,7 +122,7 @@ async function unpack(arriving: Arriving, body: Gathered): Promise<void> {
     if (piece === undefined) break;
     for (let at = 0; at < piece.length; ) {
       const { slice, worst } = gunzip;
-      await body.room(worst);
+      await takeRoom(body.hold, worst);
       const parts = await gunzip.push(piece.subarray(at, at + slice));
       body.hold.grow(-worst, Date.now());
       for (const part of parts) await body.add(part);

@@ -5,6 +5,8 @@
 export interface Hold {
   /** Takes so many more; false where there is no room. */
   grow(bytes: number, now: number): boolean;
+  /** Has so many from now on, whether there is room or not: what is there already. */
+  set(bytes: number, now: number): void;
   /** It is still there. */
   touch(now: number): void;
   release(): void;
@@ -12,6 +14,10 @@ export interface Hold {
 
 /** Those that wait for room have taken some of it: each gives way at another time, so that not all of them do. */
 const roomMs = 5_000;
+/** Less than after which any budget gives up what is not touched. */
+const keepMs = 5_000;
+/** How often those who only ask what is held look for such. */
+const usedLookMs = 1_000;
 
 /** Takes more as soon as there is room, looking now and then; false where there was none for too long. */
 export async function growLater(hold: Hold, bytes: number, lookMs: number): Promise<boolean> {
@@ -23,9 +29,20 @@ export async function growLater(hold: Hold, bytes: number, lookMs: number): Prom
   return false;
 }
 
+/** What is held while the work goes on is not given up meanwhile, however long it takes: a request that is over looks no more. */
+export async function keeping<T>(hold: Hold, work: Promise<T>): Promise<T> {
+  const timer = setInterval(() => hold.touch(Date.now()), keepMs);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 export class Budget {
   readonly #holds = new Set<{ bytes: number; at: number }>();
   #bytes = 0;
+  #lookedAt = 0;
 
   constructor(
     readonly bytesMax: number,
@@ -46,6 +63,13 @@ export class Budget {
         one.at = now;
         return true;
       },
+      set: (bytes, now) => {
+        this.#drop(one);
+        one.bytes = bytes;
+        one.at = now;
+        this.#bytes += bytes;
+        this.#holds.add(one);
+      },
       touch: (now) => {
         one.at = now;
       },
@@ -53,7 +77,14 @@ export class Budget {
     };
   }
 
+  /** Bytes that are held; those who were silent are looked for only where that makes a difference. */
+  used(now: number): number {
+    if (this.#bytes * 2 >= this.bytesMax && now - this.#lookedAt >= usedLookMs) this.#forget(now);
+    return this.#bytes;
+  }
+
   #forget(now: number): void {
+    this.#lookedAt = now;
     for (const one of this.#holds) if (now - one.at > this.idleMs) this.#drop(one);
   }
 

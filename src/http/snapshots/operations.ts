@@ -19,6 +19,14 @@ import { type Operation, ofStream, withBody } from "../operation.ts";
 const ofPartition: readonly ErrorCode[] = [...ofStream, "partition-not-found"];
 const toWrite: readonly ErrorCode[] = [...ofPartition, "archive-off"];
 const toBegin: readonly ErrorCode[] = [...toWrite, "past-tail", "trimmed", "stale-lease", "conflict", "too-many"];
+/** Of a body that is kept as it comes. */
+const whole: readonly ErrorCode[] = [
+  "body-too-large",
+  "body-cut-off",
+  "body-too-slow",
+  "unsupported-media-type",
+  "too-many",
+];
 const any = z.unknown().describe("Anything: kept byte for byte.");
 
 /** Paths below a stream's. One of a snapshot's own takes the words `latest` and `lease` in place of an offset. */
@@ -63,7 +71,7 @@ export const snapshotOperations: Readonly<Record<string, Readonly<Record<string,
       bodyTypes: ["*/*"],
       headers: { "Content-Type": "Kept with it.", "Content-Length": "Without it the body goes through in parts." },
       answers: { 201: { says: "It is there, and durable.", body: snapshotView } },
-      refusals: [...toBegin, "body-too-large", "unsupported-media-type"],
+      refusals: [...toBegin, ...whole],
     },
     POST: {
       summary: "Take the lease of the next snapshot",
@@ -104,7 +112,7 @@ export const snapshotOperations: Readonly<Record<string, Readonly<Record<string,
       body: any,
       bodyTypes: ["*/*"],
       answers: { 200: { says: "It is there.", body: partView } },
-      refusals: [...toWrite, "upload-not-found", "body-too-large", "unsupported-media-type"],
+      refusals: [...toWrite, "upload-not-found", ...whole],
     },
     POST: {
       summary: "Complete an upload",
