@@ -1,20 +1,28 @@
 /** What the blocks of a dump hold that is JSON. Strict: a field that is not known would be lost on the way back. */
 import { z } from "zod";
-import { switchText, wholeText } from "./fields.ts";
+import { whole as given } from "./fields.ts";
 import { filterFields, groupConfig, pushTarget } from "./group.ts";
 import { limits } from "./limits.ts";
 import { namespaceName, streamName } from "./names.ts";
 import { type PartitionRange, partitionRange, streamConfig } from "./stream.ts";
 import { lastTime } from "./time.ts";
 
-const whole = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** A place in a log. Where clients choose the offsets it may be as high as theirs; elsewhere no log has come beyond `countedMax`. */
+const offset = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 /** In ms since 1970, as far as it can be shown. */
-const time = whole.max(lastTime);
+const time = offset.max(lastTime);
 /** What is counted on from here: no dump has come so far, and after it there is room. */
-const counted = whole.max(2 ** 48);
+export const countedMax = 2 ** 48;
+const counted = offset.max(countedMax);
+/** Of leases: the clock's, and not counted on from what was restored. */
+const generation = offset;
+/** Records of a batch. */
+const records = offset.max(limits.batchRecordsMax);
+/** A partition's number: the map of a stream has no more. */
+const partition = offset.max(4 * limits.partitionsMax);
 const id = z.string().regex(/^[0-9a-f]{20}$/, "must be 20 hexadecimal digits");
 const partitions = z
-  .array(whole)
+  .array(partition)
   .refine((list) => list.every((one, at) => at === 0 || one > list[at - 1]), "must be in order, each once");
 const text = z.string().max(limits.dumpBlockBytesMax);
 /** Text that is stored as JSON, of a shape, and comes back as it was. */
@@ -94,7 +102,7 @@ export const groupDump = z
     version: counted.min(1),
     paused: z.boolean(),
     because: z.strictObject({ reason: text, at: time }).optional().describe("Why it is paused."),
-    partitions: z.number().int().min(1).describe("Partitions that the stream had when the group came to be."),
+    partitions: partition.min(1).describe("Partitions that the stream had when the group came to be."),
     created: time,
     updated: time,
     config: storedConfig.required(),
@@ -106,193 +114,145 @@ export type GroupDump = z.infer<typeof groupDump>;
 /** A group's place on a partition. */
 export const placeDump = z.strictObject({
   group: streamName,
-  partition: whole,
-  floor: whole,
-  era: whole,
+  partition,
+  floor: offset,
+  era: counted,
   done: z.base64().describe("Ranges above the floor that are finished; see docs/STORAGE.md."),
   acked: z.base64().optional().describe("Ranges that were acked, and are yet to be met where they lie."),
   paused: jsonText(z.object({ reason: text, at: time })).nullable(),
   heritage: z.enum(["holding", "done"]).nullable(),
-  forwarded: whole,
-  lost: jsonText(z.array(z.strictObject({ from: whole, to: whole, why: z.enum(["trimmed", "damaged"]) })))
+  forwarded: counted,
+  lost: jsonText(z.array(z.strictObject({ from: offset, to: offset, why: z.enum(["trimmed", "damaged"]) })))
     .optional()
     .describe("Ranges that the group never got, and that no member has been told of."),
 });
 export type PlaceDump = z.infer<typeof placeDump>;
 
-const triesText = jsonText(z.array(z.object({ attempt: whole, at: time, member: text, reason: text })));
+const triesText = jsonText(
+  z.array(
+    z.object({
+      attempt: counted,
+      at: time,
+      member: text,
+      reason: text,
+      generation: generation.optional(),
+      nacked: z.literal(true).optional(),
+    }),
+  ),
+);
 const flag = z.union([z.literal(0), z.literal(1)]);
 const laneDump = z.strictObject({
-  id: z.number().int().min(1),
+  id: counted.min(1),
   kind: z.enum(["key", "single", "whole"]),
   key: text.nullable(),
-  start: whole,
+  start: offset,
   state: z.enum(["open", "retry", "parked", "held"]),
-  attempts: whole,
+  attempts: counted,
   due: time,
   tries: triesText,
   redriven: flag,
   // Not there in dumps of a version that did not know them.
-  voided: whole.optional(),
-  waiting: whole.optional(),
-  counted: whole.optional(),
+  voided: generation.optional(),
+  waiting: counted.optional(),
+  counted: offset.optional(),
   time: time.nullable().optional(),
   exact: flag.optional(),
-  ahead: whole.optional(),
+  ahead: counted.optional(),
 });
 export const lanesDump = z.array(laneDump).max(limits.lanesMax);
 
 export const letterDump = z.strictObject({
-  offset: whole,
+  offset,
   timestamp: time,
   key: text.nullable(),
   died: time,
-  attempts: whole,
+  attempts: counted,
   reason: text,
   tries: triesText,
   state: z.enum(["dead", "redriven"]),
   checked: flag,
-  forward: whole.nullable(),
+  forward: counted.nullable(),
 });
 
 /** The end of a place: how much there was of it. */
-export const settledDump = z.strictObject({ group: streamName, partition: whole, lanes: whole, letters: whole });
+export const settledDump = z.strictObject({ group: streamName, partition, lanes: counted, letters: counted });
 
-export const partitionDump = z.strictObject({ partition: whole });
+export const partitionDump = z.strictObject({ partition });
 
-export const keysDump = z.array(z.tuple([z.string().min(1).max(limits.keyBytesMax), whole]));
+export const keysDump = z.array(z.tuple([z.string().min(1).max(limits.keyBytesMax), offset]));
 export type KeysDump = z.infer<typeof keysDump>;
 
 const erasure = z.strictObject({
   id: text,
   target: z.union([z.strictObject({ key: text }), z.strictObject({ subject: text })]),
-  to: whole,
+  to: offset,
   requested: time,
 });
 
 /** What a partition was when it was dumped: its records are those below `tail`. */
 export const marksDump = z
   .strictObject({
-    partition: whole,
-    head: whole,
-    tail: whole,
+    partition,
+    head: offset,
+    tail: offset,
     last: time.describe("No later record has an earlier timestamp, in ms."),
     sealed: z.boolean(),
     fence: asStored(limits.fenceBytesMax).optional(),
     thinned: z.boolean().describe("Records are missing between others: compaction dropped them.").optional(),
-    producers: whole,
-    ids: whole.describe("Rows of ids that a split parent handed over."),
+    producers: counted,
+    ids: counted.describe("Rows of ids that a split parent handed over."),
     erasures: z.array(erasure).describe("Keys that are yet to be forgotten."),
   })
-  .refine(({ head, tail }) => head <= tail, "the head is past the tail");
+  .refine(({ head, tail }) => head <= tail, "the head is past the tail")
+  .refine(({ tail, erasures }) => erasures.every(({ to }) => to <= tail), "erasures: one goes on past the tail");
 export type MarksDump = z.infer<typeof marksDump>;
 
 const run = z.union([
-  z.tuple([z.union([z.literal(0), z.literal(1)]), whole, whole]),
-  z.tuple([z.literal(1), whole, whole, whole]),
-  z.tuple([z.literal(2), whole, whole]),
+  z.tuple([z.union([z.literal(0), z.literal(1)]), offset, records]),
+  z.tuple([z.literal(1), offset, records, partition]),
+  z.tuple([z.literal(2), counted, records]),
   z.strictObject({
     verdict: z.enum(["appended", "duplicate"]),
-    offset: whole,
-    count: whole,
-    partition: whole.optional(),
+    offset,
+    count: records,
+    partition: partition.optional(),
   }),
-  z.strictObject({ verdict: z.literal("rejected"), reason: text, detail: text, count: whole }),
+  z.strictObject({ verdict: z.literal("rejected"), reason: text, detail: text, count: records }),
 ]);
+const countOf = (one: z.infer<typeof run>) => (Array.isArray(one) ? one[2] : one.count);
 /** The answers to a producer's batches, as its row has them; those of before have runs that are objects. */
 const batches = z.array(
   z
     .strictObject({
-      sequence: whole,
-      sum: whole.optional(),
-      owner: whole.optional(),
+      sequence: given,
+      sum: offset.optional(),
+      owner: partition.optional(),
       reasons: z.array(z.tuple([text, text])).default([]),
       runs: z.array(run),
     })
+    .refine(({ runs }) => runs.reduce((sum, one) => sum + countOf(one), 0) <= limits.batchRecordsMax)
     .refine(({ runs, reasons }) => runs.every((one) => !Array.isArray(one) || one[0] !== 2 || one[1] < reasons.length)),
 );
 
 export const producerDump = z.strictObject({
   id: z.string().min(1).max(limits.producerIdBytesMax),
-  epoch: whole,
+  epoch: given,
   seen: time,
   batches: jsonText(batches),
 });
 export const producersDump = z.array(producerDump);
 
 /** Records below it went while they were dumped. */
-export const headDump = z.strictObject({ partition: whole, head: whole });
-export const closeDump = z.strictObject({ partition: whole, chunks: whole, records: whole });
+export const headDump = z.strictObject({ partition, head: offset });
+export const closeDump = z.strictObject({ partition, chunks: counted, records: counted });
 export type CloseDump = z.infer<typeof closeDump>;
 
 export const totalsDump = z.strictObject({
-  streams: whole,
-  groups: whole,
-  partitions: whole,
-  chunks: whole,
-  records: whole,
-  letters: whole,
+  streams: counted,
+  groups: counted,
+  partitions: counted,
+  chunks: counted,
+  records: counted,
+  letters: counted,
 });
 export type TotalsDump = z.infer<typeof totalsDump>;
-
-/** Query of `…/groups/{group}/dump`. */
-export const placeQuery = z.strictObject({
-  partition: wholeText().describe("Whose place."),
-  after: z
-    .string()
-    .regex(/^(lane|letter):\d{1,16}$/, "as the header Millrace-Next said")
-    .optional()
-    .describe("Go on here: what the header Millrace-Next of the answer before said."),
-});
-
-const from = wholeText(0, Number.MAX_SAFE_INTEGER);
-
-/** Query of `…/partitions/{p}/dump`. */
-export const partitionQuery = z.strictObject({
-  part: z
-    .enum(["state", "keys", "records"])
-    .default("records")
-    .describe("`state`: marks, producers, ids. `keys`: the key index. `records`: chunks."),
-  from: from.default(0).describe("First offset, of `records`."),
-  to: from.optional().describe("Offset after the last; default the tail."),
-  after: z.string().max(limits.keyBytesMax).default("").describe("Go on after this key, of `keys`."),
-});
-
-/** Query of `…/restore`. */
-export const restoreQuery = z.strictObject({
-  dump: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hexadecimal digits")
-    .describe("SHA-256 of the dump: which one it is that is being restored."),
-  newId: switchText.default(false).describe("Give the log and its groups new ids: the original lives on elsewhere."),
-});
-/** Query of `…/restore/finish`. */
-export const finishQuery = z.strictObject({
-  resume: switchText
-    .default(false)
-    .describe("Let the groups go on as they were. Otherwise they stand still until each is resumed."),
-});
-export const restorePlaceQuery = z.strictObject({
-  partition: wholeText().optional().describe("Whose place; left out: the group's definition."),
-});
-
-/** What a restore was answered: the log that is being filled. */
-export const restoredStream = z.object({
-  stream: z.string(),
-  logId: z.string(),
-  created: z.number().int().describe("When the stream was created, in ms since 1970; under a new id, now."),
-  finished: z.boolean().describe("This dump has been restored here before; nothing is to be done."),
-});
-
-/** Where a restore of a partition stands. */
-export const restoreStand = z.object({
-  partition: z.number().int(),
-  marks: z.boolean().describe("The marks are there."),
-  producers: z.number().int(),
-  ids: z.number().int(),
-  next: z.number().int().describe("The chunk that is wanted next begins here, or later where offsets have holes."),
-  tail: z.number().int().optional().describe("Its records end here, as soon as the marks are there."),
-  chunks: z.number().int(),
-  closed: z.boolean().describe("Everything is there."),
-});
-export type RestoreStand = z.infer<typeof restoreStand>;

@@ -205,7 +205,8 @@ export function readIds(payload: Uint8Array): Result<InheritedRow> {
   const last = number(view, 8);
   if (!(last <= lastTime)) return bad("a row of ids has no time");
   for (let at = idsHeadBytes; at < payload.length; at += idBytes) {
-    if (!Number.isSafeInteger(view.getFloat64(at + 8, true)) || !Number.isSafeInteger(view.getFloat64(at + 16, true))) {
+    const [offset, time] = [view.getFloat64(at + 8, true), view.getFloat64(at + 16, true)];
+    if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(time)) {
       return bad("an id's offset or time is no number");
     }
   }

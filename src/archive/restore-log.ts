@@ -4,7 +4,8 @@
  *
  *     keys … marks │ producers … ids … │ chunk chunk chunk … │ close │ finish
  */
-import type { CloseDump, KeysDump, MarksDump, RestoreStand } from "../../schemas/dump.ts";
+import { type CloseDump, countedMax, type KeysDump, type MarksDump } from "../../schemas/dump.ts";
+import type { RestoreStand } from "../../schemas/dump-routes.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { defaults } from "../../schemas/limits.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
@@ -110,6 +111,10 @@ function takeKeys({ segments: { meta } }: Log, keys: KeysDump): Problem {
 }
 
 function takeMarks(log: Log, restore: Restore | undefined, marks: MarksDump): Problem {
+  // Behind it there would be no room for what is appended; where clients choose the offsets, that is theirs to know.
+  if (log.spec.offsets === "assigned" && marks.tail > countedMax) {
+    return bad(`tail: no log that gives out its offsets itself has come to ${marks.tail}`);
+  }
   if (restore === undefined) {
     save(log, { marks, producers: 0, ids: 0, head: marks.head, closed: false });
     setBrought(log.segments, marks.tail);

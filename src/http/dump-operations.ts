@@ -8,7 +8,7 @@ import {
   restorePlaceQuery,
   restoreQuery,
   restoreStand,
-} from "../../schemas/dump.ts";
+} from "../../schemas/dump-routes.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { dumpType } from "./dump.ts";
 import { type Operation, ofRestore, ofStream } from "./operation.ts";

@@ -1,5 +1,5 @@
 /** `…/dump`: a stream, its groups and its partitions as blocks. The caller puts them together; see src/cli/dump. */
-import { partitionQuery, placeQuery } from "../../schemas/dump.ts";
+import { partitionQuery, placeQuery } from "../../schemas/dump-routes.ts";
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { chunkBlock, jsonBlock, letterBlock, readBlocks, readChunk } from "../archive/dump.ts";
 import { cutChunk } from "../archive/dump-chunk.ts";

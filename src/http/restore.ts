@@ -1,15 +1,6 @@
 /** `…/restore`: a stream out of the blocks of a dump. What comes is looked through here, so that objects may believe it. */
-import {
-  finishQuery,
-  groupDump,
-  lanesDump,
-  letterDump,
-  placeDump,
-  restorePlaceQuery,
-  restoreQuery,
-  settledDump,
-  streamDump,
-} from "../../schemas/dump.ts";
+import { groupDump, lanesDump, letterDump, placeDump, settledDump, streamDump } from "../../schemas/dump.ts";
+import { finishQuery, restorePlaceQuery, restoreQuery } from "../../schemas/dump-routes.ts";
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { lastTime } from "../../schemas/time.ts";

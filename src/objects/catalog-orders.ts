@@ -1,5 +1,6 @@
 /** What dumps, restores, repairs and requests to forget ask of a catalog, by name. */
-import type { GroupDump, RestoreStand, StreamDump } from "../../schemas/dump.ts";
+import type { GroupDump, StreamDump } from "../../schemas/dump.ts";
+import type { RestoreStand } from "../../schemas/dump-routes.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";

@@ -1,5 +1,5 @@
 /** What dumps and restores ask of a partition. They alone see a log that is being restored. */
-import type { RestoreStand } from "../../schemas/dump.ts";
+import type { RestoreStand } from "../../schemas/dump-routes.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { readBlocks } from "../archive/dump.ts";
 import { type ChunksPage, chunksPage, type KeysPage, keysPage, stateBlocks } from "../archive/dump-log.ts";

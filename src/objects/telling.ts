@@ -1,6 +1,6 @@
 /** How the catalog's decisions reach partitions and deliveries. */
 
-import type { RestoreStand } from "../../schemas/dump.ts";
+import type { RestoreStand } from "../../schemas/dump-routes.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import {
   closeDump,
+  countedMax,
   groupDump,
   headDump,
   keysDump,
@@ -202,6 +203,13 @@ const schemas: Partial<Record<Block["name"], z.ZodType>> = {
   close: closeDump,
 };
 
+/** Numbers that may be larger than whatever is counted on from: places, what clients chose, bounds, and fields that nobody reads. */
+const high = [
+  ...["offset", "floor", "start", "head", "tail", "from", "to", "done", "acked", "runs", undefined],
+  ...["epoch", "sequence", "sum", "retentionBytes", "retentionRecords", "newer"],
+  ...["generation", "voided", "counted"],
+];
+
 let count = 0;
 
 /** A restore that has come so far. */
@@ -261,7 +269,9 @@ async function exercise(path: string, what: string): Promise<void> {
     ["POST", `${of}/dead-letters/discard`, { all: true }],
     ["PUT", of, { maxInFlight: 9 }],
   );
-  asked.push(["POST", `${path}/records`, { records: ["a", "b", "zz"].map((key) => ({ key, data: 1 })) }]);
+  // What is counted on from has room for more than one.
+  for (let times = 0; times < 3; times++)
+    asked.push(["POST", `${path}/records`, { records: ["a", "b", "zz"].map((key) => ({ key, data: 1 })) }]);
   asked.push(
     ["POST", `${path}/partitions/0/verify`],
     ["POST", `${path}/erasures`, { key: "a" }],
@@ -359,6 +369,8 @@ describe.each(["split", "keyed"])("of a dump of a stream that is %s, each field 
       }
       // The largest number, and one value that is none, stand for those that fit.
       const largest = fitting.filter((one) => typeof one === "number").sort((a, b) => b - a)[0];
+      const named = path.findLast((one) => typeof one === "string" && one !== "JSON");
+      if (largest > countedMax) expect(high, `${path.join(".")} = ${largest}`).toContain(named);
       const other = fitting.findLast((one) => typeof one !== "number");
       for (const one of [largest, other]) {
         if (one === undefined) continue;
@@ -431,4 +443,104 @@ test("a stream that would be told of itself, or would take its own dead letters,
   const dying = await run.send(steps[1], changedBy(steps[1], ["config", "deadLetterStream"]));
   expect(dying.json).toMatchObject({ code: "conflict", detail: expect.stringContaining("deadLetterStream") });
   await run.end();
+});
+
+describe("what is counted on from has room behind it:", () => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const changing = (steps: readonly Step[], name: string, change: (value: object) => object) =>
+    steps.map((step) => {
+      if (step.block.name !== name) return step;
+      const read = readBlocks(withValue(step.block, change(jsonIn(step.block) as object)));
+      return read.ok ? { ...step, block: read.value[0] } : expect.unreachable();
+    });
+
+  /** A dump of a log of which everything has gone, up to an offset. */
+  async function emptyUpTo(tail: number, config: object): Promise<Step[]> {
+    const stream = await newStream(millrace, config);
+    await millrace.call("POST", `${stream}/records`, {
+      records: [{ data: 1, ...("offsets" in config ? { offset: 0 } : {}) }],
+    });
+    const steps = (await dumpOf(stream)).filter(({ block }) => block.name !== "chunk");
+    const marked = changing(steps, "marks", (marks) => ({ ...marks, head: tail, tail }));
+    return changing(marked, "close", (close) => ({ ...close, chunks: 0, records: 0 }));
+  }
+
+  test.each([most, most - 1, countedMax + 1])("offsets that are given out, from %i on: refused", async (tail) => {
+    const steps = await emptyUpTo(tail, {});
+    const run = new Run();
+    const answers: Answer[] = [];
+    for (const step of steps) answers.push(await run.send(step));
+    const at = steps.findIndex(({ block }) => block.name === "marks");
+    expect(answers[at]).toMatchObject({
+      status: 400,
+      json: { code: "bad-dump", detail: expect.stringMatching(/^tail: /) },
+    });
+    await run.end();
+  });
+
+  test("offsets that are given out, from the highest on: they go on", async () => {
+    const run = new Run();
+    expect(await finished(run, await emptyUpTo(countedMax, {}))).toBe(true);
+    for (let n = 0; n < 5; n++) {
+      const { status, json } = await millrace.call("POST", `${run.path}/records`, { records: [{ data: n }] });
+      expect([status, json.offset ?? json.records?.[0].offset ?? json.verdicts?.[0].offset]).toEqual([
+        201,
+        countedMax + n,
+      ]);
+    }
+    const { records } = (await millrace.call("GET", `${run.path}/records`)).json;
+    expect(records.map(({ data }: { data: number }) => data)).toEqual([0, 1, 2, 3, 4]);
+    await run.end();
+  });
+
+  test.each([most, most - 2])("offsets of a producer's, from %i on: the producer is told", async (tail) => {
+    const run = new Run();
+    expect(await finished(run, await emptyUpTo(tail, { offsets: "producer" }))).toBe(true);
+    const statuses: number[] = [];
+    for (const offset of [most - 3, most - 2, most - 1, most - 1, most]) {
+      const { status } = await millrace.call("POST", `${run.path}/records`, { records: [{ data: 1, offset }] });
+      statuses.push(status);
+    }
+    expect(statuses.every((status) => status < 500)).toBe(true);
+    expect(statuses.filter((status) => status === 201)).toHaveLength(most - tail);
+    await run.end();
+  });
+
+  test("a group's place, lanes and letters", { timeout: 60_000 }, async () => {
+    const dead = await newStream(millrace);
+    const config = { maxDeliveries: 2, backoff: [0], onFailure: "skip", deadLetterStream: dead.split("/").pop() };
+    const group = await newGroup(millrace, config);
+    await group.append("a1", "b1", "b2");
+    for (const got of await group.receive()) await group.nack(got, { delayMs: got.key === "a" ? 600_000 : 0 });
+    for (const got of await group.receive()) await group.nack(got);
+    const deaths = async () => (await millrace.call("GET", `${dead}/records`)).json.records.length;
+    await expect.poll(deaths, { timeout: 10_000 }).toBe(1);
+    const steps = await dumpOf(group.stream);
+    const upTo = (value: number) => {
+      const placed = changing(steps, "place", (place) => ({ ...place, era: value, forwarded: value }));
+      return changing(placed, "lanes", (lanes) =>
+        (lanes as { id: number; attempts: number }[]).map((lane, at) => ({ ...lane, id: value - at })),
+      );
+    };
+    for (const value of [most, countedMax + 1]) {
+      const run = new Run();
+      expect(await finished(run, upTo(value))).toBe(false);
+      await run.end();
+    }
+    const run = new Run();
+    expect(await finished(run, upTo(countedMax))).toBe(true);
+    const path = `${run.path}/groups/${group.name}`;
+    await millrace.call("POST", `${path}/resume`, {});
+    for (const key of ["x", "y", "z"])
+      await millrace.call("POST", `${run.path}/records`, { records: [{ key, data: 1 }] });
+    for (let left = 20; left > 0 && (await deaths()) < 4; left--) {
+      const { status, json, text } = await millrace.call("POST", `${path}/receive`, { waitSeconds: 1 });
+      expect(status, text).toBe(200);
+      const receipts = json.deliveries.map(({ receipt }: { receipt: string }) => receipt);
+      if (receipts.length === 0) continue;
+      expect((await millrace.call("POST", `${path}/nack`, { receipts })).status).toBe(200);
+    }
+    expect(await deaths()).toBeGreaterThanOrEqual(4);
+    await run.end();
+  });
 });

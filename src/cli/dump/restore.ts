@@ -1,5 +1,6 @@
 /** `restore`: what a dump's file holds, as streams again. Each step may be repeated: the same command goes on. */
-import type { GroupDump, RestoreStand, StreamDump } from "../../../schemas/dump.ts";
+import type { GroupDump, StreamDump } from "../../../schemas/dump.ts";
+import type { RestoreStand } from "../../../schemas/dump-routes.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { type Block, jsonBlock, readBlock } from "../../archive/dump.ts";
 import { Millrace } from "../../client/index.ts";
