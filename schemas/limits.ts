@@ -64,6 +64,11 @@ export const limits = {
   pageBytesMax: 8_388_608,
   /** Pages above 1 MiB that one isolate makes and sends at a time; beyond it a page has 1 MiB. What each holds is several times that. */
   largePagesBytesMax: 16_777_216,
+  /**
+   * What one isolate has fetched for clients that have yet to take it: event streams, `maxBytes=all`, receives, dead letters. From half of
+   * it on they go on in pieces of 64 KiB; who takes nothing for a minute then is left.
+   */
+  untakenBytesMax: 33_554_432,
   /** The `n` of `-n` where records must be counted: over several partitions, or behind a filter. */
   lastRecordsMax: 10_000,
   /** Pages that are read for that; a page of a filter that finds little passes over 32 MiB. */

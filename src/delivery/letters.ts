@@ -59,7 +59,7 @@ export class Letters {
     return this.#count === 0 ? undefined : this.pages.get(offset);
   }
 
-  /** Letters behind an offset, no more bytes than an answer between objects takes, and one at least. `more`: there are others. */
+  /** Letters behind an offset, of a MiB or one at least. `more`: there are others. */
   list(after: number, limit: number): { letters: Letter[]; more: boolean } {
     const letters: Letter[] = [];
     let bytes = 0;
@@ -204,7 +204,7 @@ export class Letters {
   }
 }
 
-const listBytes = 4_194_304;
+const listBytes = 1_048_576;
 
 const shown = (row: LetterRow): Letter => ({
   offset: row.offset,

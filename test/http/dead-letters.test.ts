@@ -332,3 +332,27 @@ describe("dead letters", () => {
     expect((await group.drain()).sort()).toEqual(["-2", "a1"]);
   });
 });
+
+test("a page of letters is of some MiB at most, over however many partitions", { timeout: 60_000 }, async () => {
+  const group = await newGroup(millrace, { onFailure: "skip", maxDeliveries: 1 }, { partitions: 4 });
+  const text = "x".repeat(700_000);
+  for (let n = 0; n < 8; n++) {
+    const body = { records: [{ data: `${n} ${text}` }] };
+    expect((await millrace.call("POST", `${group.stream}/records?partition=${n % 4}`, body)).status).toBe(201);
+  }
+  for (let left = 8; left > 0; ) {
+    const got = await group.receive();
+    left -= got.length;
+    for (const one of got) await group.nack(one);
+  }
+  const seen: string[] = [];
+  let after = "";
+  do {
+    const { text, json } = await millrace.call("GET", `${group.path}/dead-letters?limit=1000${after}`);
+    expect(text.length).toBeLessThan(3_000_000);
+    expect(json.letters.length).toBeGreaterThan(0);
+    seen.push(...json.letters.map(({ data }: { data: string }) => data.slice(0, 1)));
+    after = json.after === undefined ? "" : `&after=${json.after}`;
+  } while (after !== "");
+  expect(seen.sort()).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
+});

@@ -50,13 +50,19 @@ test("one alone has what it asks for; one that waits for records has the usual s
 
 test("among clients that never read, of every form", { timeout: 120_000 }, async () => {
   const { hostname, port, host } = new URL(millrace.url);
-  const deaf = Array.from({ length: 12 }, (_, index) => {
-    const accept = index % 2 === 0 ? "application/json" : "application/vnd.millrace.frames";
+  const forms = ["application/json", "application/vnd.millrace.frames", "application/x-ndjson"];
+  const asked = [
+    ...forms.map((accept) => [accept, `maxBytes=${limits.pageBytesMax}`]),
+    ...forms.map((accept) => [accept, "maxBytes=all"]),
+    ["text/event-stream", "from=earliest"],
+  ];
+  const deaf = Array.from({ length: 3 * asked.length }, (_, index) => {
+    const [accept, query] = asked[index % asked.length];
     const socket = connect({ host: hostname, port: Number(port) });
     socket.on("error", () => {});
     socket.pause();
     socket.write(
-      `GET ${stream}/records?maxBytes=${limits.pageBytesMax} HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+      `GET ${stream}/records?${query} HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
     );
     return socket;
   });
@@ -82,4 +88,46 @@ test("what was held is given back, by those who read, left, and asked for the he
   await expect
     .poll(async () => (await page(`from=0&maxBytes=${limits.pageBytesMax}`)).json.records.length, { timeout: 45_000 })
     .toBeGreaterThan(5);
+});
+
+test("everything up to the tail, in every form and many at a time, is whole", { timeout: 120_000 }, async () => {
+  const whole = async (accept: string) => {
+    const headers = { authorization: `Bearer ${token}`, accept };
+    const answer = await fetch(`${millrace.url}${stream}/records?maxBytes=all`, { headers });
+    expect(answer.status).toBe(200);
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    if (accept === "application/vnd.millrace.frames") {
+      let found = 0;
+      for (let at = 0; found < count; found++) {
+        at = bytes.indexOf(Buffer.alloc(1_000, found), at);
+        if (at < 0) break;
+      }
+      return found;
+    }
+    const text = bytes.toString();
+    const records =
+      accept === "application/json"
+        ? JSON.parse(text).records
+        : text
+            .trimEnd()
+            .split("\n")
+            .map((line: string) => JSON.parse(line));
+    expect(records.map(({ offset }: { offset: number }) => offset)).toEqual(all);
+    return records.length;
+  };
+  const forms = ["application/json", "application/x-ndjson", "application/vnd.millrace.frames"];
+  expect(await Promise.all([...forms, ...forms].map(whole))).toEqual(Array(6).fill(count));
+});
+
+test("a receive has what it asks for, or, where it waits, what is usual", { timeout: 60_000 }, async () => {
+  await millrace.call("PUT", `${stream}/groups/g`, { start: "earliest" });
+  const receive = async (body: object) => {
+    const { json } = await millrace.call("POST", `${stream}/groups/g/receive`, body);
+    return json.deliveries.map(({ offset }: { offset: number }) => offset);
+  };
+  const maxBytes = limits.deliverBytesMax;
+  expect(await receive({ max: 10, maxBytes, waitSeconds: 5 })).toEqual([0]);
+  const some: number[] = await receive({ max: 10, maxBytes });
+  expect(some.length).toBeGreaterThan(2);
+  expect(some).toEqual(all.slice(1, 1 + some.length));
 });

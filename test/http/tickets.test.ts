@@ -112,6 +112,45 @@ describe("what was opened with a ticket ends with it, and says why:", () => {
     expect((await reader.until(1, "problem"))[0].data).toMatchObject(over);
     await expect.poll(() => reader.ended).toBe(true);
   });
+
+  test.each(["application/json", "application/x-ndjson", "application/vnd.millrace.frames"])(
+    "everything up to the tail, as %s, breaks off",
+    { timeout: 30_000 },
+    async (accept) => {
+      const stream = await newStream(millrace);
+      // More than the connection holds by itself.
+      const type = { "content-type": "application/octet-stream" };
+      const body = Buffer.alloc(900_000, 7);
+      for (let at = 0; at < 30; at++) {
+        expect((await millrace.call("POST", `${stream}/records`, body, type)).status).toBe(201);
+      }
+      const url = `${millrace.url}${stream}/records?maxBytes=all`;
+      const ticket = await ticketFor(stream, { expiresInSeconds: 30 });
+      const whole = await fetch(url, { headers: { accept, ...bearer(ticket) } });
+      expect((await whole.arrayBuffer()).byteLength).toBeGreaterThan(27_000_000);
+      const other = await ticketFor(stream, { expiresInSeconds: 1 });
+      const slow = await fetch(url, { headers: { accept, ...bearer(other) } });
+      expect(slow.status).toBe(200);
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+      await expect(slow.arrayBuffer()).rejects.toThrow();
+    },
+  );
+
+  test.each([1, 2])("a read and a receive that wait, over %i partitions", async (partitions) => {
+    const group = await newGroup(millrace, {}, { partitions });
+    await group.append("a1");
+    await group.ack((await group.receive())[0]);
+    const ticket = await ticketFor(group.stream, { rights: ["read", "consume"], expiresInSeconds: 1 });
+    const began = Date.now();
+    const headers = { ...bearer(ticket), "content-type": "application/json" };
+    const [page, got] = await Promise.all([
+      fetch(`${millrace.url}${group.stream}/records?from=latest&wait=20`, { headers }),
+      fetch(`${millrace.url}${group.path}/receive`, { method: "POST", headers, body: '{"waitSeconds":20}' }),
+    ]);
+    expect(await page.json()).toMatchObject({ records: [] });
+    expect(await got.json()).toMatchObject({ deliveries: [] });
+    expect(Date.now() - began).toBeLessThan(8_000);
+  });
 });
 
 describe("the library", () => {

@@ -3,10 +3,12 @@ import { scheduler } from "node:timers/promises";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ok, refuse } from "../../schemas/errors.ts";
 import { streamAnswer } from "../../src/http/read/answer.ts";
+import { endlessBody, type Made } from "../../src/http/read/endless.ts";
 import { Merge } from "../../src/http/read/merge.ts";
 import type { Growth, Reading } from "../../src/http/read/reading.ts";
 import { Source } from "../../src/http/read/source.ts";
 import { firstFetch } from "../../src/http/read/wait.ts";
+import { Untaken } from "../../src/http/untaken.ts";
 import { decodeText } from "../../src/lib/bytes.ts";
 import { Log } from "../../src/log/log.ts";
 import type { ReadCall } from "../../src/objects/answer.ts";
@@ -335,7 +337,8 @@ describe("an answer with everything up to the tail", () => {
     await merge.fetch(0);
     const route = { stream: { logId: spec.logId } };
     const from = { position: { at: "earliest" } };
-    const reading = { sources, terms: { format }, from, backward: false, route };
+    const endlessOf = (make: (share: number) => Promise<Made>) => endlessBody(new Untaken(), undefined, make);
+    const reading = { sources, terms: { format }, from, backward: false, route, endlessOf, fetchAtMost: () => {} };
     const answer = streamAnswer(reading as unknown as Reading, merge);
     let text = "";
     const read = async () => {

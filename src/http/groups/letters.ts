@@ -15,6 +15,8 @@ import type { DeliveryRpc } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { query, readJson, readJsonBytes } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
+import { countedBody, type Later } from "../read/large.ts";
+import { Untaken } from "../untaken.ts";
 import type { Names } from "./groups.ts";
 import { askAll, askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";
 
@@ -26,7 +28,10 @@ function idOf(text: string): { partition: number; number: number } {
   return { partition, number };
 }
 
-export async function listLetters(request: Request, env: Env, names: Names): Promise<Response> {
+/** Letters of a page, in bytes, about: a partition that has begun may go beyond. */
+const pageBytes = 1_048_576;
+
+export async function listLetters(request: Request, env: Env, names: Names, later: Later): Promise<Response> {
   const terms = query(lettersQuery, new URL(request.url));
   if (!terms.ok) return problem(terms.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
@@ -35,13 +40,32 @@ export async function listLetters(request: Request, env: Env, names: Names): Pro
   if (only !== undefined && !target.value.partitions.includes(only)) return problem(noPartition(only).refusal);
   const from = after === undefined ? { partition: 0, number: -1 } : idOf(after);
   const partitions = only === undefined ? target.value.partitions.filter((one) => one >= from.partition) : [only];
+  const untaken = new Untaken();
+  const room = await untaken.shareSoon();
+  try {
+    return room.ok ? await lettersPage(env, target.value, partitions, from, limit, later) : problem(room.refusal);
+  } finally {
+    untaken.end();
+  }
+}
+
+async function lettersPage(
+  env: Env,
+  target: GroupRoute,
+  partitions: readonly number[],
+  from: { partition: number; number: number },
+  limit: number,
+  later: Later,
+): Promise<Response> {
   const found: { partition: number; letter: Letter }[] = [];
   let more = false;
+  let bytes = 0;
   for (const partition of partitions) {
     if (more) break;
     const start = partition === from.partition ? from.number : -1;
-    const some = await lettersOf(env, target.value, partition, start, limit - found.length);
+    const some = await lettersOf(env, target, partition, start, bytes >= pageBytes ? 0 : limit - found.length);
     if (!some.ok) return problem(some.refusal);
+    for (const { body } of some.value.letters) bytes += body.length;
     found.push(...some.value.letters.map((letter) => ({ partition, letter })));
     // A page ends where it is full, in letters or in bytes: asked for none, a partition says whether it has any.
     more = some.value.more;
@@ -54,7 +78,7 @@ export async function listLetters(request: Request, env: Env, names: Names): Pro
   });
   const last = found[found.length - 1];
   writer.text(`]${more && last !== undefined ? `,"after":"${last.partition}.${last.letter.offset}"` : ""}}\n`);
-  return new Response(writer.take(), { headers: { "content-type": "application/json" } });
+  return new Response(countedBody(writer.take(), later), { headers: { "content-type": "application/json" } });
 }
 
 /** A partition's letters behind an offset, and whether there are more. */

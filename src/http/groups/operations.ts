@@ -176,7 +176,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
           body: z.object({ letters: z.array(letter), after: z.string().optional() }),
         },
       },
-      refusals: [...ofGroup, "partition-not-found"],
+      refusals: [...ofGroup, "partition-not-found", "too-many"],
     },
   },
   [`${group}/dead-letters/redrive`]: post(

@@ -12,6 +12,8 @@ import type { Leases } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { readJson } from "../parse.ts";
 import { problem } from "../problem.ts";
+import { countedBody } from "../read/large.ts";
+import { counted } from "../untaken.ts";
 import type { Names } from "./groups.ts";
 import { Presence } from "./presence.ts";
 import { Receiving } from "./receiving.ts";
@@ -39,6 +41,7 @@ export async function receive(
   env: Env,
   names: Names,
   later: (work: Promise<unknown>) => void,
+  until: number | undefined,
 ): Promise<Response> {
   const started = Date.now();
   const presence = new Presence(request);
@@ -48,16 +51,20 @@ export async function receive(
   if (!target.ok) return problem(target.refusal);
   const only = body.value.partition;
   if (only !== undefined && !target.value.partitions.includes(only)) return problem(noPartition(only).refusal);
-  const receiving = new Receiving(env, names, target.value, body.value, presence);
+  const receiving = new Receiving(env, names, target.value, body.value, presence, until);
   const got = await begin(receiving);
-  if (!got.ok) return problem(got.refusal);
+  if (!got.ok) {
+    receiving.untaken.end();
+    return problem(got.refusal);
+  }
   const { id: groupId } = target.value.group;
   const { leases, refused, ready } = got.value;
   const late = leases.length > 0 && Date.now() - started > promptMs;
   // A lease that nobody took runs out; what is lost would be told to nobody.
   const once = leases.some(({ lost }) => lost.length > 0);
   if (ready || late || once) return handOver(receiving, got.value, groupId, later);
-  return new Response(shown(leases, refused, groupId), { headers });
+  receiving.untaken.end();
+  return new Response(countedBody(shown(leases, refused, groupId), later), { headers });
 }
 
 const headers = { "content-type": "application/json", "cache-control": "no-store" };
@@ -73,7 +80,8 @@ async function begin(receiving: Receiving): Promise<Result<Got>> {
   let refused: readonly Unsettled[] = settled.value;
   if (partitions.length === 1) {
     const acks = together ? body.ack : [];
-    const answer = await receiving.ask(only, body.max, body.maxBytes, receiving.leftMs, acks);
+    const { leftMs } = receiving;
+    const answer = await receiving.ask(only, body.max, receiving.bytesMax(leftMs > 0), leftMs, acks);
     if (answer !== undefined && !answer.ok) return answer;
     if (answer !== undefined) {
       refused = [...refused, ...unsettled(acks, answer.value.refused)];
@@ -102,7 +110,7 @@ function handOver(
   groupId: string,
   later: (work: Promise<unknown>) => void,
 ): Response {
-  const { presence } = receiving;
+  const { presence, untaken } = receiving;
   presence.attend();
   const { readable, writable } = new IdentityTransformStream();
   const writer = writable.getWriter();
@@ -121,7 +129,12 @@ function handOver(
       const waited = await receiving.wait();
       if (!waited.ok || !waited.value) break;
     }
-    if (!presence.gone) await write(shown(taken, refused, groupId));
+    if (!presence.gone) {
+      const bytes = shown(taken, refused, groupId);
+      untaken.holds(counted(bytes.length));
+      await write(bytes);
+    }
+    untaken.end();
     if (presence.gone) await receiving.release(taken);
     else await writer.close().catch(() => {});
   };

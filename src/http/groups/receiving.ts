@@ -1,9 +1,11 @@
 /** One receive: what is to be had at once, and waiting for it, over the partitions of a group. */
 import { ok, type Result } from "../../../schemas/errors.ts";
 import type { ReceiveBody } from "../../../schemas/group.ts";
+import { defaults } from "../../../schemas/limits.ts";
 import { writeReceipt } from "../../delivery/receipt.ts";
 import type { DeliveryRpc, Leases } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
+import { counted, Untaken } from "../untaken.ts";
 import type { Names } from "./groups.ts";
 import type { Presence } from "./presence.ts";
 import { askDelivery, type GroupRoute, groupRoute, openPartition } from "./route.ts";
@@ -18,6 +20,8 @@ export class Receiving {
   #opened = false;
   /** Partitions that were split, and are finished. */
   readonly #over = new Set<number>();
+  /** What it was given, and the member has yet to take. */
+  readonly untaken = new Untaken();
   /** Those that were split. */
   readonly #sealed = new Set<number>();
 
@@ -27,12 +31,22 @@ export class Receiving {
     public target: GroupRoute,
     readonly body: ReceiveBody,
     readonly presence: Presence,
+    /** Whoever asks may do so until then, in ms since 1970. */
+    until = Number.POSITIVE_INFINITY,
   ) {
-    this.#until = Date.now() + body.waitSeconds * 1_000;
+    this.#until = Math.min(Date.now() + body.waitSeconds * 1_000, until);
   }
 
   get leftMs(): number {
     return Math.max(0, this.#until - Date.now());
+  }
+
+  /** Bytes that it is given at most. Many of them are counted before they come; with a question that `waits` it has not so many. */
+  bytesMax(waits: boolean): number {
+    const share = this.untaken.share(this.body.maxBytes);
+    if (waits) return Math.min(share, defaults.batchBytes);
+    if (share > defaults.batchBytes) this.untaken.holds(share);
+    return share;
   }
 
   get partitions(): readonly number[] {
@@ -41,11 +55,18 @@ export class Receiving {
     return this.#over.size === 0 ? partitions : partitions.filter((one) => !this.#over.has(one));
   }
 
-  /** What is to be had at once. Once around the partitions, from one that chance picks, until there is enough. */
+  /** What is to be had at once. What it holds until that is handed over is small, or counted. */
   async take(): Promise<Result<Leases[]>> {
+    const taken = await this.#take(this.bytesMax(false));
+    this.untaken.holds(taken.ok ? counted(taken.value.reduce((sum, { bytes }) => sum + bytes.length, 0)) : 0);
+    return taken;
+  }
+
+  /** Once around the partitions, from one that chance picks, until there is enough. */
+  async #take(bytesMax: number): Promise<Result<Leases[]>> {
     const { partitions } = this;
     const leases: Leases[] = [];
-    let [left, bytesLeft] = [this.body.max, this.body.maxBytes];
+    let [left, bytesLeft] = [this.body.max, bytesMax];
     const first = Math.floor(Math.random() * partitions.length);
     let there = partitions.length === 0;
     for (let index = 0; index < partitions.length && left > 0 && bytesLeft > 0; index++) {

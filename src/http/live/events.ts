@@ -13,6 +13,7 @@ import { recordsHeaderBytes } from "../../log/message.ts";
 import { ticketOver } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { problem } from "../problem.ts";
+import { Untaken } from "../untaken.ts";
 import { Ending } from "./ending.ts";
 import { Fan } from "./fan.ts";
 import type { NewSnapshot } from "./news.ts";
@@ -20,8 +21,11 @@ import type { Part, Sink } from "./sink.ts";
 
 export const eventStream = "text/event-stream";
 
-/** Records on their way to a reader who takes none. */
-const credits = 4_000;
+/** Records on their way to a reader who takes none, and their bytes, about. */
+const credits = 1_000;
+const windowBytes = 262_144;
+/** Those whom others hold up are told by nobody that there is room again: they look. */
+const lookMs = 1_000;
 /** Proxies close what is silent for longer. */
 const beatMs = 15_000;
 /** When a browser tries again after the connection was lost. */
@@ -61,16 +65,24 @@ function scopeOf({ partition, key, type: types, source: sources, tag: tags, matc
   };
 }
 
+/** Of all of them, each of which takes at once what it has written: it keeps the memory of the largest. */
+const writer = new JsonWriter(true);
+
 class Events implements Sink {
   readonly body: ReadableStream<Uint8Array>;
   readonly #writable: WritableStreamDefaultWriter<Uint8Array>;
   readonly #fan: Fan;
-  readonly #writer = new JsonWriter(true);
   #refusal: Refusal | undefined;
   /** The reader was told that it is up to date. */
   #current = false;
   #beat: ReturnType<typeof setInterval> | undefined;
   readonly #ending: Ending;
+  /** What was written, and the reader has yet to take; and what was asked for besides. */
+  #unread = 0;
+  #promised = 0;
+  readonly #untaken = new Untaken();
+  #looks = false;
+  #ended = false;
 
   constructor(env: Env, namespace: string, name: string, until: number | undefined) {
     const { readable, writable } = new IdentityTransformStream();
@@ -78,6 +90,7 @@ class Events implements Sink {
     this.#writable = writable.getWriter();
     this.#fan = new Fan(env, namespace, name, this);
     this.#ending = new Ending(until, () => this.failed(ticketOver));
+    this.#untaken.leave = () => this.#leave();
   }
 
   /** Refused where it cannot begin. */
@@ -89,17 +102,29 @@ class Events implements Sink {
     return this.#refusal;
   }
 
-  /** What the reader has not taken is credits that it has not. */
-  readonly room = Number.POSITIVE_INFINITY;
-  readonly heldMax = Number.POSITIVE_INFINITY;
+  /** What the reader has not taken is not followed by much more. */
+  get room(): number {
+    const share = this.#untaken.share(windowBytes);
+    if (share < windowBytes) void this.#lookLater();
+    return this.#untaken.full ? 0 : share - this.#unread;
+  }
+
+  get heldMax(): number {
+    return this.#untaken.share(windowBytes);
+  }
+
+  promise(bytes: number): void {
+    this.#promised = bytes;
+    this.#untaken.holds(this.#unread + bytes);
+  }
 
   records(id: number, { message, partition, cost, upToDate, cursor, cursorAt }: Part): void {
     for (const item of itemsOf(message.subarray(recordsHeaderBytes))) {
-      this.#writer.text(`id: ${cursorAt(item.offset + 1)}\ndata: `);
-      this.#writer.record(item, partition);
-      this.#writer.text("\n\n");
+      writer.text(`id: ${cursorAt(item.offset + 1)}\ndata: `);
+      writer.record(item, partition);
+      writer.text("\n\n");
     }
-    this.#send(this.#writer.take(), () => this.#fan.credit(id, Math.min(cost, limits.creditsMax)));
+    this.#send(writer.take(), () => this.#fan.credit(id, Math.min(cost, limits.creditsMax)));
     if (upToDate && !this.#current) this.heartbeat(id, cursor, true);
     this.#current = upToDate;
   }
@@ -138,15 +163,51 @@ class Events implements Sink {
 
   /** `taken` is called when the reader has it. */
   #send(bytes: Uint8Array, taken: () => void): void {
-    this.#writable.write(bytes).then(taken, () => this.#end());
+    const { length } = bytes;
+    this.#holds(length);
+    const took = () => {
+      this.#untaken.took();
+      this.#holds(-length);
+      taken();
+    };
+    this.#writable.write(bytes).then(took, () => this.#gone());
+  }
+
+  #holds(more: number): void {
+    this.#unread += more;
+    this.#untaken.holds(this.#unread + this.#promised);
+  }
+
+  async #lookLater(): Promise<void> {
+    if (this.#looks || this.#ended) return;
+    this.#looks = true;
+    await scheduler.wait(lookMs);
+    this.#looks = false;
+    if (!this.#ended) this.#fan.goOn();
+  }
+
+  /** It stopped reading, and others have no room: it goes on from the last event that it has. */
+  #leave(): void {
+    this.#gone();
+    this.#writable.abort(new Error("the client takes nothing")).catch(() => {});
   }
 
   #close(): void {
     this.#end();
-    this.#writable.close().catch(() => {});
+    // What it has not read yet is still there.
+    this.#writable
+      .close()
+      .catch(() => {})
+      .finally(() => this.#untaken.end());
+  }
+
+  #gone(): void {
+    this.#end();
+    this.#untaken.end();
   }
 
   #end(): void {
+    this.#ended = true;
     clearInterval(this.#beat);
     this.#ending.drop();
     this.#fan.close();

@@ -1,6 +1,7 @@
 /** A read's answer as JSON or NDJSON: a page that is made before it is sent, or a stream that is made while it is. */
 import { media } from "../../intake/intake.ts";
 import { JsonWriter } from "../../log/json.ts";
+import type { Made } from "./endless.ts";
 import { type Ends, endsOf, headersOf } from "./ends.ts";
 import type { Merge } from "./merge.ts";
 import type { Reading } from "./reading.ts";
@@ -73,47 +74,44 @@ export function streamAnswer(reading: Reading, merge: Merge): Response {
     }
     return true;
   };
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        if (!begun) writer.text('{"records":[');
-        begun = true;
-        const until = Date.now() + heldMsMax;
-        // A pull that brings nothing would not be repeated: it goes on until there is something to send.
-        for (let done = false; !done && writer.length < pieceBytes; ) {
-          const shown = await merge.run(show);
-          if (!shown.ok && shown.refusal.code === "trimmed") {
-            const passed = passOver(reading);
-            lost.push(...passed);
-            if (lines) for (const { partition, ...range } of passed) writer.text(lineOf({ partition, lost: range }));
-            continue;
-          }
-          // Cut off rather than closed: the reader must see that it did not get everything.
-          if (!shown.ok) return controller.error(new Error(shown.refusal.detail));
-          if (merge.heldMs !== undefined) {
-            // What is there goes out before the rest is waited for.
-            if (writer.length > 0) break;
-            if (Date.now() + merge.heldMs > until) return controller.error(new Error(stampedAhead));
-            await scheduler.wait(merge.heldMs);
-          }
-          done = merge.upToDate;
-          if (done && !lines) writer.text(`],${tailOf(endsOf(reading, true), damaged, lost)}}\n`);
-          if (done) {
-            if (writer.length > 0) controller.enqueue(writer.take());
-            return controller.close();
-          }
-        }
-        controller.enqueue(writer.take());
-      },
-    },
-    { highWaterMark: 0 },
-  );
+  const made = (last?: Made["last"]): Made => {
+    const parts = writer.length > 0 ? [writer.take()] : [];
+    const kept = merge.sources.reduce((sum, { bytes }) => sum + bytes, 0);
+    return { parts, kept, ...(last === undefined ? {} : { last }) };
+  };
+  const make = async (share: number): Promise<Made> => {
+    reading.fetchAtMost(share);
+    if (!begun) writer.text('{"records":[');
+    begun = true;
+    const until = Date.now() + heldMsMax;
+    // A pull that brings nothing would not be repeated: it goes on until there is something to send.
+    while (writer.length < pieceBytes) {
+      const shown = await merge.run(show);
+      if (!shown.ok && shown.refusal.code === "trimmed") {
+        const passed = passOver(reading);
+        lost.push(...passed);
+        if (lines) for (const { partition, ...range } of passed) writer.text(lineOf({ partition, lost: range }));
+        continue;
+      }
+      if (!shown.ok) return made(shown.refusal.detail);
+      if (merge.heldMs !== undefined) {
+        // What is there goes out before the rest is waited for.
+        if (writer.length > 0) break;
+        if (Date.now() + merge.heldMs > until) return made(stampedAhead);
+        await scheduler.wait(merge.heldMs);
+      }
+      if (!merge.upToDate) continue;
+      if (!lines) writer.text(`],${tailOf(endsOf(reading, true), damaged, lost)}}\n`);
+      return made(true);
+    }
+    return made();
+  };
   const headers = {
     ...uncached,
     "content-type": lines ? media.ndjson : media.json,
     ...snapshotHeader(snapshotsOf(reading)),
   };
-  return new Response(body, { headers });
+  return new Response(reading.endlessOf(make), { headers });
 }
 
 const stampedAhead =

@@ -8,6 +8,7 @@ import type { Piece, Position } from "../../log/read.ts";
 import { decodeFrame, FrameWriter } from "../../log/record.ts";
 import type { PageAnswer } from "../../objects/answer.ts";
 import { problem } from "../problem.ts";
+import type { Made } from "./endless.ts";
 import { type Ends, endedBy, headersOf, placesOf } from "./ends.ts";
 import type { Reading } from "./reading.ts";
 import { snapshotsOf } from "./snapshots.ts";
@@ -16,8 +17,6 @@ import { uncached } from "./tag.ts";
 import { severalPartitions } from "./terms.ts";
 import { refused } from "./trimmed.ts";
 import { firstOf } from "./wait.ts";
-
-const streamedPageBytes = 4_194_304;
 
 /**
  * A frame that begins before the place of the read, or goes beyond the limit, is sent whole: readers skip what lies below
@@ -54,27 +53,20 @@ export async function framesAnswer(reading: Reading): Promise<Response> {
     "content-type": media.frames,
     "millrace-from": String(from),
   };
-  if (toTail) return new Response(streamed(source, page), { headers });
+  if (toTail) return new Response(reading.endlessOf(pagesOf(reading, source, page)), { headers });
   return new Response(reading.bodyOf(concat(bodies(page, source.terms.filter))), { headers });
 }
 
 async function firstPage(reading: Reading, source: Source): Promise<Result<PageAnswer>> {
-  const { query, toTail } = reading;
-  const waitMs = query.wait * 1_000;
-  if (waitMs === 0) return fetched(source, toTail, source.from);
-  const call = (source: Source, wait: string) => fetched(source, toTail, source.from, waitMs, wait);
+  const waitMs = reading.until - Date.now();
+  if (reading.query.wait === 0 || waitMs <= 0) return fetched(source, source.from);
+  const call = (source: Source, wait: string) => fetched(source, source.from, waitMs, wait);
   const [answer] = await firstOf([source], call, (source, wait) => source.asks.end(wait), reading.signal);
   return answer;
 }
 
-const fetched = (source: Source, toTail: boolean, from: Position, waitMs = 0, wait?: string) =>
-  source.asks.read({
-    ...source.terms,
-    bytesMax: toTail ? streamedPageBytes : source.terms.bytesMax,
-    from,
-    waitMs,
-    ...(wait === undefined ? {} : { wait }),
-  });
+const fetched = (source: Source, from: Position, waitMs = 0, wait?: string) =>
+  source.asks.read({ ...source.terms, from, waitMs, ...(wait === undefined ? {} : { wait }) });
 
 /** A page of a read that ends: up to there, and no further. */
 interface Cut extends PageAnswer {
@@ -88,34 +80,34 @@ function cutAt(bound: number | undefined, page: PageAnswer): Cut {
 }
 
 /** Everything up to the tail as it stood, a page at a time. What is trimmed meanwhile is a hole, as what is damaged. */
-function streamed(source: Source, first: Cut): ReadableStream<Uint8Array> {
+function pagesOf(reading: Reading, source: Source, first: Cut): (share: number) => Promise<Made> {
   const { filter } = source.terms;
   const tail = Math.min(first.tail, source.bound ?? first.tail);
   let page: Cut | undefined = first;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        while (page !== undefined) {
-          const parts = bodies(page, filter);
-          const { to, upToDate }: PageAnswer = page;
-          for (const part of parts) controller.enqueue(part);
-          page = undefined;
-          if (upToDate || to >= tail) return controller.close();
-          let next = await fetched(source, true, { at: "offset", offset: to });
-          if (!next.ok && next.refusal.code === "trimmed") {
-            const head = Number(next.refusal.facts?.head);
-            controller.enqueue(damagedFrame(to, Math.min(head, tail)));
-            if (head >= tail) return controller.close();
-            next = await fetched(source, true, { at: "offset", offset: head });
-          }
-          if (!next.ok) return controller.error(new Error(next.refusal.detail));
-          page = cutAt(source.bound, next.value);
-          if (parts.length > 0) return;
+  let at = 0;
+  return async (share) => {
+    reading.fetchAtMost(share);
+    for (const parts: Uint8Array[] = []; ; ) {
+      if (page === undefined) {
+        const next: Result<PageAnswer> = await fetched(source, { at: "offset", offset: at });
+        if (!next.ok && next.refusal.code === "trimmed") {
+          const head = Number(next.refusal.facts?.head);
+          parts.push(damagedFrame(at, Math.min(head, tail)));
+          if (head >= tail) return { parts, kept: 0, last: true };
+          at = head;
+          continue;
         }
-      },
-    },
-    { highWaterMark: 0 },
-  );
+        if (!next.ok) return { parts, kept: 0, last: next.refusal.detail };
+        page = cutAt(source.bound, next.value);
+      }
+      const { to, upToDate } = page;
+      parts.push(...bodies(page, filter));
+      page = undefined;
+      at = to;
+      if (upToDate || to >= tail) return { parts, kept: 0, last: true };
+      if (parts.length > 0) return { parts, kept: 0 };
+    }
+  };
 }
 
 const bodies = (page: Cut, filter: Filter | undefined): Uint8Array[] =>

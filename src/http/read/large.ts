@@ -2,8 +2,10 @@
  * Large pages: what one of them holds is several times its bytes, from the partition's rows to the socket of a client that may not
  * read. A few of them are made at a time; who comes meanwhile waits for a moment, and is given a page of the usual size then.
  */
+import { ok, type Result } from "../../../schemas/errors.ts";
 import { defaults, limits } from "../../../schemas/limits.ts";
 import { Budget, growLater, type Hold } from "../budget.ts";
+import { counted, Untaken } from "../untaken.ts";
 
 /** A client that takes nothing for so long is left. */
 const stalledMs = 30_000;
@@ -17,6 +19,15 @@ const lookMs = 50;
 export interface PageRoom {
   readonly bytes: number;
   readonly hold?: Hold;
+  /** Of a read without an end. */
+  readonly untaken?: Untaken;
+}
+
+/** What a read without an end fetches at a time, to begin with. Refused where too much waits for others for too long. */
+export async function endlessRoom(): Promise<Result<PageRoom>> {
+  const untaken = new Untaken();
+  const share = await untaken.shareSoon();
+  return share.ok ? ok({ bytes: share.value, untaken }) : share;
 }
 
 /** What one that `waits` for records would hold meanwhile, others could use: it is never large. */
@@ -31,14 +42,26 @@ async function roomLater(asked: number, hold: Hold): Promise<PageRoom> {
   return (await growLater(hold, asked, lookMs)) ? { bytes: asked, hold } : { bytes: defaults.pageBytes };
 }
 
+/** An answer that is no page, and counts with what others have yet to take, where it is large. */
+export function countedBody(bytes: Uint8Array, later: Later): BodyInit {
+  if (counted(bytes.length) === 0) return bytes;
+  const untaken = new Untaken();
+  untaken.holds(bytes.length);
+  return heldBody(bytes, { touch: () => untaken.took(), release: () => untaken.end() }, later);
+}
+
+export type Later = (work: Promise<unknown>) => void;
+
 /** Bytes that go as the client takes them; what they hold is given back when they have gone. */
-export function heldBody(bytes: Uint8Array, hold: Hold, later: (work: Promise<unknown>) => void): ReadableStream {
+export function heldBody(bytes: Uint8Array, hold: Holding, later: Later): ReadableStream {
   const { readable, writable } = new FixedLengthStream(bytes.length);
   later(send(bytes, writable.getWriter(), hold));
   return readable;
 }
 
-async function send(bytes: Uint8Array, writer: WritableStreamDefaultWriter<Uint8Array>, hold: Hold): Promise<void> {
+type Holding = Pick<Hold, "touch" | "release">;
+
+async function send(bytes: Uint8Array, writer: WritableStreamDefaultWriter<Uint8Array>, hold: Holding): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const taken = (work: Promise<unknown>) =>
     new Promise((resolve, reject) => {

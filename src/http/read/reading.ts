@@ -1,6 +1,5 @@
 /** Understanding a read: every parameter checked against the others and against the stream, before anything is fetched. */
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
-import { limits } from "../../../schemas/limits.ts";
 import { type ReadQuery, readQuery } from "../../../schemas/record.ts";
 import { type From, positionOf } from "../../log/position.ts";
 import type { Position } from "../../log/read.ts";
@@ -11,13 +10,13 @@ import { archiveReader, type Env } from "../../objects/stubs.ts";
 import type { Hold } from "../budget.ts";
 import { askAny, lookup, type Route, stub } from "../lookup.ts";
 import { query } from "../parse.ts";
+import { Untaken } from "../untaken.ts";
 import { boundOf, toOf } from "./bounds.ts";
-import { heldBody, type PageRoom, pageRoom } from "./large.ts";
+import { endlessBody, type Made } from "./endless.ts";
+import { endlessRoom, heldBody, type PageRoom, pageRoom } from "./large.ts";
 import { type Asked, Source, type SourceTerms } from "./source.ts";
 import { contradiction, filterOf, formatOf, fromOf, partitionsOf, type Terms } from "./terms.ts";
 
-/** Bytes fetched at a time by a read without an end. Two of them are in memory: one being sent, one being made. */
-const streamedPageBytes = 1_048_576;
 /** A page that is merged asks each partition for its share, and no less than this. */
 const shareBytesMin = 65_536;
 
@@ -50,8 +49,9 @@ export class Reading {
   readonly until: number;
   /** Of a page. */
   readonly bytesMax: number;
-  readonly #sourceTerms: SourceTerms;
+  readonly #sourceTerms: SourceTerms & { bytesMax: number };
   #hold: Hold | undefined;
+  #untaken: Untaken | undefined;
   #begun = false;
 
   constructor(
@@ -68,15 +68,17 @@ export class Reading {
     this.only = query.partition;
     this.backward = query.direction === "backward";
     this.toTail = query.maxBytes === "all";
-    this.until = this.backward ? 0 : Date.now() + query.wait * 1_000;
+    this.until = this.backward
+      ? 0
+      : Math.min(Date.now() + query.wait * 1_000, reader.until ?? Number.POSITIVE_INFINITY);
     const { bytes } = room;
     this.bytesMax = bytes;
     this.#hold = room.hold;
-    const share = Math.floor(bytes / partitions.length);
+    this.#untaken = room.untaken;
     this.#sourceTerms = {
       backward: this.backward,
       limit: this.toTail ? Number.MAX_SAFE_INTEGER : query.limit,
-      bytesMax: Math.max(share, Math.min(shareBytesMin, limits.pageBytesMax)),
+      bytesMax: shareOf(bytes, partitions.length),
       toTail: this.toTail,
       ...(filter === undefined ? {} : { filter }),
     };
@@ -96,10 +98,23 @@ export class Reading {
     return heldBody(bytes, hold, this.reader.later);
   }
 
+  /** A body without an end; `make` as for `endlessBody`. */
+  endlessOf(make: (share: number) => Promise<Made>): ReadableStream<Uint8Array> {
+    const untaken = this.#untaken ?? new Untaken();
+    this.#untaken = undefined;
+    return endlessBody(untaken, this.reader.until, make);
+  }
+
   /** Nothing is held any more, but what is being sent. */
   end(): void {
+    this.#untaken?.end();
     this.#hold?.release();
     this.#hold = undefined;
+  }
+
+  /** From now on the partitions are asked for so many bytes together, about. */
+  fetchAtMost(bytes: number): void {
+    this.#sourceTerms.bytesMax = shareOf(bytes, this.sources.length);
   }
 
   /** Finds the places that must be known before anything is read. */
@@ -204,11 +219,17 @@ export async function understand(reader: Reader): Promise<Result<Reading>> {
   const problem = contradiction(terms.value, partitions.value.length);
   if (problem !== undefined) return { ok: false, refusal: problem };
   const { maxBytes, wait } = terms.value.query;
-  const room = maxBytes === "all" ? { bytes: streamedPageBytes } : pageRoom(maxBytes, wait > 0);
-  return ok(
-    new Reading(reader, terms.value, route.value, partitions.value, room instanceof Promise ? await room : room),
-  );
+  const begun = (room: PageRoom) => ok(new Reading(reader, terms.value, route.value, partitions.value, room));
+  if (maxBytes === "all") {
+    const room = await endlessRoom();
+    return room.ok ? begun(room.value) : room;
+  }
+  const room = pageRoom(maxBytes, wait > 0);
+  return begun(room instanceof Promise ? await room : room);
 }
+
+/** What each of some partitions is asked for of so many bytes. */
+const shareOf = (bytes: number, partitions: number) => Math.max(Math.floor(bytes / partitions), shareBytesMin);
 
 function termsOf(request: Request): Result<Terms> {
   const url = new URL(request.url);

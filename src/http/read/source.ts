@@ -5,7 +5,7 @@ import type { Filter } from "../../log/filter.ts";
 import { checksumsOf } from "../../log/frame.ts";
 import { eachItem } from "../../log/items.ts";
 import type { Item } from "../../log/json.ts";
-import { missed, type Position, type Range } from "../../log/read.ts";
+import { missed, type Piece, type Position, type Range } from "../../log/read.ts";
 import type { Snapshot } from "../../log/snapshot-store.ts";
 import type { PageAnswer, ReadCall } from "../../objects/answer.ts";
 
@@ -63,6 +63,7 @@ export class Source {
   entries: Entry[] = [];
   at = 0;
   #end = 0;
+  #bytes = 0;
   #stop = Number.MAX_SAFE_INTEGER;
   #fetched = false;
   /** Counts what was asked: an answer that comes when another question was asked is not taken. */
@@ -84,6 +85,11 @@ export class Source {
 
   get entry(): Entry | undefined {
     return this.entries[this.at];
+  }
+
+  /** Bytes of the page that is at hand. */
+  get bytes(): number {
+    return this.at < this.entries.length ? this.#bytes : 0;
   }
 
   /** Steps over the entry that was shown. */
@@ -169,6 +175,7 @@ export class Source {
     const silent = sealed || (this.bound !== undefined && this.ended);
     this.promise = silent ? Number.MAX_SAFE_INTEGER : page.promise;
     this.entries = this.#entriesOf({ ...page, to }, filter);
+    this.#bytes = bytesOf(page.pieces);
     this.at = 0;
     this.#end = backward ? from : to;
     this.next = this.entries.length === 0 ? this.#end : backward ? to : from;
@@ -197,3 +204,6 @@ export class Source {
     return entries;
   }
 }
+
+const bytesOf = (pieces: readonly Piece[]) =>
+  pieces.reduce((sum, piece) => sum + ("damaged" in piece ? 0 : piece.body.length), 0);

@@ -8,20 +8,19 @@ import { dial } from "./raw.ts";
 import type { Siege } from "./siege.ts";
 
 /**
- * So much more than before they came. Whoever is answered may cost what the limits let one page or one message hold,
- * 8 MiB; whoever only sends costs nobody more the more they are, for the service itself decides how much it takes in. To
- * both comes what bare workerd has not freed yet: an isolate of the platform has 128 MiB.
+ * So much more than before they came, however many they are: the service itself decides how much it takes in and gives out at a
+ * time, in what an isolate of the platform has, 128 MiB. To that comes what bare workerd has not freed yet.
  */
 const isolateBytes = 128 << 20;
-const answeredBytes = 8 << 20;
-const senders = new Set<Crowding>(["heads", "drips", "stalls", "bombs"]);
-
-const growthMax = (who: Crowding, count: number): number =>
-  isolateBytes + (senders.has(who) ? isolateBytes : count * answeredBytes);
+const growthMax = 2 * isolateBytes;
 
 const sampleMs = 100;
 const recordBytes = 900_000;
 const mebibyte = 1 << 20;
+const kibibyte = 1 << 10;
+/** Of bodies that are small, one client of a crowd has so many. */
+const crumbsEach = 16;
+const letters = Buffer.alloc(7 * mebibyte, 0x61);
 const mebibytesOf = (bytes: number) => Math.round(bytes / mebibyte);
 
 interface Client {
@@ -54,10 +53,27 @@ class Crowd {
     return this.#head("GET", `${this.path}/records?${query}`, ...headers);
   }
 
-  come(number: number): void {
+  #dial(): Socket {
     const socket = dial(this.siege.round.service.origin);
-    const client: Client = { socket };
-    this.#clients.push(client);
+    this.#clients.push({ socket });
+    return socket;
+  }
+
+  /** A body that lacks its last KiB. */
+  #crumb(socket: Socket): void {
+    socket.write(this.#append(256 * kibibyte));
+    socket.write(letters.subarray(0, 255 * kibibyte));
+  }
+
+  #chunk(socket: Socket, bytes: number): void {
+    socket.write(`${bytes.toString(16)}\r\n`);
+    socket.write(letters.subarray(0, bytes));
+    socket.write("\r\n");
+  }
+
+  come(number: number): void {
+    const socket = this.#dial();
+    const client = this.#clients[this.#clients.length - 1];
     const dripping = () => socket.write("x");
     switch (this.who) {
       case "heads":
@@ -70,7 +86,18 @@ class Crowd {
         break;
       case "stalls":
         socket.write(this.#append(8 * mebibyte));
-        socket.write(Buffer.alloc(7 * mebibyte, 0x61));
+        socket.write(letters);
+        break;
+      case "crumbs":
+        this.#crumb(socket);
+        for (let i = 1; i < crumbsEach; i++) this.#crumb(this.#dial());
+        break;
+      case "pieces":
+        socket.write(
+          this.#head("PUT", `${this.path}/snapshots/0?partition=${number % 2}`, "Transfer-Encoding: chunked"),
+        );
+        for (const bytes of [7 * mebibyte, 900 * kibibyte]) this.#chunk(socket, bytes);
+        client.each = () => this.#chunk(socket, 1);
         break;
       case "bombs":
         socket.write(this.#append(bomb(256).length, "Content-Encoding: gzip"));
@@ -83,6 +110,10 @@ class Crowd {
       case "wholes":
         socket.pause();
         socket.write(this.#get("maxBytes=all", ...(number % 2 === 0 ? [] : ["Accept: application/x-ndjson"])));
+        break;
+      case "framed":
+        socket.pause();
+        socket.write(this.#get(`maxBytes=all&partition=${number % 2}`, "Accept: application/vnd.millrace.frames"));
         break;
       case "pages":
         socket.resume();
@@ -173,6 +204,6 @@ export async function crowd(siege: Siege, { who, count, ms, mebibytes }: CrowdAt
   }
   const grown = () => `${words}: workerd went from ${mebibytesOf(before)} MiB to ${mebibytesOf(most)} MiB`;
   round.history.note([words], grown);
-  round.checks.that("memory", most - before <= growthMax(who, count), grown, [words]);
+  round.checks.that("memory", most - before <= growthMax, grown, [words]);
   siege.refused(words);
 }

@@ -19,6 +19,8 @@ import { values } from "./values.ts";
 /** What a client of one of these crowds is left out with. */
 const crowdFeatures: Partial<Readonly<Record<Crowding, string>>> = {
   stalls: "held-bodies",
+  crumbs: "held-bodies",
+  pieces: "held-bodies",
   bombs: "held-bodies",
   creditors: "credits",
   pages: "binary-pages",

@@ -1,0 +1,98 @@
+/**
+ * What was fetched for clients that have yet to take it, and may not for as long as they like: of answers without an end (event
+ * streams, `maxBytes=all`), of receives and of lists of dead letters. All of an isolate share a budget. Where half of it is used each
+ * goes on in small pieces; where all of it is, when there is room again, and a client that has taken nothing for a while is left.
+ */
+import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
+import { Budget, growLater, type Hold } from "./budget.ts";
+
+/** How often one that holds something says that it is still there; the platform ends requests without a word. */
+const lookMs = 5_000;
+/** In a crowd a client that takes nothing for so long is left. */
+const stalledMs = 60_000;
+/** What may be fetched at a time, and in a crowd. */
+const wideBytes = 1_048_576;
+const narrowBytes = 65_536;
+const smallBytes = 262_144;
+/** How often one that waits for room looks. */
+const roomLookMs = 100;
+
+const untaken = new Budget(limits.untakenBytesMax, lookMs * 4);
+
+const full: Refusal = {
+  code: "too-many",
+  detail: `${limits.untakenBytesMax} bytes wait here for clients that are slow to take them; try again in a moment`,
+  facts: { limit: limits.untakenBytesMax },
+};
+
+/** What an answer of so many bytes counts for that is given out whole: a small one for nothing. */
+export const counted = (bytes: number) => (bytes > smallBytes ? bytes : 0);
+
+/** What an answer holds. */
+export class Untaken {
+  readonly #hold: Hold = untaken.hold();
+  #bytes = 0;
+  #tookAt = Date.now();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #over = false;
+
+  /** Called, once, where its client has stopped, and others have little room. */
+  leave: () => void = () => {};
+
+  /** Nothing more should be fetched now. */
+  get full(): boolean {
+    return untaken.used(Date.now()) >= limits.untakenBytesMax;
+  }
+
+  /** Of the bytes that somebody would fetch at a time those that he may fetch now: few, where others have many. */
+  share(bytes: number = wideBytes): number {
+    return this.#crowded ? Math.min(bytes, narrowBytes) : bytes;
+  }
+
+  /** The same, held from now on, as soon as there is room. Refused where there is none for too long. */
+  async shareSoon(): Promise<Result<number>> {
+    const later = this.full;
+    if (later && !(await growLater(this.#hold, narrowBytes, roomLookMs))) return { ok: false, refusal: full };
+    const share = later ? narrowBytes : this.share();
+    this.holds(share);
+    return ok(share);
+  }
+
+  /** The client has taken something. */
+  took(): void {
+    this.#tookAt = Date.now();
+  }
+
+  /** It holds so many bytes from now on. */
+  holds(bytes: number): void {
+    if (this.#over || (bytes === 0 && this.#bytes === 0)) return;
+    const now = Date.now();
+    if (this.#bytes === 0) this.#tookAt = now;
+    this.#bytes = bytes;
+    this.#hold.set(bytes, now);
+    if (bytes > 0) this.#timer ??= setInterval(() => this.#look(), lookMs);
+  }
+
+  end(): void {
+    this.#over = true;
+    clearInterval(this.#timer);
+    this.#hold.release();
+  }
+
+  get #crowded(): boolean {
+    return untaken.used(Date.now()) >= limits.untakenBytesMax / 2;
+  }
+
+  #look(): void {
+    const now = Date.now();
+    this.#hold.touch(now);
+    if (this.#bytes === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    } else if (now - this.#tookAt >= stalledMs && this.#crowded) {
+      this.end();
+      this.leave();
+    }
+  }
+}
