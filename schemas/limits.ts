@@ -15,6 +15,8 @@ export const limits = {
   bodiesBytesMax: 50_331_648,
   /** Bodies of 8 to 256 KiB that one isolate reads at once without looking at what has come of them; more of them count as those above do. */
   smallBodiesBytesMax: 16_777_216,
+  /** Body of a definition, or an order: far more than any needs. */
+  jsonBytesMax: 1_048_576,
   /** A body that stops for so long is not waited for. */
   bodySilentMsMax: 10_000,
   /** Beside that a body may be as slow as it likes for so long; from then on it must come at a rate, or it holds memory for others. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
 import { check, parseJson } from "../lib/check.ts";
 import { readBody } from "./body.ts";
 
@@ -57,9 +58,6 @@ function isUtf8(encoded: string): boolean {
 
 export const mergePatch = "application/merge-patch+json";
 
-/** What a definition, or an order, may have: far more than any needs. */
-const jsonBytesMax = 1_048_576;
-
 /** A JSON body against its schema; an empty one is `{}`. */
 export async function readJson<T extends z.ZodType>(request: Request, schema: T): Promise<Result<z.output<T>>> {
   const read = await readJsonBytes(request, schema);
@@ -71,7 +69,7 @@ export async function readJsonBytes<T extends z.ZodType>(
   request: Request,
   schema: T,
 ): Promise<Result<{ readonly value: z.output<T>; readonly bytes: Uint8Array }>> {
-  const body = await readBody(request, jsonBytesMax);
+  const body = await readBody(request, limits.jsonBytesMax);
   if (!body.ok) return body;
   const parsed = body.value.length === 0 ? ok({}) : parseJson(body.value);
   if (!parsed.ok) return parsed;
