@@ -18,6 +18,8 @@ export interface Route {
   readonly stream: Stream;
   /** Partitions that take appends, by their ranges. */
   readonly ranges: readonly PartitionRange[];
+  /** The catalog could not be asked whether there is a newer one. */
+  readonly old?: true;
 }
 
 /** Growth seals partitions before the new map is out: for that moment a caller waits. */
@@ -36,6 +38,24 @@ export async function lookup(env: Env, namespace: string, name: string, fresh = 
     return thrown(error);
   }
 }
+
+/** How long the catalog is waited for by one who could do without. */
+const patienceMs = 2_000;
+
+/**
+ * The newest that can be had: the catalog's, or, where that cannot be asked, what is known. Partitions that have been split since
+ * say so themselves.
+ */
+export async function lookupNewest(env: Env, namespace: string, name: string): Promise<Result<Route>> {
+  const asking = lookup(env, namespace, name, true);
+  const asked = await Promise.race([asking, scheduler.wait(patienceMs)]);
+  if (asked !== undefined && (asked.ok || !away.has(asked.refusal.code))) return asked;
+  const route = await lookup(env, namespace, name);
+  return route.ok ? ok({ ...route.value, old: true }) : route;
+}
+
+/** What a call that threw is answered with. */
+const away: ReadonlySet<string> = new Set(["unavailable", "overloaded", "internal"]);
 
 export function forget(namespace: string, name: string): void {
   known.delete(`${namespace}/${name}`);

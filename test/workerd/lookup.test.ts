@@ -5,7 +5,7 @@ import { ok, refuse } from "../../schemas/errors.ts";
 import type { Group } from "../../src/catalog/groups.ts";
 import type { Stream } from "../../src/catalog/stream.ts";
 import { groupRoute, rememberGroup } from "../../src/http/groups/route.ts";
-import { lookup, remember } from "../../src/http/lookup.ts";
+import { lookup, lookupNewest, remember } from "../../src/http/lookup.ts";
 import type { Env } from "../../src/objects/stubs.ts";
 
 let count = 0;
@@ -126,5 +126,39 @@ describe.each(["stream", "group"] as const)("a %s that is known", (what) => {
       throw Object.assign(new Error("away"), { retryable: true });
     });
     expect(await way(env)).toBe("unavailable");
+  });
+});
+
+describe("the newest that can be had", () => {
+  const fails = () => {
+    throw Object.assign(new Error("away"), { retryable: true });
+  };
+  const newest = async (env: Env) => {
+    const route = await lookupNewest(env, "default", name);
+    return route.ok ? [route.value.stream.version, route.value.old] : route.refusal.code;
+  };
+  const group = async (env: Env) => {
+    const route = await groupRoute(env, "default", name, "g", "newest");
+    return route.ok ? [route.value.group.version, route.value.route.old] : route.refusal.code;
+  };
+
+  test.each([
+    ["away", fails],
+    ["silent", () => new Promise(() => {})],
+  ])("is what is known where the catalog is %s, and says so", { timeout: 20_000 }, async (_, answer) => {
+    const { env } = catalogOf(answer);
+    expect(await newest(env)).toEqual([1, true]);
+    expect(await group(env)).toEqual([1, true]);
+    // It has not been forgotten by that.
+    expect(await newest(env)).toEqual([1, true]);
+  });
+
+  test("is the catalog's where that answers, be it that there is none", async () => {
+    const { env } = catalogOf((what) => ok(what === "stream" ? streamOf(2) : groupOf(2)));
+    expect(await newest(env)).toEqual([2, undefined]);
+    expect(await group(env)).toEqual([2, undefined]);
+    const gone = catalogOf(() => refuse("stream-not-found", "gone"));
+    expect(await newest(gone.env)).toBe("stream-not-found");
+    expect(await newest(catalogOf(fails).env)).toBe("unavailable");
   });
 });

@@ -23,7 +23,7 @@ export async function live(request: Request, env: Env, { until }: Principal, nam
   if (!protocol.ok) return problem(protocol.refusal);
   const { member, partition: only } = terms.value;
   const caller = { member, until, named: only !== undefined };
-  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
+  const target = await groupRoute(env, names.namespace, names.stream, names.group, "newest");
   if (!target.ok) return problem(target.refusal);
   const { partitions } = target.value;
   if (only !== undefined && !partitions.includes(only)) return problem(noPartition(only).refusal);

@@ -5,7 +5,7 @@ import type { Answer } from "../../objects/answer.ts";
 import type { DeliveryRpc } from "../../objects/rpc.ts";
 import { catalog, delivery, type Env } from "../../objects/stubs.ts";
 import { Known } from "../known.ts";
-import { lookup, type Route } from "../lookup.ts";
+import { lookup, lookupNewest, type Route } from "../lookup.ts";
 import { thrown } from "../problem.ts";
 
 export interface GroupRoute {
@@ -28,13 +28,19 @@ export async function groupRoute(
   namespace: string,
   stream: string,
   name: string,
-  fresh = false,
+  /** `newest`: fresh as far as it can be had, and else as it is known. */
+  fresh: boolean | "newest" = false,
 ): Promise<Result<GroupRoute>> {
-  const route = await lookup(env, namespace, stream, fresh);
+  const route = await (fresh === "newest"
+    ? lookupNewest(env, namespace, stream)
+    : lookup(env, namespace, stream, fresh));
   if (!route.ok) return route;
   const { logId } = route.value.stream;
   const ask = () => catalog(env, namespace).group(stream, name);
-  const found = fresh ? undefined : known.get(idOf(namespace, stream, name), async () => ofLog(logId, await ask()));
+  const found =
+    fresh && !route.value.old
+      ? undefined
+      : known.get(idOf(namespace, stream, name), async () => ofLog(logId, await ask()));
   if (found?.logId === logId) return ok(routed(route.value, found.group));
   try {
     const group = await ask();

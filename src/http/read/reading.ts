@@ -8,7 +8,7 @@ import { readThrough } from "../../objects/cold.ts";
 import { findNewest } from "../../objects/newest.ts";
 import { archiveReader, type Env } from "../../objects/stubs.ts";
 import type { Hold } from "../budget.ts";
-import { askAny, lookup, type Route, stub } from "../lookup.ts";
+import { askAny, lookup, lookupNewest, type Route, stub } from "../lookup.ts";
 import { query } from "../parse.ts";
 import { Untaken } from "../untaken.ts";
 import { boundOf, toOf } from "./bounds.ts";
@@ -181,6 +181,8 @@ export class Reading {
     const known = new Set(this.sources.map(({ partition }) => partition));
     const born = partitions.value.filter((partition) => !known.has(partition));
     if (isBehind(route.value)) return ok("behind");
+    // The newest records that were counted are not the newest.
+    if (born.length > 0 && this.route.old) return unavailable;
     this.route = route.value;
     for (const partition of born) this.#add(partition, begun ? whole : positionOf(this.from, partition, this.backward));
     const bound = await this.#bind(this.sources.slice(this.sources.length - born.length));
@@ -255,7 +257,7 @@ function termsOf(request: Request): Result<Terms> {
 async function routeFor(env: Env, namespace: string, name: string, { from, to, query }: Terms): Promise<Result<Route>> {
   // The newest records lie in partitions that an old map may not have.
   const newest = "position" in from && from.position.at === "last";
-  const route = await lookup(env, namespace, name, newest);
+  const route = await (newest ? lookupNewest(env, namespace, name) : lookup(env, namespace, name));
   if (!route.ok) return route;
   const asked =
     "cursor" in from ? [...from.cursor.offsets.keys()] : query.partition === undefined ? [] : [query.partition];
