@@ -11,30 +11,43 @@ import { batch, spec } from "../cases/log.ts";
 import { nodeSql } from "./sqlite.ts";
 
 const position = fc.nat(Number.MAX_SAFE_INTEGER);
+const sequence = fc.nat(Number.MAX_SAFE_INTEGER - 1);
+/** Of a run; all runs of a batch have so many together as a batch may. */
+const count = fc.nat(limits.batchRecordsMax);
 const run: fc.Arbitrary<Run> = fc.oneof(
-  fc.record({ verdict: fc.constant("appended" as const), offset: position, count: position }),
+  fc.record({ verdict: fc.constant("appended" as const), offset: position, count }),
   fc.record(
-    { verdict: fc.constant("duplicate" as const), offset: position, count: position, partition: fc.nat(9) },
+    { verdict: fc.constant("duplicate" as const), offset: position, count, partition: fc.nat(9) },
     { requiredKeys: ["verdict", "offset", "count"] },
   ),
   fc.record({
     verdict: fc.constant("rejected" as const),
     reason: fc.constantFrom("a", "b"),
     detail: fc.string(),
-    count: position,
+    count,
   }),
 );
+
+function ofBatch(runs: Run[]): Run[] {
+  let left: number = limits.batchRecordsMax;
+  return runs.map((run) => {
+    const count = Math.min(run.count, left);
+    left -= count;
+    return { ...run, count };
+  });
+}
+
 const answered: fc.Arbitrary<Answered> = fc.oneof(
   fc
     .record(
-      { sequence: position, sum: fc.nat(2 ** 32 - 1), runs: fc.array(run) },
+      { sequence, sum: fc.nat(2 ** 32 - 1), runs: fc.array(run).map(ofBatch) },
       { requiredKeys: ["sequence", "runs"] },
     )
     .filter(
       // Without a sum, runs that all name a partition are from before owners were noted.
       ({ sum, runs }) => sum !== undefined || runs.length === 0 || runs.some((one) => !("partition" in one)),
     ),
-  fc.record({ sequence: position, sum: fc.nat(2 ** 32 - 1), owner: fc.nat(9), runs: fc.constant([]) }),
+  fc.record({ sequence, sum: fc.nat(2 ** 32 - 1), owner: fc.nat(9), runs: fc.constant([]) }),
 );
 
 test("answers come back from their row, and from a dump", () => {
