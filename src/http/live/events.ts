@@ -114,8 +114,8 @@ class Events implements Sink {
   }
 
   promise(bytes: number): void {
-    this.#promised = bytes;
-    this.#untaken.holds(this.#unread + bytes);
+    this.#promised += bytes;
+    this.#untaken.holds(this.#unread + this.#promised);
   }
 
   records(id: number, { message, partition, cost, upToDate, cursor, cursorAt }: Part): void {
