@@ -1,6 +1,7 @@
 /** Subscriptions over several partitions: where they begin, and sockets that break or are not wanted any more meanwhile. */
 import { describe, expect, test } from "vitest";
 import { ok, refuse } from "../../schemas/errors.ts";
+import { writeCursor } from "../../src/log/cursor.ts";
 import { type Inner, Upstreamed } from "./upstreams.ts";
 
 const subscribe = (id: number) => ({ type: "subscribe" as const, id, from: "earliest", credits: 100 });
@@ -117,4 +118,22 @@ describe("from a snapshot", () => {
     expect(refusals).toMatchObject([{ code: "overloaded" }]);
     expect([...snapshots, ...froms]).toEqual([undefined, undefined]);
   });
+});
+
+test("while the catalog is away whoever has a cursor goes on from it, and whoever wants what is newest is told", async () => {
+  const world = new Upstreamed(2);
+  await world.fan.subscribe(subscribe(1));
+  world.away = true;
+  const offsets = new Map([
+    [0, 3],
+    [1, 4],
+  ]);
+  await world.fan.subscribe({ ...subscribe(2), from: writeCursor({ logId: world.logId, offsets }) });
+  expect(world.refusals).toEqual([]);
+  for (const [partition, offset] of offsets) {
+    const [socket] = world.open(partition);
+    expect(socket.of("subscribe").at(-1)).toMatchObject({ from: offset });
+  }
+  await world.fan.subscribe({ ...subscribe(3), from: "latest" });
+  expect(world.refusals).toMatchObject([{ code: expect.stringMatching(/unavailable|internal/) }]);
 });

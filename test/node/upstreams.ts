@@ -68,6 +68,8 @@ export class Upstreamed {
   readonly snapshots: unknown[] = [];
   /** Partitions that are slow to open: what lets them. */
   readonly slow = new Map<number, Promise<void>>();
+  /** The catalog does not answer. */
+  away = false;
   /** What the partitions answer. */
   order: (partition: number, name: string, position: unknown) => unknown = () => ok(0);
   readonly fan: Fan;
@@ -88,7 +90,14 @@ export class Upstreamed {
       },
     });
     const env = {
-      CATALOG: { getByName: () => ({ stream: async () => ok(stream) }) },
+      CATALOG: {
+        getByName: () => ({
+          stream: async () => {
+            if (this.away) throw new Error("away");
+            return ok(stream);
+          },
+        }),
+      },
       PARTITION: { getByName: (name: string) => partition(Number(name.split("/")[1])) },
     };
     this.fan = new Fan(env as unknown as Env, "default", name, this.#sink());

@@ -11,13 +11,14 @@ import { readRecordsHeader } from "../../log/message.ts";
 import { noPlace, readFrom } from "../../log/position.ts";
 import { wrongLog } from "../../objects/clients.ts";
 import type { Env } from "../../objects/stubs.ts";
-import { lookup } from "../lookup.ts";
+import { lookup, lookupNewest } from "../lookup.ts";
 import { placesOf } from "./places.ts";
 import type { Sink } from "./sink.ts";
 import { inScope, type Large, type Leg, Spread } from "./spread.ts";
 import { attemptsMax, pauseMs, tell, type Upstream, Upstreams } from "./upstream.ts";
 
 const deletedCode = 4001;
+const lookupFresh = (env: Env, namespace: string, stream: string) => lookup(env, namespace, stream, true);
 
 export class Fan {
   readonly #spreads = new Map<number, Spread>();
@@ -89,7 +90,9 @@ export class Fan {
   async #spread(message: Subscribe): Promise<Result<{ spread: Spread; map: readonly PartitionRange[] }>> {
     const from = readFrom(String(message.from), Date.now());
     if (from === undefined) return refuse("invalid", `from: ${noPlace(String(message.from))}`);
-    const route = await lookup(this.env, this.namespace, this.stream, true);
+    // Whoever goes on from a cursor finds the partitions that have come since by himself.
+    const look = "cursor" in from ? lookupNewest : lookupFresh;
+    const route = await look(this.env, this.namespace, this.stream);
     if (!route.ok) return route;
     const { logId, map } = route.value.stream;
     if ("cursor" in from && from.cursor.logId !== logId) return { ok: false, refusal: wrongLog };
@@ -269,7 +272,7 @@ export class Fan {
     if (failures > attemptsMax)
       return this.#fail({ code: "unavailable", detail: "a partition was lost; connect again" });
     await scheduler.wait(pauseMs * 2 ** failures);
-    const route = await lookup(this.env, this.namespace, this.stream, true);
+    const route = await lookupNewest(this.env, this.namespace, this.stream);
     if (!route.ok) return this.#fail(route.refusal);
     for (const spread of spreads) await this.#beginLegs(spread, route.value.stream.map);
   }
