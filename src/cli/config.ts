@@ -53,4 +53,13 @@ export const masked = (token: string): string => `${token.slice(0, 4)}…`;
 
 /** Somebody waits for the answer: it is not tried for long. */
 export const haste = { attempts: 4 };
-export const connect = (flags: Common): Millrace => new Millrace({ ...settle(flags), retry: haste });
+export const connect = (flags: Common): Millrace => reached(() => new Millrace({ ...settle(flags), retry: haste }));
+
+/** A URL that is none is the command's fault. */
+export function reached<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof TypeError ? new Usage(error.message) : error;
+  }
+}

@@ -1,5 +1,5 @@
 import { Http } from "../client/http.ts";
-import { type Common, haste, settle } from "./config.ts";
+import { type Common, haste, reached, settle } from "./config.ts";
 
 /** Requests to what stands above the namespaces of a deployment. */
 export class Deployment extends Http {
@@ -8,4 +8,5 @@ export class Deployment extends Http {
   }
 }
 
-export const connectDeployment = (flags: Common): Deployment => new Deployment({ ...settle(flags), retry: haste });
+export const connectDeployment = (flags: Common): Deployment =>
+  reached(() => new Deployment({ ...settle(flags), retry: haste }));
