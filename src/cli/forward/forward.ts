@@ -137,6 +137,8 @@ class Forwarder {
     } finally {
       clearInterval(timer);
       await looking;
+      // What is read next is looked at just before.
+      this.#lookedAt = 0;
     }
   }
 

@@ -17,14 +17,31 @@ export interface Entry {
 
 /** Times are copied by the second, and a late line makes a file look younger. */
 const inexactNs = 2_000_000_000n;
+const listingsMax = 10;
 const packedName = /\.(gz|zst|bz2|xz)$/;
 /** How a file was compressed, by its name. */
 export const packingOf = (name: string): string | undefined => packedName.exec(name)?.[1];
 
-/** The files of a folder, as far as anything can be known of them; one that is `known` also where it cannot be listed. */
+/**
+ * The files of a folder, as far as anything can be known of them; one that is `known` also where it cannot be listed. Read
+ * until it is twice the same: a rotation that renames them meanwhile would hide some.
+ */
 export function entriesOf(folder: string, known?: string): Entry[] {
+  let entries = listed(folder, known);
+  for (let attempt = 0; attempt < listingsMax; attempt++) {
+    const again = listed(folder, known);
+    if (areSame(entries, again)) break;
+    entries = again;
+  }
+  return entries;
+}
+
+const areSame = (a: readonly Entry[], b: readonly Entry[]): boolean =>
+  a.length === b.length && a.every(({ name, stat }, index) => name === b[index].name && stat.ino === b[index].stat.ino);
+
+function listed(folder: string, known?: string): Entry[] {
   const names = new Set(namesIn(folder)).add(known ?? ".");
-  return [...names].flatMap((name) => {
+  return [...names].sort().flatMap((name) => {
     const path = join(folder, name);
     try {
       const stat = statSync(path, { bigint: true });

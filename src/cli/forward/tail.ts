@@ -223,6 +223,8 @@ export class Tail {
         this.#queue.push(this.#late.take(turned) ?? this.search.open(this.path));
       }
       if (this.#last !== last) this.#rotatedAt = now;
+      // Its last lines may have been written since it was read.
+      if (this.#last !== last && this.#current !== undefined) this.#current.atEnd = false;
       return problem;
     } catch (error) {
       return unreadable(this.path, error);
@@ -243,15 +245,19 @@ export class Tail {
         current.ending = true;
         return this.report.warn(messages.partial(this.path));
       }
-      const since = now - Math.max(current.grewAt, this.#rotatedAt);
-      const quiet =
-        (once && this.#rotatedAt < now) || current.finished || since >= graceMs || now - this.#rotatedAt >= graceMsMax;
-      if (current.cut || !current.atEnd || !quiet) return;
+      if (current.cut || !current.atEnd || !this.#isQuiet(current, now)) return;
       // Nobody is going to end its last line.
       current.ending = true;
       if (!current.isDry) return;
       await this.#leave(current);
     }
+  }
+
+  /** Whether nobody writes to a file that was renamed; what comes all the same is late. */
+  #isQuiet(current: LogFile, now: number): boolean {
+    if (current.finished || this.#queue.length > 1 || this.options.once) return true;
+    const since = Math.min(Math.max(current.grewAt, this.#rotatedAt), Number(current.changedAt / 1_000_000n));
+    return now - since >= graceMs || now - this.#rotatedAt >= graceMsMax;
   }
 
   async #leave(current: LogFile): Promise<void> {
@@ -273,7 +279,7 @@ export class Tail {
   /** A file of which nothing was read may have been copied and truncated meanwhile, unseen: the copy comes before it. */
   async #lookBetween(): Promise<void> {
     const current = this.#current;
-    if (current === undefined || this.#isNext) return;
+    if (current === undefined || (this.#isNext && current.lines.readAt > 0)) return;
     // What comes after a generation is looked for before its successor is read.
     if (this.#queue.length === 0 && current.lines.readAt === 0 && this.#late.all.length > 0) {
       const { changedAt } = current;
