@@ -50,6 +50,10 @@ const once: Readonly<Record<string, readonly Make[]>> = {
   "PUT /v1/:ns": [() => ({ method: "PUT", path: "/v1/twice", body: {} })],
   "DELETE /v1/:ns": [() => ({ method: "DELETE", path: "/v1/nobody" })],
   [`PUT ${s}`]: [ofStream("PUT", "", { retentionRecords: 1_000 }), ofStream("PUT", "", { partitions: 2 })],
+  [`PATCH ${s}`]: [
+    ofStream("PATCH", "", { retentionRecords: 1_000 }),
+    ofStream("PATCH", "", { retentionRecords: null }),
+  ],
   [`DELETE ${s}`]: [ofStream("DELETE", "")],
   [`POST ${s}/records`]: [
     ofStream("POST", "/records", record, producer),
@@ -68,12 +72,14 @@ const once: Readonly<Record<string, readonly Make[]>> = {
   ],
   [`POST ${s}/erasures`]: [ofStream("POST", "/erasures", { id: "e", key: "d" })],
   [`PUT ${g}`]: [({ group }) => ({ method: "PUT", path: group.path, body: { maxInFlight: 9 } })],
+  [`PATCH ${g}`]: [({ group }) => ({ method: "PATCH", path: group.path, body: { maxInFlight: 9 } })],
   [`DELETE ${g}`]: [({ group }) => ({ method: "DELETE", path: group.path })],
   [`POST ${g}/ack`]: [ofGroup("ack", ({ receipt }) => ({ receipts: [receipt] }))],
   [`POST ${g}/nack`]: [
     ofGroup("nack", ({ receipt }) => ({ receipts: [receipt], delayMs: 600_000 })),
     ofGroup("nack", ({ receipt }) => ({ receipts: [receipt] })),
   ],
+  [`POST ${g}/release`]: [ofGroup("release", ({ receipt }) => ({ receipts: [receipt] }))],
   [`POST ${g}/extend`]: [ofGroup("extend", ({ receipt }) => ({ receipts: [receipt], ackTimeoutMs: 600_000 }))],
   [`POST ${g}/pause`]: [ofGroup("pause", { reason: "r" })],
   [`POST ${g}/resume`]: [ofGroup("resume", {})],
@@ -104,6 +110,7 @@ const once: Readonly<Record<string, readonly Make[]>> = {
 const another = [
   `POST ${g}/receive`,
   `POST ${s}/tickets`,
+  `POST ${g}/test`,
   `POST ${s}/snapshots/:snapshot/uploads`,
   // Needs an answer of another: below.
   `POST ${s}/snapshots/:snapshot/uploads/:upload/:part`,
