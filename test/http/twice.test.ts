@@ -151,7 +151,8 @@ async function look({ stream, group }: Ground): Promise<string> {
     const { status, json } = await millrace.call("GET", path);
     seen.push([path, status, json]);
   }
-  const passing = /(age|at|href|cursor|ms|seconds|rowsWritten)$/i;
+  // What is sealed goes into the archive by itself.
+  const passing = /(age|at|href|cursor|ms|seconds|rowsWritten|archived)$/i;
   const shown = function (this: object, name: string, value: unknown) {
     return passing.test(name) || (name === "version" && "crc32c" in this) ? undefined : value;
   };

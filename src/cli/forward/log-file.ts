@@ -4,6 +4,10 @@ import { beforeAt, hashOf, headAt, headBytes, idOf, openFile, orClosed, type Pos
 import { nearBytes, type Piece, Splitter } from "./split.ts";
 
 const readBytes = 262_144;
+/** A writer may still hold a file that was renamed: it is given this time since the last line of it … */
+const graceMs = 1_000;
+/** … and no more than this one, after which its lines come beside those of the next file. */
+const graceMsMax = 10_000;
 /** What has been read is copied out of it at once. */
 const buffer = Buffer.alloc(nearBytes + readBytes);
 
@@ -69,6 +73,13 @@ export class LogFile {
   /** When it was written to or truncated, in ns. */
   get changedAt(): bigint {
     return fstatSync(this.fd, { bigint: true }).ctimeNs;
+  }
+
+  /** Whether nobody writes to it any more since it was renamed; in ms since 1970. */
+  isQuiet(now: number, renamedAt: number): boolean {
+    if (this.finished) return true;
+    const since = Math.min(Math.max(this.grewAt, renamedAt), Number(this.changedAt / 1_000_000n));
+    return now - since >= graceMs || now - renamedAt >= graceMsMax;
   }
 
   /** Bytes that have not been read, nor been given out. */

@@ -237,6 +237,20 @@ export class Search {
     });
   }
 
+  /** Whether there are any that `after` would open. */
+  hasLater(newest: readonly (LogFile | Packed)[], isKnown: (id: string) => boolean): boolean {
+    for (const { id, name } of newest) {
+      const where = this.whereIs(id, name);
+      const entries = entriesOf(dirname(name));
+      const own = entries.find(({ path }) => path === where);
+      // It was packed, or is gone: `after` looks for what it held.
+      if (own === undefined) return false;
+      if (own.name === basename(name)) continue;
+      return later(basename(name), own, entries).some(({ stat }) => !isKnown(idOf(stat)));
+    }
+    return false;
+  }
+
   /** Unpacks a generation when its turn has come. */
   async begin(next: LogFile | Packed): Promise<LogFile | undefined> {
     if (next instanceof LogFile) return next;

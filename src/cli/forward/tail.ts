@@ -14,10 +14,6 @@ import type { Report } from "./report.ts";
 import type { Packed, Search } from "./search.ts";
 import type { Piece } from "./split.ts";
 
-/** A writer may still hold the file that was renamed: it is given this time since the last line of it … */
-const graceMs = 1_000;
-/** … and no more than this one, after which its lines come beside those of the next file. */
-const graceMsMax = 10_000;
 /** What cannot be read is tried again. */
 const againMs = 1_000;
 
@@ -85,13 +81,22 @@ export class Tail {
     try {
       const piece = this.#late.next(room);
       if (piece !== undefined || this.#late.isBusy || !this.#isNext) return piece;
-      return this.#current?.next(room);
+      return this.#current && this.#nextOf(this.#current, room);
     } catch (error) {
       // Its place is looked for anew.
       this.close();
       this.#tell(error, Date.now());
       return undefined;
     }
+  }
+
+  /** What a file holds at first is the next thing only if no rotation came between the last look and that. */
+  #nextOf(current: LogFile, room: number): Piece | undefined {
+    const isFirst = current.lines.readAt === 0 && this.#late.all.length > 0 && this.#queue.length === 0;
+    const piece = current.next(room);
+    if (!isFirst || !this.search.hasLater(this.#files, (id) => this.#isOwn(id))) return piece;
+    [this.#current, this.#isNext, this.#lookedAt] = [current.again(), false, 0n];
+    return undefined;
   }
 
   /** Looks at what has become of the path and its files. To be called when `next` has given nothing, and now and then. */
@@ -245,19 +250,13 @@ export class Tail {
         current.ending = true;
         return this.report.warn(messages.partial(this.path));
       }
-      if (current.cut || !current.atEnd || !this.#isQuiet(current, now)) return;
+      if (current.cut || !current.atEnd) return;
+      if (this.#queue.length === 1 && !once && !current.isQuiet(now, this.#rotatedAt)) return;
       // Nobody is going to end its last line.
       current.ending = true;
       if (!current.isDry) return;
       await this.#leave(current);
     }
-  }
-
-  /** Whether nobody writes to a file that was renamed; what comes all the same is late. */
-  #isQuiet(current: LogFile, now: number): boolean {
-    if (current.finished || this.#queue.length > 1 || this.options.once) return true;
-    const since = Math.min(Math.max(current.grewAt, this.#rotatedAt), Number(current.changedAt / 1_000_000n));
-    return now - since >= graceMs || now - this.#rotatedAt >= graceMsMax;
   }
 
   async #leave(current: LogFile): Promise<void> {
