@@ -24,6 +24,7 @@ export class Shop implements Omit<Blobs, "get" | "create" | "open"> {
   left = Number.POSITIVE_INFINITY;
   fault: Fault = "fails";
   #next = 0;
+  readonly #dead: ((why: Error) => void)[] = [];
 
   async put(key: string, body: ReadableStream<Uint8Array>): Promise<void> {
     const bytes = (await new Response(body).arrayBuffer()).byteLength;
@@ -87,7 +88,12 @@ export class Shop implements Omit<Blobs, "get" | "create" | "open"> {
 
   #die(): Promise<never> {
     this.died();
-    return new Promise(() => {});
+    return new Promise((_, reject) => this.#dead.push(reject));
+  }
+
+  /** What dead Workers held in memory goes with them: that counts, and others would wait for it. */
+  bury(): void {
+    for (const reject of this.#dead.splice(0)) reject(new Error("the Worker has died"));
   }
 
   died: () => void = () => {};
@@ -97,7 +103,10 @@ export class Shop implements Omit<Blobs, "get" | "create" | "open"> {
     const died = new Promise<boolean>((resolve) => {
       this.died = () => resolve(false);
     });
-    return Promise.race([work().then(() => true), died]);
+    const lived = work().then(() => true);
+    // One that has died may hear of it when nobody listens any more.
+    lived.catch(() => {});
+    return Promise.race([lived, died]);
   }
 }
 
@@ -253,6 +262,7 @@ export async function snapshotsLeaveNothing(open: () => Sql, runs: number): Prom
       // What was begun and never named is the bucket's to give up: nobody here knows of it.
       expect([...shop.uploads.values()].filter(({ parts }) => parts.size > 0)).toEqual([]);
       keeper.log.check();
+      shop.bury();
     }),
     { numRuns: runs },
   );
