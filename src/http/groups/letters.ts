@@ -16,7 +16,6 @@ import type { Env } from "../../objects/stubs.ts";
 import { query, readJson, readJsonBytes } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
 import { countedBody, type Later } from "../read/large.ts";
-import { Untaken } from "../untaken.ts";
 import type { Names } from "./groups.ts";
 import { askAll, askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";
 
@@ -40,13 +39,7 @@ export async function listLetters(request: Request, env: Env, names: Names, late
   if (only !== undefined && !target.value.partitions.includes(only)) return problem(noPartition(only).refusal);
   const from = after === undefined ? { partition: 0, number: -1 } : idOf(after);
   const partitions = only === undefined ? target.value.partitions.filter((one) => one >= from.partition) : [only];
-  const untaken = new Untaken();
-  const room = await untaken.shareSoon();
-  try {
-    return room.ok ? await lettersPage(env, target.value, partitions, from, limit, later) : problem(room.refusal);
-  } finally {
-    untaken.end();
-  }
+  return lettersPage(env, target.value, partitions, from, limit, later);
 }
 
 async function lettersPage(
