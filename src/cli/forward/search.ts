@@ -219,11 +219,8 @@ export class Search {
     if (last === undefined) return [];
     const home = last.name;
     const where = this.whereIs(last.id, home) ?? (await this.#wherePacked(last));
-    const entries = entriesOf(dirname(home));
-    const own = entries.find(({ path }) => path === where);
-    // Under the path's own name nothing tells what came after.
-    if (own === undefined || own.name === basename(home)) return this.after(older, isKnown);
-    const names = later(basename(home), own, entries).filter(({ stat }) => !isKnown(idOf(stat)));
+    const names = this.#behind(home, where, isKnown);
+    if (names === undefined) return this.after(older, isKnown);
     return names.flatMap((entry): (LogFile | Packed)[] => {
       try {
         const packing = packingOf(entry.name);
@@ -241,14 +238,21 @@ export class Search {
   hasLater(newest: readonly (LogFile | Packed)[], isKnown: (id: string) => boolean): boolean {
     for (const { id, name } of newest) {
       const where = this.whereIs(id, name);
-      const entries = entriesOf(dirname(name));
-      const own = entries.find(({ path }) => path === where);
       // It was packed, or is gone: `after` looks for what it held.
-      if (own === undefined) return false;
-      if (own.name === basename(name)) continue;
-      return later(basename(name), own, entries).some(({ stat }) => !isKnown(idOf(stat)));
+      if (where === undefined) return false;
+      const names = this.#behind(name, where, isKnown);
+      if (names !== undefined) return names.length > 0;
     }
     return false;
+  }
+
+  /** Generations behind the one that is found there, but those that are known; undefined where nothing tells. */
+  #behind(home: string, where: string | undefined, isKnown: (id: string) => boolean): Entry[] | undefined {
+    const entries = entriesOf(dirname(home));
+    const own = entries.find(({ path }) => path === where);
+    // Under the path's own name nothing tells what came after.
+    if (own === undefined || own.name === basename(home)) return undefined;
+    return later(basename(home), own, entries).filter(({ stat }) => !isKnown(idOf(stat)));
   }
 
   /** Unpacks a generation when its turn has come. */
