@@ -127,7 +127,8 @@ export class Archive {
   factsOf({ n, base, next, first, last, records, prev, origin }: Segment): SegmentFacts {
     const { logId, partition } = this.log.spec;
     const before = prev.length > 0 ? undefined : this.log.segments.store.before(base - 1);
-    const known = prev.length > 0 ? prev : before?.next === base ? before.sha : none;
+    const sound = before?.next === base && !before.broken;
+    const known = prev.length > 0 ? prev : sound ? before.sha : none;
     const facts = { logId, partition, n, base, next, first, last, records };
     return { ...facts, prev: hash(known), origin: hash(origin) };
   }

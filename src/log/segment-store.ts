@@ -76,13 +76,19 @@ export class SegmentStore {
     return undefined;
   }
 
-  /** Those around a base whose rows are what was written. */
-  around(base: number): { before: Segment | undefined; behind: Segment | undefined } {
+  /**
+   * Those around a row that are what was written; and where the next one begins, whatever else that says, in doubt as the row
+   * itself has it.
+   */
+  around({ base, next }: Segment): { before?: Segment; behind?: Segment; next?: number } {
     const sound = (rows: Segment[]) => rows.find((row) => openRow(row) === 0);
     const select = (where: string) => this.sql.all<Segment>(`SELECT ${columns} FROM segment ${where} LIMIT 8`, base);
+    const behind = select("WHERE base > ? ORDER BY base");
+    const said = behind.find((row) => row.base === next);
     return {
       before: sound(select("WHERE base < ? ORDER BY base DESC")),
-      behind: sound(select("WHERE base > ? ORDER BY base")),
+      behind: sound(behind),
+      next: (said ?? behind[0])?.base,
     };
   }
 

@@ -160,7 +160,8 @@ export class Segments implements Chunks {
       records: sum(({ records }) => records),
       bytes: sum(({ bytes }) => bytes),
     };
-    const { prev } = first;
+    // What a broken row says of the segment before it may be wrong: it is looked up when the object is made.
+    const prev = first.broken ? none : first.prev;
     const origin = this.#knownBy(last);
     const segment: Segment = { ...sealedNow(this.#next, whole, now), prev, origin };
     this.store.set(segment);
@@ -174,9 +175,11 @@ export class Segments implements Chunks {
   }
 
   /** Of the hashes that a segment, and what it replaced, had: the one that the segment behind it names, or may come to name. */
-  #knownBy({ next, sha, origin }: Segment): Uint8Array {
-    const named = hex(this.store.at(next)?.prev ?? none);
-    return hex(origin) === named || sha.length === 0 ? origin : sha;
+  #knownBy({ next, sha, origin, broken }: Segment): Uint8Array {
+    const named = this.store.at(next)?.prev ?? none;
+    // Of one whose row is not what was written, or missing, it alone tells.
+    if (broken || (sha.length === 0 && origin.length === 0)) return named;
+    return hex(origin) === hex(named) || sha.length === 0 ? origin : sha;
   }
 
   /** Gives a segment that is hot another number, and so its object another name. */
@@ -247,8 +250,7 @@ export class Segments implements Chunks {
 
   /** What stands for a row that is not what was written. What is known for sure is written again. */
   #mend(row: Segment, sum: number): Segment | undefined {
-    const { before, behind } = this.store.around(row.base);
-    const next = behind?.base ?? this.#open.base;
+    const { before, behind, next = this.#open.base } = this.store.around(row);
     const table = this.#tables.totals(row.n, { base: row.base, next });
     const mended = mendedRow(row, sum, { before, behind, next, table, lost: this.#lost() });
     if (mended !== undefined && !mended.broken) this.store.set(mended);

@@ -49,7 +49,9 @@ export async function writeRowAgain(
     const { chunks, print } = index.value;
     const { first, last, records } = index.value.footer;
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
-    segments.archived({ ...current, first, last, records, chunks: chunks.length, bytes });
+    const { prev, origin } = segmentOf(foundIn(segment.size, index.value));
+    const sealed = current.broken ? last : current.sealed;
+    segments.archived({ ...current, first, last, records, chunks: chunks.length, bytes, prev, origin, sealed });
     segments.store.setPrint(segment.n, print);
   });
 }
@@ -79,6 +81,19 @@ export async function findRow(
     segments.store.setPrint(index.footer.n, index.print);
   });
   return true;
+}
+
+/** The row of the segment behind one that is to be replaced says by which hash it knows that one: it is mended before. */
+export async function mendBehind(
+  log: Log,
+  blobs: Blobs | undefined,
+  { next }: Pick<Segment, "next">,
+  now: () => number,
+): Promise<void> {
+  const behind = log.segments.store.at(next);
+  if (!behind?.broken || blobs === undefined) return;
+  if (behind.hot === 0) await findRow(log, blobs, behind, now);
+  else if (behind.size > 0 && (await hasObject(log, blobs, behind))) await writeRowAgain(log, blobs, behind, now);
 }
 
 /** The database's copy of a segment's chunks goes, where the bucket has a whole one. False where it has not. */

@@ -11,11 +11,12 @@ import { assert } from "../lib/assert.ts";
 import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import type { Log } from "../log/log.ts";
+import { missingSegment } from "../log/missing-segment.ts";
 import { decodeFrame } from "../log/record.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
-import { findRow, hasObject, leftToObject, makeAgain, writeRowAgain } from "./copies.ts";
+import { findRow, hasObject, leftToObject, makeAgain, mendBehind, writeRowAgain } from "./copies.ts";
 import { leftBehind } from "./left-behind.ts";
 import { Rebuilding } from "./rebuilding.ts";
 import { coldRows, hotRows, Lost } from "./segment-rows.ts";
@@ -103,6 +104,8 @@ export class Workshop {
     if (start >= end) return ok({ lost: [], to: end });
     const onwards = (next: number) => (next < end ? { next, to: end } : { to: end });
     // Only what is sealed is rewritten. Not before its turn: what was sealed before would leave the database for it.
+    const gap = missingSegment(log.segments, head, start);
+    if (gap !== undefined) await mendBehind(log, this.blobs, { next: gap.to }, this.now);
     const hole = start >= log.segments.open.base ? sealOpen(log, this.now()) : fillGap(log, start, this.now());
     if (hole !== undefined) {
       this.#compaction.relearn();
@@ -112,6 +115,7 @@ export class Workshop {
     assert(segment !== undefined && segment.next > start, "segments lie side by side");
     if (segment.broken && segment.hot === 0 && (await findRow(log, this.blobs, segment, this.now)))
       return this.repair({ mode, from, to });
+    await mendBehind(log, this.blobs, segment, this.now);
     const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY, end);
     const whole = await this.#each([segment], (row) => repair.add(row));
     if (whole) repair.complete();
@@ -198,6 +202,7 @@ export class Workshop {
    */
   async #rewrite(inputs: readonly Segment[], rewriter: Rewriter): Promise<number[] | undefined> {
     const unread: number[] = [];
+    await mendBehind(this.log, this.blobs, inputs[inputs.length - 1], this.now);
     for (const input of inputs) {
       let missing = input.chunks;
       const whole = await this.#each([input], (row) => {

@@ -1,9 +1,13 @@
 /** Whatever one number of a segment's row, or its fingerprint, has become: what is read is what was stored, or it is told. */
 import { expect, test } from "vitest";
+import { readFooter } from "../../src/archive/segment.ts";
+import { hex } from "../../src/lib/bytes.ts";
 import type { Filter } from "../../src/log/filter.ts";
 import { eachItem } from "../../src/log/items.ts";
+import { segmentKey } from "../../src/log/keys.ts";
 import type { Position } from "../../src/log/read.ts";
 import { decodeRecord } from "../../src/log/record.ts";
+import type { Segment } from "../../src/log/segment-store.ts";
 import { readThrough } from "../../src/objects/cold.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import type { Machine } from "../cases/archive.ts";
@@ -108,9 +112,9 @@ function strike({ sql }: Machine, base: number, column: string, bit: number): bo
   return true;
 }
 
-async function repaired(one: Machine): Promise<Range[]> {
+async function repaired(one: Machine, first = 0): Promise<Range[]> {
   const lost: Range[] = [];
-  for (let rest: number | undefined = 0; rest !== undefined; ) {
+  for (let rest: number | undefined = first; rest !== undefined; ) {
     const from: number = rest;
     const answer = await one.history.workshop?.repair({ mode: "isolate", from });
     if (answer?.ok !== true) throw new Error("it cannot be repaired");
@@ -150,6 +154,100 @@ test.each(columns)("%s is put right, or read past, and a repair gives up nothing
     }
   }
 });
+
+/** Each object names a hash by which the one before it is known; where that row is not what was written, none is known. */
+async function chained(one: Machine, words: string): Promise<void> {
+  const { logId, partition } = one.log.spec;
+  let before: Segment | undefined;
+  for (const segment of one.log.segments.store.from(0)) {
+    const object = await one.blobs.get(segmentKey(logId, partition, segment), 0, segment.size);
+    const footer = object === undefined ? undefined : readFooter(object);
+    const prev =
+      footer?.ok === true && footer.value.prev.some((byte) => byte !== 0) ? hex(footer.value.prev) : undefined;
+    const known = before === undefined ? [] : [hex(before.sha), hex(before.origin)];
+    if (before !== undefined && !before.broken && prev !== undefined)
+      expect(known, `${words}: ${segment.base} continues ${before.base}`).toContain(prev);
+    before = segment;
+  }
+}
+
+const hashes = ["sha", "prev", "origin", "sealed"] as const;
+const missing = "missing";
+
+test.each([...hashes, missing])(
+  "objects go on from each other after a repair, whatever else is struck with %s",
+  async (column) => {
+    const harm = (one: Machine, base: number, what: string) =>
+      what === missing ? one.sql.run("DELETE FROM segment WHERE base = ?", base) : strike(one, base, what, 1);
+    for (const base of [0, 3, 6, 9, 12, 15]) {
+      for (const beside of [undefined, ...hashes, missing]) {
+        for (const [rewritten, gone] of [
+          [[], []],
+          [[], [0]],
+          [[0], []],
+          [[0], [0]],
+          [[3], []],
+          [[3], [0, 3]],
+        ]) {
+          const words = `${base}, ${beside} behind it, rewritten ${rewritten}, without objects ${gone}`;
+          const one = await make();
+          for (const at of rewritten.map((at) => base + at).filter((at) => at < 18)) {
+            one.history.workshop?.erasures.request(`e${at}`, { key: `k${at / 3}` }, one.now, {});
+            await one.run();
+          }
+          await chained(one, `${words}, before`);
+          const keys = gone
+            .map((at) => [...one.log.segments.store.from(base + at)][0])
+            .filter((one) => one !== undefined);
+          for (const segment of keys) await one.blobs.delete([segmentKey(one.log.spec.logId, 0, segment)]);
+          harm(one, base, column);
+          if (beside !== undefined && base < 15) harm(one, base + 3, beside);
+          one.reopen();
+          await repaired(one);
+          await one.run();
+          expect(named(one), words).toEqual([]);
+          await chained(one, words);
+          // What is made from here on continues it, too.
+          one.append(ofKey("k6"));
+          one.seal();
+          await one.run();
+          await chained(one, words);
+        }
+      }
+    }
+  },
+);
+
+test("what is archived while the row before is not what was written does not name what that says", async () => {
+  const one = await make();
+  one.log.change(one.now, () => {
+    for (const segment of [...one.log.segments.hot]) one.log.segments.cool(segment);
+  });
+  strike(one, 15, "sha", 1);
+  one.reopen();
+  one.append(ofKey("k6"));
+  one.seal();
+  await one.run();
+  await repaired(one);
+  await one.run();
+  await chained(one, "behind 15");
+});
+
+test.each([0, 12])(
+  "a row that was guessed is not believed after its chunks have left the database: from %s",
+  async (from) => {
+    const one = await make();
+    const row = () => one.log.segments.store.at(12);
+    const { hot: _hot, ...before } = row() as Segment;
+    one.sql.run("UPDATE segment SET sealed = sealed + 1 WHERE base = 12");
+    const tables = one.sql.all<{ name: string }>("SELECT name FROM sqlite_master WHERE name GLOB 'chunk*'");
+    for (const { name } of tables) one.sql.run(`DELETE FROM ${name} WHERE base = 13`);
+    one.reopen();
+    expect(row()?.broken).toBe(true);
+    expect(await repaired(one, from)).toEqual([]);
+    expect(row()).toEqual({ ...before, hot: 0, sealed: before.last });
+  },
+);
 
 test("a time that is lower than it was lets nothing go before its time, and is named", async () => {
   const one = await make();
