@@ -1,5 +1,5 @@
 /** What the routes of dumps and restores are asked, and what a restore answers. */
-import { z } from "zod";
+import * as z from "zod";
 import { switchText, wholeText } from "./fields.ts";
 import { limits } from "./limits.ts";
 

@@ -1,5 +1,5 @@
 /** What the blocks of a dump hold that is JSON. Strict: a field that is not known would be lost on the way back. */
-import { z } from "zod";
+import * as z from "zod";
 import { whole as given } from "./fields.ts";
 import { filterFields, groupConfig, pushTarget } from "./group.ts";
 import { limits } from "./limits.ts";

@@ -1,5 +1,5 @@
 /** Fields that many schemas have. */
-import { z } from "zod";
+import * as z from "zod";
 import { defaults, limits } from "./limits.ts";
 import { anyText, type Rule } from "./unicode.ts";
 

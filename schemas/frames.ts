@@ -2,7 +2,7 @@
  * Messages on sockets, in JSON, each way: a group's, and a stream's. Besides them either may be sent the text `ping`,
  * which is answered with `pong`. What a stream's socket sends in binary is in docs/PROTOCOL.md.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { whole, wholeText } from "./fields.ts";
 import { ackBody, delivery, extendBody, groupFilter, nackBody, releaseBody } from "./group.ts";
 import { limits } from "./limits.ts";

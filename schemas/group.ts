@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { listLimit, text, whole, wholeText } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { streamName } from "./names.ts";

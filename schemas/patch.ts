@@ -1,5 +1,5 @@
 /** JSON Merge Patch (RFC 7396) of what a schema describes: the schema of a patch, and what it makes of what is there. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** A document of JSON, or a patch of one. */
 export type Members = Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 /** Where a group pushes to, and how. */
-import { z } from "zod";
+import * as z from "zod";
 import { mask } from "./credentials.ts";
 import { text } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";

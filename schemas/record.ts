@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { decimalText, switchText, text, whole, wholeText } from "./fields.ts";
 import { defaults, limits } from "./limits.ts";
 import { attributeText, extensionName, fieldRules } from "./text.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { text, whole, wholeText } from "./fields.ts";
 import { limits } from "./limits.ts";
 import { mediaType } from "./text.ts";

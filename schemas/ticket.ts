@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { defaults, limits } from "./limits.ts";
 
 /** What a route takes: to read records, to append them, to consume as a group, or to change what there is. */

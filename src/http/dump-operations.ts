@@ -1,5 +1,5 @@
 /** What the reference says of dumps and restores. */
-import { z } from "zod";
+import * as z from "zod";
 import {
   finishQuery,
   partitionQuery,

@@ -1,5 +1,5 @@
 /** OpenAPI 3.1, made from the schemas that the server itself checks with. */
-import { z } from "zod";
+import * as z from "zod";
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import { version } from "../../schemas/limits.ts";
 import type { Operation } from "./operation.ts";

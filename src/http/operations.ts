@@ -1,5 +1,5 @@
 /** What the reference says of each route: one entry a method, under the path as the router has it. */
-import { z } from "zod";
+import * as z from "zod";
 import { appendBody, appendQuery, fenceBody, readQuery, trimBody, verdict } from "../../schemas/record.ts";
 import { snapshotNote } from "../../schemas/snapshot.ts";
 import {

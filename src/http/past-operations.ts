@@ -1,5 +1,5 @@
 /** What the reference says of the routes about a stream's past. */
-import { z } from "zod";
+import * as z from "zod";
 import { eraseBody, erasure, lost, repairBody } from "../../schemas/erasure.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import { type Operation, ofPartition, ofStream, withBody } from "./operation.ts";

@@ -1,5 +1,5 @@
 /** What the reference says of the groups' routes. */
-import { z } from "zod";
+import * as z from "zod";
 import type { ErrorCode } from "../../../schemas/errors.ts";
 import {
   ackBody,

@@ -1,5 +1,5 @@
 /** What the groups' routes answer, as the reference shows it. */
-import { z } from "zod";
+import * as z from "zod";
 import { pausedBecause } from "../../../schemas/group.ts";
 
 export const count = z.number().int();

@@ -1,5 +1,5 @@
 /** What the reference says of snapshots. */
-import { z } from "zod";
+import * as z from "zod";
 import type { ErrorCode } from "../../../schemas/errors.ts";
 import {
   completeBody,
