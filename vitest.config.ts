@@ -2,13 +2,48 @@ import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** What takes longest begins first: nobody waits for it at the end. */
-const order = ["node", "workerd", "system", "http"];
+/**
+ * What takes longest begins first, so that nobody waits for it at the end; most of it waits, and others work meanwhile. What only
+ * computes fills the end.
+ */
+const longest = [
+  "http/forgetting",
+  "http/slow-bodies",
+  "adversary/adversary",
+  "system/dump",
+  "system/import",
+  "system/forward",
+  "system/archive",
+  "system/client",
+  "http/restore-deleted",
+  "http/large-pages",
+  "http/bucket-errors",
+  "system/s3",
+  "http/restore-fields",
+  "http/cli-records",
+  "http/cli-operator",
+  "http/cli",
+  "http/archive",
+  "http/below-head",
+  "system/orphan",
+  "http/tickets",
+  "http/sockets",
+  "http/fairness",
+  "http/group-waiting",
+  "workerd/live",
+  "workerd/delivery",
+].map((name) => `/test/${name}.test.ts`);
+const order = ["system", "http", "workerd", "node"];
+
+const place = ({ moduleId, project }: TestSpecification): number => {
+  const at = longest.findIndex((name) => moduleId.endsWith(name));
+  return at >= 0 ? at : longest.length + order.indexOf(project.name);
+};
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    return sorted.sort((a, b) => order.indexOf(a.project.name) - order.indexOf(b.project.name));
+    return sorted.sort((a, b) => place(a) - place(b));
   }
 }
 
@@ -19,9 +54,11 @@ const patient = { ...shared, testTimeout: 120_000, hookTimeout: 60_000 };
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
+    // Most of them wait for processes, not for a core.
+    maxWorkers: 7,
     projects: [
       // Pure cores, over node:sqlite, and the rules of the house.
-      { test: { name: "node", include: ["test/node/**/*.test.ts"], ...shared, testTimeout: 60_000, maxWorkers: 2 } },
+      { test: { name: "node", include: ["test/node/**/*.test.ts"], ...shared, testTimeout: 60_000 } },
       {
         // The same cores and the objects around them, inside workerd.
         plugins: [
@@ -31,19 +68,10 @@ export default defineConfig({
             miniflare: { bindings: { MILLRACE_ROOT_TOKEN: "test-token" } },
           }),
         ],
-        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], testTimeout: 60_000, maxWorkers: 2 },
+        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], testTimeout: 60_000 },
       },
       // The whole Worker on bare workerd, by HTTP; each file has a service of its own.
-      {
-        test: {
-          name: "http",
-          include: ["test/http/**/*.test.ts"],
-          ...patient,
-          globalSetup: "./test/http/built.ts",
-          maxWorkers: 7,
-          sequence: { groupOrder: 1 },
-        },
-      },
+      { test: { name: "http", include: ["test/http/**/*.test.ts"], ...patient, globalSetup: "./test/http/built.ts" } },
       // Processes, and their deaths; and who wants to break all of it.
       {
         test: {
@@ -51,8 +79,6 @@ export default defineConfig({
           include: ["test/system/**/*.test.ts", "test/adversary/*.test.ts"],
           ...patient,
           globalSetup: "./test/http/built.ts",
-          maxWorkers: 7,
-          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -16,7 +16,7 @@ afterEach(async () => {
   rmSync(data, { recursive: true, force: true });
 });
 
-const [records, kills] = [times(8_000, 16_000), times(3, 4)];
+const [records, kills] = [times(5_000, 16_000), times(3, 4)];
 const numbers = Array.from({ length: records }, (_, index) => index);
 
 test.each([1, 3])("on %i partitions", async (partitions) => {

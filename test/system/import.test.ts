@@ -20,7 +20,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Running, run } from "../../scripts/workerd.ts";
 import { Millrace, type StoredRecord, type Stream } from "../../src/client/index.ts";
-import { long } from "../cases/long.ts";
+import { long, times } from "../cases/long.ts";
 import { start } from "../http/cli.ts";
 import { token } from "../http/service.ts";
 
@@ -125,13 +125,13 @@ describe("over its death", () => {
     ["the standard input", "rows.ndjson", true, 1],
     ["a file, into partitions that become more", "rows.ndjson", false, 4],
   ] as const)("%s, killed at several moments", async (_, name, piped, partitions) => {
-    const total = 30_000;
+    const total = times(12_000, 30_000);
     const content = lines(total);
     const path = file(name, name.endsWith(".gz") ? gzipSync(content) : content);
     let arrived = () => {};
     const slow = await line(async () => {
       arrived();
-      await pause(20);
+      await pause(times(60, 20));
       return true;
     });
     const args = piped ? ["--state", `${path}.millrace-import`, ...columns] : [path, ...columns];
