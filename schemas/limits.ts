@@ -67,8 +67,8 @@ export const limits = {
   /** Pages above 1 MiB that one isolate makes and sends at a time; beyond it a page has 1 MiB. What each holds is several times that. */
   largePagesBytesMax: 16_777_216,
   /**
-   * What one isolate has fetched for clients that have yet to take it: event streams, `maxBytes=all`, receives, dead letters. From half of
-   * it on they go on in pieces of 64 KiB; who takes nothing for a minute then is left.
+   * What one isolate has fetched for clients that have yet to take it: event streams, `maxBytes=all`, pages, receives, dead letters. From
+   * half of it on streams go on in pieces of 64 KiB, and pages have 256; who takes nothing for a minute then is left.
    */
   untakenBytesMax: 33_554_432,
   /** The `n` of `-n` where records must be counted: over several partitions, or behind a filter. */

@@ -1,7 +1,8 @@
 /**
  * What was fetched for clients that have yet to take it, and may not for as long as they like: of answers without an end (event
- * streams, `maxBytes=all`), of receives and of lists of dead letters. All of an isolate share a budget. Where half of it is used each
- * goes on in small pieces; where all of it is, when there is room again, and a client that has taken nothing for a while is left.
+ * streams, `maxBytes=all`), of pages, receives and lists of dead letters. All of an isolate share a budget. Where half of it is used
+ * each goes on in small pieces, and pages are small; where all of it is, what has no end goes on when there is room again, and a
+ * client that has taken nothing for a while is left.
  */
 import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -28,6 +29,21 @@ const full: Refusal = {
 
 /** What an answer of so many bytes counts for that is given out whole: a small one for nothing. */
 export const counted = (bytes: number) => (bytes > smallBytes ? bytes : 0);
+
+/** Of the bytes that a page may have those that it has now: what counts for nothing, or even less, where much waits for others. */
+export function pageShare(bytes: number): number {
+  const used = untaken.used(Date.now());
+  if (used < limits.untakenBytesMax / 2) return bytes;
+  return Math.min(bytes, used < limits.untakenBytesMax ? smallBytes : narrowBytes);
+}
+
+/** What a page holds until its body is made. */
+export function makingOf(bytes: number): Hold | undefined {
+  if (counted(bytes) === 0) return undefined;
+  const hold = untaken.hold();
+  hold.set(bytes, Date.now());
+  return hold;
+}
 
 /** What an answer holds. */
 export class Untaken {

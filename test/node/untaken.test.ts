@@ -1,7 +1,7 @@
 /** What was fetched for clients that do not take it: shared while there is room, in small pieces in a crowd, and not kept for ever. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { limits } from "../../schemas/limits.ts";
-import { Untaken } from "../../src/http/untaken.ts";
+import { makingOf, pageShare, Untaken } from "../../src/http/untaken.ts";
 
 const most = limits.untakenBytesMax;
 const mebibyte = 1_048_576;
@@ -54,6 +54,19 @@ test("what is asked for at the same time is counted before it comes", async () =
   const shares = await Promise.all(many.map((one) => one.shareSoon()));
   const sum = shares.reduce((all, share) => all + (share.ok ? share.value : 0), 0);
   expect(sum).toBeLessThan(most / 2 + (most / mebibyte) * 65_536 + 1);
+});
+
+test("pages that are made count while they are, and are small in a crowd", () => {
+  expect(pageShare(mebibyte)).toBe(mebibyte);
+  // What counts for nothing needs no room.
+  expect(makingOf(262_144)).toBeUndefined();
+  const making = Array.from({ length: most / 2 / mebibyte }, () => makingOf(pageShare(mebibyte)));
+  expect(making.every((one) => one !== undefined)).toBe(true);
+  expect([pageShare(mebibyte), pageShare(1_000), makingOf(pageShare(mebibyte))]).toEqual([262_144, 1_000, undefined]);
+  holding(most / 2);
+  expect([pageShare(mebibyte), pageShare(1_000)]).toEqual([65_536, 1_000]);
+  for (const one of making) one?.release();
+  expect(pageShare(mebibyte)).toBe(262_144);
 });
 
 test("who takes nothing for a minute is left in a crowd, and only there; who takes some is not", async () => {

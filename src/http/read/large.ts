@@ -5,7 +5,7 @@
 import { ok, type Result } from "../../../schemas/errors.ts";
 import { defaults, limits } from "../../../schemas/limits.ts";
 import { Budget, growLater, type Hold } from "../budget.ts";
-import { counted, Untaken } from "../untaken.ts";
+import { counted, makingOf, pageShare, Untaken } from "../untaken.ts";
 
 /** A client that takes nothing for so long is left. */
 const stalledMs = 30_000;
@@ -19,6 +19,8 @@ const lookMs = 50;
 export interface PageRoom {
   readonly bytes: number;
   readonly hold?: Hold;
+  /** What a page of the usual size holds until its body is made. */
+  readonly making?: Hold;
   /** Of a read without an end. */
   readonly untaken?: Untaken;
 }
@@ -32,21 +34,40 @@ export async function endlessRoom(): Promise<Result<PageRoom>> {
 
 /** What one that `waits` for records would hold meanwhile, others could use: it is never large. */
 export function pageRoom(asked: number, waits: boolean): PageRoom | Promise<PageRoom> {
-  if (asked <= defaults.pageBytes) return { bytes: asked };
-  if (waits) return { bytes: defaults.pageBytes };
+  if (waits) return { bytes: pageShare(Math.min(asked, defaults.pageBytes)) };
+  if (asked <= defaults.pageBytes) return usual(asked);
   const hold = pages.hold();
   return hold.grow(asked, Date.now()) ? { bytes: asked, hold } : roomLater(asked, hold);
 }
 
 async function roomLater(asked: number, hold: Hold): Promise<PageRoom> {
-  return (await growLater(hold, asked, lookMs)) ? { bytes: asked, hold } : { bytes: defaults.pageBytes };
+  return (await growLater(hold, asked, lookMs)) ? { bytes: asked, hold } : usual(defaults.pageBytes);
 }
 
-/** An answer that is no page, and counts with what others have yet to take, where it is large. */
+function usual(asked: number): PageRoom {
+  const bytes = pageShare(asked);
+  const making = makingOf(bytes);
+  return making === undefined ? { bytes } : { bytes, making };
+}
+
+/** An answer that is no page, and counts with what others have yet to take, where it is not small. */
 export function countedBody(bytes: Uint8Array, later: Later): BodyInit {
-  if (counted(bytes.length) === 0) return bytes;
+  return counted(bytes.length) === 0 ? bytes : countedAs(bytes.length, bytes, later);
+}
+
+/** To be told when a page was taken costs a tenth of the page: one in so many is watched, and counts for all of them. */
+const watchedOneIn = 8;
+let made = 0;
+
+/** A page of the usual size. */
+export function pageBody(bytes: Uint8Array, later: Later): BodyInit {
+  if (counted(bytes.length) === 0 || ++made % watchedOneIn !== 0) return bytes;
+  return countedAs(bytes.length * watchedOneIn, bytes, later);
+}
+
+function countedAs(held: number, bytes: Uint8Array, later: Later): ReadableStream {
   const untaken = new Untaken();
-  untaken.holds(bytes.length);
+  untaken.holds(held);
   return heldBody(bytes, { touch: () => untaken.took(), release: () => untaken.end() }, later);
 }
 

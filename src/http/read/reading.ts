@@ -13,7 +13,7 @@ import { query } from "../parse.ts";
 import { Untaken } from "../untaken.ts";
 import { boundOf, toOf } from "./bounds.ts";
 import { endlessBody, type Made } from "./endless.ts";
-import { endlessRoom, heldBody, type PageRoom, pageRoom } from "./large.ts";
+import { endlessRoom, heldBody, type PageRoom, pageBody, pageRoom } from "./large.ts";
 import { type Asked, Source, type SourceTerms } from "./source.ts";
 import { contradiction, filterOf, formatOf, fromOf, partitionsOf, type Terms } from "./terms.ts";
 
@@ -51,6 +51,7 @@ export class Reading {
   readonly bytesMax: number;
   readonly #sourceTerms: SourceTerms & { bytesMax: number };
   #hold: Hold | undefined;
+  readonly #making: Hold | undefined;
   #untaken: Untaken | undefined;
   #begun = false;
 
@@ -74,6 +75,7 @@ export class Reading {
     const { bytes } = room;
     this.bytesMax = bytes;
     this.#hold = room.hold;
+    this.#making = room.making;
     this.#untaken = room.untaken;
     this.#sourceTerms = {
       backward: this.backward,
@@ -90,10 +92,11 @@ export class Reading {
     return this.reader.request.signal;
   }
 
-  /** The answer's body; of a large page one that goes as it is taken. */
+  /** The answer's body; of a page that is not small one that goes as it is taken. */
   bodyOf(bytes: Uint8Array): BodyInit {
     const hold = this.#hold;
-    if (hold === undefined || bytes.length <= this.bytesMax / 4 || this.reader.request.method === "HEAD") return bytes;
+    if (this.reader.request.method === "HEAD") return bytes;
+    if (hold === undefined || bytes.length <= this.bytesMax / 4) return pageBody(bytes, this.reader.later);
     this.#hold = undefined;
     return heldBody(bytes, hold, this.reader.later);
   }
@@ -108,6 +111,7 @@ export class Reading {
   /** Nothing is held any more, but what is being sent. */
   end(): void {
     this.#untaken?.end();
+    this.#making?.release();
     this.#hold?.release();
     this.#hold = undefined;
   }
