@@ -35,6 +35,9 @@ export class GroupStore {
     ) STRICT, WITHOUT ROWID`);
     sql.run("CREATE TABLE IF NOT EXISTS pause (id TEXT PRIMARY KEY, reason TEXT NOT NULL, at INTEGER NOT NULL) STRICT");
     sql.run("CREATE TABLE IF NOT EXISTS restored (id TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT");
+    sql.run(`CREATE TABLE IF NOT EXISTS through (
+      id TEXT NOT NULL, partition INTEGER NOT NULL, PRIMARY KEY (id, partition)
+    ) STRICT, WITHOUT ROWID`);
     sql.run(`CREATE TABLE IF NOT EXISTS telling (
       id TEXT NOT NULL, partition INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL,
       PRIMARY KEY (id, partition)
@@ -113,6 +116,25 @@ export class GroupStore {
 
   dropRestored(id: string): void {
     this.sql.run("DELETE FROM restored WHERE id = ?", id);
+  }
+
+  /** Partitions that were split, and that the group has finished. */
+  through(id: string): number[] {
+    return this.sql
+      .all<{ partition: number }>("SELECT partition FROM through WHERE id = ? ORDER BY partition", id)
+      .map((row) => row.partition);
+  }
+
+  setThrough(id: string, partition: number): void {
+    this.sql.run("INSERT OR IGNORE INTO through (id, partition) VALUES (?, ?)", id, partition);
+  }
+
+  dropThrough(id: string, partition: number): void {
+    this.sql.run("DELETE FROM through WHERE id = ? AND partition = ?", id, partition);
+  }
+
+  dropAllThrough(id: string): void {
+    this.sql.run("DELETE FROM through WHERE id = ?", id);
   }
 
   tell(id: string, partition: number, due: number): void {

@@ -7,6 +7,7 @@ import type { ListQuery } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
 import { configAfter } from "./group-config.ts";
 import { type GroupRow, GroupStore, type TellRow } from "./group-store.ts";
+import { Shares } from "./shares.ts";
 import type { Listed, Stream } from "./stream.ts";
 import { type Change, exists, type How } from "./writing.ts";
 
@@ -44,16 +45,18 @@ const retryMs = (attempts: number) => Math.min(60_000, 250 * 2 ** attempts);
 const toldAtOnce = 64;
 
 export class Groups {
+  readonly shares: Shares;
   readonly #store: GroupStore;
 
-  /** `opened`: the partitions, or deliveries, of an id that exist; `open` notes one. */
   constructor(
     sql: Sql,
+    /** The partitions, or deliveries, of an id that exist; `open` notes one. */
     readonly opened: (id: string) => number[],
     readonly open: (id: string, partition: number) => void,
     readonly purge: (id: string, now: number) => void,
   ) {
     this.#store = new GroupStore(sql);
+    this.shares = new Shares(this.#store, opened);
   }
 
   get(stream: Stream, name: string): Result<Group> {
@@ -145,13 +148,20 @@ export class Groups {
     }
   }
 
-  /** The map has changed, and with it the share of each partition. */
-  mapChanged(log: string, now: number): void {
-    for (const row of this.#all(log)) {
+  /** The map has changed, and with it the share of each partition; of all groups, or of one. */
+  mapChanged(log: string, now: number, only?: GroupRow): void {
+    for (const row of only === undefined ? this.#all(log) : [only]) {
       const next = { ...row, version: row.version + 1 };
       this.#store.setGroup(next);
       this.#tellAll(next, now);
     }
+  }
+
+  /** A group says how it stands with a partition that was split. */
+  setThrough(stream: Stream, name: string, groupId: string, partition: number, through: boolean, now: number): void {
+    const row = this.#store.group(stream.logId, name);
+    if (row?.id !== groupId || !this.shares.note(deliveriesOf(row.log, row.id), partition, through)) return;
+    this.mapChanged(row.log, now, row);
   }
 
   /** The groups of a log, as a dump has them. Those that are not durable have no place to be kept. */
@@ -255,6 +265,7 @@ export class Groups {
   #drop(row: GroupRow, now: number): void {
     const id = deliveriesOf(row.log, row.id);
     this.#store.dropTelling(id);
+    this.#store.dropAllThrough(id);
     this.#store.dropPause(row.id);
     this.#store.dropRestored(row.id);
     this.purge(id, now);

@@ -10,6 +10,7 @@ import { begin } from "./beginning.ts";
 import { type Chance, Endings, type Failure, noAnswer } from "./endings.ts";
 import type { Item } from "./item.ts";
 import { Members } from "./members.ts";
+import { takeRate } from "./rate-row.ts";
 import { Reader } from "./reader.ts";
 import { type Receipt, readReceipt, Signer, writeReceipt } from "./receipt.ts";
 import { notHeld, Receipts, ranOut, type Standing, usedUp } from "./receipts.ts";
@@ -154,7 +155,7 @@ export class Delivery {
       if (ask.turn === "fresh" && item.attempt > 1) break;
       if (ask.turn === "fresh") turn = "untried";
     }
-    state.rate?.take(leased.length);
+    takeRate(state.rate, state.store, leased.length, now);
     return leased;
   }
 

@@ -14,7 +14,8 @@ import { Losses } from "./losses.ts";
 import { Pausing } from "./pausing.ts";
 import { finishedAbove, isFinished } from "./place.ts";
 import { Ranges } from "./ranges.ts";
-import { Rate } from "./rate.ts";
+import type { Rate } from "./rate.ts";
+import { rateOf } from "./rate-row.ts";
 import type { DeliverySpec } from "./spec.ts";
 import type { Store } from "./store.ts";
 import type { Paused } from "./told.ts";
@@ -108,15 +109,13 @@ export class State {
     if (only !== null || this.spec.config.only !== null) this.incident.change(only, this.generation);
     this.store.setMeta("spec", JSON.stringify(spec));
     this.#pausing.change(this.spec, spec, now);
-    this.configure(spec);
+    this.configure(spec, now);
   }
 
-  configure(spec: DeliverySpec): void {
+  configure(spec: DeliverySpec, now = 0): void {
     this.spec = spec;
-    const { rate, only } = spec.config;
-    const [perSecond, burst] = rate === null ? [0, 0] : [rate.perSecond * spec.share, rate.burst * spec.share];
-    if (rate === null) this.rate = undefined;
-    else if (this.rate?.perSecond !== perSecond || this.rate.burst !== burst) this.rate = new Rate(perSecond, burst);
+    const { only } = spec.config;
+    this.rate = rateOf(spec, this.rate, this.store, now);
     this.lanes.only = only === null ? undefined : new Set(only);
   }
 

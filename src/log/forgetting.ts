@@ -69,6 +69,7 @@ export const withoutText = {
     "secret",
     "paused",
     "heritage",
+    "rate",
     "heirs",
     "forwarded",
     "forgotten",
@@ -78,7 +79,19 @@ export const withoutText = {
     "restored",
   ].map((name) => `meta:${name}`),
   catalog: [
-    ...["stream", "opened", "purge", "consumer", "pause", "telling", "lifetime", "namespace", "restore", "restored"],
+    ...[
+      "stream",
+      "opened",
+      "purge",
+      "consumer",
+      "pause",
+      "telling",
+      "through",
+      "lifetime",
+      "namespace",
+      "restore",
+      "restored",
+    ],
   ] as string[],
 };
 

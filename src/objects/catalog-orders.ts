@@ -70,6 +70,22 @@ const orders = {
     return refuse("unavailable", "a group could not be told that the partition was rebuilt; ask again in a moment");
   },
 
+  /** A group with a rate is through with a partition that was split, or not any more: its other partitions share the rate. */
+  async through(
+    { core, arm }: Desk,
+    name: string,
+    group: string,
+    groupId: string,
+    partition: number,
+    through: boolean,
+  ) {
+    const stream = core.stream(name);
+    if (!stream.ok) return stream;
+    core.groups.setThrough(stream.value, group, groupId, partition, through, Date.now());
+    await arm();
+    return ok(undefined);
+  },
+
   /** The catalog's part of a dump. */
   dump(desk: Desk, name: string): Result<{ stream: StreamDump; groups: GroupDump[] }> {
     const found = anyStream(desk, name);

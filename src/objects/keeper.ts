@@ -12,6 +12,7 @@ import { Filler } from "./filler.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Inheriting } from "./inheriting.ts";
 import { Pusher, pushMember } from "./pusher.ts";
+import { Sharing } from "./sharing.ts";
 import { Sockets } from "./sockets.ts";
 import { archiveReader, catalog, type Env, partition } from "./stubs.ts";
 
@@ -33,6 +34,7 @@ export class Keeper {
   readonly changes: Changes;
   readonly callers: Callers;
   readonly #forwarder: Forwarder;
+  readonly #sharing: Sharing;
   #saving: ReturnType<typeof setTimeout> | undefined;
   readonly #arming: Arming;
   #running = false;
@@ -60,6 +62,7 @@ export class Keeper {
       () => core.room.readyCount(Date.now()),
     );
     this.#forwarder = new Forwarder(env, core, () => this.stopped);
+    this.#sharing = new Sharing(env, core, () => this.stopped);
     this.#arming = new Arming(ctx.storage, () => this.#tick(), core.state.spec.config.durable);
   }
 
@@ -105,6 +108,7 @@ export class Keeper {
   kick(): void {
     this.callers.offer();
     this.inheriting.changed();
+    this.#sharing.changed();
     if (!this.#running && !this.stopped) void this.#run();
   }
 
@@ -228,7 +232,7 @@ export class Keeper {
     if (state.leases.size > 0) times.push(state.leases.soonest);
     if (!state.stands) times.push(state.leases.restoredDue(now));
     if (state.paused?.untold) times.push(now + retryMs);
-    times.push(this.#forwarder.dueAt);
+    times.push(this.#forwarder.dueAt, this.#sharing.dueAt);
     if (sockets.size > 0) times.push(now + heartbeatMs / 2, sockets.overAt);
     const pushes = pusher.target !== null && state.paused === undefined;
     if (pushes || sockets.size > 0) {

@@ -6,7 +6,6 @@ import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { TellRow } from "../catalog/group-store.ts";
 import { deliveriesOf, type Group } from "../catalog/groups.ts";
-import { active } from "../catalog/map.ts";
 import type { Stream } from "../catalog/stream.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import { hex } from "../lib/bytes.ts";
@@ -119,7 +118,7 @@ export class Telling {
       paused: group.paused,
       ...(group.because === undefined ? {} : { because: group.because }),
       ...(group.restored ? { restored: true as const } : {}),
-      share: 1 / active(stream.map).length,
+      share: this.core.groups.shares.of(stream, id),
       privateTargets: Boolean(this.env.MILLRACE_PUSH_PRIVATE),
     };
     try {

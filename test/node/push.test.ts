@@ -8,7 +8,7 @@ import { newItem } from "../../src/delivery/item.ts";
 import { outcomeOf, targetProblem } from "../../src/delivery/push.ts";
 import { pushRequest } from "../../src/delivery/push-request.ts";
 import { Ranges } from "../../src/delivery/ranges.ts";
-import { Rate } from "../../src/delivery/rate.ts";
+import { type Bucket, Rate } from "../../src/delivery/rate.ts";
 import { eachRecord, readHeader } from "../../src/log/frame.ts";
 import { FrameWriter, type Rec } from "../../src/log/record.ts";
 import { specOf } from "../cases/delivery.ts";
@@ -353,5 +353,62 @@ test("a rate is never exceeded, and is ready when it says so", () => {
         }
       },
     ),
+  );
+});
+
+test("a rate over several partitions is never exceeded, over splits, crashes, and shares that change", () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant("take" as const), which: fc.nat(20), waitMs: fc.nat(3_000) }),
+    fc.record({ do: fc.constant("split" as const), which: fc.nat(20), waitMs: fc.nat(100) }),
+    fc.record({ do: fc.constant("through" as const), which: fc.nat(20), waitMs: fc.nat(100) }),
+    fc.record({ do: fc.constant("crash" as const), which: fc.nat(20), waitMs: fc.nat(100) }),
+  );
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 50 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(step, { minLength: 1, maxLength: 60 }),
+      (perSecond, burst, steps) => {
+        let now = 1_000_000;
+        const start = now;
+        const empty = { tokens: 0, burst: 0, at: 0 };
+        let parts: { rate: Rate; written: Bucket | undefined; sealed: boolean }[] = [];
+        /** The catalog tells them all what their share is. */
+        const share = (before: (Bucket | undefined)[]) => {
+          const part = 1 / before.length;
+          parts = before.map((bucket, at) => {
+            const known = parts[at];
+            const rate = new Rate(perSecond * part, burst * part, bucket);
+            return { rate, written: known?.written, sealed: known?.sealed ?? false };
+          });
+        };
+        share([undefined]);
+        let [taken, most] = [0, 1];
+        for (const one of steps) {
+          now += one.waitMs;
+          const at = one.which % parts.length;
+          const part = parts[at];
+          const left = parts.map(({ rate }) => rate.left(now));
+          if (one.do === "take") {
+            const some = part.rate.available(now);
+            part.rate.take(some);
+            part.written = part.rate.toSave(now) ?? part.written;
+            taken += some;
+          } else if (one.do === "split" && !part.sealed && parts.length < 16) {
+            part.sealed = true;
+            share([...left, { ...empty, burst: 1, at: now }, { ...empty, burst: 1, at: now }]);
+          } else if (one.do === "through" && part.sealed) {
+            parts = parts.filter((other) => other !== part);
+            share(left.filter((_, place) => place !== at));
+          } else if (one.do === "crash" && part.written !== undefined) {
+            part.rate = new Rate(part.rate.perSecond, part.rate.burst, part.written);
+          }
+          most = Math.max(most, parts.length);
+          // Less than one record of each partition is neither lent nor lost.
+          expect(taken).toBeLessThanOrEqual(burst + (perSecond * (now - start)) / 1_000 + most);
+        }
+      },
+    ),
+    { numRuns: 1_000 },
   );
 });

@@ -118,7 +118,16 @@ const beside: ScenePlan = {
   workMs: 0,
 };
 const stuck: ScenePlan = { kind: "parked", member: "pull", keys: 5, fresh: 3, by: 1 };
-const rate: ScenePlan = { kind: "rate", partitions: 1, perSecond: 5, burst: null, members: 1, batch: 5, seconds: 2 };
+const rate: ScenePlan = {
+  kind: "rate",
+  partitions: 1,
+  growth: 0,
+  perSecond: 5,
+  burst: null,
+  members: 1,
+  batch: 5,
+  seconds: 2,
+};
 const heard: ScenePlan = { kind: "heartbeat", partitions: 1, heartbeatMs: 1500, records: 4, pings: true };
 const idle: ScenePlan = { kind: "idle", partitions: 1, growth: 0, why: "empty", pollers: 1, sockets: 0, records: 1 };
 

@@ -33,6 +33,8 @@ export interface IdlePlan {
 export interface RatePlan {
   readonly kind: "rate";
   readonly partitions: number;
+  /** So many more partitions in the middle of it, with a backlog of their own. */
+  readonly growth: number;
   readonly perSecond: number;
   readonly burst: number | null;
   readonly members: number;

@@ -55,6 +55,7 @@ function drawIdle(random: Random): IdlePlan {
 const drawRate = (random: Random, brief: boolean): RatePlan => ({
   kind: "rate",
   partitions: random.pick([1, 2, 4]),
+  growth: random.pick([0, 0, 1, 4]),
   perSecond: random.pick([5, 20, 40, 100, 500]),
   burst: random.pick([null, 1, 10, 50]),
   members: random.int(1, 3),
