@@ -120,7 +120,9 @@ export function mendedRow(row: Segment, sum: number, around: Around): Segment | 
           bytes: within(row.bytes, Math.max(row.size, 0)),
         }
       : { first, last, chunks, records, bytes };
-  return { ...row, ...guess, next, hot, broken: true };
+  // An index that would begin before its object is looked for in all of it.
+  const indexBytes = within(row.indexBytes, Math.max(row.size, 0));
+  return { ...row, ...guess, indexBytes, next, hot, broken: true };
 }
 
 const printSealed = 0xa5;

@@ -37,17 +37,25 @@ export class PartitionDatabase {
       .map(({ name }) => String(name))
       .filter((name) => /^chunk(_\d+)?$/.test(name))
       .flatMap((table) =>
-        this.sql
-          .prepare(`SELECT base, next FROM ${table}`)
-          .all()
-          .map(({ base, next }) => ({ table, from: Number(base), to: Number(next) })),
+        this.#all(`SELECT base, next FROM ${table}`).map(({ base, next }) => ({
+          table,
+          from: Number(base),
+          to: Number(next),
+        })),
       )
       .sort((a, b) => a.from - b.from);
   }
 
+  /** What was struck may be any number. */
+  #all(question: string): Record<string, unknown>[] {
+    const asked = this.sql.prepare(question);
+    asked.setReadBigInts(true);
+    return asked.all();
+  }
+
   /** Every sealed segment, by offset; `prints`: their fingerprints. */
   segments(prints = false): Row[] {
-    const rows = this.sql.prepare("SELECT base, next, n FROM segment ORDER BY base").all();
+    const rows = this.#all("SELECT base, next, n FROM segment ORDER BY base");
     return rows.map(({ base, next, n }) => ({
       from: Number(base),
       to: Number(next),
