@@ -19,6 +19,7 @@ export class Callers {
   /** Woken, and not here yet. */
   readonly #woken = new Map<string, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #split = false;
 
   constructor(
     /** Whether a member could take something now. */
@@ -44,17 +45,19 @@ export class Callers {
     return this.#begun.get(call) ?? false;
   }
 
-  /** Resolves when it is worth to look, or after a time. */
-  wait(call: string, member: string, max: number, ms: number): Promise<void> {
+  /** Resolves when it is worth to look, or after a time; false where another waits under its name: nobody waits for this one. */
+  wait(call: string, member: string, max: number, ms: number): Promise<boolean> {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
-        if (this.#waiting.get(call)?.wake === end) this.#waiting.delete(call);
-        resolve();
+        const own = this.#waiting.get(call)?.wake === end;
+        if (own) this.#waiting.delete(call);
+        resolve(own);
       };
       const timer = setTimeout(end, ms);
-      this.#waiting.get(call)?.wake();
+      const before = this.#waiting.get(call);
       this.#waiting.set(call, { member, max, wake: end });
+      before?.wake();
     });
   }
 
@@ -70,8 +73,10 @@ export class Callers {
     this.came(call);
   }
 
-  /** Wakes as many as there is something for. */
-  offer(): void {
+  /** Wakes as many as there is something for; all of them when the partition was split: they wait for what continues it, too. */
+  offer(split = this.#split): void {
+    if (split && !this.#split) this.wakeAll();
+    this.#split = split;
     if (this.#waiting.size === 0) return;
     let left = this.there();
     for (const max of this.#woken.values()) left -= max;

@@ -106,7 +106,7 @@ export class Keeper {
 
   /** Goes on with whatever can go on. */
   kick(): void {
-    this.callers.offer();
+    this.callers.offer(this.core.state.sealed);
     this.inheriting.changed();
     this.#sharing.changed();
     if (!this.#running && !this.stopped) void this.#run();
@@ -271,7 +271,7 @@ export class Keeper {
         if (reads) await this.filler.fill(fresh);
         if (this.stopped) break;
         const given = this.pusher.run() + this.sockets.run();
-        this.callers.offer();
+        this.callers.offer(this.core.state.sealed);
         // There is nothing more, or something that may not go yet: a limit, or a batch that waits for more.
         if (!this.wanted || (given === 0 && !reads)) break;
       }

@@ -59,7 +59,7 @@ async function waitFor(keeper: Keeper, terms: WaitCall): Promise<Result<boolean>
     }
     const waited = callers.wait(call, member, max, left);
     keeper.arm();
-    await waited;
+    if (!(await waited)) return ok(false);
   }
 }
 

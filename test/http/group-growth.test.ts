@@ -57,6 +57,35 @@ describe("growth under a group", () => {
     expect(await group.status()).toMatchObject({ lag: 0, inFlight: 0 });
   });
 
+  test.each([
+    ["an empty stream", 1, 0],
+    ["an empty stream of two partitions", 2, 0],
+    ["a stream that is finished", 1, 3],
+    ["a stream of two partitions that is finished", 2, 9],
+  ])("is seen by those who wait: in %s", { timeout: 60_000 }, async (_, partitions, before) => {
+    const group = await newGroup(millrace, {}, { partitions });
+    if (before > 0) {
+      await group.appendRecords(ofKeys(before, "before"));
+      expect(await group.drain()).toHaveLength(before);
+    }
+    // All of them, also more than there will be records.
+    const began = Date.now();
+    const waiting = Array.from({ length: 4 }, async (_, n) => group.receive({ member: `m${n}`, waitSeconds: 25 }));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await grow(group, partitions * 2);
+    for (let n = 0; n < 4; n++) {
+      await group.appendRecords([{ key: `after${n}`, data: n }]);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    const first = await Promise.race(waiting);
+    expect(dataOf(first).length).toBeGreaterThan(0);
+    // Before its time was over.
+    expect(Date.now() - began).toBeLessThan(20_000);
+    await group.appendRecords(ofKeys(40, "all"));
+    expect((await Promise.all(waiting)).flat().length).toBeGreaterThan(3);
+    expect(Date.now() - began).toBeLessThan(24_000);
+  });
+
   test("gives every record once, and keeps the order of every key", async () => {
     const group = await newGroup(millrace);
     let writing = true;

@@ -12,12 +12,16 @@ import { askDelivery, type GroupRoute, groupRoute, openPartition } from "./route
 
 /** Where there is nobody to ask yet, it is asked again after a moment. */
 const absentMs = 200;
+/** How often the map is asked for while a stream grows, to begin with and at last. */
+const renewMs = 50;
+const renewMsMax = 2_000;
 
 export class Receiving {
   /** By this name its waiting is ended. */
   readonly #call = crypto.randomUUID();
   readonly #until: number;
   #opened = false;
+  #renewMs = renewMs;
   /** Partitions that were split, and are finished. */
   readonly #over = new Set<number>();
   /** What it was given, and the member has yet to take. */
@@ -96,6 +100,7 @@ export class Receiving {
 
   /** Resolves when some partition has something, or the time is over, or whoever asked has gone; true in the first case. */
   async wait(): Promise<Result<boolean>> {
+    if (this.#stale) return this.#renew();
     const partitions = this.partitions.filter((one) => !this.#over.has(one));
     if (partitions.length === 0) {
       // Nothing comes of one partition that is finished; of all, what continues them, when the newer map is to be had.
@@ -103,16 +108,31 @@ export class Receiving {
       return ok(this.body.partition === undefined && this.leftMs > 0);
     }
     const waiting = new Set(partitions);
+    let over = false;
     const asked = partitions.map(async (partition) => {
-      const answer = await this.#waitFor(partition);
+      const answer = await this.#waitFor(partition, () => over);
       waiting.delete(partition);
       if (answer.ok && !answer.value) await this.#all(waiting);
       return answer;
     });
     const first = await this.#during(Promise.race(asked), partitions);
+    over = true;
     // What nobody waits for any more is ended, not left to run out.
     for (const partition of waiting) this.#tell(partition, (one) => one.cancel(this.#call));
     return first;
+  }
+
+  /** A partition was split, and what continues it is not known yet: partitions are sealed before the newer map is out. */
+  get #stale(): boolean {
+    const { map } = this.target.route.stream;
+    return this.body.partition === undefined && [...this.#sealed].some((one) => map[one]?.sealed === false);
+  }
+
+  async #renew(): Promise<Result<boolean>> {
+    await scheduler.wait(Math.min(this.leftMs, this.#renewMs));
+    this.#renewMs = Math.min(this.#renewMs * 2, renewMsMax);
+    const fresh = await this.#refresh();
+    return fresh.ok ? ok(this.leftMs > 0 && !this.presence.gone) : fresh;
   }
 
   /** Gives leases back that could not be handed over. */
@@ -140,8 +160,8 @@ export class Receiving {
     return ok(undefined);
   }
 
-  async #waitFor(partition: number): Promise<Result<boolean>> {
-    while (this.leftMs > 0 && !this.presence.gone) {
+  async #waitFor(partition: number, over: () => boolean): Promise<Result<boolean>> {
+    while (this.leftMs > 0 && !this.presence.gone && !over()) {
       const call = this.#waitCall(partition, this.leftMs);
       const answer = await askDelivery(this.env, this.target, partition, (one) => one.wait(call));
       if (answer !== undefined) return answer;
@@ -181,7 +201,6 @@ export class Receiving {
   async #note({ sealed, over, partition }: Leases): Promise<void> {
     if (over) this.#over.add(partition);
     if (!sealed || this.#sealed.has(partition)) return;
-    // Partitions are sealed before the newer map is out: once is enough to ask for it.
     this.#sealed.add(partition);
     if (!this.target.route.stream.map[partition].sealed) await this.#refresh();
   }
