@@ -2,19 +2,17 @@
 import { eraseBody, type LostRange, type RepairCall, repairBody } from "../../schemas/erasure.ts";
 import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
-import { hashedPart } from "../archive/segment.ts";
-import { type ObjectFault, verifyObject } from "../archive/verify.ts";
+import type { ObjectFault } from "../archive/verify.ts";
 import { lineage } from "../catalog/map.ts";
 import { encodeText, hex } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
 import type { Report } from "../log/verify.ts";
-import { fetched } from "../objects/cold.ts";
+import { checkedObject } from "../objects/checked-object.ts";
 import type { Expected, Known } from "../objects/past.ts";
 import { archive, catalog, type Env } from "../objects/stubs.ts";
 import { newId } from "../objects/telling.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { faultTold } from "../platform/fault-told.ts";
-import { sha256 } from "../platform/sha256.ts";
 import { summedUp } from "../platform/summed.ts";
 import { askAny, lookup, type Route, stub } from "./lookup.ts";
 import { query, readJson } from "./parse.ts";
@@ -261,18 +259,14 @@ async function verifyOne(
   dense: boolean,
   found: Found,
 ): Promise<Result<readonly ObjectFault[]>> {
-  const { base: from, next: to, size, key } = expected;
-  const read = await fetched(blobs, key, 0, size + 1);
-  if (!read.ok) return read;
-  const object = read.value;
+  const checked = await checkedObject(blobs, expected.key, expected, dense);
+  if (!checked.ok) return checked;
+  const { bytes, faults, prev } = checked.value;
   found.objects++;
-  if (object === undefined) return ok([{ from, to, reason: "the object is missing" }]);
-  found.bytes += object.length;
-  const sha = await sha256(hashedPart(object));
-  const report = verifyObject(object, expected, sha, dense);
-  const { prev } = report;
+  found.bytes += bytes;
   // Of one that is another's, or changed, it is said once.
-  if (report.faults.length > 0) return ok(report.faults);
+  if (faults.length > 0) return ok(faults);
+  const { base: from, next: to } = expected;
   const known = before?.next === from ? before.known : undefined;
   if (known === undefined || prev === undefined || known.some((sha) => hex(sha) === hex(prev))) return ok([]);
   return ok([{ from, to, reason: "the object does not continue the one before it" }]);

@@ -1,24 +1,22 @@
 /** The objects of segments whose chunks are all there: whether they are what they should be, and made anew. */
 import { foundIn, segmentOf } from "../archive/rebuild.ts";
-import { hashedPart, type Index } from "../archive/segment.ts";
-import { verifyObject } from "../archive/verify.ts";
+import type { Index } from "../archive/segment.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { baseText, segmentKey, segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { discard } from "../log/notice.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
-import { sha256 } from "../platform/sha256.ts";
+import { checkedObject } from "./checked-object.ts";
 import { indexOf } from "./cold.ts";
 import { listed, readEnd } from "./object-ends.ts";
+import { reached } from "./out-of-reach.ts";
 
 /** False where a segment's object is not what it should be; true where there need not be one. */
 export async function hasObject({ spec, span }: Log, blobs: Blobs | undefined, segment: Segment): Promise<boolean> {
   if (segment.size === 0 || blobs === undefined) return true;
-  const object = await blobs.get(segmentKey(spec.logId, spec.partition, segment), 0, segment.size + 1);
-  if (object?.length !== segment.size) return false;
-  const should = { ...segment, head: span.head };
-  return verifyObject(object, should, await sha256(hashedPart(object)), span.dense).faults.length === 0;
+  const key = segmentKey(spec.logId, spec.partition, segment);
+  return reached(await checkedObject(blobs, key, { ...segment, head: span.head }, span.dense)).faults.length === 0;
 }
 
 /** The segment gets another object, of all its chunks, under another name. */

@@ -13,8 +13,8 @@ import type { Blobs } from "../platform/blobs.ts";
 import { faultOf, faultTold } from "../platform/fault-told.ts";
 import type { History } from "./history.ts";
 import { leftBehind } from "./left-behind.ts";
+import { OutOfReach } from "./out-of-reach.ts";
 import type { ReadWaits } from "./read-waits.ts";
-import { OutOfReach } from "./segment-rows.ts";
 import type { Repaired } from "./workshop.ts";
 
 /** The partition, as orders have it before them. */

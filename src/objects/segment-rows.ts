@@ -1,24 +1,19 @@
 /** The chunks of a segment, in order, wherever they lie. */
-import type { Refusal, Result } from "../../schemas/errors.ts";
+import type { Result } from "../../schemas/errors.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { headsIn } from "../log/heads.ts";
+import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { chunkRows, indexOf } from "./cold.ts";
+import { reached, surelyGone } from "./out-of-reach.ts";
 
 /** Bytes read from the bucket at a time. */
 const fetchBytes = 4_194_304;
 
 /** The chunks of a segment could not be had; a bucket that does not answer is an error instead. */
 export class Lost extends Error {}
-
-/** It is not to be had now. */
-export class OutOfReach extends Error {
-  constructor(readonly refusal: Refusal) {
-    super(refusal.detail);
-  }
-}
 
 /** From the database. */
 export async function* hotRows({ segments }: Log, segment: Segment): AsyncGenerator<ChunkRow> {
@@ -33,12 +28,15 @@ export async function* coldRows(
   segment: Segment,
 ): AsyncGenerator<ChunkRow> {
   const where = { logId, partition, blobs };
-  const index = await indexOf(where, segment);
-  if (index === undefined) throw new Lost("the object is missing");
-  const { chunks } = had(index);
+  const there = async <T>(found: Result<T | undefined> | undefined): Promise<T> => {
+    const value = found === undefined ? undefined : had(found);
+    if (value !== undefined) return value;
+    reached(await surelyGone(blobs, segmentKey(logId, partition, segment)));
+    throw new Lost("the object is missing");
+  };
+  const { chunks } = await there(await indexOf(where, segment));
   for (let at = 0; at < chunks.length; ) {
-    const rows = had(await chunkRows(where, segment, chunks.slice(at), fetchBytes));
-    if (rows === undefined) throw new Lost("the object is missing");
+    const rows = await there(await chunkRows(where, segment, chunks.slice(at), fetchBytes));
     yield* rows;
     at += rows.length;
   }
@@ -46,6 +44,6 @@ export async function* coldRows(
 
 /** What is damaged is lost; what is only out of reach is tried again. */
 function had<T>(result: Result<T>): T {
-  if (result.ok) return result.value;
-  throw result.refusal.code === "damaged" ? new Lost(result.refusal.detail) : new OutOfReach(result.refusal);
+  if (!result.ok && result.refusal.code === "damaged") throw new Lost(result.refusal.detail);
+  return reached(result);
 }

@@ -34,7 +34,7 @@ export class Faulty implements Pick<Blobs, "get" | "create" | "delete" | "list">
 
   constructor(
     readonly inner: Blobs,
-    /** Names of objects that are there, and are not found. */
+    /** Names of objects that are there, and are neither found nor named. */
     readonly hidden: ReadonlySet<string> = new Set(),
   ) {}
 
@@ -55,7 +55,10 @@ export class Faulty implements Pick<Blobs, "get" | "create" | "delete" | "list">
   }
 
   list(prefix: string, after?: string) {
-    return this.#through(() => this.inner.list(prefix, after));
+    return this.#through(async () => {
+      const page = await this.inner.list(prefix, after);
+      return { ...page, blobs: page.blobs.filter(({ key }) => !this.hidden.has(key)) };
+    });
   }
 
   async #through<T>(work: () => Promise<T>): Promise<T> {

@@ -128,3 +128,22 @@ test("what was lost is noted once, and in a row, however often and in how many p
   for (const { from, to } of many) expect(few.some((range) => range.from <= from && range.to >= to)).toBe(true);
   expect(JSON.stringify(few).length).toBeLessThan(1_000_000);
 });
+
+test("a repair reads what lies in the archive alone, and is whole, once", async () => {
+  const one = made({}, true);
+  await one.run();
+  one.log.change(one.now, () => {
+    for (const segment of [...one.log.segments.hot]) one.log.segments.cool(segment);
+  });
+  const inner = one.blobs.get;
+  const reads: string[] = [];
+  Object.assign(one.blobs, {
+    get: (...[key, from, length]: Parameters<typeof inner>) => {
+      reads.push(key);
+      return inner(key, from, length);
+    },
+  });
+  expect(await repaired(one, "isolate")).toEqual([]);
+  expect(reads.sort()).toEqual((await one.blobs.list("logs/")).blobs.map(({ key }) => key));
+  expect(reads).toHaveLength(3);
+});
