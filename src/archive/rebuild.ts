@@ -87,7 +87,10 @@ export interface Others {
   readonly parquet: readonly string[];
 }
 
-/** Makes an empty log what its objects, and a draft, say; answers the offsets that none of them has. */
+/**
+ * Makes an empty log what its objects, and a draft, say; answers the offsets that none of them has. Of the others the names tell
+ * which offsets and numbers were given out; something there must be.
+ */
 export function rebuild(
   log: Log,
   found: readonly Found[],
@@ -98,8 +101,9 @@ export function rebuild(
   const all = chosen(found);
   const lost: LostRange[] = [];
   const { store, meta } = log.segments;
-  let n = found.reduce((max, { footer }) => Math.max(max, footer.n), 0);
-  const head = all[0].footer.base;
+  const named = [...others.unread, ...others.parquet].map(placeOfKey);
+  let n = [...found.map(({ footer }) => footer), ...named].reduce((max, one) => Math.max(max, one.n), 0);
+  const head = all.length > 0 ? all[0].footer.base : named.reduce((min, { base }) => Math.min(min, base), Infinity);
   let [next, last] = [head, 0];
   log.change(now, () => {
     supersede(log, found, all, draft, now);
@@ -115,7 +119,7 @@ export function rebuild(
       [next, last] = [footer.next, footer.last];
     }
     if (log.span.dense) {
-      const from = next + unseenMax;
+      const from = named.reduce((max, { base }) => Math.max(max, base), next) + unseenMax;
       lost.push({ from: next, to: from, reason: "they may have been given out, and no object has them" });
       store.set(gap(log, ++n, { base: next, next: from, first: last, last }, now));
       next = from;

@@ -11,10 +11,13 @@ export const segmentPrefix = (logId: string, partition: number): string => `logs
 export const segmentKey = (logId: string, partition: number, { base, n }: Pick<Segment, "base" | "n">): string =>
   `${segmentPrefix(logId, partition)}${baseText(base)}-${n}.seg`;
 
-/** The segment whose object, or Parquet file, has this name: its first offset and its number. */
+/**
+ * The segment whose object, or Parquet file, has this name: its first offset and its number. What is called otherwise counts as
+ * being at the beginning.
+ */
 export function placeOfKey(key: string): { base: number; n: number } {
-  const [base, n] = key.slice(key.lastIndexOf("/") + 1).split("-");
-  return { base: Number.parseInt(base, 10), n: Number.parseInt(n, 10) };
+  const [, base, n] = /\/(\d{16})-(\d{1,15})\.(?:seg|parquet)$/.exec(key) ?? [key, "0", "0"];
+  return { base: Number(base), n: Number(n) };
 }
 
 /** Whose Parquet files. */

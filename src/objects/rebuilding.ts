@@ -70,7 +70,6 @@ export class Rebuilding {
       if (this.#turn()) yield;
       if (this.#occupied) return this.#refused();
     }
-    if (this.#occupied || found.length === 0) return this.#refused();
     for (const one of log.spec.keyIndex ? chosen(found) : []) {
       for await (const _ of this.#learn(one)) {
         if (this.#turn()) yield;
@@ -78,9 +77,11 @@ export class Rebuilding {
       }
     }
     if (this.#occupied) return this.#refused();
-    const parquet = await this.#parquet(blobs);
-    if (this.#occupied) return this.#refused();
-    return ok(rebuild(log, found, { unread: this.#unread, parquet }, this.#draft, this.now()));
+    const others = { unread: this.#unread, parquet: await this.#parquet(blobs) };
+    // What can be read no more tells all the same which offsets may have been given out.
+    const nothing = found.length + others.unread.length + others.parquet.length === 0;
+    if (this.#occupied || nothing) return this.#refused();
+    return ok(rebuild(log, found, others, this.#draft, this.now()));
   }
 
   get #occupied(): boolean {
@@ -96,7 +97,7 @@ export class Rebuilding {
   #refused(): Result<never> {
     this.#draft.drop();
     const { tail } = this.log.span;
-    if (tail === 0) return refuse("conflict", "the bucket has no segment of this partition; nothing was rebuilt");
+    if (tail === 0) return refuse("conflict", "the bucket has nothing of this partition; nothing was rebuilt");
     const detail = `the partition has given out the offsets up to ${tail}, and a rebuild is for one that is empty; nothing was changed`;
     return refuse("conflict", detail, { tail });
   }

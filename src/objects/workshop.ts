@@ -101,6 +101,8 @@ export class Workshop {
     const start = Math.max(from, head);
     // What comes after it was asked for is not concerned.
     const end = Math.min(to ?? tail, tail);
+    // Where there is no segment, nothing else stands for what a rebuild could not read.
+    if (mode === "isolate" && head === tail && start === head && end === tail) this.#giveUp({ base: head, next: tail });
     if (start >= end) return ok({ lost: [], to: end });
     const onwards = (next: number) => (next < end ? { next, to: end } : { to: end });
     // Only what is sealed is rewritten. Not before its turn: what was sealed before would leave the database for it.
@@ -128,13 +130,18 @@ export class Workshop {
     if (repair.damaged && (await leftToObject(log, this.blobs, segment, this.now)))
       return this.repair({ mode, from, to });
     const lost = repair.finish(this.now()) ? repair.lost : [];
-    const reach = reachOf(log, segment);
-    giveUpUnreadable(log, reach, this.now());
-    this.erasures.repaired(reach);
+    this.#giveUp(segment);
     if (lost.length > 0) this.#compaction.relearn();
     else if (!(sound ?? (await hasObject(log, this.blobs, segment)))) makeAgain(log, segment, repair.rows, this.now());
     else await writeRowAgain(log, this.blobs, segment, this.now);
     return ok({ lost, ...onwards(segment.next) });
+  }
+
+  /** What a rebuild could not read, and a repair has come by, goes; what could not be searched there is searched now. */
+  #giveUp(place: Pick<Segment, "base" | "next">): void {
+    const reach = reachOf(this.log, place);
+    giveUpUnreadable(this.log, reach, this.now());
+    this.erasures.repaired(reach);
   }
 
   /** The chunks of a segment, wherever they lie; throws where they are not to be had. */
