@@ -4,6 +4,7 @@ import { parquetKey, segmentKey } from "./keys.ts";
 import type { Segment } from "./segment-store.ts";
 import type { Segments } from "./segments.ts";
 import type { Spec } from "./spec.ts";
+import type { Store } from "./store.ts";
 
 /** The data of an event. Times are RFC 3339. */
 export interface SegmentEvent {
@@ -73,7 +74,7 @@ interface Uploads {
   readonly late?: readonly (readonly [n: number, until: number])[];
 }
 
-const uploadsOf = ({ meta }: Segments): Uploads =>
+const uploadsOf = ({ meta }: Pick<Segments, "meta">): Uploads =>
   JSON.parse(meta.meta(uploadsName) ?? '{"segments":false,"parquet":false}');
 
 const setUploads = ({ meta }: Segments, uploads: Uploads): void =>
@@ -104,6 +105,12 @@ export function uploadOver(segments: Segments, n: number, cutOff: boolean, now: 
 function lateOf({ late = [] }: Uploads, now: number, n?: number): Uploads["late"] {
   const left = late.filter((one) => one[0] !== n && one[1] > now);
   return n === undefined ? left : [...left, [n, now + uploadMsMax]];
+}
+
+/** Numbers of segments of which objects may yet come, each with until when, in ms since 1970; and whether Parquet files may. */
+export function stillComing(meta: Store, now: number): { late: NonNullable<Uploads["late"]>; parquet: boolean } {
+  const { begun, parquet, ...known } = uploadsOf({ meta });
+  return { late: lateOf({ ...known, parquet }, now, begun) ?? [], parquet };
 }
 
 /**

@@ -9,7 +9,10 @@ import type { Blobs } from "../platform/blobs.ts";
 export async function leftBehind(log: Log, blobs: Blobs | undefined): Promise<number[]> {
   // What has uploaded something, or was rebuilt, has objects of its own.
   if (blobs === undefined || !neverUploaded(log.segments)) return [];
+  const { store: garbage } = log.segments;
   const pages = await Promise.all(objectPrefixes(log.spec).map((prefix) => blobs.list(prefix)));
-  const bases = pages.flatMap((page) => page.blobs.map(({ key }) => placeOfKey(key).base));
+  // What was on its way when a log of before was deleted is deleted yet.
+  const keys = pages.flatMap((page) => page.blobs.map(({ key }) => key)).filter((key) => !garbage.isGarbage(key));
+  const bases = keys.map((key) => placeOfKey(key).base);
   return [...new Set(bases)].sort((a, b) => a - b);
 }

@@ -112,7 +112,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
   override async alarm(): Promise<void> {
     this.#alarms.fired();
     this.doorman.expire();
-    await Promise.all([this.#followers.repeat(), this.history.run()]);
+    await Promise.all([this.#followers.repeat(), this.history.run(), this.#deletion.late()]);
   }
 
   destroy(logId: string, number: number, owner: string): Promise<boolean> {

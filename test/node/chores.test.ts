@@ -236,8 +236,8 @@ describe("while a deletion does not come to an end", () => {
 test("while a log is deleted none takes its place, and none is deleted with it", async () => {
   const ends: (() => void)[] = [];
   const wait = () => new Promise<void>((resolve) => ends.push(resolve));
-  const history = { drain: async () => {}, emptied: () => wait().then(() => true) };
-  const deletion = new Deletion(nodeSql(), history, { deleted: () => {} }, wait);
+  const history = { drain: async () => {}, emptied: () => wait().then(() => true), blobs: undefined, now: Date.now };
+  const deletion = new Deletion(nodeSql(), history, { deleted: () => {}, by: () => {} }, wait);
   const calls: string[] = [];
   const run = (name: string, owner: string, close = true) =>
     deletion.run("log", 0, owner, () => {

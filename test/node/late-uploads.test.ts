@@ -1,9 +1,14 @@
 /** Uploads of which an attempt was given up: the store may do it later, and what was forgotten does not come back with it. */
 import { expect, test, vi } from "vitest";
+import type { Sql } from "../../src/lib/sql.ts";
+import { Log } from "../../src/log/log.ts";
+import { Deletion } from "../../src/objects/deletion.ts";
+import { bury } from "../../src/objects/emptying.ts";
+import { type Desk, past } from "../../src/objects/past.ts";
 import type { Patience } from "../../src/platform/patience.ts";
 import { r2Blobs } from "../../src/platform/r2.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
-import { type Machine, textOf } from "../cases/archive.ts";
+import { Machine, textOf } from "../cases/archive.ts";
 import { memoryBlobs } from "./bucket.ts";
 import { machine, ofKey } from "./machine.ts";
 
@@ -84,6 +89,128 @@ test("so is one of a segment that was rewritten while it was on its way, and of 
   expect(due - one.now).toBe(600_000);
   vi.restoreAllMocks();
 });
+
+/** The deletion of a machine's stream, and when its object wakes next. */
+function deletion(one: Machine) {
+  const woken = { at: Number.POSITIVE_INFINITY, freed: 0 };
+  const alarms = {
+    by: (at: number) => {
+      woken.at = Math.min(woken.at, at);
+    },
+    deleted: () => {},
+  };
+  const freed = async () => {
+    woken.freed++;
+    emptied(one.sql);
+  };
+  const { partition, logId } = one.log.spec;
+  const work = new Deletion(one.sql, one.history, alarms, freed);
+  const destroy = () =>
+    work.run(logId, partition, names.namespace, () => {
+      if (Log.open(one.sql, one.now) !== undefined) bury(one.log);
+      return true;
+    });
+  const alarm = async () => {
+    one.now = Math.max(one.now, woken.at);
+    woken.at = Number.POSITIVE_INFINITY;
+    await work.late();
+  };
+  return { destroy, alarm, woken };
+}
+
+function emptied(sql: Sql): void {
+  for (const { name } of sql.all<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'"))
+    if (!name.startsWith("sqlite")) sql.run(`DROP TABLE ${name}`);
+}
+
+const tablesOf = (sql: Sql) =>
+  sql
+    .all<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    .map(({ name }) => name);
+
+/** A log of which an upload was given up: of a segment that is there, or has gone since, or that a crash cut off. */
+async function givenUp(how: "there" | "gone" | "crash", parquet: [] | null) {
+  const { blobs, late } = slow();
+  const one = machine({ archive: true, parquet }, { names }, blobs);
+  one.append(ofKey(word), ofKey("k"));
+  one.seal();
+  if (how === "crash") {
+    // The attempt after the next is what the crash cuts off.
+    await one.run({ at: parquet === null ? 1 : 2, kind: "crash after" });
+    late.splice(0, late.length - 1);
+  } else await one.run();
+  expect(late.length).toBeGreaterThan(0);
+  if (how === "gone") one.log.trim(2, one.now);
+  return { one, late };
+}
+
+test.each([
+  ["there", null],
+  ["there", []],
+  ["gone", null],
+  ["gone", []],
+  ["crash", null],
+  ["crash", []],
+] as const)("what comes behind the deletion of a stream is deleted, too: %s (Parquet: %j)", async (how, parquet) => {
+  const { one, late } = await givenUp(how, parquet as [] | null);
+  const { destroy, alarm, woken } = deletion(one);
+  for (let times = 0; times < 2; times++) {
+    expect(await destroy()).toBe(true);
+    expect([await textOf(one.blobs, ""), woken.freed]).toEqual(["", 0]);
+    // A name of an object is what stays, and no record.
+    expect(tablesOf(one.sql).filter((name) => name.startsWith("chunk"))).toEqual([]);
+  }
+  for (const put of late) await put();
+  expect(await textOf(one.blobs, "")).toContain(word);
+  const before = one.now;
+  await alarm();
+  expect(one.now - before).toBe(600_000);
+  expect([await textOf(one.blobs, ""), woken.freed, tablesOf(one.sql)]).toEqual(["", 1, []]);
+});
+
+test("a stream that is deleted with nothing on its way leaves nothing", async () => {
+  const one = machine({ archive: true, parquet: [] }, { names });
+  one.append(ofKey(word), ofKey("k"));
+  one.seal();
+  await one.run();
+  const { destroy, woken } = deletion(one);
+  expect(await destroy()).toBe(true);
+  expect([await textOf(one.blobs, ""), woken.freed, tablesOf(one.sql)]).toEqual(["", 1, []]);
+});
+
+test.each([[false], [true]])(
+  "nor does it come back in a stream that was restored in its place (empty: %j)",
+  async (empty) => {
+    const { one, late } = await givenUp("there", []);
+    const { destroy, alarm } = deletion(one);
+    expect(await destroy()).toBe(true);
+    const again = new Machine(one.sql, one.blobs, one.spec);
+    again.now = one.now;
+    if (!empty) {
+      again.append(ofKey("other"), ofKey("k"));
+      again.seal();
+      await again.run();
+      again.reopen();
+    }
+    const own = (await again.blobs.list("")).blobs.map(({ key }) => key);
+    for (const put of late) await put();
+    const desk = { log: again.log, history: again.history } as unknown as Desk;
+    expect(await past.erase(desk, "r", { key: word })).toMatchObject({ ok: true });
+    await again.run();
+    // A request concerns what is there, and there is nothing.
+    expect(state(again)).toBe(empty ? "done" : "deleting");
+    // The alarm of the log before leaves it alone.
+    await alarm();
+    again.now += hour;
+    await again.run();
+    again.now += hour;
+    await again.run();
+    expect(again.history.workshop?.erasures.get("r")).toMatchObject({ state: "done", unread: [], records: 0 });
+    expect(await textOf(one.blobs, "")).not.toContain(word);
+    expect((await again.blobs.list("")).blobs.map(({ key }) => key)).toEqual(own);
+    expect(own).toHaveLength(empty ? 0 : 2);
+  },
+);
 
 test("nothing is waited for where every attempt was answered", async () => {
   const one = machine({ archive: true });
