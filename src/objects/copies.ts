@@ -1,6 +1,8 @@
 /** The objects of segments whose chunks are all there: whether they are what they should be, and made anew. */
 import { foundIn, segmentOf } from "../archive/rebuild.ts";
 import type { Index } from "../archive/segment.ts";
+import { hex } from "../lib/bytes.ts";
+import { openChunk } from "../log/chunk.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { baseText, segmentKey, segmentPrefix } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
@@ -8,9 +10,10 @@ import { discard } from "../log/notice.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { checkedObject } from "./checked-object.ts";
-import { indexOf } from "./cold.ts";
+import { chunkRows, indexOf } from "./cold.ts";
 import { listed, readEnd } from "./object-ends.ts";
 import { reached } from "./out-of-reach.ts";
+import { hotRows } from "./segment-rows.ts";
 
 /** False where a segment's object is not what it should be; true where there need not be one. */
 export async function hasObject({ spec, span }: Log, blobs: Blobs | undefined, segment: Segment): Promise<boolean> {
@@ -54,7 +57,10 @@ export async function writeRowAgain(
   });
 }
 
-/** The row of an archived segment of which only the place is known, out of the bucket. False where no object is that segment's. */
+/**
+ * The row of an archived segment of which only the place is known, or also that the database has its chunks, out of the bucket. False
+ * where no object is that segment's.
+ */
 export async function findRow(
   log: Log,
   blobs: Blobs | undefined,
@@ -69,13 +75,17 @@ export async function findRow(
     const index = segments.store.isGarbage(key) ? undefined : await readEnd(blobs as Blobs, key, size);
     const { footer } = index ?? {};
     const same = footer?.logId === logId && footer.partition === partition && footer.next === segment.next;
-    if (index !== undefined && same && !(found && found.index.footer.n > index.footer.n)) found = { size, index };
+    // By its number the table was found, so that this is right.
+    const other = segment.hot === 1 && footer?.n !== segment.n;
+    if (index !== undefined && same && !other && !(found && found.index.footer.n > index.footer.n))
+      found = { size, index };
   }
   if (found === undefined) return false;
   const { size, index } = found;
   log.change(now(), () => {
-    if (!segments.store.at(segment.base)?.broken) return;
-    segments.archived(segmentOf(foundIn(size, index)));
+    const current = segments.store.at(segment.base);
+    if (!current?.broken || current.hot !== segment.hot) return;
+    segments.archived({ ...segmentOf(foundIn(size, index)), hot: segment.hot });
     segments.store.setPrint(index.footer.n, index.print);
   });
   return true;
@@ -92,6 +102,41 @@ export async function mendBehind(
   if (!behind?.broken || blobs === undefined) return;
   if (behind.hot === 0) await findRow(log, blobs, behind, now);
   else if (behind.size > 0 && (await hasObject(log, blobs, behind))) await writeRowAgain(log, blobs, behind, now);
+}
+
+/**
+ * Where both copies of a segment's chunks are damaged, it is made anew of what either has. False where the object has nothing that the
+ * database has not.
+ */
+export async function joinCopies(
+  log: Log,
+  blobs: Blobs | undefined,
+  segment: Segment,
+  now: () => number,
+): Promise<boolean> {
+  if (segment.hot === 0 || segment.size === 0 || segment.broken || blobs === undefined) return false;
+  const { logId, partition } = log.spec;
+  const where = { logId, partition, blobs };
+  const index = await indexOf(where, segment);
+  if (!index?.ok || hex(index.value.footer.sha) !== hex(segment.sha)) return false;
+  const isSound = (row: ChunkRow) => openChunk(row, log.span.dense).ok;
+  const own = new Map<number, ChunkRow>();
+  for await (const row of hotRows(log, segment)) if (isSound(row)) own.set(row.base, row);
+  const rows: ChunkRow[] = [];
+  let gained = 0;
+  for (const placed of index.value.chunks) {
+    const mine = own.get(placed.base);
+    if (mine !== undefined) rows.push(mine);
+    else {
+      const theirs = reached(await chunkRows(where, segment, [placed], placed.bytes));
+      if (theirs === undefined) return false;
+      // Damaged in both it keeps its place, for which that is made a hole.
+      rows.push(...theirs);
+      gained += theirs.filter(isSound).length;
+    }
+  }
+  if (gained > 0) makeAgain(log, segment, rows, now());
+  return gained > 0;
 }
 
 /** The database's copy of a segment's chunks goes, where the bucket has a whole one. False where it has not. */

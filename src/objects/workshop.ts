@@ -16,7 +16,7 @@ import { decodeFrame } from "../log/record.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
-import { findRow, hasObject, leftToObject, makeAgain, mendBehind, writeRowAgain } from "./copies.ts";
+import { findRow, hasObject, joinCopies, leftToObject, makeAgain, mendBehind, writeRowAgain } from "./copies.ts";
 import { leftBehind } from "./left-behind.ts";
 import { Rebuilding } from "./rebuilding.ts";
 import { coldRows, hotRows, Lost } from "./segment-rows.ts";
@@ -115,8 +115,7 @@ export class Workshop {
     }
     const segment = log.segments.store.before(start);
     assert(segment !== undefined && segment.next > start, "segments lie side by side");
-    if (segment.broken && segment.hot === 0 && (await findRow(log, this.blobs, segment, this.now)))
-      return this.repair({ mode, from, to });
+    if (segment.broken && (await findRow(log, this.blobs, segment, this.now))) return this.repair({ mode, from, to });
     await mendBehind(log, this.blobs, segment, this.now);
     const repair = new Repair(log, segment, mode === "truncate" ? from : Number.POSITIVE_INFINITY, end);
     // What lies in the archive alone is read once, where nothing is wrong with it.
@@ -126,15 +125,21 @@ export class Workshop {
       if (await this.#each([segment], (row) => repair.add(row))) repair.complete();
       else repair.missing();
     }
-    // What the database has is damaged, and the bucket has all of it: nothing is lost.
-    if (repair.damaged && (await leftToObject(log, this.blobs, segment, this.now)))
-      return this.repair({ mode, from, to });
+    // What the database has is damaged, and the bucket has it: nothing is lost.
+    if (repair.damaged && (await this.#mended(segment))) return this.repair({ mode, from, to });
     const lost = repair.finish(this.now()) ? repair.lost : [];
     this.#giveUp(segment);
     if (lost.length > 0) this.#compaction.relearn();
     else if (!(sound ?? (await hasObject(log, this.blobs, segment)))) makeAgain(log, segment, repair.rows, this.now());
     else await writeRowAgain(log, this.blobs, segment, this.now);
     return ok({ lost, ...onwards(segment.next) });
+  }
+
+  /** Chunks of which the database's copy is damaged are had from the object. False where that has no more of them. */
+  async #mended(segment: Segment): Promise<boolean> {
+    const { log, blobs, now } = this;
+    if (segment.broken && (await findRow(log, blobs, segment, now))) return true;
+    return (await leftToObject(log, blobs, segment, now)) || joinCopies(log, blobs, segment, now);
   }
 
   /** What a rebuild could not read, and a repair has come by, goes; what could not be searched there is searched now. */
@@ -175,7 +180,7 @@ export class Workshop {
     const unread = await this.#rewrite([segment], rewriter);
     if (this.log.segments.store.at(segment.base)?.n !== segment.n) return true;
     // What the object has whole is not to be lost for what is damaged here, nor to come back with it later: it is searched there.
-    if (unread?.length !== 0 && (await leftToObject(this.log, this.blobs, segment, this.now))) return true;
+    if (unread?.length !== 0 && (await this.#mended(segment))) return true;
     const found = unread ?? [segment.base];
     // What could not be had at all is left as it is.
     const empty = new Rewriter(true, () => "keep");

@@ -2,6 +2,8 @@
 import { expect, test } from "vitest";
 import type { LostRange } from "../../schemas/erasure.ts";
 import { joined, lostMax, lostOf } from "../../src/archive/repair.ts";
+import { readIndex } from "../../src/archive/segment.ts";
+import { placeOfKey } from "../../src/log/keys.ts";
 import type { Spec } from "../../src/log/spec.ts";
 import type { Machine } from "../cases/archive.ts";
 import { machine, ofKey } from "./machine.ts";
@@ -147,3 +149,58 @@ test("a repair reads what lies in the archive alone, and is whole, once", async 
   expect(reads.sort()).toEqual((await one.blobs.list("logs/")).blobs.map(({ key }) => key));
   expect(reads).toHaveLength(3);
 });
+
+/** Zeroes in the place of what a chunk has, in the database or in the object that has it. */
+async function spoil(one: Machine, where: "hot" | "object", base: number): Promise<void> {
+  if (where === "hot") {
+    const tables = one.sql.all<{ name: string }>("SELECT name FROM sqlite_master WHERE name GLOB 'chunk*'");
+    for (const { name } of tables) one.sql.run(`UPDATE ${name} SET body = zeroblob(length(body)) WHERE base = ?`, base);
+    return;
+  }
+  const { blobs } = await one.blobs.list("logs/");
+  const { key, size } = blobs.findLast(({ key }) => placeOfKey(key).base <= base) as { key: string; size: number };
+  const bytes = (await one.blobs.get(key, 0, size)) as Uint8Array;
+  const index = readIndex(bytes, size);
+  const chunk = index.ok ? index.value.chunks.find((one) => one.base === base) : undefined;
+  if (chunk === undefined) throw new Error("there is no such chunk");
+  bytes.fill(0, chunk.at, chunk.at + chunk.bytes);
+  await one.blobs.delete([key]);
+  await one.blobs.create(key, bytes);
+}
+
+test.each([
+  ["one here, another there", [2], [3], []],
+  ["one here, and both there", [2], [2, 3], [2]],
+  ["both here, and one there", [2, 3], [3], [3]],
+  ["both in both", [2, 3], [2, 3], [2, 3]],
+] as const)(
+  "of two copies that are damaged what neither has is lost, and nothing else: %s",
+  async (_, hot, object, lost) => {
+    for (const offsets of ["assigned", "producer"] as const) {
+      for (const how of ["isolate", "erase"] as const) {
+        const one = made({ offsets }, true);
+        await one.run();
+        for (const base of hot) await spoil(one, "hot", base);
+        for (const base of object) await spoil(one, "object", base);
+        one.reopen();
+        const forget = async () => {
+          one.history.workshop?.erasures.request("r", { key: lost[0] === 2 ? "k3" : "k2" }, one.now);
+          await one.run();
+          const records = lost.length < 2 ? 1 : 0;
+          expect(one.history.workshop?.erasures.get("r")).toMatchObject({ records, unread: lost });
+        };
+        if (how === "erase") await forget();
+        const ranges = await repaired(one, "isolate");
+        expect(joined(ranges).flatMap(({ from, to }) => Array.from({ length: to - from }, (_, n) => from + n))).toEqual(
+          lost,
+        );
+        await one.run();
+        expect(verified(one)).toEqual([]);
+        const left = [0, 1, 2, 3, 4, 5, 6, 7].filter((offset) => !lost.some((one) => one === offset));
+        expect((await one.read({ at: "earliest" })).map(({ offset }) => offset)).toEqual(left);
+        expect(await repaired(one, "isolate")).toEqual([]);
+        one.log.check();
+      }
+    }
+  },
+);

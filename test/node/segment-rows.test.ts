@@ -163,6 +163,26 @@ test.each(columns)("%s is put right, or read past, and a repair gives up nothing
   }
 });
 
+test.each(columns)("what the bucket has is not lost where the row is struck beside a chunk: %s", async (column) => {
+  for (const [bit, beside] of [
+    [1, undefined],
+    [33, undefined],
+    [1, "sealed"],
+  ] as const) {
+    const one = await make();
+    if (!strike(one, 12, column, bit)) continue;
+    if (beside !== undefined && column !== beside) strike(one, 12, beside, bit);
+    const tables = one.sql.all<{ name: string }>("SELECT name FROM sqlite_master WHERE name GLOB 'chunk*'");
+    for (const { name } of tables) one.sql.run(`UPDATE ${name} SET body = zeroblob(length(body)) WHERE base = 13`);
+    const words = `${column}, bit ${bit}, beside ${beside}`;
+    one.reopen();
+    expect(await repaired(one), words).toEqual([]);
+    await one.run();
+    expect(named(one), words).toEqual([]);
+    expect((await seen(one, { at: "earliest" })).shown, words).toHaveLength(18);
+  }
+});
+
 /** Each object names a hash by which the one before it is known; where that row is not what was written, none is known. */
 async function chained(one: Machine, words: string): Promise<void> {
   const { logId, partition } = one.log.spec;

@@ -31,7 +31,7 @@ export class Stored {
   readonly snapshots = new Map<number, Snapshot>();
   /** What readers of pages were told when they were asked last. */
   told: readonly Told[] = [];
-  /** What the bucket has a whole copy of. */
+  /** What the bucket has a sound copy of. */
   copies: readonly Told[] = [];
   /** What a repair gave up. */
   holes: readonly Told[] = [];

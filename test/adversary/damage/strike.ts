@@ -25,18 +25,29 @@ export function strikeAll(bucket: Bucket, data: string, streams: readonly Stored
   for (const [i, stream] of streams.entries()) {
     const other = streams[(i + 1) % streams.length] as Stored;
     const foreign = (before.get(other) as readonly string[]).map((key) => bucket.body(key) as Buffer);
-    const objects = new Map(stream.truths.map(({ partition }) => [partition, bucketOf(bucket, stream, partition)]));
+    const objects = new Map(
+      stream.truths.map(({ partition }) => [
+        partition,
+        bucketOf(bucket, stream, partition).map((key) => [key, bucket.body(key) as Buffer] as const),
+      ]),
+    );
     const struck = stream.truths.flatMap((truth) => new Strike(bucket, data, stream, truth, foreign).all());
     for (const { words } of struck) stream.note(() => words);
-    const hurt = new Set(struck.flatMap(({ objects }) => objects));
     stream.copies = stream.truths.flatMap(({ partition }) =>
-      (objects.get(partition) as string[])
-        .filter((key) => !hurt.has(key))
-        .map((key) => ({ partition, ...segmentForm(bucket.body(key) as Buffer) })),
+      (objects.get(partition) as (readonly [string, Buffer])[]).flatMap(([key, was]) =>
+        left(was, bucket.body(key)).map(({ from, to }) => ({ partition, from, to })),
+      ),
     );
     found.set(stream, struck);
   }
   return found;
+}
+
+/** The chunks that an object has still: its index leads to them, and they are as they were. */
+function left(was: Buffer, is: Buffer | undefined): readonly Range[] {
+  const { chunks, indexAt } = segmentForm(was);
+  const same = (from: number, to: number) => is?.subarray(from, to).equals(was.subarray(from, to)) === true;
+  return same(indexAt, was.length) ? chunks.filter(({ at, bytes }) => same(at, at + bytes)) : [];
 }
 
 /** The objects of a partition that count: of those that overlap, the one with the highest number. */
