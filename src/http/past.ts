@@ -8,6 +8,7 @@ import { encodeText, hex } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
 import type { Report } from "../log/verify.ts";
 import { checkedObject } from "../objects/checked-object.ts";
+import { surelyGone } from "../objects/out-of-reach.ts";
 import type { Expected, Known } from "../objects/past.ts";
 import { archive, catalog, type Env } from "../objects/stubs.ts";
 import { newId } from "../objects/telling.ts";
@@ -234,6 +235,8 @@ async function verifySnapshots(env: Env, route: Route, number: number, found: Fo
     const { key } = kept.value;
     try {
       const object = await blobs.open(key);
+      const gone = object === undefined ? await surelyGone(blobs, key) : ok(undefined);
+      if (!gone.ok) return gone;
       const sum = object === undefined ? undefined : await summedUp(object.body);
       found.objects++;
       found.bytes += sum?.bytes ?? 0;

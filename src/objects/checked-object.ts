@@ -5,7 +5,6 @@ import { type ObjectFault, type Should, verifyObject } from "../archive/verify.t
 import type { Blobs } from "../platform/blobs.ts";
 import { sha256 } from "../platform/sha256.ts";
 import { fetched } from "./cold.ts";
-import { surelyGone } from "./out-of-reach.ts";
 
 /** What is wrong with an object, and how many bytes of it were read. */
 export interface Checked {
@@ -26,8 +25,6 @@ export async function checkedObject(
   if (!read.ok) return read;
   const object = read.value;
   if (object === undefined) {
-    const gone = await surelyGone(blobs, key);
-    if (!gone.ok) return gone;
     const { base: from, next: to } = should;
     return ok({ bytes: 0, faults: [{ from, to, reason: "the object is missing" }], prev: undefined });
   }

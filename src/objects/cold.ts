@@ -9,6 +9,7 @@ import type { Blobs } from "../platform/blobs.ts";
 import { faultTold } from "../platform/fault-told.ts";
 import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
 import { indexesOf } from "./indexes.ts";
+import { surelyGone } from "./out-of-reach.ts";
 
 /** Whose archive. */
 export interface Where {
@@ -132,7 +133,7 @@ async function bytesOf(
   return fetched(where.blobs, keyOf(where, segment), at, length);
 }
 
-/** Bytes of an object of the archive; undefined where it is not there. */
+/** Bytes of an object of the archive; undefined where it is not there, and the bucket does not name it either. */
 export async function fetched(
   blobs: Blobs | undefined,
   key: string,
@@ -141,7 +142,8 @@ export async function fetched(
 ): Promise<Result<Uint8Array | undefined>> {
   if (blobs === undefined) return refuse("unavailable", "the deployment has no archive any more; bind it again");
   try {
-    return ok(await blobs.get(key, at, length));
+    const bytes = await blobs.get(key, at, length);
+    return bytes === undefined ? surelyGone(blobs, key) : ok(bytes);
   } catch (error) {
     return faultTold("the archive could not be read", error);
   }

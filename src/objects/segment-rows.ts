@@ -2,12 +2,11 @@
 import type { Result } from "../../schemas/errors.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { headsIn } from "../log/heads.ts";
-import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { chunkRows, indexOf } from "./cold.ts";
-import { reached, surelyGone } from "./out-of-reach.ts";
+import { reached } from "./out-of-reach.ts";
 
 /** Bytes read from the bucket at a time. */
 const fetchBytes = 4_194_304;
@@ -28,22 +27,18 @@ export async function* coldRows(
   segment: Segment,
 ): AsyncGenerator<ChunkRow> {
   const where = { logId, partition, blobs };
-  const there = async <T>(found: Result<T | undefined> | undefined): Promise<T> => {
-    const value = found === undefined ? undefined : had(found);
-    if (value !== undefined) return value;
-    reached(await surelyGone(blobs, segmentKey(logId, partition, segment)));
-    throw new Lost("the object is missing");
-  };
-  const { chunks } = await there(await indexOf(where, segment));
+  const { chunks } = had(await indexOf(where, segment));
   for (let at = 0; at < chunks.length; ) {
-    const rows = await there(await chunkRows(where, segment, chunks.slice(at), fetchBytes));
+    const rows = had(await chunkRows(where, segment, chunks.slice(at), fetchBytes));
     yield* rows;
     at += rows.length;
   }
 }
 
-/** What is damaged is lost; what is only out of reach is tried again. */
-function had<T>(result: Result<T>): T {
-  if (!result.ok && result.refusal.code === "damaged") throw new Lost(result.refusal.detail);
-  return reached(result);
+/** What is damaged or missing is lost; what is only out of reach is tried again. */
+function had<T>(result: Result<T | undefined> | undefined): T {
+  if (result?.ok === false && result.refusal.code === "damaged") throw new Lost(result.refusal.detail);
+  const value = result && reached(result);
+  if (value === undefined) throw new Lost("the object is missing");
+  return value;
 }

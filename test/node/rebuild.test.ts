@@ -256,7 +256,7 @@ test("a bucket that has nothing but Parquet files is rebuilt from before anythin
   expect(await keysIn(again)).not.toContain(file);
 });
 
-test("what a bucket names and does not give is not lost: a rebuild, a repair and a search wait for it", async () => {
+test("what a bucket names and does not give is not lost: readers, a rebuild, a repair and a search wait for it", async () => {
   vi.spyOn(console, "error").mockReturnValue();
   for (const base of [0, 1, 2]) {
     const again = await lostWith([]);
@@ -273,6 +273,7 @@ test("what a bucket names and does not give is not lost: a rebuild, a repair and
     blind.on = false;
     expect(await asked()).toMatchObject({ ok: true });
     blind.on = true;
+    await expect(again.read({ at: "earliest" })).rejects.toThrow('"code":"unavailable"');
     expect(await isolate()).toMatchObject(unavailable);
     expect(await forget(again, "r", words[base])).toMatchObject({ state: "rewriting", unread: [] });
     blind.on = false;

@@ -56,7 +56,7 @@ function lostIsGone(run: ScriptRun, log: Model, lost: Json): void {
     const { offset } = record;
     const gone = offset < Math.max(part.head, part.trimmed) || record.gone !== undefined;
     // Retention may have taken it since it was looked at.
-    const perhaps = log.damagedOnce || run.fault !== undefined || inRanges(part.holes, offset) || retains(log);
+    const perhaps = log.damagedOnce || inRanges(part.holes, offset) || retains(log);
     const words = () => `the group was told that ${JSON.stringify(lost)} is lost, and ${placeOf(record)} is there`;
     run.that("group-lost", gone || perhaps, words, [placeOf(record)]);
   }

@@ -30,11 +30,10 @@ export function judge(run: ScriptRun, log: Model, part: Part, seen: Seen, head: 
   }
 }
 
-/** Whether all was to be had that ought to be: what is not is either harmed, or the store ails. */
+/** Whether all was to be had that ought to be: what is not is either harmed, or the store ails, and then it is not called damaged. */
 export function unharmed(run: ScriptRun, part: Part, seen: Seen): boolean {
-  if (run.fault !== undefined) return true;
   const known = ({ from, to }: Range) => part.damaged.some((range) => from < range.to && to > range.from);
-  return !seen.broken && seen.damaged.every(known);
+  return (!seen.broken || run.fault !== undefined) && seen.damaged.every(known);
 }
 
 function lastOf(part: Part): Map<string, Kept> {

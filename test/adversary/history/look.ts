@@ -50,7 +50,6 @@ export async function readAll(run: ScriptRun, log: Model, limit: number): Promis
     all.lasting.push(...seen.lasting);
     all.broken ||= seen.broken;
   }
-  if (all.damaged.length > 0 || all.broken) log.damagedOnce = true;
   return all;
 }
 

@@ -71,7 +71,7 @@ export class Model {
   /** Offsets that the group has finished, by partition. */
   readonly finished = new Map<number, Set<number>>();
   readonly groupLost: (Range & { readonly partition: number })[] = [];
-  /** Something in the archive was not to be had, once at least. */
+  /** Something in the archive was harmed, once at least. */
   damagedOnce = false;
   /** A receive was not answered: what it took is finished when its lease is over. */
   groupUnsure = false;

@@ -40,7 +40,7 @@ export const history: Program<HistoryPlan> = {
     reads: "every reader sees what is there, in its order: forward, backward, by key, from a time, the newest",
     pages: "pages keep to their limit, and end",
     immutable: "a page that says that it lasts for ever does",
-    whole: "nothing is called damaged, or cannot be read, while the store has it and is well",
+    whole: "nothing is called damaged while the store has it, and all can be read while that is well",
     "whole-at-once": "not for a moment either",
     archived: "what is sealed is archived once the store is well",
     verify: "verify names what was harmed in the store, and nothing else",

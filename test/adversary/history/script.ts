@@ -90,10 +90,7 @@ export class ScriptRun {
   ail(fault: StoreFault | undefined): void {
     this.fault = fault;
     if (fault !== undefined) this.unsettled = true;
-    for (const log of this.logs) {
-      log.damagedOnce ||= fault?.on.includes("read") === true;
-      this.ailing(log.logId);
-    }
+    for (const log of this.logs) this.ailing(log.logId);
   }
 
   ailing(logId: string): void {
