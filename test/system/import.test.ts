@@ -412,6 +412,19 @@ describe("formats", () => {
     expect(found[7]).toMatchObject({ key: "k-7", id: "7", type: "row", tags: ["k-7"] });
   });
 
+  test("CSV without a row of names, and with a tab that is written as one", async () => {
+    const path = file("rows.csv", "1\ta\n2\tb\n");
+    await loaded([path, "--columns", "id,name", "--delimiter", "\\t", "--key", "id"]);
+    expect((await records()).map(({ key, data }) => [key, data])).toEqual([
+      ["1", { id: "1", name: "a" }],
+      ["2", { id: "2", name: "b" }],
+    ]);
+    for (const option of ["--columns", "--delimiter"]) {
+      const ran = await load([path, option, "a", option, "b"]).ended;
+      expect(ran).toMatchObject({ code: 2, err: expect.stringContaining(`${option} is one, and was given twice`) });
+    }
+  });
+
   test("records as they are read, times as timestamps, and a dry run", async () => {
     await loaded(["--key", "key", "--time", "at"], lines(100));
     const printed = (

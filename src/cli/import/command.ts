@@ -1,6 +1,6 @@
 import { stream, text, type Yargs } from "../arguments.ts";
 import { connect } from "../config.ts";
-import { importRows } from "./import.ts";
+import { type ImportArgs, importRows } from "./import.ts";
 import { formats } from "./options.ts";
 import { units } from "./times.ts";
 
@@ -24,12 +24,10 @@ export const importCommand = {
       .option("columns", {
         ...text,
         describe: "CSV: names of the columns, with commas between; the first row is data then.",
-        coerce: (names?: string) => names?.split(","),
       })
       .option("delimiter", {
         ...text,
         describe: "CSV: between cells. Default: a comma, or what a first line sep= says.",
-        coerce: (text?: string) => text?.replace("\\t", "\t"),
       })
       .option("numbers", { type: "boolean", describe: "CSV: what looks like a number or boolean is one." })
       .option("table", { type: "boolean", describe: "Debezium: changes of any table, rather than of an outbox." })
@@ -43,5 +41,14 @@ export const importCommand = {
       .example("$0 import orders orders.ndjson --key customer.id --time placedAt --type =order.placed", "")
       .example("$0 import orders orders.csv.gz --key customer --numbers", "")
       .example("$0 import orders outbox.ndjson --format debezium", ""),
-  handler: (args: Parameters<typeof connect>[0] & Parameters<typeof importRows>[1]) => importRows(connect(args), args),
+  handler: (args: Parameters<typeof connect>[0] & Given) => importRows(connect(args), read(args)),
 };
+
+type Given = Omit<ImportArgs, "columns"> & { readonly columns?: string };
+
+/** Not by the parser: what it makes a list of is taken for an option that was given twice. */
+const read = ({ columns, delimiter, ...args }: Given): ImportArgs => ({
+  ...args,
+  ...(columns !== undefined && { columns: columns.split(",") }),
+  ...(delimiter !== undefined && { delimiter: delimiter.replace("\\t", "\t") }),
+});
