@@ -444,6 +444,12 @@ describe("formats", () => {
     expect(found[99]).toMatchObject({ key: "k-99", time: at(99), data: { n: 99 } });
   });
 
+  test("a dry run shows bytes that are no text", async () => {
+    const lines = ['{"key":"k","data_base64":"AP8K"}', '{"data_base64":"gA=="}'];
+    const path = file("rows.ndjson", `${lines.join("\n")}\n`);
+    expect(await loaded([path, "--records", "--dry-run"])).toBe(`${lines.join("\n")}\n`);
+  });
+
   test("change events", async () => {
     const source = { table: "orders", name: "shop", ts_ms: 1_700_000_000_000 };
     const events = [

@@ -37,7 +37,11 @@ export async function showFirst(
 function textOf({ kind, data, ...fields }: Rec): string {
   const text = JSON.stringify(fields);
   if (kind === kinds.none) return text;
-  const value = kind === kinds.json ? decodeText(data) : JSON.stringify(decodeText(data));
-  const member = kind === kinds.binary ? `"data_base64":"${Buffer.from(data).toString("base64")}"` : `"data":${value}`;
-  return text === "{}" ? `{${member}}` : `${text.slice(0, -1)},${member}}`;
+  return text === "{}" ? `{${memberOf(kind, data)}}` : `${text.slice(0, -1)},${memberOf(kind, data)}}`;
+}
+
+/** Bytes need not be a text. */
+function memberOf(kind: Rec["kind"], data: Uint8Array): string {
+  if (kind === kinds.binary) return `"data_base64":"${Buffer.from(data).toString("base64")}"`;
+  return `"data":${kind === kinds.json ? decodeText(data) : JSON.stringify(decodeText(data))}`;
 }
