@@ -1,4 +1,5 @@
 /** What becomes of Debezium's change events: of an outbox's rows what they say, of any other table's its changes. */
+import { createHash } from "node:crypto";
 import { Usage } from "../output.ts";
 import { fieldOf, legible } from "./connect.ts";
 import { at, type Fields, isObject, member, type Piece, parsed, textAt, textOf } from "./json.ts";
@@ -66,7 +67,8 @@ export const tableRows =
     const named = op === "d" ? ofDeleted(row, message.key, columns) : fieldsOf(legible(row, columns), columns);
     const own = { key: named.key ?? keyText(message.key) };
     if (own.key === undefined) throw new BadRow(keyless(op, columns));
-    const fields = { ...of, ...idOf(source, table, op, String(own.key)), ...own, ...named };
+    const id = idOf({ op, table, row, source }, String(own.key), message.key);
+    const fields = { ...of, ...id, ...own, ...named };
     return op === "d" ? { fields } : { fields, data: row.raw };
   };
 
@@ -179,15 +181,23 @@ const positions = [
 
 /**
  * Where the database's own log has the change, so that it is known when it comes again. A snapshot's rows share a place, and
- * so may rows that were written together: hence the table, by all of its name, and the key. None where the place alone does
- * not tell two changes of a key apart.
+ * so may rows that were written together: hence the table, by all of its name, and the key, which several of them may have where
+ * it is not the table's own: so what the message has for its key, and the row, too. None where the place alone does not tell two
+ * changes of a key apart, or where equal rows of a snapshot have no key of a message.
  */
-function idOf(source: Source, table: string, op: string, key: string): { id?: string } {
+function idOf({ op, table, row, source }: Change, key: string, own: Part | undefined): { id?: string } {
+  const isKeyed = own !== undefined && own.value !== null;
+  if (op === "r" && !isKeyed) return {};
   for (const names of positions) {
     const place = names.map(source);
     if (place.some((part) => part === undefined)) continue;
     const whole = [...["connector", "name", "db", "schema"].map(source), table];
-    return { id: `${place.join("/")}:${whole.map(escaped).join("/")}:${op}:${key}` };
+    const rest = createHash("sha256")
+      .update(isKeyed ? own.raw : "")
+      .update("\n")
+      .update(row.raw)
+      .digest("base64url");
+    return { id: `${place.join("/")}:${whole.map(escaped).join("/")}:${op}:${key}:${rest.slice(0, 22)}` };
   }
   return {};
 }

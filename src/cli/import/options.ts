@@ -17,7 +17,7 @@ const columnNames = ["key", "id", "type", "subject", "time", "timeUnit", "tag"] 
 const csvNames = ["columns", "delimiter", "numbers"] as const;
 
 /** Of the ids of changes, which were others before: an import that was begun with those cannot go on with these. */
-const changesVersion = 2;
+const changesVersion = 3;
 
 export interface ImportOptions extends Columns {
   format?: Format;
