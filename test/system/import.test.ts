@@ -514,11 +514,26 @@ describe("formats", () => {
     writeFileSync(path, whole);
     expect(await loaded([path])).toBe(`${5_000 - known} imported; in all: 5000 imported\n`);
     expect(await ns()).toEqual(numbers(5_000));
-    // Of CSV all is read before.
-    const cut = file("rows.csv.gz", gzipSync("id,name\n1,a\n").subarray(0, -1));
+    // A short one comes as far as it goes, too.
+    const short = file("short.ndjson.gz", gzipSync("1\n2\n", { level: 0 }).subarray(0, -9));
     const before = (await records()).length;
-    expect(await load([cut]).ended).toMatchObject({ code: 1, err: expect.stringContaining("cut off") });
-    expect(await records()).toHaveLength(before);
+    expect(await load([short]).ended).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("1 imported, up to line 1"),
+    });
+    expect(await records()).toHaveLength(before + 1);
+    // Of CSV all is read before.
+    const csv = gzipSync("id,name\n1,a\n");
+    const refusals = [
+      [csv.subarray(0, -1), []],
+      [csv.subarray(0, 15), ["--encoding", "utf-8"]],
+      [Buffer.concat([csv, Buffer.from("more")]), ["--encoding", "windows-1252"]],
+    ] as const;
+    for (const [content, args] of refusals) {
+      const ran = await load([file("cut.csv.gz", content), ...args]).ended;
+      expect(ran).toMatchObject({ code: 2, err: expect.stringMatching(/cut off|behind/) });
+    }
+    expect(await records()).toHaveLength(before + 1);
   });
 
   test("the standard input is unpacked and decoded, too", async () => {

@@ -14,6 +14,7 @@ import { formatOf, type ImportOptions, mapOf, optionsOf, rowsOf, shapeOf } from 
 import { recordOf } from "./record.ts";
 import { Report } from "./report.ts";
 import type { Place } from "./row.ts";
+import { BadPacking } from "./source.ts";
 import { pathFor, producerOf, type Saved, State } from "./state.ts";
 
 export interface ImportArgs extends ImportOptions {
@@ -84,9 +85,19 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
 /** A batch that is one record has room for that record, whatever the stream's limits. */
 const bytesMaxOf = (config: StreamConfig) => Math.min(batchBytesMax, Math.floor(config.batchBytesMax / 2));
 
-/** Rows that cannot be decoded are bad ones in NDJSON, or where UTF-8 was said; else all of them are looked at before. */
+/**
+ * Rows that cannot be decoded are bad ones in NDJSON, or where UTF-8 was said; else all of them are looked at before. Of a file
+ * that is cut off, lines are imported as far as they go, and CSV is not.
+ */
 async function check(input: Input, format: string, { encoding }: ImportArgs, place: Place): Promise<void> {
-  if (input.source.encoding !== undefined || (format === "csv" && encoding === undefined)) await input.check(place);
+  const isCsv = format === "csv";
+  try {
+    if (input.source.encoding !== undefined || (isCsv && encoding === undefined)) await input.check(place);
+    else if (isCsv && input.source.packed) await input.readThrough();
+  } catch (error) {
+    if (!(error instanceof BadPacking)) throw error;
+    if (isCsv) throw new Usage(error.message);
+  }
 }
 
 /** Where the partitions end. */

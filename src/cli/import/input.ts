@@ -81,6 +81,12 @@ export class Input {
     );
   }
 
+  /** Throws BadPacking where a file cannot be read to its end. What can be read only once is not looked at. */
+  async readThrough(): Promise<void> {
+    if (!this.source.lasting) return;
+    for await (const _ of this.source.again());
+  }
+
   /** The content behind a place; throws where it is not the content in which the place was marked. */
   async *from({ bytes: to }: Place, marked?: Marked): AsyncGenerator<Buffer, void, undefined> {
     if (marked !== undefined && markOf(this.#head.subarray(0, marked.head.bytes)).hash !== marked.head.hash) {

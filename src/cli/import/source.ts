@@ -4,6 +4,7 @@
  */
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import { createGunzip } from "node:zlib";
 import { Usage } from "../output.ts";
 import { encodingOf, packingOf, sniffBytes } from "./sniff.ts";
@@ -86,16 +87,24 @@ async function* rawOf(path: string | undefined, start: number, counter: Counter)
   }
 }
 
-/** What lies at the front of chunks, and all of them. */
+/** What is packed is damaged: behind everything that could be unpacked. */
+export class BadPacking extends Error {}
+
+/** What lies at the front of chunks, and all of them; where they cannot be unpacked any further, they end with that. */
 async function peek(chunks: Chunks, bytes: number): Promise<[Buffer, Chunks]> {
   let head = Buffer.alloc(0);
+  let broken: BadPacking | undefined;
   while (head.length < bytes) {
-    const { value, done } = await chunks.next();
-    if (done) break;
-    head = Buffer.concat([head, value]);
+    const next = await chunks.next().catch((error) => {
+      if (!(error instanceof BadPacking)) throw error;
+      broken = error;
+    });
+    if (next === undefined || next.done) break;
+    head = Buffer.concat([head, next.value]);
   }
   const all = async function* () {
     if (head.length > 0) yield head;
+    if (broken !== undefined) throw broken;
     yield* chunks;
   };
   return [head.subarray(0, bytes), all()];
@@ -118,6 +127,9 @@ async function* unpack(chunks: Chunks): Chunks {
       fed += chunk.length;
       yield chunk;
     }
+    // With the error of an end that is missing, what has been unpacked and not been read would be lost.
+    const waits = () => raw.readableLength + gunzip.writableLength + gunzip.readableLength > 0;
+    while (waits() && !gunzip.destroyed && !gunzip.readableEnded) await pause(1);
   };
   const raw = Readable.from(feed(), { objectMode: false });
   raw.on("error", (error) => gunzip.destroy(error));
@@ -139,13 +151,13 @@ async function* unpack(chunks: Chunks): Chunks {
 const sum = (parts: readonly Buffer[]) => parts.reduce((bytes, part) => bytes + part.length, 0);
 const hasBytes = (chunk: Buffer) => chunk.some((byte) => byte !== 0);
 const behind = () =>
-  new Error("something lies behind the end of what gzip has packed: unpack it with gzip -d, and look");
+  new BadPacking("something lies behind the end of what gzip has packed: unpack it with gzip -d, and look");
 
 function broken(error: NodeJS.ErrnoException): Error {
   if (error.code === "Z_BUF_ERROR")
-    return new Error("the gzip file is cut off: its end is missing; fetch or write it anew");
+    return new BadPacking("the gzip file is cut off: its end is missing; fetch or write it anew");
   if (error.code?.startsWith("Z_"))
-    return new Error(`the gzip file is damaged, or something else is behind it: ${error.message}`);
+    return new BadPacking(`the gzip file is damaged, or something else is behind it: ${error.message}`);
   return error;
 }
 
