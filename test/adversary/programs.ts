@@ -5,6 +5,7 @@ import type { Program } from "./frame/program.ts";
 import { group } from "./group/program.ts";
 import { history } from "./history/program.ts";
 import { hostile } from "./hostile/program.ts";
+import { imports } from "./import/program.ts";
 import { log } from "./log/program.ts";
 import { webhook } from "./webhook/program.ts";
 
@@ -16,4 +17,5 @@ export const programs: readonly Program[] = [
   history as Program,
   hostile as Program,
   damage as Program,
+  imports as Program,
 ];

@@ -39,7 +39,8 @@ const floorOf = (file: string) => floors.findIndex((folders) => folders.some((fo
 const folderOf = (file: string) => floors.flat().find((folder) => inside(file, folder));
 
 const imports = (file: string): string[] =>
-  [...text(file).matchAll(/(?:from\s+|import\s*\(?\s*)"([^"]+)"/g)].map((match) => match[1]);
+  // Not where a text ends with the word itself.
+  [...text(file).matchAll(/(?:from\s+|^import\s+|\bimport\(\s*)"([^"]+)"/gm)].map((match) => match[1]);
 const local = (file: string): string[] =>
   imports(file)
     .filter((name) => name.startsWith("."))

@@ -13,7 +13,7 @@ export interface Ran {
 }
 
 /** `npm ci` builds it; where that was not so, it is built now. */
-function built(folder: string): string {
+export function built(folder: string): string {
   const said = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   const path = join(folder, said.bin.millrace as string);
   if (existsSync(path)) return path;
@@ -36,10 +36,10 @@ export function millrace(service: Service, namespace: string, args: readonly str
     timeout: commandMs,
   });
   const said = { out: "", err: "" };
-  child.stdout.on("data", (data) => {
+  child.stdout.setEncoding("utf8").on("data", (data) => {
     said.out += data;
   });
-  child.stderr.on("data", (data) => {
+  child.stderr.setEncoding("utf8").on("data", (data) => {
     said.err += data;
   });
   return new Promise((done, fail) => {

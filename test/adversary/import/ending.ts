@@ -1,0 +1,44 @@
+/** How a run has ended, and what it says that it has done. */
+import type { Read } from "../log/read.ts";
+import { countsIn, type Ended, same, shown } from "./importer.ts";
+import type { Job } from "./job.ts";
+
+/** Asserts that an end has the code that it is promised, and is told in words. */
+export function judgeEnd(
+  job: Job,
+  { code, signal, out, err }: Ended,
+  asked: readonly NodeJS.Signals[],
+  serviceDied: boolean,
+) {
+  const { checks } = job.round;
+  const { until } = job.phase;
+  const isEnd = code === 0 ? until === undefined : until !== undefined && code === 1 && until.says.test(err);
+  const said = `${out}${err}`.slice(0, 1000);
+  // Before it has begun anything, nothing is noted, and a signal ends it.
+  const isAsked = asked.some((one) => signal === one || (one !== "SIGKILL" && code === 1));
+  const isAway = serviceDied && (code === 1 || code === 3);
+  const words = () => `it ended with ${code ?? signal}${asked.length === 0 ? "" : `, asked by ${asked}`}: ${said}`;
+  const promise = code === 2 && job.broken ? "resumes" : "exit";
+  checks.that(promise, isEnd || isAsked || isAway || job.refusing, words, job.subjects);
+  checks.that("told", !/^\s+at .+:\d+:\d+\)?$/m.test(err), () => `a stack is shown: ${said}`, job.subjects);
+}
+
+/** Asserts what it has printed, where in all it has to be the job's total. */
+export function counted(job: Job, ended: Ended, before: readonly Read[], now: readonly Read[]): void {
+  const { total, plan } = job;
+  const found = countsIn(ended.out);
+  const said = `${shown(found?.own)}; in all: ${shown(found?.total)}`;
+  const grown = now.length - before.length;
+  const that = (kept: boolean, should: string) =>
+    job.round.checks.that("counts", kept, () => `it said ${said}; ${should}`, job.subjects);
+  if (plan.door === "pipe-name") {
+    const all = total.imported + total.duplicates;
+    that(found?.own.imported === grown, `${grown} came to the stream`);
+    that(found !== undefined && found.own.imported + found.own.duplicates === all, `there are ${all} rows`);
+    return;
+  }
+  that(found !== undefined && same(found.total, total), `in all there should be ${shown(total)}`);
+  // What an earlier run has appended, and this one learned of, is its own too.
+  that(found !== undefined && found.own.imported >= grown, `${grown} came to the stream`);
+  if (!job.broken && job.runs === 1) that(found !== undefined && same(found.own, total), "it is the first run");
+}
