@@ -338,6 +338,23 @@ describe("what is not the import that was begun is refused", () => {
     await refused([path, "--state", state], "belongs to the stream");
   });
 
+  test("a state that is not what was written", async () => {
+    const path = file("rows.ndjson", lines(10));
+    await loaded([path]);
+    const state = stateOf(path);
+    const written = readFileSync(state, "utf8");
+    const damaged = ["", "null", "[]", "{}", written.slice(0, 50), written.replace('"place"', '"plaice"')];
+    for (const content of [...damaged, written.replace('"imported":10', '"imported":"10"')]) {
+      writeFileSync(state, content);
+      expect(await load([path]).ended).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("is not what an import has written"),
+      });
+    }
+    rmSync(state);
+    expect(await loaded([path])).toBe("0 imported, 10 duplicates\n");
+  });
+
   test("another stream has a state of its own, and so has one that was made anew", async () => {
     const path = file("rows.ndjson", lines(10));
     await loaded([path]);

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { lock, replace, unlock } from "../files.ts";
 import { Usage } from "../output.ts";
-import type { Counts, Tails } from "./counts.ts";
+import { type Counts, none, type Tails } from "./counts.ts";
 import type { Mark, Marked } from "./input.ts";
 import type { Place } from "./row.ts";
 
@@ -124,9 +124,40 @@ function check(path: string, saved: Saved, { stream, logId, options }: Terms): v
 
 function load(path: string): Saved | undefined {
   if (!existsSync(path)) return undefined;
+  const text = readFileSync(path, "utf8");
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as Saved;
-  } catch (error) {
-    throw new Usage(`${path} cannot be read: ${(error as Error).message}`);
+    const saved: unknown = JSON.parse(text);
+    if (isSaved(saved)) return saved;
+  } catch {
+    // No JSON at all, as an empty file.
   }
+  throw new Usage(
+    `${path} is not what an import has written: give it back as it was; or remove it, to begin anew. ` +
+      "What was imported of a file that has not been touched since, is not imported again",
+  );
+}
+
+const isWhole = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const isMark = (value: unknown) => isObject(value) && isWhole(value.bytes) && typeof value.hash === "string";
+const areWhole = (value: unknown, names?: readonly string[]) =>
+  isObject(value) && (names ?? Object.keys(value)).every((name) => isWhole(value[name]));
+
+/** Whether it has every field that is worked with. */
+function isSaved(value: unknown): value is Saved {
+  if (!isObject(value)) return false;
+  const { stream, logId, producer, sequence, startedAt, bytesMax, columns, tails, sending } = value;
+  return (
+    [stream, logId, producer].every((one) => typeof one === "string") &&
+    [sequence, startedAt, bytesMax].every(isWhole) &&
+    isObject(value.options) &&
+    areWhole(value.place, ["bytes", "lines"]) &&
+    [value.head, value.before].every(isMark) &&
+    areWhole(value.counts, Object.keys(none)) &&
+    (columns === undefined || (Array.isArray(columns) && columns.every((one) => typeof one === "string"))) &&
+    (tails === undefined || areWhole(tails)) &&
+    (sending === undefined || isWhole(sending)) &&
+    typeof value.done === "boolean"
+  );
 }
