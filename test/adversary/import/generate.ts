@@ -81,8 +81,7 @@ function mishaps(random: Random, has: Has, services: boolean): Mishap[] {
       [has("kills") ? 5 : 0, "kill"],
       [has("kills") ? 1 : 0, "term"],
       [has("kills") ? 2 : 0, "interrupt"],
-      [services ? 2 : 0, "service-kill"],
-      [services ? 1 : 0, "service-term"],
+      [services ? 2 : 0, "service-term"],
       [has("growth") ? 3 : 0, "grow"],
     ] as const);
     const ms = random.pick([0, 0, random.int(1, 30), random.int(30, 200)]);
@@ -94,6 +93,8 @@ function mishaps(random: Random, has: Has, services: boolean): Mishap[] {
     };
   };
   const drawn = Array.from({ length: random.int(1, 3) }, one);
+  if (services)
+    drawn.unshift({ append: random.int(1, 3), at: "answered", kind: "service-kill", ms: random.int(0, 50) });
   // One death of the service in a run, and one more partition.
   const rare = (kind: string) => (kind.startsWith("service") ? "service" : kind === "grow" ? kind : undefined);
   const firsts = drawn.filter(({ kind }, i) => {
@@ -107,9 +108,9 @@ function mishaps(random: Random, has: Has, services: boolean): Mishap[] {
 }
 
 function runs(random: Random, has: Has, brief: boolean): RunPlan[] {
-  const services = has("service-kills") && random.chance(brief ? 0.15 : 0.25);
+  const services = has("service-kills") && random.chance(0.12);
   const count = random.int(0, brief ? 2 : 3);
-  return Array.from({ length: count }, (_, i) => ({
+  return Array.from({ length: services ? Math.max(1, count) : count }, (_, i) => ({
     mishaps: mishaps(random, has, services && i === 0),
     ...(has("kills") && random.chance(0.2) && { killMs: random.int(100, 2_000) }),
   }));
@@ -117,12 +118,15 @@ function runs(random: Random, has: Has, brief: boolean): RunPlan[] {
 
 const states = ["state-cut", "state-empty", "state-zeros", "state-other"] as const;
 
-function afterwards(random: Random, door: JobPlan["door"], most: number): After[] {
+/** `kind`: one of these is among them, where the door allows it, so that each is tried every few rounds. */
+function afterwards(random: Random, door: JobPlan["door"], most: number, kind: number): After[] {
   const any: readonly After[] = ["again", "copied", "dry-run"];
   const stated: readonly After[] = ["first-changed", "shorter", "row-gone", random.pick(states), "added", "made-anew"];
   const filed: readonly After[] = ["state-lost", "state-lost"];
   const all = [...any, ...(door === "pipe-name" ? [] : stated), ...(door.startsWith("file") ? filed : [])];
-  const drawn = [...new Set(random.sample(all, random.int(1, most)))];
+  const must =
+    door === "pipe-name" ? any : [states, ["first-changed", "shorter", "row-gone", "made-anew"] as const, all][kind];
+  const drawn = [...new Set([random.pick(must ?? all), ...random.sample(all, random.int(0, most - 1))])];
   // Those that want what is as it was come first, and what empties the stream last.
   const rank = (act: After) => (act.startsWith("state") ? 0 : act === "made-anew" ? 2 : 1);
   return drawn.sort((a, b) => rank(a) - rank(b));
@@ -136,8 +140,9 @@ const forms: readonly (readonly [number, Form])[] = [
   [2, "outbox"],
 ];
 
-function job(random: Random, has: Has, brief: boolean): JobPlan {
-  const form = random.weighted(forms.filter(([, one]) => one === "lines" || has(one)));
+function job(random: Random, has: Has, brief: boolean, kind: number): JobPlan {
+  const usable = forms.filter(([, one]) => one === "lines" || has(one));
+  const form = kind === 0 && has("changes") && random.chance(0.4) ? "changes" : random.weighted(usable);
   const door = random.weighted([
     [5, "file"],
     [2, "file-state"],
@@ -149,8 +154,8 @@ function job(random: Random, has: Has, brief: boolean): JobPlan {
   const isCut = has("cut") && form !== "csv" && door !== "pipe-name" && random.chance(0.12);
   const count = random.pick(brief ? [10, 40, 120] : [1, 10, 100, 300, 800]);
   let rows = rowsOf(random.fork("rows"), form, count);
-  const after = has("after") && random.chance(0.7) ? afterwards(random, door, brief ? 1 : 2) : [];
-  if (has("bad") && !isCut && !after.includes("added") && random.chance(0.25)) {
+  const after = has("after") && random.chance(0.7) ? afterwards(random, door, brief ? 1 : 2, kind) : [];
+  if (has("bad") && !isCut && !after.includes("added") && random.chance(kind === 2 ? 0.6 : 0.2)) {
     for (let bads = random.int(1, onError === "skip" ? 5 : 2); bads > 0; bads--) {
       const at = random.int(0, rows.length - 1);
       rows = rows.map((row, i) => (i === at ? { ...row, n: 500_000 + i, shape: -random.int(1, shapesMax) } : row));
@@ -178,7 +183,7 @@ function refusal(random: Random): RefusalPlan {
 export function importPlan(random: Random, scale: Scale): ImportPlan {
   const has: Has = (feature) => !scale.without.has(feature);
   const jobs: (JobPlan | RefusalPlan)[] = Array.from({ length: scale.brief ? 2 : 3 }, (_, i) =>
-    job(random.fork(i), has, scale.brief),
+    job(random.fork(i), has, scale.brief, i % 3),
   );
   const many = has("refusals") ? (scale.brief ? 1 : 2) : 0;
   for (let i = 0; i < many; i++) jobs.push(refusal(random.fork(`refusal ${i}`)));
