@@ -281,6 +281,16 @@ describe("bad rows", () => {
     expect(await ns()).toEqual([0, 1, 2, 3, 4]);
   });
 
+  test("may be mended among the first bytes, too, and what comes before them may not be changed", async () => {
+    const path = file("rows.ndjson", "1\n2\n{oh\n");
+    expect(await load([path]).ended).toMatchObject({ code: 1, err: expect.stringContaining("line 3: not JSON") });
+    writeFileSync(path, "0\n2\n3\n");
+    expect(await load([path]).ended).toMatchObject({ code: 2, err: expect.stringContaining("something else") });
+    writeFileSync(path, "1\n2\n3\n4\n");
+    expect(await loaded([path])).toBe("2 imported; in all: 4 imported\n");
+    expect(await values()).toEqual([1, 2, 3, 4]);
+  });
+
   test("mended when the answer to what came before them was lost", async () => {
     const path = file("rows.ndjson", rows("{oh\n"));
     const broken = await line(() => false);

@@ -63,7 +63,7 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
     startedAt: Date.now(),
     bytesMax: bytesMaxOf(config),
     place: begin,
-    head: input.head,
+    head: input.headBefore(begin.bytes),
     before: markOf(new Uint8Array(0)),
     counts: none,
     done: false,
@@ -154,7 +154,8 @@ class Import {
   /** Appends a batch. How long it is, is written down first: it has to be the same one if it must be sent again. */
   async #append(batch: Batch): Promise<void> {
     if (batch.frames === undefined) return this.#settle(batch, [], false);
-    this.#save({ sending: batch.entries.length });
+    const { after } = batch.entries[batch.entries.length - 1];
+    this.#save({ sending: batch.entries.length, head: this.input.headBefore(after.bytes) });
     this.#settle(batch, await this.#send(batch.frames, batch.entries.length), true);
   }
 
@@ -171,6 +172,7 @@ class Import {
     this.#save({
       sequence: saved.sequence + (numbered ? 1 : 0),
       place: after,
+      head: input.headBefore(after.bytes),
       before: input.before(after.bytes),
       counts: plus(saved.counts, { ...counts, skipped, ignored }),
       tails,

@@ -54,6 +54,12 @@ export class Input {
     return markBytes(this.source.head);
   }
 
+  /** What it begins with; no more of it than lies before a place. What lies behind may be mended yet. */
+  headBefore(place: number): Mark {
+    return markOf(this.#head.subarray(0, place));
+  }
+
+  /** All that is looked at of what it begins with. */
   get head(): Mark {
     return markOf(this.#head);
   }
