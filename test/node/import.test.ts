@@ -285,6 +285,30 @@ describe("csv", () => {
   });
 });
 
+describe("a last line without an end", () => {
+  test.each(["\n", "\r\n"])("is not counted again with it, where the content goes on: %j", async (end) => {
+    const csvOptions = { delimiter: ",", columns: ["a"] };
+    const forms = [
+      (content: string, from: Place) => rowsOf(lineRows(pieces(content, 3), from)),
+      (content: string, from: Place) => rowsOf(csvRows(pieces(content, 3), from, csvOptions)),
+    ];
+    for (const rows of forms) {
+      const before = ["1", "2", "3"].join(end);
+      const { after } = (await rows(before, start)).at(-1) as Row;
+      expect(after).toEqual({ bytes: before.length, lines: 3, open: true });
+      expect(await rows("", after)).toEqual([]);
+      expect(await rows(end, after)).toEqual([]);
+      const behind = await rows([end, "4", end, "5"].join(""), after);
+      expect(behind.map((row) => [row.line, row.blank])).toEqual([
+        [4, undefined],
+        [5, undefined],
+      ]);
+    }
+    const bad = await rowsOf(csvRows(pieces(`${end}x"y"${end}5`, 100), { bytes: 9, lines: 3, open: true }, csvOptions));
+    expect(bad.map(({ line }) => line)).toEqual([4, 5]);
+  });
+});
+
 describe("batches", () => {
   const row = (n: number): Row => ({ line: n, after: { bytes: n * 10, lines: n }, json: Buffer.from(String(n)) });
   async function* pages(numbers: readonly number[], size: number) {

@@ -4,6 +4,8 @@
 export interface Place {
   readonly bytes: number;
   readonly lines: number;
+  /** The last of these lines has no end yet: where the content goes on, its end comes first. */
+  readonly open?: true;
 }
 
 /** One piece of input that is to become a record, as JSON text. */

@@ -15,13 +15,13 @@ const [newline, carriageReturn] = [10, 13];
 
 /** Lines that hold something, from a place on. The last one need not have an end. */
 export async function* lineRows(chunks: Chunks, from: Place): Pages {
-  let { bytes, lines } = from;
+  let { bytes, lines } = begun(from);
   let rest: Buffer = Buffer.alloc(0);
   /** Bytes of a line that is too long, which are not kept. */
   let dropped = 0;
-  const take = (line: Buffer, width: number): Row | undefined => {
+  const take = (line: Buffer, width: number, open?: true): Row | undefined => {
     bytes += dropped + width;
-    const after = { bytes, lines: ++lines };
+    const after = { bytes, lines: ++lines, ...(open && { open }) };
     const long = dropped > 0 || line.length > rowBytesMax;
     dropped = 0;
     if (long) return { line: lines, after, json: none, why: tooLong };
@@ -43,9 +43,12 @@ export async function* lineRows(chunks: Chunks, from: Place): Pages {
     }
     if (rows.length > 0) yield rows;
   }
-  const last = rest.length + dropped > 0 ? take(rest, rest.length) : undefined;
+  const last = rest.length + dropped > 0 ? take(rest, rest.length, true) : undefined;
   if (last !== undefined) yield [last];
 }
+
+/** The line that has no end yet is not counted again with its end. */
+const begun = ({ bytes, lines, open }: Place): Place => ({ bytes, lines: open ? lines - 1 : lines });
 
 function isBlank(line: Buffer): boolean {
   for (const byte of line) if (byte !== 32 && byte !== 9 && byte !== 13) return false;
@@ -104,7 +107,8 @@ export async function* csvRows(chunks: Chunks, from: Place, options: CsvOptions)
   parser.resume().end();
   await ended;
   // The parser takes what is behind the last line's end for a line.
-  reading.finish(bytes, parser.info.empty_lines - (last === newline || last === carriageReturn ? 1 : 0));
+  const isOpen = last !== newline && last !== carriageReturn;
+  reading.finish(bytes, parser.info.empty_lines - (isOpen ? 0 : 1), isOpen);
   if (rows.length > 0) yield rows.splice(0);
   if (failed !== undefined) throw failed;
 }
@@ -120,16 +124,21 @@ class CsvReading {
   /** Names as JSON, each with its colon. */
   #names: string[] = [];
   #after: Place;
-  #empty = 0;
+  /** Lines that were empty, up to here. */
+  #empty: number;
+  readonly #from: Place;
   /** Records that cannot be read, since the last that could. */
   #bad: { line: number; why: string }[] = [];
 
   constructor(
-    readonly from: Place,
+    from: Place,
     readonly options: CsvOptions,
     readonly rows: Row[],
   ) {
-    this.#after = from;
+    this.#from = begun(from);
+    this.#after = { bytes: from.bytes, lines: from.lines };
+    // To the parser, the end of a line that was read before is an empty one.
+    this.#empty = from.open ? 1 : 0;
     if (options.columns !== undefined) this.#name(options.columns);
   }
 
@@ -138,15 +147,15 @@ class CsvReading {
     const line = this.#after.lines + 1 + (info.empty_lines - this.#empty);
     this.#blank(info.empty_lines);
     // How long a record was that could not be read, is known by the one that follows it.
-    const lines = this.#bad.length === 0 ? line + within : this.from.lines + info.lines;
+    const lines = this.#bad.length === 0 ? line + within : this.#from.lines + info.lines;
     this.#report();
-    this.#after = { bytes: this.from.bytes + info.bytes, lines };
+    this.#after = { bytes: this.#from.bytes + info.bytes, lines };
     if (this.#columns === undefined) this.#name(this.#header(record));
     else this.rows.push({ line: lines - within, after: this.#after, ...this.#json(record) });
   }
 
   skip({ code, message, lines }: CsvError): void {
-    const line = this.from.lines + Number(lines);
+    const line = this.#from.lines + Number(lines);
     const why = toText(message);
     // Of other faults, nobody could say where the next record begins.
     if (code !== "INVALID_OPENING_QUOTE") {
@@ -155,8 +164,10 @@ class CsvReading {
     if (this.#bad.at(-1)?.line !== line) this.#bad.push({ line, why });
   }
 
-  /** At so many bytes, and so many empty lines, the content ended. */
-  finish(bytes: number, empty: number): void {
+  /** At so many bytes, and so many empty lines, the content ended; `open`: amid a line. */
+  finish(bytes: number, empty: number, open: boolean): void {
+    const last = this.rows.at(-1);
+    if (open && last !== undefined) this.rows[this.rows.length - 1] = { ...last, after: { ...last.after, open } };
     this.#report();
     const lines = this.#after.lines + Math.max(0, empty - this.#empty);
     this.#blank(empty, { bytes, lines });
