@@ -2,7 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { millrace } from "../frame/cli.ts";
 import type { Read } from "../log/read.ts";
-import { counted } from "./ending.ts";
+import { counted, deathsSince, isEnd } from "./ending.ts";
 import { Importer } from "./importer.ts";
 import type { Job } from "./job.ts";
 import { holds, type Want } from "./model.ts";
@@ -44,7 +44,7 @@ const finish = { mishaps: [] };
 async function ended(job: Job): Promise<void> {
   for (let tries = 0; tries < 8; tries++) {
     const outcome = await job.start(finish);
-    if (outcome.ended.code === 0) return job.done(outcome);
+    if (isEnd(job, outcome.ended)) return job.done(outcome);
     job.broken = true;
   }
   job.round.checks.that("resumes", false, () => "it is not done", job.subjects);
@@ -135,7 +135,7 @@ async function stateDamaged(job: Job, how: "state-cut" | "state-empty" | "state-
 /** What `read --json` prints is a source, too. */
 async function copied(job: Job): Promise<void> {
   const { round, name, stream } = job;
-  const { deaths } = round;
+  const since = deathsSince(round);
   const copy = new Filled(round, `${name}-copy`, 2);
   await copy.make();
   const printed = await millrace(round.service, round.name, ["read", name, "--json"]);
@@ -143,7 +143,7 @@ async function copied(job: Job): Promise<void> {
   const args = ["import", copy.name, "--records", "--state", state];
   const ran = await new Importer(round, round.service.origin, args, Buffer.from(printed.out)).ended;
   rmSync(state, { force: true });
-  if (round.deaths !== deaths) return;
+  if (since()) return;
   round.checks.that("exit", ran.code === 0, () => `a copy ended with ${ran.code}: ${ran.out}${ran.err}`, job.subjects);
   const wants = (await stream.read()).map(wantOf);
   holds(round, await copy.read(), wants, { whole: true, onePartition: false, subjects: job.subjects });

@@ -87,14 +87,17 @@ export const enveloped = (text: string, name: string, is: boolean) =>
 
 /** A message as it is printed. Without a value it is a tombstone. */
 export function printed(key: string, value: string | undefined, { printing, envelope }: Look, n: number): string {
-  const k = enveloped(key, "k", key !== "null" && (envelope === "key" || envelope === "both"));
+  const isWrapped = key !== "null" && (envelope === "key" || envelope === "both");
+  const json = enveloped(key, "k", isWrapped);
+  // A text has no quotes where it is all that is printed.
+  const k = key.startsWith('"') && !isWrapped ? (JSON.parse(key) as string) : json;
   const v = value && enveloped(value, "v", envelope === "value" || envelope === "both");
   const place = `"topic":"pg.a.orders","partition":0,"offset":${n}`;
   switch (printing) {
     case "value":
       return v ?? "null";
     case "object":
-      return `{"key":${k},"value":${v ?? "null"}}`;
+      return `{"key":${json},"value":${v ?? "null"}}`;
     case "kcat": {
       const texts = [k === "null" ? "null" : JSON.stringify(k), v === undefined ? "null" : JSON.stringify(v)];
       return `{${place},"tstype":"create","ts":1700000000000,"broker":1,"key":${texts[0]},"payload":${texts[1]}}`;
@@ -122,6 +125,17 @@ const notices = [
   '{"op":"m","ts_ms":1700000000000,"source":{"connector":"postgresql","name":"pg","db":"shop","schema":"","table":"","lsn":5,"ts_ms":1700000000000},"message":{"prefix":"p","content":"aGk="}}',
 ];
 
+/** What the message has, and the key that it makes: the value of its only column, or all of it, or a text. */
+function messageKey(id: string, { key, ids, fields }: Look): { key: string; text: string } {
+  if (key !== "none" && key !== "literal") return { key: `{"id":${id}}`, text: id };
+  const whole = `{"id":${id},"region":"r/1"}`;
+  return ids
+    ? { key: whole, text: whole }
+    : fields
+      ? { key: `"k-${id}"`, text: `k-${id}` }
+      : { key: `{"id":${id}}`, text: id };
+}
+
 const ops = ["c", "c", "c", "u", "u", "d", "r", "r", "r", "t"] as const;
 
 /** `--key`: a column, or what the message has. */
@@ -135,18 +149,25 @@ export function changeRow(row: RowPlan, look: Look): Made {
   if (shape < 0) return { text: shape % 2 === 0 ? '{"op":"c","after"' : '{"id":5}\t{"oh":', fate: "bad" };
   const kind = shape % 13;
   const { id, customer, fields } = images(row, look);
-  const key = `{"id":${id}}`;
+  const { key, text: keyText } = messageKey(id, look);
   if (kind === 10) return { text: printed("null", notices[n % notices.length] as string, look, n), fate: "ignored" };
   if (kind === 11) return { text: printed(key, undefined, look, n), fate: "ignored" };
   const place = placeOf(row);
   // Of rows that were taken out of their events no truncation is known.
   const op = look.unwrapped && ops[kind % ops.length] === "t" ? "c" : (ops[kind % ops.length] as string);
-  const at = timeOf(n, n % 2 === 0 ? "ms" : "us");
-  const source = { ...place.fields, ts_ms: timeOf(n, "ms").json, ...(n % 2 === 1 && { ts_us: at.json }) };
+  const at = timeOf(n, (["ms", "us", "ns"] as const)[n % 3] as "ms");
+  const source = {
+    ...place.fields,
+    ts_ms: timeOf(n, "ms").json,
+    ...(n % 3 > 0 && { ts_us: timeOf(n, "us").json }),
+    ...(n % 3 > 1 && { ts_ns: at.json }),
+  };
   const image = shape % 5 === 2 ? `{ ${fields.replaceAll(',"', ' , "')} }` : `{${fields}}`;
   const flat = flatOf(fields, op, source);
-  const event = look.unwrapped ? flat : eventOf(op, image, source, n);
-  const named = look.key === "path" ? customer : id;
+  // A delete may know no more than its key.
+  const isBare = op === "d" && look.key === "path" && look.printing !== "value" && !look.unwrapped && n % 2 === 1;
+  const event = look.unwrapped ? flat : eventOf(op, isBare ? `{"id":${id}}` : image, source, n);
+  const named = look.key === "path" && !isBare ? customer : look.key === "column" ? id : keyText;
   const data: Data =
     op === "d" || op === "t" ? { kind: "none" } : { kind: "json", texts: [look.unwrapped ? flat : image] };
   // Without keys, equal rows of a snapshot may be two.
@@ -177,10 +198,9 @@ function eventOf(op: string, image: string, source: Readonly<Record<string, stri
 function flatOf(
   fields: string,
   op: string,
-  { ts_ms, ts_us, table, collection, ...source }: Readonly<Record<string, string>>,
-) {
-  const added = Object.entries(source).map(([name, value]) => `"__${name}":${value}`);
-  const times =
-    ts_us === undefined ? `"__source_ts_ms":${ts_ms}` : `"__source_ts_ms":${ts_ms},"__source_ts_us":${ts_us}`;
-  return `{${fields},"__op":"${op}","__table":${table ?? collection},${added.join(",")},${times},"__deleted":"${op === "d"}"}`;
+  { table, collection, ...source }: Readonly<Record<string, string>>,
+): string {
+  const named = (name: string) => (name.startsWith("ts_") ? `__source_${name}` : `__${name}`);
+  const added = Object.entries(source).map(([name, value]) => `"${named(name)}":${value}`);
+  return `{${fields},"__op":"${op}","__table":${table ?? collection},${added.join(",")},"__deleted":"${op === "d"}"}`;
 }

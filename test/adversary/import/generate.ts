@@ -14,6 +14,7 @@ import type {
   RunPlan,
 } from "./plan.ts";
 import { refusals } from "./refusals.ts";
+import { openQuote } from "./rows.ts";
 
 type Has = (feature: string) => boolean;
 
@@ -161,18 +162,22 @@ function job(random: Random, has: Has, brief: boolean, kind: number): JobPlan {
       rows = rows.map((row, i) => (i === at ? { ...row, n: 500_000 + i, shape: -random.int(1, shapesMax) } : row));
     }
   }
+  const isOffsets = form === "records" && !isCut && rows.every(({ shape }) => shape >= 0) && random.chance(0.4);
+  if (form === "csv" && has("bad") && door !== "pipe-name" && !after.includes("added") && random.chance(0.1)) {
+    rows = rows.map((row, i) => (i === rows.length - 1 ? { ...row, shape: openQuote } : row));
+  }
   return {
     kind: "import",
-    source: { form, look: isCut ? { ...drawn, gzip: 1 } : drawn, rows },
-    partitions: random.pick([1, 1, 2, 3]),
+    source: { form, look: isCut ? { ...drawn, gzip: 1 } : drawn, rows, ...(isOffsets && { offsets: true as const }) },
+    partitions: isOffsets ? 1 : random.pick([1, 1, 2, 3]),
     batchBytesMax: random.pick([24_000, 50_000, 200_000]),
     door,
     json: random.chance(0.5),
     onError,
     ...(isCut && { cut: random.pick([random.int(10, 999), 999]) }),
-    runs: runs(random.fork("runs"), has, brief),
+    runs: runs(random.fork("runs"), (feature) => has(feature) && !(isOffsets && feature === "growth"), brief),
     twins: has("twins") && door !== "pipe-name" && random.chance(0.08),
-    after,
+    after: isOffsets ? after.filter((act) => act !== "state-lost") : after,
   };
 }
 

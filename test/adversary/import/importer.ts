@@ -68,7 +68,8 @@ const names = ["imported", "duplicates", "rejected", "skipped", "ignored"] as co
 /** What was printed: of this run, and in all, where it has gone on with an earlier one. Undefined where nothing was. */
 export function countsIn(out: string): { own: Counts; total: Counts } | undefined {
   const text = out.trim();
-  if (text.startsWith("{")) {
+  // A dry run prints records.
+  if (text.startsWith('{"imported":')) {
     const { total, ...own } = JSON.parse(text);
     return { own, total: total ?? own };
   }

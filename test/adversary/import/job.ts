@@ -5,10 +5,11 @@ import type { Round } from "../frame/round.ts";
 import { sleep } from "../frame/time.ts";
 import type { Read } from "../log/read.ts";
 import { after } from "./after.ts";
-import { counted, judgeEnd } from "./ending.ts";
+import { counted, deathsSince, isEnd, judgeEnd } from "./ending.ts";
 import { type Counts, type Ended, Importer } from "./importer.ts";
 import { holds, idsTellApart } from "./model.ts";
 import type { JobPlan, Mishap, RowPlan, RunPlan } from "./plan.ts";
+import { openQuote } from "./rows.ts";
 import { bytesOf, expectedOf, rowsBefore, type Source, sourceOf } from "./source.ts";
 import { Filled } from "./stream.ts";
 import { Wire } from "./wire.ts";
@@ -58,7 +59,8 @@ export class Job {
   ) {
     const { batchBytesMax } = plan;
     const recordBytesMax = Math.floor(batchBytesMax / 4);
-    this.stream = new Filled(round, name, plan.partitions, { batchBytesMax, recordBytesMax });
+    const offsets = plan.source.offsets && { offsets: "producer" };
+    this.stream = new Filled(round, name, plan.partitions, { batchBytesMax, recordBytesMax, ...offsets });
     this.piped = plan.door.startsWith("pipe");
     this.path = join(folder, name, this.#source(plan.source.rows).name);
     this.statePath = plan.door.endsWith("-state") ? join(folder, name, "progress") : undefined;
@@ -81,13 +83,16 @@ export class Job {
     const source = this.#source(rows);
     const whole = bytesOf(source, this.plan.source);
     const bytes = cut === undefined ? whole : whole.subarray(0, Math.max(20, Math.floor((whole.length * cut) / 1000)));
-    const bad = source.rows.findIndex(({ fate }) => fate === "bad");
-    const isBad = bad >= 0 && this.plan.onError === "stop";
+    const isOpen = rows.at(-1)?.shape === openQuote;
+    const stops = source.rows.findIndex(({ fate }) => fate === "bad");
+    const bad = this.plan.onError === "stop" ? stops : isOpen ? rows.length - 1 : -1;
     this.phase = {
       rows,
       source,
       bytes,
-      ...(isBad && { until: { count: bad, says: new RegExp(`line ${source.lines[bad]}\\b`) } }),
+      ...(bad >= 0 && {
+        until: { count: bad, says: saying(source.lines[bad] as number, rows[bad]?.shape === openQuote) },
+      }),
       ...(cut !== undefined && { until: { count: rowsBefore(source, this.plan.source, bytes), says: /cut off/ } }),
     };
     if (!this.piped) writeFileSync(this.path, bytes);
@@ -107,7 +112,7 @@ export class Job {
       if (plan.twins) await this.#twins();
       for (let { until } = this.phase; until !== undefined; { until } = this.phase) {
         await this.#toEnd();
-        rows = mended(rows);
+        rows = mended(rows, plan.onError === "skip");
         this.untouched = false;
         this.write(rows);
       }
@@ -150,8 +155,7 @@ export class Job {
     for (let tries = 0; tries < triesMax; tries++) {
       const outcome = await this.start({ mishaps: [] });
       const { ended, disturbed, now } = outcome;
-      const isEnd = until === undefined ? ended.code === 0 : ended.code === 1 && until.says.test(ended.err);
-      if (isEnd) return until === undefined ? this.done(outcome) : this.held(now, true, "bad-rows");
+      if (isEnd(this, ended)) return until === undefined ? this.done(outcome) : this.held(now, true, "bad-rows");
       this.held(now, false);
       const words = () => `the same command again ended with ${ended.code}: ${ended.out}${ended.err}`;
       const promise = this.broken ? "resumes" : "exit";
@@ -166,9 +170,9 @@ export class Job {
     const { checks } = this.round;
     this.held(now, true);
     if (this.broken) checks.that("resumes", true, () => "");
-    const { wants, duplicates, ignored, skipped } = expectedOf(this.phase.source);
+    const { wants, duplicates, ignored, skipped, rejected } = expectedOf(this.phase.source);
     const imported = wants.length - this.already;
-    this.total = { imported, duplicates: duplicates + this.already, rejected: 0, skipped, ignored };
+    this.total = { imported, duplicates: duplicates + this.already, rejected: rejected.length, skipped, ignored };
     counted(this, ended, before, now);
   }
 
@@ -212,7 +216,7 @@ export class Job {
     if (round.stopped.aborted) throw new Error("the round was stopped");
     await this.#wire.quiet();
     const before = await this.stream.read();
-    const { deaths } = round;
+    const since = deathsSince(round);
     const begun: Promise<void>[] = [];
     let importer: Importer | undefined;
     this.#wire.expect(mishaps, (mishap) => {
@@ -227,8 +231,8 @@ export class Job {
     await Promise.all(begun);
     const { asked } = importer;
     this.note(() => `it ended with ${ended.code ?? ended.signal}: ${`${ended.out}${ended.err}`.trim().slice(0, 600)}`);
-    judgeEnd(this, ended, asked, round.deaths !== deaths);
-    const disturbed = asked.length > 0 || round.deaths !== deaths;
+    judgeEnd(this, ended, asked, since());
+    const disturbed = asked.length > 0 || since();
     return { ended, disturbed, before, now: await this.stream.read() };
   }
 
@@ -284,8 +288,12 @@ export class Job {
   }
 }
 
-/** The first bad row is a good one now. */
-function mended(rows: readonly RowPlan[]): RowPlan[] {
-  const at = rows.findIndex(({ shape }) => shape < 0);
+/** How the row is named, or that with a quote that is not closed, of which only the end is known. */
+const saying = (line: number, isOpen: boolean) => (isOpen ? /line \d+.*[Qq]uote/s : new RegExp(`line ${line}\\b`));
+
+/** The first bad row is a good one now; where they are passed over, that which nothing passes. */
+function mended(rows: readonly RowPlan[], isSkipping: boolean): RowPlan[] {
+  const open = rows.at(-1)?.shape === openQuote ? rows.length - 1 : -1;
+  const at = isSkipping ? open : rows.findIndex(({ shape }) => shape < 0);
   return rows.map((row, i) => (i === at ? { ...row, shape: -row.shape } : row));
 }

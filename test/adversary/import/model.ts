@@ -30,6 +30,8 @@ export interface Want {
   /** As an instant; undefined: whatever it says. */
   readonly time?: string;
   readonly data: Data;
+  /** In a stream that takes the rows' own. */
+  readonly offset?: number;
   /** Where its row begins, from 1. */
   readonly line: number;
 }
@@ -39,6 +41,9 @@ export interface Expected {
   readonly wants: readonly Want[];
   readonly duplicates: number;
   readonly ignored: number;
+  readonly skipped: number;
+  /** Lines of what the stream does not take. */
+  readonly rejected: readonly number[];
 }
 
 /** An id under a key is there once. */
@@ -63,6 +68,7 @@ export function difference(read: Read, want: Want): string | undefined {
   if (key !== want.key) return `the key is ${JSON.stringify(key)}, not ${JSON.stringify(want.key)}`;
   if (want.place === undefined && id !== want.id) return `the id is ${JSON.stringify(id)}, not ${want.id}`;
   if (want.source !== undefined && source !== want.source) return `the source is ${source}, not ${want.source}`;
+  if (want.offset !== undefined && read.offset !== want.offset) return `the offset is not ${want.offset}`;
   if (sorted(others) !== sorted(want.fields)) return `the fields are ${sorted(others)}, not ${sorted(want.fields)}`;
   if (want.time !== undefined && instantOf(time ?? "") !== instantOf(want.time)) {
     return `the time is ${time}, not ${want.time}`;

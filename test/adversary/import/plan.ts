@@ -59,6 +59,8 @@ export interface SourcePlan {
   readonly form: Form;
   readonly look: Look;
   readonly rows: readonly RowPlan[];
+  /** Of whole records, into a stream that takes their offsets: one that does not rise is rejected. */
+  readonly offsets?: true;
 }
 
 /** At an append of a run, counted from 1: before the service hears of it, or when it has answered. */

@@ -8,6 +8,7 @@ import { cellText, isUnicode, keyOf, lettersOf, numberCells, oddJson } from "./v
 export interface Made {
   readonly text: string;
   readonly fate: Omit<Want, "line"> | "ignored" | "bad";
+  readonly offset?: number;
 }
 
 export const padOf = (n: number, pad: number) => "abcdefghij"[n % 10]?.repeat(pad) ?? "";
@@ -48,7 +49,9 @@ function fieldsOf({ n, key, shape }: RowPlan, look: Look) {
   };
 }
 
-const badLines = ['{"n":1,"oh', "nonsense", '{"n":1}}', "{'n':1}", "[1,]"];
+/** More than any of the streams takes. */
+const large = `{"n":1,"k":"k","in":{"k":"k"},"id":"large","s":"s","pad":"${"x".repeat(60_000)}"}`;
+const badLines = ['{"n":1,"oh', "nonsense", '{"n":1}}', "{'n':1}", "[1,]", large];
 
 export function lineRow(row: RowPlan, look: Look): Made {
   const { n, shape } = row;
@@ -95,9 +98,10 @@ export function recordRow({ n, key, shape }: RowPlan, look: Look): Made {
   const value = oddJson(shape, look.encoding);
   const base64 = Buffer.from([0, 255, n & 255, 10, 13]).toString("base64");
   const data: Data = kind === 0 ? { kind: "none" } : kind === 1 ? { kind: "base64", text: base64 } : json(value);
+  const offset = shape % 17 === 4 ? n : 1_000 + n;
   const head = {
     partition: n % 3,
-    offset: 1_000 + n,
+    offset,
     timestamp: "2026-01-01T00:00:00.000Z",
     ...(hasKey !== "none" && { key: named }),
     ...id,
@@ -109,6 +113,7 @@ export function recordRow({ n, key, shape }: RowPlan, look: Look): Made {
   const text = `${JSON.stringify({ ...head, ...pad }).slice(0, -1)}${tail}}`;
   return {
     text,
+    offset,
     fate: {
       ...(hasKey !== "none" && { key: named }),
       ...(ids && { id: `i-${n}`, source: "/a?b" }),
@@ -132,8 +137,12 @@ export const columnsOf = (look: Look): string[] => [
   ...(look.pad > 0 ? ["pad"] : []),
 ];
 
+/** The shape of a row with a quote that is not closed, which is the end whatever is said. */
+export const openQuote = -1_001;
+
 export function csvRow(row: RowPlan, look: Look): Made {
   const { n, shape } = row;
+  if (shape === openQuote) return { text: `${n}${look.delimiter}"oh`, fate: "bad" };
   if (shape < 0) return { text: shape % 2 === 0 ? "1" : `${n}${look.delimiter.repeat(30)}`, fate: "bad" };
   const { named, at, subject, want } = fieldsOf(row, look);
   const number = numberCells[shape % numberCells.length] as string;

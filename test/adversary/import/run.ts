@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Round } from "../frame/round.ts";
 import { sleep } from "../frame/time.ts";
+import { deathsSince } from "./ending.ts";
 import { Importer } from "./importer.ts";
 import { Job } from "./job.ts";
 import type { ImportPlan, RefusalPlan } from "./plan.ts";
@@ -49,7 +50,7 @@ async function refuse(round: Round, plan: RefusalPlan, name: string, folder: str
     refusal.token,
   );
   round.operations++;
-  const { deaths } = round;
+  const since = deathsSince(round);
   const stop = () => importer.kill("SIGKILL");
   round.stopped.addEventListener("abort", stop);
   try {
@@ -57,7 +58,7 @@ async function refuse(round: Round, plan: RefusalPlan, name: string, folder: str
     const inTime = (await Promise.race([importer.ended, late])) !== undefined || round.stopped.aborted;
     round.checks.that("ends", inTime, () => `${plan.name}: it does not end`, [name]);
     const ended = await importer.ended;
-    const undisturbed = round.deaths === deaths;
+    const undisturbed = !since();
     const words = () => `${plan.name}: it ended with ${ended.code}, not ${code}: ${ended.out}${ended.err}`;
     round.checks.that("exit", ended.code === code || !undisturbed, words, [name]);
     if (!undisturbed) return;

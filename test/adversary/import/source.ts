@@ -40,6 +40,7 @@ export interface Source {
   readonly rows: readonly Made[];
   /** By row, the line in which it begins. */
   readonly lines: readonly number[];
+  readonly offsets: boolean;
 }
 
 function headOf({ form, look }: SourcePlan): string {
@@ -95,6 +96,7 @@ export function sourceOf(plan: SourcePlan, piped: boolean): Source {
     head,
     rows,
     lines,
+    offsets: plan.offsets === true,
     args: [...format, ...encodingArgs(look.encoding), ...csvArgs(plan), ...formArgs(plan)],
   };
 }
@@ -122,14 +124,18 @@ export function rowsBefore(source: Source, plan: SourcePlan, cut: Buffer): numbe
 }
 
 /** What is to become of the first so many rows. */
-export function expectedOf({ rows, lines }: Source, count = rows.length): Expected & { skipped: number } {
+export function expectedOf({ rows, lines, offsets }: Source, count = rows.length): Expected {
   const wants: Want[] = [];
   let ignored = 0;
   let skipped = 0;
-  for (const [i, { fate }] of rows.slice(0, count).entries()) {
+  const rejected: number[] = [];
+  let next = 0;
+  for (const [i, { fate, offset = 0 }] of rows.slice(0, count).entries()) {
     if (fate === "ignored") ignored++;
     else if (fate === "bad") skipped++;
-    else wants.push({ ...fate, line: lines[i] as number });
+    else if (offsets && offset < next) rejected.push(lines[i] as number);
+    else wants.push({ ...fate, ...(offsets && { offset }), line: lines[i] as number });
+    if (offsets) next = Math.max(next, offset + 1);
   }
-  return { ...onceEach(wants), ignored, skipped };
+  return { ...onceEach(wants), ignored, skipped, rejected };
 }

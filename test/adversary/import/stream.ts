@@ -8,7 +8,7 @@ export class Filled {
     readonly round: Round,
     readonly name: string,
     public partitions: number,
-    readonly limits: { readonly batchBytesMax?: number; readonly recordBytesMax?: number } = {},
+    readonly limits: Readonly<Record<string, number | string>> = {},
   ) {}
 
   /** Always the same one partition: records stand in one line. */
