@@ -3,6 +3,7 @@ import type { Data } from "./model.ts";
 import type { Look, RowPlan } from "./plan.ts";
 import { type Made, padOf } from "./rows.ts";
 import { timeOf } from "./times.ts";
+import { typed } from "./typed.ts";
 import { oddJson } from "./values.ts";
 
 interface Place {
@@ -71,8 +72,10 @@ const images = (row: RowPlan, look: Look) => {
   const id =
     key % 3 === 0 ? String(9_007_199_254_740_992n + BigInt(key * 1_000 + (n % 6))) : String(key * 1_000 + (n % 6));
   const pad = look.pad > 0 ? `,"pad":"${padOf(n, look.pad)}"` : "";
-  const fields = `"id":${id},"customer":"c-${key % 4}","n":${n},"v":${oddJson(shape, look.encoding)}${pad}`;
-  return { id, customer: `c-${key % 4}`, fields };
+  const { idText, at, schemas, ...columns } = typed(n, id, look);
+  const time = at === undefined ? "" : `,"at":${at.json}`;
+  const fields = `"id":${columns.id}${time},"customer":"c-${key % 4}","n":${n},"v":${oddJson(shape, look.encoding)}${pad}`;
+  return { id, idText, at, schemas, customer: `c-${key % 4}`, fields };
 };
 
 const object = (fields: Readonly<Record<string, string>>) =>
@@ -80,18 +83,31 @@ const object = (fields: Readonly<Record<string, string>>) =>
     .map(([name, value]) => `${JSON.stringify(name)}:${value}`)
     .join(",")}}`;
 
-const schemaOf = (name: string) =>
-  `{"type":"struct","optional":false,"name":"${name}","fields":[{"field":"id","type":"int64"}]}`;
-export const enveloped = (text: string, name: string, is: boolean) =>
-  is ? `{"schema":${schemaOf(name)},"payload":${text}}` : text;
+const schemaOf = (name: string, fields: readonly string[]) =>
+  `{"type":"struct","optional":false,"name":"${name}","fields":[${fields.join(",")}]}`;
+const keySchema = schemaOf("k", ['{"field":"id","type":"int64"}']);
+const enveloped = (text: string, schema: string, is: boolean) => (is ? `{"schema":${schema},"payload":${text}}` : text);
+
+/** The schema of an event, or of a row that was taken out of one. */
+function valueSchema(schemas: readonly string[], unwrapped: boolean): string {
+  if (unwrapped) return schemaOf("v", schemas);
+  const row = (field: string) => `{"field":"${field}","type":"struct","optional":true,"fields":[${schemas.join(",")}]}`;
+  return schemaOf("v", [row("before"), row("after"), '{"field":"op","type":"string"}']);
+}
 
 /** A message as it is printed. Without a value it is a tombstone. */
-export function printed(key: string, value: string | undefined, { printing, envelope }: Look, n: number): string {
+export function printed(
+  key: string,
+  value: string | undefined,
+  { printing, envelope }: Look,
+  n: number,
+  schema = schemaOf("v", []),
+): string {
   const isWrapped = key !== "null" && (envelope === "key" || envelope === "both");
-  const json = enveloped(key, "k", isWrapped);
+  const json = enveloped(key, keySchema, isWrapped);
   // A text has no quotes where it is all that is printed.
   const k = key.startsWith('"') && !isWrapped ? (JSON.parse(key) as string) : json;
-  const v = value && enveloped(value, "v", envelope === "value" || envelope === "both");
+  const v = value && enveloped(value, schema, envelope === "value" || envelope === "both");
   const place = `"topic":"pg.a.orders","partition":0,"offset":${n}`;
   switch (printing) {
     case "value":
@@ -139,8 +155,9 @@ function messageKey(id: string, { key, ids, fields }: Look): { key: string; text
 const ops = ["c", "c", "c", "u", "u", "d", "r", "r", "r", "t"] as const;
 
 /** `--key`: a column, or what the message has. */
-export const changeArgs = ({ key }: Look): string[] => [
+export const changeArgs = ({ key, time }: Look): string[] => [
   "--table",
+  ...(time === "none" ? [] : ["--time", "at"]),
   ...(key === "column" ? ["--key", "id"] : key === "path" ? ["--key", "customer"] : []),
 ];
 
@@ -148,7 +165,7 @@ export function changeRow(row: RowPlan, look: Look): Made {
   const { n, shape } = row;
   if (shape < 0) return { text: shape % 2 === 0 ? '{"op":"c","after"' : '{"id":5}\t{"oh":', fate: "bad" };
   const kind = shape % 13;
-  const { id, customer, fields } = images(row, look);
+  const { id, idText, customer, fields, schemas, at: column } = images(row, look);
   const { key, text: keyText } = messageKey(id, look);
   if (kind === 10) return { text: printed("null", notices[n % notices.length] as string, look, n), fate: "ignored" };
   if (kind === 11) return { text: printed(key, undefined, look, n), fate: "ignored" };
@@ -167,7 +184,7 @@ export function changeRow(row: RowPlan, look: Look): Made {
   // A delete may know no more than its key.
   const isBare = op === "d" && look.key === "path" && look.printing !== "value" && !look.unwrapped && n % 2 === 1;
   const event = look.unwrapped ? flat : eventOf(op, isBare ? `{"id":${id}}` : image, source, n);
-  const named = look.key === "path" && !isBare ? customer : look.key === "column" ? id : keyText;
+  const named = look.key === "path" && !isBare ? customer : look.key === "column" ? idText : keyText;
   const data: Data =
     op === "d" || op === "t" ? { kind: "none" } : { kind: "json", texts: [look.unwrapped ? flat : image] };
   // Without keys, equal rows of a snapshot may be two.
@@ -175,11 +192,11 @@ export function changeRow(row: RowPlan, look: Look): Made {
   const identity = [place.fields.connector, place.fields.name, place.fields.db, place.fields.schema, place.table];
   const of = place.known ? JSON.stringify([log(place), ...identity, op, id]) : `${n}`;
   return {
-    text: printed(op === "t" ? "null" : key, event, look, n),
+    text: printed(op === "t" ? "null" : key, event, look, n, valueSchema(schemas, look.unwrapped)),
     fate: {
       ...(op !== "t" && { key: named, ...(isNamed && { place: of }) }),
       fields: { type: `${place.table}.${op}` },
-      time: at.time,
+      time: column === undefined || op === "t" || isBare ? at.time : column.time,
       data,
     },
   };

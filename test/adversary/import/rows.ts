@@ -7,7 +7,7 @@ import { cellText, isUnicode, keyOf, lettersOf, numberCells, oddJson } from "./v
 /** A row in its file, without its line's end, and what is to become of it. */
 export interface Made {
   readonly text: string;
-  readonly fate: Omit<Want, "line"> | "ignored" | "bad";
+  readonly fate: Omit<Want, "line"> | "ignored" | "bad" | "no row";
   readonly offset?: number;
 }
 
@@ -143,6 +143,7 @@ export const openQuote = -1_001;
 export function csvRow(row: RowPlan, look: Look): Made {
   const { n, shape } = row;
   if (shape === openQuote) return { text: `${n}${look.delimiter}"oh`, fate: "bad" };
+  if (shape % 23 === 7) return { text: "", fate: "no row" };
   if (shape < 0) return { text: shape % 2 === 0 ? "1" : `${n}${look.delimiter.repeat(30)}`, fate: "bad" };
   const { named, at, subject, want } = fieldsOf(row, look);
   const number = numberCells[shape % numberCells.length] as string;

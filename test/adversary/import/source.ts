@@ -133,6 +133,7 @@ export function expectedOf({ rows, lines, offsets }: Source, count = rows.length
   for (const [i, { fate, offset = 0 }] of rows.slice(0, count).entries()) {
     if (fate === "ignored") ignored++;
     else if (fate === "bad") skipped++;
+    else if (fate === "no row") continue;
     else if (offsets && offset < next) rejected.push(lines[i] as number);
     else wants.push({ ...fate, ...(offsets && { offset }), line: lines[i] as number });
     if (offsets) next = Math.max(next, offset + 1);
