@@ -1,6 +1,7 @@
 /** Every program, in the order in which they run. */
 import { damage } from "./damage/program.ts";
 import { doors } from "./doors/program.ts";
+import { forward } from "./forward/program.ts";
 import type { Program } from "./frame/program.ts";
 import { group } from "./group/program.ts";
 import { history } from "./history/program.ts";
@@ -17,5 +18,6 @@ export const programs: readonly Program[] = [
   history as Program,
   hostile as Program,
   damage as Program,
+  forward as Program,
   imports as Program,
 ];

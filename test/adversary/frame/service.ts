@@ -188,6 +188,13 @@ export class Service {
     return counted.reduce((sum, one) => sum + one.memory, 0);
   }
 
+  /** What another process holds in memory, such as a command of its, in bytes. */
+  memoryOf(pid: number): number {
+    const stat = read(`/proc/${pid}/stat`);
+    const pages = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[21];
+    return Number(pages ?? 0) * 4096;
+  }
+
   /** Lets it come to rest: CPU time that hardly grows. Whether it did, within the bound. */
   async rest(boundMs: number): Promise<boolean> {
     const end = performance.now() + boundMs;

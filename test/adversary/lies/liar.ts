@@ -57,7 +57,7 @@ export interface Lie {
   /** What the receiver answered. */
   answers?(answer: { status: number; readonly headers: IncomingHttpHeaders }): void;
   /** What the machine says of the service. */
-  readonly machine?: Partial<Pick<Service, "cpuMs" | "died" | "memory">>;
+  readonly machine?: Partial<Pick<Service, "cpuMs" | "died" | "folder" | "memory" | "memoryOf">>;
 }
 
 interface Sent {
