@@ -352,6 +352,21 @@ test("a stream that takes little at a time, and one that takes less than it did"
   });
 });
 
+test("a stream whose records are to be smaller: one is rejected, and the lines after it are cut", async () => {
+  write("a.log", numbers(3));
+  const forwarder = forward(["a.log"]);
+  await until(numbers(3));
+  await stream.put({ recordBytesMax: 1_000 });
+  const long = (letter: string) => letter.repeat(1_500);
+  write("a.log", [long("a")]);
+  await expect.poll(() => existsSync(join(folder, "state/rejected.ndjson")), { timeout: 10_000 }).toBe(true);
+  write("a.log", [long("b"), "end"]);
+  await expect.poll(async () => (await appended()).at(-1), { timeout: 10_000 }).toBe("end");
+  expect((await appended()).slice(3, -1).join("")).toBe(long("b"));
+  expect(rejected()).toMatchObject([{ reason: "record-too-large", line: long("a") }]);
+  expect(await kill(forwarder, "SIGTERM")).toMatchObject({ code: 0, out: expect.stringContaining(", 1 rejected") });
+});
+
 test("a batch that an earlier release wrote down, and that no stream takes, is sent in parts", async () => {
   const writer = new FrameWriter();
   const lines = Array.from({ length: 12 }, (_, index) => String(index).repeat(900_000).slice(0, 900_000));

@@ -35,7 +35,7 @@ export class Sender {
     readonly state: State,
     readonly report: Report,
     readonly signal: AbortSignal,
-    /** A batch was refused: the stream may take less than it did. */
+    /** A batch was refused, or a record of it for its size: the stream takes less than it did. */
     readonly onRefused: (config: StreamConfig) => void,
   ) {}
 
@@ -50,15 +50,19 @@ export class Sender {
   }
 
   async #sendPart(part: Part, countOf: () => number): Promise<void> {
+    let learns = false;
     try {
-      this.#settle(part, await this.#attempts(part.bytes));
+      const runs = await this.#attempts(part.bytes);
+      learns = runs.some((run) => run.verdict === "rejected" && run.reason === "record-too-large");
+      this.#settle(part, runs);
     } catch (error) {
       if (!refusesAsWhole(error)) throw error;
       const { from, to = countOf() } = part;
       if (to - from > 1) {
         this.state.beginPart([from, (from + to) >> 1]);
-        return this.onRefused((await this.#info()).config);
+        return this.#learn();
       }
+      learns = true;
       const { code, message } = error as MillraceError;
       this.#reject(part.records(), code, message);
     }
@@ -67,6 +71,12 @@ export class Sender {
     if (to === undefined || to === countOf()) this.state.done();
     // What was taken may be what is taken: the next one is twice as long.
     else this.state.donePart([to, Math.min(countOf(), to + 2 * (to - from))]);
+    // When what was answered is done: whoever is told to end meanwhile does not send it again.
+    if (learns) await this.#learn();
+  }
+
+  async #learn(): Promise<void> {
+    this.onRefused((await this.#info()).config);
   }
 
   async #attempts(bytes: Uint8Array): Promise<readonly Run[]> {
