@@ -1,5 +1,5 @@
 /** The forwarder: a process that is started and ended, with what it said in all its lives. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Ran, type Running, start } from "../frame/cli.ts";
 import type { Round } from "../frame/round.ts";
@@ -9,6 +9,8 @@ import type { Signal } from "./plan.ts";
 /** Of a program in Node with a batch of 1 MiB and what it is made of. */
 const memoryMax = 300 * 2 ** 20;
 const memoryMs = 100;
+/** Files have their times by a coarser clock. */
+const clockMs = 10;
 /** What has ended everything but itself ends in this time. */
 const endMs = 40_000;
 
@@ -41,7 +43,6 @@ export class Forwarder {
   /** Lives that were killed. */
   killed = 0;
   life = -1;
-  startedAt = 0;
   #running: Running | undefined;
   #seen = "";
   #watch: NodeJS.Timeout | undefined;
@@ -71,12 +72,20 @@ export class Forwarder {
     return this.#running?.said.err ?? "";
   }
 
+  /** It has the state, or says why not. */
+  get hasBegun(): boolean {
+    const lock = statSync(join(this.state, "lock"), { throwIfNoEntry: false });
+    // One that was killed leaves its lock behind.
+    return this.said !== "" || (lock !== undefined && lock.mtimeMs > this.#startedAt - clockMs);
+  }
+
+  #startedAt = 0;
   start(more: readonly string[] = [], input = false): Running {
     const { round } = this;
     const args = ["forward", ...this.args, "--state", this.state, ...more];
     const running = start(round.service, round.name, args, { cwd: this.cwd, input });
     this.life++;
-    this.startedAt = round.now();
+    this.#startedAt = Date.now();
     this.#running = running;
     this.#seen = "";
     round.operations++;
@@ -106,13 +115,13 @@ export class Forwarder {
     const running = this.#running;
     if (running === undefined) return undefined;
     this.round.history.note([], () => `${how} to the forwarder`);
-    const said = running.said.err !== "" || existsSync(join(this.state, "lock"));
+    const begun = this.hasBegun;
     if (how === "SIGKILL") this.killed++;
     running.child.kill(how);
     const ended = await this.end(`after a ${how}`);
     if (how === "SIGKILL" || ended === undefined) return ended;
     // One that has not begun its work may not know how to end it yet.
-    const early = ended.signal === how && !said;
+    const early = ended.signal === how && !begun;
     this.#that("exit", early || ended.code === 0, () => `after a ${how} it ends with ${words(ended)}`);
     return ended;
   }
@@ -133,7 +142,10 @@ export class Forwarder {
     this.#listen(running);
     const heaviest = this.#heaviest;
     this.#that("memory", heaviest < memoryMax, () => `it held ${Math.round(heaviest / 2 ** 20)} MiB`);
-    this.round.history.note([], () => `the forwarder has ended with ${words(how)}`);
+    this.round.history.note(
+      [],
+      () => `the forwarder has ended (${Math.round(heaviest / 2 ** 20)} MiB) with ${words(how)}`,
+    );
     this.#add(how);
     return how;
   }

@@ -10,6 +10,12 @@ const odd: readonly LineKind[] = [
 ];
 const long: readonly LineKind[] = ["long", "long-json", "long-letters", "long-bytes"];
 
+const recordBytesMax = 1_000_000;
+/** Of a line that nobody is to hold. */
+const hugeBytes = 40_000_000;
+
+const signals = ["SIGKILL", "SIGKILL", "SIGTERM", "SIGINT"] as const;
+
 interface Drawing {
   readonly random: Random;
   readonly has: (feature: string) => boolean;
@@ -20,8 +26,8 @@ interface Drawing {
 export function forwardPlan(random: Random, scale: Scale): ForwardPlan {
   const has = (feature: string) => !scale.without.has(feature);
   const [recordBytes, batchBytes] = random.pick([
-    [1_000_000, 8_388_608],
-    [1_000_000, 8_388_608],
+    [recordBytesMax, 8_388_608],
+    [recordBytesMax, 8_388_608],
     [20_000, 60_000],
     [2_000, 8_388_608],
     [5_000, 4_000],
@@ -33,9 +39,14 @@ export function forwardPlan(random: Random, scale: Scale): ForwardPlan {
     return { ...terms, options, logs: [], beats: [], input: inputOf(draw) };
   }
   const options = optionsOf(draw);
-  const logs = Array.from({ length: scale.brief ? random.int(2, 4) : random.int(3, 8) }, () => logOf(draw));
+  const logs = Array.from({ length: scale.brief ? random.int(1, 3) : random.pick([1, 2, 3, 5, 8]) }, () => logOf(draw));
   const count = scale.brief ? 14 : random.int(25, 60);
   const beats = Array.from({ length: count }, () => beatOf(draw, logs.length));
+  if (has("huge") && !scale.brief && recordBytes === recordBytesMax && random.chance(0.2)) {
+    const lines = [{ kind: random.pick(["long", "long-letters"] as const), size: hugeBytes }];
+    const log = random.int(0, logs.length - 1);
+    beats.splice(random.int(0, beats.length), 0, { afterMs: 0, do: "write", log, lines, paceMs: 0 });
+  }
   return { ...terms, options, logs, beats };
 }
 
@@ -101,7 +112,7 @@ function beatOf(draw: Drawing, logs: number): Beat {
   ]);
   switch (what) {
     case "stop":
-      return { afterMs, do: "stop", how: random.pick(["SIGKILL", "SIGKILL", "SIGTERM", "SIGINT"]) };
+      return { afterMs, do: "stop", how: random.pick(signals), amid: random.chance(0.6) };
     case "service":
       return { afterMs, do: "service", how: random.chance(0.8) ? "kill" : "term" };
     case "limit": {
@@ -129,6 +140,7 @@ function ofLog(draw: Drawing, log: number): OfLog {
     [weight("pruning", 1), "prune"],
     [weight("hiding", 0.5), "hide"],
     [weight("links", 2), "turn"],
+    [weight("replacing", 0.7), "replace"],
     [weight("losses", 0.4), "truncate"],
     [weight("losses", 0.6), "drop"],
     [0.5, "settle"],
@@ -150,7 +162,9 @@ function ofLog(draw: Drawing, log: number): OfLog {
     case "hide":
       return { do: "hide", log, ms: random.pick([50, 400, 1_500]), lines: some(0.7, 10) };
     case "turn":
-      return { do: "turn", log, lines: some(0.8, 20) };
+      return { do: "turn", log, lines: some(0.8, 20), between: has("losses") ? some(0.3, 8) : [] };
+    case "replace":
+      return { do: "replace", log, lines: some(0.7, 20), fresh: some(0.7, 20) };
     case "truncate":
       return { do: "truncate", log, refill: some(0.7, 20) };
     case "drop":

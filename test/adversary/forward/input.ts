@@ -10,6 +10,8 @@ import type { Shown } from "./stream.ts";
 import { keyOf, type Watch } from "./watch.ts";
 
 const pieceMs = 2;
+/** So many are as small as the plan has them. */
+const [piecesMax, restBytes] = [300, 65_536];
 
 export async function forwardInput(plan: InputPlan, watch: Watch): Promise<void> {
   const { forwarder, round, stream } = watch;
@@ -69,7 +71,7 @@ async function poured({ forwarder, round }: Watch, bytes: Buffer, { pieces, dies
   const stdin = forwarder.current?.child.stdin;
   const until = dies === undefined ? bytes.length : Math.floor(dies * bytes.length);
   for (let at = 0, i = 0; at < until && !round.stopped.aborted; i++) {
-    const size = pieces[i % pieces.length] as number;
+    const size = i < piecesMax ? (pieces[i % pieces.length] as number) : restBytes;
     const piece = bytes.subarray(at, Math.min(at + size, until));
     at += piece.length;
     const isFull = stdin?.write(piece) === false;

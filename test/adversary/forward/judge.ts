@@ -142,6 +142,9 @@ export class Judge {
     this.#that("rejected", told, () => `${what()}, with the key ${key}`, log.number);
     const why = limited !== undefined && bytes.length + String(key).length + 64 > limited;
     this.#that("rejected", why, () => `${what()}, though the stream takes records of ${limited} bytes`, log.number);
+    const isLearnt = log.learnt.some(([from, to]) => line.number >= from && line.number < to);
+    const cut = () => `${what()}, though it was known by then what the stream takes`;
+    this.#that("rejected", !isLearnt, cut, log.number);
     const part = { from: at, to: at + bytes.length };
     const { parts, kept } = this.#fate(line);
     const isGone = parts.every(({ from, to }) => to <= part.from || from >= part.to);

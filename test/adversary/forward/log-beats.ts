@@ -32,6 +32,8 @@ export async function befall(watch: Watch, beat: OfLog): Promise<void> {
       return hide(watch, log, beat);
     case "turn":
       return turn(watch, log, beat);
+    case "replace":
+      return replace(watch, log, beat);
     case "truncate":
       return truncate(watch, log, beat);
     case "drop":
@@ -120,11 +122,31 @@ function hide(watch: Watch, log: Log, { ms, lines }: Of<"hide">): void {
 }
 
 /** While somebody looks, he sees each file that it leads to. */
-function turn(watch: Watch, log: Log, { lines }: Of<"turn">): void {
+function turn(watch: Watch, log: Log, { lines, between }: Of<"turn">): void {
+  if (between.length > 0 && !watch.forwarder.isRunning) {
+    rotations.turn(log);
+    for (const line of between) log.write(line, true);
+    log.turns.push(watch.round.now());
+    watch.note(log, () => `leads to ${log.current.path} for a moment`);
+  }
   rotations.turn(log);
   rotations.writeAll(log, lines);
   watch.note(log, () => `leads to ${log.current.path}`);
   log.unsettled = true;
+}
+
+/** It is held open until it has been read. */
+async function replace(watch: Watch, log: Log, { lines, fresh }: Of<"replace">): Promise<void> {
+  // One that comes now and then holds nothing, and one that has just begun may not have it yet.
+  if (watch.plan.options.once) return;
+  await watch.settle(log);
+  if (watch.round.stopped.aborted) return;
+  rotations.writeAll(log, lines);
+  const { number } = log.current;
+  rotations.replace(log);
+  rotations.writeAll(log, fresh);
+  watch.note(log, () => `file ${number} is deleted, and another one in its place`);
+  await watch.settle(log);
 }
 
 async function truncate(watch: Watch, log: Log, { refill }: Of<"truncate">): Promise<void> {

@@ -48,8 +48,12 @@ export class Log {
   unsettled = false;
   /** When a loss that has to be told happened. */
   readonly losses: number[] = [];
+  /** When it led to a file that nobody reads, which has to be told. */
+  readonly turns: number[] = [];
   /** NULs that a truncation left, which have to be told once there is something behind them. */
   readonly nuls: { readonly count: number; readonly at: number; readonly generation: Generation }[] = [];
+  /** Of these lines, by number, the forwarder knew what the stream takes: `[from, to)`. */
+  readonly learnt: [from: number, to: number][] = [];
   /** Something may be lost, so that it may be said. */
   mayLose = false;
   /** Its name is another one now. */
@@ -162,7 +166,8 @@ export class Log {
     const bytes = unended(lineBytes(this.number, this.lines.length, plan));
     const name = bytes.indexOf(";") + 1;
     const at = name === 0 ? bytes.length : name + Math.ceil(share * (bytes.length - name));
-    if (at === 0 || bytes.at(at - 1) === 13) return;
+    // Of a carriage return nobody knows whether it belongs to an end.
+    if (at === 0 || bytes.at(at - 1) === 13 || bytes.at(-1) === 13) return;
     this.#put(bytes.subarray(0, at));
     const line = this.#note(this.current, bytes.subarray(0, at), { cut: cutOf(plan), whole: false });
     if (line !== undefined) this.#part = { line, rest: bytes.subarray(at) };

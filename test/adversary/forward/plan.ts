@@ -61,8 +61,20 @@ export type OfLog =
   | { readonly do: "prune"; readonly log: number }
   /** Its name is another one for a while; lines go on. */
   | { readonly do: "hide"; readonly log: number; readonly ms: number; readonly lines: readonly LinePlan[] }
-  /** The link leads to a new file. */
-  | { readonly do: "turn"; readonly log: number; readonly lines: readonly LinePlan[] }
+  /** The link leads to a new file; where nobody looks, to one with `between` first, which nobody reads. */
+  | {
+      readonly do: "turn";
+      readonly log: number;
+      readonly lines: readonly LinePlan[];
+      readonly between: readonly LinePlan[];
+    }
+  /** Another file takes its place while it is read; nobody can find it any more. */
+  | {
+      readonly do: "replace";
+      readonly log: number;
+      readonly lines: readonly LinePlan[];
+      readonly fresh: readonly LinePlan[];
+    }
   /** Lines are lost: truncated without a copy; deleted while the forwarder is away. */
   | { readonly do: "truncate"; readonly log: number; readonly refill: readonly LinePlan[] }
   | { readonly do: "drop"; readonly log: number; readonly lines: readonly LinePlan[] }
@@ -73,7 +85,8 @@ export type Probe = "second" | "no-stream" | "token";
 
 export type Beat = { readonly afterMs: number } & (
   | OfLog
-  | { readonly do: "stop"; readonly how: Signal }
+  /** `amid`: when it has begun its work. */
+  | { readonly do: "stop"; readonly how: Signal; readonly amid: boolean }
   | { readonly do: "start" }
   | { readonly do: "service"; readonly how: "kill" | "term" }
   | { readonly do: "grow" }

@@ -2,6 +2,7 @@
 import {
   closeSync,
   copyFileSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -92,6 +93,17 @@ export const isPacked = ({ path }: Generation): boolean => path !== undefined &&
 export function remove(generation: Generation): void {
   rmSync(generation.path as string);
   generation.path = undefined;
+}
+
+/** As editors do: a new file is renamed over it. */
+export function replace(log: Log): void {
+  const generation = log.current;
+  const fresh = `${log.path}~`;
+  closeSync(openSync(fresh, "w"));
+  renameSync(fresh, log.path);
+  log.end();
+  generation.path = undefined;
+  log.begin();
 }
 
 /** Away, under a name that is no generation's, and back. */

@@ -71,7 +71,7 @@ class ForwardRun {
     const { watch } = this;
     switch (beat.do) {
       case "stop":
-        return watch.stop(beat.how);
+        return watch.stop(beat.how, beat.amid);
       case "start":
         return watch.start();
       case "service":

@@ -16,6 +16,15 @@ export function tellsLosses(watch: Watch): void {
       const isTold = told.some((one) => one.at >= at && isLoss(one.text) && /\bbyte \d+/.test(one.text));
       watch.that("told", isTold, () => `that lines of ${log.typed} may be lost was not said; ${words(told)}`, log);
     }
+    for (const at of log.turns) {
+      const isTold = told.some((one) => one.at >= at && /\bnot read\b/.test(one.text));
+      watch.that(
+        "told",
+        isTold,
+        () => `a file that ${log.typed} led to is not read, and not told; ${words(told)}`,
+        log,
+      );
+    }
     const alarm = log.mayLose ? undefined : told.find(({ text }) => isLoss(text));
     watch.that("alarm", alarm === undefined, () => `nothing of ${log.typed} can be lost; it says: ${alarm?.text}`, log);
     for (const nuls of log.nuls) tellsNuls(watch, log, nuls, told);

@@ -1,6 +1,6 @@
 /** What everybody in a round shares: the forwarder, the stream, and what has been seen to arrive. */
 import type { Round } from "../frame/round.ts";
-import { sleep } from "../frame/time.ts";
+import { eventually, sleep } from "../frame/time.ts";
 import { named } from "./contents.ts";
 import { type Forwarder, words } from "./forwarder.ts";
 import type { Line, Log } from "./log.ts";
@@ -10,6 +10,7 @@ import type { Stream } from "./stream.ts";
 /** What is there is appended in this time, once all is well. */
 const arriveMs = 45_000;
 const glanceMs = 60;
+const beginMs = 10_000;
 
 /** Given to the forwarder; undefined where each log has its own. */
 export const keyOf = ({ options, input }: ForwardPlan): string | undefined =>
@@ -22,6 +23,7 @@ export class Watch {
   limited: number | undefined;
   /** When the forwarder was ended, however. */
   readonly stops: number[] = [];
+  #keptBefore = 0;
   /** It was told to end, which takes a moment. */
   stopping = false;
   /** Of `--once`. */
@@ -47,11 +49,28 @@ export class Watch {
     const before = Math.min(this.recordBytes, this.batchBytes);
     const now = Math.min(recordBytes, batchBytes);
     // Before it is so: a record may be rejected before the answer is here.
-    if (now < before) this.limited = Math.min(now, this.limited ?? now);
+    if (now < before) this.#limit(now);
     [this.recordBytes, this.batchBytes] = [recordBytes, batchBytes];
     await this.stream.put({ partitions, recordBytesMax: recordBytes, batchBytesMax: batchBytes });
     const what = `the stream has ${partitions} partitions, records of ${recordBytes} and batches of ${batchBytes} bytes`;
     this.round.history.note([], () => what);
+  }
+
+  #limit(bytes: number): void {
+    this.limited = Math.min(bytes, this.limited ?? bytes);
+    this.#keptBefore = this.forwarder.kept().length;
+    for (const { learnt, lines } of this.logs) {
+      const last = learnt.at(-1);
+      if (last !== undefined) last[1] = Math.min(last[1], lines.length);
+    }
+  }
+
+  /** What it has kept since the stream took less has taught it to cut lines as the guide says. */
+  #learns(): void {
+    if (this.limited === undefined || this.forwarder.kept().length === this.#keptBefore) return;
+    for (const { learnt, lines } of this.logs) {
+      if ((learnt.at(-1)?.[1] ?? 0) < Number.POSITIVE_INFINITY) learnt.push([lines.length, Number.POSITIVE_INFINITY]);
+    }
   }
 
   async start(): Promise<void> {
@@ -86,7 +105,10 @@ export class Watch {
     this.that("lines-once", missing === undefined, say, missing && this.logs[missing.log]);
   }
 
-  async stop(how: Signal): Promise<void> {
+  async stop(how: Signal, amid = false): Promise<void> {
+    if (!this.forwarder.isRunning) return;
+    if (amid)
+      await eventually(() => this.forwarder.hasBegun || !this.forwarder.isRunning, this.round.patient(beginMs), 5);
     if (!this.forwarder.isRunning) return;
     this.stopping = true;
     this.stops.push(this.round.now());
@@ -152,6 +174,7 @@ export class Watch {
     const words = () => `line ${line.log}.${line.number} has not come; it says: ${this.forwarder.said.slice(-1000)}`;
     this.that("ends", left.length === 0, words, log);
     log.unsettled = false;
+    this.#learns();
     this.note(log, () => `settled with line ${line.number}`);
   }
 }
