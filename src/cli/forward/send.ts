@@ -24,11 +24,15 @@ interface Part {
   readonly records: () => Bounds[];
   readonly from: number;
   readonly to: number | undefined;
+  /** The records up to this one may be in the stream under the number, sent together before the stream took less. */
+  readonly tried: number | undefined;
 }
 
 export class Sender {
   appended = 0;
   rejected = 0;
+  /** Nothing that was sent under the number can have been taken without an answer. */
+  #isUnused: boolean;
 
   constructor(
     readonly stream: Stream,
@@ -37,46 +41,59 @@ export class Sender {
     readonly signal: AbortSignal,
     /** A batch was refused, or a record of it for its size: the stream takes less than it did. */
     readonly onRefused: (config: StreamConfig) => void,
-  ) {}
+  ) {
+    this.#isUnused = state.pending === undefined;
+  }
 
   async send(): Promise<void> {
     for (let pending = this.state.pending; pending !== undefined; pending = this.state.pending) {
-      const { batch, part: [from, to] = [0, undefined] } = pending;
+      const { batch, part: [from, to, tried] = [0, undefined, undefined] } = pending;
       const whole = () => boundsOf(batch);
       const records = () => whole().slice(from, to);
       const bytes = to === undefined ? batch : packed(records());
-      await this.#sendPart({ bytes, records, from, to }, () => whole().length);
+      await this.#sendPart({ bytes, records, from, to, tried }, () => whole().length);
     }
   }
 
   async #sendPart(part: Part, countOf: () => number): Promise<void> {
-    let learns = false;
+    let runs: readonly Run[];
     try {
-      const runs = await this.#attempts(part.bytes);
-      learns = runs.some((run) => run.verdict === "rejected" && run.reason === "record-too-large");
-      this.#settle(part, runs);
+      runs = await this.#attempts(part.bytes);
     } catch (error) {
-      if (!refusesAsWhole(error)) throw error;
-      const { from, to = countOf() } = part;
-      if (to - from > 1) {
-        this.state.beginPart([from, (from + to) >> 1]);
-        return this.#learn();
-      }
-      learns = true;
-      const { code, message } = error as MillraceError;
-      this.#reject(part.records(), code, message);
+      return this.#refused(part, countOf(), error as MillraceError);
     }
-    this.report.answered();
-    const { from, to } = part;
-    if (to === undefined || to === countOf()) this.state.done();
-    // What was taken may be what is taken: the next one is twice as long.
-    else this.state.donePart([to, Math.min(countOf(), to + 2 * (to - from))]);
-    // When what was answered is done: whoever is told to end meanwhile does not send it again.
-    if (learns) await this.#learn();
+    this.#settle(part, runs);
+    if (part.to === undefined) this.#goOn(part, 0, 0);
+    else this.#goOn(part, part.to, countOf());
   }
 
-  async #learn(): Promise<void> {
+  async #refused(part: Part, count: number, error: MillraceError): Promise<void> {
+    const { from, to = count, tried } = part;
+    if (error.code === "sequence-conflict" && tried !== undefined) {
+      this.appended += tried - from;
+      return this.#goOn(part, tried, count);
+    }
+    if (!refusesAsWhole(error)) throw error;
+    const middle = (from + to) >> 1;
+    if (to - from > 1) this.state.beginPart(this.#isUnused ? [from, middle] : [from, middle, tried ?? to]);
+    else {
+      this.#reject(part.records(), error.code, error.message);
+      const isUnused = this.#isUnused;
+      this.#goOn(part, to, count, !isUnused);
+      // Nobody knows whether the number was used: another one would be a gap, or a conflict.
+      if (!isUnused) this.state.renew(this.state.logId);
+    }
+    // When what was answered is done: whoever is told to end meanwhile does not send it again.
     this.onRefused((await this.#info()).config);
+  }
+
+  /** The records up to `end` are in the stream, or were rejected; `used`: under the number. */
+  #goOn({ from, to }: Part, end: number, count: number, used = true): void {
+    this.report.answered();
+    this.#isUnused = true;
+    if (to === undefined || end === count) this.state.done(used);
+    // What was taken may be what is taken: the next one is twice as long.
+    else this.state.donePart([end, Math.min(count, end + 2 * (end - from))], used);
   }
 
   async #attempts(bytes: Uint8Array): Promise<readonly Run[]> {
@@ -84,9 +101,14 @@ export class Sender {
       const { id: producer, sequence } = this.state.producer;
       try {
         const attempt = await attemptOf(this.stream, bytes, { producer, sequence, signal: this.signal });
-        return await retrying(attempt, forever, this.signal, (error) => this.#passes(error));
+        return await retrying(attempt, forever, this.signal, (error) => {
+          // A partition may have taken its share, or all of it was taken.
+          if (!error.clean || error.status === 0) this.#isUnused = false;
+          return this.#passes(error);
+        });
       } catch (error) {
-        if ((error as MillraceError).code !== "sequence-gap" || !(await this.#isAnew())) throw error;
+        if ((error as MillraceError).code !== "sequence-gap") throw error;
+        await this.#rename();
       }
     }
   }
@@ -107,13 +129,12 @@ export class Sender {
     );
   }
 
-  /** The stream was deleted and made again meanwhile. */
-  async #isAnew(): Promise<boolean> {
+  /** The stream does not know the number before this one: it was made again, or has lost what came under it. */
+  async #rename(): Promise<void> {
     const { logId } = await this.#info();
-    if (logId === this.state.logId) return false;
-    this.report.warn(`the stream '${this.stream.name}' was made anew; what was forwarded before is not sent again`);
+    const what = logId === this.state.logId ? "does not know the last batch, which may be lost" : "was made anew";
+    this.report.warn(`the stream '${this.stream.name}' ${what}; what was forwarded before is not sent again`);
     this.state.renew(logId);
-    return true;
   }
 
   #settle({ records }: Part, runs: readonly Run[]): void {

@@ -21,6 +21,9 @@ export type Positions = Readonly<Record<string, readonly Position[] | OldPositio
 /** A release that knows less must not take it for its own. */
 const version = 2;
 
+/** Records of a batch; those up to `tried` may have been taken under the number when they were sent together. */
+type SentPart = readonly [from: number, to: number, tried?: number];
+
 interface Saved {
   readonly version: number;
   readonly stream: string;
@@ -34,7 +37,7 @@ interface Saved {
   /** The file that holds it; without it `batch`. */
   readonly batch?: string;
   /** Of that batch, the records on their way; without it all of them. */
-  readonly part?: readonly [from: number, to: number];
+  readonly part?: SentPart;
 }
 
 export class State {
@@ -104,7 +107,7 @@ export class State {
   }
 
   /** The batch that is on its way, and which of its records are; all without `part`. */
-  get pending(): { batch: Uint8Array; part: readonly [from: number, to: number] | undefined } | undefined {
+  get pending(): { batch: Uint8Array; part: SentPart | undefined } | undefined {
     if (this.#saved.pending === undefined) return undefined;
     this.#batch ??= readFileSync(join(this.#folder, this.#saved.batch ?? "batch"));
     return { batch: this.#batch, part: this.#saved.part };
@@ -119,20 +122,24 @@ export class State {
     this.#save({ ...this.#saved, pending: positions, batch: name }, true);
   }
 
-  /** The batch was refused as it was, and its number was not used: so many of its records are sent under it. */
-  beginPart(part: readonly [from: number, to: number]): void {
+  /** The batch was refused as it was: so many of its records are sent under its number. */
+  beginPart(part: SentPart): void {
     this.#save({ ...this.#saved, part }, true);
   }
 
-  /** The part is durable where it was sent to, or was rejected; the next one takes its place. */
-  donePart(next: readonly [from: number, to: number]): void {
-    this.#save({ ...this.#saved, sequence: this.#saved.sequence + 1, part: next }, true);
+  /** The part is durable where it was sent to, or was rejected; the next one takes its place. `used`: so is its number. */
+  donePart(next: SentPart, used: boolean): void {
+    this.#save({ ...this.#saved, sequence: this.#saved.sequence + Number(used), part: next }, true);
   }
 
-  /** The batch is durable where it was sent to. Is written down with the next one, or by `settle`: until then it is repeated. */
-  done(): void {
+  /**
+   * The batch is durable where it was sent to, or was rejected. Is written down with the next one, or by `settle`: until
+   * then it is repeated.
+   */
+  done(used: boolean): void {
     const { pending, part: _, ...rest } = this.#saved;
-    this.#saved = { ...rest, sequence: rest.sequence + 1, positions: pending ?? rest.positions };
+    const sequence = rest.sequence + Number(used);
+    this.#saved = { ...rest, sequence, positions: pending ?? rest.positions };
     this.#isBehind = true;
     this.#batch = undefined;
   }
