@@ -443,6 +443,22 @@ describe("while nobody looks", () => {
     expect(warnings()).toEqual([]);
   });
 
+  test("of files that begin alike one held no more, and was compressed", async () => {
+    write("a.log", ["heading", "1", "2"]);
+    let tail = open("a.log");
+    await read(tail);
+    for (const day of [1, 2, 3]) {
+      rename("a.log", `a.log-2026120${day}`);
+      write("a.log", day === 2 ? ["heading"] : ["heading", `${day}`]);
+      await read(tail, 8);
+    }
+    pack("a.log-20261203");
+    tail = again(tail);
+    expect(await read(tail, 12)).toEqual([]);
+    write("a.log", ["4"]);
+    expect(await read(tail)).toEqual(["4"]);
+  });
+
   test("compressed in a way that is not known here, or damaged", async () => {
     write("a.log", numbers(100));
     const tail = open("a.log");

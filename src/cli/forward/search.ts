@@ -52,6 +52,8 @@ export class Packed {
   }
 }
 
+export const idsOf = (files: readonly (LogFile | Packed)[]): Set<string> => new Set(files.map(({ id }) => id));
+
 export class Search {
   constructor(
     /** What is unpacked lies there for a moment. */
@@ -63,13 +65,19 @@ export class Search {
 
   /**
    * The file that a position is of, open at its place. By its inode first; then by what it holds alone: it was copied or
-   * compressed, or its file system has no inodes. `except` one, which is known not to be it any more.
+   * compressed, or its file system has no inodes. `except` those that are known not to be it. `surely`: where several hold
+   * the same it is none of them.
    */
-  async find(position: Position, path: string, except?: string): Promise<Found | undefined> {
+  async find(
+    position: Position,
+    path: string,
+    except: ReadonlySet<string> = new Set(),
+    surely = false,
+  ): Promise<Found | undefined> {
     const homes = [...new Set([position.name ?? path, path])];
     const all = homes
       .flatMap((home) => entriesOf(dirname(home), basename(home)).map((entry) => ({ ...entry, home })))
-      .filter(({ stat }) => !except || idOf(stat) !== except);
+      .filter(({ stat }) => !except.has(idOf(stat)));
     const isOwn = ({ home, name }: Candidate) =>
       name === basename(home) || schemeOf(basename(home), name) !== undefined;
     const { dev, inode } = position;
@@ -87,6 +95,10 @@ export class Search {
       const isCertain = (one: Candidate) =>
         packingOf(one.name) === undefined && (one.path === path || proof === proofs[0]);
       const found = await this.#proved(candidates, position, isCertain);
+      if (found.length > 1 && surely && !isStrong(position)) {
+        for (const { file } of found) file.close();
+        return undefined;
+      }
       if (found.length > 0) return this.#choose(found, path, position);
     }
     return undefined;
@@ -167,7 +179,7 @@ export class Search {
   /** Where what a file held is by now, which was compressed or copied, and is gone itself. */
   async #wherePacked(last: LogFile | Packed): Promise<string | undefined> {
     if (!(last instanceof LogFile)) return undefined;
-    const found = await this.find(last.end, last.name);
+    const found = await this.find(last.end, last.name, undefined, true);
     found?.file.close();
     return found?.path;
   }

@@ -10,8 +10,9 @@ import { idAt, missingAt, type Position, problemAt, type Unreadable, unreadable 
 import { LateFiles } from "./late.ts";
 import { LogFile } from "./log-file.ts";
 import * as messages from "./messages.ts";
+import { filesOfOthers } from "./owned.ts";
 import type { Report } from "./report.ts";
-import type { Packed, Search } from "./search.ts";
+import { idsOf, type Packed, type Search } from "./search.ts";
 import type { Piece } from "./split.ts";
 
 /** What cannot be read is tried again. */
@@ -159,7 +160,7 @@ export class Tail {
     const missing = missingAt(this.path);
     this.#late.close();
     this.#isNext = false;
-    const found = await this.search.find(last, this.path);
+    const found = await this.search.find(last, this.path, filesOfOthers(last, this.#saved, this.path));
     // What is away may come back as it was.
     if (found === undefined && missing !== undefined) throw missing;
     await this.#beginLate(found?.file.id);
@@ -173,7 +174,7 @@ export class Tail {
 
   async #beginLate(currentId: string | undefined): Promise<void> {
     for (const position of this.#saved.slice(0, -1)) {
-      const late = await this.search.find(position, this.path);
+      const late = await this.search.find(position, this.path, filesOfOthers(position, this.#saved, this.path), true);
       if (late === undefined) continue;
       const isOther = late.path === this.path && late.file.id !== `${position.dev}:${position.inode}`;
       if (isOther || late.file.id === currentId) late.file.close();
@@ -197,7 +198,7 @@ export class Tail {
     const cut = this.#current;
     if (cut === undefined || !cut.cut || (cut.ending && !cut.isDry)) return;
     const place = cut.position;
-    const copy = cut.ending ? undefined : await this.search.find(place, this.path, cut.id);
+    const copy = cut.ending ? undefined : await this.search.find(place, this.path, idsOf(this.#files));
     if (copy !== undefined) {
       this.report.note(messages.copied(this.path, copy.path, place.offset));
       copy.file.finished = true;
