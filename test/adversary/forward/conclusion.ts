@@ -34,7 +34,14 @@ const isDue = ({ doubtful, whole }: Line) => whole && !doubtful;
 
 function judge(watch: Watch, shown: Awaited<ReturnType<Watch["stream"]["all"]>>): void {
   const { round, logs, plan, limited, forwarder } = watch;
-  const judging = { round, logs, text: plan.options.text, key: keyOf(plan), limited };
+  const judging = {
+    round,
+    logs,
+    text: plan.options.text,
+    key: keyOf(plan),
+    limited,
+    unheard: watch.stops.length + round.deaths > 0,
+  };
   const kept = forwarder.kept();
   new Judge(judging).judge(shown, kept, true);
   const isTold = forwarder.rejected <= kept.length && (forwarder.killed > 0 || forwarder.rejected === kept.length);

@@ -30,7 +30,7 @@ export function forwardPlan(random: Random, scale: Scale): ForwardPlan {
     [recordBytesMax, 8_388_608],
     [20_000, 60_000],
     [2_000, 8_388_608],
-    [5_000, 4_000],
+    [1_000, 8_000],
   ] as const);
   const draw: Drawing = { random, has, brief: scale.brief, recordBytes: Math.min(recordBytes, batchBytes) };
   const terms = { partitions: random.pick([1, 2, 3]), recordBytes, batchBytes };
@@ -117,7 +117,8 @@ function beatOf(draw: Drawing, logs: number): Beat {
       return { afterMs, do: "service", how: random.chance(0.8) ? "kill" : "term" };
     case "limit": {
       const bytes = random.pick([600, 1_000, 3_000]);
-      return { afterMs, do: "limit", recordBytes: bytes, batchBytes: random.pick([bytes, 2 * bytes, 100_000]) };
+      // Batches of a few records would take their time.
+      return { afterMs, do: "limit", recordBytes: bytes, batchBytes: random.pick([20_000, 100_000]) };
     }
     case "probe":
       return { afterMs, do: "probe", what: random.pick(["second", "no-stream", "token"]) };
@@ -153,7 +154,7 @@ function ofLog(draw: Drawing, log: number): OfLog {
     }
     case "rename": {
       const late = has("late") ? some(0.35, 12) : [];
-      return { do: "rename", log, late, paceMs: random.pick([0, 20, 100]), create: random.chance(0.7) };
+      return { do: "rename", log, late, paceMs: random.pick([0, 20, 100, 500]), create: random.chance(0.7) };
     }
     case "copy":
       return { do: "copy", log, gap: has("gaps") ? some(0.05, 4) : [], refill: some(0.5, 40) };

@@ -46,7 +46,14 @@ export async function forwardInput(plan: InputPlan, watch: Watch): Promise<void>
     throw error;
   });
   if (!isWritten) forget(pipe, shown);
-  const judging = { round, logs, text: watch.plan.options.text, key: keyOf(watch.plan), limited: undefined };
+  const judging = {
+    round,
+    logs,
+    text: watch.plan.options.text,
+    key: keyOf(watch.plan),
+    limited: undefined,
+    unheard: false,
+  };
   new Judge(judging).judge(shown, forwarder.kept(), true);
   const sums = isWritten ? forwarder.appended === shown.length : forwarder.appended <= shown.length;
   watch.that("sums", sums, () => `it says that it appended ${forwarder.appended} lines; there are ${shown.length}`);

@@ -12,6 +12,8 @@ export interface Judging {
   readonly key: string | undefined;
   /** Longer lines were too long for the stream at some time; undefined where it always took the same. */
   readonly limited: number | undefined;
+  /** Answers may have been lost: nobody knows what came of a line. */
+  readonly unheard: boolean;
 }
 
 /** `[from, to)` of a line, with what a record has of it. */
@@ -147,7 +149,7 @@ export class Judge {
     this.#that("rejected", !isLearnt, cut, log.number);
     const part = { from: at, to: at + bytes.length };
     const { parts, kept } = this.#fate(line);
-    const isGone = parts.every(({ from, to }) => to <= part.from || from >= part.to);
+    const isGone = this.judging.unheard || parts.every(({ from, to }) => to <= part.from || from >= part.to);
     this.#that("rejected", isGone, () => `${what()}, and is in the stream`, log.number);
     kept.push(part);
   }

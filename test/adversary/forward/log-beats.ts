@@ -14,7 +14,6 @@ export async function befall(watch: Watch, beat: OfLog): Promise<void> {
   if (watch.round.stopped.aborted) return;
   if (beat.do === "write") return write(watch, log, beat);
   if (beat.do === "settle") return log.isThere ? watch.settle(log) : undefined;
-  await log.late;
   // Nobody can know a file that was never there, or never read.
   if (!log.isThere || (log.plan.origin === "link") !== (beat.do === "turn")) return;
   if (!watch.isKnown(log) || log.unsettled) await watch.settle(log);
@@ -66,13 +65,17 @@ function rename(watch: Watch, log: Log, { late, paceMs, create }: Of<"rename">):
   watch.note(log, () => `renamed to ${generation.path} behind line ${generation.lines.at(-1)?.number}`);
   log.begin();
   if (create) log.open();
-  log.late = beside(async () => {
+  generation.busy = true;
+  const writing = beside(async () => {
     for (const line of late) {
       log.writeLate(file, generation, line);
       await sleep(paceMs, watch.round.stopped);
     }
     closeSync(file);
+    generation.busy = false;
   });
+  log.late = Promise.all([log.late, writing]);
+  log.late.catch(() => {});
   if (late.length > 0) watch.note(log, () => `${late.length} late lines${part === undefined ? "" : ", one amid them"}`);
 }
 
@@ -87,7 +90,7 @@ function copy(watch: Watch, log: Log, { gap, refill }: Of<"copy">): void {
 }
 
 function compress(watch: Watch, log: Log, { by, age }: Of<"compress">): void {
-  const unpacked = rotations.shelved(log).filter((one) => !rotations.isPacked(one));
+  const unpacked = rotations.shelved(log).filter((one) => !one.busy && !rotations.isPacked(one));
   const chosen = unpacked.at(-1 - (age % Math.max(1, unpacked.length)));
   if (chosen === undefined) return;
   rotations.compress(chosen, rotations.hasZstd ? by : "gz");
@@ -97,7 +100,7 @@ function compress(watch: Watch, log: Log, { by, age }: Of<"compress">): void {
 /** What leads to the others is one that has been read, and stays. */
 function prune(watch: Watch, log: Log): void {
   const [oldest] = rotations.shelved(log);
-  if (oldest === undefined) return;
+  if (oldest === undefined || oldest.busy) return;
   const isRead = (one: Generation) => one.lines.every((line) => line.doubtful || watch.hasCome(line));
   const leads = log.generations.some(
     (one) => one.number > oldest.number && one.lines.some((line) => watch.hasCome(line)),

@@ -30,6 +30,8 @@ export interface Generation {
   path: string | undefined;
   /** Where its writer stands in it. */
   end: number;
+  /** It has been renamed, and is written to. */
+  busy: boolean;
   readonly lines: Line[];
 }
 
@@ -43,7 +45,8 @@ export class Log {
   readonly generations: Generation[] = [];
   /** Lines to it that are still being written. */
   busy: Promise<void> = Promise.resolve();
-  late: Promise<void> = Promise.resolve();
+  /** Those to files that have been renamed. */
+  late: Promise<unknown> = Promise.resolve();
   /** Something may be lost: until everything that came since has been appended nothing else happens to it. */
   unsettled = false;
   /** When a loss that has to be told happened. */
@@ -94,7 +97,7 @@ export class Log {
 
   /** A new file, when a line comes. */
   begin(path = this.path): Generation {
-    const generation = { number: this.generations.length, path, end: 0, lines: [] };
+    const generation = { number: this.generations.length, path, end: 0, busy: false, lines: [] };
     this.generations.push(generation);
     return generation;
   }

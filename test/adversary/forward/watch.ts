@@ -166,7 +166,7 @@ export class Watch {
 
   /** All that was lost or may be is behind it: a line that comes now is appended, and everything before it was or never will be. */
   async settle(log: Log): Promise<void> {
-    await Promise.all([log.busy, log.late]);
+    await log.busy;
     log.write({ kind: "json", size: 0 });
     const line = log.lines.at(-1) as Line;
     const left = await this.arrived([line]);
