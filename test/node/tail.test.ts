@@ -426,6 +426,22 @@ describe("while nobody looks", () => {
     expect(existsSync(at("state"))).toBe(true);
   });
 
+  test("renamed three times, and written to once more after the others", async () => {
+    write("a.log", ["0"]);
+    const tail = open("a.log");
+    await read(tail);
+    const names = ["a.log.3", "a.log.2", "a.log.1"];
+    rename("a.log", names[0]);
+    for (const [index, name] of names.slice(1).entries()) write(name, [`${index + 1}`]);
+    write("a.log", ["3"]);
+    write(names[0], ["late"]);
+    for (const [index, name] of names.entries()) {
+      const time = 2e9 + 60 * (name === names[0] ? 9 : index);
+      utimesSync(at(name), time, time);
+    }
+    expect((await read(again(tail), 12)).sort()).toEqual(["1", "2", "3", "late"]);
+  });
+
   test("its own file was compressed", async () => {
     write("a.log", numbers(1_000));
     const tail = open("a.log");

@@ -102,14 +102,32 @@ export function later(base: string, own: Entry, entries: readonly Entry[]): Entr
   );
   const rising = [...same, own].sort((a, b) => compare(numbersOf(a), numbersOf(b)));
   const counted = rising.every((entry) => numbersOf(entry).length === 1 && numbersOf(entry)[0] < 100_000);
-  const isUp = (rising.at(-1) as Entry).stat.mtimeNs > rising[0].stat.mtimeNs + inexactNs;
-  const ordered = counted && !isUp ? rising.reverse() : rising;
+  const ordered = counted && !isCountedUp(rising, own) ? rising.toReversed() : rising;
   return ordered.slice(ordered.indexOf(own) + 1);
 }
 
+/**
+ * Whether the last of several is the newest: as those say that were made after ours, whose last line may be a late one; where
+ * none was, or they say both, as their times do.
+ */
+function isCountedUp(rising: readonly Entry[], own: Entry): boolean {
+  const at = rising.indexOf(own);
+  const after = rising.map((entry) => packingOf(entry.name) === undefined && isMadeAfter(entry, own));
+  const [isUp, isDown] = [after.slice(at).includes(true), after.slice(0, at).includes(true)];
+  if (isUp !== isDown) return isUp;
+  return (rising.at(-1) as Entry).stat.mtimeNs > rising[0].stat.mtimeNs + inexactNs;
+}
+
+/** What was compressed was made later than it was written. */
+function isMadeAfter(entry: Entry, { name, stat }: Entry): boolean {
+  return packingOf(name) === undefined && isBirthKnown(stat) && entry.stat.birthtimeNs > stat.birthtimeNs;
+}
+
+const isBirthKnown = ({ birthtimeNs, ctimeNs }: BigIntStats): boolean => birthtimeNs > 0n && birthtimeNs !== ctimeNs;
+
 /** A lower bound of when a file's successor was last written. A compressed file was made later than it was written. */
 function begunAt({ name, stat }: Entry): bigint {
-  const made = stat.birthtimeNs > 0n && stat.birthtimeNs !== stat.ctimeNs ? stat.birthtimeNs : stat.mtimeNs;
+  const made = isBirthKnown(stat) ? stat.birthtimeNs : stat.mtimeNs;
   return packingOf(name) !== undefined || made > stat.mtimeNs ? stat.mtimeNs : made;
 }
 
