@@ -257,6 +257,18 @@ describe("while it is followed", () => {
     expect(warnings()).toEqual([]);
   });
 
+  test("a file that comes and goes between two looks, while there is none", async () => {
+    write("a.log", ["0"]);
+    const tail = open("a.log");
+    await read(tail);
+    for (const [index, lines] of [["1"], ["2", "3"], ["4"]].entries()) {
+      write("a.log", lines);
+      rename("a.log", `a.log-2026120${index}`);
+      expect(await read(tail)).toEqual(lines);
+    }
+    expect(warnings()).toEqual([]);
+  });
+
   test("the last line of a file that was renamed has no end", async () => {
     appendFileSync(at("a.log"), "one\ntwo");
     const tail = open("a.log");

@@ -60,6 +60,10 @@ function namesIn(folder: string): string[] {
   }
 }
 
+/** When a name came to the folder of a path or went from it, in ms since 1970; 0 where nobody knows. */
+export const folderChangedAt = (path: string): number =>
+  statSync(dirname(path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
 interface Scheme {
   readonly scheme: string;
   readonly numbers: readonly number[];

@@ -1,7 +1,7 @@
 /** Finds the file that was read before, whatever it is called by now, and those that were written after it. */
 import { closeSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { type Entry, entriesOf, later, packingOf, schemeOf } from "./generations.ts";
+import { type Entry, entriesOf, folderChangedAt, later, packingOf, schemeOf } from "./generations.ts";
 import {
   beforeAt,
   fileAt,
@@ -21,6 +21,9 @@ import * as messages from "./messages.ts";
 import type { Report } from "./report.ts";
 import { Splitter } from "./split.ts";
 import { unpack, unpacks } from "./unpack.ts";
+
+/** Whoever waits for a file looks that often. */
+const lookMs = 1_000;
 
 /** A file beside the one that is followed, or that one. `home` is the name that its own name continues. */
 interface Candidate extends Entry {
@@ -55,6 +58,8 @@ export class Packed {
 export const idsOf = (files: readonly (LogFile | Packed)[]): Set<string> => new Set(files.map(({ id }) => id));
 
 export class Search {
+  #stirredAt = 0;
+
   constructor(
     /** What is unpacked lies there for a moment. */
     readonly folder: string,
@@ -169,6 +174,14 @@ export class Search {
       this.report.warn(messages.sameBytes(names, position.offset, chosen.path));
     }
     return chosen;
+  }
+
+  /** Whether files may have come, gone or been renamed beside one since this was asked before. */
+  isStirred(path: string, now: number): boolean {
+    const before = this.#stirredAt;
+    this.#stirredAt = folderChangedAt(path);
+    // What came after the last look may have come in the same moment.
+    return this.#stirredAt !== before || now - this.#stirredAt < 2 * lookMs;
   }
 
   /** Where a file is by now, as long as it is in its folder. */

@@ -218,9 +218,9 @@ export class Tail {
   async #arrivals(now: number): Promise<Unreadable | undefined> {
     const last = this.#last;
     const problem = problemAt(this.path);
-    const isKnown =
-      problem === undefined ? last !== undefined && this.search.isUnder(this.path, last) : this.problem?.missing;
-    if (problem?.missing === false || isKnown) return problem;
+    const isHere = problem === undefined && last !== undefined && this.search.isUnder(this.path, last);
+    const isAway = problem && this.problem?.missing && !this.search.isStirred(last?.name ?? this.path, now);
+    if (problem?.missing === false || isHere || isAway) return problem;
     try {
       this.#queue.push(...(await this.search.after(this.#files, (id) => this.#isOwn(id))));
       if (problem === undefined) {
