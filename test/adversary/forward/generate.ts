@@ -12,7 +12,7 @@ const long: readonly LineKind[] = ["long", "long-json", "long-letters", "long-by
 
 const recordBytesMax = 1_000_000;
 /** Of a line that nobody is to hold. */
-const hugeBytes = 40_000_000;
+const hugeBytes = 20_000_000;
 
 const signals = ["SIGKILL", "SIGKILL", "SIGTERM", "SIGINT"] as const;
 
@@ -40,7 +40,7 @@ export function forwardPlan(random: Random, scale: Scale): ForwardPlan {
   }
   const options = optionsOf(draw);
   const logs = Array.from({ length: scale.brief ? random.int(1, 3) : random.pick([1, 2, 3, 5, 8]) }, () => logOf(draw));
-  const count = scale.brief ? 14 : random.int(25, 60);
+  const count = scale.brief ? 14 : random.int(20, 40);
   const beats = Array.from({ length: count }, () => beatOf(draw, logs.length));
   if (has("huge") && !scale.brief && recordBytes === recordBytesMax && random.chance(0.2)) {
     const lines = [{ kind: random.pick(["long", "long-letters"] as const), size: hugeBytes }];
@@ -107,7 +107,8 @@ function beatOf(draw: Drawing, logs: number): Beat {
     [weight("deaths", 3), "start"],
     [weight("kills", draw.brief ? 0.3 : 0.5), "service"],
     [weight("growth", 0.3), "grow"],
-    [weight("limits", 0.15), "limit"],
+    // A large line would become thousands of records.
+    [draw.recordBytes < recordBytesMax ? weight("limits", 0.25) : 0, "limit"],
     [weight("probes", 0.2), "probe"],
   ]);
   switch (what) {

@@ -84,7 +84,7 @@ export const forward: Program<ForwardPlan> = {
     parts: "lines that are written in two parts",
     forms: "odd JSON, letters, bytes, empty lines",
     long: "lines that are longer than a record",
-    huge: "a line of 40 MB",
+    huge: "a line of 20 MB",
     deaths: "ends of the forwarder",
     kills: "deaths of the service",
     growth: "more partitions",
