@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { type BuildOptions, buildSync } from "esbuild";
+import { type BuildOptions, build, buildSync } from "esbuild";
 import { bundleWorker, manifest } from "./workerd.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -39,6 +39,23 @@ for (const [entry, outfile] of [
     target: "es2022",
     sourcemap: true,
   });
+
+await build({
+  ...common,
+  entryPoints: [from("node/index.ts")],
+  outfile: join(dist, "node.js"),
+  platform: "node",
+  target: "node20.11",
+  sourcemap: true,
+  plugins: [
+    {
+      // Its errors are those of the library, so that `instanceof` knows them.
+      name: "errors",
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /\/millrace-error\.ts$/ }, () => ({ path: "./client.js", external: true })),
+    },
+  ],
+});
 
 buildSync({
   ...common,
@@ -66,11 +83,10 @@ buildSync({
 });
 for (const file of ["index.html", "page.css"]) copyFileSync(from(`page/${file}`), join(dist, "public", file));
 
-execFileSync(
-  join(root, "node_modules/.bin/tsc"),
-  ["-p", join(root, "tsconfig.client.json"), "--outDir", join(dist, "types")],
-  { stdio: "inherit" },
-);
+for (const config of ["tsconfig.client.json", "tsconfig.node.json"])
+  execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", join(root, config), "--outDir", join(dist, "types")], {
+    stdio: "inherit",
+  });
 
 /** By their paths in the folder. */
 const files = (folder: string) =>

@@ -1,8 +1,8 @@
 /** Files that must not be half-written, nor be two processes' at a time. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { begunAt, lives } from "../node/processes.ts";
 import { Usage } from "./output.ts";
-import { begunAt, lives } from "./processes.ts";
 
 /**
  * For the eyes of its owner. Whenever the power fails, the file is the new one from when this returns; or, where it need not

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { lives } from "./processes.ts";
+import { lives } from "../node/processes.ts";
 
 export interface Held {
   /** Notes which process works in the folder. */

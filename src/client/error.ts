@@ -1,40 +1,7 @@
-import type { ErrorCode } from "../../schemas/errors.ts";
 import { passing, unclean } from "../../schemas/passing.ts";
+import { type Code, MillraceError } from "./millrace-error.ts";
 
-/** `network`: no answer came. `http`: an answer that is not Millrace's, from something in between. */
-export type Code = ErrorCode | "network" | "http" | "closed";
-
-/**
- * Why something was not done.
- *
- * @example
- * try {
- *   await millrace.stream("orders").append({ key: "a" }, { expectedOffset: 7 });
- * } catch (error) {
- *   if (error instanceof MillraceError && error.code === "expected-offset") console.log(error.facts.tail);
- *   else throw error;
- * }
- */
-export class MillraceError extends Error {
-  override readonly name = "MillraceError";
-
-  constructor(
-    readonly code: Code,
-    message: string,
-    /** HTTP status; 0 where there was none. */
-    readonly status: number,
-    /** The same may succeed later. */
-    readonly retryable: boolean,
-    /** Certainly nothing was written. */
-    readonly clean: boolean,
-    /** Further members of the problem: the actual tail, a limit. */
-    readonly facts: Readonly<Record<string, unknown>> = {},
-    /** When to try again, in ms, where the service said so: an hour at most. */
-    readonly retryAfterMs?: number,
-  ) {
-    super(message);
-  }
-}
+export { type Code, MillraceError };
 
 /** An error of which a code tells, or what was said beside it, whether it may pass. */
 export function known(code: string, detail: string, facts: Record<string, unknown> = {}): MillraceError {

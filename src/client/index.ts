@@ -24,7 +24,7 @@ export type { Closed, ProducerOptions, Settled } from "./producing.ts";
 export { Reader, type ReadOptions } from "./reader.ts";
 export type { RetryOptions } from "./retry.ts";
 export { type FetchedSnapshot, type OfPartition, type PutSnapshotOptions, Snapshots } from "./snapshots.ts";
-export { type AppendOptions, type Restored, Stream } from "./stream.ts";
+export { type AppendOptions, type OfSpool, type OpenSpool, type Restored, Stream } from "./stream.ts";
 export type * from "./types.ts";
 export { verifyWebhook, type WebhookOptions } from "./webhook.ts";
 

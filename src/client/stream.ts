@@ -43,6 +43,10 @@ export interface Restored<Data> {
   readonly from: number | "earliest";
 }
 
+/** What `spool` of `millrace/node` gives. */
+export type OpenSpool<Spooled> = (stream: OfSpool, options: ProducerOptions) => Spooled;
+export type OfSpool = Pick<Stream, "http" | "name" | "path">;
+
 /** A stream: an ordered, durable log of records. */
 export class Stream<Data = unknown> {
   readonly path: string;
@@ -129,15 +133,18 @@ export class Stream<Data = unknown> {
   }
 
   /**
-   * For many records: batches, retries that never duplicate, back-pressure.
+   * For many records: batches, retries that never duplicate, back-pressure. With a `spool` of `millrace/node`, what could not
+   * be sent yet lies in a folder, and outlives the process.
    *
    * @example
    * const producer = millrace.stream("orders").producer({ id: "importer" });
    * await producer.push({ key: "a", data: 1 });
    * await producer.close();
    */
-  producer(options: ProducerOptions = {}): Producer {
-    return new Producer(this.http, this.path, options);
+  producer<Spooled>(options: ProducerOptions & { spool: OpenSpool<Spooled> }): Spooled;
+  producer(options?: ProducerOptions): Producer;
+  producer(options: ProducerOptions & { spool?: OpenSpool<Producer> } = {}): Producer {
+    return options.spool?.(this, options) ?? new Producer(this.http, this.path, options);
   }
 
   /**

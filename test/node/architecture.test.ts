@@ -19,6 +19,7 @@ const floors: string[][] = [
   ["src/platform"],
   ["src/objects"],
   ["src/http", "src/queue.ts"],
+  ["src/node"],
   ["src/worker-api.ts", "src/cli", "src/page"],
   ["src/worker.ts"],
 ];

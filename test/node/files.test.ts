@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { lock, unlock } from "../../src/cli/files.ts";
 import { makeFolder } from "../../src/cli/folders.ts";
-import { begunAt } from "../../src/cli/processes.ts";
+import { begunAt } from "../../src/node/processes.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-files-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

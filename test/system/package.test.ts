@@ -59,10 +59,35 @@ test("has the library, as the README shows it", async () => {
   child.kill();
 });
 
+test("has the spool, with the errors of the library", () => {
+  const program = `
+    import { Millrace, MillraceError } from "millrace";
+    import { spool } from "millrace/node";
+    const orders = new Millrace({ url: ${JSON.stringify(millrace.url)}, token: ${JSON.stringify(token)} }).stream("spooled");
+    await orders.put();
+    const open = () => orders.producer({ spool: spool("spool") });
+    const producer = open();
+    await producer.push({ data: { total: 42 } });
+    try { open(); } catch (error) { console.log(error instanceof MillraceError, error.code); }
+    console.log(await producer.close());
+    for await (const { data } of orders.read()) console.log(data);`;
+  writeFileSync(join(folder, "spool.mjs"), program);
+  expect(inside(process.execPath, "spool.mjs")).toMatchObject({
+    stdout: "true spool-busy\n{ sent: 1, unsent: 0 }\n{ total: 42 }\n",
+    stderr: "",
+  });
+});
+
 test("has its types", () => {
   writeFileSync(
     join(folder, "typed.mts"),
-    `import { Millrace } from "millrace";\nexport const url: string = new Millrace({ url: "http://x" }).http.base;\n`,
+    `import { Millrace } from "millrace";
+import { spool } from "millrace/node";
+const { http, stream } = new Millrace({ url: "http://x" });
+export const url: string = http.base;
+export const records: number = stream("s").producer({ spool: spool("folder", { recordsMax: 7 }) }).pending.records;
+export const { id }: { id: string } = stream("s").producer({ id: "plain" });
+`,
   );
   const tsc = join(root, "node_modules/.bin/tsc");
   expect(inside(tsc, "--noEmit", "--strict", "--module", "nodenext", "--types", "", "typed.mts").stdout).toBe("");

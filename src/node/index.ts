@@ -1,0 +1,28 @@
+/** What a client may be given where there is a file system, on Node, Bun and Deno: `millrace/node`. */
+import type { OpenSpool, ProducerOptions } from "../client/index.ts";
+import { type SpooledOptions, SpooledProducer, type SpoolOptions } from "./spooled-producer.ts";
+
+export { type SpooledOptions, SpooledProducer, type SpoolOptions };
+
+/** What has no meaning where records wait on the disk, for as long as it takes. */
+const others: readonly (keyof ProducerOptions)[] = ["epoch", "lingerMs", "bufferBytes", "bufferRecords", "attempts"];
+
+/**
+ * For `spool` of a producer's options: what could not be sent yet lies in the folder, and is sent by the next process if not by
+ * this one. One producer uses a folder at a time. Opening reads what lies there.
+ *
+ * @example
+ * const producer = millrace.stream("orders").producer({ spool: spool("/var/lib/shop/orders", { bytesMax: 268_435_456 }) });
+ * await producer.push({ key: "customer-7", data: { total: 12 } });
+ * await producer.close({ timeoutMs: 5_000 });
+ */
+export function spool(folder: string, options: SpoolOptions = {}): OpenSpool<SpooledProducer> {
+  const { bytesMax = 1_073_741_824, recordsMax = Number.POSITIVE_INFINITY, onTrouble } = options;
+  for (const [name, value] of Object.entries({ bytesMax, recordsMax }))
+    if (!(value > 0)) throw new TypeError(`${name}: must be a number above 0`);
+  return (stream, given) => {
+    for (const name of others)
+      if (given[name] !== undefined) throw new TypeError(`${name}: has no meaning for a producer with a spool`);
+    return new SpooledProducer(stream, folder, { bytesMax, recordsMax }, onTrouble, given);
+  };
+}

@@ -1,0 +1,419 @@
+/** A producer with a spool, against a service that knows numbers, is away, refuses and forgets as it is told. */
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { MillraceError, NewRecord, Placed, ProducerOptions } from "../../src/client/index.ts";
+import { crc32c } from "../../src/lib/crc32c.ts";
+import { type SpooledOptions, type SpoolOptions, spool } from "../../src/node/index.ts";
+import { begunAt } from "../../src/node/processes.ts";
+import { type Asked, clientOf, problem, unpacked } from "../cases/answering.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "millrace-spool-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** One partition that knows the numbers of its producers, as the service does. */
+class Log {
+  data: unknown[] = [];
+  batches: number[] = [];
+  readonly #known = new Map<string, { epoch: number; next: number; last: string }>();
+
+  take(asked: Asked): Response {
+    const { "producer-id": id, "producer-epoch": epoch, "producer-seq": sequence } = asked.headers;
+    const { data } = unpacked(asked);
+    const known = this.#known.get(id);
+    const before = known?.epoch === Number(epoch) ? known : { next: 0, last: "" };
+    if (known !== undefined && known.epoch > Number(epoch)) return problem(409, "fenced");
+    const run = { verdict: "appended", partition: 0, offset: this.data.length, count: data.length };
+    const isAgain = Number(sequence) === before.next - 1;
+    if (isAgain && before.last !== JSON.stringify(data)) return problem(409, "sequence-conflict");
+    if (isAgain) return Response.json({ runs: [{ ...run, verdict: "duplicate" }] });
+    if (Number(sequence) !== before.next)
+      return problem(409, Number(sequence) < before.next ? "sequence-stale" : "sequence-gap");
+    this.#known.set(id, { epoch: Number(epoch), next: before.next + 1, last: JSON.stringify(data) });
+    this.data.push(...data);
+    this.batches.push(data.length);
+    return Response.json({ runs: [run] });
+  }
+}
+
+const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, index) => from + index);
+const away = () => new Error("connect ECONNREFUSED");
+
+function open(
+  answer: (asked: Asked) => Response | Error | Promise<Response>,
+  options: SpoolOptions & SpooledOptions = {},
+) {
+  const { bytesMax, recordsMax, onTrouble, ...rest } = options;
+  const { stream, asked } = clientOf(answer, { retry: { initialMs: 1, maxMs: 5 } });
+  const producer = stream.producer({ ...rest, spool: spool(folder, { bytesMax, recordsMax, onTrouble }) });
+  return { producer, asked };
+}
+
+const segments = () => readdirSync(folder).filter((name) => name.startsWith("segment-"));
+
+describe("a producer with a spool", () => {
+  test("sends in order what it keeps, and forgets it", async () => {
+    const log = new Log();
+    const { producer } = open((one) => log.take(one));
+    await Promise.all(numbers(1_000).map((data) => producer.push({ key: `k${data % 3}`, data })));
+    await producer.flush();
+    expect(log.data).toEqual(numbers(1_000));
+    expect(producer.pending).toEqual({ records: 0, bytes: 0 });
+    expect(await producer.append({ data: 1_000 })).toEqual({ verdict: "appended", partition: 0, offset: 1_000 });
+    expect(await producer.close()).toEqual({ sent: 1_001, unsent: 0 });
+    expect(readdirSync(folder)).toEqual(["place"]);
+    expect(() => producer.push({ data: 1 })).toThrow(expect.objectContaining({ code: "closed" }));
+  });
+
+  test("keeps what cannot be sent, says how much, and the next one sends it", async () => {
+    const log = new Log();
+    const first = open(away);
+    for (const data of numbers(20)) await first.producer.push({ data });
+    expect(first.producer.pending).toEqual({ records: 20, bytes: expect.any(Number) });
+    const { bytes } = first.producer.pending;
+    expect(first.producer.trouble).toMatchObject({ code: "network" });
+    expect(await first.producer.close({ timeoutMs: 20 })).toEqual({ sent: 0, unsent: 20 });
+    const second = open(away);
+    expect(second.producer.pending).toEqual({ records: 20, bytes });
+    await second.producer.push({ data: 20 });
+    expect(await second.producer.close({ timeoutMs: 0 })).toEqual({ sent: 0, unsent: 21 });
+    const third = open((one) => log.take(one));
+    await third.producer.push({ data: 21 });
+    expect(await third.producer.close()).toEqual({ sent: 22, unsent: 0 });
+    expect(log.data).toEqual(numbers(22));
+    expect(third.producer.id).toBe(first.producer.id);
+  });
+
+  test("gives a batch whose answer was lost again as it was, with another measure too", async () => {
+    const log = new Log();
+    const first = open((one) => {
+      log.take(one);
+      return away();
+    });
+    await Promise.all(numbers(50).map((data) => first.producer.push({ data })));
+    await expect.poll(() => log.data.length).toBe(50);
+    await first.producer.push({ data: 50 });
+    expect(await first.producer.close({ timeoutMs: 10 })).toEqual({ sent: 0, unsent: 51 });
+    const second = open((one) => log.take(one), { batchRecords: 7, batchBytes: 100 });
+    expect(await second.producer.close()).toEqual({ sent: 51, unsent: 0 });
+    expect(log.data).toEqual(numbers(51));
+    expect(log.batches).toEqual([50, 1]);
+  });
+
+  test("is full by records and by bytes, and has room again when something was sent", async () => {
+    const log = new Log();
+    let isAway = true;
+    const answer = (one: Asked) => (isAway ? away() : log.take(one));
+    const { producer } = open(answer, { recordsMax: 3 });
+    for (const data of numbers(3)) await producer.push({ data });
+    const full = { code: "spool-full", clean: true, retryable: true, facts: { records: 3, recordsMax: 3 } };
+    expect(() => producer.push({ data: 3 })).toThrow(
+      expect.objectContaining({ ...full, facts: expect.objectContaining(full.facts) }),
+    );
+    isAway = false;
+    await producer.flush();
+    await producer.push({ data: 3 });
+    await producer.close();
+    isAway = true;
+    const bytes = open(answer, { bytesMax: 400_000 });
+    const push = async () => {
+      for (;;) await bytes.producer.push({ data: "x".repeat(10_000) });
+    };
+    await expect(push()).rejects.toMatchObject({ code: "spool-full", facts: { bytesMax: 400_000 } });
+    expect(bytes.producer.pending.bytes).toBeGreaterThan(380_000);
+    expect(bytes.producer.pending.bytes).toBeLessThanOrEqual(400_000);
+    isAway = false;
+    await bytes.producer.flush();
+    await bytes.producer.push({ data: "x".repeat(350_000) });
+    await bytes.producer.close();
+  });
+
+  test("bounds what lies on the disk, too, however long it goes on", async () => {
+    const log = new Log();
+    const { producer } = open((one) => log.take(one), { bytesMax: 1_000_000 });
+    let most = 0;
+    for (const data of numbers(60)) {
+      await producer.push({ data: `${data}${"x".repeat(50_000)}` });
+      await producer.flush();
+      most = Math.max(most, ...[segments().reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)]);
+    }
+    await producer.close();
+    expect(log.data.length).toBe(60);
+    expect(most).toBeLessThan(400_000);
+  });
+
+  test("goes in halves where a batch is too large, and keeps the record that has no room alone", async () => {
+    const log = new Log();
+    const answer = (one: Asked) => {
+      const { data, bytes } = unpacked(one);
+      return data.length > 3 || bytes > 2_000 ? problem(413, "body-too-large") : log.take(one);
+    };
+    const settled: [unknown, string | undefined][] = [];
+    const onSettled = (record: NewRecord, _?: Placed, error?: MillraceError) =>
+      settled.push([record.data, error?.code]);
+    const { producer } = open(answer, { onSettled });
+    const large = { text: `{"n": 1.0,\n"x":"${"y".repeat(3_000)}"}`, key: "large" };
+    const all: NewRecord[] = [
+      ...numbers(20).map((data) => ({ data })),
+      large,
+      ...numbers(5, 20).map((data) => ({ data })),
+    ];
+    await Promise.all(all.map((record) => producer.push(record)));
+    const { epoch } = producer;
+    expect(await producer.close()).toEqual({ sent: 25, unsent: 0 });
+    expect(log.data).toEqual(numbers(25));
+    // Under one name: numbers of batches that were refused are used again.
+    expect(producer.epoch).toBe(epoch);
+    expect(settled.filter(([, error]) => error === undefined).map(([data]) => data)).toEqual(numbers(25));
+    expect(settled.filter(([, error]) => error !== undefined)).toEqual([[JSON.parse(large.text), "body-too-large"]]);
+    const line = readFileSync(join(folder, "rejected.ndjson"), "utf8");
+    expect(line).toBe(
+      `{"reason":"body-too-large","detail":"body-too-large","record":{"key":"large","data":${large.text.replace("\n", " ")}}}\n`,
+    );
+  });
+
+  test("tells a rejection that nobody heard of at the next flush", async () => {
+    const run = { verdict: "rejected", reason: "record-too-large", detail: "no", count: 1 };
+    const { producer } = open(() => Response.json({ runs: [run] }));
+    await producer.push({ data: 1 });
+    await expect(producer.flush()).rejects.toMatchObject({ code: "record-too-large" });
+    await producer.flush();
+    await producer.close();
+  });
+
+  test("says what holds it up, goes on when somebody has seen to it, and fails no push meanwhile", async () => {
+    const log = new Log();
+    let answer: (one: Asked) => Response = () => problem(404, "stream-not-found");
+    const told: (string | undefined)[] = [];
+    const { producer } = open((one) => answer(one), { onTrouble: (error) => told.push(error?.code) });
+    await producer.push({ data: 0 });
+    await expect(producer.flush()).rejects.toMatchObject({ code: "stream-not-found" });
+    await producer.push({ data: 1 });
+    expect(producer.pending.records).toBe(2);
+    expect(producer.trouble?.code).toBe("stream-not-found");
+    answer = () => problem(403, "forbidden");
+    await expect.poll(() => producer.trouble?.code).toBe("forbidden");
+    answer = (one) => log.take(one);
+    await expect.poll(() => producer.pending.records).toBe(0);
+    expect(told).toEqual(["stream-not-found", "forbidden", undefined]);
+    expect(producer.trouble).toBeUndefined();
+    await producer.close();
+    expect(log.data).toEqual([0, 1]);
+  });
+
+  test("goes on in a stream that was made anew, and says so", async () => {
+    let log = new Log();
+    const told: (string | undefined)[] = [];
+    const { producer } = open((one) => log.take(one), { onTrouble: (error) => told.push(error?.code) });
+    for (const data of numbers(3)) await producer.append({ data });
+    log = new Log();
+    for (const data of numbers(3, 3)) await producer.append({ data });
+    await producer.close();
+    expect(log.data).toEqual([3, 4, 5]);
+    expect(told).toEqual(["sequence-gap"]);
+  });
+
+  test.each(["fenced", "sequence-conflict", "sequence-stale"])("ends where its name is another's: %s", async (code) => {
+    const { producer } = open(() => problem(409, code));
+    await producer.push({ data: 0 });
+    await expect(producer.flush()).rejects.toMatchObject({ code });
+    expect(() => producer.push({ data: 1 })).toThrow(expect.objectContaining({ code }));
+    await expect(producer.close()).rejects.toMatchObject({ code });
+    // The folder is free again, and has what it had.
+    const next = open(away);
+    expect(next.producer.pending.records).toBe(1);
+    await next.producer.close({ timeoutMs: 0 });
+  });
+
+  test("waits where whoever gives its token is away", async () => {
+    const log = new Log();
+    let isAway = true;
+    const { client } = clientOf((one) => log.take(one), {
+      retry: { initialMs: 1, maxMs: 5 },
+      token: () => (isAway ? Promise.reject(new Error("no token today")) : "t"),
+    });
+    const producer = client.stream("s").producer({ spool: spool(folder) });
+    await producer.push({ data: 0 });
+    await expect.poll(() => producer.trouble?.message).toContain("no token today");
+    isAway = false;
+    expect(await producer.close()).toEqual({ sent: 1, unsent: 0 });
+  });
+
+  test("tells those who wait for what it leaves behind", async () => {
+    const { producer } = open(away);
+    const appended = producer.append({ data: 0 });
+    const failed = expect(appended).rejects.toMatchObject({ code: "closed", clean: false });
+    expect(await producer.close({ timeoutMs: 5 })).toEqual({ sent: 0, unsent: 1 });
+    await failed;
+  });
+
+  test("ends at once with its signal, and keeps what it has", async () => {
+    const controller = new AbortController();
+    const { producer } = open(away, { signal: controller.signal });
+    await producer.push({ data: 0 });
+    controller.abort();
+    expect(await producer.close()).toEqual({ sent: 0, unsent: 1 });
+    expect(open(away).producer.pending.records).toBe(1);
+  });
+
+  test("refuses what has no meaning, and what is no record", async () => {
+    const { stream } = clientOf(away);
+    for (const name of [
+      "epoch",
+      "lingerMs",
+      "bufferBytes",
+      "bufferRecords",
+      "attempts",
+    ] satisfies (keyof ProducerOptions)[])
+      expect(() => stream.producer({ [name]: 1, spool: spool(folder) })).toThrow(`${name}: has no meaning`);
+    expect(() => spool(folder, { bytesMax: 0 })).toThrow("bytesMax: must be a number above 0");
+    const { producer } = open(away);
+    expect(() => producer.push({ data: Number.NaN })).toThrow("data is NaN");
+    expect(() => producer.push({ data: "x".repeat(1_000_000) })).toThrow(
+      expect.objectContaining({ code: "record-too-large" }),
+    );
+    expect(producer.pending).toEqual({ records: 0, bytes: 0 });
+    await producer.close();
+  });
+});
+
+describe("a folder", () => {
+  test("is one producer's at a time", async () => {
+    const { producer } = open(away);
+    const busy = expect.objectContaining({
+      code: "spool-busy",
+      message: expect.stringContaining(`process ${process.pid}`),
+    });
+    expect(() => open(away)).toThrow(busy);
+    const [lock] = readdirSync(folder).filter((name) => name.startsWith("lock-"));
+    await producer.close({ timeoutMs: 0 });
+    expect(readdirSync(folder)).toEqual(["place"]);
+    // Another thread of this process; the process above this one, which lives, and one of its number that began at another time.
+    for (const [name, isTaken] of [
+      [lock, true],
+      [`lock-${process.ppid}-${begunAt(process.ppid)}`, true],
+      [`lock-${process.ppid}-7`, false],
+      ["lock-0-", false],
+    ] as const) {
+      writeFileSync(join(folder, name), "");
+      if (isTaken) expect(() => open(away), name).toThrow(expect.objectContaining({ code: "spool-busy" }));
+      else await open(away).producer.close({ timeoutMs: 0 });
+      rmSync(join(folder, name), { force: true });
+    }
+    await open(away).producer.close({ timeoutMs: 0 });
+  });
+
+  test("is one stream's, one partition's and one producer's", async () => {
+    await open(away, { id: "a" }).producer.close({ timeoutMs: 0 });
+    await open(away).producer.close({ timeoutMs: 0 });
+    expect(() => open(away, { id: "b" })).toThrow("is for producer 'a'");
+    expect(() => open(away, { partition: 1 })).toThrow("is for partition of each key");
+    const { client } = clientOf(away);
+    expect(() => client.stream("t").producer({ spool: spool(folder) })).toThrow("is for stream 's'");
+  });
+
+  test("of a newer release is refused", async () => {
+    await open(away).producer.close({ timeoutMs: 0 });
+    const json = Buffer.from(JSON.stringify({ version: 2, count: 9 }));
+    const slot = Buffer.alloc(2_048);
+    slot.write(`${crc32c(json).toString(16).padStart(8, "0")} ${json}\n`);
+    writeFileSync(join(folder, "place"), slot);
+    expect(() => open(away)).toThrow("newer release");
+  });
+
+  /** A folder with three entries, and what its last file and `place` have. */
+  async function left() {
+    const { producer } = open(away);
+    for (const data of numbers(3)) await producer.push({ data });
+    await producer.close({ timeoutMs: 0 });
+    const path = join(folder, segments()[0]);
+    return { path, bytes: readFileSync(path), place: readFileSync(join(folder, "place")) };
+  }
+
+  test("whose last entry is torn anywhere has what came before it, and takes more", async () => {
+    const { path, bytes, place } = await left();
+    const entry = bytes.length / 3;
+    const torn = Array.from({ length: entry }, (_, length) => bytes.subarray(0, 2 * entry + length));
+    // A file system may have given it room, and nothing to have there.
+    const tails = [Buffer.alloc(7), Buffer.alloc(entry), Buffer.from("MRMR\x01")];
+    for (const file of [...torn, ...tails.map((tail) => Buffer.concat([torn[0], tail]))]) {
+      writeFileSync(path, file);
+      writeFileSync(join(folder, "place"), place);
+      const log = new Log();
+      const { producer } = open((one) => log.take(one));
+      expect(producer.pending.records).toBe(2);
+      expect(statSync(path).size).toBe(2 * entry);
+      await producer.push({ data: "new" });
+      await producer.close();
+      expect(log.data).toEqual([0, 1, "new"]);
+    }
+  });
+
+  test("that is damaged before its end is refused, whatever byte it is", async () => {
+    const { path, bytes } = await left();
+    for (let at = 0; at < (bytes.length / 3) * 2; at++) {
+      // Flags, base and timestamp are made anew when it is sent.
+      const inEntry = at % (bytes.length / 3);
+      if (inEntry === 3 || (inEntry >= 16 && inEntry < 32)) continue;
+      const changed = Buffer.from(bytes);
+      changed[at] ^= 0x10;
+      writeFileSync(path, changed);
+      expect(() => open(away), `byte ${at}`).toThrow(expect.objectContaining({ code: "spool-damaged" }));
+    }
+    writeFileSync(path, bytes);
+    expect(open(away).producer.pending.records).toBe(3);
+  });
+
+  test.each([4, 5])("knows where it was when the next place is torn: %i batches", async (batches) => {
+    const log = new Log();
+    const { producer } = open((one) => log.take(one));
+    for (const data of numbers(batches)) await producer.append({ data });
+    const files = [...segments(), "place"].map((name) => [name, readFileSync(join(folder, name))] as const);
+    await producer.close();
+    for (const [name, bytes] of files) writeFileSync(join(folder, name), bytes);
+    const place = readFileSync(join(folder, "place"));
+    const counts = [0, 2_048].map((at) => Number(/"count":(\d+)/.exec(place.toString("utf8", at, at + 2_048))?.[1]));
+    expect(counts.sort()).toEqual([batches - 1, batches]);
+    // Every second one is written over the older.
+    const older = ((batches + 1) % 2) * 2_048;
+    writeFileSync(join(folder, "place"), place.fill(0, older + 20, older + 60));
+    const next = open((one) => log.take(one));
+    expect(next.producer.pending.records).toBe(1);
+    await next.producer.append({ data: batches });
+    await next.producer.close();
+    expect(log.data).toEqual(numbers(batches + 1));
+  });
+
+  test("without its place, or without what was on its way, is refused", async () => {
+    const { path, place } = await left();
+    rmSync(join(folder, "place"));
+    expect(() => open(away)).toThrow(expect.objectContaining({ code: "spool-damaged" }));
+    writeFileSync(join(folder, "place"), place);
+    truncateSync(path, 0);
+    expect(() => open(away)).toThrow(expect.objectContaining({ code: "spool-damaged" }));
+  });
+
+  test("that cannot be written fails the push, and takes more when it can", async () => {
+    const log = new Log();
+    const { producer } = open((one) => log.take(one));
+    rmSync(folder, { recursive: true });
+    await expect(producer.push({ data: 0 })).rejects.toMatchObject({ code: "spool-failed", clean: false });
+    expect(producer.pending).toEqual({ records: 0, bytes: 0 });
+    mkdirSync(folder);
+    expect(await producer.append({ data: 1 })).toMatchObject({ offset: 0 });
+    await producer.close();
+  });
+});
