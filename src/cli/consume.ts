@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Millrace } from "../client/index.ts";
 import { type ExactDelivery, NotStarted, startChild, startProblem } from "./child.ts";
 import { exactly } from "./exact.ts";
+import { Leases, nameOf, placeOf } from "./leases.ts";
 import { counted, Usage } from "./output.ts";
 import { type Form, showing } from "./showing.ts";
 
@@ -37,9 +38,13 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
   const done = new Promise<void>((resolve) => {
     enough = resolve;
   });
+  const leases = new Leases();
   const handle = async (delivery: ExactDelivery): Promise<void> => {
+    let isDone = false;
     try {
+      leases.begin(delivery);
       await work.begin(delivery);
+      isDone = true;
     } catch (error) {
       console.error(failureText(delivery, error as Error));
       if (error instanceof NotStarted) {
@@ -51,6 +56,7 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
       }
       throw error;
     } finally {
+      leases.end(delivery, isDone);
       // Failed or not: whoever tries a command on one record means one.
       if (++taken === args.max) enough();
     }
@@ -58,6 +64,7 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
   const concurrency = Math.min(args.concurrency, args.max ?? args.concurrency);
   const consumer = group.consume(handle, {
     concurrency,
+    onLost: (receipt) => leases.lost(receipt),
     ...(args.member === undefined ? {} : { member: args.member }),
   });
   onSignals(work, enough);
@@ -126,10 +133,7 @@ function workOf({ command: [command, ...rest], stdin = "data", ...form }: Consum
   return new Work((delivery) => startChild(command, rest, delivery, stdin));
 }
 
-const placeOf = ({ partition, offset }: ExactDelivery) => `${partition}.${offset}`;
-
-const failureText = (delivery: ExactDelivery, { message }: Error) =>
-  `failed: ${placeOf(delivery)}  key ${delivery.key === undefined ? "-" : JSON.stringify(delivery.key)}  attempt ${delivery.attempt}: ${message}`;
+const failureText = (delivery: ExactDelivery, { message }: Error) => `failed: ${nameOf(delivery)}: ${message}`;
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** What a shell expects of a process that a signal has ended. */

@@ -16,6 +16,11 @@ export interface ConsumeOptions {
   signal?: AbortSignal;
   /** `http` asks by long-poll. Default: a socket where there is one. */
   transport?: "socket" | "http";
+  /**
+   * Told the receipt of each lease that was lost: while its handler was at work, or where what the handler came to was not
+   * taken any more.
+   */
+  onLost?: (receipt: string) => void;
 }
 
 /** What a handler is given besides the delivery. */
@@ -50,6 +55,8 @@ interface Line {
   /** Nothing follows. */
   end?(): void;
 }
+
+const receiptsOf = ({ refused = [] }: Pick<Told<unknown>, "refused">) => refused.map(({ receipt }) => receipt);
 
 const [pullWaitSeconds, ackDelayMs] = [5, 20];
 const creditsMax = 10_000;
@@ -149,9 +156,12 @@ export class Consumer<Data = unknown> {
       });
   }
 
-  /** Tells a handler that its record is another's by now. */
-  #lose(receipt: string): void {
-    this.#running.get(receipt)?.abort.abort(new Error("the lease was lost"));
+  /** Tells handlers that their records are another's by now. */
+  #lose(receipts: Iterable<string>): void {
+    for (const receipt of receipts) {
+      this.options.onLost?.(receipt);
+      this.#running.get(receipt)?.abort.abort(new Error("the lease was lost"));
+    }
   }
 
   /** Resolves when `wake` is called next: something came, a handler ended, or it is to stop. */
@@ -176,7 +186,7 @@ export class Consumer<Data = unknown> {
       } else if (message.type === "split") again = true;
       else if (message.type === "error" && message.fatal) failed = known(message.code, message.detail, message);
       else if (message.type === "refused") {
-        for (const { receipt } of message.refused) this.#lose(receipt);
+        this.#lose(receiptsOf(message));
       }
       this.#wake();
     };
@@ -187,7 +197,7 @@ export class Consumer<Data = unknown> {
       ended = end;
       // Leases of a socket end with it.
       this.#line = undefined;
-      for (const receipt of this.#running.keys()) this.#lose(receipt);
+      this.#lose(this.#running.keys());
       this.#wake();
     });
     const say: Say = (type, body) => link.send({ type, ...body });
@@ -222,13 +232,11 @@ export class Consumer<Data = unknown> {
       const told = this.http
         .json<Pick<Told<Data>, "refused">>("POST", `${this.path}/${what}`, { body, safe: true })
         .then(
-          ({ refused = [] }) => refused.map(({ receipt }) => receipt),
+          receiptsOf,
           // Of one receipt the refusal is the answer. Else the lease will run out, and the record comes again.
           ({ code }) => (code === "stale-lease" ? body.receipts : []),
         )
-        .then((lost) => {
-          for (const receipt of lost) this.#lose(receipt);
-        });
+        .then((lost) => this.#lose(lost));
       this.#pending = Promise.all([this.#pending, told]).then(() => {});
     };
     const acks = new Gather(say, ackDelayMs);
@@ -245,13 +253,14 @@ export class Consumer<Data = unknown> {
       const body = { max, waitSeconds, ack, member: this.options.member || undefined };
       const call = { body, safe: true, signal: this.#halt.signal };
       const asked = this.http.json<Told<Data>>("POST", `${this.path}/receive`, call);
-      const { deliveries } = await asked.catch((error) => {
+      const told = await asked.catch((error) => {
         // Nobody knows whether they came there.
         acks.add(ack);
         throw error;
       });
       this.#backoff.reset();
-      for (const delivery of deliveries) this.#start(delivery);
+      this.#lose(receiptsOf(told));
+      for (const delivery of told.deliveries) this.#start(delivery);
     }
   }
 }

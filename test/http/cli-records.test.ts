@@ -255,6 +255,36 @@ describe("consume -- command", () => {
     expect(await idle.ended).toMatchObject({ code: 0, err: "" });
     expect(Date.now() - before).toBeLessThan(4_000);
   });
+
+  test.each([
+    [
+      "while a command is at work",
+      600,
+      "4",
+      /^lease lost: 0\.0 {2}key "a" {2}attempt 1: the work goes on, and counts if/m,
+    ],
+    ["and a command is done too late", 30_000, "2", /^lease lost: 0\.0 {2}key "a" {2}attempt 1: done, but too late/m],
+  ])("says so where a lease was lost %s", async (_, ackTimeoutMs, seconds, line) => {
+    const name = await fresh();
+    await millrace.call("PUT", `/v1/default/streams/${name}/groups/g`, { ackTimeoutMs });
+    await done(["append", name, "1", "--key", "a"]);
+    const at = join(folder, `${name}-begun`);
+    const slow = script("lost.sh", `#!/bin/sh\necho begun >> "$1"\nsleep "$2"\n`);
+    const consuming = begin("groups", "consume", name, "g", "--concurrency", "2", "--", slow, at, seconds);
+    const begun = () => {
+      try {
+        return readFileSync(at, "utf8");
+      } catch {
+        return "";
+      }
+    };
+    await expect.poll(begun, { timeout: 20_000 }).toBe("begun\n");
+    // Somebody moves the group: another gets the record, which is us again.
+    await millrace.call("POST", `/v1/default/streams/${name}/groups/g/seek`, { to: "earliest" });
+    await expect.poll(() => consuming.said.err, { timeout: 20_000 }).toMatch(line);
+    consuming.child.kill("SIGKILL");
+    await consuming.ended;
+  });
 });
 
 describe("groups", () => {

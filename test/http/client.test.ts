@@ -383,6 +383,27 @@ test.each([1, 3])(
 );
 
 describe.each(["socket", "http"] as const)("a member by %s", (transport) => {
+  test("is told of leases that are lost, at work and when it is done", async () => {
+    const stream = await fresh();
+    const group = stream.group("g");
+    await group.put({ ackTimeoutMs: 60_000 });
+    await stream.append({ key: "a", data: 1 });
+    const lost: string[] = [];
+    const taken: Delivery<number>[] = [];
+    let end = () => {};
+    const handler = async (delivery: Delivery<number>) => {
+      taken.push(delivery);
+      if (taken.length === 1) await new Promise<void>((resolve) => (end = resolve));
+    };
+    const consumer = group.consume(handler, { transport, concurrency: 2, onLost: (receipt) => lost.push(receipt) });
+    await expect.poll(() => taken.length, { timeout: 20_000 }).toBe(1);
+    await group.seek("earliest");
+    await expect.poll(() => taken.length, { timeout: 20_000 }).toBe(2);
+    end();
+    await expect.poll(() => new Set(lost), { timeout: 20_000 }).toEqual(new Set([taken[0].receipt]));
+    await consumer.stop();
+  });
+
   test.each([1, 3])(
     "handles each record of %i partitions once, in order of its key, so many at a time",
     async (partitions) => {
