@@ -1,6 +1,7 @@
 /** `groups create`, `update`, `show`: what a group is. */
-import { type Group, type GroupConfig, type GroupInfo, MillraceError } from "../client/index.ts";
+import type { Group, GroupConfig, GroupInfo } from "../client/index.ts";
 import { toBase64 } from "../lib/base64.ts";
+import { make, patch } from "./definitions.ts";
 import { paint, print, table, Usage } from "./output.ts";
 import { shownDuration } from "./units.ts";
 
@@ -65,20 +66,18 @@ export async function create(
   config: GroupConfig,
   args: PutArgs & { ifNotExists?: boolean },
 ): Promise<void> {
-  const before = await known(group);
-  if (before !== undefined && args.ifNotExists) return showRow(before, args.json);
-  if (before !== undefined)
-    throw new Error(`the group '${args.group}' exists: change it with groups update, or say --if-not-exists`);
   const { push, secret } = pushOf(undefined, config, args);
-  const info = await group.put({ ...config, ...push });
-  tell(info, secret, args.json);
+  const info = await make<GroupInfo>(group, { ...config, ...push });
+  if (info !== undefined) return tell(info, secret, args.json);
+  if (args.ifNotExists) return showRow(await group.info(), args.json);
+  throw new Error(`the group '${args.group}' exists: change it with groups update, or say --if-not-exists`);
 }
 
 /** Changes what is named of a group that is there, and prints that, old and new. */
 export async function update(group: Group, config: GroupConfig, args: PutArgs): Promise<void> {
   const before = await group.info();
   const { push, secret } = pushOf(before.config.push ?? undefined, config, args);
-  const after = await group.put({ ...config, ...push });
+  const after = await patch<GroupInfo>(group, { ...config, ...push });
   if (args.json) return tell(after, secret, true);
   const changed = Object.entries(after.config).filter(
     ([name, value]) => JSON.stringify(value) !== JSON.stringify(before.config[name as keyof GroupConfig]),
@@ -89,31 +88,22 @@ export async function update(group: Group, config: GroupConfig, args: PutArgs): 
   tellSecret(secret);
 }
 
-async function known(group: Group): Promise<GroupInfo | undefined> {
-  try {
-    return await group.info();
-  } catch (error) {
-    if (error instanceof MillraceError && error.code === "group-not-found") return undefined;
-    throw error;
-  }
-}
-
 /**
- * `push` is sent as a whole: what is not named of it stays. What is shown of its credentials stands for them. A secret that
- * is made stands beside those that are there, so that the receiver can be changed meanwhile; those that are given replace.
+ * What is named of `push`; the rest of it stays. A secret that is made stands beside those that are there, so that the receiver
+ * can be changed meanwhile: what is shown of them stands for them. Those that are given replace them.
  */
 function pushOf(
   before: GroupConfig["push"] | undefined,
   config: GroupConfig,
   { push: url, secret: given, generateSecret }: PutArgs,
-): { push: Pick<GroupConfig, "push">; secret: string | undefined } {
+): { push: { push?: Partial<GroupConfig["push"]> }; secret: string | undefined } {
   if (url === undefined && given === undefined && !generateSecret) return { push: {}, secret: undefined };
   if (given !== undefined && generateSecret) throw new Usage("say --secret or --generate-secret, and not both");
-  const target = { ...before, ...config.push, ...(url === undefined ? {} : { url }) };
-  if (target.url === undefined) throw new Usage("a secret is for a push: say --push <url>");
+  const named = { ...config.push, ...(url === undefined ? {} : { url }) };
+  if ((named.url ?? before?.url) === undefined) throw new Usage("a secret is for a push: say --push <url>");
   const secret = generateSecret ? newSecret() : undefined;
-  const secrets = secret === undefined ? given : [...(target.secrets ?? []), secret];
-  return { push: { push: { ...target, url: target.url, ...(secrets && { secrets: [...secrets] }) } }, secret };
+  const secrets = secret === undefined ? given : [...(named.secrets ?? before?.secrets ?? []), secret];
+  return { push: { push: { ...named, ...(secrets && { secrets: [...secrets] }) } }, secret };
 }
 
 const secretBytes = 32;

@@ -29,7 +29,10 @@ export const groupOptions = (yargs: Yargs) =>
       type: "boolean",
       describe: "Make one, beside those that are there, and show it once.",
     })
-    .option("config", { ...text, describe: "Any further fields, as JSON." });
+    .option("config", {
+      ...text,
+      describe: "Any further fields, as JSON. Of those that are left out, update keeps what is there.",
+    });
 
 interface Given {
   start?: string | undefined;

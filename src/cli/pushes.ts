@@ -1,5 +1,6 @@
 /** `groups attempts`, `test`, `roll-secret`: what a group sends to its receiver, and what signs it. */
-import type { Group } from "../client/index.ts";
+import type { Group, GroupInfo } from "../client/index.ts";
+import { patch } from "./definitions.ts";
 import { newSecret, secretText } from "./group-config.ts";
 import { exits, print, table, Usage } from "./output.ts";
 
@@ -88,7 +89,7 @@ export async function rollSecret(group: Group, args: RollArgs): Promise<void> {
     throw new Usage(`'${args.group}' has no secret; make one with groups roll-secret`);
   const secret = args.finish ? undefined : newSecret();
   const secrets = secret === undefined ? last : [...last, secret];
-  const info = await group.put({ push: { ...push, secrets } });
+  const info = await patch<GroupInfo>(group, { push: { secrets } });
   if (args.json) return print(JSON.stringify(secret === undefined ? info : { ...info, secret }));
   if (secret === undefined) return print(`only ${last[0]} signs now`);
   print(secretText(secret));

@@ -1,6 +1,7 @@
 /** `streams …`. */
-import { type Millrace, MillraceError, type StreamConfig, type StreamInfo } from "../client/index.ts";
+import { type Millrace, MillraceError, type StreamConfig, type StreamInfo, type StreamPut } from "../client/index.ts";
 import { confirm } from "./confirm.ts";
+import { make, patch } from "./definitions.ts";
 import { heldBack } from "./held.ts";
 import { print, table } from "./output.ts";
 import { changes, losses, shownValue } from "./stream-changes.ts";
@@ -14,16 +15,6 @@ interface Asked {
 const row = ({ stream, config, createdAt }: StreamInfo) => [stream, config.partitions ?? 1, createdAt];
 const header = ["STREAM", "PARTITIONS", "CREATED"];
 
-/** Undefined where there is none; one that is being restored throws. */
-async function found(millrace: Millrace, name: string): Promise<StreamInfo | undefined> {
-  try {
-    return await millrace.stream(name).info();
-  } catch (error) {
-    if (error instanceof MillraceError && error.code === "stream-not-found") return undefined;
-    throw error;
-  }
-}
-
 /** Leaves a stream that is there as it is: by an error, or with `ifNotExists` by saying so. */
 export async function create(
   millrace: Millrace,
@@ -31,25 +22,27 @@ export async function create(
   config: StreamConfig,
   { json, ifNotExists }: Asked & { ifNotExists?: boolean | undefined },
 ): Promise<void> {
-  const before = await found(millrace, name);
-  if (before !== undefined && !ifNotExists)
+  const stream = millrace.stream(name);
+  const made = await make<StreamInfo>(stream, config);
+  if (made === undefined && !ifNotExists)
     throw new Error(`the stream '${name}' exists; change it with: millrace streams update ${name}`);
-  const info = before ?? (await millrace.stream(name).put(config));
+  const info = made ?? (await stream.info());
   if (json) return print(JSON.stringify(info));
-  print(before === undefined ? `created ${name}` : `${name} exists, and is left as it is`);
-  if (before !== undefined) return;
+  print(made === undefined ? `${name} exists, and is left as it is` : `created ${name}`);
+  if (made === undefined) return;
   for (const field of Object.keys(config) as (keyof StreamConfig)[])
     print(`  ${field}  ${shownValue(field, info.config[field])}`);
 }
 
 /** Asks first where something will be lost. */
 export async function update(millrace: Millrace, name: string, config: StreamConfig, asked: Asked): Promise<void> {
-  const before = await millrace.stream(name).info();
-  const planned = await millrace.stream(name).put(config, { dryRun: true });
+  const stream = millrace.stream(name);
+  const before = await stream.info();
+  const planned = await patch<StreamPut>(stream, config, { dryRun: true });
   const changed = changes(before.config, planned.config);
   const lost = losses(name, before.config, planned.config, planned.drops);
   if (lost !== undefined) await confirm(asked, `${lost}, for good`);
-  const info = changed.length === 0 ? planned : await millrace.stream(name).put(config);
+  const info = changed.length === 0 ? planned : await patch<StreamPut>(stream, config);
   if (asked.json) return print(JSON.stringify(info));
   print(changed.length === 0 ? `${name} is so already` : [`updated ${name}`, ...changed].join("\n"));
 }

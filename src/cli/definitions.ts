@@ -1,0 +1,19 @@
+/** How streams and groups are made and changed, so that of two who do it at once neither undoes the other's work. */
+import { type Group, MillraceError, type Stream } from "../client/index.ts";
+
+type Defined = Pick<Stream | Group, "http" | "path">;
+
+/** Makes it; undefined where it is there, which stays as it is. What may have made it is not repeated: it would find its own. */
+export async function make<Info>({ http, path }: Defined, config: object): Promise<Info | undefined> {
+  try {
+    return await http.json<Info>("PUT", path, { body: config, headers: { "if-none-match": "*" }, safe: false });
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === "exists") return undefined;
+    throw error;
+  }
+}
+
+/** Changes what is named, at every depth; null is a field's default, or takes a member out. Throws where there is none. */
+export function patch<Info>({ http, path }: Defined, config: object, { dryRun = false } = {}): Promise<Info> {
+  return http.json<Info>("PATCH", path, { body: config, query: dryRun ? { dryRun } : {} });
+}
