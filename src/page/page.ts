@@ -1,6 +1,7 @@
 /** The live page: streams, what flows through one, a record of one's own, and how far its groups are. */
 import { Millrace, MillraceError, type StoredRecord, type Stream } from "../client/index.ts";
-import { parseExactly } from "../lib/exact-json.ts";
+import { withText } from "../client/options.ts";
+import { shown, typed } from "./records.ts";
 
 const rowsMax = 200;
 const statusMs = 2_000;
@@ -11,7 +12,7 @@ const input = (id: string) => find<HTMLInputElement>(id);
 
 let millrace: Millrace | undefined;
 /** Ends what belongs to the stream that is shown. */
-let shown: AbortController | undefined;
+let followed: AbortController | undefined;
 
 function say(id: "state" | "answer", text: string, error = false): void {
   const element = find(id);
@@ -23,10 +24,11 @@ const reasonOf = (error: unknown) => (error instanceof Error ? error.message : S
 
 async function connect(): Promise<void> {
   const token = input("token").value;
-  shown?.abort();
+  followed?.abort();
   find("stream").hidden = true;
   find("groups").hidden = true;
-  millrace = new Millrace({ url: location.origin, token, namespace: input("namespace").value, retry: { attempts: 3 } });
+  const namespace = input("namespace").value;
+  millrace = new Millrace({ url: location.origin, token, namespace, retry: { attempts: 3 }, parse: withText });
   try {
     await listStreams();
     // For this tab only: it is gone when it is closed.
@@ -54,9 +56,9 @@ async function listStreams(): Promise<void> {
 }
 
 function show(name: string): void {
-  shown?.abort();
-  shown = new AbortController();
-  const { signal } = shown;
+  followed?.abort();
+  followed = new AbortController();
+  const { signal } = followed;
   for (const button of document.querySelectorAll<HTMLElement>("[data-stream]")) {
     button.setAttribute("aria-current", String(button.dataset.stream === name));
   }
@@ -82,15 +84,14 @@ async function follow(stream: Stream, signal: AbortSignal): Promise<void> {
 /** The newest is on top. */
 function showRecords(records: readonly StoredRecord[]): void {
   const body = find("records").querySelector("tbody") as HTMLTableSectionElement;
-  for (const { partition, offset, timestamp, key = "", data, data_base64 } of records.slice(-rowsMax)) {
+  for (const record of records.slice(-rowsMax)) {
+    const { partition, offset, timestamp, key = "" } = record;
     const row = document.createElement("tr");
-    const text =
-      data_base64 === undefined ? (data === undefined ? "" : JSON.stringify(data)) : `base64: ${data_base64}`;
     for (const cell of [
       `${partition}.${offset}`,
       new Date(timestamp).toLocaleTimeString(),
       key,
-      text.slice(0, 2_000),
+      shown(record).slice(0, 2_000),
     ]) {
       row.append(Object.assign(document.createElement("td"), { textContent: cell }));
     }
@@ -149,17 +150,9 @@ find("create").addEventListener("submit", async (event) => {
 
 find("append").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const text = input("data").value;
-  let data: unknown = text;
   try {
-    data = parseExactly(text);
-  } catch {
-    // A text, then.
-  }
-  try {
-    const key = input("key").value;
     const stream = (millrace as Millrace).stream(find("title").textContent as string);
-    const placed = await stream.append({ data, ...(key === "" ? {} : { key }) });
+    const placed = await stream.append(typed(input("data").value, input("key").value));
     input("data").value = "";
     say("answer", `appended as ${placed.partition}.${placed.offset}`);
   } catch (error) {
