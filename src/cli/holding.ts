@@ -3,9 +3,11 @@
  * because workerd may outlive who started it, it is made to end with that one, or else is found by the next.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { lives } from "../node/processes.ts";
+import { claim } from "./claims.ts";
 
 export interface Held {
   /** Notes which process works in the folder. */
@@ -15,12 +17,19 @@ export interface Held {
 }
 
 const otherwise = "stop it, or name another folder with --data";
+/** For so long a workerd may take to follow the service that was killed. */
+const followMsMax = 3_000;
 
 /** Holds a folder until it is released, or this process is gone. Throws where another has it. */
 export async function hold(folder: string): Promise<Held> {
   const unlock = await locked(folder);
   const note = join(folder, "workerd.pid");
-  const pid = left(folder, note);
+  const until = performance.now() + followMsMax;
+  let pid = left(folder, note);
+  while (pid !== undefined && performance.now() < until) {
+    await pause(50);
+    pid = left(folder, note);
+  }
   if (pid !== undefined) {
     unlock();
     throw new Error(
@@ -38,25 +47,65 @@ export async function hold(folder: string): Promise<Held> {
   };
 }
 
+/**
+ * By two means: every Node can write a claim and read another's, but a claim says nothing beyond its container; a lock of the
+ * system's is for all who share the disk, but Node has none of its own.
+ */
+async function locked(folder: string): Promise<() => void> {
+  const unlock = await systemLock(folder);
+  const release = unlock && claim(folder);
+  if (release === undefined) {
+    unlock?.();
+    throw new Error(`another service has its data in ${folder}; ${otherwise}`);
+  }
+  return () => {
+    release();
+    unlock?.();
+  };
+}
+
+/** A lock that no crash leaves behind, where there is a way to one. Undefined: another has it. */
+async function systemLock(folder: string): Promise<(() => void) | undefined> {
+  const file = openSync(join(folder, "lock"), "a", 0o600);
+  // It locks the file that we have open, and ends.
+  const { status } = spawnSync("flock", ["-n", "3"], { stdio: ["ignore", "ignore", "ignore", file] });
+  if (status === 0) return () => closeSync(file);
+  closeSync(file);
+  // A file of its own: whoever closes one lets go of what SQLite has locked of it.
+  return status === 1 ? undefined : sqliteLock(join(folder, "lock.sqlite"));
+}
+
 /** Locks that nobody else names: one that is collected is let go of. */
 const locks = new Set<object>();
 
-/** A lock of SQLite's is the system's, which no crash leaves behind; before Node 22 there is none. */
-async function locked(folder: string): Promise<() => void> {
-  const sqlite = await import("node:sqlite").catch(() => undefined);
+async function sqliteLock(path: string): Promise<(() => void) | undefined> {
+  const sqlite = await withoutWarning(() => import("node:sqlite")).catch(() => undefined);
   if (sqlite === undefined) return () => {};
-  const lock = new sqlite.DatabaseSync(join(folder, "lock"));
+  const lock = new sqlite.DatabaseSync(path);
   try {
     lock.exec("BEGIN EXCLUSIVE");
   } catch {
     lock.close();
-    throw new Error(`another service has its data in ${folder}; ${otherwise}`);
+    return undefined;
   }
   locks.add(lock);
   return () => {
     locks.delete(lock);
     lock.close();
   };
+}
+
+/** Node 22 tells every user that SQLite is an experiment of its own. */
+async function withoutWarning<T>(load: () => Promise<T>): Promise<T> {
+  const { emitWarning } = process;
+  process.emitWarning = ((warning: string | Error, ...rest: []) => {
+    if (!String(warning).includes("SQLite")) emitWarning.call(process, warning, ...rest);
+  }) as typeof emitWarning;
+  try {
+    return await load();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** The workerd of a folder whose starter has gone, if it still lives; the number may be another process's by now. */

@@ -1,20 +1,41 @@
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 
 /** When a process began, as the system counts it: with it a number is one process's for good. Undefined where nothing tells. */
 export function begunAt(pid: number): string | undefined {
+  if (existsSync("/proc/self/stat")) return statOf(pid)?.[19];
+  const { stdout } = spawnSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" });
+  return stdout?.trim() || undefined;
+}
+
+/** Whether there is a process of a number. One that has ended, and that nobody has asked how, is none. */
+export function lives(pid: number): boolean {
   try {
-    // Behind the name, which may have blanks and brackets in it: the 20th field from there.
-    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ")[19];
+    if (!(pid > 0 && process.kill(pid, 0))) return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  return !["Z", "X"].includes(statOf(pid)?.[0] ?? "");
+}
+
+/** The fields behind the name, which may have blanks and brackets in it. */
+function statOf(pid: number): string[] | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ");
   } catch {
     return undefined;
   }
 }
 
-/** Whether there is a process of a number. */
-export function lives(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+/** Where the numbers of processes mean what they mean here: this container, since this machine started. */
+export function numbering(): string {
+  const told = (tell: () => string) => {
+    try {
+      return tell().trim();
+    } catch {
+      return "";
+    }
+  };
+  const boot = told(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"));
+  return `${boot} ${told(() => readlinkSync("/proc/self/ns/pid"))}`;
 }

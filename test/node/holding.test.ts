@@ -1,0 +1,98 @@
+/** One process has a folder of data, whatever its Node and its system have for that, and however the one before it ended. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { claim } from "../../src/cli/claims.ts";
+import { begunAt, numbering } from "../../src/node/processes.ts";
+
+const script = resolve(import.meta.dirname, "holding-racer.ts");
+const started: ChildProcess[] = [];
+const folders: string[] = [];
+
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill("SIGKILL");
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-holding-"));
+  folders.push(folder);
+  return folder;
+}
+
+/** What a process has: Node 20 is without SQLite, and some systems without `flock`. */
+const means = {
+  both: {},
+  "no SQLite": { NODE_OPTIONS: "--no-experimental-sqlite" },
+  "no flock": { PATH: "/nonexistent" },
+  neither: { NODE_OPTIONS: "--no-experimental-sqlite", PATH: "/nonexistent" },
+} as const;
+type Means = keyof typeof means;
+
+async function racer(folder: string, name: Means): Promise<ChildProcess> {
+  const execArgv = ["--experimental-transform-types", "--disable-warning=ExperimentalWarning"];
+  const child = fork(script, [folder], { execArgv, env: { ...process.env, ...means[name] } });
+  started.push(child);
+  await once(child, "message");
+  return child;
+}
+
+async function told(child: ChildProcess, order: "hold" | "release"): Promise<string> {
+  const answer = once(child, "message");
+  child.send(order);
+  return (await answer)[0] as string;
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
+}
+
+test.each<readonly Means[]>([
+  ["both", "both", "both", "both"],
+  ["no SQLite", "no SQLite", "no SQLite", "no SQLite"],
+  ["neither", "neither", "neither", "neither"],
+  ["both", "no SQLite", "no flock", "neither"],
+])("of four at once one has the folder: %s, %s, %s, %s", { timeout: 180_000 }, async (...names) => {
+  const folder = newFolder();
+  const racers = await Promise.all(names.map((name) => racer(folder, name)));
+  const busy = `another service has its data in ${folder}; stop it, or name another folder with --data`;
+  for (let round = 0; round < 20; round++) {
+    const answers = await Promise.all(racers.map((child) => told(child, "hold")));
+    expect([...answers].sort()).toEqual([busy, busy, busy, "held"]);
+    const holder = answers.indexOf("held");
+    // Now it lets go, now it dies.
+    if (round % 3 > 0) await told(racers[holder] as ChildProcess, "release");
+    else {
+      await killed(racers[holder] as ChildProcess);
+      racers[holder] = await racer(folder, names[holder] as Means);
+    }
+  }
+  // What the dead have left behind does not grow.
+  expect(readdirSync(folder).filter((name) => name.includes("holder")).length).toBe(1);
+});
+
+test("a claim is void once it is let go of, its process is gone, or its number is another's", () => {
+  const me = { pid: process.pid, begun: begunAt(process.pid), numbering: numbering() };
+  for (const [owner, isFree] of [
+    [me, false],
+    [{ ...me, begun: "0" }, true],
+    [{ ...me, pid: 0 }, true],
+    [{ ...me, numbering: "of another container" }, true],
+    ["", true],
+  ] as const) {
+    const folder = newFolder();
+    mkdirSync(join(folder, "holder.7"));
+    writeFileSync(join(folder, "holder.7/owner"), owner === "" ? "" : JSON.stringify(owner));
+    expect(claim(folder) !== undefined, JSON.stringify(owner)).toBe(isFree);
+  }
+  const folder = newFolder();
+  const release = claim(folder);
+  expect(claim(folder)).toBeUndefined();
+  release?.();
+  expect(claim(folder)).toBeDefined();
+});
