@@ -229,6 +229,9 @@ export const redriveBody = z.union([
 ]);
 export const laneBody = z.strictObject({
   lane: z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.lane, as listed"),
+  offset: whole
+    .describe("Of the lane's first record, as listed: where another stands there by now, nothing is done.")
+    .optional(),
 });
 
 /** A delivery as members get it: the record's fields, and these. */

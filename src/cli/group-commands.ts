@@ -19,7 +19,13 @@ const ofLetters = (yargs: Yargs) =>
     .positional("letters", { type: "string", array: true, describe: "As groups dead-letters lists them." })
     .option("all", { type: "boolean", describe: "All of them." });
 const ofLane = (yargs: Yargs) =>
-  ofGroup(yargs).positional("lane", { type: "string", demandOption: true, describe: "As groups lanes lists them." });
+  ofGroup(yargs)
+    .positional("lane", { type: "string", demandOption: true, describe: "As groups lanes lists them." })
+    .option("offset", {
+      ...number,
+      describe:
+        "Of its first record: where another stands there by now, nothing is done. By default the one that is first.",
+    });
 
 const target = (args: Named) => connect(args).stream(args.stream).group(args.group);
 /** The same, whose records have their data as they came. */
@@ -97,10 +103,10 @@ const letterCommands = (yargs: Yargs) =>
           (args) => lanes.lanes(target(args), args.key, args.json),
         )
         .command("resume <stream> <group> <lane>", "Try a lane's first record again, now", ofLane, (args) =>
-          lanes.orderLane(target(args), args.lane, "resume", args.json),
+          lanes.orderLane(target(args), args, "resume"),
         )
         .command("skip <stream> <group> <lane>", "Leave its first record to the dead letters", ofLane, (args) =>
-          lanes.orderLane(target(args), args.lane, "skip", args.json),
+          lanes.orderLane(target(args), args, "skip"),
         ),
     )
     .command("attempts <stream> <group>", "The last requests of a push, and what was answered", ofGroup, (args) =>

@@ -44,13 +44,33 @@ export async function lanes(group: Group, key: string | undefined, json?: boolea
   if (key !== undefined) for (const { tries } of found) for (const one of tries) print(tryText(one));
 }
 
-export async function orderLane(group: Group, lane: string, order: "resume" | "skip", json?: boolean): Promise<void> {
-  const call = { body: { lane }, safe: true };
-  const answer = await group.http.json("POST", pathOf(group, `lanes/${order}`), call);
+export interface LaneArgs {
+  lane: string;
+  offset?: number;
+  json?: boolean;
+}
+
+/** The order names the record that it is for: sent again after a lost answer, it touches no other. */
+export async function orderLane(
+  group: Group,
+  { lane, offset, json }: LaneArgs,
+  order: "resume" | "skip",
+): Promise<void> {
+  const at = offset ?? (await firstOf(group, lane));
+  // Where it is yet to be read which record that is, the order is for whichever is first, and is not sent again.
+  const call = at === undefined ? { body: { lane } } : { body: { lane, offset: at }, safe: true };
+  const answer = await group.http.json<{ changed: boolean }>("POST", pathOf(group, `lanes/${order}`), call);
   if (json) return print(JSON.stringify(answer));
-  print(
-    order === "resume" ? `lane ${lane} tries again now` : `lane ${lane} goes on: its first record is a dead letter`,
-  );
+  const record = at === undefined ? "its first record" : `offset ${at}`;
+  if (!answer.changed) print(`lane ${lane} does not stand at ${record} any more`);
+  else if (order === "resume") print(`lane ${lane} tries ${record} again now`);
+  else print(`lane ${lane} goes on: ${record} is a dead letter`);
+}
+
+/** The offset of a lane's first record. Of one that is not there the order is refused. */
+async function firstOf(group: Group, lane: string): Promise<number | undefined> {
+  const { lanes } = await group.http.json<{ lanes: Lane[] }>("GET", pathOf(group, "lanes"));
+  return lanes.find((one) => one.lane === lane)?.offset;
 }
 
 /** Incident mode: these keys alone, or its end. */

@@ -102,11 +102,12 @@ export async function discard(group: Group, args: LettersArgs & { yes?: boolean 
   done(await group.discard(which), "discarded", args);
 }
 
-function done(answer: unknown, what: "redriven" | "discarded", { json }: LettersArgs): void {
-  const count = (answer as Record<string, number>)[what];
+/** Those that are named are done, whichever request did it: the first one's answer may have been lost. */
+function done(answer: unknown, what: "redriven" | "discarded", { letters = [], json }: LettersArgs): void {
+  const count = new Set(letters).size || (answer as Record<string, number>)[what];
   const then = what === "redriven" ? "delivered again" : "forgotten";
   if (json) print(JSON.stringify(answer));
-  else print(count === 0 ? "no dead letters" : `${counted(count, "dead letter")} ${then}`);
+  else print(count === 0 ? `no dead letters are left to be ${then}` : `${counted(count, "dead letter")} ${then}`);
 }
 
 function chosen({ letters = [], all }: LettersArgs): "all" | readonly string[] {

@@ -52,11 +52,22 @@ async function list(args: Common): Promise<void> {
 }
 
 async function create(args: Named & { ifNotExists?: boolean }): Promise<void> {
-  const response = await namespaceOf(args).http.send("PUT", "");
-  const info = (await response.json()) as Info;
-  const isNew = response.status === 201;
-  if (!isNew && !args.ifNotExists) throw new Error(`the namespace '${args.name}' exists`);
+  const { http } = namespaceOf(args);
+  const before = await found(http);
+  if (before !== undefined && !args.ifNotExists) throw new Error(`the namespace '${args.name}' exists`);
+  const isNew = before === undefined;
+  const info = before ?? (await http.json<Info>("PUT", ""));
   print(args.json ? JSON.stringify(info) : `${isNew ? "created" : "there is"} ${info.namespace}`);
+}
+
+/** Undefined where there is none. */
+async function found(http: Millrace["http"]): Promise<Info | undefined> {
+  try {
+    return await http.json<Info>("GET", "");
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === "namespace-not-found") return undefined;
+    throw error;
+  }
 }
 
 async function remove(args: Named & { force?: boolean }): Promise<void> {
@@ -67,7 +78,7 @@ async function remove(args: Named & { force?: boolean }): Promise<void> {
     `the namespace '${args.name}'${args.force ? " and all its streams" : ""} will be deleted for good`,
   );
   try {
-    await http.send("DELETE", "", { query: { force: args.force } });
+    await http.gone("", "namespace-not-found", { query: { force: args.force } });
   } catch (error) {
     const count = error instanceof MillraceError && error.code === "conflict" ? error.facts.streams : undefined;
     if (typeof count !== "number") throw error;

@@ -93,8 +93,13 @@ export class Http {
     return retryable || (code === "ticket-expired" && typeof this.options.ticket === "function");
   }
 
-  #retrying<T>(attempt: () => Promise<T>, method: string, { safe = method !== "POST", signal }: Call): Promise<T> {
-    const may = (error: MillraceError) => this.mayPass(error) && (safe || error.clean);
+  #retrying<T>(attempt: () => Promise<T>, method: string, call: Call): Promise<T> {
+    const { safe = method !== "POST", signal } = call;
+    const may = (error: MillraceError) => {
+      // It may have been done: what the next attempt does not find any more is no mistake.
+      if (!error.clean) call.headers = { ...call.headers, "millrace-repeat": "true" };
+      return this.mayPass(error) && (safe || error.clean);
+    };
     return retrying(attempt, this.options.retry, signal, may);
   }
 
@@ -160,13 +165,13 @@ export class Http {
     return response;
   }
 
-  async credentials(): Promise<readonly ["token" | "ticket", string] | readonly [undefined, undefined]> {
+  async credentials(): Promise<readonly ["token" | "ticket", string] | readonly [undefined?, undefined?]> {
     for (const name of ["ticket", "token"] as const) {
       const given = this.options[name];
       // From a file it comes with the end of its line.
       if (given !== undefined) return [name, (typeof given === "string" ? given : await given()).trim()];
     }
-    return [undefined, undefined];
+    return [];
   }
 
   /** A socket that is about to open; undefined where this place has none. */

@@ -1,38 +1,12 @@
 /** What an operator sees of a delivery, and may do to it. */
 import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { isEqual } from "../lib/bytes.ts";
 import type { Delivery } from "./delivery.ts";
 import { type Lane, recordOf, type Try } from "./item.ts";
 import type { Letter } from "./letters.ts";
-import type { Lost, Paused } from "./told.ts";
-
-/** How far a group is on one partition. Times are ms since 1970. */
-export interface Status {
-  readonly partition: number;
-  /** First record that is not finished. */
-  readonly head: number;
-  /** Next record to be read. */
-  readonly cursor: number;
-  readonly tail: number;
-  /** Records that are not finished. */
-  readonly lag: number;
-  readonly oldestUnacked: number | undefined;
-  readonly inFlight: number;
-  readonly redeliveries: number;
-  readonly lanes: {
-    readonly retrying: number;
-    readonly parked: number;
-    readonly others: number;
-    readonly full: boolean;
-  };
-  readonly deadLetters: number;
-  readonly members: readonly { readonly member: string; readonly inFlight: number }[];
-  readonly paused: Paused | undefined;
-  /** The partition that this one continues is not finished; `keys`: all but so many of its keys are. */
-  readonly waitsFor: { readonly partition: number; readonly keys?: number } | undefined;
-  readonly lost: readonly Lost[];
-  readonly rowsWritten: number;
-}
+import { type Status, statusOf } from "./status.ts";
+import type { LetterRow } from "./store.ts";
 
 /** A lane as it is shown. */
 export interface LaneView {
@@ -45,6 +19,12 @@ export interface LaneView {
   readonly due: number | undefined;
   readonly tries: readonly Try[];
 }
+
+/**
+ * Which lane, by its number; with the offset of its first record where that was said: as one value, so that a version before
+ * takes it for a lane that is not there, and never for another time.
+ */
+export type LaneAt = number | { readonly lane: number; readonly offset: number };
 
 /** Which dead letters: all, or those at these offsets. */
 export type Which = "all" | readonly number[];
@@ -73,35 +53,7 @@ export class Admin {
   constructor(readonly delivery: Delivery) {}
 
   status(now: number): Result<Status> {
-    const { state } = this.delivery;
-    const lanes = [...state.lanes.byId.values()];
-    const lag = this.#lag();
-    const unread = state.leases.unread(now);
-    const members = new Map(state.leases.members());
-    for (const [member, count] of unread.members) members.set(member, (members.get(member) ?? 0) + count);
-    const count = (of: Lane["state"]) => lanes.filter((lane) => lane.state === of).length;
-    return ok({
-      partition: state.spec.partition,
-      head: state.head,
-      cursor: state.cursor,
-      tail: state.known ?? state.cursor,
-      lag,
-      oldestUnacked: lag === 0 ? undefined : this.#oldest(),
-      inFlight: state.leases.size + unread.count,
-      redeliveries: state.redeliveries,
-      lanes: {
-        retrying: count("retry"),
-        parked: count("parked"),
-        others: lanes.length - count("retry") - count("parked"),
-        full: lanes.length >= this.delivery.reader.lanesMax,
-      },
-      deadLetters: state.letters.count,
-      members: [...members].map(([member, inFlight]) => ({ member, inFlight })),
-      paused: state.paused,
-      waitsFor: this.#waitsFor(),
-      lost: state.lost.all,
-      rowsWritten: state.sql.rowsWritten(),
-    });
+    return ok(statusOf(this.delivery, now));
   }
 
   pause(reason: string, now: number): Result<undefined> {
@@ -138,12 +90,13 @@ export class Admin {
     return ok(shown);
   }
 
-  /** Tries a lane's first record again, now. */
-  resumeLane(id: number, now: number): Result<undefined> {
+  /** Tries a lane's first record again, now. Answers false, and does nothing, where it is another than the one that was named. */
+  resumeLane(at: LaneAt, now: number): Result<boolean> {
     const { state, redriving } = this.delivery;
-    const lane = state.lanes.byId.get(id);
-    if (lane === undefined) return noLane(id);
-    if (lane.held) return isHeld(id);
+    const lane = this.laneAt(at);
+    if (lane === undefined) return noLane(this.#named(numberOf(at)));
+    if (lane.held) return isHeld(this.#named(lane.id));
+    if (this.#isAnother(lane, at)) return ok(false);
     // Only one that is parked stands at a letter: what lies at the place of an open one may be of another key.
     const letter = lane.state === "parked" ? state.letters.get(lane.from) : undefined;
     if (letter?.state === "dead") redriving.begin(letter, undefined, now);
@@ -153,34 +106,41 @@ export class Admin {
       state.lanes.schedule(lane, now);
     }
     state.save();
-    return ok(undefined);
+    return ok(true);
   }
 
   /**
    * Leaves a lane's first record to the dead letters, and lets the ones behind it go on. Where it is no letter yet, it must
-   * be at hand.
+   * be at hand. Answers false, and does nothing, where it is another than the one that was named.
    */
-  skipLane(id: number, now: number): Result<undefined> {
+  skipLane(at: LaneAt, now: number): Result<boolean> {
     const { state, endings } = this.delivery;
-    const lane = state.lanes.byId.get(id);
-    if (lane === undefined) return noLane(id);
-    if (lane.held) return isHeld(id);
+    const lane = this.laneAt(at);
+    if (lane === undefined) return noLane(this.#named(numberOf(at)));
+    if (lane.held) return isHeld(this.#named(lane.id));
+    if (this.#isAnother(lane, at)) return ok(false);
     if (lane.state === "parked") this.#pass(lane, now);
     else {
       const item = lane.kind === "whole" ? state.window.items.get(lane.from) : lane.queue[0];
-      if (item === undefined)
-        return refuse("unavailable", "the lane's first record could not be read; try again in a moment");
+      if (item === undefined) return this.#notAtHand(lane);
       endings.skip(item, lane, now);
     }
     state.save();
-    return ok(undefined);
+    return ok(true);
+  }
+
+  laneAt(at: LaneAt): Lane | undefined {
+    return this.delivery.state.lanes.byId.get(numberOf(at));
   }
 
   letters(after: number, limit: number, _now: number): Result<{ letters: Letter[]; more: boolean }> {
     return ok(this.delivery.state.letters.list(after, limit));
   }
 
-  /** Delivers dead letters again, as new; `body` instead of the record, where it was edited. Answers how many. */
+  /**
+   * Delivers dead letters again, as new; `body` instead of the record, where it was edited. Answers how many: one that is on its
+   * way, and is to be as it is, goes on.
+   */
   redrive(which: Which, body: Uint8Array | undefined, now: number): Result<number> {
     const { state, redriving } = this.delivery;
     const missing = this.#missing(which);
@@ -188,7 +148,7 @@ export class Admin {
     let count = 0;
     for (const offset of this.#each(which)) {
       const row = state.letters.get(offset);
-      if (row === undefined || (row.state === "redriven" && body === undefined)) continue;
+      if (row === undefined || (row.state === "redriven" && isAs(row, body))) continue;
       redriving.begin(row, body, now);
       count++;
     }
@@ -226,13 +186,41 @@ export class Admin {
   /** All, or none: what names a letter that is not there changes nothing. */
   #missing(which: Which) {
     const { letters } = this.delivery.state;
-    const offset = which === "all" ? undefined : which.find((one) => letters.get(one) === undefined);
-    return offset === undefined ? undefined : noLetter(offset);
+    if (which === "all") return undefined;
+    const missing = which.filter((one) => letters.get(one) === undefined);
+    return missing.length === 0 ? undefined : noLetters(missing.map((offset) => this.#named(offset)));
   }
 
   *#each(which: Which): Generator<number> {
     if (which !== "all") yield* new Set(which);
     else for (const { offset } of this.delivery.state.letters.all()) yield offset;
+  }
+
+  /** A lane, or a letter, as it is listed: numbers are of a partition. */
+  #named(number: number): string {
+    return `${this.delivery.state.spec.partition}.${number}`;
+  }
+
+  /** Whether a lane is known to stand at another record than the one that was named. */
+  #isAnother(lane: Lane, at: LaneAt): boolean {
+    if (typeof at === "number") return false;
+    const first = recordOf(lane);
+    return first === undefined ? this.delivery.reader.lanes.hasRead(lane) : first !== at.offset;
+  }
+
+  /** Why a lane's first record, which was to be brought, is not there. What only waits for an operator is no passing matter. */
+  #notAtHand(lane: Lane) {
+    const { state, reader } = this.delivery;
+    if (!lane.exact && reader.lanes.hasRead(lane))
+      return refuse("conflict", `lane ${this.#named(lane.id)} has no unfinished record: there is nothing to skip`);
+    if (state.stands) {
+      const why = state.paused === undefined ? "until the partition before is finished" : "while the group is paused";
+      return refuse(
+        "conflict",
+        `the first record of lane ${this.#named(lane.id)} is yet to be read, and nothing is read ${why}`,
+      );
+    }
+    return refuse("unavailable", "the lane's first record could not be read; try again in a moment");
   }
 
   /** The lane goes on behind its first record, which stays a dead letter, or is none. */
@@ -243,49 +231,19 @@ export class Admin {
     if (item !== undefined && item.offset === lane.from) endings.finish(item, now);
     else endings.finishAhead(lane, now);
   }
-
-  /** What the window holds, what lanes hold and have behind them, and what is yet to be read and not known as finished. */
-  #lag(): number {
-    const { known, cursor, done, acked, window, lanes, letters } = this.delivery.state;
-    // Letters that are on their way again, and have no lane yet.
-    let apart = letters.pages.redriven;
-    for (const { kind, queue, behind, ahead, redriven } of lanes.byId.values()) {
-      if (redriven) apart--;
-      if (kind === "whole") continue;
-      // In an incident lanes go beyond the window: what they have there counts as unread, but for what they have finished,
-      // and for what the window had left to them before a restart.
-      const beyond = kind === "key" && queue.length > 0 && queue[queue.length - 1].offset >= cursor;
-      const within = (offset: number) => offset < cursor || done.has(offset);
-      apart += behind - ahead + (beyond ? queue.filter(({ offset }) => within(offset)).length : queue.length);
-    }
-    // What was acked where every lane has read was finished already.
-    const read = Math.min(cursor, ...[...lanes.unread].map(({ from }) => from));
-    const unread = Math.max(0, (known ?? cursor) - cursor) - done.countFrom(cursor) - acked.countFrom(read);
-    return Math.max(0, unread + window.size + apart);
-  }
-
-  #oldest(): number | undefined {
-    const { window, lanes, unread } = this.delivery.state;
-    let oldest = window.first()?.timestamp ?? unread;
-    for (const lane of lanes.byId.values()) {
-      const first = lane.queue[0]?.timestamp ?? lane.time;
-      if (first !== undefined && (oldest === undefined || first < oldest)) oldest = first;
-    }
-    return oldest;
-  }
-
-  #waitsFor(): Status["waitsFor"] {
-    const { spec, inherits, heldKeys } = this.delivery.state;
-    if (spec.parent === undefined || (!inherits && heldKeys === undefined)) return undefined;
-    return { partition: spec.parent, ...(inherits || heldKeys === undefined ? {} : { keys: heldKeys.size }) };
-  }
 }
 
-const noLane = (id: number) => refuse("lane-not-found", `there is no lane ${id}; it may have gone on by itself`);
-const isHeld = (id: number) =>
+const numberOf = (at: LaneAt) => (typeof at === "number" ? at : at.lane);
+const noLane = (id: string) => refuse("lane-not-found", `there is no lane ${id}; it may have gone on by itself`);
+const isHeld = (id: string) =>
   refuse(
     "conflict",
     `lane ${id} waits for its key in the partition that this one continues; settle the lane there first`,
   );
-const noLetter = (offset: number) =>
-  refuse("letter-not-found", `there is no dead letter of offset ${offset}; it may have been redriven or discarded`);
+/** Whether a letter would be the same with this record instead of its own. */
+const isAs = ({ body }: LetterRow, edited: Uint8Array | undefined) => edited === undefined || isEqual(body, edited);
+/** `letters`: each, as a request names it. */
+const noLetters = (letters: readonly string[]) =>
+  refuse("letter-not-found", `there is no dead letter ${letters[0]}; it may have been redriven or discarded`, {
+    letters,
+  });

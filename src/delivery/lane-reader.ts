@@ -27,7 +27,7 @@ export class LaneReader {
       this.#passOver(lane, now);
       return undefined;
     }
-    if (lane.kind === "key" && lane.read >= this.#target()) return undefined;
+    if (this.hasRead(lane)) return undefined;
     return {
       lane: lane.id,
       from: { at: "offset", offset: lane.read },
@@ -35,6 +35,11 @@ export class LaneReader {
       bytesMax: pageBytes,
       ...(lane.kind === "key" ? { filter: { ...this.filter(), key: lane.key } } : {}),
     };
+  }
+
+  /** Whether a key's lane has read as far as lanes do for now. */
+  hasRead({ kind, read }: Lane): boolean {
+    return kind === "key" && read >= this.#target();
   }
 
   /** Whether the group's filter wants no record of a key. */

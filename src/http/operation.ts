@@ -29,6 +29,13 @@ export const withBody: readonly ErrorCode[] = [
 /** The condition of a PUT that creates, and changes nothing. */
 export const onlyNew = { "If-None-Match": "`*`: create it, and answer 412 `exists` where it is there already." };
 
+/** What a client says that sends a request again because its answer was lost. */
+export const repeat = {
+  "Millrace-Repeat": "`true`: it is sent again, and may have been done: what is not there any more is no mistake.",
+};
+
+export const isRepeat = (request: Request): boolean => request.headers.get("millrace-repeat") === "true";
+
 /** What the reference says of one method of a route. */
 export interface Operation {
   readonly summary: string;

@@ -57,6 +57,9 @@ export function isJson(bytes: Uint8Array, from = 0, to = bytes.length): boolean 
   }
 }
 
+export const isEqual = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, index) => byte === b[index]);
+
 /** Length of the byte order mark that bytes begin with, or 0: some programs put one before every text. */
 export const markBytes = (bytes: Uint8Array): number =>
   bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;

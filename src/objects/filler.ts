@@ -50,6 +50,8 @@ export class Filler {
     const { state, reader } = this.core;
     // In order a record that failed stays in the window, which a restart has emptied.
     if (lane.kind === "whole") return this.fill(() => state.window.items.has(lane.from));
+    // A key's lane reads no further than the window, which a restart has put back.
+    if (lane.exact && reader.lanes.hasRead(lane)) await this.fill(() => !reader.lanes.hasRead(lane));
     for (let round = 0; round < roundsMax; round++) {
       while (this.#running !== undefined) await this.#running;
       if (this.inheriting.stopped) return;

@@ -1,6 +1,6 @@
 /** What is asked of a delivery besides records: by an operator, and by the partitions that continue its own. */
 import { ok, type Result } from "../../schemas/errors.ts";
-import { Admin, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
+import { Admin, type LaneAt, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
 import { type PlacePage, placePage } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
 import { openStore } from "../delivery/upgrade.ts";
@@ -8,6 +8,7 @@ import type { Sql } from "../lib/sql.ts";
 import type { Position } from "../log/read.ts";
 import { type Answer, gone } from "./answer.ts";
 import type { Keeper } from "./keeper.ts";
+import { fill } from "./pull.ts";
 import type { HeritageCall } from "./rpc.ts";
 import { partition } from "./stubs.ts";
 
@@ -20,12 +21,15 @@ export async function operate<N extends OrderName>(
   const { core } = keeper;
   if (order === "status") await keeper.look();
   if (order === "lanes") await keeper.filler.learnLanes();
-  const ofLane = order === "skipLane" || order === "resumeLane";
-  const lane = ofLane ? core.state.lanes.byId.get(args[0] as number) : undefined;
-  // What is skipped must be at hand, and of what is resumed it must be known which record it is.
-  if (lane !== undefined && !lane.held && (order === "skipLane" || !lane.exact)) await keeper.filler.bring(lane);
-  if (keeper.stopped) return gone;
   const admin = new Admin(core);
+  const ofLane = order === "skipLane" || order === "resumeLane";
+  const lane = ofLane ? admin.laneAt(args[0] as LaneAt) : undefined;
+  // What is skipped must be at hand, and of what is resumed it must be known which record it is.
+  if (lane !== undefined && !lane.held && (order === "skipLane" || !lane.exact)) {
+    const brought = await fill(() => keeper.filler.bring(lane));
+    if (!brought.ok) return brought;
+  }
+  if (keeper.stopped) return gone;
   const fulfil = admin[order] as (...args: unknown[]) => Result<OrderValue<N>>;
   const answer = fulfil.call(admin, ...args, Date.now());
   // What became a letter as it was read again, and is shown, is one after a crash, too.

@@ -64,7 +64,7 @@ async function waitFor(keeper: Keeper, terms: WaitCall): Promise<Result<boolean>
 }
 
 /** A partition that cannot be reached is nobody's mistake: the member tries again. */
-async function fill(read: () => Promise<void>): Promise<Result<undefined>> {
+export async function fill(read: () => Promise<void>): Promise<Result<undefined>> {
   try {
     await read();
     return ok(undefined);

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dataOf, fail, Group, newGroup, newStream, one, park, skip } from "./group.ts";
 import { type Service, service } from "./service.ts";
 
+const repeat = { "millrace-repeat": "true" };
+
 let millrace: Service;
 beforeAll(async () => {
   millrace = await service();
@@ -53,7 +55,11 @@ describe("a lane", () => {
     const { lane, ...shown } = await ofC();
     expect(shown).toEqual({ partition: 0, key: "c", state: "open", attempts: 0, tries: [] });
     expect((await group.post("lanes/resume", { lane })).status).toBe(200);
-    expect((await group.post("lanes/skip", { lane })).json.code).toBe("unavailable");
+    const nothing = { status: 409, json: { code: "conflict", retryable: false } };
+    expect(await group.post("lanes/skip", { lane })).toMatchObject(nothing);
+    // Nor does it stand at a record that is named.
+    for (const order of ["resume", "skip"])
+      expect((await group.post(`lanes/${order}`, { lane, offset: 1 })).json).toEqual({ lane, order, changed: false });
     expect(await group.receive()).toEqual([]);
     expect(await group.letters()).toMatchObject([{ data: "b1", state: "dead" }]);
     // It learns where it stands, though the group is paused, when it is to be skipped.
@@ -65,6 +71,31 @@ describe("a lane", () => {
     await group.post("resume");
     await group.put({ only: null });
     expect((await group.drain()).sort()).toEqual(["c2", "d1"]);
+  });
+
+  test.each(["resume", "skip"])("stands at the record that is named, or there is nothing to %s", async (order) => {
+    const group = await newGroup(millrace, park);
+    await group.append("a1", "a2", "a3");
+    await fail(group, "a1");
+    const [{ lane, offset }] = await group.lanes();
+    const ordered = async (body: object) => (await group.post(`lanes/${order}`, { lane, ...body })).json;
+    expect(await ordered({ offset: 1 })).toEqual({ lane, order, changed: false });
+    expect(await ordered({ offset })).toEqual({ lane, order, changed: true });
+    // The same again, as after a lost answer, when the key has gone on.
+    if (order === "resume") await group.ack(...(await group.receive()));
+    await group.nack(one(await group.receive()));
+    const before = await group.lanes();
+    expect(before).toMatchObject([{ lane, offset: 1, state: "parked" }]);
+    expect(await ordered({ offset })).toEqual({ lane, order, changed: false });
+    expect(await group.lanes()).toEqual(before);
+    expect(await group.receive()).toEqual([]);
+    // Without a name it is for whichever is first.
+    expect(await ordered({})).toEqual({ lane, order, changed: true });
+    expect(await group.drain()).toEqual(order === "skip" ? ["a3"] : ["a2", "a3"]);
+    // When nothing of the key is left, it is not there; to who says that he asks again, it is over.
+    expect((await group.post(`lanes/${order}`, { lane, offset })).json.code).toBe("lane-not-found");
+    const again = await millrace.call("POST", `${group.path}/lanes/${order}`, { lane, offset }, repeat);
+    expect(again).toMatchObject({ status: 200, json: { lane, order, changed: false } });
   });
 
   test("wakes who waits when it is resumed", { timeout: 10_000 }, async () => {

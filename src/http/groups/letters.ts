@@ -1,6 +1,6 @@
 /** Dead letters, lanes and the attempts log: what an operator looks at, and sets going again. */
 import type { z } from "zod";
-import { ok, type Result, refuse } from "../../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
 import { laneBody, lettersBody, lettersQuery, redriveBody } from "../../../schemas/group.ts";
 import { limits } from "../../../schemas/limits.ts";
 import type { LaneView, Which } from "../../delivery/admin.ts";
@@ -13,6 +13,7 @@ import { JsonWriter } from "../../log/json.ts";
 import { decodeRecord, FrameWriter, kinds } from "../../log/record.ts";
 import type { DeliveryRpc } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
+import { isRepeat } from "../operation.ts";
 import { query, readJson, readJsonBytes } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
 import { countedBody, type Later } from "../read/large.ts";
@@ -107,22 +108,29 @@ export async function redrive(request: Request, env: Env, names: Names): Promise
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
   const { value, bytes } = body.value;
-  if (!("letter" in value)) return eachLetter(env, target.value, value, "redrive");
+  const repeated = isRepeat(request);
+  if (!("letter" in value)) return eachLetter(env, target.value, value, "redrive", repeated);
   const { partition, number } = idOf(value.letter);
   if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
   const found = await lettersOf(env, target.value, partition, number - 1, 1);
   if (!found.ok) return problem(found.refusal);
   const letter = found.value.letters.find(({ offset }) => offset === number);
-  if (letter === undefined) return problem(noLetter(value.letter));
+  const none = () => (repeated ? json({ redriven: 0 }) : problem(noLetters([value.letter])));
+  if (letter === undefined) return none();
   const data = dataOf(bytes);
   const edited = data === undefined ? ok(undefined) : edit(letter, data);
   if (!edited.ok) return problem(edited.refusal);
   const done = await askDelivery(env, target.value, partition, (one) => one.admin("redrive", [number], edited.value));
-  return answer(done ?? { ok: false, refusal: noLetter(value.letter) }, (redriven) => ({ redriven }));
+  if (done === undefined || missingOf(done) !== undefined) return none();
+  return answer(done, (redriven) => ({ redriven }));
 }
 
-const noLetter = (id: string) =>
-  ({ code: "letter-not-found", detail: `there is no dead letter ${id}; list them anew` }) as const;
+/** All of a request that are not there, as it names them. */
+const noLetters = (letters: readonly string[]): Refusal => ({
+  code: "letter-not-found",
+  detail: `there is no dead letter ${letters[0]}; it may have been redriven or discarded: list them anew`,
+  facts: { letters },
+});
 
 /** The member `data` of an order, as it was sent. */
 function dataOf(bytes: Uint8Array): Uint8Array | undefined {
@@ -157,7 +165,7 @@ export async function discard(request: Request, env: Env, names: Names): Promise
   if (!body.ok) return problem(body.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
-  return eachLetter(env, target.value, body.value, "discard");
+  return eachLetter(env, target.value, body.value, "discard", isRepeat(request));
 }
 
 const give = (one: DeliveryRpc, order: "redrive" | "discard", which: Which) =>
@@ -170,27 +178,45 @@ async function eachLetter(
   target: GroupRoute,
   which: z.output<typeof lettersBody>,
   order: "redrive" | "discard",
+  repeated: boolean,
 ): Promise<Response> {
   if ("all" in which) {
     const done = await askAll<number>(env, target, (one) => give(one, order, "all"));
     return answer(done, (list) => ({ [past[order]]: list.reduce((sum, { value }) => sum + value, 0) }));
   }
   const byPartition = Map.groupBy(which.letters.map(idOf), ({ partition }) => partition);
-  // First whether all of them are there: a refusal changes nothing.
+  const none = [...byPartition.keys()].find((partition) => !target.partitions.includes(partition));
+  if (none !== undefined) return problem(noPartition(none).refusal);
+  // First whether all of them are there: a refusal changes nothing, and names all that are not.
+  const missing = new Set<string>();
   let count = 0;
   for (const step of ["known", order] as const) {
     for (const [partition, ids] of byPartition) {
-      if (!target.partitions.includes(partition)) return problem(noPartition(partition).refusal);
-      const numbers = ids.map(({ number }) => number);
+      // Of what is sent again, those that are not there any more were done.
+      const numbers = ids.map(({ number }) => number).filter((number) => !missing.has(`${partition}.${number}`));
+      if (numbers.length === 0) continue;
       const done = await askDelivery<number | undefined>(env, target, partition, (one) =>
         step === "known" ? one.admin("known", numbers) : give(one, step, numbers),
       );
-      if (done === undefined) return problem(noLetter(`${partition}.${numbers[0]}`));
-      if (!done.ok) return problem(done.refusal);
-      count += done.value ?? 0;
+      const gone = done === undefined ? numbers.map((number) => `${partition}.${number}`) : missingOf(done);
+      if (gone === undefined && done?.ok === false) return problem(done.refusal);
+      for (const one of gone ?? []) missing.add(one);
+      count += (done?.ok && done.value) || 0;
     }
+    const named = which.letters.filter((text) => missing.has(asListed(text)));
+    if (named.length > 0 && !repeated) return problem(noLetters(named));
   }
   return json({ [past[order]]: count });
+}
+
+/** Letters that a refusal says are not there. */
+const missingOf = (done: Result<unknown>): readonly string[] | undefined =>
+  done.ok ? undefined : (done.refusal.facts?.letters as readonly string[] | undefined);
+
+/** A letter's name without zeros before its numbers. */
+function asListed(text: string): string {
+  const { partition, number } = idOf(text);
+  return `${partition}.${number}`;
 }
 
 export async function listLanes(env: Env, names: Names): Promise<Response> {
@@ -246,14 +272,14 @@ export async function orderLane(request: Request, env: Env, names: Names, order:
   if (!body.ok) return problem(body.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
-  const { partition, number } = idOf(body.value.lane);
+  const { lane, offset } = body.value;
+  const { partition, number } = idOf(lane);
   if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
+  const at = offset === undefined ? number : { lane: number, offset };
   const done = await askDelivery(env, target.value, partition, (one) =>
-    order === "resume" ? one.admin("resumeLane", number) : one.admin("skipLane", number),
+    order === "resume" ? one.admin("resumeLane", at) : one.admin("skipLane", at),
   );
-  const result: Result<undefined> = done ?? {
-    ok: false,
-    refusal: { code: "lane-not-found", detail: `there is no lane ${body.value.lane}` },
-  };
-  return answer(result, () => ({ lane: body.value.lane, order }));
+  const found: Result<boolean> = done ?? refuse("lane-not-found", `there is no lane ${lane}`);
+  const isOver = isRepeat(request) && !found.ok && found.refusal.code === "lane-not-found";
+  return answer(isOver ? ok(false) : found, (changed) => ({ lane, order, changed }));
 }

@@ -21,9 +21,9 @@ import {
   testBody,
 } from "../../../schemas/group.ts";
 import { listQuery } from "../../../schemas/stream.ts";
-import { type Operation, ofStream, onlyNew, withBody } from "../operation.ts";
+import { type Operation, ofStream, onlyNew, repeat, withBody } from "../operation.ts";
 import { mergePatch } from "../parse.ts";
-import { attempt, count, lane, letter, lost, refused, settled, status, trial } from "./views.ts";
+import { attempt, count, lane, letter, lost, ordered, refused, settled, status, trial } from "./views.ts";
 
 const ofGroup: readonly ErrorCode[] = [...ofStream, "group-not-found"];
 const ofOrder: readonly ErrorCode[] = [...ofGroup, ...withBody, "partition-not-found"];
@@ -36,10 +36,12 @@ const post = (
   answer: z.ZodType,
   more: readonly ErrorCode[] = [],
   detail?: string,
+  headers?: Operation["headers"],
 ): { POST: Operation } => ({
   POST: {
     summary,
     ...(detail === undefined ? {} : { detail }),
+    ...(headers === undefined ? {} : { headers }),
     body,
     answers: { 200: { says, body: answer } },
     refusals: [...ofOrder, ...more],
@@ -152,19 +154,18 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
       refusals: ofGroup,
     },
   },
-  [`${group}/lanes/resume`]: post(
-    "Try a lane's first record now",
-    laneBody,
-    "It will be.",
-    z.object({ lane: z.string(), order: z.literal("resume") }),
-    ["lane-not-found", "conflict"],
-  ),
+  [`${group}/lanes/resume`]: post("Try a lane's first record now", laneBody, "It will be.", ordered("resume"), [
+    "lane-not-found",
+    "conflict",
+  ]),
   [`${group}/lanes/skip`]: post(
     "Leave a lane's first record to the dead letters, and go on",
     laneBody,
     "It was.",
-    z.object({ lane: z.string(), order: z.literal("skip") }),
+    ordered("skip"),
     ["lane-not-found", "conflict"],
+    "Name the record, as lanes are listed, and the order is safe to repeat; without an `offset` it is for whichever is first.",
+    repeat,
   ),
   [`${group}/dead-letters`]: {
     GET: {
@@ -186,6 +187,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     z.object({ redriven: count }),
     ["letter-not-found", "record-too-large"],
     "All, some, or one with other data.",
+    repeat,
   ),
   [`${group}/dead-letters/discard`]: post(
     "Forget dead letters",
@@ -193,6 +195,8 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     "How many.",
     z.object({ discarded: count }),
     ["letter-not-found"],
+    undefined,
+    repeat,
   ),
   [`${group}/attempts`]: {
     GET: {

@@ -93,6 +93,14 @@ export const lane = z.object({
   dueAt: z.string().optional(),
   tries: z.array(tried),
 });
+export const ordered = (order: "resume" | "skip") =>
+  z.object({
+    lane: z.string(),
+    order: z.literal(order),
+    changed: z
+      .boolean()
+      .describe("false: its first record is another than the one that was named, and nothing was done."),
+  });
 export const attempt = z.object({
   partition: count,
   at: z.string(),
