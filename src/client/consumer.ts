@@ -178,7 +178,6 @@ export class Consumer<Data = unknown> {
     const { member } = this.options;
     const { signal } = this.#halt;
     const path = `${this.path}/live${member ? `?member=${encodeURIComponent(member)}` : ""}`;
-    const probe = () => this.http.once("GET", `${this.path}/status`, { signal });
     const heard = (message: GroupMessage) => {
       this.#backoff.reset();
       if (message.type === "deliveries") {
@@ -190,7 +189,7 @@ export class Consumer<Data = unknown> {
       }
       this.#wake();
     };
-    const link = await Link.open(this.http, path, ["millrace.v1"], probe, heard, signal);
+    const link = await Link.open(this.http, path, heard, signal);
     if (link === undefined) return false;
     let ended: Ended | undefined;
     void link.ended.then((end) => {

@@ -97,8 +97,6 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     const link = await Link.open(
       this.http,
       path,
-      ["millrace.v1"],
-      () => this.#probe(),
       (message) => {
         inbox.push(message);
         wake();
@@ -157,12 +155,6 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       const { code, detail, type: _, id: __, ...facts } = message;
       throw known(code, detail, facts);
     }
-  }
-
-  /** Why a socket did not open. */
-  #probe(): Promise<unknown> {
-    const { partition, signal } = this.options;
-    return this.http.once("GET", `${this.path}/records`, { query: { limit: 1, partition }, signal });
   }
 
   async *#byHttp(): AsyncGenerator<Batch<Data>, void, undefined> {

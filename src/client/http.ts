@@ -90,7 +90,7 @@ export class Http {
 
   /** The same may succeed later; also where it was the ticket, and another is to be had. */
   mayPass({ retryable, code }: MillraceError): boolean {
-    return retryable || (code === "ticket-expired" && typeof this.options.ticket === "function");
+    return retryable || (code === "ticket-expired" && typeof this.#given === "function");
   }
 
   #retrying<T>(attempt: () => Promise<T>, method: string, call: Call): Promise<T> {
@@ -135,9 +135,9 @@ export class Http {
     const bytes = body instanceof Uint8Array || body instanceof Blob;
     // What is no JSON is the caller's mistake, and not the network's.
     const whole = json ?? (bytes || body === undefined ? body : jsonOf(body, "body"));
-    const [name, secret] = await this.credentials();
+    const secret = await this.credentials();
     const sent = {
-      ...(name && { authorization: `Bearer ${secret}` }),
+      ...(secret !== undefined && { authorization: `Bearer ${secret}` }),
       ...(typeof whole === "string" && { "content-type": "application/json" }),
       ...headers,
     };
@@ -165,24 +165,31 @@ export class Http {
     return response;
   }
 
-  async credentials(): Promise<readonly ["token" | "ticket", string] | readonly [undefined?, undefined?]> {
-    for (const name of ["ticket", "token"] as const) {
-      const given = this.options[name];
-      // From a file it comes with the end of its line.
-      if (given !== undefined) return [name, (typeof given === "string" ? given : await given()).trim()];
-    }
-    return [];
+  get #given() {
+    return this.options.ticket ?? this.options.token;
+  }
+
+  async credentials(): Promise<string | undefined> {
+    const given = this.#given;
+    // From a file it comes with the end of its line.
+    return (typeof given === "function" ? await given() : given)?.trim();
   }
 
   /** A socket that is about to open; undefined where this place has none. */
-  async socket(path: string, protocols: readonly string[]): Promise<SocketLike | undefined> {
+  async socket(path: string): Promise<SocketLike | undefined> {
     const WebSocket = this.options.WebSocket ?? (globalThis as { WebSocket?: MillraceOptions["WebSocket"] }).WebSocket;
     if (WebSocket === undefined) return undefined;
-    const [name, secret] = await this.credentials();
-    const auth = name === undefined ? [] : [`millrace.${name}.${name === "token" ? base64Url(secret) : secret}`];
-    return new WebSocket(this.base.replace(/^http/, "ws") + path, [...protocols, ...auth]);
+    const secret = await this.credentials();
+    const protocols = ["millrace.v1"];
+    // Which of them it is shows: neither has to stand under its own name.
+    if (secret !== undefined)
+      protocols.push(isTicket.test(secret) ? `millrace.ticket.${secret}` : `millrace.token.${base64Url(secret)}`);
+    return new WebSocket(this.base.replace(/^http/, "ws") + path, protocols);
   }
 }
+
+/** A signed claim: three parts, of which the first is JSON. */
+const isTicket = /^ey[\w-]+\.[\w-]+\.[\w-]+$/;
 
 function queryText(query: Call["query"] = {}): string {
   const parameters = new URLSearchParams();

@@ -35,20 +35,18 @@ export class Link {
   }
 
   /**
-   * Opens it. A browser does not say why a socket did not open: `probe` asks by HTTP, and throws the reason. Undefined
+   * Opens it. Nobody is told why a socket did not open: the same path is asked by HTTP, and the reason thrown. Undefined
    * where this place has no sockets. `signal` ends the opening, not what was opened.
    */
   static async open(
     http: Http,
     path: string,
-    protocols: readonly string[],
-    probe: () => Promise<unknown>,
     // biome-ignore lint/suspicious/noExplicitAny: as above.
     heard: (message: any) => void,
     signal?: AbortSignal,
   ): Promise<Link | undefined> {
     const { base } = http;
-    const socket = await http.socket(path, protocols);
+    const socket = await http.socket(path);
     if (socket === undefined) return undefined;
     const link = new Link(http, socket, heard);
     const opened = await new Promise<boolean>((resolve) => {
@@ -74,7 +72,10 @@ export class Link {
     if (opened) return link;
     link.close();
     signal?.throwIfAborted();
-    await probe();
+    await http.once("GET", path, { signal }).catch((error) => {
+      // It finds nothing wrong but that it is no socket's.
+      if (error.status !== 426) throw error;
+    });
     http.turn(base);
     throw lost("it did not open");
   }

@@ -47,21 +47,27 @@ export function authenticate(request: Request, env: Env): Result<Principal> | Pr
   const header = headers.get("authorization");
   if (header !== null) {
     const given = /^bearer /i.test(header) ? header.slice("bearer ".length) : "";
-    if (same(given, expected)) return ok(root);
-    return given.split(".").length === 3
-      ? readTicket(given, expected)
-      : refuse("unauthorized", "the token is not valid");
+    return holder(given, expected, "the token is not valid");
   }
   const protocols = protocolsOf(headers);
   const token = protocols.find((one) => one.startsWith(tokenProtocol));
   if (token !== undefined) {
-    if (same(fromBase64Url(token.slice(tokenProtocol.length)), expected)) return ok(root);
-    return refuse("unauthorized", "the token in the subprotocol is not valid");
+    const given = fromBase64Url(token.slice(tokenProtocol.length));
+    return holder(given, expected, "the token in the subprotocol is not valid");
   }
   const offered = protocols.find((one) => one.startsWith(ticketProtocol))?.slice(ticketProtocol.length);
-  const ticket = offered ?? (request.url.includes("ticket=") ? new URL(request.url).searchParams.get("ticket") : null);
+  if (offered !== undefined) return holder(offered, expected, "the ticket in the subprotocol is not valid");
+  const ticket = request.url.includes("ticket=") ? new URL(request.url).searchParams.get("ticket") : null;
   if (ticket !== null) return readTicket(ticket, expected);
-  return refuse("unauthorized", "send the header 'Authorization: Bearer <token>'");
+  return refuse("unauthorized", `send the header '${headerForm}'`);
+}
+
+const headerForm = "Authorization: Bearer <token>";
+
+/** Who holds a token or a ticket: they are told apart by what they are, wherever one may stand that the other may. */
+function holder(given: string, expected: string, wrong: string): Result<Principal> | Promise<Result<Principal>> {
+  if (same(given, expected)) return ok(root);
+  return given.split(".").length === 3 ? readTicket(given, expected) : refuse("unauthorized", wrong);
 }
 
 /** The subprotocols that a WebSocket's client offers. */

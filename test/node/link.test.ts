@@ -16,13 +16,7 @@ async function opened() {
     close: () => {},
     addEventListener: (type: string, listener: (event: object) => void) => listeners.set(type, listener),
   };
-  const opening = Link.open(
-    { socket: async () => socket, options: {} } as unknown as Http,
-    "/",
-    [],
-    async () => {},
-    () => {},
-  );
+  const opening = Link.open({ socket: async () => socket, options: {} } as unknown as Http, "/", () => {});
   await vi.advanceTimersByTimeAsync(0);
   listeners.get("open")?.({});
   const link = (await opening) as Link;

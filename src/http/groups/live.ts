@@ -5,7 +5,7 @@
 import { groupLiveQuery } from "../../../schemas/group.ts";
 import type { Env } from "../../objects/stubs.ts";
 import type { Principal } from "../auth.ts";
-import { protocolOf, upgraded } from "../live/protocol.ts";
+import { noUpgrade, protocolOf, upgraded } from "../live/protocol.ts";
 import { query } from "../parse.ts";
 import { problem } from "../problem.ts";
 import type { Names } from "./groups.ts";
@@ -16,17 +16,16 @@ import { openDelivery } from "./upstream.ts";
 export async function live(request: Request, env: Env, { until }: Principal, names: Names): Promise<Response> {
   const terms = query(groupLiveQuery, new URL(request.url));
   if (!terms.ok) return problem(terms.refusal);
-  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-    return problem({ code: "upgrade-required", detail: "open this route with a WebSocket" }, { upgrade: "websocket" });
-  }
-  const protocol = protocolOf(request.headers, ["millrace.v1"]);
-  if (!protocol.ok) return problem(protocol.refusal);
   const { member, partition: only } = terms.value;
   const caller = { member, until, named: only !== undefined };
   const target = await groupRoute(env, names.namespace, names.stream, names.group, "newest");
   if (!target.ok) return problem(target.refusal);
   const { partitions } = target.value;
   if (only !== undefined && !partitions.includes(only)) return problem(noPartition(only).refusal);
+  const refused = noUpgrade(request);
+  if (refused !== undefined) return refused;
+  const protocol = protocolOf(request.headers, ["millrace.v1"]);
+  if (!protocol.ok) return problem(protocol.refusal);
   if (only !== undefined || partitions.length === 1) {
     const opened = await openDelivery(env, target.value, only ?? partitions[0], caller, "confirms");
     if (opened.ok) return upgraded(opened.value.webSocket as WebSocket, protocol.value);
