@@ -117,7 +117,7 @@ export const placeDump = z.strictObject({
   partition,
   floor: offset,
   era: counted,
-  done: z.base64().describe("Ranges above the floor that are finished; see docs/STORAGE.md."),
+  done: z.base64().describe("Ranges above the floor that are finished; see `docs/STORAGE.md` of the package."),
   acked: z.base64().optional().describe("Ranges that were acked, and are yet to be met where they lie."),
   paused: jsonText(z.object({ reason: text, at: time })).nullable(),
   heritage: z.enum(["holding", "done"]).nullable(),

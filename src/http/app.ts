@@ -16,6 +16,7 @@ import { ack, extend, nack, release } from "./groups/settle.ts";
 import { testGroup } from "./groups/trial.ts";
 import { live } from "./live/connect.ts";
 import { createTicket } from "./live/tickets.ts";
+import { nearest } from "./nearest.ts";
 import { openApi } from "./openapi.ts";
 import { operations } from "./operations.ts";
 import { page, pageFiles } from "./page.ts";
@@ -179,16 +180,30 @@ function answering(path: string): (c: C) => Promise<Response> | Response {
   return (c) => {
     const method = c.req.method === "HEAD" ? "GET" : c.req.method;
     if (Object.hasOwn(methods, method)) return guarded(c, methods[method], terms[method]);
-    const detail = `${c.req.path} knows ${allow}, not ${c.req.method}`;
+    const detail = `${c.req.path} knows ${allow}, not ${c.req.method}${insteadOf(path, c.req)}`;
     return problem({ code: "method-not-allowed", detail, facts: { allow } }, { allow });
   };
 }
-app.notFound((c) =>
-  problem({
+/** Where a POST of a list, or of one of its members, goes: a thing is made by its name, records go below their stream. */
+function insteadOf(path: string, { method, path: asked }: C["req"]): string {
+  if (method !== "POST") return "";
+  const made = Object.keys(routes).find(
+    (one) => "PUT" in routes[one] && one.startsWith(`${path}/:`) && !one.includes("/", path.length + 2),
+  );
+  if (made !== undefined) return `; PUT ${asked}/{${made.slice(path.length + 2)}} creates one`;
+  return "POST" in (routes[`${path}/records`] ?? {}) ? `; POST ${asked}/records appends` : "";
+}
+
+const known = [...Object.keys(routes), "/healthz", "/openapi.json", "/docs"];
+app.notFound((c) => {
+  const near = nearest(c.req.path, known);
+  const meant = near === undefined ? "" : `; the one that comes nearest is ${near}`;
+  return problem({
     code: "unknown-route",
-    detail: `${c.req.method} ${c.req.path} is no route; see /docs for those there are`,
-  }),
-);
+    detail: `${c.req.method} ${c.req.path} is no route${meant}; see /docs for those there are`,
+    ...(near === undefined ? {} : { facts: { nearest: near } }),
+  });
+});
 app.onError((error) => problem(thrown(error).refusal));
 
 /** Token first, then the names in the path, and the query's encoding: nobody without a token learns what exists. */

@@ -46,7 +46,9 @@ export function authenticate(request: Request, env: Env): Result<Principal> | Pr
   const { headers } = request;
   const header = headers.get("authorization");
   if (header !== null) {
-    const given = /^bearer /i.test(header) ? header.slice("bearer ".length) : "";
+    if (!/^bearer /i.test(header))
+      return refuse("unauthorized", `the header Authorization is of another form; send '${headerForm}'`);
+    const given = header.slice("bearer ".length);
     return holder(given, expected, "the token is not valid");
   }
   const protocols = protocolsOf(headers);

@@ -4,7 +4,7 @@ import type { ErrorCode } from "../../schemas/errors.ts";
 export const causes: Readonly<Record<ErrorCode, string>> = {
   "bad-json": "The body does not parse, or is not UTF-8. Send what `detail` asks for.",
   "bad-frame":
-    "A frame is cut off, has another length or checksum, or flags that are not known. Send frames as docs/STORAGE.md has them.",
+    "A frame is cut off, has another length or checksum, or flags that are not known. Send frames as `docs/STORAGE.md` of the package has them.",
   "bad-dump":
     "A block is damaged, not in its place, or holds what no log would have stored. Verify the file; nothing of the body was taken.",
   "bad-gzip":
@@ -26,7 +26,7 @@ export const causes: Readonly<Record<ErrorCode, string>> = {
   "ticket-expired":
     "The ticket was good until now. Ask for another: what it opened ended with it, and goes on where it was.",
   forbidden: "The ticket is of another stream, or lacks the right that this takes.",
-  "unknown-route": "The path is none of this interface.",
+  "unknown-route": "The path is none of this interface; `nearest` is the one that may have been meant.",
   "namespace-not-found": "Create it with PUT, or look at the spelling.",
   "stream-not-found": "Create it with PUT, or look at the spelling. It may have been deleted, or come to its end.",
   "group-not-found": "Create it with PUT, or look at the spelling.",

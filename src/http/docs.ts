@@ -83,6 +83,7 @@ function section(
     parameters: Parameter[];
     requestBody?: object;
     responses: Record<string, { description: string }>;
+    "x-messages"?: Record<"from" | "to", { oneOf: Message[] }>;
   },
 ): string {
   const { summary, description, parameters, requestBody, responses } = operation;
@@ -92,10 +93,12 @@ function section(
     return `<tr><td><code>${text(one.name)}</code><td>${prose(one.description ?? says ?? "")}<td><code>${text(brief(schema))}</code>`;
   });
   const answers = Object.entries(responses).map(([status, one]) => `<tr><td>${status}<td>${prose(one.description)}`);
+  const said = operation["x-messages"];
   return `<h2 id="${anchor(method, path)}"><b>${method}</b> <code>${text(templateOf(path))}</code></h2>
 <p>${text(summary)}.${description === undefined ? "" : ` ${prose(description)}`}</p>
 ${rows.length === 0 ? "" : `<table>${rows.join("\n")}</table>`}
 ${requestBody === undefined ? "" : body(requestBody)}
+${said === undefined ? "" : messages("Sent to the socket", said.from.oneOf) + messages("Sent by the socket", said.to.oneOf)}
 <table>${answers.join("\n")}</table>`;
 }
 
@@ -104,6 +107,24 @@ function body(requestBody: object): string {
   const types = Object.keys(content).map((type) => `<code>${text(type)}</code>`);
   const { schema } = content["application/json"];
   return `<p>Body: ${types.join(", ")}</p><details><summary>JSON schema</summary><pre>${text(JSON.stringify(schema, null, 2))}</pre></details>`;
+}
+
+interface Message {
+  readonly description?: string;
+  readonly properties: Readonly<Record<string, Record<string, unknown>>>;
+  readonly required?: readonly string[];
+}
+
+/** Messages of a socket: each by its type, with its fields and what they are. */
+function messages(title: string, all: readonly Message[]): string {
+  const rows = all.map(({ description, properties: { type, ...fields }, required = [] }) => {
+    const each = Object.entries(fields).map(([name, { description: says, ...schema }]) => {
+      const may = required.includes(name) ? "" : ", may be left out";
+      return `<code>${text(name)}</code> (${text(brief(schema))}${may})${says === undefined ? "" : `: ${prose(says)}`}`;
+    });
+    return `<tr><td><code>${text(type.const)}</code><td>${[...(description === undefined ? [] : [prose(description)]), ...each].join("<br>")}`;
+  });
+  return `<p>${title}</p><table>${rows.join("\n")}</table><details><summary>JSON schema</summary><pre>${text(JSON.stringify(all, null, 2))}</pre></details>`;
 }
 
 /** A parameter's type in a few characters. */

@@ -17,7 +17,7 @@ const stream = "/v1/:ns/streams/:stream";
 const partition = `${stream}/partitions/:partition`;
 const group = `${stream}/groups/:group`;
 
-const blocks = z.string().describe("Blocks of a dump; docs/STORAGE.md has the bytes.");
+const blocks = z.string().describe("Blocks of a dump; `docs/STORAGE.md` of the package has the bytes.");
 const ofBlocks: readonly ErrorCode[] = [
   ...ofRestore,
   "bad-dump",

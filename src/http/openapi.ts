@@ -100,6 +100,9 @@ function operationOf(path: string, one: Operation): object {
     ...(one.detail === undefined ? {} : { description: one.detail }),
     ...(path.startsWith("/v1") ? {} : { security: [] }),
     parameters: [...inPath, ...queryOf(one), ...inHeader],
+    ...(one.messages === undefined
+      ? {}
+      : { "x-messages": { from: schemaOf(one.messages.from), to: schemaOf(one.messages.to) } }),
     ...(one.body === undefined ? {} : { requestBody: { content: contentOf(one.body, one.bodyTypes) } }),
     responses: { ...goodOf(one), ...badOf(one.refusals) },
   };

@@ -44,6 +44,8 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** Media types of the body besides JSON. */
   readonly bodyTypes?: readonly string[];
+  /** Of a socket, in JSON: what is sent to it, and what it sends. */
+  readonly messages?: { readonly from: z.ZodType; readonly to: z.ZodType };
   /** Headers of the request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Status and body of the good answers. */

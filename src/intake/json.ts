@@ -6,7 +6,7 @@ import { markBytes } from "../lib/bytes.ts";
 import { check, parseJson, partOf } from "../lib/check.ts";
 import type { Rec } from "../log/record.ts";
 import { RawJson } from "./raw-json.ts";
-import { type IntakeConfig, toRecord } from "./record.ts";
+import { type IntakeConfig, toRecord, withHint } from "./record.ts";
 
 export const tooMany = (count: number) =>
   refuse("batch-too-large", `the batch has ${count} records; send at most ${limits.batchRecordsMax}`, {
@@ -21,7 +21,10 @@ export function jsonRecords(body: Uint8Array, config: IntakeConfig, now: number)
   if (!Array.isArray(list) || list.length === 0 || Object.keys(value).length !== 1) {
     const checked = check(appendBody, value, "body", "JSON");
     if (!checked.ok && isBare(value)) return refuse("invalid", 'body: is not wrapped; wrap it: {"records":[ … ]}');
-    return checked.ok ? refuse("invalid", 'body: must be {"records": [ … ]}') : checked;
+    if (checked.ok) return refuse("invalid", 'body: must be {"records": [ … ]}');
+    return list === undefined
+      ? withHint(checked, 'send {"records":[{"data": … }]}, with what is yours under data')
+      : checked;
   }
   if (list.length > limits.batchRecordsMax) return tooMany(list.length);
   return recordList(list, body, config, now);

@@ -29,7 +29,7 @@ export function toRecord(
 ): Result<Rec> {
   const plain = isPlain(value);
   const checked = plain ? ok(value) : check(recordInput, value, what, "JSON");
-  if (!checked.ok) return checked;
+  if (!checked.ok) return withHint(checked, "what is yours goes under data");
   const input = checked.value;
   // The one name that the schema's library leaves out of what it was given, in silence.
   if (!plain && Object.hasOwn((value as RecordInput).extensions ?? {}, "__proto__")) {
@@ -59,6 +59,15 @@ export function toRecord(
   }
   return ok(record);
 }
+
+/** Of a field at the top that is not known, what to do with it: it is the user's own, most often. */
+export function withHint(refused: Refused, hint: string): Refused {
+  const { code, detail, facts } = refused.refusal;
+  if (code !== "unknown-field" || facts?.path !== "") return refused;
+  return refuse(code, `${detail}; ${hint}`, facts);
+}
+
+type Refused = ReturnType<typeof refuse>;
 
 const field = (name: string) => ({ path: name, pointer: `/${name}` });
 

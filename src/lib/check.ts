@@ -13,7 +13,7 @@ export function check<T extends z.ZodType>(
   what: string,
   cameAs?: "JSON",
 ): Result<z.output<T>> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: (issue) => saidOf(issue) });
   if (parsed.success) return ok(parsed.data);
   // A field that is misspelt is also one that is missing: the spelling says more.
   const { issues } = parsed.error;
@@ -49,15 +49,88 @@ export function partOf(
   return { ok: false, refusal: { ...refused.refusal, facts: { ...facts, ...place } } } as const;
 }
 
-/** Of a union, the branch that came furthest says most, where the schema says nothing of its own. */
-function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
-  if (issue.code !== "invalid_union" || issue.errors.length === 0 || issue.message !== "Invalid input") return issue;
-  const depth = ([first]: readonly z.core.$ZodIssue[]) => first?.path.length ?? 0;
-  const best = issue.errors.reduce((a, b) =>
-    b.length < a.length || (b.length === a.length && depth(b) > depth(a)) ? b : a,
-  );
+type Issue = z.core.$ZodIssue;
+
+/**
+ * Of a union, the branch that came furthest says most, where the schema says nothing of its own; where none got past what it is
+ * at all, all of them do.
+ */
+function deepest(issue: Issue): Issue {
+  if (issue.code !== "invalid_union" || issue.errors.length === 0 || issue.message !== unsaid) return issue;
+  const isStrange = ([first]: readonly Issue[]) =>
+    first?.path.length === 0 && first.message.startsWith(must) && strange.has(first.code);
+  if (issue.errors.every(isStrange)) {
+    const each = issue.errors.map(([{ message }]) => message.slice(must.length).replace(/, not .*/, ""));
+    return { ...issue, message: must + either([...new Set(each)]) };
+  }
+  const depth = ([first]: readonly Issue[]) => first?.path.length ?? 0;
+  const best = issue.errors
+    .filter((one) => !isStrange(one))
+    .reduce((a, b) => (b.length < a.length || (b.length === a.length && depth(b) > depth(a)) ? b : a));
   return best.length === 0 ? issue : { ...best[0], path: [...issue.path, ...best[0].path] };
 }
+
+/** Of what is another kind of value. */
+const strange: ReadonlySet<string> = new Set(["invalid_type", "invalid_value"]);
+const must = "must be ";
+const unsaid = "is not valid";
+
+type Raw<Code> = Extract<z.core.$ZodRawIssue, { code: Code }>;
+
+/** What each kind of fault is called, where its schema has no words for it: none of the library's is ever told. */
+const words: { readonly [Code in Issue["code"]]: (issue: Raw<Code>) => string } = {
+  invalid_type: ({ expected, input }) => {
+    const [wanted, given] = [
+      kindOf(expected),
+      kindOf(input === null ? "null" : Array.isArray(input) ? "array" : typeof input),
+    ];
+    return given === wanted || (given === "a number" && wanted === "a whole number")
+      ? must + wanted
+      : `${must}${wanted}, not ${given}`;
+  },
+  invalid_value: ({ values }) => must + either(values.map(shown)),
+  too_small: ({ origin, minimum, inclusive, exact }) =>
+    bound(origin, minimum, exact ? "exactly" : inclusive ? "at least" : "more than"),
+  too_big: ({ origin, maximum, inclusive, exact }) =>
+    bound(origin, maximum, exact ? "exactly" : inclusive ? "at most" : "less than"),
+  // A pattern's schema has its own words: nobody is to read one.
+  invalid_format: ({ format }) => must + format.replaceAll("_", " "),
+  not_multiple_of: ({ divisor }) => `must be a multiple of ${divisor}`,
+  unrecognized_keys: ({ keys }) => `${keys.map(shown).join(", ")} is not known`,
+  invalid_union: ({ options }) => (!Array.isArray(options) ? unsaid : must + either(options.map(shown))),
+  invalid_key: () => "has a name that is not valid",
+  invalid_element: () => "has an element that is not valid",
+  custom: () => unsaid,
+};
+
+function saidOf(issue: z.core.$ZodRawIssue): string {
+  const said = (words[issue.code] as (issue: z.core.$ZodRawIssue) => string)(issue);
+  if (issue.input !== undefined || !(strange.has(issue.code) || issue.code === "invalid_union")) return said;
+  return said.startsWith(must) ? `is missing: it ${said.replace(/, not .*/, "")}` : "is missing";
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  string: "a string",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  object: "an object",
+  record: "an object",
+  array: "a list",
+};
+const kindOf = (name: string): string => kinds[name] ?? name;
+
+function bound(origin: string, count: number | bigint, how: string): string {
+  const unit = origin === "string" ? "character" : origin === "array" ? "item" : undefined;
+  if (unit === undefined) return `${must}${how} ${count}`;
+  return how === "at least" && Number(count) === 1
+    ? "must not be empty"
+    : `must have ${how} ${count} ${unit}${Number(count) === 1 ? "" : "s"}`;
+}
+
+const shown = (value: unknown): string => (typeof value === "string" ? `'${value}'` : String(value));
+const either = (some: readonly string[]): string =>
+  [some.slice(0, -1).join(", "), some.at(-1)].filter(Boolean).join(" or ");
 
 /** Parses JSON, behind a byte order mark if it has one. The refusal says where it stops being valid. */
 export function parseJson(bytes: Uint8Array): Result<unknown> {

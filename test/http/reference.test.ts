@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
+import { clientMessage, groupMessage, memberMessage, streamMessage } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import { routes } from "../../src/http/app.ts";
 import { causes } from "../../src/http/causes.ts";
@@ -59,6 +60,19 @@ test("the reference is a page that needs nothing from elsewhere, and names every
   expect(headers.get("content-type")).toContain("text/html");
   expect(text).not.toMatch(/<script|(src|href)="(https?:)?\/\//);
   for (const name of [...Object.keys(errors), ...Object.keys(limits)]) expect(text).toContain(`<code>${name}</code>`);
+});
+
+test("it says itself what a socket is sent, and sends, and names no file that is not there", async () => {
+  const { text } = await millrace.call("GET", "/docs");
+  for (const message of [clientMessage, streamMessage, memberMessage, groupMessage]) {
+    for (const { shape } of message.options) {
+      const [type] = shape.type.values;
+      const row = new RegExp(`<tr><td><code>${type}</code><td>(.*)`).exec(text)?.[1];
+      expect(row, type).toBeDefined();
+      for (const name of Object.keys(shape)) if (name !== "type") expect(text).toContain(`<code>${name}</code>`);
+    }
+  }
+  expect(text).not.toMatch(/docs\/PROTOCOL|docs\/STORAGE\.md(?!(<\/code>|`) of the package)/);
 });
 
 test("every parameter says what it is", async () => {

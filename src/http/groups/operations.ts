@@ -1,6 +1,7 @@
 /** What the reference says of the groups' routes. */
 import * as z from "zod";
 import type { ErrorCode } from "../../../schemas/errors.ts";
+import { groupMessage, memberMessage } from "../../../schemas/frames.ts";
 import {
   ackBody,
   delivery,
@@ -124,7 +125,9 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
   [`${group}/live`]: {
     GET: {
       summary: "Receive over a WebSocket",
-      detail: "Messages are in docs/PROTOCOL.md: credit, ack, nack, release, extend; deliveries, refused, lost, error.",
+      detail:
+        "Subprotocol millrace.v1. A browser offers millrace.ticket.<ticket> beside it. The text `ping` is answered with `pong`; a member that is silent for the group's `heartbeatMs` is taken for gone.",
+      messages: { from: memberMessage, to: groupMessage },
       query: groupLiveQuery,
       answers: { 101: { says: "The socket." } },
       refusals: [...ofGroup, "upgrade-required", "too-many", "partition-not-found"],

@@ -1,5 +1,5 @@
 /** What the reference says of sockets and tickets. */
-import { liveQuery } from "../../../schemas/frames.ts";
+import { clientMessage, liveQuery, streamMessage } from "../../../schemas/frames.ts";
 import { ticketBody, ticketView } from "../../../schemas/ticket.ts";
 import { type Operation, ofStream, withBody } from "../operation.ts";
 
@@ -8,7 +8,8 @@ export const liveOperations: Readonly<Record<string, Readonly<Record<string, Ope
     GET: {
       summary: "Follow and append by WebSocket",
       detail:
-        "Subprotocols millrace.v1 (JSON) and millrace.v1.binary (packed frames). Messages are in docs/PROTOCOL.md: subscribe, credit, unsubscribe, append; records, heartbeat, lost, end, verdicts, error. A browser offers millrace.ticket.<ticket> beside it.",
+        "Subprotocols millrace.v1 (JSON) and millrace.v1.binary (packed frames). A browser offers millrace.ticket.<ticket> beside it. The text `ping` is answered with `pong`.",
+      messages: { from: clientMessage, to: streamMessage },
       query: liveQuery,
       answers: { 101: { says: "The socket." } },
       refusals: [...ofStream, "upgrade-required", "partition-not-found", "too-many"],
