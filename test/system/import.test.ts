@@ -471,6 +471,15 @@ describe("formats", () => {
     expect(found[99]).toMatchObject({ key: "k-99", time: at(99), data: { n: 99 } });
   });
 
+  test("the end of a line is none of its data, whichever it is", async () => {
+    await loaded([file("rows.ndjson", '{"i": 1}\r\n\r\n{"i": 2}\n  {"i": 3}\r\n"x\\r"\r\n4\r')]);
+    const accept = "application/x-ndjson";
+    const path = `/v1/default/streams/${stream.name}/records`;
+    const answer = await fetch(running.url + path, { headers: { authorization: `Bearer ${token}`, accept } });
+    const data = [...(await answer.text()).matchAll(/"data":(.*)\}$/gm)].map(([, text]) => text);
+    expect(data).toEqual(['{"i": 1}', '{"i": 2}', '  {"i": 3}', '"x\\r"', "4"]);
+  });
+
   test("a dry run shows bytes that are no text", async () => {
     const lines = ['{"key":"k","data_base64":"AP8K"}', '{"data_base64":"gA=="}'];
     const path = file("rows.ndjson", `${lines.join("\n")}\n`);

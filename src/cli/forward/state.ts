@@ -10,6 +10,7 @@
  */
 import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { crc32c } from "../../lib/crc32c.ts";
 import { lock, replace, unlock } from "../files.ts";
 import { makeFolder } from "../folders.ts";
 import { Usage } from "../output.ts";
@@ -36,6 +37,8 @@ interface Saved {
   readonly pending?: Positions;
   /** The file that holds it; without it `batch`. */
   readonly batch?: string;
+  /** Its bytes and their CRC-32C; an older release wrote none. */
+  readonly sum?: readonly [number, number];
   /** Of that batch, the records on their way; without it all of them. */
   readonly part?: SentPart;
 }
@@ -109,8 +112,19 @@ export class State {
   /** The batch that is on its way, and which of its records are; all without `part`. */
   get pending(): { batch: Uint8Array; part: SentPart | undefined } | undefined {
     if (this.#saved.pending === undefined) return undefined;
-    this.#batch ??= readFileSync(join(this.#folder, this.#saved.batch ?? "batch"));
+    this.#batch ??= this.#written(this.#saved);
     return { batch: this.#batch, part: this.#saved.part };
+  }
+
+  /** Throws where it is not the whole batch: its lines would be taken for sent. */
+  #written({ batch = "batch", sum }: Saved): Uint8Array {
+    const path = join(this.#folder, batch);
+    const bytes = readFileSync(path);
+    const [length, crc] = sum ?? [bytes.length, undefined];
+    if (bytes.length > 0 && bytes.length === length && (crc === undefined || crc32c(bytes) === crc)) return bytes;
+    throw new Error(
+      `${path} is damaged: it is not the batch that was written down, whose lines may not have been sent; put it back, or give another --state`,
+    );
   }
 
   /** Writes a batch down before it is sent. */
@@ -119,7 +133,8 @@ export class State {
     const name = this.#saved.batch === "batch-2" ? "batch" : "batch-2";
     replace(join(this.#folder, name), batch, false);
     this.#batch = batch;
-    this.#save({ ...this.#saved, pending: positions, batch: name }, true);
+    const sum = [batch.length, crc32c(batch)] as const;
+    this.#save({ ...this.#saved, pending: positions, batch: name, sum }, true);
   }
 
   /** The batch was refused as it was: so many of its records are sent under its number. */

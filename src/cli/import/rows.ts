@@ -25,7 +25,8 @@ export async function* lineRows(chunks: Chunks, from: Place): Pages {
     const long = dropped > 0 || line.length > rowBytesMax;
     dropped = 0;
     if (long) return { line: lines, after, json: none, why: tooLong };
-    return isBlank(line) ? undefined : { line: lines, after, json: line };
+    const json = line.at(-1) === carriageReturn ? line.subarray(0, -1) : line;
+    return isBlank(line) ? undefined : { line: lines, after, json };
   };
   for await (const chunk of chunks) {
     const whole = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
