@@ -108,9 +108,8 @@ function mishaps(random: Random, has: Has, services: boolean): Mishap[] {
   );
 }
 
-function runs(random: Random, has: Has, brief: boolean): RunPlan[] {
-  const services = has("service-kills") && random.chance(0.12);
-  const count = random.int(0, brief ? 2 : 3);
+function runs(random: Random, has: Has, brief: boolean, services: boolean): RunPlan[] {
+  const count = random.int(0, brief ? 1 : 3);
   return Array.from({ length: services ? Math.max(1, count) : count }, (_, i) => ({
     mishaps: mishaps(random, has, services && i === 0),
     ...(has("kills") && random.chance(0.2) && { killMs: random.int(100, 2_000) }),
@@ -141,7 +140,8 @@ const forms: readonly (readonly [number, Form])[] = [
   [2, "outbox"],
 ];
 
-function job(random: Random, has: Has, brief: boolean, kind: number): JobPlan {
+/** `services`: the service dies amid one of its runs. */
+function job(random: Random, has: Has, brief: boolean, kind: number, services: boolean): JobPlan {
   const usable = forms.filter(([, one]) => one === "lines" || has(one));
   const form = kind === 0 && has("changes") && random.chance(0.4) ? "changes" : random.weighted(usable);
   const door = random.weighted([
@@ -175,7 +175,7 @@ function job(random: Random, has: Has, brief: boolean, kind: number): JobPlan {
     json: random.chance(0.5),
     onError,
     ...(isCut && { cut: random.pick([random.int(10, 999), 999]) }),
-    runs: runs(random.fork("runs"), (feature) => has(feature) && !(isOffsets && feature === "growth"), brief),
+    runs: runs(random.fork("runs"), (feature) => has(feature) && !(isOffsets && feature === "growth"), brief, services),
     twins: has("twins") && door !== "pipe-name" && random.chance(0.08),
     after: isOffsets ? after.filter((act) => act !== "state-lost") : after,
   };
@@ -187,8 +187,10 @@ function refusal(random: Random): RefusalPlan {
 
 export function importPlan(random: Random, scale: Scale): ImportPlan {
   const has: Has = (feature) => !scale.without.has(feature);
-  const jobs: (JobPlan | RefusalPlan)[] = Array.from({ length: scale.brief ? 2 : 3 }, (_, i) =>
-    job(random.fork(i), has, scale.brief, i % 3),
+  const count = scale.brief ? 2 : 3;
+  const dies = has("service-kills") && random.chance(scale.brief ? 0.2 : 0.4) ? random.int(0, count - 1) : undefined;
+  const jobs: (JobPlan | RefusalPlan)[] = Array.from({ length: count }, (_, i) =>
+    job(random.fork(i), has, scale.brief, i % 3, i === dies),
   );
   const many = has("refusals") ? (scale.brief ? 1 : 2) : 0;
   for (let i = 0; i < many; i++) jobs.push(refusal(random.fork(`refusal ${i}`)));
