@@ -38,8 +38,8 @@ const rotateMs = 2_000;
 const runMs = times(7_000, 50_000);
 const methods = ["rename", "copytruncate", "late"] as const;
 
-/** Writes numbered lines, and rotates its log in its way. What is said when it ends: how many lines. */
-async function writer(index: number, until: number): Promise<number> {
+/** Writes numbered lines until it is over, and rotates its log in its way once it is known. How many lines it wrote. */
+async function writer(index: number, phase: { known: boolean; over: boolean }): Promise<number> {
   const method = methods[index % methods.length];
   const path = join(data, `w${index}.log`);
   let written = 0;
@@ -72,9 +72,9 @@ async function writer(index: number, until: number): Promise<number> {
     file = openSync(path, "a");
   };
   let rotated = Date.now() + (index * rotateMs) / 12;
-  while (Date.now() < until) {
+  while (!phase.over) {
     for (let count = 0; count < 5; count++) write();
-    if (Date.now() - rotated >= rotateMs) {
+    if (phase.known && Date.now() - rotated >= rotateMs) {
       rotated = Date.now();
       await rotate();
     }
@@ -111,10 +111,12 @@ test("twelve writers, three ways of rotation, and deaths", { timeout: 240_000 },
     return found;
   };
   begin();
-  const until = Date.now() + 2_000 + runMs;
-  const writing = Promise.all(paths.map((_, index) => writer(index, until)));
+  const phase = { known: false, over: false };
+  const writing = Promise.all(paths.map((_, index) => writer(index, phase)));
   // Of a file that it never saw under its first name it cannot know where it came from.
-  await expect.poll(async () => new Set((await appended()).map(({ w }) => w)).size, { timeout: 20_000 }).toBe(12);
+  await expect.poll(async () => new Set((await appended()).map(({ w }) => w)).size, { timeout: 60_000 }).toBe(12);
+  phase.known = true;
+  const until = Date.now() + runMs;
   for (let round = 0; Date.now() < until - 1_000; round++) {
     // It is to die at any moment of its work, and not before.
     const { said } = forwarder as Process;
@@ -128,6 +130,7 @@ test("twelve writers, three ways of rotation, and deaths", { timeout: 240_000 },
     } else await pause(200);
     begin();
   }
+  phase.over = true;
   const written = await writing;
   const total = written.reduce((sum, one) => sum + one, 0);
   const deadline = Date.now() + 60_000;
