@@ -517,6 +517,21 @@ describe("while nobody looks", () => {
     expect(await read(again(tail))).toEqual(["100", "101"]);
   });
 
+  test("copied and truncated, and then renamed, between two looks", async () => {
+    write("a.log", numbers(100));
+    const tail = open("a.log");
+    await read(tail);
+    write("a.log", numbers(10, 100));
+    copyFileSync(at("a.log"), at("a.log.1"));
+    truncateSync(at("a.log"));
+    write("a.log", numbers(5, 110));
+    rename("a.log.1", "a.log.2");
+    rename("a.log", "a.log.1");
+    write("a.log", numbers(5, 115));
+    expect(await read(tail, 12)).toEqual(numbers(20, 100));
+    expect(warnings()).toEqual([]);
+  });
+
   test("copied and truncated twice", async () => {
     write("a.log", numbers(10));
     const tail = open("a.log");

@@ -111,20 +111,20 @@ export function later(base: string, own: Entry, entries: readonly Entry[]): Entr
 }
 
 /**
- * Whether the last of several is the newest: as those say that were made after ours, whose last line may be a late one; where
- * none was, or they say both, as their times do.
+ * Whether the last of several is the newest, as their times say. The last line of ours may be a late one: where what was made
+ * after it has lower numbers alone, it is the oldest. (Higher ones may be copies of what it held before.)
  */
 function isCountedUp(rising: readonly Entry[], own: Entry): boolean {
   const at = rising.indexOf(own);
-  const after = rising.map((entry) => packingOf(entry.name) === undefined && isMadeAfter(entry, own));
-  const [isUp, isDown] = [after.slice(at).includes(true), after.slice(0, at).includes(true)];
-  if (isUp !== isDown) return isUp;
+  const after = rising.map((entry) => isMadeAfter(entry, own));
+  if (after.slice(0, at).includes(true) && !after.slice(at).includes(true)) return false;
   return (rising.at(-1) as Entry).stat.mtimeNs > rising[0].stat.mtimeNs + inexactNs;
 }
 
 /** What was compressed was made later than it was written. */
-function isMadeAfter(entry: Entry, { name, stat }: Entry): boolean {
-  return packingOf(name) === undefined && isBirthKnown(stat) && entry.stat.birthtimeNs > stat.birthtimeNs;
+function isMadeAfter({ name, stat }: Entry, own: Entry): boolean {
+  if (packingOf(name) !== undefined || packingOf(own.name) !== undefined) return false;
+  return isBirthKnown(own.stat) && stat.birthtimeNs > own.stat.birthtimeNs;
 }
 
 const isBirthKnown = ({ birthtimeNs, ctimeNs }: BigIntStats): boolean => birthtimeNs > 0n && birthtimeNs !== ctimeNs;
