@@ -102,7 +102,7 @@ export class Groups {
 
   /**
    * Stops a group, or lets it go on. `groupId`: one of its partitions stops it, which says nothing of a later group of the
-   * name, nor of one that an operator has stopped.
+   * name, nor of one that an operator has stopped. `version`: what that partition knows; a newer one may have another receiver.
    */
   setPaused(
     stream: Stream,
@@ -110,12 +110,15 @@ export class Groups {
     because: Pause | undefined,
     groupId: string | undefined,
     now: number,
+    version = Number.POSITIVE_INFINITY,
   ): Result<Group> {
     const row = this.#store.group(stream.logId, name);
     if (row === undefined) return missing(name);
     const restored = this.#store.restored(row.id) !== undefined;
     const stands = row.paused === 1 || (restored && because === undefined);
-    if (groupId === undefined ? !stands && because === undefined : stands || groupId !== row.id)
+    if (
+      groupId === undefined ? !stands && because === undefined : stands || groupId !== row.id || version < row.version
+    )
       return ok(this.#view(row));
     if (because === undefined) {
       this.#store.dropPause(row.id);

@@ -1,4 +1,5 @@
 /** Why a delivery stands still: an operator's word, the receiver's doing, or that it was restored and is yet to be resumed. */
+import { isSameReceiver } from "./push.ts";
 import type { DeliverySpec } from "./spec.ts";
 import type { Store } from "./store.ts";
 import type { Paused } from "./told.ts";
@@ -26,7 +27,11 @@ export class Pausing {
   }
 
   /** The catalog has said something newer; `before` is undefined where the delivery has just come to be. */
-  change(before: DeliverySpec | undefined, { paused, restored, because }: DeliverySpec, now: number): void {
+  change(before: DeliverySpec | undefined, after: DeliverySpec, now: number): void {
+    const { paused, restored, because, config } = after;
+    // It stood still for a receiver that was being replaced: nobody has heard of it.
+    if (this.#own?.untold && before !== undefined && !isSameReceiver(before.config.push, config.push))
+      this.set(undefined);
     if (before?.paused && !paused) this.set(undefined);
     const isNews = !before?.paused || before.restored === true;
     if (isNews && paused && !restored) this.set(because ?? this.#own ?? { reason: byHand, at: now });

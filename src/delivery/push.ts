@@ -1,5 +1,6 @@
 /** Pushing over HTTP: what an answer means, and which targets may be called. Pure. */
 import ipaddr from "ipaddr.js";
+import type { PushTarget } from "../../schemas/push.ts";
 
 /** What an answer means for the records, and for the receiver. */
 export type Outcome =
@@ -9,6 +10,12 @@ export type Outcome =
   /** The receiver has too much to do, and the records are not to blame; for so long, where it says that. */
   | { readonly is: "busy"; readonly afterMs: number | undefined; readonly reason: string }
   | { readonly is: "failed"; readonly reason: string };
+
+/** Whether requests go to the same place, with the same credentials: what one answers is said of the other too. */
+export function isSameReceiver(a: PushTarget | null, b: PushTarget | null): boolean {
+  const told = (target: PushTarget | null) => JSON.stringify(target && [target.url, target.headers, target.secrets]);
+  return told(a) === told(b);
+}
 
 const busyMsMax = 3_600_000;
 

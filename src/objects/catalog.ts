@@ -106,8 +106,8 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     return this.#chores.worked(() => this.#ofStream(stream, put));
   }
 
-  async setPaused(stream: string, name: string, because?: Pause, groupId?: string) {
-    const set = (of: Stream) => this.#core.groups.setPaused(of, name, because, groupId, Date.now());
+  async setPaused(stream: string, name: string, because?: Pause, groupId?: string, version?: number) {
+    const set = (of: Stream) => this.#core.groups.setPaused(of, name, because, groupId, Date.now(), version);
     return this.#chores.worked(() => this.#ofStream(stream, set));
   }
 

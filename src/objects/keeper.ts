@@ -209,12 +209,14 @@ export class Keeper {
 
   async #tellPaused(): Promise<void> {
     const { state } = this.core;
-    const { namespace, stream, group, groupId } = state.spec;
+    const { namespace, stream, group, groupId, version } = state.spec;
     const { paused } = state;
     if (paused === undefined) return;
     const { reason, at } = paused;
     try {
-      await catalog(this.env, namespace).setPaused(stream, group, { reason, at }, groupId);
+      const told = await catalog(this.env, namespace).setPaused(stream, group, { reason, at }, groupId, version);
+      // The group is another by now, and this delivery is yet to be told: maybe it has another receiver.
+      if (told.ok && !told.value.paused && told.value.id === groupId) return;
       if (state.paused === paused && !this.stopped) state.pause({ reason, at });
     } catch (error) {
       // The alarm tries again.

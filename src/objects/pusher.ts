@@ -5,7 +5,7 @@
 import type { PushTarget } from "../../schemas/group.ts";
 import type { Delivery, Leased } from "../delivery/delivery.ts";
 import type { Health } from "../delivery/health.ts";
-import { type Outcome, outcomeOf, targetProblem } from "../delivery/push.ts";
+import { isSameReceiver, type Outcome, outcomeOf, targetProblem } from "../delivery/push.ts";
 import { type PushRequest, pushRequest } from "../delivery/push-request.ts";
 import { turnsBetween } from "../delivery/turns.ts";
 import { type Attempts, silent } from "./attempts.ts";
@@ -172,11 +172,12 @@ export class Pusher {
   async #sendPart(part: Part, behind: readonly Part[]): Promise<Part[]> {
     const request = this.#make(part);
     if (request === undefined) return this.#apart(part);
-    const sent = await this.#ask(request, part, behind);
+    const { target } = this;
+    const sent = await this.#ask(request, target, part, behind);
     if (this.host.stopped) return [];
     const middle = Math.ceil(part.length / 2);
     if (sent.is === "failed" && part.length > 1) return [part.slice(0, middle), part.slice(middle)];
-    this.#settle(part, sent, Date.now());
+    this.#settle(part, sent, Date.now(), target);
     this.#opinion.keep();
     return [];
   }
@@ -224,10 +225,9 @@ export class Pusher {
   }
 
   /** One request, and what its answer means. */
-  async #ask(request: PushRequest, leased: Part, behind: readonly Part[]): Promise<Sent> {
+  async #ask(request: PushRequest, target: PushTarget | null, leased: Part, behind: readonly Part[]): Promise<Sent> {
     const started = Date.now();
     const under = new Underway(this.host.core, leased);
-    const target = this.target;
     if (target === null) return { is: "refused", reason: "the group does not push any more" };
     const problem = targetProblem(target.url, this.host.core.state.spec.privateTargets);
     const refused = problem ?? (await this.#outgoing.refusal(target));
@@ -268,29 +268,31 @@ export class Pusher {
     for (const { item } of [...held].reverse()) this.host.core.endings.release(item, now);
   }
 
-  #settle(leased: readonly Leased[], sent: Sent, now: number): void {
+  /** `asked`: whose answer it is. What one that was replaced meanwhile says is about its records, and not about the receiver. */
+  #settle(leased: readonly Leased[], sent: Sent, now: number, asked = this.target): void {
     const { core } = this.host;
     const held = core.held(leased);
+    const health = isSameReceiver(asked, this.target) ? this.#health : undefined;
     if (sent.is === "done") {
       for (const { item } of held) core.endings.finish(item, now);
-      this.#health.succeeded();
+      health?.succeeded();
       return;
     }
     if (sent.is === "unsent" || sent.is === "gone") {
       this.#release(held, now);
-      if (sent.is === "gone") this.host.pause("the receiver answered 410 Gone");
+      if (sent.is === "gone" && health !== undefined) this.host.pause("the receiver answered 410 Gone");
       return;
     }
     if (sent.is === "failed" || sent.is === "unmade") {
       for (const { item } of held) core.endings.fail(item, { reason: sent.reason }, now, Math.random);
-      if (sent.is === "failed") this.#health.failed(leased[0].item.offset, now);
+      if (sent.is === "failed") health?.failed(leased[0].item.offset, now);
     } else {
       this.#release(held, now);
-      if (sent.is === "busy") this.#health.busy(sent.afterMs, now, Math.random);
-      else this.#health.refused(now);
+      if (sent.is === "busy") health?.busy(sent.afterMs, now, Math.random);
+      else health?.refused(now);
     }
     const pauseAfterMs = this.target?.pauseAfterMs;
-    if (pauseAfterMs !== undefined && this.#health.isLost(now, pauseAfterMs)) {
+    if (pauseAfterMs !== undefined && health?.isLost(now, pauseAfterMs)) {
       this.#opinion.forget();
       this.host.pause(`the receiver has failed for ${pauseAfterMs} ms; last: ${sent.reason}`);
     }

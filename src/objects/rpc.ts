@@ -191,8 +191,11 @@ export interface CatalogRpc {
   groups(stream: string, query: ListQuery): Promise<Result<Listed<Group>>>;
   putGroup(stream: string, name: string, change: Partial<GroupConfig>): Promise<Result<GroupWritten>>;
   writeGroup(stream: string, name: string, change: Change<GroupConfig>, how: How): Promise<Result<GroupWritten>>;
-  /** `because`: why, since when; without it the group goes on. `groupId`: only if it is still this one. */
-  setPaused(stream: string, name: string, because?: Pause, groupId?: string): Promise<Result<Group>>;
+  /**
+   * `because`: why, since when; without it the group goes on. `groupId`, `version`: only if it is still this one, and as the
+   * delivery that asks knows it.
+   */
+  setPaused(stream: string, name: string, because?: Pause, groupId?: string, version?: number): Promise<Result<Group>>;
   dropGroup(stream: string, name: string): Promise<Result<undefined>>;
   /** A group that is not durable has no member left on a partition: it goes, if that is so on all of them. */
   leaveGroup(stream: string, name: string, groupId: string): Promise<void>;

@@ -52,6 +52,17 @@ test("what changes while a delivery is told is told, too", () => {
   expect(c.groups.due(0)).toEqual([]);
 });
 
+test("a partition that knows an older group, maybe with another receiver, does not pause it", () => {
+  const c = core();
+  const stream = value(c.stream("s"));
+  const id = "b".repeat(20);
+  const { version } = value(c.groups.put(stream, "g", {}, id, 0)).group;
+  const because = { reason: "410", at: 0 };
+  value(c.groups.put(stream, "g", { maxInFlight: 7 }, id, 0));
+  expect(value(c.groups.setPaused(stream, "g", because, id, 0, version))).toMatchObject({ id, paused: false });
+  expect(value(c.groups.setPaused(stream, "g", because, id, 0, version + 1))).toMatchObject({ paused: true, because });
+});
+
 test("of a delivery that was told amid its group's deletion, and did not answer, nothing is left", async () => {
   const c = core();
   const stream = value(c.stream("s"));

@@ -177,3 +177,67 @@ describe("of a batch that gets no answer", () => {
     attempts.stop();
   });
 });
+
+describe("a receiver that was replaced while it had a request", () => {
+  const url = { old: "http://127.0.0.1:9/old", new: "http://127.0.0.1:9/new" };
+  /** The group is changed, as an operator does it, when the old receiver has its first request. */
+  function replacing(target: object, change: object, answer: (asked: string) => Response) {
+    const { rig, attempts, pause, pusher, settled } = pushing(
+      { backoff: [0], onFailure: "skip", maxDeliveries: 3 },
+      { url: url.old, ...target },
+    );
+    pause.mockImplementation((reason) => rig.delivery.state.pause({ reason, at: 1 }));
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", async (to: string, { method = "" }: RequestInit) => {
+      asked.push(`${method} ${to}`);
+      if (asked.length === 1) {
+        const { spec } = rig.delivery.state;
+        const push = { ...spec.config.push!, ...change };
+        rig.delivery.configure({ ...spec, config: { ...spec.config, push }, version: spec.version + 1 }, Date.now());
+        pusher.reset();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      return answer(to);
+    });
+    rig.append(Array.from({ length: 3 }, (_, n) => `key-${n}`));
+    settled();
+    return { rig, attempts, pause, asked };
+  }
+  const agreed = { status: 200, headers: { "webhook-allowed-origin": "*" } };
+
+  test.each([
+    ["410", 410, {}, {}],
+    ["429 for an hour", 429, { "retry-after": "3600" }, {}],
+    ["503 for an hour", 503, { "retry-after": "3600" }, {}],
+    ["500", 500, {}, {}],
+    ["no to the handshake", 403, {}, { validate: true }],
+  ])("answers %s, which is not held against the new one", async (_what, status, headers, target) => {
+    const of = (to: string) => new Response(null, to === url.old ? { status, headers } : agreed);
+    const { rig, attempts, pause, asked } = replacing({ concurrency: 1, ...target }, { url: url.new }, of);
+    await expect.poll(() => rig.status().lag).toBe(0);
+    expect(asked.filter((one) => one.endsWith(url.old))).toHaveLength(1);
+    expect(rig.letters()).toEqual([]);
+    expect(pause).not.toHaveBeenCalled();
+    attempts.stop();
+  });
+
+  test.each([{ timeoutMs: 7_000 }, { concurrency: 2 }])("is the same where %j is changed", async (change) => {
+    const { attempts, pause } = replacing({}, change, () => new Response(null, { status: 410 }));
+    await expect.poll(() => pause.mock.calls.length).toBeGreaterThan(0);
+    attempts.stop();
+  });
+
+  test.each([
+    [{ url: url.new }, undefined],
+    [{ timeoutMs: 7_000 }, "gone"],
+  ])("of a pause that nobody has heard of yet, %j leaves %s", (change, reason) => {
+    const { rig, attempts } = pushing({}, { url: url.old });
+    const { state } = rig.delivery;
+    state.pause({ reason: "gone", at: 1, untold: true });
+    const push = { ...state.spec.config.push!, ...change };
+    const config = { ...state.spec.config, push };
+    rig.delivery.configure({ ...state.spec, config, version: state.spec.version + 1 }, Date.now());
+    expect(state.paused?.reason).toBe(reason);
+    attempts.stop();
+  });
+});
