@@ -22,13 +22,15 @@ export const filterFields = (text: (bytesMax: number) => z.ZodString) =>
   });
 
 /** Which records a group wants. Fields are combined by and; the values of one field by or, or, for tags, as `match` says. */
-export const groupFilter = filterFields((bytesMax) => text(bytesMax)).refine(
-  ({ tags, match }) => (tags?.length ?? 0) <= 1 || match !== undefined,
-  {
+export const groupFilter = filterFields((bytesMax) => text(bytesMax))
+  .refine(({ tags, match }) => (tags?.length ?? 0) <= 1 || match !== undefined, {
     message: "with several tags say match: any or all",
     path: ["match"],
-  },
-);
+  })
+  .refine(
+    ({ key, types, sources, tags }) => key !== undefined || types || sources || tags,
+    "names nothing; leave it out, or, of a group, set it to null, to want every record",
+  );
 
 export type GroupFilter = z.infer<typeof groupFilter>;
 
@@ -54,10 +56,7 @@ export const groupConfig = z.strictObject({
   start: startAt
     .describe("Where a new group begins; `90m` is so long before its creation. Afterwards: seek.")
     .optional(),
-  filter: groupFilter
-    .refine((filter) => Object.keys(filter).length > 0, "names nothing; set it to null to want every record")
-    .nullable()
-    .optional(),
+  filter: groupFilter.nullable().optional(),
   order: z
     .enum(["key", "partition", "none"])
     .describe(

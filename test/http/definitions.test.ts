@@ -74,6 +74,7 @@ describe("PATCH", () => {
     ["a target that is not allowed", { push: { url: "http://127.0.0.1/" } }, 422, "bad-target", "push.url"],
     ["a half of a target", { push: { timeoutMs: 500 } }, 400, "invalid", "push.url"],
     ["a filter of nothing", { filter: {} }, 400, "invalid", "filter"],
+    ["a filter that says how, and not what", { filter: { match: "any" } }, 400, "invalid", "filter"],
     ["what is set at creation", { order: "none" }, 409, "conflict", "order"],
     ["where a new group begins", { start: "latest" }, 409, "conflict", "seek"],
   ])("refuses %s, and changes nothing", async (_what, change, status, code, said) => {

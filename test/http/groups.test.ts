@@ -112,6 +112,7 @@ describe("a definition", () => {
     [{ start: "latest" }, "conflict", 409],
     [{ durable: false }, "conflict", 409],
     [{ filter: {} }, "invalid", 400],
+    [{ filter: { match: "all" } }, "invalid", 400],
     [{ filter: { tags: ["a", "b"] } }, "invalid", 400],
     [{ start: "soon" }, "invalid", 400],
     [{ maxInflight: 1 }, "unknown-field", 400],

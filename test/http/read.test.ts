@@ -318,6 +318,8 @@ describe("filters", () => {
 
   test("several values need to be told how they are meant", async () => {
     const path = await numbers(1);
+    for (const match of ["any", "all"])
+      expect((await get(path, `?match=${match}`)).json).toMatchObject({ code: "invalid", path: "match" });
     expect((await get(path, "?tag=a&tag=b")).json).toMatchObject({ code: "invalid", path: "match" });
     expect((await get(path, "?type=a&type=b&match=all")).json).toMatchObject({ code: "invalid", path: "match" });
   });

@@ -1,6 +1,8 @@
 /** A group's filter, wherever a record comes from: the window, lanes of its key, lanes of one record, an incident. */
-import { expect, test } from "vitest";
-import type { GroupConfig } from "../../schemas/group.ts";
+import { describe, expect, test } from "vitest";
+import { clientMessage } from "../../schemas/frames.ts";
+import { type GroupConfig, groupConfig } from "../../schemas/group.ts";
+import { filterOf } from "../../src/http/read/terms.ts";
 import { Rig } from "../cases/delivery.ts";
 import { check } from "../cases/delivery-check.ts";
 import { nodeSql } from "./sqlite.ts";
@@ -92,4 +94,17 @@ test("a record that failed, and was trimmed before it was read again, holds up n
   r.log.trim(1, 0);
   expect(r.drain()).toEqual([1]);
   expect(r.status()).toMatchObject({ lag: 0, head: 2, lanes: { retrying: 0 } });
+});
+
+describe.each([
+  ["a group", (filter: unknown) => groupConfig.safeParse({ filter })],
+  ["a subscription", (filter: unknown) => clientMessage.safeParse({ type: "subscribe", id: 0, credits: 1, filter })],
+  ["a read", (filter: unknown) => ({ success: filterOf(filter as Parameters<typeof filterOf>[0]).ok })],
+] as const)("%s", (what, take) => {
+  test.each([{ match: "any" }, { match: "all" }, {}])("takes no filter that names nothing: %j", (filter) => {
+    // A read without a filter is one of everything.
+    const isNone = what === "a read" && Object.keys(filter).length === 0;
+    expect(take(filter).success).toBe(isNone);
+    expect(take({ ...filter, key: "a" }).success).toBe(true);
+  });
 });

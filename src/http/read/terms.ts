@@ -85,7 +85,12 @@ export function filterOf(query: ReadQuery): Result<Filter | undefined> {
       path: "match",
     });
   }
-  if (key === undefined && types === undefined && sources === undefined && tags === undefined) return ok(undefined);
+  if (key === undefined && types === undefined && sources === undefined && tags === undefined) {
+    if (match === undefined) return ok(undefined);
+    return refuse("invalid", "query: match: names nothing by itself; say what is to match: key, type, source or tag", {
+      path: "match",
+    });
+  }
   return ok({
     ...(key === undefined ? {} : { key }),
     ...(types === undefined ? {} : { types }),
