@@ -31,7 +31,7 @@ export async function receive(keeper: Keeper, call: ReceiveCall, acked: readonly
 }
 
 /** Resolves when something may be leased by a member, or after a time; says whether it may. */
-export async function wait(keeper: Keeper, terms: WaitCall): Promise<Result<boolean>> {
+export async function wait(keeper: Keeper, terms: WaitCall): Promise<Answer<boolean>> {
   keeper.callers.begin(terms.call);
   try {
     return await waitFor(keeper, terms);
@@ -40,17 +40,19 @@ export async function wait(keeper: Keeper, terms: WaitCall): Promise<Result<bool
   }
 }
 
-async function waitFor(keeper: Keeper, terms: WaitCall): Promise<Result<boolean>> {
+async function waitFor(keeper: Keeper, terms: WaitCall): Promise<Answer<boolean>> {
   const { call, member, max, waitMs } = terms;
   const { core, filler, callers } = keeper;
   const { state } = core;
   const there = () =>
     core.room.ready(Date.now(), member) || state.lost.size > 0 || state.over || (state.sealed && !terms.knowsSealed);
   for (const until = Date.now() + waitMs; ; ) {
-    if (keeper.stopped) return ok(false);
+    // The group, or its stream, was deleted: whoever waits finds out which.
+    if (keeper.stopped) return gone;
     core.expire(Date.now(), Math.random);
     const filled = await fill(() => filler.fill(there));
-    if (callers.hasGone(call) || keeper.stopped) return ok(false);
+    if (callers.hasGone(call)) return ok(false);
+    if (keeper.stopped) return gone;
     if (!filled.ok) return filled;
     const left = until - Date.now();
     if (there() || left <= 0) return ok(there());

@@ -153,3 +153,22 @@ describe.concurrent("a rate", () => {
     expect(count).toBeGreaterThanOrEqual(rate.burst + 2 * rate.perSecond);
   });
 });
+
+describe.concurrent("what is waited for is deleted", () => {
+  const cases = ["stream", "group"].flatMap((what) =>
+    [1, 3].flatMap((partitions) => [0, 1].map((there) => [what, partitions, there] as const)),
+  );
+  test.each(cases)(
+    "the %s, on %i partitions, with %i records a key",
+    { timeout: 20_000 },
+    async (what, partitions, there) => {
+      const group = await newGroup(millrace, {}, { partitions });
+      if (there > 0) await group.appendRecords(records(9));
+      await group.drain();
+      const waiting = group.post("receive", { waitSeconds: 15 });
+      await pause(1_000);
+      await millrace.call("DELETE", what === "stream" ? group.stream : group.path);
+      expect(await waiting).toMatchObject({ status: 404, json: { code: `${what}-not-found` } });
+    },
+  );
+});

@@ -236,6 +236,7 @@ const asked: [string, (keeper: Keeper) => Promise<unknown>][] = [
   ["resumeLane", (keeper) => operate(keeper, "resumeLane", 1)],
   ["unfinished", (keeper) => unfinished(keeper, { heir: 1 })],
   ["receive", (keeper) => receive(keeper, ask, [])],
+  ["wait", (keeper) => wait(keeper, { ...ask, waitMs: 1_000 })],
   ["forget", (keeper) => forget(keeper, { subject: "a" }, 2, true)],
 ];
 
