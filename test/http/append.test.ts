@@ -405,6 +405,9 @@ describe("promises", () => {
       { verdict: "duplicate" },
       { verdict: "appended", offset: 12 },
     ]);
+    const another = await append(path, { records: [{ offset: 9, key: "k", data: "another" }] });
+    expect(another).toMatchObject({ status: 200, json: { verdicts: [{ verdict: "duplicate", offset: 9 }] } });
+    expect((await read(path)).map((one: { data: unknown }) => one.data)).toEqual([5, 9, 12]);
     expect(await append(path, at(7))).toMatchObject({ status: 409, json: { code: "offset-regressed" } });
     expect((await append(path, { records: [{ data: 1 }] })).json.code).toBe("invalid");
     expect((await read(path)).map((one: { offset: number }) => one.offset)).toEqual([5, 9, 12]);

@@ -192,3 +192,22 @@ test("what version 1 wrote is the same place, with its lanes and letters", () =>
   expect(rig.drain()).toEqual([0, 5]);
   expect(rig.status()).toMatchObject({ lag: 0, deadLetters: 0 });
 });
+
+test.each([
+  ["short", 30, 20],
+  ["x".repeat(1_000), 10, 4],
+  ["x".repeat(5_000), 3, 1],
+])("a letter tells how many tries there were, and the newest of them", (reason, attempts, told) => {
+  const rig = new Rig(nodeSql(), nodeSql(), { onFailure: "skip", maxDeliveries: attempts, backoff: [0] });
+  rig.append(["a"]);
+  for (let n = 0; n < attempts; n++) {
+    rig.now++;
+    rig.nack(rig.receive(), 0, reason);
+    if (n === attempts - 2) expect(rig.lanes()[0].tries.length).toBeLessThanOrEqual(told);
+  }
+  rig.crash();
+  const [letter] = rig.letters();
+  expect(letter.attempts).toBe(attempts);
+  const newest = Array.from({ length: told }, (_, n) => attempts - told + 1 + n);
+  expect(letter.tries.map(({ attempt }) => attempt)).toEqual(newest);
+});

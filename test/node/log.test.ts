@@ -248,6 +248,18 @@ describe("conditions", () => {
   });
 });
 
+test("an atomic batch is side by side, but for what was there before", () => {
+  const log = create({ deduplicationWindowMs: 1_000 });
+  const named = (...ids: string[]) => ids.map((id) => record("k", { id }));
+  append(log, named("a", "b"));
+  append(log, [record("other")]);
+  expect(runs(append(log, named("c", "a", "d"), { atomic: true }))).toEqual([
+    { verdict: "appended", offset: 3, count: 1 },
+    { verdict: "duplicate", offset: 0, count: 1 },
+    { verdict: "appended", offset: 4, count: 1 },
+  ]);
+});
+
 describe("producer-given offsets", () => {
   test("keep their gaps, and a repeated one is a no-op", () => {
     const log = create({ offsets: "producer" });
