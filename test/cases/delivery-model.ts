@@ -7,10 +7,12 @@ import fc from "fast-check";
 import { expect } from "vitest";
 import type { Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
+import type { LaneAt } from "../../src/delivery/admin.ts";
 import { giveBack } from "../../src/delivery/giving-back.ts";
 import { readReceipt, writeReceipt } from "../../src/delivery/receipt.ts";
 import type { Sql } from "../../src/lib/sql.ts";
-import { Rig } from "./delivery.ts";
+import { decodeRecord } from "../../src/log/record.ts";
+import { packed, Rig } from "./delivery.ts";
 import { check } from "./delivery-check.ts";
 import { found } from "./delivery-found.ts";
 import { Model, reasonOf } from "./delivery-record.ts";
@@ -242,15 +244,28 @@ function orderLane(model: Model, step: Extract<Step, { do: "skip" | "resumeLane"
   if (step.reads) rig.bring(lane);
   const shown = rig.lanes().find((one) => one.lane === lane);
   const skips = step.do === "skip";
-  const result = skips ? rig.admin.skipLane(lane, rig.now) : rig.admin.resumeLane(lane, rig.now);
+  const order = (at: LaneAt) => (skips ? rig.admin.skipLane(at, rig.now) : rig.admin.resumeLane(at, rig.now));
+  // Of another record than its first one, nothing is done.
+  if (shown?.offset !== undefined)
+    expect(order({ lane, offset: shown.offset + 1 })).toEqual({ ok: true, value: false });
+  const result = order(lane);
   if (shown === undefined) expect(said(result)).toBe("lane-not-found");
-  else if (shown.offset === undefined) expect(said(result)).toBe(skips ? "unavailable" : "ok");
+  else if (shown.offset === undefined && !skips) expect(said(result)).toBe("ok");
+  // It has nothing, or was not read.
+  else if (shown.offset === undefined)
+    expect(said(result)).toMatch(step.reads ? /^conflict$/ : /^(conflict|unavailable)$/);
   else if (!skips) {
     expect(said(result)).toBe("ok");
     model.resume(shown.offset);
   } else if (result.ok) model.skip(shown.offset);
-  // After a restart it may be yet to be read again.
-  else expect(said(result)).toBe("unavailable");
+  // After a restart it may be yet to be read again, and in a pause it is not.
+  else expect(said(result)).toBe(rig.delivery.state.stands ? "conflict" : "unavailable");
+}
+
+/** Another record with the same key and data. */
+function editOf(body: Uint8Array): Uint8Array {
+  const record = decodeRecord(body, 0, body.length);
+  return packed({ ...record, subject: `${Number(record.subject ?? 0) + 1}` });
 }
 
 /** Letters redriven, or discarded: all, or some of them, each named twice. */
@@ -265,9 +280,11 @@ function operate(model: Model, step: Extract<Step, { edited: boolean }>): void {
     for (const offset of offsets) model.discard(offset);
     return;
   }
-  const edited = step.edited && offsets.length === 1 ? some[0].body.slice() : undefined;
+  const edited = step.edited && offsets.length === 1 ? editOf(some[0].body) : undefined;
   const count = offsets.filter((offset) => model.redrive(offset, edited !== undefined)).length;
   expect(rig.admin.redrive(which, edited, rig.now)).toEqual({ ok: true, value: count });
+  // The same once more is as nothing.
+  expect(rig.admin.redrive(which, edited, rig.now)).toEqual({ ok: true, value: 0 });
 }
 
 export function deliveryAgainstModel(open: () => Sql, runs: number): void {

@@ -8,9 +8,11 @@ import { Admin } from "../../src/delivery/admin.ts";
 import { Delivery, type Leased, type Terms } from "../../src/delivery/delivery.ts";
 import type { DeliverySpec } from "../../src/delivery/spec.ts";
 import type { Wish } from "../../src/delivery/wish.ts";
+import { concat } from "../../src/lib/bytes.ts";
 import type { Sql } from "../../src/lib/sql.ts";
+import { eachRecord, readHeader } from "../../src/log/frame.ts";
 import { Log } from "../../src/log/log.ts";
-import { decodeRecord } from "../../src/log/record.ts";
+import { decodeRecord, FrameWriter, type Rec } from "../../src/log/record.ts";
 import { eraseIn, forgetIn } from "./forgetting.ts";
 import { batch, spec as logSpec } from "./log.ts";
 
@@ -33,6 +35,16 @@ export const value = <T>(result: Result<T>): T => {
   if (!result.ok) throw new Error(`${result.refusal.code}: ${result.refusal.detail}`);
   return result.value;
 };
+
+/** A record as a letter has it. */
+export function packed(record: Rec): Uint8Array {
+  const writer = new FrameWriter();
+  writer.add(record);
+  const frame = value(readHeader(concat(writer.finish(0)), 0));
+  const bodies: Uint8Array[] = [];
+  eachRecord(frame, (from, to) => bodies.push(frame.bytes.slice(from, to)));
+  return bodies[0];
+}
 
 /** What a member got. */
 export interface Got {

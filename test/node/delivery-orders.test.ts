@@ -2,24 +2,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Result } from "../../schemas/errors.ts";
-import { concat, encodeText } from "../../src/lib/bytes.ts";
-import { eachRecord, readHeader } from "../../src/log/frame.ts";
-import { FrameWriter } from "../../src/log/record.ts";
-import { Rig } from "../cases/delivery.ts";
+import { encodeText } from "../../src/lib/bytes.ts";
+import { packed, Rig } from "../cases/delivery.ts";
 import { check } from "../cases/delivery-check.ts";
 import { nodeSql } from "./sqlite.ts";
 
 const rig = (config: ConstructorParameters<typeof Rig>[2] = {}) => new Rig(nodeSql(), nodeSql(), config);
 
-/** A record as a letter has it. */
-function bodyOf(data: string): Uint8Array {
-  const writer = new FrameWriter();
-  writer.add({ key: "a", kind: 1, data: encodeText(data) });
-  const frame = readHeader(concat(writer.finish(0)), 0);
-  const bodies: Uint8Array[] = [];
-  if (frame.ok) eachRecord(frame.value, (from, to) => bodies.push(frame.value.bytes.slice(from, to)));
-  return bodies[0];
-}
+const bodyOf = (data: string) => packed({ key: "a", kind: 1, data: encodeText(data) });
 
 type Order = (r: Rig) => Result<unknown>;
 
