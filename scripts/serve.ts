@@ -7,6 +7,7 @@ import { hideBin } from "yargs/helpers";
 import { archiveVars } from "../src/cli/archive.ts";
 import { text } from "../src/cli/arguments.ts";
 import { isLoopback } from "../src/cli/defaults.ts";
+import { outlastReaders } from "../src/cli/readers.ts";
 import { isPort, tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
 
@@ -41,6 +42,7 @@ const values = await yargs(hideBin(process.argv))
   .strict()
   .version(false)
   .parse();
+outlastReaders();
 const token = tokenFor(values.host);
 const privateNetwork = values["push-private"] || isLoopback(values.host);
 const start = async () => run({ ...values, port: Number(values.port), token, archive: archiveVars(), privateNetwork });

@@ -2,7 +2,6 @@
  * `npm start`: the Worker under `wrangler dev`, which reloads on change; `-- --help` has its options. PORT and MILLRACE_ROOT_TOKEN
  * are respected.
  */
-import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import yargs from "yargs";
@@ -10,6 +9,9 @@ import { hideBin } from "yargs/helpers";
 import { text } from "../src/cli/arguments.ts";
 import { makeFolder } from "../src/cli/folders.ts";
 import { hold, mortal } from "../src/cli/holding.ts";
+import { portProblem } from "../src/cli/ports.ts";
+import { outlastReaders } from "../src/cli/readers.ts";
+import { keepUp } from "./kept-up.ts";
 import { isPort, tokenFor, welcome } from "./welcome.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -28,6 +30,7 @@ const values = await yargs(hideBin(process.argv))
   .strict()
   .version(false)
   .parse();
+outlastReaders();
 const { port } = values;
 const token = tokenFor("localhost");
 const url = `http://localhost:${port}`;
@@ -46,8 +49,9 @@ const data = resolve(root, values.data);
 makeFolder(data);
 // Two would write into each other's databases. It is let go of when this process ends, however it does.
 await hold(data).catch(({ message }: Error) => refuse(message));
-// Its answers would be taken for ours, and its token is another.
-if (await up()) refuse(`A service is already up on ${url}. Stop it, or choose another port: PORT=8788 npm start`);
+// What answers there would be taken for ours, and its token is another.
+const problem = await portProblem(Number(port), "npm start --");
+if (problem !== undefined) refuse(problem);
 // What wrangler starts ends with it, though it be killed, as it does with this process.
 const wrangler = [
   process.execPath,
@@ -69,19 +73,30 @@ const wrangler = [
 ];
 const [command, ...args] = mortal(wrangler);
 const workerd = command === wrangler[0] ? {} : { MINIFLARE_WORKERD_PATH: resolve(root, "scripts/workerd.sh") };
-const child = spawn(command as string, args, {
-  stdio: ["ignore", "inherit", "inherit"],
+let ups = 0;
+const keeping = keepUp({
+  command: [command as string, ...args],
   // Where there is no network it would tell at length that it cannot fetch what nothing here reads.
   env: { CLOUDFLARE_CF_FETCH_ENABLED: "false", ...process.env, ...workerd, WRANGLER_SEND_METRICS: "false" },
+  modules: resolve(root, "node_modules"),
+  files: ["wrangler/wrangler-dist/cli.js", "esbuild/package.json", "workerd/bin/workerd"],
+  async started() {
+    const mine = ++ups;
+    while (!(await up())) await pause(200);
+    if (mine === ups) console.log(mine === 1 ? welcome(url, token) : `Millrace is up again on ${url}`);
+  },
+  replaced() {
+    ups++;
+    console.error("node_modules is being replaced: the service comes up again once npm is done.");
+  },
 });
 let stopping = false;
-child.once("exit", (code) => process.exit(stopping ? 0 : (code ?? 1)));
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
+  process.on(signal, async () => {
     stopping = true;
-    child.kill(signal);
+    await keeping.stop(signal);
+    process.exit(0);
   });
 }
-
-while (!(await up())) await pause(200);
-console.log(welcome(url, token));
+const code = await keeping.ended;
+process.exit(stopping ? 0 : code);

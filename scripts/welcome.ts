@@ -2,10 +2,14 @@
 import { developmentToken, isLoopback } from "../src/cli/defaults.ts";
 
 export function welcome(url: string, token: string): string {
-  const auth = `-H 'authorization: Bearer ${token}'`;
+  const isSecret = token !== developmentToken;
+  // What is written to a terminal is written to logs.
+  const auth = isSecret
+    ? `-H "authorization: Bearer $MILLRACE_ROOT_TOKEN"`
+    : `-H 'authorization: Bearer ${developmentToken}'`;
   return `
-Millrace is up on ${url}      page: ${url}/#token=${encodeURIComponent(token)}      reference: ${url}/docs
-Token: ${token}
+Millrace is up on ${url}      page: ${url}/${isSecret ? "" : `#token=${developmentToken}`}      reference: ${url}/docs
+Token: ${isSecret ? "as MILLRACE_ROOT_TOKEN has it" : developmentToken}
 
 Create a stream, append a record, read it back:
 

@@ -6,7 +6,6 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildSync } from "esbuild";
 import { parse } from "smol-toml";
-import { makeFolder } from "../src/cli/folders.ts";
 import { type Launch, launch, type Manifest, type Running } from "../src/cli/launch.ts";
 
 export type { Running } from "../src/cli/launch.ts";
@@ -22,11 +21,9 @@ export interface Options extends Pick<Launch, "port" | "host" | "token" | "archi
 
 /** Resolves when the Worker answers. */
 export async function run({ data, main = join(root, "src/worker.ts"), ...options }: Options): Promise<Running> {
-  const folder = resolve(data);
-  makeFolder(folder);
-  bundleWorker(main, join(folder, "worker.js"));
   const workerd = join(root, "node_modules/.bin/workerd");
-  return launch({ ...options, workerd, manifest: manifest(), folder, assets: join(root, "dist/public") });
+  const bundle = (outfile: string) => bundleWorker(main, outfile);
+  return launch({ ...options, workerd, manifest: manifest(), folder: data, bundle, assets: join(root, "dist/public") });
 }
 
 export function bundleWorker(main: string, outfile: string): void {

@@ -4,9 +4,9 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { archiveVars } from "./archive.ts";
 import { developmentToken, isLoopback } from "./defaults.ts";
-import { makeFolder } from "./folders.ts";
 import { launch } from "./launch.ts";
 import { print, Usage } from "./output.ts";
+import { outlastReaders } from "./readers.ts";
 
 export interface DevArgs {
   host: string;
@@ -17,19 +17,19 @@ export interface DevArgs {
 
 export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
   const local = isLoopback(host);
-  const secret = token ?? process.env.MILLRACE_ROOT_TOKEN ?? (local ? developmentToken : undefined);
+  const secret = token ?? (process.env.MILLRACE_ROOT_TOKEN || undefined) ?? (local ? developmentToken : undefined);
   if (secret === undefined) throw new Usage(`refusing to serve on ${host} without a token: give --token`);
   const folder = resolve(data);
-  makeFolder(folder);
   // Beside this file, where the build has put them.
   const here = import.meta.dirname;
-  copyFileSync(join(here, "worker.js"), join(folder, "worker.js"));
   const manifest = JSON.parse(readFileSync(join(here, "manifest.json"), "utf8"));
   const assets = join(here, "public");
+  outlastReaders();
   const running = await launch({
     workerd: findWorkerd(),
     manifest,
     folder,
+    bundle: (outfile) => copyFileSync(join(here, "worker.js"), outfile),
     assets,
     host,
     port,
@@ -37,8 +37,11 @@ export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
     archive: archiveVars(),
     privateNetwork: local,
   });
-  print(`Millrace is up on ${running.url}      page: ${running.url}/#token=${encodeURIComponent(secret)}`);
-  print(`Token: ${secret}    Data: ${folder}    Ctrl-C stops.`);
+  // What is written to a terminal is written to logs.
+  const isSecret = secret !== developmentToken;
+  const source = token === undefined ? "as MILLRACE_ROOT_TOKEN has it" : "as --token has it";
+  print(`Millrace is up on ${running.url}      page: ${running.url}/${isSecret ? "" : `#token=${secret}`}`);
+  print(`Token: ${isSecret ? source : secret}    Data: ${folder}    Ctrl-C stops.`);
   let stopping = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => {

@@ -6,8 +6,11 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { makeFolder } from "./folders.ts";
 import { hold, mortal } from "./holding.ts";
+import { forbidden, listening } from "./ports.ts";
+import { passOn } from "./readers.ts";
 
-const startMsMax = 15_000;
+/** A machine that is busy with other things takes its time; what cannot start says so at once. */
+const startMsMax = 60_000;
 /** For so long what is under way may come to its end. */
 const stopMsMax = 5_000;
 
@@ -23,8 +26,10 @@ export interface Launch {
   /** The executable. */
   readonly workerd: string;
   readonly manifest: Manifest;
-  /** Folder of the data, which holds the bundle as `worker.js`. */
+  /** Folder of the data; made if need be. */
   readonly folder: string;
+  /** Writes the Worker's one module to a path. Not called where the folder is another service's. */
+  readonly bundle: (outfile: string) => void;
   /** Folder of static files, by its absolute path. */
   readonly assets?: string;
   /** 0 picks a free one. */
@@ -53,8 +58,15 @@ export async function launch(options: Launch): Promise<Running> {
   const folder = resolve(options.folder);
   makeFolder(join(folder, "objects"));
   const folderHeld = await hold(folder);
-  // It holds secrets: for the eyes of its owner.
-  writeFileSync(join(folder, "workerd.capnp"), configuration(options), { mode: 0o600 });
+  try {
+    options.bundle(join(folder, "worker.js"));
+    // It holds secrets: for the eyes of its owner.
+    writeFileSync(join(folder, "workerd.capnp"), configuration(options), { mode: 0o600 });
+    if (options.inspector !== undefined) await inspectable(options.inspector);
+  } catch (error) {
+    folderHeld.release();
+    throw error;
+  }
   const host = bracketed(options.host ?? "127.0.0.1");
   const flags = options.inspector === undefined ? [] : [`--inspector-addr=${options.inspector}`];
   const socket = `http=${host}:${options.port ?? 0}`;
@@ -62,7 +74,7 @@ export async function launch(options: Launch): Promise<Running> {
     options.workerd,
     ...["serve", "--experimental", "workerd.capnp", "-s", socket, "--control-fd=3", ...flags],
   ]);
-  const child = spawn(command as string, args, { cwd: folder, stdio: ["ignore", "inherit", "pipe", "pipe"] });
+  const child = spawn(command as string, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe", "pipe"] });
   folderHeld.by(child.pid);
   const ended = new Promise<void>((done) => child.once("close", () => done())).then(folderHeld.release);
   // Until it is up, what it says goes into the error.
@@ -71,6 +83,7 @@ export async function launch(options: Launch): Promise<Running> {
   child.once("error", (error) => {
     said += error.message;
   });
+  passOn(child.stdout, process.stdout);
   child.stderr?.on("data", (data) => {
     if (up) process.stderr.write(data);
     else said += data;
@@ -96,10 +109,29 @@ export async function launch(options: Launch): Promise<Running> {
   } catch (cause) {
     child.kill("SIGKILL");
     await ended;
-    throw new Error(`workerd did not start on ${socket.slice("http=".length)}\n${said}`.trimEnd(), { cause });
+    throw new Error(whyNot(said, host, options.port ?? 0), { cause });
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** workerd would neither serve nor say why. */
+async function inspectable(address: string): Promise<void> {
+  const at = address.lastIndexOf(":");
+  const code = await listening(Number(address.slice(at + 1)), address.slice(0, at));
+  if (code !== undefined)
+    throw new Error(`the inspector cannot listen on ${address} (${code}); choose another with --inspector`);
+}
+
+/** What a user can do about it, where that is known; else what workerd said. */
+function whyNot(said: string, host: string, port: number): string {
+  if (said.includes("Address already in use"))
+    return `port ${port} is taken on ${host}; stop what listens there, or choose another with --port`;
+  if (said.includes("bind(): Permission denied")) return forbidden(port);
+  if (/Cannot assign requested address|DNS lookup failed/.test(said))
+    return `${host} is no address of this machine; choose another with --host`;
+  const why = said.trim() || `it did not listen within ${startMsMax / 1_000} s, or ended without a word`;
+  return `workerd did not start on ${host}:${port}\n${why}`;
 }
 
 /**

@@ -16,6 +16,7 @@ import { groupCommands } from "./group-commands.ts";
 import { importCommand } from "./import/command.ts";
 import { namespaceCommands } from "./namespaces.ts";
 import { exits, explain, Usage } from "./output.ts";
+import { endWithReader } from "./readers.ts";
 import { appendCommand, readCommand, tailCommand } from "./record-commands.ts";
 import { report } from "./report.ts";
 import { snapshotCommands } from "./snapshot-commands.ts";
@@ -111,11 +112,7 @@ const valueless = (message: string) =>
 const usageOf = (yargs: { getHelp?: () => unknown }) =>
   yargs === undefined ? "" : "See millrace --help, or millrace <command> --help.";
 
-// A reader that has enough (`| head`) ends us quietly.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
-});
+endWithReader();
 
 try {
   if (script === undefined) await commands.parseAsync();

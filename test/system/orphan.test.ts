@@ -1,6 +1,6 @@
 /** A service that is killed, and not its workerd with it: two never work over one folder. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -43,11 +43,11 @@ interface Served {
   readonly workerd: number;
 }
 
-async function serve(data: string, path = process.env.PATH): Promise<Served> {
+async function serve(data: string, env: NodeJS.ProcessEnv = {}): Promise<Served> {
   const flags = ["--experimental-transform-types", "--disable-warning=ExperimentalWarning"];
   const child = spawn(process.execPath, [...flags, "scripts/serve.ts", "--port", "0", "--data", data], {
     cwd: root,
-    env: { ...process.env, PATH: path },
+    env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   started.push(child);
@@ -73,7 +73,7 @@ async function killed({ child }: Served): Promise<void> {
 test.skipIf(process.platform !== "linux")(
   "workerd ends with the service that is killed, and the next one has the folder",
   {
-    timeout: 30_000,
+    timeout: 120_000,
   },
   async () => {
     const data = folder();
@@ -89,12 +89,12 @@ test.skipIf(process.platform !== "linux")(
 test.skipIf(process.platform !== "linux")(
   "where it cannot be made to, the next service finds it and refuses the folder",
   {
-    timeout: 30_000,
+    timeout: 120_000,
   },
   async () => {
     const data = folder();
     // No setpriv on the way.
-    const first = await serve(data, "/nonexistent");
+    const first = await serve(data, { PATH: "/nonexistent" });
     await killed(first);
     expect(lives(first.workerd)).toBe(true);
     const second = await serve(data);
@@ -104,6 +104,32 @@ test.skipIf(process.platform !== "linux")(
     await expect.poll(() => lives(first.workerd), { timeout: 10_000 }).toBe(false);
     const third = await serve(data);
     expect(third.said).toContain("Data:");
+  },
+);
+
+test.skipIf(process.platform !== "linux")(
+  "a service that lives is called one, whatever Node each of the two runs on",
+  { timeout: 180_000 },
+  async () => {
+    // Node 20 is without SQLite.
+    const old = { NODE_OPTIONS: "--no-experimental-sqlite" };
+    for (const [one, other] of [
+      [old, old],
+      [old, {}],
+      [{}, old],
+    ]) {
+      const data = folder();
+      const first = await serve(data, one);
+      expect(first.said).toContain("Data:");
+      const written = statSync(join(data, "worker.js")).mtimeMs;
+      const second = await serve(data, other);
+      expect(second.said.trim()).toBe(
+        `another service has its data in ${data}; stop it, or name another folder with --data`,
+      );
+      // What is refused has touched nothing.
+      expect(statSync(join(data, "worker.js")).mtimeMs).toBe(written);
+      await killed(first);
+    }
   },
 );
 
@@ -135,7 +161,7 @@ const groupOf = ({ pid }: ChildProcess): number[] =>
 
 test.skipIf(process.platform !== "linux")(
   "`npm start` has its folder for itself, and nothing of it outlives its being killed",
-  { timeout: 90_000 },
+  { timeout: 180_000 },
   async () => {
     const data = folder();
     const [port, other] = [await freePort(), await freePort()];
