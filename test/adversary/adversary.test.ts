@@ -30,6 +30,7 @@ describe("the adversary", { retry: 1 }, () => {
       say: (line) => said.push(line),
     })) as [Summary];
     expect(broken(summary), said.join("\n")).toEqual([]);
+    expect(summary.untried).toBeUndefined();
     expect(summary.rounds).toBeGreaterThan(0);
     expect(summary.operations).toBeGreaterThan(50);
   });

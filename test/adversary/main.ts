@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Program } from "./frame/program.ts";
 import { endAll } from "./frame/service.ts";
-import { failed, type SoakOptions, soak } from "./frame/soak.ts";
+import { codeOf, type SoakOptions, soak } from "./frame/soak.ts";
 import { programs } from "./programs.ts";
 
 const described = (program: Program) => {
@@ -30,7 +30,7 @@ named: all of them. A seed repeats a plan; what the machine does between is not 
   --names               says which programs there are, and nothing else
   --help
 
-Ends with 0: every promise was kept; 1: one was broken; 2: it could not be tried.
+Ends with 0: every promise was kept; 1: one was broken, whatever else; 2: one could not be tried.
 
 Programs, and the features that they can do without:
 ${programs.map(described).join("\n")}
@@ -130,7 +130,7 @@ try {
   const run = parsed(process.argv.slice(2));
   if (run === "help") console.log(help());
   else if (run === "names") console.log(programs.map(({ name }) => name).join("\n"));
-  else process.exitCode = failed(await soak(run)) ? 1 : 0;
+  else process.exitCode = codeOf(await soak(run));
 } catch (error) {
   console.error(error instanceof Usage ? `${error.message}` : error);
   process.exitCode = 2;

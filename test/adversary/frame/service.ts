@@ -92,13 +92,20 @@ export class Service {
       });
     }
     child.once("exit", (code, signal) => {
-      if (this.#child === child) this.died = `ended by itself with ${code ?? signal}: ${this.#output.trim()}`;
+      if (this.#child === child) this.died = `ended by itself with ${code ?? signal}: ${this.#words()}`;
     });
     const superseded = () => this.#child !== child;
     const healthy = await eventually(() => superseded() || this.died !== undefined || this.#healthy(), bootMs, 15);
     if (superseded()) return; // Killed as it started: the next start is another kill's.
     if (!healthy || this.died !== undefined)
-      throw new Error(`the service does not start: ${this.died ?? this.#output}`);
+      throw new Error(
+        `the service does not start: ${this.died ?? `not up after ${bootMs / 1000} s: ${this.#words()}`}`,
+      );
+  }
+
+  /** What it said at last. */
+  #words(): string {
+    return this.#output.trim() || "it said nothing";
   }
 
   #healthy(): Promise<boolean> {

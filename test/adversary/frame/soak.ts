@@ -5,7 +5,7 @@ import type { Program, Scale } from "./program.ts";
 import { Random } from "./random.ts";
 import { type Found, failureText, progressText, summaryText } from "./report.ts";
 import { Service } from "./service.ts";
-import { follow, shrink } from "./shrink.ts";
+import { follow, type Shrunk, shrink } from "./shrink.ts";
 
 export interface SoakOptions {
   // biome-ignore lint/suspicious/noExplicitAny: programs of different plans stand in one list.
@@ -36,6 +36,8 @@ export interface Summary {
   readonly checks: Checks;
   /** By invariant: its first failure, and how often it failed. */
   readonly found: Map<string, Found>;
+  /** Why it could not go on, where it could not. */
+  untried?: string;
 }
 
 const progressMs = 20_000;
@@ -44,15 +46,33 @@ export async function soak(options: SoakOptions): Promise<Summary[]> {
   const summaries: Summary[] = [];
   for (const program of options.programs) {
     if (options.stopped?.aborted) break;
-    summaries.push(await new Soak(program, options).run());
+    const one = new Soak(program, options);
+    try {
+      await one.run();
+    } catch (error) {
+      // What was found before stands, and the next program has a service of its own.
+      one.summary.untried = reasonOf(error);
+      options.say(`${program.name}: it could not be tried: ${one.summary.untried}`);
+    }
+    summaries.push(one.summary);
   }
   return summaries;
 }
 
-export const failed = (summaries: readonly Summary[]): boolean => summaries.some(({ found }) => found.size > 0);
+/** A fault of the program's own is looked for in its code; any other is told in words. */
+const reasonOf = (error: unknown): string => {
+  const isOwn = error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
+  return (isOwn ? error.stack : (error as Error)?.message) || String(error);
+};
+
+/** 1: a promise was broken, whatever else came of it; 2: one could not be tried; 0: all were kept. */
+export function codeOf(summaries: readonly Summary[]): 0 | 1 | 2 {
+  if (summaries.some(({ found }) => found.size > 0)) return 1;
+  return summaries.some(({ untried }) => untried !== undefined) ? 2 : 0;
+}
 
 class Soak<Plan> {
-  readonly #summary: Summary;
+  readonly summary: Summary;
   #service: Service | undefined;
   #killsBefore = 0;
 
@@ -61,11 +81,11 @@ class Soak<Plan> {
     readonly options: SoakOptions,
   ) {
     const { seed } = options;
-    this.#summary = { program, seed, rounds: 0, operations: 0, kills: 0, checks: new Checks(), found: new Map() };
-    for (const name of Object.keys({ ...common, ...program.invariants })) this.#summary.checks.counts.set(name, 0);
+    this.summary = { program, seed, rounds: 0, operations: 0, kills: 0, checks: new Checks(), found: new Map() };
+    for (const name of Object.keys({ ...common, ...program.invariants })) this.summary.checks.counts.set(name, 0);
   }
 
-  async run(): Promise<Summary> {
+  async run(): Promise<void> {
     const { options, program } = this;
     options.say(`${program.name}: ${program.summary}; seed ${options.seed}`);
     const end = performance.now() + (options.minutes * 60_000) / options.programs.length;
@@ -73,17 +93,15 @@ class Soak<Plan> {
     try {
       for (let round = options.round ?? 0; !options.stopped?.aborted; round++) {
         await this.#round(round);
-        if (options.round !== undefined || performance.now() > end || this.#summary.rounds === options.rounds) break;
+        if (options.round !== undefined || performance.now() > end || this.summary.rounds === options.rounds) break;
         if (performance.now() - told < progressMs) continue;
         told = performance.now();
         options.say(progressText(this.#counted()));
       }
     } finally {
-      this.#counted();
+      options.say(summaryText(this.#counted()));
       await this.#service?.stop();
     }
-    options.say(summaryText(this.#summary));
-    return this.#summary;
   }
 
   async #round(round: number): Promise<void> {
@@ -91,21 +109,26 @@ class Soak<Plan> {
     const plan = program.plan(new Random(`${options.seed}/${program.name}/${round}`), options.scale);
     const chosen = follow(program, plan, options.path ?? []);
     const { failure, operations, checks } = await attempt(program, chosen, await this.#alive(), options.scale);
-    this.#summary.rounds++;
-    this.#summary.operations += operations;
-    this.#summary.checks.add(checks);
+    this.summary.rounds++;
+    this.summary.operations += operations;
+    this.summary.checks.add(checks);
     if (failure === undefined || options.stopped?.aborted) return;
-    const known = this.#summary.found.get(failure.violation.invariant);
+    const known = this.summary.found.get(failure.violation.invariant);
     if (known !== undefined) {
       known.times++;
       return;
     }
     options.say(`${program.name}: round ${round} failed; looking for a shorter history`);
     const work = { program, service: () => this.#alive(), scale: options.scale, boundMs: options.shrinkSeconds * 1000 };
-    const shrunk = await shrink(work, chosen, failure);
-    const found = { program, seed: options.seed, round, given: options.path ?? [], whole: plan, shrunk, times: 1 };
-    this.#summary.found.set(failure.violation.invariant, found as Found);
-    options.say(failureText(found as Found, options.scale));
+    const of = { program, seed: options.seed, round, given: options.path ?? [], whole: plan, times: 1 };
+    let shrunk: Shrunk<Plan> = { plan: chosen, failure, path: [], again: [0, 0] };
+    try {
+      shrunk = await shrink(work, chosen, failure);
+    } finally {
+      const found = { ...of, shrunk } as Found;
+      this.summary.found.set(failure.violation.invariant, found);
+      options.say(failureText(found, options.scale));
+    }
   }
 
   /** The service, and another one where it ended by itself. */
@@ -115,14 +138,14 @@ class Soak<Plan> {
       this.#counted();
       await this.#service.stop();
       this.#service = undefined;
-      this.#killsBefore = this.#summary.kills;
+      this.#killsBefore = this.summary.kills;
     }
     this.#service ??= await Service.start(this.options.folder);
     return this.#service;
   }
 
   #counted(): Summary {
-    this.#summary.kills = this.#killsBefore + (this.#service?.kills ?? 0);
-    return this.#summary;
+    this.summary.kills = this.#killsBefore + (this.#service?.kills ?? 0);
+    return this.summary;
   }
 }
