@@ -1,8 +1,10 @@
 /**
  * `npm run demo`: real data through the running service. The flights of `vega-datasets`, keyed by the airport they leave
  * from, are appended in batches by an idempotent producer and read back, in full and by key; every one is accounted for.
- * Options: --url, --token, --records. Where no service answers, one is started for the while.
+ * Options: --url, --token, --records. Where no service answers, one is started for the while. Each run makes a stream of its
+ * own, and touches no other.
  */
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,7 +28,9 @@ const known = JSON.parse(readFileSync(file, "utf8")) as Flight[];
 
 const values = await yargs(hideBin(process.argv))
   .scriptName("npm run demo --")
-  .usage("$0 [options]\n\nReal flights in and out again, every one accounted for, in the stream 'flights-demo'.")
+  .usage(
+    "$0 [options]\n\nReal flights in and out again, every one accounted for, in a stream of its own\nthat stays: flights-demo-…",
+  )
   .options({
     url: {
       ...text,
@@ -50,7 +54,8 @@ const values = await yargs(hideBin(process.argv))
   .version(false)
   .parse();
 const batchRecords = 500;
-const stream = "/v1/default/streams/flights-demo";
+const name = `flights-demo-${randomBytes(4).toString("hex")}`;
+const stream = `/v1/default/streams/${name}`;
 
 const up = async (url: string) => {
   try {
@@ -62,11 +67,13 @@ const up = async (url: string) => {
 
 let url = values.url.replace(/\/+$/, "");
 let stop = async () => {};
+let stays = true;
 if (!(await up(url))) {
   const data = mkdtempSync(join(tmpdir(), "millrace-demo-"));
   const running = await run({ data, token: values.token });
   console.log(`No service on ${url}: started one on ${running.url} for this demo.`);
   url = running.url;
+  stays = false;
   stop = async () => {
     await running.stop();
     rmSync(data, { recursive: true, force: true });
@@ -94,13 +101,12 @@ async function call(
     headers: { authorization: `Bearer ${values.token}`, ...headers },
   });
   const text = await response.text();
-  if (response.ok || (method === "DELETE" && response.status === 404)) return text;
+  if (response.ok) return text;
   throw new Error(`${method} ${path}: ${response.status} ${text}`);
 }
 
 async function demo(): Promise<boolean> {
   const flights = known.slice(0, Number(values.records));
-  await call("DELETE", stream);
   await call("PUT", stream, JSON.stringify({ partitions: 4 }));
   const appendMs = await append(flights);
   const start = performance.now();
@@ -119,6 +125,7 @@ async function demo(): Promise<boolean> {
   const rate = (ms: number) => Math.round((flights.length / ms) * 1_000).toLocaleString("en");
   console.log(`${flights.length} flights from ${airports.length} airports over 4 partitions.`);
   console.log(`Appended at ${rate(appendMs)} a second, read back at ${rate(readMs)}.`);
+  if (stays) console.log(`They stay in '${name}', until: npx millrace streams delete ${name} --url ${url}`);
   console.log(wrong.length === 0 ? "Every flight is accounted for, each airport's in order." : wrong.join("\n"));
   return wrong.length === 0;
 }
