@@ -5,23 +5,27 @@
  */
 import { execFileSync } from "node:child_process";
 import {
-  chmodSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { type BuildOptions, build, buildSync } from "esbuild";
+import { takesNothing } from "./options.ts";
 import { bundleWorker, manifest } from "./workerd.ts";
 
+takesNothing("npm run build", "Writes what the package publishes into dist. A service that runs meanwhile goes on.");
 const root = resolve(import.meta.dirname, "..");
 /** Beside `dist`, so that what is built names its sources as it will from there. */
 const dist = mkdtempSync(join(root, ".dist-"));
 process.once("exit", () => rmSync(dist, { recursive: true, force: true }));
+const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const leastNode: string = engines.node.replace(">=", "");
 const from = (path: string) => join(root, "src", path);
 const common: BuildOptions = { bundle: true, format: "esm", logLevel: "warning", legalComments: "none" };
 
@@ -60,15 +64,15 @@ await build({
 buildSync({
   ...common,
   entryPoints: [from("cli/main.ts")],
-  outfile: join(dist, "cli.js"),
+  outfile: join(dist, "command.js"),
   platform: "node",
-  target: "node20.11",
+  target: `node${leastNode}`,
   banner: {
     // Some of what is bundled was written for CommonJS.
-    js: '#!/usr/bin/env node\nimport { createRequire as requireFrom } from "node:module";\nconst require = requireFrom(import.meta.url);',
+    js: 'import { createRequire as requireFrom } from "node:module";\nconst require = requireFrom(import.meta.url);',
   },
 });
-chmodSync(join(dist, "cli.js"), 0o755);
+writeFileSync(join(dist, "cli.js"), launcher(leastNode), { mode: 0o755 });
 
 bundleWorker(from("worker.ts"), join(dist, "worker.js"));
 writeFileSync(join(dist, "manifest.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
@@ -101,3 +105,16 @@ for (const path of built) {
 }
 // What an earlier version built, and this one does not.
 for (const path of files(target)) if (!built.has(path)) rmSync(join(target, path), { force: true });
+
+/** The entry of the command line: a Node that is too old cannot even parse the rest, and says no more than where. */
+function launcher(least: string): string {
+  const [major, minor] = least.split(".");
+  return `#!/usr/bin/env node
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major > ${major} || (major === ${major} && minor >= ${minor})) await import("./command.js");
+else {
+  console.error("millrace: this is Node " + process.versions.node + ", and Node ${least} or newer is needed");
+  process.exitCode = 1;
+}
+`;
+}

@@ -3,7 +3,9 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parse } from "smol-toml";
+import { takesNothing } from "./options.ts";
 
+takesNothing("npm run deploy:check", "Builds every environment of wrangler.toml, and uploads nothing.");
 const root = resolve(import.meta.dirname, "..");
 const toml = parse(readFileSync(resolve(root, "wrangler.toml"), "utf8")) as { env: Record<string, unknown> };
 let failed = 0;

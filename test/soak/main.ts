@@ -207,6 +207,17 @@ async function run(name: string, scene: Scene, seconds: number): Promise<boolean
 }
 
 const [, , secondsText = "20", ...wanted] = process.argv;
+const usage = `npm run soak:slow -- [seconds] [scene …]
+
+So many seconds of each scene; 20, and all of them, where it is left out. The scenes are ${Object.keys(scenes).join(", ")}.`;
+if (secondsText === "--help" || secondsText === "-h") {
+  console.log(usage);
+  process.exit(0);
+}
+if (!(Number(secondsText) > 0) || !wanted.every((name) => name in scenes)) {
+  console.error(usage);
+  process.exit(2);
+}
 let good = true;
 for (const [name, scene] of Object.entries(scenes)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;

@@ -1,5 +1,5 @@
 /** `npm run build` beside a service that serves what was built before. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -12,6 +12,7 @@ const whole = [
   "public/page.css",
   "public/page.js",
   "cli.js",
+  "command.js",
   "worker.js",
   "client.js",
   "manifest.json",
@@ -36,4 +37,21 @@ test("what is served is whole at every moment of a build, and of two at once", a
   expect(await Promise.all(ended)).toEqual([0, 0]);
   expect(looked).toBeGreaterThan(10);
   expect(readdirSync(root).filter((name) => name.startsWith(".dist-"))).toEqual([]);
+});
+
+test("a Node that is too old is told which one is needed, before it parses what it cannot", () => {
+  const cli = join(root, "dist/cli.js");
+  const asOld = (node: string) =>
+    `data:text/javascript,Object.defineProperty(process, "versions", { value: { node: "${node}" } })`;
+  const run = (node: string) =>
+    spawnSync(process.execPath, ["--import", asOld(node), cli, "--version"], { encoding: "utf8" });
+  for (const node of ["18.20.8", "20.10.0"]) {
+    expect(run(node)).toMatchObject({
+      status: 1,
+      stderr: `millrace: this is Node ${node}, and Node 20.11 or newer is needed\n`,
+    });
+  }
+  for (const node of ["20.11.0", "22.0.0"]) expect(run(node)).toMatchObject({ status: 0, stderr: "" });
+  // Nothing else is parsed with it.
+  expect(readFileSync(cli, "utf8")).not.toMatch(/^import\b/m);
 });
