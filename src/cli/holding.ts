@@ -133,5 +133,7 @@ export function mortal(command: readonly string[]): readonly string[] {
   if (process.platform !== "linux") return command;
   const wrapper = ["setpriv", "--pdeathsig", "KILL"] as const;
   const [program, ...args] = [...wrapper, "true"];
-  return spawnSync(program as string, args, { stdio: "ignore" }).status === 0 ? [...wrapper, ...command] : command;
+  if (spawnSync(program as string, args, { stdio: "ignore" }).status !== 0) return command;
+  // It is told only of deaths from then on: one before that leaves it with another parent.
+  return [...wrapper, "sh", "-c", `[ "$PPID" = "$0" ] && exec "$@"`, String(process.pid), ...command];
 }

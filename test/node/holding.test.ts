@@ -1,7 +1,7 @@
 /** One process has a folder of data, whatever its Node and its system have for that, and however the one before it ended. */
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, expect, test } from "vitest";
@@ -96,3 +96,33 @@ test("a claim is void once it is let go of, its process is gone, or its number i
   release?.();
   expect(claim(folder)).toBeDefined();
 });
+
+test.skipIf(process.platform !== "linux")("what a process has only just started ends with it too", async () => {
+  const mark = `${30 + Math.random()}`;
+  const code = `import { spawn } from "node:child_process";
+    import { mortal } from ${JSON.stringify(resolve(import.meta.dirname, "../../src/cli/holding.ts"))};
+    const [command, ...args] = mortal(["sleep", ${JSON.stringify(mark)}]);
+    spawn(command, args, { stdio: "ignore" });
+    process.kill(process.pid, "SIGKILL");`;
+  // One that takes its time to ask for the signal.
+  const path = newFolder();
+  const real = spawnSync("sh", ["-c", "command -v setpriv"], { encoding: "utf8" }).stdout.trim();
+  writeFileSync(join(path, "setpriv"), `#!/bin/sh\nsleep 0.5\nexec ${real} "$@"`, { mode: 0o755 });
+  const env = { ...process.env, PATH: `${path}:${process.env.PATH}` };
+  const child = spawn(process.execPath, ["--input-type=module", "-e", code], { stdio: "ignore", env });
+  await once(child, "exit");
+  expect(child.signalCode).toBe("SIGKILL");
+  const left = () =>
+    readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .filter((pid) => commandOf(pid).includes(mark));
+  await expect.poll(left, { timeout: 10_000 }).toEqual([]);
+});
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
