@@ -1,12 +1,13 @@
 /** `groups consume`: a member of a group at work. */
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Millrace } from "../client/index.ts";
+import { Millrace } from "../client/index.ts";
 import { type ExactDelivery, NotStarted, startChild, startProblem } from "./child.ts";
 import { exactly } from "./exact.ts";
 import { Leases, nameOf, placeOf } from "./leases.ts";
 import { counted, Usage } from "./output.ts";
 import { type Form, showing } from "./showing.ts";
+import { Sockets } from "./sockets.ts";
 
 export interface ConsumeArgs extends Form {
   stream: string;
@@ -32,7 +33,9 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
       throw new Usage(`--${name} is a whole number, 1 or more; not ${value}`);
   }
   const work = workOf(args);
-  const group = exactly(millrace).stream<string | undefined>(args.stream).group(args.group);
+  const sockets = new Sockets();
+  const member = new Millrace({ ...millrace.http.options, ...sockets.options });
+  const group = exactly(member).stream<string | undefined>(args.stream).group(args.group);
   let taken = 0;
   let enough = () => {};
   const done = new Promise<void>((resolve) => {
@@ -74,7 +77,7 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
   });
   const stopped = consumer.stop();
   await work.idle();
-  await Promise.race([stopped, pause(idleMsMax)]);
+  await Promise.race([stopped.then(() => sockets.closed()), pause(idleMsMax)]);
   if (work.broken !== undefined) throw new Usage(work.broken.message);
   if (failed !== undefined) throw failed;
 }

@@ -16,6 +16,9 @@ export interface DevArgs {
 }
 
 export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
+  // workerd says its port on a descriptor that the others do not pass on.
+  if ("Bun" in globalThis || "Deno" in globalThis)
+    throw new Usage("`millrace dev` runs on Node alone; use node or npx");
   const local = isLoopback(host);
   const secret = token ?? (process.env.MILLRACE_ROOT_TOKEN || undefined) ?? (local ? developmentToken : undefined);
   if (secret === undefined) throw new Usage(`refusing to serve on ${host} without a token: give --token`);
