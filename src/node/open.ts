@@ -73,7 +73,10 @@ function segmentsIn(folder: string, place: Place): Pick<Opened, "place" | "segme
   });
   // Somebody took files away: what is on its way cannot be given again as it was.
   const isThere = to === undefined || segments.some(({ number, bytes }) => number === to.segment && bytes >= to.byte);
-  if (isThere) return { place, segments, records };
+  // All of it was stored, and it went: what comes next begins anew.
+  const isGone = !numbers.includes(from.segment);
+  if (isThere)
+    return { place: isGone ? { ...place, from: { ...from, byte: 0, record: 0 } } : place, segments, records };
   throw damaged(`${folder} does not have what place says was being sent`);
 }
 

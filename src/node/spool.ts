@@ -135,7 +135,7 @@ export class Spool {
     const { folder } = this.opened;
     if (segment === undefined || segment.bytes >= this.#segmentBytesMax) {
       this.#closeFile();
-      segment = { number: (segment?.number ?? this.#place.from.segment) + 1, bytes: 0 };
+      segment = { number: segment === undefined ? this.#place.from.segment : segment.number + 1, bytes: 0 };
       this.#file = openSync(pathOf(folder, segment.number), "w", 0o600);
       this.#segments.push(segment);
       await syncFolder(folder);

@@ -76,6 +76,17 @@ describe("a producer with a spool", () => {
     expect(await producer.close()).toEqual({ sent: 1_001, unsent: 0 });
     expect(readdirSync(folder)).toEqual(["place"]);
     expect(() => producer.push({ data: 1 })).toThrow(expect.objectContaining({ code: "closed" }));
+    // What lies there is counted from nothing again.
+    const next = open(away).producer;
+    expect(next.pending).toEqual({ records: 0, bytes: 0 });
+    await next.push({ data: 1_001 });
+    const [segment] = segments();
+    expect(next.pending).toEqual({ records: 1, bytes: statSync(join(folder, segment)).size });
+    await next.close({ timeoutMs: 0 });
+    const last = open((one) => log.take(one)).producer;
+    expect(last.pending).toEqual({ records: 1, bytes: statSync(join(folder, segment)).size });
+    await last.close();
+    expect(log.data).toEqual(numbers(1_002));
   });
 
   test("keeps what cannot be sent, says how much, and the next one sends it", async () => {
