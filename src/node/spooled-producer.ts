@@ -117,8 +117,8 @@ export class SpooledProducer {
   async flush(): Promise<void> {
     await this.#spool.written();
     const until = this.#spool.kept;
-    // What held it up before may be over: another attempt tells.
-    const heard = this.#holds;
+    // What held it up before may be over. The attempt that is on its way may be of before, too: the one behind it tells.
+    const heard = this.#holds + 1;
     while (this.#spool.done < until) {
       const stuck = this.#stuck;
       const isFinal = this.#cut.signal.aborted || this.#holds > heard || lost.has(stuck?.code ?? "");
