@@ -44,22 +44,30 @@ for (const [entry, outfile] of [
     sourcemap: true,
   });
 
-await build({
-  ...common,
-  entryPoints: [from("node/index.ts")],
-  outfile: join(dist, "node.js"),
-  platform: "node",
-  target: "node20.11",
-  sourcemap: true,
-  plugins: [
-    {
-      // Its errors are those of the library, so that `instanceof` knows them.
-      name: "errors",
-      setup: ({ onResolve }) =>
-        onResolve({ filter: /\/millrace-error\.ts$/ }, () => ({ path: "./client.js", external: true })),
-    },
-  ],
-});
+for (const [entry, outfile, platform, target] of [
+  ["client/webhook.ts", "webhook.js", "neutral", "es2022"],
+  ["node/index.ts", "node.js", "node", `node${leastNode}`],
+] as const)
+  await build({
+    ...common,
+    entryPoints: [from(entry)],
+    outfile: join(dist, outfile),
+    platform,
+    target,
+    sourcemap: true,
+    plugins: [
+      {
+        // Its errors are those of the library, so that `instanceof` knows them.
+        name: "errors",
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /\/millrace-error\.ts$/ }, () => ({
+            path: "./client.js",
+            external: true,
+            sideEffects: false,
+          })),
+      },
+    ],
+  });
 
 buildSync({
   ...common,

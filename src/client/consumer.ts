@@ -2,6 +2,7 @@ import type { GroupMessage } from "../../schemas/frames.ts";
 import { failureOf, Gather, type Say } from "./answers.ts";
 import { known, type MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
+import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
 import { Backoff } from "./retry.ts";
 import type { Delivery, GroupInfo } from "./types.ts";
@@ -82,7 +83,9 @@ export class Consumer<Data = unknown> {
     readonly handler: Handler<Data>,
     readonly options: ConsumeOptions = {},
   ) {
-    const { concurrency = 1, signal } = options;
+    const { concurrency = 1, signal, member: _, transport: __, ...left } = options;
+    if (typeof handler !== "function") throw new TypeError("handler: must be a function");
+    nothing(left);
     if (!(concurrency >= 1)) throw known("invalid", "concurrency: must be 1 or more");
     this.#concurrency = Math.min(Math.floor(concurrency), creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: Number.POSITIVE_INFINITY });

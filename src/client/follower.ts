@@ -1,6 +1,7 @@
 import type { StreamMessage } from "../../schemas/frames.ts";
 import { known, type MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
+import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
 import { isStuck, Progress, pageOf, queryOf } from "./reader.ts";
 import { Backoff } from "./retry.ts";
@@ -54,8 +55,20 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     readonly path: string,
     readonly options: FollowOptions,
   ) {
-    this.#next = options.from ?? "latest";
-    this.#window = Math.min(options.window ?? 1_000, creditsMax);
+    const {
+      from = "latest",
+      window = 1_000,
+      partition,
+      filter,
+      signal,
+      onLost,
+      onSnapshot,
+      transport,
+      ...left
+    } = options;
+    nothing(left);
+    this.#next = from;
+    this.#window = Math.min(window, creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: Number.POSITIVE_INFINITY });
   }
 

@@ -1,5 +1,5 @@
 import { known, type MillraceError, network, problemOf } from "./error.ts";
-import { demand, jsonOf } from "./json.ts";
+import { demand, jsonOf, nothing } from "./json.ts";
 import { type RetryOptions, retrying } from "./retry.ts";
 
 /** A WebSocket, as far as this library uses it. */
@@ -52,7 +52,8 @@ export class Http {
   readonly #bases: string[];
 
   constructor(readonly options: MillraceOptions) {
-    const { url, urls = [], namespace = "default" } = options;
+    const { url, urls = [], namespace = "default", token, ticket, retry, parse, fetch, WebSocket, ...left } = options;
+    nothing(left);
     this.#bases = (urls.length > 0 ? urls : [url]).map((one) => {
       const base = `${one}`.replace(/\/+$/, "");
       if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(base) || !URL.canParse(base))

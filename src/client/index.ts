@@ -26,7 +26,6 @@ export type { RetryOptions } from "./retry.ts";
 export { type FetchedSnapshot, type OfPartition, type PutSnapshotOptions, Snapshots } from "./snapshots.ts";
 export { type AppendOptions, type OfSpool, type OpenSpool, type Restored, Stream } from "./stream.ts";
 export type * from "./types.ts";
-export { verifyWebhook, type WebhookOptions } from "./webhook.ts";
 
 /**
  * A namespace of a service.

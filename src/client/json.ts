@@ -34,6 +34,11 @@ export function demand(name: string, text: unknown): void {
   if (problem !== undefined) throw known("invalid", `${name}: ${problem}`);
 }
 
+/** What is left of options when those that there are have been taken: a slip of the pen. */
+export function nothing(left: object): void {
+  for (const name in left) throw new TypeError(`there is no option '${name}'`);
+}
+
 /** Bytes of a text in base64; undefined where it is none. */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   try {

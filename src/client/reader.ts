@@ -1,5 +1,6 @@
 import type { MillraceError } from "./error.ts";
 import type { Call, Http } from "./http.ts";
+import { nothing } from "./json.ts";
 import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
 /** What to read. */
@@ -38,7 +39,9 @@ export class Reader<Data = unknown> implements AsyncIterable<StoredRecord<Data>>
     readonly path: string,
     readonly options: ReadOptions,
   ) {
-    this.#progress = new Progress(options.direction === "backward" ? 1 : 0);
+    const { from, partition, filter, limit, direction, pageSize, signal, onLost, ...left } = options;
+    nothing(left);
+    this.#progress = new Progress(direction === "backward" ? 1 : 0);
   }
 
   /** Goes on after the record that was given last; give it to `from`. Undefined before the first page. */

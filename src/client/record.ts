@@ -16,11 +16,13 @@ const kindsOfField: Readonly<Record<string, string>> = {
 
 /** A record as it is packed. What would not be, or not as it was meant, is an error here: the service would not see it. */
 export function packable(record: NewRecord): Rec {
+  demandObject(record, "record");
   const { data: _, data_base64, text: __, timestamp, ...rest } = record;
   for (const name in rest) {
     const kind = kindsOfField[name];
     const value = rest[name as keyof typeof rest];
-    if (kind === undefined) throw known("unknown-field", `a record has no field '${name}'`);
+    if (kind === undefined)
+      throw known("unknown-field", `a record has no field '${name}'; what is yours goes under data`);
     if (value === undefined) continue;
     if (kind === "string") demand(name, value);
     else if (kind !== (Array.isArray(value) ? "list" : typeof value))
@@ -47,11 +49,17 @@ export function packable(record: NewRecord): Rec {
 
 /** A record as JSON. */
 export function bodyOf(record: NewRecord, path: string): string {
+  demandObject(record, path);
   const { data: _, text: __, ...rest } = record;
   const data = textOf(record, `${path}.data`);
   const fields = jsonOf(rest, path);
   if (data === undefined) return fields;
   return `{"data":${data}${fields === "{}" ? "" : ","}${fields.slice(1)}`;
+}
+
+/** A value alone is often meant to be its data. */
+function demandObject(record: unknown, path: string): void {
+  if (Object(record) !== record) throw known("invalid", `${path}: must be an object, such as {data: …}`);
 }
 
 /** JSON of a record's data; undefined where it has none of that kind. */

@@ -1,5 +1,6 @@
+/** For receivers of webhooks: `millrace/webhook`. What calls the service has no use for it, and carries none of it. */
 import { MillraceError } from "./error.ts";
-import { fromBase64 } from "./json.ts";
+import { fromBase64, nothing } from "./json.ts";
 
 export interface WebhookOptions {
   /** How old a request may be, in seconds: an old one may be a replay. Default 300. */
@@ -27,8 +28,18 @@ export async function verifyWebhook(
   secrets: string | readonly string[],
   headers: HeadersLike,
   body: string | Uint8Array,
-  { toleranceSeconds = 300 }: WebhookOptions = {},
+  { toleranceSeconds = 300, ...left }: WebhookOptions = {},
 ): Promise<void> {
+  nothing(left);
+  const keys = [secrets]
+    .flat()
+    .map((secret) => (typeof secret === "string" && fromBase64(secret.replace(/^whsec_/, ""))) || none);
+  // Each by its name: one that is not given, or is in another's place, would be taken for a request that is not genuine.
+  if (!keys.length || keys.some(({ length }) => length === 0))
+    throw new TypeError("secrets: must be whsec_… in base64, or several");
+  if (Object(headers) !== headers) throw new TypeError("headers: must be the headers of the request");
+  if (typeof body !== "string" && !(body instanceof Uint8Array))
+    throw new TypeError("body: must be the text, or the bytes, as it came, and not parsed");
   const [id, time, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) =>
     headerOf(headers, name),
   );
@@ -41,13 +52,12 @@ export async function verifyWebhook(
   const signed = new Uint8Array(head.length + data.length);
   signed.set(head);
   signed.set(data, head.length);
-  for (const secret of typeof secrets === "string" ? [secrets] : secrets) {
-    const raw = bytesOf(secret.replace(/^whsec_/, ""));
+  for (const raw of keys) {
     const key = await crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
     for (const signature of signatures.split(" ")) {
       if (!signature.startsWith("v1,")) continue;
       // `verify` takes the same time wherever two signatures differ.
-      if (await crypto.subtle.verify("HMAC", key, bytesOf(signature.slice(3)), signed)) return;
+      if (await crypto.subtle.verify("HMAC", key, fromBase64(signature.slice(3)) ?? none, signed)) return;
     }
   }
   throw refused("no signature fits");
@@ -58,4 +68,4 @@ function headerOf(headers: HeadersLike, name: string): string | undefined {
   return value ?? undefined;
 }
 
-const bytesOf = (text: string) => fromBase64(text) ?? new Uint8Array(0);
+const none = new Uint8Array(0);

@@ -11,6 +11,7 @@ import {
   type MillraceOptions,
   type Placed,
   type StoredRecord,
+  type Stream,
 } from "../../src/client/index.ts";
 import { gzipping, withText } from "../../src/client/options.ts";
 import { type Service, service, token } from "./service.ts";
@@ -72,6 +73,31 @@ describe("a stream", () => {
       await expect((async () => stream.producer().append({ data }))()).rejects.toThrow(TypeError);
     }
     expect((await take(stream.read(), 9)).length).toBe(3);
+  });
+
+  // What JavaScript lets pass, and TypeScript would not.
+  test.each<[string, (stream: Stream) => unknown, RegExp]>([
+    ["a text for a record", (stream) => stream.append("hello" as never), /record: must be an object, such as/],
+    ["nothing for a record", (stream) => stream.append(undefined as never), /record: must be an object, such as/],
+    ["a number among records", (stream) => stream.append([{}, 7 as never]), /records.1: must be an object/],
+    ["a text for a producer", (stream) => stream.producer().append("hello" as never), /record: must be an object/],
+    ["a field of their own", (stream) => stream.append({ total: 42 } as never), /'total' is not known.*under data/],
+    ["one for a producer", (stream) => stream.producer().append({ total: 42 } as never), /'total'.*under data/],
+    ["an option to follow", (stream) => stream.follow({ form: "earliest" } as never), /no option 'form'/],
+    ["an option to read", (stream) => stream.read({ form: "earliest" } as never), /no option 'form'/],
+    ["an option to append", (stream) => stream.append({}, { atomc: true } as never), /'atomc' is not known/],
+    ["an option to receive", (stream) => stream.group("g").receive({ maxx: 1 } as never), /'maxx' is not known/],
+    ["an option to consume", (stream) => stream.group("g").consume(() => {}, { conc: 1 } as never), /no option 'conc'/],
+    ["no handler", (stream) => stream.group("g").consume(undefined as never), /handler: must be a function/],
+    ["options for a handler", (stream) => stream.group("g").consume({ concurrency: 2 } as never), /handler: must/],
+    ["a text for receipts", (stream) => stream.group("g").ack("x" as never), /receipts: must be a list/],
+    ["no receipts", (stream) => stream.group("g").ack(undefined as never), /receipts: is missing: it must be a list/],
+    ["an option to the client", () => connect({ timeoutMs: 5_000 } as never), /no option 'timeoutMs'/],
+  ])("%s is refused by its name", async (_, call, says) => {
+    const stream = await fresh();
+    await stream.group("g").put();
+    await expect((async () => call(stream as never))()).rejects.toThrow(says);
+    expect((await take(stream.read(), 9)).length).toBe(0);
   });
 
   test("is read to its tail, page by page, filtered, limited, backward, and on from a cursor", async () => {

@@ -53,15 +53,16 @@ test("compiles where there is only a browser, and so does every example of its d
   expect(all.length).toBeGreaterThan(30);
   const temporary = mkdtempSync(join(tmpdir(), "millrace-examples-"));
   try {
-    const names = "Millrace, MillraceError, verifyWebhook";
+    const names = "Millrace, MillraceError";
     const options = "gzipping, withText";
     writeFileSync(
       join(temporary, "examples.ts"),
       [
         `import { ${names} } from "${folder}/index.ts";`,
         `import { ${options} } from "${folder}/options.ts";`,
+        `import { verifyWebhook } from "${folder}/webhook.ts";`,
         "declare const millrace: Millrace;",
-        `export const used = [${names}, ${options}];`,
+        `export const used = [${names}, ${options}, verifyWebhook];`,
         ...all.map((example, index) => `export async function example${index}() {\n${example}\n}`),
       ].join("\n"),
     );

@@ -1,7 +1,7 @@
 /** The client's check of a webhook, against the signer of Standard Webhooks. */
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import { verifyWebhook } from "../../src/client/index.ts";
+import { verifyWebhook } from "../../src/client/webhook.ts";
 
 const secret = () => `whsec_${Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64")}`;
 const [one, other] = [secret(), secret()];
@@ -39,6 +39,27 @@ describe("a webhook", () => {
     ],
   ])("%s is refused", async (_, check, why) => {
     await expect(check()).rejects.toThrow(why);
+  });
+
+  // What is given wrongly is no request that somebody forged: it is said by its name.
+  const headers = signed(one);
+  test.each<[string, unknown[], string]>([
+    ["no secret", [undefined, headers, body], "secrets:"],
+    ["an empty one", ["", headers, body], "secrets:"],
+    ["one that is none", ["hello", headers, body], "secrets:"],
+    ["none of several", [[], headers, body], "secrets:"],
+    ["one of several that is none", [[one, undefined], headers, body], "secrets:"],
+    ["no headers", [one, undefined, body], "headers:"],
+    ["a body that was parsed", [one, headers, JSON.parse(body)], "body:"],
+    ["no body", [one, headers], "body:"],
+    ["the body before the headers", [one, body, headers], "headers:"],
+    ["the headers first", [headers, one, body], "secrets:"],
+    ["the body first", [body, headers, one], "secrets:"],
+    ["options that are none", [one, headers, body, { tolerance: 5 }], "no option 'tolerance'"],
+  ])("with %s is a mistake of the receiver's, by its name", async (_, given, says) => {
+    const checked = (verifyWebhook as (...given: unknown[]) => Promise<void>)(...given);
+    await expect(checked).rejects.toThrow(TypeError);
+    await expect((verifyWebhook as (...given: unknown[]) => Promise<void>)(...given)).rejects.toThrow(says);
   });
 
   test("may be as old as its receiver allows", async () => {

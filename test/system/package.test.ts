@@ -78,16 +78,31 @@ test("has the spool, with the errors of the library", () => {
   });
 });
 
+test("has the check of webhooks, whose errors are the library's", () => {
+  const snippet = `
+    import { MillraceError } from "millrace";
+    import { verifyWebhook } from "millrace/webhook";
+    const secret = "whsec_" + btoa("a".repeat(32));
+    const error = await verifyWebhook(secret, {}, "").catch((error) => error);
+    console.log(error instanceof MillraceError, error.code, error.message);
+  `;
+  writeFileSync(join(folder, "webhook.mjs"), snippet);
+  expect(inside(process.execPath, "webhook.mjs").stdout).toMatch(/^true unauthorized the webhook is not genuine/);
+});
+
 test("has its types", () => {
   writeFileSync(
     join(folder, "typed.mts"),
-    `import { Millrace } from "millrace";
-import { spool } from "millrace/node";
-const { http, stream } = new Millrace({ url: "http://x" });
-export const url: string = http.base;
-export const records: number = stream("s").producer({ spool: spool("folder", { recordsMax: 7 }) }).pending.records;
-export const { id }: { id: string } = stream("s").producer({ id: "plain" });
-`,
+    [
+      'import { Millrace } from "millrace";',
+      'import { spool } from "millrace/node";',
+      'import { verifyWebhook } from "millrace/webhook";',
+      'const { http, stream } = new Millrace({ url: "http://x" });',
+      "export const url: string = http.base;",
+      'export const records: number = stream("s").producer({ spool: spool("folder", { recordsMax: 7 }) }).pending.records;',
+      'export const { id }: { id: string } = stream("s").producer({ id: "plain" });',
+      'export const checked: Promise<void> = verifyWebhook("", {}, url);',
+    ].join("\n"),
   );
   const tsc = join(root, "node_modules/.bin/tsc");
   expect(inside(tsc, "--noEmit", "--strict", "--module", "nodenext", "--types", "", "typed.mts").stdout).toBe("");
