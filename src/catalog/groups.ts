@@ -61,7 +61,7 @@ export class Groups {
 
   get(stream: Stream, name: string): Result<Group> {
     const row = this.#store.group(stream.logId, name);
-    if (row === undefined) return missing(name);
+    if (row === undefined) return missing(stream, name);
     return ok(this.#view(row));
   }
 
@@ -81,7 +81,7 @@ export class Groups {
     how: How = "put",
   ): Result<{ group: Group; created: boolean }> {
     const row = this.#store.group(stream.logId, name);
-    if (row === undefined && how === "patch") return missing(name);
+    if (row === undefined && how === "patch") return missing(stream, name);
     if (row !== undefined && how === "create") return exists(`the group '${name}'`);
     const after = configAfter(change, how, stream, row);
     if (!after.ok) return after;
@@ -113,7 +113,7 @@ export class Groups {
     version = Number.POSITIVE_INFINITY,
   ): Result<Group> {
     const row = this.#store.group(stream.logId, name);
-    if (row === undefined) return missing(name);
+    if (row === undefined) return missing(stream, name);
     const restored = this.#store.restored(row.id) !== undefined;
     const stands = row.paused === 1 || (restored && because === undefined);
     if (
@@ -133,7 +133,7 @@ export class Groups {
 
   drop(stream: Stream, name: string, now: number): Result<undefined> {
     const row = this.#store.group(stream.logId, name);
-    if (row === undefined) return missing(name);
+    if (row === undefined) return missing(stream, name);
     this.#drop(row, now);
     return ok(undefined);
   }
@@ -300,4 +300,5 @@ const view = ({ log: _, config, paused, ...row }: GroupRow): Group => ({
   paused: paused === 1,
 });
 
-const missing = (name: string) => refuse("group-not-found", `the group '${name}' does not exist; create it with PUT`);
+const missing = ({ name: stream }: Stream, name: string) =>
+  refuse("group-not-found", `the group '${name}' does not exist; create it with PUT`, { stream });

@@ -36,7 +36,7 @@ export function recordOf(bytes: Uint8Array, config: StreamConfig, naming: Naming
   return record.value;
 }
 
-/** A value is JSON where it parses, and a text where it does not. */
+/** A value is JSON where it parses, and a text where it does not, but for what begins like JSON that is more than a word. */
 function named(bytes: Uint8Array, { key, keyField, id, type, tag, text }: Naming): Fields {
   const piece = text ? undefined : tryPiece(bytes);
   const own = keyField === undefined ? key : keyAt(piece, keyField);
@@ -81,8 +81,10 @@ function tryPiece(bytes: Uint8Array): Piece | undefined {
   try {
     return pieceOf(bytes);
   } catch (error) {
-    if (error instanceof BadValue) return undefined;
-    throw error;
+    if (!(error instanceof BadValue)) throw error;
+    // Whoever reads the stream would find a text among objects, and nobody would know since when.
+    if (/^\s*[[{]/.test(utf8(bytes))) throw new BadValue(`${error.message}; mend it, or say --text`);
+    return undefined;
   }
 }
 

@@ -36,11 +36,19 @@ export function settled(flags: Common): Settled {
     return kept[name] ? [kept[name], `context ${context}`] : [undefined, "the default"];
   };
   const [url = local, urlFrom] = pick("url");
+  checkUrl(url, urlFrom);
   const isLocal = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$)/.test(url);
   const [token = isLocal ? developmentToken : undefined, tokenFrom] = pick("token");
   if (token === undefined) throw new Usage(`no token for ${url}: give --token, MILLRACE_TOKEN, or a context`);
   const [namespace = "default", namespaceFrom] = pick("namespace");
   return { url, token, namespace, context, origins: { url: urlFrom, token: tokenFrom, namespace: namespaceFrom } };
+}
+
+/** Throws `Usage` where a URL has no scheme: which one is meant is a question of who may listen. */
+export function checkUrl(url: string, from: string): void {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(url)) return;
+  const scheme = /^(localhost|127\.|\[::1\])/i.test(url) ? "http" : "https";
+  throw new Usage(`${from}: '${url}' has no scheme; say ${scheme}://${url}`);
 }
 
 export function settle(flags: Common): Required<Context> {

@@ -1,6 +1,6 @@
 /** Where services are, and who asks: kept in a file. */
 import { given, type Yargs } from "./arguments.ts";
-import { type Common, masked, settled } from "./config.ts";
+import { type Common, checkUrl, masked, settled } from "./config.ts";
 import { confirm } from "./confirm.ts";
 import { type Context, type Contexts, contextsPath, readContexts, setContext, writeContexts } from "./contexts.ts";
 import { print, table, Usage } from "./output.ts";
@@ -8,7 +8,10 @@ import { print, table, Usage } from "./output.ts";
 /** A command with the common options only. */
 const noMore = (yargs: Yargs) => yargs;
 const fields = ["url", "token", "namespace"] as const;
-const changeOf = (args: Common) => given<Context>(args as never, fields);
+function changeOf(args: Common): Context {
+  if (args.url) checkUrl(args.url, "--url");
+  return given<Context>(args as never, fields);
+}
 
 export const profileCommands = (yargs: Yargs) =>
   yargs

@@ -11,12 +11,14 @@ export const row = ({ group, config, paused }: GroupInfo) => [
   group,
   config.order ?? "",
   config.onFailure ?? "",
-  // One that blocks goes on trying, whatever the number.
-  config.onFailure === "block" ? "any" : (config.maxDeliveries ?? ""),
+  blocks(config) ? "any" : (config.maxDeliveries ?? ""),
   backoffText(config.backoff),
   config.push?.url ?? "-",
   paused ? "paused" : "",
 ];
+
+/** One that blocks goes on trying, whatever the number. */
+const blocks = ({ onFailure }: GroupConfig) => onFailure === "block";
 
 /** `1s, 5s, 1m`, or `1s, x2 up to 5m`. */
 function backoffText(backoff: GroupConfig["backoff"]): string {
@@ -35,7 +37,10 @@ export async function show(group: Group, json?: boolean): Promise<void> {
   if (json) return print(JSON.stringify(info));
   const { pausedBecause: because } = info;
   const pause = because === undefined ? [] : [`  paused  ${because.reason} (since ${because.at})`];
-  const fields = Object.entries(info.config).map(([name, value]) => `  ${name}  ${shownValue(name, value)}`);
+  const besides = { maxDeliveries: blocks(info.config) ? " (any number, as it blocks)" : "" };
+  const fields = Object.entries(info.config).map(
+    ([name, value]) => `  ${name}  ${shownValue(name, value)}${besides[name as keyof typeof besides] ?? ""}`,
+  );
   const head = `${paint("bold", info.group)}  id ${info.groupId}  created ${info.createdAt}  updated ${info.updatedAt}`;
   print([head, ...pause, ...fields].join("\n"));
 }

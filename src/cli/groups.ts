@@ -1,9 +1,10 @@
 /** `groups …`: which there are, how far they are, and what moves them. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Group, Millrace } from "../client/index.ts";
+import { noPlace, readFrom } from "../log/position.ts";
 import { confirm } from "./confirm.ts";
 import { header, row } from "./group-config.ts";
-import { paint, print, table } from "./output.ts";
+import { paint, print, table, Usage } from "./output.ts";
 import { placeOf } from "./units.ts";
 
 export async function list(millrace: Millrace, stream: string, json?: boolean): Promise<void> {
@@ -80,12 +81,14 @@ export interface SeekArgs {
 /** Moves it, and prints where it stood and where it stands. */
 export async function seek(group: Group, args: SeekArgs): Promise<void> {
   const { to, partition } = args;
+  const place = /^\d+$/.test(to) ? Number(to) : placeOf(to);
+  // Before anybody is asked whether it is meant.
+  if (readFrom(String(place), Date.now()) === undefined) throw new Usage(`to: ${noPlace(to)}`);
   const { partitions } = (await group.status()) as unknown as { partitions: PartitionStatus[] };
   await confirm(
     args,
     `'${args.group}' will be moved to ${to}: its leases, and its dead letters from there on, are dropped`,
   );
-  const place = /^\d+$/.test(to) ? Number(to) : placeOf(to);
   const answer = await group.seek(place, partition === undefined ? {} : { partition });
   if (args.json) return print(JSON.stringify(answer));
   const before = new Map(partitions.map(({ partition, head }) => [partition, head]));

@@ -21,6 +21,7 @@ import { appendCommand, readCommand, tailCommand } from "./record-commands.ts";
 import { report } from "./report.ts";
 import { snapshotCommands } from "./snapshot-commands.ts";
 import { streamCommands } from "./stream-commands.ts";
+import { suggestion } from "./suggestion.ts";
 
 const words = forShell(hideBin(process.argv));
 const script = scriptFor(words);
@@ -103,8 +104,24 @@ const commands = yargs(words)
   .fail((message, error, yargs) => {
     // What the parser finds wrong comes as an error of its own.
     if (error && error.name !== "YError") throw error;
-    throw new Usage(`${valueless(message)}\n\n${usageOf(yargs)}`);
+    throw new Usage(`${unknown(message) ?? valueless(message)}\n\n${usageOf(yargs)}`);
   });
+
+/** Of a command that there is not, the one that was meant. */
+function unknown(message: string): string | undefined {
+  const [, said] = /^Unknown (?:argument|command)s?: (.+)$/.exec(message) ?? [];
+  const word = said?.split(", ")[0];
+  if (word === undefined || !words.includes(word)) return undefined;
+  const known = (commands as unknown as Parser).getInternalMethods().getCommandInstance().getCommands();
+  if (known.length === 0) return undefined;
+  const meant = suggestion(word, known);
+  return `there is no command '${word}'${meant === undefined ? "" : `; did you mean ${meant}?`}`;
+}
+
+/** Its commands are those where it stands. */
+interface Parser {
+  getInternalMethods(): { getCommandInstance(): { getCommands(): string[] } };
+}
 
 const valueless = (message: string) =>
   message.replace(/^Not enough arguments following: (.+)$/, (_, name) => `${dashed(name)} needs a value`);

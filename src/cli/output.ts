@@ -31,15 +31,15 @@ export function explain(error: unknown): { message: string; code: number } {
 }
 
 /** What makes that which is missing; the service names the method of its interface. */
-const makers: Readonly<Record<string, (name: string) => string>> = {
+const makers: Readonly<Record<string, (name: string, stream?: unknown) => string>> = {
   "namespace-not-found": (name) => `millrace namespaces create ${name}`,
   "stream-not-found": (name) => `millrace streams create ${name}`,
-  "group-not-found": (name) => `millrace groups create <stream> ${name}`,
+  "group-not-found": (name, stream = "<stream>") => `millrace groups create ${stream} ${name}`,
 };
 
-function byCommand({ code, message }: MillraceError): string {
+function byCommand({ code, message, facts }: MillraceError): string {
   const [, what, name] = /^(.*'(.+)'.*); create it with PUT$/.exec(message) ?? [];
-  const command = makers[code]?.(name ?? "");
+  const command = makers[code]?.(name ?? "", facts.stream);
   return what === undefined || command === undefined ? message : `${what}; create it with: ${command}`;
 }
 

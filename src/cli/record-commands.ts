@@ -23,7 +23,11 @@ export const appendCommand = {
   builder: (yargs: Yargs) =>
     yargs
       .positional("stream", stream)
-      .positional("values", { type: "string", array: true, describe: "Each a record: JSON, or else a text." })
+      .positional("values", {
+        type: "string",
+        array: true,
+        describe: "Each a record: JSON, or else a text. What begins with { or [ and is no JSON is refused.",
+      })
       .option("file", { alias: "f", ...text, describe: "Lines of a file; - is the standard input." })
       .option("key", { alias: "k", ...text, describe: "Key of every record." })
       .option("key-field", { ...text, describe: "Field of the data that is the key; a.b for one within." })
@@ -31,7 +35,7 @@ export const appendCommand = {
       .option("type", { ...text, describe: "Type of every record." })
       .option("tag", { ...text, array: true, describe: "A tag of every record." })
       .option("partition", { ...number, describe: "All go there; a key that belongs elsewhere is refused." })
-      .option("text", { type: "boolean", describe: "Values are texts, though they may look like JSON." })
+      .option("text", { type: "boolean", describe: "Values are texts, though they may look like JSON, or begin so." })
       .option("records", {
         type: "boolean",
         describe: "Each is a whole record: {key, data, type, …}, as read --json prints them.",

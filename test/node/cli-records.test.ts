@@ -93,9 +93,13 @@ describe("a value", () => {
   test("is JSON with the bytes that it has, or else a text", () => {
     for (const same of ["12345678901234567890", "1e400", '{"b":1,"a":1.0,"a":2}', '"\\ud800"', deep(100_000)])
       expect(decodeText(of(` ${same}\t`).data)).toBe(same);
-    for (const text of ["plain", "{a:1}", "01", '"'.repeat(3), " "])
+    for (const text of ["plain", "a{1}", "01", '"'.repeat(3), " "])
       expect(JSON.parse(decodeText(of(text).data))).toBe(text);
     expect(decodeText(of("7", { text: true }).data)).toBe('"7"');
+    for (const broken of ["{a:1}", " [1,", "{"]) {
+      expect(() => of(broken)).toThrow(/^not JSON: .*; mend it, or say --text$/);
+      expect(JSON.parse(decodeText(of(broken, { text: true }).data))).toBe(broken);
+    }
   });
 
   test("has the key that its field says, digit for digit", () => {

@@ -28,6 +28,8 @@ test.each([
 ])("%s names the command, and not the interface's method", (code, what, command) => {
   expect(explain(known(code, `${what}; create it with PUT`)).message).toBe(`${what}; create it with: ${command}`);
   expect(explain(known(code, what)).message).toBe(what);
+  const ofStream = explain(known(code, `${what}; create it with PUT`, { stream: "orders" })).message;
+  expect(ofStream).toBe(`${what}; create it with: ${command.replace("<stream>", "orders")}`);
   expect(explain(known(code, `orders, partition 0: ${what}; create it with PUT`)).message).toContain(command);
 });
 
