@@ -5,33 +5,12 @@ import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { ListQuery } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
+import type { Group, Pause } from "./group.ts";
 import { configAfter } from "./group-config.ts";
 import { type GroupRow, GroupStore, type TellRow } from "./group-store.ts";
 import { Shares } from "./shares.ts";
 import type { Listed, Stream } from "./stream.ts";
 import { type Change, exists, type How } from "./writing.ts";
-
-/** Why a group stands still, and since when. */
-export interface Pause {
-  readonly reason: string;
-  readonly at: number;
-}
-
-/** A group as callers route by it. Times are ms since 1970. */
-export interface Group {
-  readonly name: string;
-  readonly id: string;
-  readonly version: number;
-  readonly config: GroupConfig;
-  readonly paused: boolean;
-  readonly because?: Pause;
-  /** It was restored, and nobody has resumed it. */
-  readonly restored?: true;
-  /** Partitions that the stream had when the group came to be. */
-  readonly partitions: number;
-  readonly created: number;
-  readonly updated: number;
-}
 
 /** A delivery that is to be told; `version` is what its group had when that was asked. */
 export interface ToTell extends TellRow {

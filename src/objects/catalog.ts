@@ -3,7 +3,7 @@ import { ok, type Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core } from "../catalog/catalog.ts";
-import type { Pause } from "../catalog/groups.ts";
+import type { Pause } from "../catalog/group.ts";
 import type { Stream } from "../catalog/stream.ts";
 import type { Change, How } from "../catalog/writing.ts";
 import { objectSql } from "../platform/sql.ts";

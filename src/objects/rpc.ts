@@ -3,7 +3,7 @@ import type { Target } from "../../schemas/erasure.ts";
 import type { Refusal, Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
-import type { Group, Pause } from "../catalog/groups.ts";
+import type { Group, Pause } from "../catalog/group.ts";
 import type { Listed, Stream } from "../catalog/stream.ts";
 import type { Change, How } from "../catalog/writing.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";

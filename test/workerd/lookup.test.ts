@@ -2,7 +2,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ok, refuse } from "../../schemas/errors.ts";
-import type { Group } from "../../src/catalog/groups.ts";
+import type { Group } from "../../src/catalog/group.ts";
 import type { Stream } from "../../src/catalog/stream.ts";
 import { groupRoute, rememberGroup } from "../../src/http/groups/route.ts";
 import { lookup, lookupNewest, remember } from "../../src/http/lookup.ts";

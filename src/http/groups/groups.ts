@@ -4,7 +4,7 @@ import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.t
 import { type GroupConfig, groupConfig, groupPatch, pauseBody, seekBody } from "../../../schemas/group.ts";
 import { streamName } from "../../../schemas/names.ts";
 import { listQuery } from "../../../schemas/stream.ts";
-import type { Group, Pause } from "../../catalog/groups.ts";
+import type { Group, Pause } from "../../catalog/group.ts";
 import { descendants } from "../../catalog/map.ts";
 import type { Change, How } from "../../catalog/writing.ts";
 import { targetProblem } from "../../delivery/push.ts";

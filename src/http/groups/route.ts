@@ -1,6 +1,7 @@
 /** Groups as this Worker knows them, and asking their deliveries. What is cached may be old: a delivery that is gone says so. */
 import { ok, type Result, refuse } from "../../../schemas/errors.ts";
-import { deliveriesOf, type Group } from "../../catalog/groups.ts";
+import type { Group } from "../../catalog/group.ts";
+import { deliveriesOf } from "../../catalog/groups.ts";
 import type { Answer } from "../../objects/answer.ts";
 import type { DeliveryRpc } from "../../objects/rpc.ts";
 import { catalog, delivery, type Env } from "../../objects/stubs.ts";
