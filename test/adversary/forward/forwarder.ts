@@ -122,7 +122,9 @@ export class Forwarder {
     if (how === "SIGKILL" || ended === undefined) return ended;
     // One that has not begun its work may not know how to end it yet.
     const early = ended.signal === how && !begun;
-    this.#that("exit", early || ended.code === 0, () => `after a ${how} it ends with ${words(ended)}`);
+    // With --once it may just have ended by itself, for a file that is not there.
+    const done = ended.code === 0 || (ended.code === 1 && running.child.spawnargs.includes("--once"));
+    this.#that("exit", early || done, () => `after a ${how} it ends with ${words(ended)}`);
     return ended;
   }
 
