@@ -28,7 +28,7 @@ export function failureOf(error: unknown): Failure {
 }
 
 /** Tells the group what became of deliveries. */
-export type Say = (what: "ack" | "nack" | "extend", body: { receipts: string[] }) => void;
+export type Say = (what: "ack" | "nack" | "extend" | "release", body: { receipts: string[] }) => void;
 
 /** Acks that are said together. */
 export class Gather {

@@ -4,7 +4,7 @@ import { known, type MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
 import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
-import { Backoff } from "./retry.ts";
+import { Backoff, endless } from "./retry.ts";
 import type { Delivery, GroupInfo } from "./types.ts";
 
 /** How a member works. */
@@ -60,6 +60,10 @@ interface Line {
 const receiptsOf = ({ refused = [] }: Pick<Told<unknown>, "refused">) => refused.map(({ receipt }) => receipt);
 
 const [pullWaitSeconds, ackDelayMs] = [5, 20];
+/** What was asked for before it was to stop may have been sent already: so long its answer is waited for. */
+const answerMs = 500;
+/** The member has said what it did; nothing else that it was sent was begun. */
+const doneCode = 4005;
 const creditsMax = 10_000;
 
 /** A member of a group at work. */
@@ -71,6 +75,8 @@ export class Consumer<Data = unknown> {
   readonly #concurrency: number;
   /** Cuts off what it waits for when it is to stop. */
   readonly #halt = new AbortController();
+  /** Cuts off the last question. */
+  readonly #cut = new AbortController();
   #line: Line | undefined;
   #extending: ReturnType<typeof setInterval> | undefined;
   /** What is on its way to the group by HTTP. */
@@ -88,17 +94,23 @@ export class Consumer<Data = unknown> {
     nothing(left);
     if (!(concurrency >= 1)) throw known("invalid", "concurrency: must be 1 or more");
     this.#concurrency = Math.min(Math.floor(concurrency), creditsMax);
-    this.#backoff = new Backoff({ ...http.options.retry, attempts: Number.POSITIVE_INFINITY });
+    this.#backoff = new Backoff({ ...http.options.retry, attempts: endless });
     const stop = () => this.#halt.abort();
     signal?.addEventListener("abort", stop, { once: true });
     if (signal?.aborted) stop();
-    this.#halt.signal.addEventListener("abort", () => this.#wake());
+    this.#halt.signal.addEventListener("abort", () => {
+      this.#wake();
+      setTimeout(() => this.#cut.abort(), answerMs);
+    });
     this.done = this.#run().finally(() => signal?.removeEventListener("abort", stop));
     // Whoever asks for it is told.
     this.done.catch(() => {});
   }
 
-  /** Takes no more, waits for the handlers that are at work, and acknowledges what they have done. */
+  /**
+   * Takes no more, waits for the handlers that are at work, and acknowledges what they have done. What no handler was given goes
+   * back untouched.
+   */
   async stop(): Promise<void> {
     this.#halt.abort();
     await this.done.catch(() => {});
@@ -142,6 +154,12 @@ export class Consumer<Data = unknown> {
     if (long.length > 0) this.#line?.say("extend", { receipts: long.map(([receipt]) => receipt) });
   }
 
+  /** What comes when it is to stop goes back untouched. */
+  #take(deliveries: readonly Delivery<Data>[]): void {
+    if (!this.#stopping) for (const one of deliveries) this.#start(one);
+    else if (deliveries.length > 0) this.#line?.say("release", { receipts: deliveries.map(({ receipt }) => receipt) });
+  }
+
   #start(delivery: Delivery<Data>): void {
     const { receipt } = delivery;
     const abort = new AbortController();
@@ -183,9 +201,8 @@ export class Consumer<Data = unknown> {
     const path = `${this.path}/live${member ? `?member=${encodeURIComponent(member)}` : ""}`;
     const heard = (message: GroupMessage) => {
       this.#backoff.reset();
-      if (message.type === "deliveries") {
-        for (const one of message.deliveries) this.#start(one as unknown as Delivery<Data>);
-      } else if (message.type === "split") again = true;
+      if (message.type === "deliveries") this.#take(message.deliveries as unknown as Delivery<Data>[]);
+      else if (message.type === "split") again = true;
       else if (message.type === "error" && message.fatal) failed = known(message.code, message.detail, message);
       else if (message.type === "refused") {
         this.#lose(receiptsOf(message));
@@ -208,7 +225,10 @@ export class Consumer<Data = unknown> {
       say,
       // The socket keeps its order: the acks are read before its close.
       acks: new Gather(say),
-      end: () => link.close(),
+      end: () => {
+        link.socket.close(doneCode);
+        link.close();
+      },
       room: () => {
         freed++;
         if (given || this.#stopping) return;
@@ -253,7 +273,7 @@ export class Consumer<Data = unknown> {
       const waitSeconds = this.#running.size > 0 ? 1 : pullWaitSeconds;
       const ack = acks.take();
       const body = { max, waitSeconds, ack, member: this.options.member || undefined };
-      const call = { body, safe: true, signal: this.#halt.signal };
+      const call = { body, safe: true, signal: this.#cut.signal };
       const asked = this.http.json<Told<Data>>("POST", `${this.path}/receive`, call);
       const told = await asked.catch((error) => {
         // Nobody knows whether they came there.
@@ -262,7 +282,7 @@ export class Consumer<Data = unknown> {
       });
       this.#backoff.reset();
       this.#lose(receiptsOf(told));
-      for (const delivery of told.deliveries) this.#start(delivery);
+      this.#take(told.deliveries);
     }
   }
 }

@@ -4,7 +4,7 @@ import type { Http } from "./http.ts";
 import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
 import { isStuck, Progress, pageOf, queryOf } from "./reader.ts";
-import { Backoff } from "./retry.ts";
+import { Backoff, endless } from "./retry.ts";
 import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
 /** What to follow. */
@@ -69,7 +69,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     nothing(left);
     this.#next = from;
     this.#window = Math.min(window, creditsMax);
-    this.#backoff = new Backoff({ ...http.options.retry, attempts: Number.POSITIVE_INFINITY });
+    this.#backoff = new Backoff({ ...http.options.retry, attempts: endless });
   }
 
   /** Goes on after the record that was given last: store it, and give it to `from`. Undefined while nothing has come. */

@@ -1,6 +1,7 @@
 import type { MillraceError } from "./error.ts";
 import type { Call, Http } from "./http.ts";
 import { nothing } from "./json.ts";
+import { endless } from "./retry.ts";
 import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
 /** What to read. */
@@ -55,7 +56,7 @@ export class Reader<Data = unknown> implements AsyncIterable<StoredRecord<Data>>
 
   /** The same, as many at a time as were fetched together. */
   async *batches(): AsyncGenerator<StoredRecord<Data>[], void, undefined> {
-    const { direction = "forward", partition, filter, limit = Number.POSITIVE_INFINITY, signal } = this.options;
+    const { direction = "forward", partition, filter, limit = endless, signal } = this.options;
     const { pageSize = 1_000, from = direction === "forward" ? "earliest" : "latest" } = this.options;
     let next = from;
     for (let left = limit, wait: number | undefined; left > 0; ) {

@@ -48,6 +48,9 @@ export async function retrying<T>(
   }
 }
 
+/** No bound. */
+export const endless = Number.POSITIVE_INFINITY;
+
 /** Longest time that a timer can wait, in ms; it would fire at once beyond. */
 export const timerMaxMs = 2 ** 31 - 1;
 

@@ -8,9 +8,15 @@ export const ticketOver: Refusal = {
   detail: "the ticket of the socket has expired; connect again with a new one",
 };
 export const ticketOverCode = 4003;
+/** By which a member closes that has said all that it has done: what it was sent besides goes back as if nobody had had it. */
+export const doneCode = 4005;
 
 /** True where a socket that was opened `until` then is over. */
 export const isOver = (until: number | undefined, now: number): boolean => until !== undefined && until <= now;
+
+/** Whether a close says nothing of what its member had at hand: no attempt is counted. */
+export const isSpared = (code: number | undefined, until: number | undefined): boolean =>
+  code === doneCode || (code === ticketOverCode && isOver(until, Date.now()));
 
 /** A refusal as every socket tells it. `fatal`: the socket is closed. */
 export function errorOf({ code, detail, facts }: Refusal, fatal: boolean) {

@@ -13,7 +13,8 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { readMember } from "../intake/member.ts";
 import { deliveriesBytes, Heard, type Member, type Settling, settledBy } from "./members.ts";
 import { Crowd, newAccount, Owed, Pool } from "./owed.ts";
-import { count, errorOf, isOver, post, roomOf, slowCode, slowReason, ticketOver, ticketOverCode } from "./socket.ts";
+import * as ends from "./socket.ts";
+import { count, errorOf, isOver, post, roomOf, slowCode, slowReason } from "./socket.ts";
 
 /** What the sockets need of the object around them. */
 export interface SocketHost {
@@ -211,9 +212,8 @@ export class Sockets {
     this.#members.delete(socket);
     this.#owed.get(member)?.end();
     const { members } = this.host.core;
-    // A ticket that is over says nothing of what its member had at hand: no attempt is counted.
-    if (code === ticketOverCode && (member.relayed || isOver(member.until, Date.now())))
-      members.release(member.id, Date.now());
+    // A relay looks at the ticket itself.
+    if (ends.isSpared(code, member.relayed ? 0 : member.until)) members.release(member.id, Date.now());
     else members.leave(member.id, reason, Date.now());
     this.host.settled();
   }
@@ -242,9 +242,9 @@ export class Sockets {
   }
 
   #expire(socket: WebSocket): void {
-    send(socket, errorOf(ticketOver, true));
-    socket.close(ticketOverCode, ticketOver.detail);
-    this.closed(socket, ticketOver.detail, ticketOverCode);
+    send(socket, errorOf(ends.ticketOver, true));
+    socket.close(ends.ticketOverCode, ends.ticketOver.detail);
+    this.closed(socket, ends.ticketOver.detail, ends.ticketOverCode);
   }
 
   closeAll(reason: string): void {

@@ -9,7 +9,16 @@ import { readReceipt } from "../../delivery/receipt.ts";
 import { readMember } from "../../intake/member.ts";
 import type { Settling } from "../../objects/members.ts";
 import { Crowd, newAccount, Owed } from "../../objects/owed.ts";
-import { count, errorOf, post, slowCode, slowReason, ticketOver, ticketOverCode } from "../../objects/socket.ts";
+import {
+  count,
+  doneCode,
+  errorOf,
+  post,
+  slowCode,
+  slowReason,
+  ticketOver,
+  ticketOverCode,
+} from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { behind } from "../../platform/behind.ts";
 import { Ending } from "../live/ending.ts";
@@ -75,7 +84,9 @@ export class Relay {
 
   start(): void {
     this.client.addEventListener("message", ({ data }) => this.#fromMember(data));
-    this.client.addEventListener("close", () => this.#close(1000, "the member has gone"));
+    this.client.addEventListener("close", ({ code }) =>
+      this.#close(code === doneCode ? code : 1000, "the member has gone"),
+    );
     this.client.addEventListener("error", () => this.#close(1011, "the socket broke"));
     this.#looking = setInterval(() => void this.#look(), lookMs);
     const { heartbeatMs } = this.target.group.config;
@@ -244,9 +255,9 @@ export class Relay {
     this.#ending.drop();
     this.#lending.close();
     this.#pooled.leave();
-    // Of a ticket that is over the members' records are not to blame.
-    const { upstreams } = this.#lending;
-    for (const { socket } of upstreams.values()) socket.close(code === ticketOverCode ? code : 1000, reason);
+    // What the records are not to blame for, the partitions are told.
+    const blameless = code === ticketOverCode || code === doneCode;
+    for (const { socket } of this.#lending.upstreams.values()) socket.close(blameless ? code : 1000, reason);
     this.client.close(code, reason);
   }
 }
