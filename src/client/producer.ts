@@ -4,7 +4,7 @@ import { known, MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
 import type { Closed, ProducerOptions, Settled } from "./producing.ts";
 import { packable } from "./record.ts";
-import { retrying, timerMaxMs } from "./retry.ts";
+import { endless, retrying, timerMaxMs } from "./retry.ts";
 import type { NewRecord, Placed, Verdict } from "./types.ts";
 
 /** Codes of a name, or a number, that another has. */
@@ -12,6 +12,13 @@ const taken = new Set(["fenced", "sequence-gap", "sequence-conflict"]);
 
 /** `clean`: what it is said of was not written for certain. */
 const closed = (clean: boolean) => known("closed", "the producer was closed", { clean });
+
+let lastEpoch = 0;
+/** The time, in half microseconds, which are chance; higher than any before it here. */
+const newEpoch = () => {
+  lastEpoch = Math.max(lastEpoch + 1, Math.floor((Date.now() + Math.random()) * 2_000));
+  return lastEpoch;
+};
 
 type Run = Verdict & { readonly count: number };
 
@@ -43,7 +50,7 @@ export class Producer {
     readonly path: string,
     readonly options: ProducerOptions = {},
   ) {
-    const { id = crypto.randomUUID(), epoch = Date.now(), batchBytes = 1_048_576, signal } = options;
+    const { id = crypto.randomUUID(), epoch = newEpoch(), batchBytes = 1_048_576, signal } = options;
     this.id = id;
     this.epoch = epoch;
     this.#batchBytes = batchBytes;
@@ -65,17 +72,15 @@ export class Producer {
    */
   push(record: NewRecord, settled?: Settled): Promise<void> | undefined {
     this.#check();
-    const {
-      batchRecords = 10_000,
-      bufferRecords = Number.POSITIVE_INFINITY,
-      bufferBytes = 16_777_216,
-      onSettled,
-    } = this.options;
+    const { batchRecords = 10_000, bufferRecords = endless, bufferBytes = 16_777_216, onSettled } = this.options;
     const batch = this.#open;
     const told: Settled | undefined = onSettled
       ? (error, placed) => {
-          onSettled(record, placed, error);
-          settled?.(error, placed);
+          try {
+            settled?.(error, placed);
+          } finally {
+            onSettled(record, placed, error);
+          }
         }
       : settled;
     const bytes = batch.add(packable(record), told);
@@ -263,7 +268,7 @@ export class Producer {
     this.#waiting.bytes -= bytes;
   }
 
-  /** What a callback throws is its own: those of the other records are called, and the batches go on. */
+  /** What a callback throws is its own, and an unhandled rejection: others are called, and the batches go on. */
   #tell(settled: Settled | undefined, error: MillraceError | undefined, placed?: Placed): void {
     try {
       if (settled === undefined) this.#unheard ??= error;

@@ -8,7 +8,10 @@ export interface ProducerOptions {
    * name that nobody else has.
    */
   id?: string;
-  /** Higher than that of whoever had the name before. Default: the time, in ms. */
+  /**
+   * Higher than that of whoever had the name before: two with the same one are taken for one, and what the second sends under a
+   * number of the first is refused, or taken for the first one's. Default: the time, with chance behind the millisecond.
+   */
   epoch?: number;
   /** All records go to this partition. Default: each where its key belongs. */
   partition?: number;
@@ -21,7 +24,10 @@ export interface ProducerOptions {
   bufferRecords?: number;
   /** Attempts at a batch before the producer gives up. Default 30: some minutes. */
   attempts?: number;
-  /** Told of each record what became of it, when its batch was answered, or given up. */
+  /**
+   * Told of each record what became of it, when its batch was answered, or given up. What it throws changes nothing for the
+   * record, or for others: it is an unhandled rejection, as of a promise that nobody waits for.
+   */
   onSettled?: (record: NewRecord, placed: Placed | undefined, error: MillraceError | undefined) => void;
   signal?: AbortSignal;
 }

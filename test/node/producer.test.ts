@@ -1,5 +1,5 @@
 /** How a producer gathers, divides and gives up, and what it says: against a service that answers as it is told. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { MillraceError, Placed } from "../../src/client/index.ts";
 import { sleep } from "../../src/client/retry.ts";
 import { clientOf, problem, taken, unpacked } from "../cases/answering.ts";
@@ -98,6 +98,52 @@ describe("a producer", () => {
       process.off("unhandledRejection", hear);
       for (const one of others) process.on("unhandledRejection", one);
     }
+  });
+
+  test("settles what waits for a record whose callback throws", async () => {
+    const thrown: unknown[] = [];
+    const hear = (error: unknown) => thrown.push(error);
+    const others = process.listeners("unhandledRejection");
+    process.removeAllListeners("unhandledRejection").on("unhandledRejection", hear);
+    try {
+      const { stream } = clientOf((one) => taken(one, 5));
+      const producer = stream.producer({
+        onSettled: () => {
+          throw new Error("mine");
+        },
+      });
+      expect(await producer.append({ data: 1 })).toMatchObject({ offset: 5 });
+      expect(await producer.close()).toEqual({ sent: 1, unsent: 0 });
+      await sleep(5);
+      expect(thrown).toEqual([new Error("mine")]);
+    } finally {
+      process.off("unhandledRejection", hear);
+      for (const one of others) process.on("unhandledRejection", one);
+    }
+  });
+
+  test("has an epoch of its own, higher than those before it, however many begin together", () => {
+    const { stream } = clientOf((one) => taken(one, 0));
+    const start = Date.now();
+    const epochs = Array.from({ length: 10_000 }, () => stream.producer({ id: "p" }).epoch);
+    expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b));
+    expect(epochs[0]).toBeGreaterThanOrEqual(start * 2_000);
+    // For as long as anybody may ask.
+    expect(Number.isSafeInteger(Date.parse("2100-01-01T00:00:00Z") * 2_000)).toBe(true);
+  });
+
+  test("does not begin with the epoch that a producer elsewhere has which began in the same millisecond", async () => {
+    vi.useFakeTimers({ now: Date.now() + 3_600_000 });
+    const elsewhere = async () => {
+      vi.resetModules();
+      const { Producer } = await import("../../src/client/producer.ts");
+      return new Producer(null as never, "", {}).epoch;
+    };
+    const epochs = [];
+    for (let n = 0; n < 5; n++) epochs.push(await elsewhere());
+    vi.useRealTimers();
+    // Two of 2 000 are the same now and then; five are not.
+    expect(new Set(epochs).size).toBeGreaterThan(3);
   });
 
   test("ends in its time, and says what was not sent", async () => {
