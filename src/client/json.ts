@@ -2,30 +2,42 @@ import { anyText } from "../../schemas/unicode.ts";
 import { known } from "./error.ts";
 
 /**
- * JSON of a value, as `JSON.stringify` has it. What that would turn into something else without a word (NaN into null, a Map
- * or a promise into {}) is refused, by its path from `path` on.
+ * JSON of a value, as `JSON.stringify` has it. What that cannot say, or would turn into something else without a word (NaN and
+ * what is undefined in an array into null, a Map or a promise into {}), is refused, by its path from `path` on.
  */
 export function jsonOf(value: unknown, path: string): string {
-  const text: string | undefined = JSON.stringify(value);
-  if (text === undefined) throw new TypeError(`${path}: must be JSON`);
-  // What was turned shows in the text. Most have neither, and are not gone through.
-  const turned = text.includes("null") || text.includes("{}") ? turnedIn(value) : "";
+  let text: string;
+  let turned: string;
+  try {
+    text = JSON.stringify(value);
+    turned = turnedIn(value);
+  } catch (error) {
+    throw known("invalid", `${path}: ${error}`);
+  }
   if (turned) throw known("invalid", `${path}${turned}, which JSON does not have`);
   return text;
 }
 
-/** What is turned, and the path to it; empty where nothing is. */
-function turnedIn(value: unknown): string {
-  if (typeof value === "number") return Number.isFinite(value) ? "" : ` is ${value}`;
-  if (!value || typeof value !== "object" || "toJSON" in value) return "";
-  const names = Object.keys(value);
+/** What is turned, and the path to it; empty where nothing is. Members that are undefined are left out, as ever. */
+// biome-ignore lint/suspicious/noExplicitAny: it may be anything.
+function turnedIn(given: any): string {
+  const writes = typeof given?.toJSON === "function" && !ArrayBuffer.isView(given);
+  const value = writes ? given.toJSON("") : given;
+  const type = typeof value;
+  if (type === "number") return Number.isFinite(value) ? "" : ` is ${value}`;
+  if (value === null) return given instanceof Date ? " is an invalid Date" : "";
+  if (type !== "object") return /^[fu]|ym/.test(type) ? ` is ${type}` : "";
+  const isList = Array.isArray(value);
+  const items = isList ? Array.from(value) : value;
+  const names = Object.keys(items);
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  if ((names.length > 0 ? /^Error|.Array/ : /^(?!(Object|Array)$)/).test(kind)) return ` is a ${kind}`;
   for (const name of names) {
-    const turned = turnedIn(value[name as keyof typeof value]);
+    const item = items[name];
+    const turned = isList || item !== undefined ? turnedIn(item) : "";
     if (turned) return `.${name}${turned}`;
   }
-  if (names.length > 0 || Array.isArray(value)) return "";
-  const kind = Object.prototype.toString.call(value).slice(8, -1);
-  return kind === "Object" ? "" : ` is a ${kind}`;
+  return "";
 }
 
 /** A packed field, or a URL, would have something else for what has no UTF-8. Everything else the service tells. */

@@ -1,4 +1,4 @@
-import { instantOf } from "../../schemas/time.ts";
+import { slowInstantOf } from "../../schemas/time.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { kinds, type Rec, textFields } from "../log/record.ts";
 import { known } from "./error.ts";
@@ -30,6 +30,7 @@ export function packable(record: NewRecord): Rec {
   }
   for (const tag of rest.tags ?? []) demand("tags", tag);
   for (const name of Object.keys(rest.extensions ?? {})) demand("extensions", name);
+  jsonOf(rest.extensions ?? {}, "extensions");
   if (!isWhole(rest.offset ?? 0)) throw known("invalid", "offset: must be a whole number");
   const packed: Rec = { ...rest, kind: kinds.none, data: nothing };
   if (timestamp !== undefined) packed.timestamp = stampOf(timestamp);
@@ -63,16 +64,25 @@ function demandObject(record: unknown, path: string): void {
 }
 
 /** JSON of a record's data; undefined where it has none of that kind. */
-function textOf({ data, text }: NewRecord, path: string): string | undefined {
-  if (text === undefined) return data === undefined ? undefined : jsonOf(data, path);
+function textOf(record: NewRecord, path: string): string | undefined {
+  const { data, text, data_base64 } = record;
+  if (text === undefined) {
+    // What has none at all forgets what its key had before: nobody is taken to mean that by a name that was mistyped.
+    const none = data === undefined && (data_base64 !== undefined || !("data" in record));
+    return none ? undefined : jsonOf(data, path);
+  }
   if (data !== undefined) throw known("invalid", "text: must be without data");
   demand("text", text);
-  JSON.parse(text);
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw known("invalid", `text: ${error}`);
+  }
   return text;
 }
 
 function stampOf(timestamp: number | string): number {
-  const stamp = typeof timestamp === "number" ? timestamp : (instantOf(timestamp) ?? -1);
+  const stamp = typeof timestamp === "number" ? timestamp : (slowInstantOf(timestamp) ?? -1);
   if (!isWhole(stamp)) throw known("invalid", "timestamp: must be ms since 1970, or RFC 3339");
   return stamp;
 }

@@ -37,6 +37,17 @@ describe("what the service says of waiting", () => {
   });
 });
 
+function circle(): object {
+  const one: Record<string, unknown> = {};
+  one.self = one;
+  return one;
+}
+function deep(levels: number): unknown {
+  let value: unknown = 1;
+  for (let level = 0; level < levels; level++) value = [value];
+  return value;
+}
+
 describe("what cannot be sent as it is meant is refused at once, by name:", () => {
   test.each<[string, unknown, string]>([
     ["NaN", { total: Number.NaN }, "data.total is NaN"],
@@ -45,11 +56,42 @@ describe("what cannot be sent as it is meant is refused at once, by name:", () =
     ["a map", new Map([[1, 2]]), "data is a Map"],
     ["a set beside what is fine", { a: {}, b: null, c: new Set([1]) }, "data.c is a Set"],
     ["a promise", { order: Promise.resolve(1) }, "data.order is a Promise"],
+    ["an invalid date", { at: new Date(Number.NaN) }, "data.at is an invalid Date"],
+    ["NaN that is written for it", { a: { toJSON: () => Number.NaN } }, "data.a is NaN"],
+    ["a map that is written for it", { a: { toJSON: () => new Map([[1, 2]]) } }, "data.a is a Map"],
+    ["what is undefined in a list", [1, undefined], "data.1 is undefined"],
+    ["a hole in a list", Object.assign([1], { length: 2 }), "data.1 is undefined"],
+    ["a function in a list", [() => 1], "data.0 is function"],
+    ["a function", { a: { total: () => 1 } }, "data.a.total is function"],
+    ["a method of a class", { a: Map }, "data.a is function"],
+    ["a symbol", { a: Symbol("x") }, "data.a is symbol"],
+    ["bytes", new Uint8Array([255, 0]), "data is a Uint8Array"],
+    ["bytes of Node", { body: Buffer.of(1) }, "data.body is a Uint8Array"],
+    ["numbers", [new Float64Array([1])], "data.0 is a Float64Array"],
+    ["a buffer", { body: new ArrayBuffer(2) }, "data.body is a ArrayBuffer"],
+    ["an error with fields", { error: Object.assign(new Error("no"), { code: "E" }) }, "data.error is a Error"],
+    ["an expression", /x/, "data is a RegExp"],
+    ["undefined", undefined, "data is undefined"],
+    ["a function alone", () => 1, "data is function"],
+    ["a large integer", { id: 10n }, "BigInt"],
+    [
+      "what throws",
+      {
+        toJSON: () => {
+          throw new Error("boo");
+        },
+      },
+      "data: Error: boo",
+    ],
+    ["itself", circle(), "circular"],
+    ["too many levels", deep(100_000), "data: RangeError"],
   ])("%s", async (_, data, said) => {
     const { stream, asked } = clientOf(appended);
-    await expect(stream.append({ data })).rejects.toThrow(said);
-    await expect(stream.append([{ data: 1 }, { data }])).rejects.toThrow(`records.1.${said}`);
-    expect(() => stream.producer().push({ data })).toThrow(said);
+    const refused = { name: "MillraceError", code: "invalid", clean: true, message: expect.stringContaining(said) };
+    await expect(stream.append({ data })).rejects.toMatchObject(refused);
+    const within = said.startsWith("data") ? `records.1.${said}` : said;
+    await expect(stream.append([{ data: 1 }, { data }])).rejects.toThrow(within);
+    await expect((async () => stream.producer().push({ data }))()).rejects.toMatchObject(refused);
     expect(asked).toEqual([]);
   });
 
@@ -64,7 +106,11 @@ describe("what cannot be sent as it is meant is refused at once, by name:", () =
       e: new Point(),
       f: "null {}",
       g: undefined,
-      h: Buffer.of(1),
+      h: "",
+      i: [-0, true, "", { toJSON: () => "x" }, { toJSON: () => null }],
+      j: Object.create(null),
+      k: Object.assign(new Point(), { x: 1 }),
+      l: { toJSON: 5 },
     };
     await stream.append({ key: "k", data });
     expect(JSON.parse(asked[0].body as string)).toEqual({
@@ -87,6 +133,33 @@ describe("what cannot be sent as it is meant is refused at once, by name:", () =
   ])("%j", (record, said) => {
     const { stream } = clientOf(appended);
     expect(() => stream.producer().push(record)).toThrow(said);
+  });
+
+  test("data are left out by not naming them, or by giving others", async () => {
+    const { stream, asked } = clientOf(appended);
+    await stream.append({ key: "k" });
+    await stream.append({ data: undefined, text: "1" });
+    await stream.append({ data: undefined, data_base64: "AA==" });
+    expect(asked.map(({ body }) => JSON.parse(body as string).records[0])).toEqual([
+      { key: "k" },
+      { data: 1 },
+      { data_base64: "AA==" },
+    ]);
+    const producer = stream.producer();
+    for (const record of [{ key: "k" }, { data: undefined, text: "1" }, { data: undefined, data_base64: "AA==" }])
+      expect(() => producer.push(record)).not.toThrow();
+    expect(() => producer.push({ extensions: { a: Number.NaN } } as never)).toThrow("extensions.a is NaN");
+  });
+
+  test.each([".", ".."])("the name %s, which a URL would take for a step", async (name) => {
+    const { client, stream, asked } = clientOf(appended);
+    const refused = { code: "invalid", clean: true };
+    await expect(client.stream(name).delete()).rejects.toMatchObject(refused);
+    await expect(stream.group(name).delete()).rejects.toMatchObject(refused);
+    await expect(stream.erasure(name)).rejects.toMatchObject(refused);
+    await expect(stream.snapshots.delete(name as never)).rejects.toMatchObject(refused);
+    await expect(clientOf(appended, { namespace: name }).stream.delete()).rejects.toMatchObject(refused);
+    expect(asked).toEqual([]);
   });
 
   test("a configuration whose numbers would become null, which means for ever", async () => {
