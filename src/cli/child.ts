@@ -16,7 +16,7 @@ export function startProblem(command: string): string | undefined {
   // Whatever PATHEXT has.
   if (process.platform === "win32") return undefined;
   const path = pathOf(command);
-  if (path === undefined) return `there is no command '${command}'`;
+  if (path === undefined) return whatIs(command);
   const interpreter = interpreterOf(path);
   if (interpreter === undefined || pathOf(interpreter) !== undefined) return undefined;
   return `'${command}' is for ${JSON.stringify(interpreter)}, which is not there: see its first line`;
@@ -34,6 +34,14 @@ function pathOf(command: string): string | undefined {
       return false;
     }
   });
+}
+
+/** Why a command is not one. */
+function whatIs(command: string): string {
+  const found = command.includes("/") ? statSync(command, { throwIfNoEntry: false }) : undefined;
+  if (found === undefined) return `there is no command '${command}'`;
+  if (found.isDirectory()) return `'${command}' is a folder, and no command`;
+  return `'${command}' may not be executed: chmod +x ${command}`;
 }
 
 /** What a script's first line names: with the `\r` of a line of Windows, as the system takes it. */

@@ -115,6 +115,18 @@ export function forShell([command, shell, ...more]: readonly string[]): string[]
   return [command, ...more];
 }
 
-/** The script of fish, where that is asked for; undefined: what is asked for is yargs' to do. */
-export const scriptFor = ([command]: readonly string[]): string | undefined =>
-  command === "completion" && process.env.SHELL?.endsWith("fish") ? fishScript : undefined;
+const helpText = `millrace completion [bash|zsh|fish]
+
+Print a script for the completion of bash, zsh or fish, by default of the shell that SHELL names.
+Where it goes stands in its head.
+`;
+
+/**
+ * What `completion` prints by itself: the script of fish, and help, for which the parser would print its script; undefined:
+ * what is asked for is the parser's to do.
+ */
+export function scriptFor([command, ...more]: readonly string[]): string | undefined {
+  if (command !== "completion") return undefined;
+  if (more.includes("--help") || more.includes("-h")) return helpText;
+  return process.env.SHELL?.endsWith("fish") ? fishScript : undefined;
+}

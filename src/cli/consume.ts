@@ -8,6 +8,7 @@ import { Leases, nameOf, placeOf } from "./leases.ts";
 import { counted, Usage } from "./output.ts";
 import { type Form, showing } from "./showing.ts";
 import { Sockets } from "./sockets.ts";
+import { Unwritten } from "./whole.ts";
 
 export interface ConsumeArgs extends Form {
   stream: string;
@@ -49,14 +50,18 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
       await work.begin(delivery);
       isDone = true;
     } catch (error) {
-      console.error(failureText(delivery, error as Error));
-      if (error instanceof NotStarted) {
-        work.broken ??= error;
-        // Untouched: it is not the record's failure. Where that cannot be said, it counts as one.
-        const call = { body: { receipts: [delivery.receipt] }, safe: true };
-        await group.http.json("POST", `${group.path}/release`, call).catch(() => {});
-        enough();
+      if (!isOurs(error)) {
+        console.error(failureText(delivery, error as Error));
+        throw error;
       }
+      work.broken ??= error;
+      // Untouched: it is not the record's failure. Where that cannot be said, it counts as one.
+      const call = { body: { receipts: [delivery.receipt] }, safe: true };
+      await group.http.json("POST", `${group.path}/release`, call).then(
+        () => console.error(`given back: ${placeOf(delivery)}, and no attempt counted: ${error.message}`),
+        () => console.error(failureText(delivery, error)),
+      );
+      enough();
       throw error;
     } finally {
       leases.end(delivery, isDone);
@@ -78,13 +83,18 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
   const stopped = consumer.stop();
   await work.idle();
   await Promise.race([stopped.then(() => sockets.closed()), pause(idleMsMax)]);
-  if (work.broken !== undefined) throw new Usage(work.broken.message);
+  if (work.broken instanceof NotStarted) throw new Usage(work.broken.message);
+  if (work.broken !== undefined) throw work.broken;
   if (failed !== undefined) throw failed;
 }
 
+/** What would end every delivery: the command does not start, or there is no place to print. */
+const isOurs = (error: unknown): error is NotStarted | Unwritten =>
+  error instanceof NotStarted || error instanceof Unwritten;
+
 /** What is at work, by the delivery. */
 class Work {
-  broken: NotStarted | undefined;
+  broken: NotStarted | Unwritten | undefined;
   readonly running = new Map<ExactDelivery, ChildProcess | undefined>();
   #ended = () => {};
 

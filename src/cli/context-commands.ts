@@ -10,7 +10,10 @@ const noMore = (yargs: Yargs) => yargs;
 const fields = ["url", "token", "namespace"] as const;
 function changeOf(args: Common): Context {
   if (args.url) checkUrl(args.url, "--url");
-  return given<Context>(args as never, fields);
+  const change = given<Context>(args as never, fields);
+  // Every request would fail of it, and name no flag.
+  if (/[^ -~]/.test(change.token ?? "")) throw new Usage("--token: must be one line of visible ASCII");
+  return change;
 }
 
 export const profileCommands = (yargs: Yargs) =>

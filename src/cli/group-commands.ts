@@ -8,10 +8,17 @@ import { groupConfigOf, groupOptions } from "./group-options.ts";
 import * as groups from "./groups.ts";
 import * as lanes from "./lanes.ts";
 import * as letters from "./letters.ts";
+import { Usage } from "./output.ts";
 import * as pushes from "./pushes.ts";
 import { formatHelp } from "./showing.ts";
 
 type Named = Common & { stream: string; group: string };
+
+/** Whoever says `--` means a command: a variable that is empty must not acknowledge everything. */
+function commandOf(given: readonly string[] = []): readonly string[] {
+  if (given.length > 0 || !process.argv.includes("--")) return given;
+  throw new Usage("behind -- there is no command; leave -- out to print the deliveries");
+}
 
 const ofGroup = (yargs: Yargs) => yargs.positional("stream", stream).positional("group", group);
 const ofLetters = (yargs: Yargs) =>
@@ -139,7 +146,7 @@ const tending = (yargs: Yargs) =>
             describe: "What a command reads: the data, or the record as a line of JSON.",
           })
           .example("$0 groups consume orders billing -- ./bill.sh", "data on its input; exit 0 acknowledges"),
-      (args) => consume(connect(args), { ...args, command: (args["--"] as string[] | undefined) ?? [] }),
+      (args) => consume(connect(args), { ...args, command: commandOf(args["--"] as string[] | undefined) }),
     )
     .command(
       "seek <stream> <group> <to>",

@@ -22,7 +22,9 @@ import { report } from "./report.ts";
 import { snapshotCommands } from "./snapshot-commands.ts";
 import { streamCommands } from "./stream-commands.ts";
 import { suggestion } from "./suggestion.ts";
+import { allWritten, writeWhole } from "./whole.ts";
 
+writeWhole();
 const words = forShell(hideBin(process.argv));
 const script = scriptFor(words);
 /** Looked up before the parser asks, which does not wait. */
@@ -134,6 +136,7 @@ endWithReader();
 try {
   if (script === undefined) await commands.parseAsync();
   else process.stdout.write(script);
+  allWritten();
 } catch (error) {
   const { message, code } = explain(error);
   console.error(`millrace: ${message}`);

@@ -1,4 +1,5 @@
 /** `snapshot …`. */
+import { once } from "node:events";
 import { createReadStream, createWriteStream, openAsBlob, statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
@@ -69,12 +70,12 @@ export async function get(millrace: Millrace, args: GetArgs): Promise<void> {
     ...ofPartition(args),
     ...(before === undefined ? {} : { before }),
   });
-  const source = Readable.from(chunksOf(body));
-  if (file === undefined) await pipeline(source, process.stdout, { end: false });
-  else {
+  if (file === undefined) {
+    for await (const chunk of body) if (!process.stdout.write(chunk)) await once(process.stdout, "drain");
+  } else {
     const part = `${file}.part`;
     try {
-      await pipeline(source, createWriteStream(part));
+      await pipeline(Readable.from(chunksOf(body)), createWriteStream(part));
       await rename(part, file);
     } finally {
       await rm(part, { force: true });

@@ -293,6 +293,8 @@ describe("what a command gets", () => {
   test("is told beforehand where there is no such command, or what it is written for is not there", () => {
     expect(startProblem("sh")).toBeUndefined();
     expect(startProblem("no-such-command")).toContain("there is no command");
-    expect(startProblem(import.meta.filename)).toContain("there is no command");
+    expect(startProblem("./no-such-command")).toContain("there is no command");
+    expect(startProblem(import.meta.filename)).toContain("may not be executed: chmod +x");
+    expect(startProblem(import.meta.dirname)).toContain("is a folder");
   });
 });

@@ -213,6 +213,8 @@ class Sink {
   /** Where the next bytes go; undefined: the file begins with them. */
   #at: number | undefined;
   #drained: Promise<void> = Promise.resolve();
+  /** Why what was packed could not be written. */
+  #failed: Error | undefined;
 
   constructor(path: string | undefined, zipped: boolean, at: number | undefined) {
     this.#path = path;
@@ -221,7 +223,13 @@ class Sink {
     this.#gzip = createGzip({ level: 6 });
     this.#gzip.on("data", (part: Buffer) => {
       this.#gzip?.pause();
-      this.#drained = this.#put(part).then(() => void this.#gzip?.resume());
+      this.#drained = this.#put(part).then(
+        () => void this.#gzip?.resume(),
+        (error) => void this.#gzip?.destroy(error),
+      );
+    });
+    this.#gzip.on("error", (error) => {
+      this.#failed ??= error;
     });
   }
 
@@ -235,6 +243,7 @@ class Sink {
     this.#parts = [];
     this.bytes = 0;
     if (this.#gzip === undefined) return this.#put(parts);
+    if (this.#failed !== undefined) throw this.#failed;
     if (!this.#gzip.write(parts)) await once(this.#gzip, "drain");
   }
 
@@ -245,6 +254,7 @@ class Sink {
       this.#gzip.end();
       await ended;
       await this.#drained;
+      if (this.#failed !== undefined) throw this.#failed;
     }
     if (this.#file !== undefined) fsyncSync(this.#file);
   }

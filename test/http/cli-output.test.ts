@@ -1,0 +1,145 @@
+/** What the command line prints goes out whole, or it says so: to a device that is full, and to a file that may not grow. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Millrace } from "../../src/client/index.ts";
+import { type Server, s3Server } from "../system/s3-server.ts";
+import { type Service, service, token } from "./service.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "millrace-output-"));
+const cli = resolve(import.meta.dirname, "../../dist/cli.js");
+let s3: Server;
+let millrace: Service;
+beforeAll(async () => {
+  s3 = await s3Server();
+  const { endpoint, bucket, accessKeyId, secretAccessKey } = s3.store;
+  const archive = {
+    MILLRACE_S3_ENDPOINT: endpoint,
+    MILLRACE_S3_BUCKET: bucket,
+    MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
+    MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
+  };
+  millrace = await service(undefined, { archive });
+});
+afterAll(async () => {
+  await millrace.end();
+  await s3.end();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Says it to a shell, in which `millrace` is the command. */
+async function shell(command: string) {
+  const env = {
+    PATH: process.env.PATH ?? "",
+    HOME: "/nonexistent",
+    MILLRACE_URL: millrace.url,
+    MILLRACE_TOKEN: token,
+  };
+  const child = spawn("bash", ["-c", `millrace() { "${process.execPath}" "${cli}" "$@"; }; ${command}`], { env });
+  const said = { out: "", err: "" };
+  child.stdout.on("data", (data) => {
+    said.out += data;
+  });
+  child.stderr.on("data", (data) => {
+    said.err += data;
+  });
+  const [code] = await once(child, "close");
+  return { code: code as number, ...said };
+}
+
+const streamOf = () => new Millrace({ url: millrace.url, token }).stream<{ n: number; text: string }>("output");
+const oneLine = /^millrace: the output cannot be written: [^\n]+\n$/;
+
+beforeAll(async () => {
+  const stream = streamOf();
+  await stream.put();
+  await stream.append(Array.from({ length: 40 }, (_, n) => ({ key: `k${n}`, data: { n, text: "x".repeat(500) } })));
+  await stream.snapshots.put(3, "a state");
+});
+
+test.each([
+  "streams ls",
+  "streams show output",
+  "report",
+  "snapshot list output",
+  "snapshot get output latest",
+  "groups create output made --generate-secret --push https://example.com/hook",
+  "groups show output made",
+  "groups status output made",
+  "groups dead-letters output made",
+  "namespaces ls",
+  "read output",
+  "read output --json",
+  "tail output",
+  "append output 1",
+  "dump default/output",
+  "dump default/output --gzip",
+  "completion bash",
+  "completion fish",
+  "streams --help",
+  "--version",
+])("%s > /dev/full ends with 1, and a line", async (command) => {
+  const { code, err } = await shell(`millrace ${command} > /dev/full`);
+  expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(oneLine) });
+  // And with 0 where there is room: it is not the command that fails.
+  if (!command.includes("create")) expect(await shell(`millrace ${command} > /dev/null`)).toMatchObject({ code: 0 });
+});
+
+test.each(["dump default/output", "dump default/output --gzip", "read output --json", "read output --format '%v'"])(
+  "%s > a file that may not grow so far ends with 1",
+  async (command) => {
+    const file = join(folder, "cut");
+    const { code, err } = await shell(`ulimit -f 1; millrace ${command} > ${file}`);
+    const length = readFileSync(file).length;
+    // What compresses well has room.
+    if (length < 1_024) return expect({ code, gzip: command.includes("gzip") }).toEqual({ code: 0, gzip: true });
+    expect({ code, err, length }).toEqual({ code: 1, err: expect.stringMatching(oneLine), length: 1_024 });
+  },
+);
+
+test("consume acknowledges what it has printed whole, and gives the rest back untouched", async () => {
+  const group = streamOf().group("printed");
+  await group.put({ start: "earliest", maxDeliveries: 1, onFailure: "skip" });
+  const file = join(folder, "printed");
+  const { code, err } = await shell(`ulimit -f 4; millrace groups consume output printed --json > ${file}`);
+  const whole = readFileSync(file, "utf8").split("\n").slice(0, -1);
+  expect(err).toMatch(
+    /^given back: 0\.\d+, and no attempt counted: [^\n]+\nmillrace: the output cannot be written: [^\n]+\n$/,
+  );
+  expect(code).toBe(1);
+  expect(whole.length).toBeGreaterThan(2);
+  const status = await group.status();
+  expect(status).toMatchObject({ lag: (await streamOf().partition(0).facts()).tail - whole.length, deadLetters: 0 });
+  expect(whole.map((line) => JSON.parse(line).offset)).toEqual(whole.map((_, index) => index));
+});
+
+test("a reader that has enough ends it quietly", async () => {
+  const { code, out, err } = await shell(`millrace read output | head -n 1; exit \${PIPESTATUS[0]}`);
+  expect({ code, lines: out.split("\n").length, err }).toEqual({ code: 0, lines: 2, err: "" });
+});
+
+test("consume with -- and no command takes nothing", async () => {
+  const group = streamOf().group("none");
+  await group.put({ start: "earliest" });
+  const { code, out, err } = await shell("CMD=; millrace groups consume output none -- $CMD");
+  expect({ code, out, err }).toEqual({
+    code: 2,
+    out: "",
+    err: expect.stringContaining("behind -- there is no command"),
+  });
+  const { lag } = await group.status();
+  expect(lag).toBe((await streamOf().partition(0).facts()).tail);
+});
+
+test("completion --help is help, and a token that is no line is not kept", async () => {
+  for (const words of ["completion --help", "completion fish --help", "completion fish -h"]) {
+    const { code, out } = await shell(`SHELL=/usr/bin/fish millrace ${words}`);
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining("Print a script") });
+  }
+  const kept = await shell(`millrace profile set --profile ${folder}/p.json --token $'a\\nb'`);
+  expect(kept).toMatchObject({ code: 2, err: expect.stringContaining("--token: must be one line") });
+  expect(await shell(`ls ${folder}/p.json`)).not.toMatchObject({ code: 0 });
+});
