@@ -1,4 +1,4 @@
-/** Where the service is and who asks: flags, then the environment, then the context that holds. */
+/** Where the service is and who asks: flags, a context that a flag names, the environment, the context that holds. */
 import { Millrace } from "../client/index.ts";
 import { type Context, chosen } from "./contexts.ts";
 import { developmentToken } from "./defaults.ts";
@@ -32,6 +32,7 @@ export function settled(flags: Common): Settled {
   const { name: context, ...kept } = chosen(flags);
   const pick = (name: keyof Context): [value: string | undefined, origin: string] => {
     if (flags[name]) return [flags[name], `--${name}`];
+    if (flags.context && kept[name]) return [kept[name], `context ${context}`];
     if (environment[name]) return [environment[name], "the environment"];
     return kept[name] ? [kept[name], `context ${context}`] : [undefined, "the default"];
   };

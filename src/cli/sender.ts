@@ -5,6 +5,7 @@ import { MillraceError, type Stream } from "../client/index.ts";
 import { retrying } from "../client/retry.ts";
 import { concat } from "../lib/bytes.ts";
 import { FrameWriter, type Rec, recordBytes } from "../log/record.ts";
+import { type Tails, tally } from "./import/counts.ts";
 import type { Run } from "./numbered.ts";
 
 const batchBytesMax = 1_048_576;
@@ -46,6 +47,8 @@ export class Sender {
   sent = false;
   readonly #producer = crypto.randomUUID();
   readonly #bytesMax: number;
+  /** What is behind them is ours. */
+  #tails: Tails = {};
   #sequence = 0;
   #open = new Batch();
   #running: Promise<void> | undefined;
@@ -102,7 +105,7 @@ export class Sender {
       });
       this.sent = true;
       this.#sequence++;
-      this.#settle(batch.lines, runs);
+      this.#settle(batch.lines, runs, certain);
     } catch (error) {
       if (!certain) this.sent = true;
       if (certain && error instanceof MillraceError && isVerdict(error))
@@ -141,11 +144,18 @@ export class Sender {
     });
   }
 
-  #settle(lines: readonly number[], runs: readonly Run[]): void {
+  /** Where an attempt before was not answered, what it has appended is told as duplicates. */
+  #settle(lines: readonly number[], runs: readonly Run[], certain: boolean): void {
     let at = 0;
     for (const run of runs) {
+      const { counts, tails } = tally([run], this.#tails);
+      this.#tails = tails;
       if (run.verdict === "rejected") this.told.rejected(lines.slice(at, at + run.count), run.detail);
-      else this.told.settled(run.verdict, run.count);
+      else if (certain) this.told.settled(run.verdict, run.count);
+      else {
+        this.told.settled("appended", counts.imported);
+        this.told.settled("duplicate", counts.duplicates);
+      }
       at += run.count;
     }
   }

@@ -59,3 +59,22 @@ test("what is named and not there is refused; what nobody names is not missed", 
   writeFileSync(profile, "[]");
   expect(() => readContexts(profile)).toThrow("is not JSON; write it anew: rm");
 });
+
+test("a context that a flag names comes before the environment, and flags before it", () => {
+  setContext({ profile }, a);
+  setContext({ profile, context: "b" }, b);
+  setContext({ profile, context: "bare" }, { url: a.url });
+  vi.stubEnv("MILLRACE_URL", "http://localhost:1");
+  vi.stubEnv("MILLRACE_TOKEN", "token-e");
+  expect(settled({ profile })).toMatchObject({ url: "http://localhost:1", token: "token-e" });
+  expect(settled({ profile, context: "b" })).toMatchObject(b);
+  expect(settled({ profile, context: "b", url: "http://localhost:2" })).toMatchObject({
+    ...b,
+    url: "http://localhost:2",
+  });
+  // What it does not say, the environment may.
+  expect(settled({ profile, context: "bare" })).toMatchObject({ url: a.url, token: "token-e" });
+  // Named by the environment itself it is no more than what else that says.
+  vi.stubEnv("MILLRACE_CONTEXT", "b");
+  expect(settled({ profile })).toMatchObject({ url: "http://localhost:1", namespace: "shop" });
+});
