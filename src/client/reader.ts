@@ -102,8 +102,9 @@ export async function pageOf<Data>(
   }
 }
 
-/** A filter as the query of a read. */
-export const queryOf = ({ key, types, sources, tags, match }: Filter = {}) => ({
+/** A filter as the query of a read. What it has by a wrong name the service refuses: nobody wants all records for that. */
+export const queryOf = ({ key, types, sources, tags, match, ...left }: Filter = {}) => ({
+  ...left,
   key,
   type: types,
   source: sources,

@@ -112,6 +112,10 @@ describe("a stream", () => {
     expect([...first, ...rest].map(({ data }) => data)).toEqual(all.map(({ data }) => data));
     const ofKey = await take(stream.read({ filter: { key: "k3" } }), 1_000);
     expect(ofKey.map(({ data }) => data)).toEqual(numbers(500).filter((data) => data % 7 === 3));
+    const mistyped = { filter: { keys: ["k3"] } as never };
+    await expect(take(stream.read(mistyped), 1)).rejects.toThrow("keys");
+    await expect(take(stream.follow({ ...mistyped, transport: "http", from: "earliest" }), 1)).rejects.toThrow("keys");
+    await expect(take(stream.follow({ ...mistyped, from: "earliest" }), 1)).rejects.toThrow("keys");
     const last = await take(stream.read({ direction: "backward", limit: 10, pageSize: 3 }), 100);
     expect(last.map(({ data }) => data)).toEqual(
       all
