@@ -15,7 +15,7 @@ const inside = (command: string, ...args: string[]) =>
   spawnSync(command, args, { cwd: folder, encoding: "utf8", env: { ...process.env, npm_config_loglevel: "warn" } });
 
 beforeAll(async () => {
-  millrace = await service();
+  millrace = await service(undefined, { privateNetwork: true });
   execFileSync("npm", ["pack", "--pack-destination", folder], { cwd: root, stdio: "ignore" });
   writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", private: true }));
 }, 120_000);
@@ -44,18 +44,46 @@ test("has the command line", () => {
   expect(dev).toMatchObject({ status: 2, stderr: expect.stringContaining("npm install --save-dev workerd") });
 });
 
-test("has the library, as the README shows it", async () => {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const shown = /```js\n(import \{ Millrace \}[^`]+)```/.exec(readme)?.[1] as string;
-  const snippet = shown.replace("http://localhost:8787", millrace.url).replace("millrace-dev", token);
-  writeFileSync(join(folder, "follow.mjs"), snippet);
-  await millrace.call("PUT", "/v1/default/streams/orders", {});
-  const child = spawn(process.execPath, ["follow.mjs"], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+const readme = readFileSync(join(root, "README.md"), "utf8");
+/** Blocks of the README in a language, for the service of this test. */
+const shown = (language: string) =>
+  [...readme.matchAll(new RegExp(`\`\`\`${language}\\n([^\`]+)\`\`\``, "g"))].map(([, text]) =>
+    text.replaceAll("http://localhost:8787", millrace.url).replaceAll("millrace-dev", token),
+  );
+
+test("has the commands of the README, as it shows them", () => {
+  const commands = shown("sh").filter((text) => text.startsWith("curl"));
+  expect(commands.length).toBe(2);
+  const said = commands.map((text) => inside("bash", "-c", text).stdout);
+  expect(said[0]).toContain(/```json\n(.*)\n```/.exec(readme)?.[1]);
+  expect(said[1]).toContain('"data":{"total":7}');
+  expect(said[1]).toMatch(/\n\{"settled":2\}\n$/);
+  const terminal = shown("sh").find((text) => text.startsWith("npx millrace")) as string;
+  const [append, , webhook] = terminal.split("\n").map((line) => line.replace("npx", "node_modules/.bin/") as string);
+  const here = `export MILLRACE_URL=${millrace.url} MILLRACE_TOKEN=${token};`;
+  expect(inside("bash", "-c", `${here} ${append.replace("/ ", "/")}`)).toMatchObject({ status: 0, stderr: "" });
+  const made = inside("bash", "-c", `${here} ${webhook.replace("/ ", "/")}`);
+  expect(made).toMatchObject({ status: 0, stdout: expect.stringContaining("http://localhost:9000/hook") });
+  expect(made.stdout + made.stderr).toContain("whsec_");
+});
+
+test.each([
+  ["follow", "customer-1 { total: 42 }"],
+  ["consume", "billed customer-1 42"],
+])("has the library, as the README shows it: %s", async (name, says) => {
+  const snippet = shown("js").find((text) => text.includes(`.${name}(`)) as string;
+  writeFileSync(join(folder, `${name}.mjs`), snippet);
+  const orders = "/v1/default/streams/orders";
+  await millrace.call("DELETE", orders);
+  await millrace.call("PUT", orders, {});
+  await millrace.call("POST", `${orders}/records`, { records: [{ key: "customer-1", data: { total: 42 } }] });
+  const child = spawn(process.execPath, [`${name}.mjs`], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
   child.stdout.on("data", (text) => {
     said += text;
   });
-  await expect.poll(() => said, { timeout: 20_000 }).toBe("customer-1 { total: 42 }\n");
+  await expect.poll(() => said, { timeout: 20_000 }).toContain(`${says}\n`);
+  expect(new Set(said.trim().split("\n"))).toEqual(new Set([says]));
   child.kill();
 });
 
