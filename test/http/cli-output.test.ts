@@ -58,6 +58,8 @@ beforeAll(async () => {
   await stream.put();
   await stream.append(Array.from({ length: 40 }, (_, n) => ({ key: `k${n}`, data: { n, text: "x".repeat(500) } })));
   await stream.snapshots.put(3, "a state");
+  // Nothing is pushed.
+  await new Millrace({ url: millrace.url, token }).stream("quiet").put();
 });
 
 test.each([
@@ -66,10 +68,10 @@ test.each([
   "report",
   "snapshot list output",
   "snapshot get output latest",
-  "groups create output made --generate-secret --push https://example.com/hook",
-  "groups show output made",
-  "groups status output made",
-  "groups dead-letters output made",
+  "groups create quiet made --generate-secret --push https://example.com/hook",
+  "groups show quiet made",
+  "groups status quiet made",
+  "groups dead-letters quiet made",
   "namespaces ls",
   "read output",
   "read output --json",
