@@ -89,7 +89,7 @@ export class Consumer<Data = unknown> {
     readonly handler: Handler<Data>,
     readonly options: ConsumeOptions = {},
   ) {
-    const { concurrency = 1, signal, member: _, transport: __, ...left } = options;
+    const { concurrency = 1, signal, member: _, transport: __, onLost: ___, ...left } = options;
     if (typeof handler !== "function") throw new TypeError("handler: must be a function");
     nothing(left);
     if (!(concurrency >= 1)) throw known("invalid", "concurrency: must be 1 or more");

@@ -320,7 +320,7 @@ describe("what it is told", () => {
     [["streams", "list", "--url", "ftp://x", "--token", "t"], 2, "http(s) URL"],
     [["streams", "create", "bad name"], 1, "letters"],
     [["streams"], 2, "create, list"],
-    [["shout"], 2, "Unknown"],
+    [["shout"], 2, "there is no command"],
     [["read", "s", "--colour", "red"], 2, "Unknown"],
   ])("%j ends with %i", async (args, code, says) => {
     const env = args.includes("https://millrace.invalid") ? {} : environment();
