@@ -7,7 +7,7 @@ import { keyOf, type Watch } from "./watch.ts";
 export async function conclude(watch: Watch): Promise<void> {
   const { forwarder, plan, round, stream, logs } = watch;
   await watch.start();
-  const due = logs.flatMap((log) => log.lines.filter(isDue));
+  const due = logs.flatMap((log) => log.lines.filter((line) => isDue(line, log)));
   const late = await watch.arrived(due);
   if (round.stopped.aborted) return;
   await watch.idle();
@@ -30,7 +30,8 @@ export async function conclude(watch: Watch): Promise<void> {
   await again(watch, shown.length);
 }
 
-const isDue = ({ doubtful, whole }: Line) => whole && !doubtful;
+const isDue = ({ doubtful, whole, unended }: Line, { isReadable }: Log) =>
+  whole && !doubtful && (isReadable || unended === undefined);
 
 function judge(watch: Watch, shown: Awaited<ReturnType<Watch["stream"]["all"]>>): void {
   const { round, logs, plan, limited, forwarder } = watch;

@@ -21,6 +21,8 @@ export interface Line {
   doubtful: boolean;
   /** Its end has been written, or never will be. */
   whole: boolean;
+  /** It never got an end: it is waited for until another file comes. */
+  unended?: true;
 }
 
 /** What was written under the path from one rotation to the next. */
@@ -144,7 +146,7 @@ export class Log {
   }
 
   #giveUp(): void {
-    if (this.#part !== undefined) this.#part.line.whole = true;
+    if (this.#part !== undefined) Object.assign(this.#part.line, { whole: true, unended: true });
     this.#part = undefined;
   }
 
