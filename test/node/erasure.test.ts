@@ -1,6 +1,7 @@
 /** Forgetting where the archive has changed, lost answers, or is damaged; and truncation, which comes to an end. */
 import { expect, test, vi } from "vitest";
 import { Rewriter } from "../../src/archive/rewrite.ts";
+import { type Desk, past } from "../../src/objects/past.ts";
 import type { Machine } from "../cases/archive.ts";
 import { machine, ofKey } from "./machine.ts";
 
@@ -274,4 +275,19 @@ test("a truncation leaves what is appended after it was asked for, and ends", as
     expect(later.length).toBeLessThan(10);
   }
   expect((await one.read({ at: "earliest" })).map(({ offset }) => offset)).toEqual([0, ...later]);
+});
+
+test("a request is taken though a group cannot be told now: it hears of it before the receipt is done", async () => {
+  const one = machine({});
+  one.append(ofKey("k"), ofKey("other"));
+  const desk = { log: one.log, history: one.history } as unknown as Desk;
+  const forget = vi.spyOn(one.history.outside, "forget");
+  forget.mockRejectedValueOnce(new Error("the archive could not be read"));
+  expect(await past.erase(desk, "e", { key: "k" })).toMatchObject({
+    ok: true,
+    value: { view: { state: "rewriting" } },
+  });
+  await one.run();
+  expect(one.history.workshop?.erasures.get("e")?.state).toBe("done");
+  expect(forget.mock.calls.map(([, , last]) => last)).toEqual([false, true]);
 });
