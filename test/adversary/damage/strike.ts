@@ -65,6 +65,8 @@ class Strike {
   readonly #rows: Row[];
   readonly #segments: Row[];
   readonly #struck: Struck[] = [];
+  /** Before anything is struck. */
+  readonly #archived: readonly Range[];
 
   constructor(
     readonly bucket: Bucket,
@@ -74,6 +76,7 @@ class Strike {
     readonly foreign: readonly Buffer[],
   ) {
     this.#objects = bucketOf(bucket, stream, truth.partition);
+    this.#archived = this.#objects.map((key) => segmentForm(bucket.body(key) as Buffer));
     const blows = stream.plan.blows[truth.partition] ?? [];
     if (blows.some(({ on }) => on === "row" || on === "segment"))
       this.#database = Database.open(data, stream.logId, truth.partition);
@@ -158,9 +161,12 @@ class Strike {
       this.#column(database, row, blow);
       return;
     }
+    const covered = !this.#isArchived(row);
     if (blow.how === "missing") {
+      // The log ends where the last of its rows does: nothing tells that there was another.
+      if (row.to >= this.truth.tail) return;
       database.remove(row);
-      this.#note(`${name} is missing`, row, [], true);
+      this.#note(`${name} is missing`, row, [], covered);
       return;
     }
     const body = database.get(row, "body") as Buffer;
@@ -169,13 +175,18 @@ class Strike {
       if (other === undefined) return;
       database.set(row, "body", database.get(other, "body"));
       database.set(other, "body", body);
-      this.#note(`${name} has the body of the chunk ${other.from}`, row, [], true);
-      this.#note(`the chunk ${other.from} has the body of that at ${row.from}`, other, [], true);
+      this.#note(`${name} has the body of the chunk ${other.from}`, row, [], covered);
+      this.#note(`the chunk ${other.from} has the body of that at ${row.from}`, other, [], !this.#isArchived(other));
       return;
     }
     const at = blow.how === "empty" ? 0 : Math.floor(blow.at * body.length);
     database.set(row, "body", body.subarray(0, at));
-    this.#note(`${name} has ${at} of ${body.length} bytes`, row, [], true);
+    this.#note(`${name} has ${at} of ${body.length} bytes`, row, [], covered);
+  }
+
+  /** What the bucket has, too, may leave the database before anybody looks: one that was rewritten stays there for a while only. */
+  #isArchived({ from, to }: Range): boolean {
+    return this.#archived.some((form) => form.from <= from && form.to >= to);
   }
 
   #column(database: PartitionDatabase, row: Row, blow: Extract<Blow, { on: "row"; column: unknown }>): void {
@@ -183,7 +194,7 @@ class Strike {
     const { at, after } = changed(before, blow.at, blow.bit);
     if (after === undefined || !database.set(row, blow.column, after)) return;
     const values = typeof before === "bigint" ? `, from ${before} to ${after}` : `, byte ${at} of ${before.length}`;
-    const covered = blow.column === "body";
+    const covered = blow.column === "body" && !this.#isArchived(row);
     this.#note(`bit ${blow.bit} of ${blow.column} of the chunk ${row.from} of ${row.table}${values}`, row, [], covered);
   }
 
