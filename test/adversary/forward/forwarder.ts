@@ -42,6 +42,8 @@ export class Forwarder {
   rejected = 0;
   /** Lives that were killed. */
   killed = 0;
+  /** The last life ended in order: it left no batch on its way, which the next one would count when it is answered. */
+  isDone = true;
   life = -1;
   #running: Running | undefined;
   #seen = "";
@@ -119,6 +121,7 @@ export class Forwarder {
     if (how === "SIGKILL") this.killed++;
     running.child.kill(how);
     const ended = await this.end(`after a ${how}`);
+    this.isDone = ended?.code === 0 || ended?.code === 1;
     if (how === "SIGKILL" || ended === undefined) return ended;
     // One that has not begun its work may not know how to end it yet.
     const early = ended.signal === how && !begun;
