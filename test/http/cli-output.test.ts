@@ -6,27 +6,17 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Millrace } from "../../src/client/index.ts";
-import { type Server, s3Server } from "../system/s3-server.ts";
-import { type Service, service, token } from "./service.ts";
+import { archived } from "./archived.ts";
+import { type Service, token } from "./service.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-output-"));
 const cli = resolve(import.meta.dirname, "../../dist/cli.js");
-let s3: Server;
 let millrace: Service;
 beforeAll(async () => {
-  s3 = await s3Server();
-  const { endpoint, bucket, accessKeyId, secretAccessKey } = s3.store;
-  const archive = {
-    MILLRACE_S3_ENDPOINT: endpoint,
-    MILLRACE_S3_BUCKET: bucket,
-    MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
-    MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
-  };
-  millrace = await service(undefined, { archive });
+  millrace = await archived();
 });
 afterAll(async () => {
   await millrace.end();
-  await s3.end();
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -4,30 +4,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { pattern } from "../cases/blobs.ts";
-import { type Server, s3Server } from "../system/s3-server.ts";
+import { archived } from "./archived.ts";
 import { start } from "./cli.ts";
-import { type Service, service, token } from "./service.ts";
+import { type Service, token } from "./service.ts";
 
-let s3: Server;
 let millrace: Service;
 const folder = mkdtempSync(join(tmpdir(), "millrace-snapshots-"));
 beforeAll(async () => {
-  s3 = await s3Server();
-  const { endpoint, bucket, accessKeyId, secretAccessKey } = s3.store;
-  const archive = {
-    MILLRACE_S3_ENDPOINT: endpoint,
-    MILLRACE_S3_BUCKET: bucket,
-    MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
-    MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
-  };
-  millrace = await service(undefined, { archive });
+  millrace = await archived();
   const kept = ["--keep-for-snapshot", "--snapshots-kept", "3"];
   expect(await run("streams", "create", "orders", ...kept)).toMatchObject({ code: 0, err: "" });
   await run("append", "orders", "1", "2", "3", "4", "5");
 });
 afterAll(async () => {
   await millrace.end();
-  await s3.end();
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -19,7 +19,7 @@ import type { Blobs } from "../../src/platform/blobs.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
 import { pattern } from "../cases/blobs.ts";
 import { long } from "../cases/long.ts";
-import { type Server, s3Server } from "../system/s3-server.ts";
+import { type Server, s3Server, varsOf } from "../system/s3-server.ts";
 import { type Service, service, token } from "./service.ts";
 import { StreamSocket } from "./stream-socket.ts";
 
@@ -31,13 +31,7 @@ let blobs: Blobs;
 
 beforeAll(async () => {
   s3 = await s3Server();
-  const { endpoint, bucket, accessKeyId, secretAccessKey } = s3.store;
-  const archive = {
-    MILLRACE_S3_ENDPOINT: endpoint,
-    MILLRACE_S3_BUCKET: bucket,
-    MILLRACE_S3_ACCESS_KEY_ID: accessKeyId,
-    MILLRACE_S3_SECRET_ACCESS_KEY: secretAccessKey,
-  };
+  const archive = varsOf(s3.store);
   millrace = await service(mkdtempSync(join(tmpdir(), "millrace-")), { archive });
   bare = await service();
   client = new Millrace({ url: millrace.url, token });
