@@ -130,20 +130,16 @@ export class Groups {
     }
   }
 
-  /** The map has changed, and with it the share of each partition; of all groups, or of one. */
-  mapChanged(log: string, now: number, only?: GroupRow): void {
-    for (const row of only === undefined ? this.#all(log) : [only]) {
-      const next = { ...row, version: row.version + 1 };
-      this.#store.setGroup(next);
-      this.#tellAll(next, now);
-    }
+  /** The map has changed, and with it the share of each partition. */
+  mapChanged(log: string, now: number): void {
+    for (const row of this.#all(log)) this.#tellAnew(row, now);
   }
 
   /** A group says how it stands with a partition that was split. */
   setThrough(stream: Stream, name: string, groupId: string, partition: number, through: boolean, now: number): void {
     const row = this.#store.group(stream.logId, name);
     if (row?.id !== groupId || !this.shares.note(deliveriesOf(row.log, row.id), partition, through)) return;
-    this.mapChanged(row.log, now, row);
+    this.#tellAnew(row, now);
   }
 
   /** The groups of a log, as a dump has them. Those that are not durable have no place to be kept. */
@@ -185,9 +181,7 @@ export class Groups {
     for (const row of this.#all(log)) {
       if (this.#store.restored(row.id) === undefined) continue;
       this.#store.dropRestored(row.id);
-      const next = { ...row, version: row.version + 1 };
-      this.#store.setGroup(next);
-      this.#tellAll(next, now);
+      this.#tellAnew(row, now);
     }
   }
 
@@ -234,6 +228,13 @@ export class Groups {
 
   #versionOf(id: string): number | undefined {
     return this.groupOf(id)?.group.version;
+  }
+
+  /** It is as it was, but what is told of it is not. */
+  #tellAnew(row: GroupRow, now: number): void {
+    const next = { ...row, version: row.version + 1 };
+    this.#store.setGroup(next);
+    this.#tellAll(next, now);
   }
 
   #tellAll(row: GroupRow, now: number): void {
