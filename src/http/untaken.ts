@@ -20,6 +20,8 @@ const smallBytes = 262_144;
 const roomLookMs = 100;
 
 const untaken = new Budget(limits.untakenBytesMax, lookMs * 4);
+const isCrowded = () => untaken.used(Date.now()) >= limits.untakenBytesMax / 2;
+const isFull = () => untaken.used(Date.now()) >= limits.untakenBytesMax;
 
 const full: Refusal = {
   code: "too-many",
@@ -32,9 +34,7 @@ export const counted = (bytes: number) => (bytes > smallBytes ? bytes : 0);
 
 /** Of the bytes that a page may have those that it has now: what counts for nothing, or even less, where much waits for others. */
 export function pageShare(bytes: number): number {
-  const used = untaken.used(Date.now());
-  if (used < limits.untakenBytesMax / 2) return bytes;
-  return Math.min(bytes, used < limits.untakenBytesMax ? smallBytes : narrowBytes);
+  return isCrowded() ? Math.min(bytes, isFull() ? narrowBytes : smallBytes) : bytes;
 }
 
 /** What a page holds until its body is made. */
@@ -58,12 +58,12 @@ export class Untaken {
 
   /** Nothing more should be fetched now. */
   get full(): boolean {
-    return untaken.used(Date.now()) >= limits.untakenBytesMax;
+    return isFull();
   }
 
   /** Of the bytes that somebody would fetch at a time those that he may fetch now: few, where others have many. */
   share(bytes: number = wideBytes): number {
-    return this.#crowded ? Math.min(bytes, narrowBytes) : bytes;
+    return isCrowded() ? Math.min(bytes, narrowBytes) : bytes;
   }
 
   /** The same, held from now on, as soon as there is room. Refused where there is none for too long. */
@@ -96,17 +96,13 @@ export class Untaken {
     this.#hold.release();
   }
 
-  get #crowded(): boolean {
-    return untaken.used(Date.now()) >= limits.untakenBytesMax / 2;
-  }
-
   #look(): void {
     const now = Date.now();
     this.#hold.touch(now);
     if (this.#bytes === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
-    } else if (now - this.#tookAt >= stalledMs && this.#crowded) {
+    } else if (now - this.#tookAt >= stalledMs && isCrowded()) {
       this.end();
       this.leave();
     }
