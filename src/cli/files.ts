@@ -1,7 +1,7 @@
 /** Files that must not be half-written, nor be two processes' at a time. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { begunAt, lives } from "../node/processes.ts";
+import { begunAt, isAnother } from "../node/processes.ts";
 import { Usage } from "./output.ts";
 
 /**
@@ -42,15 +42,9 @@ export function lock(path: string, busy: (pid: number) => string): void {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST" || attempt > 1) throw error;
     }
     const [pid, begun] = readFileSync(path, "utf8").split(" ");
-    if (isOwner(Number(pid), begun)) throw new Usage(busy(Number(pid)));
+    if (isAnother(Number(pid), begun)) throw new Usage(busy(Number(pid)));
     rmSync(path, { force: true });
   }
-}
-
-/** A number may be another process's by now. */
-function isOwner(pid: number, begun: string | undefined): boolean {
-  if (pid === process.pid || !lives(pid)) return false;
-  return !begun || (begunAt(pid) ?? begun) === begun;
 }
 
 export const unlock = (path: string): void => rmSync(path, { force: true });

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { begunAt, lives } from "./processes.ts";
+import { begunAt, isAnother } from "./processes.ts";
 
 const prefix = "lock-";
 /** Those of this process, where its number alone does not tell it from one that had the number before. */
@@ -31,17 +31,11 @@ export function lockFolder(folder: string, busy: (pid: number) => Error): () => 
   for (const other of readdirSync(folder)) {
     if (!other.startsWith(prefix) || other === name) continue;
     const [pid, since] = other.slice(prefix.length).split("-");
-    if (isOf(Number(pid), since)) {
+    if (isAnother(Number(pid), since)) {
       release();
       throw busy(Number(pid));
     }
     rmSync(join(folder, other), { force: true });
   }
   return release;
-}
-
-/** Whether the process of that number that began then is there. */
-function isOf(pid: number, begun: string): boolean {
-  if (pid === process.pid || !lives(pid)) return false;
-  return begun === "" || (begunAt(pid) ?? begun) === begun;
 }

@@ -18,6 +18,10 @@ export function lives(pid: number): boolean {
   return !["Z", "X"].includes(statOf(pid)?.[0] ?? "");
 }
 
+/** Whether there is another process of a number, that began then: the number may have come to be one's that began later. */
+export const isAnother = (pid: number, begun: string | undefined): boolean =>
+  pid !== process.pid && lives(pid) && (!begun || (begunAt(pid) ?? begun) === begun);
+
 /** The fields behind the name, which may have blanks and brackets in it. */
 function statOf(pid: number): string[] | undefined {
   try {
