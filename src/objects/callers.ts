@@ -19,6 +19,7 @@ export class Callers {
   /** Woken, and not here yet. */
   readonly #woken = new Map<string, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** They were told that it was. */
   #split = false;
 
   constructor(
@@ -26,6 +27,7 @@ export class Callers {
     readonly mayTake: (member: string) => boolean,
     /** How many records there are to take, about. */
     readonly there: () => number,
+    readonly isSplit: () => boolean,
   ) {}
 
   get size(): number {
@@ -74,7 +76,8 @@ export class Callers {
   }
 
   /** Wakes as many as there is something for; all of them when the partition was split: they wait for what continues it, too. */
-  offer(split = this.#split): void {
+  offer(): void {
+    const split = this.isSplit();
     if (split && !this.#split) this.wakeAll();
     this.#split = split;
     if (this.#waiting.size === 0) return;

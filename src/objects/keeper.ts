@@ -60,6 +60,7 @@ export class Keeper {
     this.callers = new Callers(
       (member) => core.room.ready(Date.now(), member),
       () => core.room.readyCount(Date.now()),
+      () => core.state.sealed,
     );
     this.#forwarder = new Forwarder(env, core, () => this.stopped);
     this.#sharing = new Sharing(env, core, () => this.stopped);
@@ -106,7 +107,7 @@ export class Keeper {
 
   /** Goes on with whatever can go on. */
   kick(): void {
-    this.callers.offer(this.core.state.sealed);
+    this.callers.offer();
     this.inheriting.changed();
     this.#sharing.changed();
     if (!this.#running && !this.stopped) void this.#run();
@@ -273,7 +274,7 @@ export class Keeper {
         if (reads) await this.filler.fill(fresh);
         if (this.stopped) break;
         const given = this.pusher.run() + this.sockets.run();
-        this.callers.offer(this.core.state.sealed);
+        this.callers.offer();
         // There is nothing more, or something that may not go yet: a limit, or a batch that waits for more.
         if (!this.wanted || (given === 0 && !reads)) break;
       }

@@ -2,10 +2,12 @@
 import { expect, test } from "vitest";
 import { Callers } from "../../src/objects/callers.ts";
 
+let split = false;
 const nothing = () =>
   new Callers(
     () => false,
     () => 0,
+    () => split,
   );
 
 test("of two that wait under one name the one before is over, and says so, however often", async () => {
@@ -28,16 +30,17 @@ test("all are woken, once, when the partition was split", async () => {
   let woken = 0;
   const wait = (name: string) => void callers.wait(name, "m", 1, 60_000).then(() => woken++);
   for (const name of ["a", "b", "c"]) wait(name);
-  callers.offer(false);
+  callers.offer();
   await Promise.resolve();
   expect(woken).toBe(0);
-  callers.offer(true);
+  split = true;
+  callers.offer();
   await Promise.resolve();
   await Promise.resolve();
   expect([woken, callers.size]).toEqual([3, 0]);
   // They know it by now.
   wait("d");
-  callers.offer(true);
+  callers.offer();
   await Promise.resolve();
   expect([woken, callers.size]).toEqual([3, 1]);
 });
