@@ -103,7 +103,9 @@ export function mendedRow(row: Segment, sum: number, around: Around): Segment | 
   const { first = row.first, last = row.last, chunks, records, bytes } = table ?? row;
   const hot = table === undefined ? 0 : 1;
   const said = { next, hot, first, last, chunks, records, bytes };
-  const ways = [...Object.entries(said), ...lost.map((n) => ["n", n] as const)];
+  // One that lies in the database alone has no object.
+  const noObject = ["size", "indexBytes"].map((name) => [name, 0] as const);
+  const ways = [...Object.entries(said), ...noObject, ...lost.map((n) => ["n", n] as const)];
   for (const [name, value] of ways) {
     const mended = { ...row, [name]: value };
     if (rowSum(mended) === sum) return mended;

@@ -42,18 +42,17 @@ export async function writeRowAgain(
   const { logId, partition } = log.spec;
   const { segments } = log;
   if (!segment.broken && segments.store.hasSoundPrint(segment.n)) return;
-  const index = segment.size > 0 ? await indexOf({ logId, partition, blobs }, segment) : undefined;
+  const archived = segment.size > 0 && blobs !== undefined;
+  // Where its index begins the row may not say rightly.
+  const index = archived ? await readEnd(blobs, segmentKey(logId, partition, segment), segment.size) : undefined;
+  if (segment.size > 0 && index === undefined) return;
   log.change(now(), () => {
     const current = segments.store.at(segment.base);
     if (current?.n !== segment.n) return;
-    if (!index?.ok) return segments.archived(current);
-    const { chunks, print } = index.value;
-    const { first, last, records } = index.value.footer;
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
-    const { prev, origin } = segmentOf(foundIn(segment.size, index.value));
-    const sealed = current.broken ? last : current.sealed;
-    segments.archived({ ...current, first, last, records, chunks: chunks.length, bytes, prev, origin, sealed });
-    segments.store.setPrint(segment.n, print);
+    if (index === undefined) return segments.archived(current);
+    const row = segmentOf(foundIn(segment.size, index));
+    segments.archived({ ...row, hot: current.hot, sealed: current.broken ? row.sealed : current.sealed });
+    segments.store.setPrint(segment.n, index.print);
   });
 }
 
@@ -99,9 +98,7 @@ export async function mendBehind(
   now: () => number,
 ): Promise<void> {
   const behind = log.segments.store.at(next);
-  if (!behind?.broken || blobs === undefined) return;
-  if (behind.hot === 0) await findRow(log, blobs, behind, now);
-  else if (behind.size > 0 && (await hasObject(log, blobs, behind))) await writeRowAgain(log, blobs, behind, now);
+  if (behind?.broken) await findRow(log, blobs, behind, now);
 }
 
 /**

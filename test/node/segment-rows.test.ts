@@ -9,6 +9,7 @@ import type { Position } from "../../src/log/read.ts";
 import { decodeRecord } from "../../src/log/record.ts";
 import type { Segment } from "../../src/log/segment-store.ts";
 import { readThrough } from "../../src/objects/cold.ts";
+import { Workshop } from "../../src/objects/workshop.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import type { Machine } from "../cases/archive.ts";
 import { long } from "../cases/long.ts";
@@ -120,11 +121,11 @@ function strike({ sql }: Machine, base: number, column: string, bit: number): bo
   return true;
 }
 
-async function repaired(one: Machine, first = 0): Promise<Range[]> {
+async function repaired(one: Machine, first = 0, workshop = one.history.workshop): Promise<Range[]> {
   const lost: Range[] = [];
   for (let rest: number | undefined = first; rest !== undefined; ) {
     const from: number = rest;
-    const answer = await one.history.workshop?.repair({ mode: "isolate", from });
+    const answer = await workshop?.repair({ mode: "isolate", from });
     if (answer?.ok !== true) throw new Error("it cannot be repaired");
     lost.push(...answer.value.lost);
     rest = answer.value.next;
@@ -156,6 +157,13 @@ test.each(columns)("%s is put right, or read past, and a repair gives up nothing
         expect(named(one), words).toEqual([]);
         const { shown, told } = await seen(one, { at: "earliest" });
         expect([shown.length, told], words).toEqual([18, []]);
+        // What is in the bucket is to be read by what the row says now.
+        one.log.change(one.now, () => {
+          for (const segment of [...one.log.segments.hot]) if (segment.size > 0) one.log.segments.cool(segment);
+        });
+        one.reopen();
+        const cold = await seen(one, { at: "earliest" });
+        expect([cold.shown.length, cold.told, named(one)], words).toEqual([18, [], []]);
         one.append(ofKey("k6"));
         expect(one.log.span.tail, words).toBe(19);
       }
@@ -301,6 +309,31 @@ test("what has no object does not leave the database, though its row says that i
   await one.run();
   expect(named(one)).toEqual([]);
   expect((await one.read({ at: "earliest" })).map(({ record }) => record.key)).toEqual(["a", "b"]);
+});
+
+test.each(columns)("%s of what lies in the database alone is put right where there is no bucket", async (column) => {
+  for (const bit of bitsOf[column] ?? [1, 33]) {
+    const one = machine({});
+    for (const key of ["a", "b", "c"]) {
+      one.append(ofKey(key));
+      one.seal();
+    }
+    if (!strike(one, 1, column, bit)) continue;
+    const words = `${column}, bit ${bit}`;
+    one.reopen();
+    const workshop = new Workshop(
+      one.log,
+      undefined,
+      async () => {},
+      () => one.now,
+    );
+    expect(await repaired(one, 0, workshop), words).toEqual([]);
+    expect(named(one), words).toEqual([]);
+    expect(
+      (await one.read({ at: "earliest" })).map(({ record }) => record.key),
+      words,
+    ).toEqual(["a", "b", "c"]);
+  }
 });
 
 test("a fingerprint that is not what was written is taken to allow everything, is named, and made again", async () => {
