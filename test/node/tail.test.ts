@@ -30,6 +30,7 @@ import { Report } from "../../src/cli/forward/report.ts";
 import { Search } from "../../src/cli/forward/search.ts";
 import { Splitter } from "../../src/cli/forward/split.ts";
 import { Tail } from "../../src/cli/forward/tail.ts";
+import { chance } from "../cases/chance.ts";
 import { times } from "../cases/long.ts";
 
 /** A file system without inodes, where a test wants one. */
@@ -44,7 +45,8 @@ vi.mock("node:fs", async (original) => {
 });
 vi.mock("../../src/cli/forward/identity.ts", async (original) => {
   const own = (await original()) as typeof import("../../src/cli/forward/identity.ts");
-  return { ...own, idOf: (stat: Parameters<typeof own.idOf>[0]) => (hidden.inodes ? "" : own.idOf(stat)) };
+  const idOf = (stat: Parameters<typeof own.idOf>[0]) => (hidden.inodes ? "" : own.idOf(stat));
+  return { ...own, idOf, idAt: (path: string) => (own.idAt(path) === undefined ? undefined : idOf(own.fileAt(path))) };
 });
 
 const root = mkdtempSync(join(tmpdir(), "millrace-tail-"));
@@ -122,15 +124,6 @@ async function read(tail: Tail, looks = 5): Promise<string[]> {
 }
 
 const warnings = () => said.filter((line) => !/ follows | rotated; | its copy /.test(line));
-
-/** A generator that a seed starts. */
-function chance(seed: number): (below: number) => number {
-  let state = seed * 2_654_435_761 + 1;
-  return (below) => {
-    state = (Math.imul(state ^ (state >>> 15), 2_246_822_519) + 3_266_489_917) | 0;
-    return ((state ^ (state >>> 13)) >>> 0) % below;
-  };
-}
 
 describe("bytes into lines", () => {
   test.each(Array.from({ length: 40 }, (_, seed) => seed))("whatever the line and the reads, seed %i", (seed) => {

@@ -36,7 +36,7 @@ export function entriesOf(folder: string, known?: string): Entry[] {
   return entries;
 }
 
-const areSame = (a: readonly Entry[], b: readonly Entry[]): boolean =>
+export const areSame = (a: readonly Entry[], b: readonly Entry[]): boolean =>
   a.length === b.length && a.every(({ name, stat }, index) => name === b[index].name && stat.ino === b[index].stat.ino);
 
 function listed(folder: string, known?: string): Entry[] {

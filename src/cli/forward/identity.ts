@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { type BigIntStats, closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { nearBytes } from "./split.ts";
+import { Stirred } from "./stirred.ts";
 
 /** A place in a file that may be renamed, copied or compressed. */
 export interface Position {
@@ -102,6 +103,18 @@ export function openFile(path: string): number {
   }
 }
 
+/** The file that was seen under a path, open. Throws `Stirred` where it is another's by now, or nobody's. */
+export function openSeen(path: string, seen: BigIntStats): number {
+  try {
+    const fd = openFile(path);
+    if (idOf(fstatSync(fd, { bigint: true })) === idOf(seen)) return fd;
+    closeSync(fd);
+  } catch (error) {
+    if (!unreadable(path, error).missing) throw error;
+  }
+  throw new Stirred(path);
+}
+
 /** What is made of an open file, which is closed where nothing is. */
 export function orClosed<T>(fd: number, make: () => T): T {
   let made: T | undefined;
@@ -131,11 +144,23 @@ export function bytesAt(fd: number, from: number, to: number): Buffer {
 export const headAt = (fd: number, offset: number): Buffer => bytesAt(fd, 0, Math.min(headBytes, offset));
 export const beforeAt = (fd: number, offset: number): Buffer => bytesAt(fd, Math.max(0, offset - nearBytes), offset);
 
-/** Whether a file holds what was read of the one that a position is of. A position at 0 proves nothing: no. */
-export function holds(fd: number, { offset, head, near }: Position): boolean {
-  if (offset === 0 || fstatSync(fd).size < offset) return false;
-  return hashOf(headAt(fd, offset)) === head && (near === "" || hashOf(beforeAt(fd, offset)) === near);
+/** What a file has at its beginning and before a place, read once: the next moment it may be another's. */
+export interface Held {
+  readonly head: Buffer;
+  readonly before: Buffer;
 }
+
+/** The same, where it is what was read of the file that a position is of. A position at 0 proves nothing. */
+export function heldBy(fd: number, { offset, head, near }: Position): Held | undefined {
+  const [first, before] = [headAt(fd, offset), beforeAt(fd, offset)];
+  const isWhole = first.length === Math.min(headBytes, offset) && before.length === Math.min(nearBytes, offset);
+  const isSame = hashOf(first) === head && (near === "" || hashOf(before) === near);
+  return isWhole && isSame ? { head: first, before } : undefined;
+}
+
+/** Whether a file holds what was read of the one that a position is of. A position at 0 proves nothing: no. */
+export const holds = (fd: number, position: Position): boolean =>
+  position.offset > 0 && heldBy(fd, position) !== undefined;
 
 /** Whether so much was compared that no other file would hold the same by chance, as by a heading that all begin with. */
 export const isStrong = ({ offset, near }: Position): boolean => near !== "" && offset >= headBytes + nearBytes;

@@ -1,5 +1,8 @@
 /** Files that were renamed and have been read, whose writers may not know it yet: they are looked at for a while. */
+import type { Position } from "./identity.ts";
 import type { LogFile } from "./log-file.ts";
+import { filesOfOthers } from "./owned.ts";
+import type { Search } from "./search.ts";
 import type { Piece } from "./split.ts";
 
 /** After the last line of one. */
@@ -17,9 +20,34 @@ export class LateFiles {
     return this.#files;
   }
 
+  get newestFirst(): LogFile[] {
+    return this.#files.toReversed();
+  }
+
   /** Lines of them are to be read before others. */
   get isBusy(): boolean {
     return this.#stirred.length > 0;
+  }
+
+  /** Opens those of a path that were late before, but the current one, which is closed where that fails. */
+  async begin(search: Search, path: string, saved: readonly Position[], current: LogFile | undefined): Promise<void> {
+    try {
+      for (const position of saved.slice(0, -1)) {
+        const late = await search.find(position, path, filesOfOthers(position, saved, path), true);
+        if (late === undefined) continue;
+        const isOther = late.path === path && late.file.id !== `${position.dev}:${position.inode}`;
+        if (isOther || late.file.id === current?.id) late.file.close();
+        else this.add(late.file);
+      }
+    } catch (error) {
+      current?.close();
+      throw error;
+    }
+  }
+
+  /** The one of an id. */
+  of(id: string | undefined): LogFile | undefined {
+    return this.#files.find((file) => file.id !== "" && file.id === id);
   }
 
   add(file: LogFile): void {

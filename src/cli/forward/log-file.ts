@@ -34,14 +34,19 @@ export class LogFile {
     id?: string,
     /** It was copied or compressed: nobody writes to it. */
     public finished = false,
+    head = headAt(fd, lines.at),
   ) {
     this.id = id ?? idOf(fstatSync(fd, { bigint: true }));
-    this.#head = headAt(fd, lines.at);
+    this.#head = head;
   }
 
   /** From its start, or from behind what is there. */
   static open(path: string, name: string, bytesMax: number, atEnd = false): LogFile {
-    const fd = openFile(path);
+    return LogFile.of(openFile(path), name, bytesMax, atEnd);
+  }
+
+  /** The same of a file that is open. */
+  static of(fd: number, name: string, bytesMax: number, atEnd = false): LogFile {
     return orClosed(fd, () => {
       const at = atEnd ? fstatSync(fd).size : 0;
       const before = beforeAt(fd, at);

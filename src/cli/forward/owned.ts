@@ -2,7 +2,8 @@
 import { closeSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { entriesOf } from "./generations.ts";
-import { holds, idOf, openFile, type Position } from "./identity.ts";
+import { holds, idOf, openSeen, type Position } from "./identity.ts";
+import { Stirred } from "./stirred.ts";
 
 /** Of the files that positions of a path are of, by their numbers and by what they hold, those that are not this one's. */
 export function filesOfOthers(position: Position, positions: readonly Position[], path: string): Set<string> {
@@ -22,9 +23,10 @@ function isThere(position: Position, path: string): boolean {
   const entry = entries.find(({ stat }) => idOf(stat) === numberOf(position));
   let fd: number | undefined;
   try {
-    fd = entry && openFile(entry.path);
+    fd = entry && openSeen(entry.path, entry.stat);
     return fd !== undefined && holds(fd, position);
-  } catch {
+  } catch (error) {
+    if (error instanceof Stirred) throw error;
     // What cannot be read is told by whoever looks for it.
     return false;
   } finally {

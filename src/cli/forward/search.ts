@@ -1,37 +1,20 @@
-/** Finds the file that was read before, whatever it is called by now, and those that were written after it. */
+/** Finds what was written after a file that was read, whatever has become of their names. */
 import { closeSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { type Candidate, Finder } from "./find.ts";
 import { type Entry, entriesOf, folderChangedAt, later, packingOf, schemeOf } from "./generations.ts";
-import {
-  beforeAt,
-  fileAt,
-  hashOf,
-  headBytes,
-  holds,
-  idOf,
-  isStrong,
-  openFile,
-  orClosed,
-  type Position,
-  target,
-  unreadable,
-} from "./identity.ts";
+import { fileAt, holds, idAt, idOf, openFile, openSeen, type Position, target, unreadable } from "./identity.ts";
 import { LogFile } from "./log-file.ts";
 import * as messages from "./messages.ts";
-import type { Report } from "./report.ts";
 import { Splitter } from "./split.ts";
+import { Stirred } from "./stirred.ts";
 import { unpack, unpacks } from "./unpack.ts";
 
 /** Whoever waits for a file looks that often. */
 const lookMs = 1_000;
 
-/** A file beside the one that is followed, or that one. `home` is the name that its own name continues. */
-interface Candidate extends Entry {
-  readonly home: string;
-}
-
-export interface Found {
-  readonly file: LogFile;
+interface Place {
+  readonly id: string;
   readonly path: string;
 }
 
@@ -57,124 +40,8 @@ export class Packed {
 
 export const idsOf = (files: readonly (LogFile | Packed)[]): Set<string> => new Set(files.map(({ id }) => id));
 
-export class Search {
+export class Search extends Finder {
   #stirredAt = 0;
-
-  constructor(
-    /** What is unpacked lies there for a moment. */
-    readonly folder: string,
-    readonly report: Report,
-    /** Longest piece of a line. */
-    public bytesMax: number,
-  ) {}
-
-  /**
-   * The file that a position is of, open at its place. By its inode first; then by what it holds alone: it was copied or
-   * compressed, or its file system has no inodes. `except` those that are known not to be it. `surely`: where several hold
-   * the same it is none of them.
-   */
-  async find(
-    position: Position,
-    path: string,
-    except: ReadonlySet<string> = new Set(),
-    surely = false,
-  ): Promise<Found | undefined> {
-    const homes = [...new Set([position.name ?? path, path])];
-    const all = homes
-      .flatMap((home) => entriesOf(dirname(home), basename(home)).map((entry) => ({ ...entry, home })))
-      .filter(({ stat }) => !except.has(idOf(stat)));
-    const isOwn = ({ home, name }: Candidate) =>
-      name === basename(home) || schemeOf(basename(home), name) !== undefined;
-    const { dev, inode } = position;
-    const proofs: ((candidate: Candidate) => boolean)[] = [
-      ({ stat }) => inode !== "" && idOf(stat) === `${dev}:${inode}`,
-      (one) => String(one.stat.ino) === inode && isOwn(one),
-      (one) => packingOf(one.name) === undefined && isOwn(one),
-      (one) => packingOf(one.name) !== undefined && isOwn(one),
-    ];
-    // Nothing that was read of it could prove another file to be it; and its number may be any file's.
-    const untouched = position.offset === 0;
-    for (const proof of untouched ? proofs.slice(0, 1) : proofs) {
-      const candidates = all.filter((one) => proof(one) && (!untouched || isOwn(one)));
-      // Where its own file cannot be read it is not another one.
-      const isCertain = (one: Candidate) =>
-        packingOf(one.name) === undefined && (one.path === path || proof === proofs[0]);
-      const found = await this.#proved(candidates, position, isCertain);
-      if (found.length > 1 && surely && !isStrong(position)) {
-        for (const { file } of found) file.close();
-        return undefined;
-      }
-      if (found.length > 0) return this.#choose(found, path, position);
-    }
-    return undefined;
-  }
-
-  async #proved(
-    candidates: readonly Candidate[],
-    position: Position,
-    isCertain: (candidate: Candidate) => boolean,
-  ): Promise<Found[]> {
-    const found: Found[] = [];
-    const seen = new Set<string>();
-    for (const candidate of candidates) {
-      // One file may have several names.
-      const id = idOf(candidate.stat) || candidate.path;
-      if (seen.has(id)) continue;
-      seen.add(id);
-      const file = await this.#at(candidate, position).catch((error) => {
-        const problem = unreadable(candidate.path, error);
-        if (isCertain(candidate) && !problem.missing) throw problem;
-        this.report.once(candidate.path, problem.message);
-        return undefined;
-      });
-      if (file !== undefined) found.push({ file, path: candidate.path });
-    }
-    return found;
-  }
-
-  /** The file open at the place, if it holds what was read. */
-  async #at(candidate: Candidate, position: Position): Promise<LogFile | undefined> {
-    const packing = packingOf(candidate.name);
-    const { offset, head, inside = false } = position;
-    const begins = (bytes: Buffer) => hashOf(bytes.subarray(0, Math.min(headBytes, offset))) === head;
-    const fd = packing === undefined ? openFile(candidate.path) : await this.#unpacked(candidate, packing, begins);
-    if (fd === undefined) return undefined;
-    return orClosed(fd, () => {
-      if (offset > 0 && !holds(fd, position)) return undefined;
-      const lines = new Splitter(this.bytesMax, offset, inside, beforeAt(fd, offset));
-      return new LogFile(fd, candidate.home, lines, idOf(candidate.stat), packing !== undefined);
-    });
-  }
-
-  async #unpacked(
-    { path }: Candidate,
-    packing: string,
-    begins: (head: Buffer) => boolean,
-  ): Promise<number | undefined> {
-    if (!unpacks(packing)) {
-      this.report.once(path, messages.cannotUnpack(path, packing));
-      return undefined;
-    }
-    const fd = openFile(path);
-    try {
-      return await unpack(fd, packing, this.folder, begins);
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  /** Of several that hold the same: the path's own where so much was compared that it must be it, else what came before. */
-  #choose(found: Found[], path: string, position: Position): Found {
-    const own = found.find((one) => one.path === path);
-    const others = found.filter((one) => one !== own).sort((a, b) => b.file.behind - a.file.behind);
-    const chosen = own !== undefined && (others.length === 0 || isStrong(position)) ? own : others[0];
-    for (const { file } of found) if (file !== chosen.file) file.close();
-    if (found.length > 1) {
-      const names = found.map((one) => one.path);
-      this.report.warn(messages.sameBytes(names, position.offset, chosen.path));
-    }
-    return chosen;
-  }
 
   /** Whether files may have come, gone or been renamed beside one since this was asked before. */
   isStirred(path: string, now: number): boolean {
@@ -189,12 +56,18 @@ export class Search {
     return id === "" ? undefined : entriesOf(dirname(home)).find(({ stat }) => idOf(stat) === id)?.path;
   }
 
-  /** Where what a file held is by now, which was compressed or copied, and is gone itself. */
-  async #wherePacked(last: LogFile | Packed): Promise<string | undefined> {
-    if (!(last instanceof LogFile)) return undefined;
+  #placeOf({ id, name }: LogFile | Packed): Place | undefined {
+    const path = this.whereIs(id, name);
+    return path === undefined ? undefined : { id, path };
+  }
+
+  /** Where a file is by now, or what it held, which was compressed or copied, and is gone itself. */
+  async #placeFound(last: LogFile | Packed): Promise<Place | undefined> {
+    const place = this.#placeOf(last);
+    if (place !== undefined || !(last instanceof LogFile)) return place;
     const found = await this.find(last.end, last.name, undefined, true);
     found?.file.close();
-    return found?.path;
+    return found && { id: found.file.id, path: found.path };
   }
 
   /** What is under a path, from its start, or from behind what is there. */
@@ -242,42 +115,115 @@ export class Search {
   async after(newest: readonly (LogFile | Packed)[], isKnown: (id: string) => boolean): Promise<(LogFile | Packed)[]> {
     const [last, ...older] = newest;
     if (last === undefined) return [];
-    const home = last.name;
-    const where = this.whereIs(last.id, home) ?? (await this.#wherePacked(last));
-    const names = this.#behind(home, where, isKnown);
-    if (names === undefined) return this.after(older, isKnown);
-    return names.flatMap((entry): (LogFile | Packed)[] => {
+    const place = await this.#placeFound(last);
+    const behind = place && this.#behind(last.name, place);
+    if (behind === undefined) return this.after(older, isKnown);
+    return this.#opened(
+      behind.entries.filter(({ stat }) => !isKnown(idOf(stat))),
+      last.name,
+    );
+  }
+
+  /**
+   * What came after several files, in order and open, and last what is under a path, which may be `turned`, where there is a
+   * file. Throws `Stirred` where a rotation came in between.
+   */
+  async following(
+    path: string | undefined,
+    turned: LogFile | undefined,
+    newest: readonly (LogFile | Packed)[],
+    isKnown: (id: string) => boolean,
+  ): Promise<(LogFile | Packed)[]> {
+    const under = path === undefined ? undefined : (turned ?? this.open(path));
+    const files: (LogFile | Packed)[] = [];
+    try {
+      files.push(...(await this.after(newest, (id) => id === under?.id || isKnown(id))));
+      // It may have been rotated since it was opened, and others after it: they would stand before it.
+      if (path !== undefined && idAt(path) !== under?.id) throw new Stirred(path);
+    } catch (error) {
+      for (const file of files) file.close();
+      if (under !== turned) under?.close();
+      throw error;
+    }
+    return under === undefined ? files : [...files, under];
+  }
+
+  /** The same of those before another one, which was taken for the next. */
+  async between(
+    newest: readonly LogFile[],
+    next: LogFile,
+    isKnown: (id: string) => boolean,
+  ): Promise<(LogFile | Packed)[]> {
+    for (const file of newest) {
+      const place = await this.#placeFound(file);
+      const entries = place && this.#before(next, file.name, place, isKnown);
+      if (entries !== undefined) return this.#opened(entries, file.name);
+    }
+    return [];
+  }
+
+  /** Whether there may be any that `between` would open. */
+  hasBetween(newest: readonly LogFile[], next: LogFile, isKnown: (id: string) => boolean): boolean {
+    try {
+      for (const file of newest) {
+        const place = this.#placeOf(file);
+        // It was packed, or is gone: `between` looks for what it held.
+        if (place === undefined) return false;
+        const entries = this.#before(next, file.name, place, isKnown);
+        if (entries !== undefined) return entries.length > 0;
+      }
+      return false;
+    } catch (error) {
+      if (error instanceof Stirred) return true;
+      throw error;
+    }
+  }
+
+  #opened(entries: readonly Entry[], home: string): (LogFile | Packed)[] {
+    const files: (LogFile | Packed)[] = [];
+    for (const entry of entries) {
+      const packing = packingOf(entry.name);
       try {
-        const packing = packingOf(entry.name);
-        if (packing === undefined) return [LogFile.open(entry.path, home, this.bytesMax)];
-        if (unpacks(packing)) return [new Packed(openFile(entry.path), { ...entry, home })];
-        this.report.warn(messages.cannotUnpack(entry.path, packing));
+        if (packing !== undefined && !unpacks(packing)) this.report.warn(messages.cannotUnpack(entry.path, packing));
+        else {
+          const fd = openSeen(entry.path, entry.stat);
+          files.push(packing === undefined ? LogFile.of(fd, home, this.bytesMax) : new Packed(fd, { ...entry, home }));
+        }
       } catch (error) {
+        if (error instanceof Stirred) {
+          for (const file of files) file.close();
+          throw error;
+        }
         this.report.warn(`${unreadable(entry.path, error).message}; its lines are missing`);
       }
-      return [];
-    });
-  }
-
-  /** Whether there are any that `after` would open. */
-  hasLater(newest: readonly (LogFile | Packed)[], isKnown: (id: string) => boolean): boolean {
-    for (const { id, name } of newest) {
-      const where = this.whereIs(id, name);
-      // It was packed, or is gone: `after` looks for what it held.
-      if (where === undefined) return false;
-      const names = this.#behind(name, where, isKnown);
-      if (names !== undefined) return names.length > 0;
     }
-    return false;
+    return files;
   }
 
-  /** Generations behind the one that is found there, but those that are known; undefined where nothing tells. */
-  #behind(home: string, where: string | undefined, isKnown: (id: string) => boolean): Entry[] | undefined {
+  /** Generations behind the one at a place, and before another; undefined where nothing tells. */
+  #before(next: LogFile, home: string, place: Place, isKnown: (id: string) => boolean): Entry[] | undefined {
+    const behind = this.#behind(home, place);
+    if (behind === undefined) return undefined;
+    const { entries, under } = behind;
+    const at = entries.findIndex(({ stat }) => idOf(stat) === next.id);
+    const isNewest = at < 0 && (next.name === home ? under : idAt(next.name)) === next.id;
+    // What came before one that is nowhere nothing tells.
+    return entries.slice(0, isNewest ? entries.length : Math.max(at, 0)).filter(({ stat }) => !isKnown(idOf(stat)));
+  }
+
+  /**
+   * Generations behind the one at a place, and the id of what was under the log's own name in that moment; undefined where
+   * nothing tells.
+   */
+  #behind(home: string, { id, path }: Place): { entries: Entry[]; under: string | undefined } | undefined {
     const entries = entriesOf(dirname(home));
-    const own = entries.find(({ path }) => path === where);
+    // It may have another name since it was found.
+    const own = entries.find((entry) => (id === "" ? entry.path === path : idOf(entry.stat) === id));
+    if (own === undefined) throw new Stirred(path);
     // Under the path's own name nothing tells what came after.
-    if (own === undefined || own.name === basename(home)) return undefined;
-    return later(basename(home), own, entries).filter(({ stat }) => !isKnown(idOf(stat)));
+    if (own.name === basename(home)) return undefined;
+    const under = entries.find(({ name }) => name === basename(home));
+    return { entries: later(basename(home), own, entries), under: under && idOf(under.stat) };
   }
 
   /** Unpacks a generation when its turn has come. */

@@ -14,6 +14,7 @@ import { filesOfOthers } from "./owned.ts";
 import type { Report } from "./report.ts";
 import { idsOf, type Packed, type Search } from "./search.ts";
 import type { Piece } from "./split.ts";
+import { Stirred, unlessStirred } from "./stirred.ts";
 
 /** What cannot be read is tried again. */
 const againMs = 1_000;
@@ -93,9 +94,9 @@ export class Tail {
 
   /** What a file holds at first is the next thing only if no rotation came between the last look and that. */
   #nextOf(current: LogFile, room: number): Piece | undefined {
-    const isFirst = current.lines.readAt === 0 && this.#late.all.length > 0 && this.#queue.length === 0;
+    const isFirst = current.lines.readAt === 0;
     const piece = current.next(room);
-    if (!isFirst || !this.search.hasLater(this.#files, (id) => this.#isOwn(id))) return piece;
+    if (!isFirst || !this.search.hasBetween(this.#late.newestFirst, current, (id) => this.#isOwn(id))) return piece;
     [this.#current, this.#isNext, this.#lookedAt] = [current.again(), false, 0n];
     return undefined;
   }
@@ -103,6 +104,10 @@ export class Tail {
   /** Looks at what has become of the path and its files. To be called when `next` has given nothing, and now and then. */
   async look(now: number): Promise<void> {
     if (now < this.#againAt) return;
+    await unlessStirred(() => this.#look(now));
+  }
+
+  async #look(now: number): Promise<void> {
     try {
       if (!this.#isOpen) await this.#begin();
       const nuls = this.#current?.lines.takeNuls() ?? 0;
@@ -117,6 +122,7 @@ export class Tail {
       this.problem = undefined;
       this.report.passed(this.path);
     } catch (error) {
+      if (error instanceof Stirred) throw error;
       this.#tell(error, now);
     }
   }
@@ -163,23 +169,13 @@ export class Tail {
     const found = await this.search.find(last, this.path, filesOfOthers(last, this.#saved, this.path));
     // What is away may come back as it was.
     if (found === undefined && missing !== undefined) throw missing;
-    await this.#beginLate(found?.file.id);
+    await this.#late.begin(this.search, this.path, this.#saved, found?.file);
     // Of one that was not begun nothing is missed: it comes after the one before, whatever has become of it.
     const before = found === undefined && last.offset === 0 ? this.#late.all.at(-1) : undefined;
     this.#current = found?.file ?? this.#late.take(before) ?? this.search.open(this.path);
     this.#isOpen = true;
     if (found !== undefined) this.search.tellFound(this.path, found.path, last);
     else if (before === undefined) this.search.tellLoss(this.path, last);
-  }
-
-  async #beginLate(currentId: string | undefined): Promise<void> {
-    for (const position of this.#saved.slice(0, -1)) {
-      const late = await this.search.find(position, this.path, filesOfOthers(position, this.#saved, this.path), true);
-      if (late === undefined) continue;
-      const isOther = late.path === this.path && late.file.id !== `${position.dev}:${position.inode}`;
-      if (isOther || late.file.id === currentId) late.file.close();
-      else this.#late.add(late.file);
-    }
   }
 
   #beginNew(): void {
@@ -222,17 +218,17 @@ export class Tail {
     const isAway = problem && this.problem?.missing && !this.search.isStirred(last?.name ?? this.path, now);
     if (problem?.missing === false || isHere || isAway) return problem;
     try {
-      this.#queue.push(...(await this.search.after(this.#files, (id) => this.#isOwn(id))));
-      if (problem === undefined) {
-        const id = idAt(this.path) ?? "";
-        const turned = this.#late.all.find((late) => id !== "" && late.id === id);
-        this.#queue.push(this.#late.take(turned) ?? this.search.open(this.path));
-      }
+      const path = problem === undefined ? this.path : undefined;
+      const turned = path === undefined ? undefined : this.#late.of(idAt(path));
+      const files = await this.search.following(path, turned, this.#files, (id) => this.#isOwn(id));
+      this.#late.take(turned);
+      this.#queue.push(...files);
       if (this.#last !== last) this.#rotatedAt = now;
       // Its last lines may have been written since it was read.
       if (this.#last !== last && this.#current !== undefined) this.#current.atEnd = false;
       return problem;
     } catch (error) {
+      if (error instanceof Stirred) throw error;
       return unreadable(this.path, error);
     }
   }
@@ -281,16 +277,18 @@ export class Tail {
     const current = this.#current;
     if (current === undefined || (this.#isNext && current.lines.readAt > 0)) return;
     // What comes after a generation is looked for before its successor is read.
-    if (this.#queue.length === 0 && current.lines.readAt === 0 && this.#late.all.length > 0) {
+    if (current.lines.readAt === 0 && this.#late.all.length > 0) {
       const { changedAt } = current;
-      if (changedAt !== this.#lookedAt)
-        this.#queue.push(...(await this.search.after(this.#files, (id) => this.#isOwn(id))));
+      const between =
+        changedAt === this.#lookedAt
+          ? []
+          : await this.search.between(this.#late.newestFirst, current, (id) => this.#isOwn(id));
       this.#lookedAt = changedAt;
-      if (this.#queue.length > 0) {
-        this.#queue.push(current);
+      if (between.length > 0) {
+        this.#queue.unshift(...between, current);
         this.#current = undefined;
         await this.#advance();
-      } else if (current.behind === 0) {
+      } else if (this.#queue.length === 0 && current.behind === 0) {
         current.atEnd = true;
         return;
       }

@@ -1,0 +1,183 @@
+/** Finds the file that was read before, whatever it is called by now. */
+import { closeSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { areSame, type Entry, entriesOf, packingOf, schemeOf } from "./generations.ts";
+import {
+  hashOf,
+  headBytes,
+  heldBy,
+  idOf,
+  isStrong,
+  openSeen,
+  orClosed,
+  type Position,
+  unreadable,
+} from "./identity.ts";
+import { LogFile } from "./log-file.ts";
+import * as messages from "./messages.ts";
+import type { Report } from "./report.ts";
+import { Splitter } from "./split.ts";
+import { Stirred, stirsMax } from "./stirred.ts";
+import { unpack, unpacks } from "./unpack.ts";
+
+/** Files that hold the same, and nothing tells which of them it is. */
+const several = Symbol("several");
+
+/** A file beside the one that is followed, or that one. `home` is the name that its own name continues. */
+export interface Candidate extends Entry {
+  readonly home: string;
+}
+
+export interface Found {
+  readonly file: LogFile;
+  readonly path: string;
+}
+
+const candidatesOf = (home: string): Candidate[] =>
+  entriesOf(dirname(home), basename(home)).map((entry) => ({ ...entry, home }));
+
+const isOwn = ({ home, name }: Candidate): boolean =>
+  name === basename(home) || schemeOf(basename(home), name) !== undefined;
+
+/** Whether none but the file under the path, which is written to, has grown: one may be a copy that was not whole yet. */
+const areAsLong = (a: readonly Candidate[], b: readonly Candidate[], path: string): boolean =>
+  a.every((one, index) => one.path === path || !isOwn(one) || one.stat.size === b[index].stat.size);
+
+export class Finder {
+  constructor(
+    /** What is unpacked lies there for a moment. */
+    readonly folder: string,
+    readonly report: Report,
+    /** Longest piece of a line. */
+    public bytesMax: number,
+  ) {}
+
+  /**
+   * The file that a position is of, open at its place. By its inode first; then by what it holds alone: it was copied or
+   * compressed, or its file system has no inodes. `except` those that are known not to be it. `surely`: where several hold
+   * the same it is none of them.
+   */
+  async find(
+    position: Position,
+    path: string,
+    except: ReadonlySet<string> = new Set(),
+    surely = false,
+  ): Promise<Found | undefined> {
+    const among = [...new Set([position.name ?? path, path])];
+    let before: Candidate[] | undefined;
+    // One that was not found may have been copied, or renamed, between the look at its folder and that at what it holds.
+    for (let attempt = 0; attempt < stirsMax; attempt++) {
+      const all = among.flatMap((home) => candidatesOf(home)).filter(({ stat }) => !except.has(idOf(stat)));
+      if (before !== undefined && areSame(before, all) && areAsLong(before, all, path)) break;
+      const found = await this.#among(all, position, path, surely);
+      if (found !== undefined) return found === several ? undefined : found;
+      before = all;
+    }
+    return undefined;
+  }
+
+  async #among(
+    all: readonly Candidate[],
+    position: Position,
+    path: string,
+    surely: boolean,
+  ): Promise<Found | typeof several | undefined> {
+    const { dev, inode } = position;
+    const proofs: ((candidate: Candidate) => boolean)[] = [
+      ({ stat }) => inode !== "" && idOf(stat) === `${dev}:${inode}`,
+      (one) => String(one.stat.ino) === inode && isOwn(one),
+      (one) => packingOf(one.name) === undefined && isOwn(one),
+      (one) => packingOf(one.name) !== undefined && isOwn(one),
+    ];
+    // Nothing that was read of it could prove another file to be it; and its number may be any file's.
+    const untouched = position.offset === 0;
+    for (const proof of untouched ? proofs.slice(0, 1) : proofs) {
+      const candidates = all.filter((one) => proof(one) && (!untouched || isOwn(one)));
+      // Where its own file cannot be read it is not another one.
+      const isCertain = (one: Candidate) =>
+        packingOf(one.name) === undefined && (one.path === path || proof === proofs[0]);
+      const found = await this.#proved(candidates, position, isCertain);
+      if (found.length > 1 && surely && !isStrong(position)) {
+        for (const { file } of found) file.close();
+        return several;
+      }
+      if (found.length > 0) return this.#choose(found, path, position);
+    }
+    return undefined;
+  }
+
+  async #proved(
+    candidates: readonly Candidate[],
+    position: Position,
+    isCertain: (candidate: Candidate) => boolean,
+  ): Promise<Found[]> {
+    const found: Found[] = [];
+    const seen = new Set<string>();
+    for (const candidate of candidates) {
+      // One file may have several names.
+      const id = idOf(candidate.stat) || candidate.path;
+      if (seen.has(id)) continue;
+      seen.add(id);
+      const file = await this.#at(candidate, position).catch((error) => {
+        if (error instanceof Stirred) {
+          for (const { file } of found) file.close();
+          throw error;
+        }
+        const problem = unreadable(candidate.path, error);
+        if (isCertain(candidate) && !problem.missing) throw problem;
+        this.report.once(candidate.path, problem.message);
+        return undefined;
+      });
+      if (file !== undefined) found.push({ file, path: candidate.path });
+    }
+    return found;
+  }
+
+  /** The file open at the place, if it holds what was read. */
+  async #at(candidate: Candidate, position: Position): Promise<LogFile | undefined> {
+    const packing = packingOf(candidate.name);
+    const { offset, head, inside = false } = position;
+    const begins = (bytes: Buffer) => hashOf(bytes.subarray(0, Math.min(headBytes, offset))) === head;
+    const fd =
+      packing === undefined
+        ? openSeen(candidate.path, candidate.stat)
+        : await this.#unpacked(candidate, packing, begins);
+    if (fd === undefined) return undefined;
+    return orClosed(fd, () => {
+      const held = heldBy(fd, position);
+      if (held === undefined && offset > 0) return undefined;
+      const lines = new Splitter(this.bytesMax, offset, inside, held?.before);
+      return new LogFile(fd, candidate.home, lines, idOf(candidate.stat), packing !== undefined, held?.head);
+    });
+  }
+
+  async #unpacked(
+    { path, stat }: Candidate,
+    packing: string,
+    begins: (head: Buffer) => boolean,
+  ): Promise<number | undefined> {
+    if (!unpacks(packing)) {
+      this.report.once(path, messages.cannotUnpack(path, packing));
+      return undefined;
+    }
+    const fd = openSeen(path, stat);
+    try {
+      return await unpack(fd, packing, this.folder, begins);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Of several that hold the same: the path's own where so much was compared that it must be it, else what came before. */
+  #choose(found: Found[], path: string, position: Position): Found {
+    const own = found.find((one) => one.path === path);
+    const others = found.filter((one) => one !== own).sort((a, b) => b.file.behind - a.file.behind);
+    const chosen = own !== undefined && (others.length === 0 || isStrong(position)) ? own : others[0];
+    for (const { file } of found) if (file !== chosen.file) file.close();
+    if (found.length > 1) {
+      const names = found.map((one) => one.path);
+      this.report.warn(messages.sameBytes(names, position.offset, chosen.path));
+    }
+    return chosen;
+  }
+}
