@@ -49,6 +49,8 @@ class LongestFirst extends BaseSequencer {
 
 /** A file of tests leaves nothing behind but what it imported: the next one need not load that anew. */
 const shared = { isolate: false };
+/** What is long by nature has more to do in `npm run soak:tests`, beside others. */
+const testTimeout = process.env.MILLRACE_LONG === undefined ? 60_000 : 300_000;
 const patient = { ...shared, testTimeout: 120_000, hookTimeout: 60_000 };
 
 export default defineConfig({
@@ -58,7 +60,7 @@ export default defineConfig({
     maxWorkers: 7,
     projects: [
       // Pure cores, over node:sqlite, and the rules of the house.
-      { test: { name: "node", include: ["test/node/**/*.test.ts"], ...shared, testTimeout: 60_000 } },
+      { test: { name: "node", include: ["test/node/**/*.test.ts"], ...shared, testTimeout } },
       {
         // The same cores and the objects around them, inside workerd.
         plugins: [

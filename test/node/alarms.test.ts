@@ -8,6 +8,7 @@ import { History } from "../../src/objects/history.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { Faulty } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
+import { times } from "../cases/long.ts";
 import { memoryBlobs } from "./bucket.ts";
 import { alarmsTo } from "./machine.ts";
 import { nodeSql } from "./sqlite.ts";
@@ -100,7 +101,7 @@ test("no wake is lost between a look at the log and the next one", async () => {
       await history.run();
       expect(await shown()).toEqual(before);
     }),
-    { numRuns: Number(process.env.RUNS ?? 1_000) },
+    { numRuns: times(250, 2_000) },
   );
 });
 

@@ -14,6 +14,7 @@ import { readThrough } from "../../src/objects/cold.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { archiveAgainstModel, Machine, rewrittenAgainstModel } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
+import { times } from "../cases/long.ts";
 import { memoryBlobs } from "./bucket.ts";
 import { machine, ofKey } from "./machine.ts";
 import { nodeSql } from "./sqlite.ts";
@@ -27,7 +28,7 @@ test("an archived log agrees with a list, wherever a crash or a fault comes in",
   await archiveAgainstModel(
     () => nodeSql(),
     () => memoryBlobs(),
-    Number(process.env.RUNS ?? 150),
+    times(60, 250),
   );
 });
 
@@ -35,7 +36,7 @@ test("a log that is compacted, and of which keys are forgotten, agrees with a li
   await rewrittenAgainstModel(
     () => nodeSql(),
     () => memoryBlobs(),
-    Number(process.env.RUNS ?? 150),
+    times(60, 250),
   );
 });
 

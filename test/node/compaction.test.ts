@@ -7,6 +7,7 @@ import type { Workshop } from "../../src/objects/workshop.ts";
 import type { Machine } from "../cases/archive.ts";
 import { compactedAgainstModel, compactedStepByStep } from "../cases/compaction.ts";
 import { batch, spec } from "../cases/log.ts";
+import { times } from "../cases/long.ts";
 import { memoryBlobs } from "./bucket.ts";
 import { machine, ofKey } from "./machine.ts";
 import { nodeSql } from "./sqlite.ts";
@@ -20,7 +21,7 @@ test("never brings back what was deleted or replaced, whatever was out of its re
   await compactedAgainstModel(
     () => nodeSql(),
     () => memoryBlobs(),
-    Number(process.env.RUNS ?? 150),
+    times(60, 250),
   );
 });
 
@@ -28,7 +29,7 @@ test("never brings back what was deleted or replaced, whatever cannot be read th
   await compactedStepByStep(
     () => nodeSql(),
     () => memoryBlobs(),
-    Number(process.env.RUNS ?? 150),
+    times(60, 250),
   );
 });
 

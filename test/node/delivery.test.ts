@@ -85,13 +85,13 @@ test("letters that are redriven count as lag, and by their age, those too that w
 
 test(
   "a delivery keeps its promises, whatever happens in which order",
-  () => deliveryAgainstModel(() => nodeSql(), 1_500 * times),
+  () => deliveryAgainstModel(() => nodeSql(), 700 * times),
   60_000 * times,
 );
 
 test(
   "order per key outlives splits, seeks over them, crashes and receipts of whenever",
-  () => splitAgainstModel(() => nodeSql(), 400 * times),
+  () => splitAgainstModel(() => nodeSql(), 200 * times),
   60_000 * times,
 );
 

@@ -6,10 +6,11 @@ import { kinds } from "../../src/log/record.ts";
 import { Machine } from "../cases/archive.ts";
 import { followingAgainstLog } from "../cases/follow.ts";
 import { batch, spec } from "../cases/log.ts";
+import { times } from "../cases/long.ts";
 import { memoryBlobs } from "./bucket.ts";
 import { nodeSql } from "./sqlite.ts";
 
-test("a follower gets the log from where it began", () => followingAgainstLog(() => nodeSql(), 500));
+test("a follower gets the log from where it began", () => followingAgainstLog(() => nodeSql(), times(200, 1_000)));
 
 test("what is trimmed while a page is on its way is shown or missing, and never both", () => {
   const share = fc.nat(999).map((thousandths) => thousandths / 1_000);

@@ -6,6 +6,7 @@ import type { Rec } from "../../src/log/record.ts";
 import type { Run, Terms } from "../../src/log/sequence.ts";
 import type { Spec } from "../../src/log/spec.ts";
 import { batch, logAgainstModel, pagesAgainstFold, readAll, spec } from "../cases/log.ts";
+import { times } from "../cases/long.ts";
 import { nodeSql } from "./sqlite.ts";
 
 const record = (key?: string, rest: Partial<Rec> = {}): Rec => ({
@@ -24,8 +25,9 @@ const by = (id: string, epoch: number, sequence: number, contiguous = true): Ter
 });
 
 test("the log agrees with a list, over appends, retries, trims and restarts", () =>
-  logAgainstModel(() => nodeSql(), 300));
-test("pages agree with a fold, from offsets, times and the end", () => pagesAgainstFold(() => nodeSql(), 300));
+  logAgainstModel(() => nodeSql(), times(150, 600)));
+test("pages agree with a fold, from offsets, times and the end", () =>
+  pagesAgainstFold(() => nodeSql(), times(150, 600)));
 
 describe("a commit", () => {
   test("of many callers is one chunk and one row, and each caller gets its own offsets", () => {

@@ -12,6 +12,7 @@ import { findNewest } from "../../src/objects/newest.ts";
 import { type Event, events, filters, type Lying, Model, placesIn } from "../cases/readers.ts";
 import { memoryBlobs } from "./bucket.ts";
 import "./machine.ts";
+import { times } from "../cases/long.ts";
 import { nodeSql } from "./sqlite.ts";
 
 // A double would nearly always be nearly 0.
@@ -105,7 +106,7 @@ test("from any place, everything behind it is read in order, or told as trimmed;
         if (lost.length > 0) seen.lost++;
       },
     ),
-    { numRuns: 200 },
+    { numRuns: times(80, 400) },
   );
   // The property says something only where it met these.
   expect(Math.min(seen.lost, seen.cold)).toBeGreaterThan(20);
@@ -133,7 +134,7 @@ test("with an end, everything up to there is read once and in order, and then no
         if (wanted.length > limit && wanted.length < model.readable(filter).length) within++;
       },
     ),
-    { numRuns: 200 },
+    { numRuns: times(80, 400) },
   );
   expect(within).toBeGreaterThan(20);
 });
@@ -164,7 +165,7 @@ test("backward from any place, everything before it is read in order, or told as
         if (numbers(model).some((partition) => from[partition] === 0 && model.head(partition) > 0)) seen.nothing++;
       },
     ),
-    { numRuns: 200 },
+    { numRuns: times(80, 400) },
   );
   expect(Math.min(...Object.values(seen))).toBeGreaterThan(5);
 });
@@ -225,7 +226,7 @@ test("`prev` is null exactly where nothing readable lies before the page, and le
         expect(lost).toEqual([]);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: times(80, 400) },
   );
   expect(Math.min(...Object.values(seen))).toBeGreaterThan(20);
 });
@@ -258,7 +259,7 @@ test("-n is where the newest n records begin that the filter lets through, over 
       expect(await readOn(model, new Map([[0, position]]), { limit: 4 })).toEqual(forward);
       expect(await readOn(model, new Map([[0, position]]), { ...terms, filter: undefined })).toEqual(backward);
     }),
-    { numRuns: 200 },
+    { numRuns: times(80, 400) },
   );
   expect(Math.min(...Object.values(seen))).toBeGreaterThan(20);
 });

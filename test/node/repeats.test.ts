@@ -7,6 +7,7 @@ import { murmur3 } from "../../src/lib/hash.ts";
 import { Log } from "../../src/log/log.ts";
 import { FrameWriter } from "../../src/log/record.ts";
 import { batch, spec } from "../cases/log.ts";
+import { times } from "../cases/long.ts";
 import { type Answered, Partitions, type Verdict } from "./partitions.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -142,7 +143,7 @@ describe("a producer's batch that is sent again", () => {
         expect(new Set(places).size).toBe(places.length);
         stream.check();
       }),
-      { numRuns: 300 },
+      { numRuns: times(120, 600) },
     );
   });
 
@@ -239,7 +240,7 @@ describe("a producer's batch that is sent again", () => {
           expect((await send(stream, first, form, 0)).verdicts).toEqual(asDuplicates(verdicts));
         },
       ),
-      { numRuns: 300 },
+      { numRuns: times(120, 600) },
     );
   });
 });
@@ -274,7 +275,7 @@ describe("a record with an id", () => {
         expect(stored).toHaveLength(known.size);
         stream.check();
       }),
-      { numRuns: 250 },
+      { numRuns: times(100, 500) },
     );
   });
 

@@ -12,6 +12,7 @@ import { keepAll } from "../../src/log/retention.ts";
 import type { Spec } from "../../src/log/spec.ts";
 import { Machine } from "../cases/archive.ts";
 import { batch, spec } from "../cases/log.ts";
+import { times } from "../cases/long.ts";
 import { memoryBlobs } from "./bucket.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -88,7 +89,7 @@ test("what is kept is where it was, whatever goes, of records of every size", ()
         expect([made[0].base, made.at(-1)?.next]).toEqual([0, before.length]);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: times(30, 120) },
   );
 });
 

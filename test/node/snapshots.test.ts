@@ -8,6 +8,7 @@ import { Log } from "../../src/log/log.ts";
 import { keepAll } from "../../src/log/retention.ts";
 import type { Retention } from "../../src/log/spec.ts";
 import { batch, spec } from "../cases/log.ts";
+import { times } from "../cases/long.ts";
 import { snapshotsLeaveNothing } from "../cases/snapshots.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -209,7 +210,7 @@ describe("retention that waits for snapshots", () => {
 });
 
 test("a crash anywhere leaves nothing in the bucket that nobody knows", async () => {
-  await snapshotsLeaveNothing(() => nodeSql(), Number(process.env.RUNS ?? 60));
+  await snapshotsLeaveNothing(() => nodeSql(), times(30, 100));
 });
 
 test.each([

@@ -21,7 +21,11 @@ import { chance } from "../cases/chance.ts";
 import { times } from "../cases/long.ts";
 
 /** What is to happen before a call. */
-const hook = vi.hoisted(() => ({ before: () => {} }));
+const hook = vi.hoisted(() => {
+  // Another file of tests may have loaded the modules without it.
+  vi.resetModules();
+  return { before: () => {} };
+});
 vi.mock("node:fs", async (original) => {
   const own = (await original()) as typeof import("node:fs");
   const hooked = (name: "readdirSync" | "statSync" | "openSync" | "fstatSync" | "readSync") => {

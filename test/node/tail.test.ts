@@ -34,7 +34,11 @@ import { chance } from "../cases/chance.ts";
 import { times } from "../cases/long.ts";
 
 /** A file system without inodes, where a test wants one. */
-const hidden = vi.hoisted(() => ({ inodes: false, broken: false }));
+const hidden = vi.hoisted(() => {
+  // Another file of tests may have loaded the modules without it.
+  vi.resetModules();
+  return { inodes: false, broken: false };
+});
 vi.mock("node:fs", async (original) => {
   const own = (await original()) as typeof import("node:fs");
   const readSync = (...args: Parameters<typeof own.readSync>) => {
