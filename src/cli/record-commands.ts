@@ -1,5 +1,5 @@
 /** What is done with the records of a stream: their commands. */
-import { append } from "./append.ts";
+import type { append } from "./append.ts";
 import { number, stream, text, type Yargs } from "./arguments.ts";
 import { type Common, connect } from "./config.ts";
 import * as records from "./records.ts";
@@ -45,8 +45,10 @@ export const appendCommand = {
       .example("$0 append orders '{\"total\":42}' --key customer-1", "")
       .example("$0 append orders --file orders.ndjson --key-field customer.id", ""),
   // What stands after -- is a value though it begins with a dash.
-  handler: (args: Omit<Of<typeof append>, "values"> & { values: string[] | undefined; "--"?: string[] }) =>
-    append(connect(args), { ...args, values: [...(args.values ?? []), ...(args["--"] ?? [])] }),
+  handler: async (args: Omit<Of<typeof append>, "values"> & { values: string[] | undefined; "--"?: string[] }) => {
+    const { append } = await import("./append.ts");
+    await append(connect(args), { ...args, values: [...(args.values ?? []), ...(args["--"] ?? [])] });
+  },
 };
 
 export const readCommand = {

@@ -1,7 +1,6 @@
 import { text, type Yargs } from "../arguments.ts";
-import { dump } from "./dump.ts";
-import { restore } from "./restore.ts";
-import { verify } from "./verify.ts";
+import type { dump } from "./dump.ts";
+import type { restore } from "./restore.ts";
 
 export const dumpCommand = {
   command: "dump [what]",
@@ -15,7 +14,7 @@ export const dumpCommand = {
       .option("verify", { type: "boolean", describe: "Look the file through afterwards." })
       .example("$0 dump shop > shop.mrdp", "")
       .example("$0 dump shop/orders -o orders.mrdp --resume", ""),
-  handler: (args: Parameters<typeof dump>[0]) => dump(args),
+  handler: async (args: Parameters<typeof dump>[0]) => (await import("./dump.ts")).dump(args),
 };
 
 export const restoreCommand = {
@@ -32,12 +31,12 @@ export const restoreCommand = {
         describe: "Let groups go on at once. Otherwise they stand still until resumed.",
       })
       .example("$0 restore shop.mrdp --namespace shop-2 --new-id", ""),
-  handler: (args: Parameters<typeof restore>[0]) => restore(args),
+  handler: async (args: Parameters<typeof restore>[0]) => (await import("./restore.ts")).restore(args),
 };
 
 export const verifyCommand = {
   command: "verify <file>",
   describe: "Look a dump's file through, without a service",
   builder: (yargs: Yargs) => yargs.positional("file", { type: "string", demandOption: true, describe: "A dump." }),
-  handler: (args: { file: string; json?: boolean }) => verify(args.file, args.json),
+  handler: async (args: { file: string; json?: boolean }) => (await import("./verify.ts")).verify(args.file, args.json),
 };

@@ -1,6 +1,6 @@
 import { stream, text, type Yargs } from "../arguments.ts";
 import { type Common, connect } from "../config.ts";
-import { forward } from "./forward.ts";
+import type { forward } from "./forward.ts";
 
 export const forwardCommand = {
   command: "forward <stream> [files..]",
@@ -17,6 +17,8 @@ export const forwardCommand = {
       .option("quiet", { alias: "q", type: "boolean", describe: "Say only what is wrong, or may be lost." })
       .example("$0 forward logs /var/log/app.log --state /var/lib/millrace", "")
       .example("some-program | $0 forward logs --key some-program", ""),
-  handler: (args: Common & Omit<Parameters<typeof forward>[1], "files"> & { files: string[] | undefined }) =>
-    forward(connect(args), { ...args, files: args.files ?? [] }),
+  handler: async (args: Common & Omit<Parameters<typeof forward>[1], "files"> & { files: string[] | undefined }) => {
+    const { forward } = await import("./forward.ts");
+    await forward(connect(args), { ...args, files: args.files ?? [] });
+  },
 };

@@ -1,6 +1,6 @@
 import { stream, text, type Yargs } from "../arguments.ts";
 import { connect } from "../config.ts";
-import { type ImportArgs, importRows } from "./import.ts";
+import type { ImportArgs } from "./import.ts";
 import { formats } from "./options.ts";
 import { units } from "./times.ts";
 
@@ -41,7 +41,10 @@ export const importCommand = {
       .example("$0 import orders orders.ndjson --key customer.id --time placedAt --type =order.placed", "")
       .example("$0 import orders orders.csv.gz --key customer --numbers", "")
       .example("$0 import orders outbox.ndjson --format debezium", ""),
-  handler: (args: Parameters<typeof connect>[0] & Given) => importRows(connect(args), read(args)),
+  handler: async (args: Parameters<typeof connect>[0] & Given) => {
+    const { importRows } = await import("./import.ts");
+    await importRows(connect(args), read(args));
+  },
 };
 
 type Given = Omit<ImportArgs, "columns"> & { readonly columns?: string };
