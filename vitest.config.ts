@@ -50,8 +50,9 @@ class LongestFirst extends BaseSequencer {
 /** A file of tests leaves nothing behind but what it imported: the next one need not load that anew. */
 const shared = { isolate: false };
 /** What is long by nature has more to do in `npm run soak:tests`, beside others. */
-const testTimeout = process.env.MILLRACE_LONG === undefined ? 60_000 : 300_000;
-const patient = { ...shared, testTimeout: 120_000, hookTimeout: 60_000 };
+const long = process.env.MILLRACE_LONG !== undefined;
+const [testTimeout, patience] = long ? [300_000, 300_000] : [60_000, 120_000];
+const patient = { ...shared, testTimeout: patience, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
