@@ -4,7 +4,7 @@ import { snapshotsAreThere } from "./changes.ts";
 import { removed } from "./copying.ts";
 import { receipts } from "./forgetting.ts";
 import { drained } from "./group.ts";
-import { look, readAll } from "./look.ts";
+import { look } from "./look.ts";
 import type { Query } from "./plan.ts";
 import type { ScriptRun } from "./script.ts";
 import { settle, verify } from "./store.ts";
@@ -18,7 +18,7 @@ export async function ended(run: ScriptRun): Promise<void> {
   for (const [on, log] of run.logs.entries()) {
     await receipts(run, log);
     await look(run, { do: "look", queries, on });
-    await drained(run, log, await readAll(run, log, 1000));
+    await drained(run, log);
     await snapshotsAreThere(run, log);
   }
   await settle(run);

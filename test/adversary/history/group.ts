@@ -3,9 +3,11 @@ import type { Json } from "../frame/http.ts";
 import { Lost } from "../frame/http.ts";
 import { eventually } from "../frame/time.ts";
 import { forgottenIn } from "./forgetting.ts";
+import { mayBeCompacted } from "./judge.ts";
+import { readAll } from "./look.ts";
 import { inRanges, type Kept, type Model, placeOf } from "./model.ts";
 import type { Step } from "./plan.ts";
-import { type Seen, same } from "./read.ts";
+import { same } from "./read.ts";
 import type { ScriptRun } from "./script.ts";
 
 const drainMs = 60_000;
@@ -71,8 +73,12 @@ const retains = (log: Model) =>
         [settings.retentionAgeMs, settings.retentionBytes, settings.retentionRecords].some((bound) => bound != null)),
   );
 
-/** Receives until there is nothing left. Everything that is there was delivered once at least. */
-export async function drained(run: ScriptRun, log: Model, all: Seen): Promise<void> {
+/**
+ * Receives until there is nothing left. Everything that was there before was delivered once at least, but for what compaction took
+ * meanwhile, as a reading of afterwards shows.
+ */
+export async function drained(run: ScriptRun, log: Model): Promise<void> {
+  const all = await readAll(run, log, 1000);
   const done = await eventually(
     async () => {
       if ((await take(run, log, 100, false)) !== 0) return false;
@@ -85,10 +91,12 @@ export async function drained(run: ScriptRun, log: Model, all: Seen): Promise<vo
   const status = await run.steady("GET", `${log.path}/groups/g/status`);
   run.that("drained", done === true, () => `the group does not get to the end: ${status.body}`);
   const letters = new Set(await readLetters(run, log));
+  const left = new Set((await readAll(run, log, 1000)).shown.map(placeOf));
   for (const { partition, offset } of all.shown) {
     const record = log.part(partition).records[offset] as Kept;
+    const taken = !left.has(placeOf(record)) && mayBeCompacted(log, record);
     const lost = log.groupLost.some((one) => one.partition === partition && offset >= one.from && offset < one.to);
-    const got = log.isFinished(record) || letters.has(placeOf(record)) || lost;
+    const got = log.isFinished(record) || letters.has(placeOf(record)) || lost || taken;
     // What is forgotten may be let go of, or go out as the tombstone that it is.
     run.that("drained", got || record.forgotten !== undefined, () => `${JSON.stringify(record)} was never delivered`, [
       placeOf(record),

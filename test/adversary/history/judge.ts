@@ -52,6 +52,11 @@ function compacted(log: Model, record: Kept, last: Map<string, Kept>, now: numbe
   return data === undefined && since <= now - Math.min(...graces) + slackMs ? "compacted" : undefined;
 }
 
+/** Compaction may have come to a record by now. */
+export function mayBeCompacted(log: Model, record: Kept): boolean {
+  return compacted(log, record, lastOf(log.part(record.partition)), Date.now()) !== undefined;
+}
+
 const dayMs = 86_400_000;
 const graceOf = ({ settings }: Epoch) => settings.deleteMarkerGraceMs ?? dayMs;
 

@@ -28,8 +28,14 @@ async function broken<Plan>(program: Program<Plan>, plan: Plan, service: Service
   return failure && [`${failure.violation.invariant}: ${failure.violation.words}`, ...failure.history].join("\n");
 }
 
-export async function keeps<Plan>(program: Program<Plan>, plan: Plan, service: Service): Promise<void> {
-  expect(await broken(program, plan, service)).toBeUndefined();
+/** `truth`: something that the documents allow, and that the service by itself does at its own time only. */
+export async function keeps<Plan>(program: Program<Plan>, plan: Plan, service: Service, truth?: Lie): Promise<void> {
+  const liar = truth && (await Liar.before(service, truth));
+  try {
+    expect(await broken(program, plan, liar?.seen ?? service)).toBeUndefined();
+  } finally {
+    liar?.end();
+  }
 }
 
 export async function finds<Plan>(program: Program<Plan>, proof: Proof<Plan>, service: Service): Promise<void> {
