@@ -126,11 +126,7 @@ export class Archive {
   /** What is written about a segment in its object. */
   factsOf({ n, base, next, first, last, records, prev, origin }: Segment): SegmentFacts {
     const { logId, partition } = this.log.spec;
-    const before = prev.length > 0 ? undefined : this.log.segments.store.before(base - 1);
-    const sound = before?.next === base && !before.broken;
-    const known = prev.length > 0 ? prev : sound ? before.sha : none;
-    const facts = { logId, partition, n, base, next, first, last, records };
-    return { ...facts, prev: hash(known), origin: hash(origin) };
+    return { logId, partition, n, base, next, first, last, records, prev: hash(prev), origin: hash(origin) };
   }
 
   keyOf(segment: Pick<Segment, "base" | "n">): string {
@@ -149,7 +145,7 @@ export class Archive {
         return;
       }
       const { print, ...facts } = object;
-      this.log.segments.archived({ ...current, ...facts });
+      this.log.segments.put({ ...current, ...facts });
       store.setPrint(segment.n, print);
       notice(this.log.segments, this.log.spec, "archived", { ...current, ...facts }, now);
     });
@@ -287,5 +283,4 @@ export class Archive {
   }
 }
 
-const none = new Uint8Array(0);
 const hash = (sha: Uint8Array) => (sha.length === 32 ? sha : new Uint8Array(32));

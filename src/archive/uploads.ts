@@ -4,14 +4,33 @@ import { uploading, uploadOver } from "../log/notice.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 
+const none = new Uint8Array(0);
+
 export class Uploads {
   #cutOff = false;
 
   constructor(readonly log: Log) {}
 
-  begin({ n }: Segment, now: number): void {
+  /**
+   * Answers the segment as its object is to have it. By which hash it knows the one before it is noted first: whatever that one is
+   * rewritten to keeps the hash then, also while the bucket is asked, and before it is asked again.
+   */
+  begin(segment: Segment, now: number): Segment {
     this.#cutOff = false;
-    uploading(this.log.segments, n, retentionOf(this.log.spec).parquet !== null, now);
+    const { segments, spec } = this.log;
+    const begun = { ...segment, prev: this.#before(segment) };
+    this.log.change(now, () => {
+      uploading(segments, segment.n, retentionOf(spec).parquet !== null, now);
+      if (begun.prev.length > 0) segments.put(begun);
+    });
+    return begun;
+  }
+
+  /** Empty where there is none, or a row that is not what was written would say it. */
+  #before({ base, prev }: Segment): Uint8Array {
+    if (prev.length > 0) return prev;
+    const before = this.log.segments.store.before(base - 1);
+    return before?.next === base && !before.broken ? before.sha : none;
   }
 
   /** An attempt of the one that is under way was given up without an answer: it may yet be done. */

@@ -31,7 +31,7 @@ export interface Segment {
   indexBytes: number;
   /** SHA-256 of the object; empty without one. */
   sha: Uint8Array;
-  /** That of the segment before it, as it was. Empty: whatever it is when the object is made. */
+  /** That of the segment before it, as it was. Empty until its object is begun, and then where none is known. */
   prev: Uint8Array;
   /** That by which the segment after it may know it: of what it replaces. */
   origin: Uint8Array;

@@ -120,8 +120,8 @@ export class Segments implements Chunks {
     return segment;
   }
 
-  /** The sealed segment becomes one that has an object. */
-  archived({ broken: _, ...segment }: Segment): void {
+  /** More is known of a sealed segment by now: its object, or by which hash that is to know the one before it. */
+  put({ broken: _, ...segment }: Segment): void {
     this.store.set(segment);
     this.#hot = this.#hot.map((hot) => (hot.base === segment.base ? segment : hot));
     if (this.#newest?.base === segment.base) this.#newest = segment;

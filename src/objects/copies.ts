@@ -15,14 +15,18 @@ import { listed, readEnd } from "./object-ends.ts";
 import { reached } from "./out-of-reach.ts";
 import { hotRows } from "./segment-rows.ts";
 
-/** False where a segment's object is not what it should be; true where there need not be one. */
+/**
+ * False where a segment's object is not what it should be, or there is none out of which a row could be had that is not what was written;
+ * true where there need not be one.
+ */
 export async function hasObject({ spec, span }: Log, blobs: Blobs | undefined, segment: Segment): Promise<boolean> {
-  if (segment.size === 0 || blobs === undefined) return true;
+  if (segment.size === 0) return !segment.broken;
+  if (blobs === undefined) return true;
   const key = segmentKey(spec.logId, spec.partition, segment);
   return reached(await checkedObject(blobs, key, { ...segment, head: span.head }, span.dense)).faults.length === 0;
 }
 
-/** The segment gets another object, of all its chunks, under another name. */
+/** The segment gets another row, and another object, of all its chunks, under another name. */
 export function makeAgain(log: Log, segment: Segment, rows: readonly ChunkRow[], now: number): void {
   log.change(now, () => {
     const current = log.segments.store.at(segment.base);
@@ -49,9 +53,9 @@ export async function writeRowAgain(
   log.change(now(), () => {
     const current = segments.store.at(segment.base);
     if (current?.n !== segment.n) return;
-    if (index === undefined) return segments.archived(current);
+    if (index === undefined) return segments.put(current);
     const row = segmentOf(foundIn(segment.size, index));
-    segments.archived({ ...row, hot: current.hot, sealed: current.broken ? row.sealed : current.sealed });
+    segments.put({ ...row, hot: current.hot, sealed: current.broken ? row.sealed : current.sealed });
     segments.store.setPrint(segment.n, index.print);
   });
 }
@@ -84,7 +88,7 @@ export async function findRow(
   log.change(now(), () => {
     const current = segments.store.at(segment.base);
     if (!current?.broken || current.hot !== segment.hot) return;
-    segments.archived({ ...segmentOf(foundIn(size, index)), hot: segment.hot });
+    segments.put({ ...segmentOf(foundIn(size, index)), hot: segment.hot });
     segments.store.setPrint(index.footer.n, index.print);
   });
   return true;

@@ -11,15 +11,18 @@ import type { Log } from "../log/log.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { sha256 } from "../platform/sha256.ts";
+import { makeAgain } from "./copies.ts";
 
 /** Bytes that are packed before others have a turn. */
 const turnBytes = 1_048_576;
 
 /** Uploads a segment, and notes it. Repeated after a crash it comes to the same. */
 export async function upload(archive: Archive, blobs: Blobs, segment: Segment, now: () => number): Promise<void> {
-  archive.uploads.begin(segment, now());
+  // What its row says of its neighbours would come into the object. Another row says what is known.
+  if (segment.broken) return makeAgain(archive.log, segment, rowsOf(archive.log, segment), now());
+  const begun = archive.uploads.begin(segment, now());
   if (!(await uploadParquet(archive, blobs, segment))) return archive.taken(segment, now());
-  const facts = archive.factsOf(segment);
+  const facts = archive.factsOf(begun);
   const heads = headsOf(archive.log, segment);
   const prints = new Prints();
   const builder = new SegmentBuilder(facts, heads);
@@ -62,6 +65,9 @@ async function uploadParquet({ log, uploads }: Archive, blobs: Blobs, segment: S
 }
 
 const headsOf = ({ segments }: Log, { base, next }: Segment) => headsIn(segments, base, next);
+
+const rowsOf = (log: Log, segment: Segment): ChunkRow[] =>
+  headsOf(log, segment).map((head) => ({ ...head, body: log.segments.body(head.base) }));
 
 /** The chunks of heads, with turns for others in between. */
 async function* inTurns({ segments }: Log, heads: ReturnType<typeof headsOf>): AsyncGenerator<ChunkRow> {

@@ -19,6 +19,7 @@ import { readThrough } from "../../src/objects/cold.ts";
 import { History } from "../../src/objects/history.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { record, share } from "./arbitrary.ts";
+import { chained } from "./chain.ts";
 import { batch, type Stored, spec } from "./log.ts";
 
 type Fault = "fails" | "fails after" | "crash" | "crash after" | "meanwhile";
@@ -270,6 +271,7 @@ export async function archiveAgainstModel(open: () => Sql, bucket: () => Blobs, 
           machine.log.check();
         }
         const check = async () => {
+          await chained(machine);
           const left = model.slice(head);
           expect(machine.log.span).toMatchObject({ head, tail: model.length });
           expect(await machine.read({ at: "earliest" }, { bytesMax })).toEqual(left);
@@ -376,6 +378,7 @@ export async function rewrittenAgainstModel(open: () => Sql, bucket: () => Blobs
         const isForgotten = ({ offset, record }: Stored) =>
           forgotten.some(({ key, to }) => record.key === key && offset < to);
         const check = async (done: boolean) => {
+          await chained(machine);
           const found = await machine.read({ at: "earliest" });
           const offsets = new Set(found.map(({ offset }) => offset));
           for (const one of found) {

@@ -17,6 +17,7 @@ import type { Retention } from "../../src/log/spec.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { share } from "./arbitrary.ts";
 import { Machine } from "./archive.ts";
+import { chained } from "./chain.ts";
 import { type Stored, spec } from "./log.ts";
 
 const keys = ["a", "b", "c", "d"];
@@ -126,6 +127,7 @@ class Trial {
   async check(): Promise<void> {
     const { gone, machine, model } = this;
     machine.log.check();
+    await chained(machine);
     const { head } = machine.log.span;
     const found = await this.found();
     for (const one of found) expect(one).toEqual(model[one.offset]);

@@ -234,23 +234,6 @@ test("a request's id is not taken for another's", async () => {
   expect(JSON.stringify(erasures?.get("request"))).not.toContain("jane");
 });
 
-test("leaves the chain of segments whole, however often one is rewritten", async () => {
-  const one = machine({ archive: true });
-  for (let segment = 0; segment < 3; segment++) {
-    one.append(ofKey("k1"), ofKey("k2"), ofKey("k3"), ofKey("k4"));
-    one.seal();
-  }
-  await one.run();
-  const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
-  for (const key of ["k1", "k2", "k3"]) {
-    expect(await forget(one, key)).toMatchObject({ state: "done", records: 3 });
-    const [first, second, third] = [...one.log.segments.store.from(0)];
-    expect([first.sha, first.origin].map(hexOf)).toContain(hexOf(second.prev));
-    expect([second.sha, second.origin].map(hexOf)).toContain(hexOf(third.prev));
-    expect(second.prev.length).toBe(32);
-  }
-});
-
 test("is done though the stream keeps more than half a database at hand", async () => {
   const one = machine({ archive: true, retentionBytes: 400_000 });
   one.log.hotBytesMax = 500_000;

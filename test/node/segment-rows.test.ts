@@ -1,7 +1,5 @@
 /** Whatever one number of a segment's row, or its fingerprint, has become: what is read is what was stored, or it is told. */
-import { expect, test } from "vitest";
-import { readFooter } from "../../src/archive/segment.ts";
-import { hex } from "../../src/lib/bytes.ts";
+import { expect, test, vi } from "vitest";
 import type { Filter } from "../../src/log/filter.ts";
 import { eachItem } from "../../src/log/items.ts";
 import { segmentKey } from "../../src/log/keys.ts";
@@ -12,8 +10,12 @@ import { readThrough } from "../../src/objects/cold.ts";
 import { Workshop } from "../../src/objects/workshop.ts";
 import type { Blobs } from "../../src/platform/blobs.ts";
 import type { Machine } from "../cases/archive.ts";
+import { chained } from "../cases/chain.ts";
 import { long } from "../cases/long.ts";
 import { machine, ofKey } from "./machine.ts";
+
+// The faults say so.
+vi.spyOn(console, "error").mockReturnValue();
 
 const columns = [
   ...["n", "next", "first", "last", "chunks", "records", "bytes", "hot", "size", "indexBytes", "sealed"],
@@ -191,22 +193,6 @@ test.each(columns)("what the bucket has is not lost where the row is struck besi
   }
 });
 
-/** Each object names a hash by which the one before it is known; where that row is not what was written, none is known. */
-async function chained(one: Machine, words: string): Promise<void> {
-  const { logId, partition } = one.log.spec;
-  let before: Segment | undefined;
-  for (const segment of one.log.segments.store.from(0)) {
-    const object = await one.blobs.get(segmentKey(logId, partition, segment), 0, segment.size);
-    const footer = object === undefined ? undefined : readFooter(object);
-    const prev =
-      footer?.ok === true && footer.value.prev.some((byte) => byte !== 0) ? hex(footer.value.prev) : undefined;
-    const known = before === undefined ? [] : [hex(before.sha), hex(before.origin)];
-    if (before !== undefined && !before.broken && prev !== undefined)
-      expect(known, `${words}: ${segment.base} continues ${before.base}`).toContain(prev);
-    before = segment;
-  }
-}
-
 const hashes = ["sha", "prev", "origin", "sealed"] as const;
 const missing = "missing";
 
@@ -245,6 +231,40 @@ test.each([...hashes, missing])(
           await chained(one, words);
           // What is made from here on continues it, too.
           one.append(ofKey("k6"));
+          one.seal();
+          await one.run();
+          await chained(one, words);
+        }
+      }
+    }
+  },
+);
+
+test.each(["prev", "origin", "sealed"])(
+  "a row whose %s is struck before there is an object makes none that goes on from anything else, nor is gone on from",
+  async (column) => {
+    for (const base of [3, 12, 15, 18]) {
+      for (const repairs of [false, true]) {
+        for (const after of [false, true]) {
+          const words = `${base}, ${repairs ? "repaired" : "as it is"}, ${after ? "after" : "before"} an attempt`;
+          const one = await make();
+          if (base < 18) one.history.workshop?.erasures.request("e", { key: `k${base / 3}` }, one.now, {});
+          else {
+            one.append(ofKey("k6"));
+            one.seal();
+          }
+          // The object, and for what is rewritten before that what is read.
+          await one.run({ at: base < 12 ? 3 : 1, kind: after ? "fails after" : "fails" });
+          expect(one.log.segments.store.at(base)?.size, words).toBe(0);
+          strike(one, base, column, 1);
+          one.reopen();
+          if (repairs) await repaired(one);
+          one.now += 3_600_000;
+          await one.run();
+          await repaired(one);
+          await one.run();
+          await chained(one, words);
+          one.append(ofKey("k7"));
           one.seal();
           await one.run();
           await chained(one, words);
