@@ -197,7 +197,6 @@ async function verifyObjects(
 ): Promise<Result<undefined>> {
   const blobs = archive(env);
   const dense = route.stream.config.offsets === "assigned";
-  let before: Expected | undefined;
   for (let from = start; ; ) {
     const objects = await askAny(env, route, number, (one) => one.order("objects", from));
     if (!objects.ok) return objects;
@@ -208,7 +207,7 @@ async function verifyObjects(
         found.next = expected.base;
         return ok(undefined);
       }
-      const faults = await verifyOne(blobs, expected, before, dense, found);
+      const faults = await verifyOne(blobs, expected, dense, found);
       if (!faults.ok) return faults;
       if (faults.value.length > 0 && (await isReplaced(env, route, number, expected))) {
         // It was rewritten meanwhile: what took its place is looked at instead.
@@ -216,7 +215,6 @@ async function verifyObjects(
         break;
       }
       found.damaged.push(...faults.value.map((fault) => ({ object: expected.key, ...fault })));
-      before = expected;
       from = expected.next;
     }
     if (objects.value.length === 0 && !replaced) return ok(undefined);
@@ -258,7 +256,6 @@ async function isReplaced(env: Env, route: Route, number: number, { base, key }:
 async function verifyOne(
   blobs: Blobs | undefined,
   expected: Expected,
-  before: Expected | undefined,
   dense: boolean,
   found: Found,
 ): Promise<Result<readonly ObjectFault[]>> {
@@ -269,8 +266,7 @@ async function verifyOne(
   found.bytes += bytes;
   // Of one that is another's, or changed, it is said once.
   if (faults.length > 0) return ok(faults);
-  const { base: from, next: to } = expected;
-  const known = before?.next === from ? before.known : undefined;
-  if (known === undefined || prev === undefined || known.some((sha) => hex(sha) === hex(prev))) return ok([]);
+  const { base: from, next: to, follows } = expected;
+  if (follows === undefined || prev === undefined || follows.some((sha) => hex(sha) === hex(prev))) return ok([]);
   return ok([{ from, to, reason: "the object does not continue the one before it" }]);
 }

@@ -7,6 +7,7 @@ import { lostOf } from "../archive/repair.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { retentionOf } from "../log/retention.ts";
+import type { Segment } from "../log/segment-store.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import type { Retention } from "../log/spec.ts";
 import type { Blobs } from "../platform/blobs.ts";
@@ -43,8 +44,11 @@ export interface Expected {
   readonly size: number;
   readonly sha: Uint8Array;
   readonly head: number;
-  /** Hashes by which the next one may know it; undefined where the row that has them is not what was written. */
-  readonly known: readonly Uint8Array[] | undefined;
+  /**
+   * Hashes of which it names one as that of the segment before it, as that was when this was asked: it may be rewritten then. Undefined
+   * where that has no object, or a row that is not what was written.
+   */
+  readonly follows: readonly Uint8Array[] | undefined;
 }
 
 const objectsAtOnce = 64;
@@ -104,18 +108,21 @@ export const past = {
   /** The objects that there should be, from an offset on. */
   objects({ log }: Desk, from: number): Result<Expected[]> {
     const { logId, partition } = log.spec;
-    const objects = log.segments.store.archivedFrom(from, objectsAtOnce).map((segment) => ({
-      key: segmentKey(logId, partition, segment),
-      base: segment.base,
-      next: segment.next,
-      size: segment.size,
-      sha: segment.sha,
-      head: log.span.head,
-      known: segment.broken ? undefined : [segment.sha, segment.origin].filter((sha) => sha.length > 0),
-    }));
+    const { store } = log.segments;
+    let before = store.before(from - 1);
+    const objects = store.archivedFrom(from, objectsAtOnce).map((segment): Expected => {
+      const follows = before?.next === segment.base ? hashesOf(before) : undefined;
+      before = segment;
+      const { base, next, size, sha } = segment;
+      return { key: segmentKey(logId, partition, segment), base, next, size, sha, head: log.span.head, follows };
+    });
     return ok(objects);
   },
 };
+
+/** By which the segment behind one may know it. */
+const hashesOf = ({ size, broken, sha, origin }: Segment): readonly Uint8Array[] | undefined =>
+  size === 0 || broken ? undefined : [sha, origin].filter((hash) => hash.length > 0);
 
 const rebuildFirst =
   "the partition's database was lost, and the bucket has what was in it: nobody can tell whose records those are; rebuild the partition (repair, mode rebuild), and ask again";

@@ -17,6 +17,8 @@ export type Wrong =
   | "short"
   /** It is done so much later. */
   | { readonly afterMs: number }
+  /** It is done, and answered when this, which is called then, has come to its end. */
+  | { readonly held: () => Promise<unknown> }
   /** Nothing ever comes back. */
   | "hang"
   /** The server never sees the condition. */
@@ -61,7 +63,7 @@ export async function faultProxy(store: S3Store): Promise<FaultProxy> {
       if (wrong === "cut") break;
     }
     const body = Buffer.concat(chunks);
-    if (typeof wrong === "object") {
+    if (typeof wrong === "object" && "status" in wrong) {
       res.writeHead(wrong.status);
       return void res.end(wrong.code && `<?xml version="1.0"?><Error><Code>${wrong.code}</Code></Error>`);
     }
@@ -79,6 +81,12 @@ export async function faultProxy(store: S3Store): Promise<FaultProxy> {
     if (wrong === "lost") {
       await once(answer.resume(), "end");
       return void res.destroy();
+    }
+    if (typeof wrong === "object") {
+      const bytes = await answer.toArray();
+      await wrong.held();
+      res.writeHead(answer.statusCode!, answer.headers);
+      return void res.end(Buffer.concat(bytes));
     }
     res.writeHead(answer.statusCode!, answer.headers);
     if (wrong !== "short") return void answer.pipe(res);
