@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { lives } from "../node/processes.ts";
+import { lives, threadsOf } from "../node/processes.ts";
 import { claim } from "./claims.ts";
 
 export interface Held {
@@ -120,11 +120,18 @@ function left(folder: string, note: string): number | undefined {
 }
 
 function worksIn(pid: number, folder: string): boolean {
+  const folders = threadsOf(pid).flatMap(folderOf);
+  if (folders.length > 0) return folders.includes(realpathSync(folder));
+  const { stdout } = spawnSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" });
+  return stdout?.includes("workerd.capnp") ?? false;
+}
+
+/** That in which a thread works; one that has ended works in none. */
+function folderOf(thread: string): string[] {
   try {
-    return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(folder);
+    return [readlinkSync(`${thread}/cwd`)];
   } catch {
-    const { stdout } = spawnSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" });
-    return stdout?.includes("workerd.capnp") ?? false;
+    return [];
   }
 }
 

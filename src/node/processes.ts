@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** When a process began, as the system counts it: with it a number is one process's for good. Undefined where nothing tells. */
 export function begunAt(pid: number): string | undefined {
@@ -8,14 +8,26 @@ export function begunAt(pid: number): string | undefined {
   return stdout?.trim() || undefined;
 }
 
-/** Whether there is a process of a number. One that has ended, and that nobody has asked how, is none. */
+/**
+ * Whether there is a process of a number. One that has ended, and that nobody has asked how, is none: but not before the last of its
+ * threads has. Until then it holds what it had open.
+ */
 export function lives(pid: number): boolean {
   try {
     if (!(pid > 0 && process.kill(pid, 0))) return false;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
-  return !["Z", "X"].includes(statOf(pid)?.[0] ?? "");
+  return !["Z", "X"].includes(statOf(pid)?.[0] ?? "") || threadsOf(pid).length > 1;
+}
+
+/** What the system has of each thread of a process; nothing where that is not told. */
+export function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`);
+  } catch {
+    return [];
+  }
 }
 
 /** Whether there is another process of a number, that began then: the number may have come to be one's that began later. */

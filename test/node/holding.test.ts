@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { claim } from "../../src/cli/claims.ts";
-import { begunAt, numbering } from "../../src/node/processes.ts";
+import { hold } from "../../src/cli/holding.ts";
+import { begunAt, lives, numbering } from "../../src/node/processes.ts";
 
 const script = resolve(import.meta.dirname, "holding-racer.ts");
 const started: ChildProcess[] = [];
@@ -126,3 +127,27 @@ function commandOf(pid: string): string {
     return "";
   }
 }
+
+/** A process whose first thread ends before the others, as one that is killed may be for a moment. */
+const headless = `
+import ctypes, platform, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+print(flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+`;
+const canTell = process.platform === "linux" && spawnSync("python3", ["--version"]).status === 0;
+
+test.skipIf(!canTell)("a workerd has the folder until its last thread has ended", { timeout: 30_000 }, async () => {
+  const folder = newFolder();
+  const child = spawn("python3", ["-c", headless], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+  started.push(child);
+  const pid = child.pid as number;
+  writeFileSync(join(folder, "workerd.pid"), String(pid));
+  const state = () => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0];
+  await expect.poll(state, { timeout: 10_000 }).toBe("Z");
+  expect(lives(pid)).toBe(true);
+  await expect(hold(folder)).rejects.toThrow(`process ${pid}, a workerd that has outlived its service`);
+  await killed(child);
+  expect(lives(pid)).toBe(false);
+  (await hold(folder)).release();
+});
