@@ -231,7 +231,7 @@ interface Process {
   memory: number;
 }
 
-/** The living processes of a group, from /proc/<pid>/stat. A zombie is none. */
+/** The living processes of a group, from /proc/<pid>/stat. */
 function processesOf(group: number): Process[] {
   const found: Process[] = [];
   for (const pid of readdirSync("/proc")) {
@@ -240,11 +240,21 @@ function processesOf(group: number): Process[] {
     if (stat === undefined) continue;
     const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (Number(fields[2]) !== group || fields[0] === "Z" || fields[0] === "X") continue;
+    if (Number(fields[2]) !== group || isOver(pid, fields[0] as string)) continue;
     const cpuMs = (Number(fields[11]) + Number(fields[12])) * tickMs;
     found.push({ name, cpuMs, memory: Number(fields[21]) * 4096 });
   }
   return found;
+}
+
+/** A zombie is, unless threads of its have yet to end: those hold what it had open, its port too. */
+function isOver(pid: string, state: string): boolean {
+  if (state !== "Z" && state !== "X") return false;
+  try {
+    return readdirSync(`/proc/${pid}/task`).length <= 1;
+  } catch {
+    return true;
+  }
 }
 
 function read(path: string): string | undefined {
