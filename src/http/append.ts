@@ -1,7 +1,18 @@
 /** Appending: a body becomes frames, each record goes to the partition of its key, and the verdicts come back in order. */
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
 import { type AppendQuery, appendQuery, producerHeaders } from "../../schemas/record.ts";
-import { batchOf, type Checked, media, notOneKey, ofOneKey, rulesOf, takeIn } from "../intake/intake.ts";
+import {
+  batchOf,
+  type Checked,
+  hasNames,
+  media,
+  notOneKey,
+  ofOneKey,
+  rulesOf,
+  takeIn,
+  takeKnown,
+} from "../intake/intake.ts";
 import { assert } from "../lib/assert.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { check } from "../lib/check.ts";
@@ -9,7 +20,7 @@ import { murmur3 } from "../lib/hash.ts";
 import { batchSum } from "../log/batch-sum.ts";
 import { answeredBy, countOf, type ProducerTerms, type Run, type Terms } from "../log/sequence.ts";
 import type { Env } from "../objects/stubs.ts";
-import { readBody } from "./body.ts";
+import { bodyTooLarge, readBody } from "./body.ts";
 import { ask, lookup, type Route, stub } from "./lookup.ts";
 import { query } from "./parse.ts";
 import { json, problem, thrown } from "./problem.ts";
@@ -31,13 +42,20 @@ export async function append(
   if (!producer.ok) return problem(producer.refusal);
   const route = await lookup(env, namespace, name);
   if (!route.ok) return problem(route.refusal);
-  const body = await readBody(request, route.value.stream.config.batchBytesMax);
+  const { config } = route.value.stream;
+  // A batch under a number may be one from before the limit was lowered, and cannot come in smaller ones.
+  const body = await readBody(request, producer.value === undefined ? config.batchBytesMax : limits.batchBytesMax);
   if (!body.ok) return problem(body.refusal);
-  const checked = takeIn(request.headers, body.value, terms.value, route.value.stream.config, Date.now());
+  const now = Date.now();
+  const checked = takeKnown(config, (rules) => takeIn(request.headers, body.value, terms.value, rules, now));
   if (!checked.ok) return problem(checked.refusal);
-  const job = new Append(env, route.value, checked.value, terms.value, producer.value);
+  const { taken } = checked.value;
+  const refused = body.value.length > config.batchBytesMax ? bodyTooLarge(config.batchBytesMax) : checked.value.refused;
+  const mayBeKnown = terms.value.ack !== "none" && (producer.value !== undefined || hasNames(taken));
+  if (refused !== undefined && !mayBeKnown) return problem(refused);
+  const job = new Append(env, route.value, taken, terms.value, producer.value, refused);
   const groups = await job.groups();
-  if (!groups.ok) return problem(groups.refusal);
+  if (!groups.ok) return problem(refused ?? groups.refusal);
   if (terms.value.ack === "none") {
     later(job.run(groups.value));
     return json({ accepted: job.count }, 202);
@@ -81,6 +99,8 @@ export class Append {
     readonly frames: readonly Checked[],
     readonly terms: AppendQuery,
     producer: Producer | undefined,
+    /** Why it is not taken, unless it is known. */
+    readonly refused: Refusal | undefined,
   ) {
     this.count = frames.reduce((sum, { frame }) => sum + frame.count, 0);
     this.#keyless = producer === undefined ? randomHash() : murmur3(encodeText(producer.id));
@@ -222,7 +242,8 @@ export class Append {
 
   #termsOf(): Terms | undefined {
     const { expectedOffset, expectedKeyOffset, fence, atomic } = this.terms;
-    if (this.terms === noTerms && this.#named === undefined) return undefined;
+    const { refused } = this;
+    if (this.terms === noTerms && this.#named === undefined && refused === undefined) return undefined;
     const contiguous = this.terms.partition !== undefined || this.route.ranges.length === 1;
     return {
       ...(this.#named === undefined ? {} : { producer: { ...this.#named, contiguous } }),
@@ -230,6 +251,7 @@ export class Append {
       ...(expectedKeyOffset === undefined ? {} : { expectedKeyOffset }),
       ...(fence === undefined ? {} : { fence }),
       ...(atomic ? { atomic } : {}),
+      ...(refused === undefined ? {} : { refused }),
     };
   }
 

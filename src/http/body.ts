@@ -7,7 +7,7 @@ import { Budget, type Hold } from "./budget.ts";
 import { BadGzip, Gunzip } from "./gunzip.ts";
 import { inTime } from "./in-time.ts";
 
-const tooLarge = (limit: number): Refusal => ({
+export const bodyTooLarge = (limit: number): Refusal => ({
   code: "body-too-large",
   detail: `the body has more than ${limit} bytes; send less at a time`,
   facts: { limit },
@@ -41,7 +41,7 @@ export async function readBody(request: Request, limit: number): Promise<Result<
   }
   const announced = encoding === "identity" ? request.headers.get("content-length") : null;
   if (announced !== null) {
-    if (Number(announced) > limit) return { ok: false, refusal: tooLarge(limit) };
+    if (Number(announced) > limit) return { ok: false, refusal: bodyTooLarge(limit) };
     if (Number(announced) <= tinyBytes) return readSmall(request, Number(announced));
     if (Number(announced) <= smallBytes) {
       const hold = smallBodies.hold();
@@ -95,7 +95,7 @@ class Gathered {
 
   async add(part: Uint8Array): Promise<void> {
     this.length += part.length;
-    if (this.length > this.limit) throw new BodyFault(tooLarge(this.limit));
+    if (this.length > this.limit) throw new BodyFault(bodyTooLarge(this.limit));
     await takeRoom(this.hold, part.length);
     this.#parts.push(part);
   }

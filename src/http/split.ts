@@ -3,6 +3,7 @@
  * either, where the request's others go.
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
 import type { PartitionRange } from "../../schemas/stream.ts";
 import { routeHash } from "../catalog/map.ts";
 import type { Checked } from "../intake/intake.ts";
@@ -91,6 +92,8 @@ export function boundsOf(frames: readonly Checked[], keyless: number): readonly 
   return [lowest, highest];
 }
 
+const takenIn = { stored: true, recordBytesMax: limits.recordBytesMax, timestampMax: Number.MAX_SAFE_INTEGER };
+
 function repack(frames: readonly Checked[], targets: readonly number[], rules: Rules): Group[] {
   const groups = new Map<number, { writer: FrameWriter; slots: number[] }>();
   let slot = 0;
@@ -112,8 +115,8 @@ function repack(frames: readonly Checked[], targets: readonly number[], rules: R
     slots,
     frames: writer.finish(checked).flatMap((bytes) => {
       const frame = readHeader(bytes, 0);
-      // They were looked at when they came in.
-      const inspected = frame.ok ? inspect(frame.value, { ...rules, stored: true }) : frame;
+      // They were looked at when they came in: what they may have been then is not asked again.
+      const inspected = frame.ok ? inspect(frame.value, { ...rules, ...takenIn }) : frame;
       return frame.ok && inspected.ok ? [{ ...inspected.value, frame: frame.value }] : [];
     }),
   }));

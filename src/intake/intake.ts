@@ -85,6 +85,28 @@ export function pack(records: readonly Rec[], config: IntakeConfig, now: number)
   return addAll(writer, records, config) ?? checkedOf(writer, config, now);
 }
 
+/** What was taken in. `refused`: why it is not, unless it is known; see `Terms`. */
+export interface Taken<T> {
+  readonly taken: T;
+  readonly refused?: Refusal;
+}
+
+/**
+ * Takes in what may be the repeat of something from before `recordBytesMax` was lowered: whether it is, those know who
+ * took it.
+ */
+export function takeKnown<T>(config: IntakeConfig, take: (config: IntakeConfig) => Result<T>): Result<Taken<T>> {
+  const taken = take(config);
+  if (taken.ok) return ok({ taken: taken.value });
+  if (taken.refusal.code !== "record-too-large") return taken;
+  const wide = take({ ...config, recordBytesMax: limits.recordBytesMax });
+  return wide.ok ? ok({ taken: wide.value, refused: taken.refusal }) : taken;
+}
+
+/** Whether there is something by which a partition may know what comes again, beside a producer's number. */
+export const hasNames = (frames: readonly Checked[]): boolean =>
+  frames.some(({ frame }) => (frame.flags & (flags.ids | flags.offsets)) !== 0);
+
 /** Frames that a client packed. */
 export function takeFrames(body: Uint8Array, config: IntakeConfig, now: number): Result<Checked[]> {
   const frames = receiveFrames(body);

@@ -1,11 +1,12 @@
 /** What a client of a stream sends on its socket: understood, and its records taken in. */
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { binaryTerms, type ClientMessage, clientMessage } from "../../schemas/frames.ts";
+import { limits } from "../../schemas/limits.ts";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import { check, partOf } from "../lib/check.ts";
 import { appendHeaderBytes, kinds } from "../log/message.ts";
 import type { Rec } from "../log/record.ts";
-import { type Checked, takeFrames } from "./intake.ts";
+import { type Checked, pack, type Taken, takeFrames, takeKnown } from "./intake.ts";
 import { recordList } from "./json.ts";
 import { type IntakeConfig, toRecord } from "./record.ts";
 
@@ -17,6 +18,8 @@ export type MessageAppend = {
   readonly type: "append";
   readonly id: number;
   readonly terms: MessageTerms | undefined;
+  /** Why it is not taken, unless it is known. */
+  readonly refused?: Refusal;
 } & ({ readonly records: readonly Rec[] } | { readonly frames: readonly Checked[] });
 
 export type Message = Exclude<ClientMessage, AppendMessage> | MessageAppend;
@@ -40,8 +43,13 @@ export function readMessages(
 ): void {
   const limit = config.batchBytesMax;
   const length = typeof message === "string" ? message.length : message.byteLength;
-  if (length > limit) {
-    take(refuse("body-too-large", `a message has at most ${limit} bytes; send less at a time`));
+  const refused = refuse("body-too-large", `a message has at most ${limit} bytes; send less at a time`);
+  if (length > limits.batchBytesMax) take(refused);
+  else if (length > limit) {
+    const wide = { ...config, batchBytesMax: limits.batchBytesMax };
+    readMessages(message, wide, now, (read) =>
+      take(isNumbered(read) ? ok({ ...read.value, refused: refused.refusal }) : refused),
+    );
   } else if (typeof message !== "string") take(readBinary(new Uint8Array(message), config, now));
   else {
     for (let at = 0, end = 0; end >= 0; at = end + 1) {
@@ -50,6 +58,20 @@ export function readMessages(
       if (line !== "" && !take(readText(line, config, now))) return;
     }
   }
+}
+
+/** One that may be the repeat of what was taken before a limit was lowered. */
+const isNumbered = (read: Result<Message> | Unfit): read is { readonly ok: true; readonly value: MessageAppend } =>
+  read.ok && read.value.type === "append" && read.value.terms?.producer !== undefined;
+
+/** The frames of an append, and, if so, why it is not taken unless it is known. */
+export function packedOf(message: MessageAppend, config: IntakeConfig, now: number): Result<Taken<readonly Checked[]>> {
+  const packed =
+    "frames" in message
+      ? ok({ taken: message.frames })
+      : takeKnown(config, (rules) => pack(message.records, rules, now));
+  if (!packed.ok || message.refused === undefined) return packed;
+  return ok({ ...packed.value, refused: message.refused });
 }
 
 function readText(text: string, config: IntakeConfig, now: number): Result<Message> | Unfit {
@@ -124,9 +146,10 @@ function readBinary(bytes: Uint8Array, config: IntakeConfig, now: number): Resul
   if (from > bytes.length) return refuse("bad-frame", "the terms of the append are cut off");
   const terms = readTerms(bytes.subarray(appendHeaderBytes, from));
   if (!terms.ok) return terms;
-  const frames = takeFrames(bytes.subarray(from), config, now);
+  const frames = takeKnown(config, (rules) => takeFrames(bytes.subarray(from), rules, now));
   if (!frames.ok) return { ...frames, id };
-  return ok({ type: "append", id, frames: frames.value, terms: terms.value });
+  const { taken, ...refused } = frames.value;
+  return ok({ type: "append", id, frames: taken, terms: terms.value, ...refused });
 }
 
 function readTerms(bytes: Uint8Array): Result<MessageTerms | undefined> {

@@ -1,5 +1,5 @@
 /** What a partition says of itself. */
-import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import type { Segments } from "./segments.ts";
 
 export interface Facts {
@@ -63,11 +63,17 @@ export function factsOf(segments: Segments, marks: Marks, rowsWritten: number): 
 /** A stream that was not deleted by then is open again, whatever became of whoever closed it. */
 export const closedMs = 60_000;
 
-const closed = refuse("unavailable", "the stream is empty and is being deleted; create it again in a moment");
-const full = refuse("log-full", "the partition's database is full; set a retention, archive it, or add partitions");
+const closed: Refusal = {
+  code: "unavailable",
+  detail: "the stream is empty and is being deleted; create it again in a moment",
+};
+const full: Refusal = {
+  code: "log-full",
+  detail: "the partition's database is full; set a retention, archive it, or add partitions",
+};
 
 /** Why nothing is appended at all, if so. */
-export function shutOf({ closedAt }: Marks, isFull: boolean, now: number): typeof full | typeof closed | undefined {
+export function shutOf({ closedAt }: Marks, isFull: boolean, now: number): Refusal | undefined {
   if (closedAt !== undefined && now < closedAt + closedMs) return closed;
   return isFull ? full : undefined;
 }

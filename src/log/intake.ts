@@ -9,12 +9,13 @@ import { Duplicates } from "./duplicates.ts";
 import { type Frame, flags, readHeader, readHeaders } from "./frame.ts";
 import { identityHash, identityOf } from "./identity.ts";
 import { handOnProducers, IdsBuilder, type Inheritance, Inherited } from "./inheritance.ts";
+import { KeyIndex } from "./key-index.ts";
 import { Producers } from "./producers.ts";
 import { eachId } from "./recent-ids.ts";
 import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "./record.ts";
 import { RecordAt } from "./record-at.ts";
 import type { Segments } from "./segments.ts";
-import { addRun, admit, follow, type Gate, type ProducerTerms, type Run } from "./sequence.ts";
+import { addRun, barred, follow, type Gate, type ProducerTerms, type Run } from "./sequence.ts";
 import type { Batch, Spec } from "./spec.ts";
 import type { Store } from "./store.ts";
 
@@ -48,7 +49,8 @@ export class Intake {
   readonly #duplicates: Duplicates | undefined;
   /** Ids of this commit, which no chunk holds yet. */
   readonly #fresh = new Map<string, number>();
-  readonly #keys = new Map<string, number>();
+  readonly #keys: KeyIndex;
+  /** Producer-given offsets of this commit. */
   readonly #pending = new Set<number>();
   readonly #stored: RecordAt;
   readonly #inherited: Inherited;
@@ -66,6 +68,7 @@ export class Intake {
     now: number,
   ) {
     this.#producers = new Producers(store);
+    this.#keys = new KeyIndex(store);
     this.#stored = new RecordAt(chunks, spec.offsets === "assigned");
     this.#inherited = new Inherited(store.inherited(), spec.deduplicationWindowMs);
     if (spec.deduplicationWindowMs > 0) {
@@ -76,32 +79,62 @@ export class Intake {
 
   /** Answers a batch, and adds what it appends to `chunks`. A refusal has added nothing. */
   place(batch: Batch, chunks: ChunkBuilder, gate: Omit<Gate, "tail">, now: number): Result<readonly Run[]> {
-    const { terms } = batch;
-    const { producer } = terms;
-    const state = producer && this.#producers.get(producer.id);
-    const count = producer === undefined ? 0 : recordsOf(batch);
-    const admitted = admit({ sealed: gate.sealed, fence: gate.fence, tail: chunks.next }, state, terms, count);
-    if (!admitted.ok) return admitted;
-    if (admitted.value !== undefined) return ok(admitted.value);
+    const { producer } = batch.terms;
+    // A retry is answered before anything else: what was true for the first attempt need not be true any more.
+    if (producer !== undefined) {
+      const repeated = follow(this.#producers.get(producer.id), producer, recordsOf(batch));
+      if (!repeated.ok) return repeated;
+      if (repeated.value !== undefined) return ok(repeated.value);
+    }
+    const { sealed, fence, shut } = gate;
+    const choice = this.#judge(batch, { sealed, fence, shut, tail: chunks.next }, now);
+    if (!choice.ok) return this.#known(batch, choice.refusal, chunks.next, now) ?? choice;
+    const { chosen, runs, ids } = choice.value;
+    for (const { frame, hashes } of chosen) {
+      const base = chunks.add(frame, hashes);
+      if (this.spec.keyIndex) this.#keys.learn({ ...frame, base });
+      if (this.spec.offsets === "producer") decodeFrame({ ...frame, base }, (_, offset) => this.#pending.add(offset));
+    }
+    if (ids !== undefined) for (const [identity, offset] of ids) this.#fresh.set(identity, offset);
+    if (producer !== undefined) this.#producers.answer(producer, runs);
+    this.changed ||= producer !== undefined;
+    return ok(runs);
+  }
+
+  /** What comes of a batch that is not the repeat of a producer's. */
+  #judge(batch: Batch, gate: Gate, now: number): Result<Choice> {
+    const { producer } = batch.terms;
+    const refused = barred(gate, batch.terms);
+    if (refused !== undefined) return refused;
     if (producer !== undefined && this.#producers.full(producer.id, now)) {
       return refuse(
         "too-many",
         "the partition remembers as many producers as it can; use fewer ids, or wait for idle ones",
       );
     }
-    const expected = this.#expectKey(batch);
-    if (expected !== undefined) return expected;
-    const choice = this.#choose(batch, chunks.next, now);
-    if (!choice.ok) return choice;
-    const { chosen, runs, ids } = choice.value;
-    for (const { frame, hashes } of chosen) {
-      const base = chunks.add(frame, hashes);
-      if (this.spec.keyIndex || this.spec.offsets === "producer") this.#learn({ ...frame, base });
+    return this.#keys.refusal(batch, this.spec.keyIndex) ?? this.#choose(batch, gate.tail, now);
+  }
+
+  /**
+   * The verdicts of a refused batch all of which is here by its ids, or at its offsets: it is a retry, too, and what refuses
+   * new records is not about it. Not of a partition that was split: those that continue it know. Nor under a producer's
+   * number, which would have to be remembered.
+   */
+  #known(batch: Batch, { code }: Refusal, tail: number, now: number): Result<readonly Run[]> | undefined {
+    const frames = code === "sealed" || batch.terms.producer !== undefined ? undefined : readHeaders(batch.bytes);
+    if (!frames?.ok) return undefined;
+    const choice: Choice = { chosen: [], runs: [], ids: undefined, alone: false, tail, next: tail };
+    let known = true;
+    for (const frame of frames.value) {
+      known &&= (frame.flags & (flags.ids | flags.offsets)) !== 0;
+      if (!known) return undefined;
+      decodeFrame(frame, (record) => {
+        const run = known ? this.#decide(record, choice, now) : undefined;
+        if (run?.verdict === "duplicate") addRun(choice.runs, run);
+        else known = false;
+      });
     }
-    if (ids !== undefined) for (const [identity, offset] of ids) this.#fresh.set(identity, offset);
-    if (producer !== undefined) this.#producers.answer(producer, runs);
-    this.changed ||= producer !== undefined;
-    return ok(runs);
+    return known ? ok(choice.runs) : undefined;
   }
 
   /** What a producer's number was answered with; refused where it is not known, or was another batch. */
@@ -123,8 +156,7 @@ export class Intake {
     if (!this.#swept) this.store.dropInherited(now - this.spec.deduplicationWindowMs);
     this.#swept = true;
     this.#producers.save(now);
-    for (const [key, offset] of this.#keys) this.store.setLastOfKey(key, offset);
-    this.#keys.clear();
+    this.#keys.save();
     this.#pending.clear();
     // Old ids go before new ones come: what is added now must outlive the window.
     this.#duplicates?.advance(now);
@@ -233,34 +265,6 @@ export class Intake {
     // What was taken out from between others had been appended.
     const chunk = this.chunks.chunkAt(offset);
     return chunk !== undefined && chunk.next > offset && (chunk.flags & flags.thinned) !== 0;
-  }
-
-  /** Refuses a batch whose key has a newer record than it expects. The Worker has seen to it that there is one key. */
-  #expectKey(batch: Batch): { ok: false; refusal: Refusal } | undefined {
-    const expected = batch.terms.expectedKeyOffset;
-    if (expected === undefined) return undefined;
-    if (!this.spec.keyIndex) {
-      return refuse("key-index-off", "create the stream with keyIndex: true to append with expectedKeyOffset");
-    }
-    const opened = readHeader(batch.bytes, 0);
-    if (!opened.ok) return opened;
-    let key: string | undefined;
-    decodeFrame(opened.value, (record) => {
-      key ??= record.key;
-    });
-    if (key === undefined) return refuse("bad-key", "a batch with expectedKeyOffset needs a key");
-    const actual = this.#keys.get(key) ?? this.store.lastOfKey(key);
-    if (expected === "none" ? actual === undefined : actual === undefined || actual <= expected) return undefined;
-    const detail = `the last record of the key is at offset ${actual}; read it and try again`;
-    return refuse("expected-key-offset", detail, { actual });
-  }
-
-  /** Remembers what no row tells yet: the keys' last offsets, and the producer-given offsets of this commit. */
-  #learn(frame: Frame): void {
-    decodeFrame(frame, (record, offset) => {
-      if (this.spec.keyIndex && record.key !== undefined) this.#keys.set(record.key, offset);
-      if (this.spec.offsets === "producer") this.#pending.add(offset);
-    });
   }
 
   /** What the children of this partition remember with it. */

@@ -114,12 +114,12 @@ export class Log {
     const marks = this.#marks;
     const time = this.arrivals.time(now, marks.last);
     const shut = shutOf(marks, this.segments.hotBytes >= this.hotBytesMax, now);
-    if (shut !== undefined) return batches.map(() => shut);
+    const gate = shut === undefined ? marks : { ...marks, shut };
     // Client timestamps begin where the last one was; the partition's clock has no say.
     const start = this.#spec.timestamps === "client" ? marks.last : time;
     const chunks = new ChunkBuilder(marks.tail, start);
     try {
-      const answers = batches.map((batch) => this.#intake.place(batch, chunks, marks, time));
+      const answers = batches.map((batch) => this.#intake.place(batch, chunks, gate, time));
       const rows = chunks.finish();
       if (rows.length > 0 || this.#intake.changed) {
         this.sql.transaction(() => {

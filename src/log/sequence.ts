@@ -23,6 +23,8 @@ export interface Terms {
   readonly expectedKeyOffset?: number | "none";
   readonly fence?: string;
   readonly atomic?: boolean;
+  /** Why nothing new is taken of it, by a limit that may have been another one before: what is known is answered all the same. */
+  readonly refused?: Refusal;
 }
 
 /** Verdict of `count` records that follow each other. Offsets of a run are consecutive. */
@@ -55,19 +57,17 @@ export interface Gate {
   readonly tail: number;
   readonly sealed: boolean;
   readonly fence?: string;
+  /** Why nothing is appended at all, if so. */
+  readonly shut?: Refusal;
 }
 
-/** The answer that a repeated batch had, or undefined for one that is to be appended. `count`: its records. */
-export function admit(
-  gate: Gate,
-  producer: ProducerState | undefined,
-  terms: Terms,
-  count: number,
-): Result<readonly Run[] | undefined> {
-  const repeated = terms.producer === undefined ? ok(undefined) : follow(producer, terms.producer, count);
-  // A retry is answered before anything else: what was true for the first attempt need not be true any more.
-  if (!repeated.ok || repeated.value !== undefined) return repeated;
+type Refused = ReturnType<typeof refuse>;
+
+/** Why nothing new of a batch may go in, if so. */
+export function barred(gate: Gate, terms: Terms): Refused | undefined {
   if (gate.sealed) return refuse("sealed", "the partition was split; its map has a newer version");
+  const why = gate.shut ?? terms.refused;
+  if (why !== undefined) return { ok: false, refusal: why };
   if (terms.fence !== undefined && terms.fence !== (gate.fence ?? terms.fence)) {
     return refuse("fenced", "another writer has fenced the partition; stop writing, or take the fence anew");
   }
@@ -75,7 +75,7 @@ export function admit(
     const detail = `the tail is at offset ${gate.tail}, not at ${terms.expectedOffset}; read what was added and try again`;
     return refuse("expected-offset", detail, { tail: gate.tail });
   }
-  return ok(undefined);
+  return undefined;
 }
 
 /** What a number was answered with, undefined where it is a new one that may come now. */

@@ -3,8 +3,8 @@ import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { hashSpace } from "../catalog/map.ts";
 import { Gathering, sizeOf } from "../intake/gathering.ts";
-import { batchOf, type Checked, notOneKey, ofOneKey, pack } from "../intake/intake.ts";
-import type { MessageAppend, MessageTerms } from "../intake/message.ts";
+import { batchOf, type Checked, notOneKey, ofOneKey } from "../intake/intake.ts";
+import { type MessageAppend, type MessageTerms, packedOf } from "../intake/message.ts";
 import type { IntakeConfig } from "../intake/record.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { murmur3 } from "../lib/hash.ts";
@@ -91,37 +91,43 @@ export class Appends {
     const { id, terms } = message;
     const config = { recordBytesMax: limits.recordBytesMax, ...log.spec };
     if ("records" in message && terms === undefined) {
-      return (
-        strayOf(client, () => message.records.map(hashOf), log) ?? this.#gather(socket, id, message.records, config)
-      );
+      const { records } = message;
+      const bytes = sizeOf(records, config);
+      const stray = strayOf(client, () => records.map(hashOf), log);
+      if (stray !== undefined) return stray;
+      if (bytes.ok) return this.#gather(socket, id, records, bytes.value, config);
     }
-    const packed = "frames" in message ? ok(message.frames) : pack(message.records, config, Date.now());
+    const packed = packedOf(message, config, Date.now());
     if (!packed.ok) return packed.refusal;
-    const frames = packed.value;
+    const { taken: frames, refused } = packed.value;
     const refusal =
       strayOf(client, () => frames.flatMap(({ keys }) => [...keys]), log) ?? contradiction(frames, terms, log);
     if (refusal !== undefined) return refusal;
     // What comes after it must be committed after it.
     this.#open = undefined;
     this.#answer(
-      this.host.commit.add({ ...batchOf(frames), terms: termsOf(terms, frames) }),
+      this.host.commit.add({ ...batchOf(frames), terms: { ...termsOf(terms, frames), ...(refused && { refused }) } }),
       (runs) => answers(socket, [runText(id, runs, log)]),
       (refusal) => sayError(socket, refusal, id),
     );
     return undefined;
   }
 
-  #gather(socket: WebSocket, id: number, records: readonly Rec[], config: IntakeConfig): Refusal | undefined {
-    const bytes = sizeOf(records, config);
-    if (!bytes.ok) return bytes.refusal;
-    if (this.#pending > 0 && this.#pending + bytes.value > limits.pendingBytesMax) {
+  #gather(
+    socket: WebSocket,
+    id: number,
+    records: readonly Rec[],
+    bytes: number,
+    config: IntakeConfig,
+  ): Refusal | undefined {
+    if (this.#pending > 0 && this.#pending + bytes > limits.pendingBytesMax) {
       const detail = "more is waiting to be written than the partition may hold; try again in a moment";
       return { code: "overloaded", detail };
     }
     // One that is begun has something in it.
     const gathering = this.#open?.fits(records) ? this.#open : this.#begin(config);
-    gathering.add(socket, id, records, bytes.value);
-    this.#pending += bytes.value;
+    gathering.add(socket, id, records, bytes);
+    this.#pending += bytes;
     return undefined;
   }
 

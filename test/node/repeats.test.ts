@@ -5,7 +5,8 @@ import { limits } from "../../schemas/limits.ts";
 import { concat, encodeText } from "../../src/lib/bytes.ts";
 import { murmur3 } from "../../src/lib/hash.ts";
 import { Log } from "../../src/log/log.ts";
-import { FrameWriter } from "../../src/log/record.ts";
+import { FrameWriter, type Rec } from "../../src/log/record.ts";
+import type { Terms } from "../../src/log/sequence.ts";
 import { batch, spec } from "../cases/log.ts";
 import { times } from "../cases/long.ts";
 import { type Answered, Partitions, type Verdict } from "./partitions.ts";
@@ -306,5 +307,77 @@ describe("a record with an id", () => {
       const [answer] = log.append([batch(records)], 1_000);
       expect(answer).toMatchObject({ ok: true, value: [{ verdict, offset: 0, count: records.length }] });
     }
+  });
+});
+
+describe("what refuses new records refuses none that are there", () => {
+  const named = (id: string, more: Partial<Rec> = {}): Rec => ({
+    id,
+    source: "s",
+    key: "k",
+    kind: 1,
+    data: encodeText("1"),
+    ...more,
+  });
+  const producer = { id: "p", epoch: 0, sequence: 0, contiguous: true, sum: 1 };
+  const refused = { code: "record-too-large", detail: "too large" } as const;
+
+  /** What has come between a batch and its repeat. The terms are those of the repeat, too. */
+  const changes: readonly { what: string; code: string; terms?: Terms; first?: Terms; change?: (log: Log) => void }[] =
+    [
+      { what: "a limit was lowered", code: "record-too-large", terms: { refused } },
+      { what: "the database is full", code: "log-full", change: (log) => Object.assign(log, { hotBytesMax: 1 }) },
+      { what: "another has fenced", code: "fenced", terms: { fence: "mine" }, change: (log) => log.fence("its") },
+      { what: "the tail went on", code: "expected-offset", terms: { expectedOffset: 0 }, first: { expectedOffset: 0 } },
+      {
+        what: "the key went on",
+        code: "expected-key-offset",
+        terms: { expectedKeyOffset: "none" },
+        first: { expectedKeyOffset: "none" },
+      },
+      { what: "the stream is being deleted", code: "unavailable", change: (log) => closed(log) },
+    ];
+  function closed(log: Log): void {
+    log.trim(log.span.tail, 1_000);
+    expect(log.close(0, 1_000)).toBe(true);
+  }
+  const spanned = { ...spec, keyIndex: true, deduplicationWindowMs: 10_000 };
+
+  test.each(changes)("$what: $code", ({ code, terms = {}, first = {}, change }) => {
+    const log = Log.create(nodeSql(), spanned, 0);
+    const send = (records: readonly Rec[], terms: Terms) => {
+      const [answer] = log.append([batch(records, terms)], 1_000);
+      return answer.ok ? answer.value : answer.refusal.code;
+    };
+    const numbered = [named("1"), named("2")];
+    expect(send(numbered, { ...first, producer })).toMatchObject([{ verdict: "appended", count: 2 }]);
+    change?.(log);
+    expect(send(numbered, { ...terms, producer })).toMatchObject([{ verdict: "duplicate", offset: 0, count: 2 }]);
+    expect(send([named("2"), named("1")], terms)).toEqual([
+      { verdict: "duplicate", offset: 1, count: 1 },
+      { verdict: "duplicate", offset: 0, count: 1 },
+    ]);
+    // Something new among it is refused, and nothing is taken: under the next number, too.
+    for (const records of [[named("3")], [named("1"), named("3")], [{ ...named("1"), id: "4" }]]) {
+      expect(send(records, terms)).toBe(code);
+      expect(send(records, { ...terms, producer: { ...producer, sequence: 1 } })).toBe(code);
+    }
+    expect(log.span.tail).toBe(2);
+  });
+
+  test("where offsets are the producer's, those that are used are known", () => {
+    const log = Log.create(nodeSql(), { ...spec, offsets: "producer", deduplicationWindowMs: 0 }, 0);
+    const send = (offsets: readonly number[]) => {
+      const records = offsets.map((offset) => ({ offset, kind: 0 as const, data: new Uint8Array(0) }));
+      const [answer] = log.append([batch(records)], 1_000);
+      return answer.ok ? answer.value : answer.refusal.code;
+    };
+    send([3, 4, 9]);
+    log.hotBytesMax = 1;
+    expect(send([3, 9])).toMatchObject([
+      { verdict: "duplicate", offset: 3 },
+      { verdict: "duplicate", offset: 9 },
+    ]);
+    for (const offsets of [[3, 5], [9, 10], [10]]) expect(send(offsets)).toBe("log-full");
   });
 });

@@ -2,11 +2,11 @@
  * Appends of a socket whose stream has several partitions: one batch at a time, so that the client's records keep their
  * order; small ones are gathered meanwhile.
  */
-import { ok, type Refusal, type Result } from "../../../schemas/errors.ts";
+import type { Refusal, Result } from "../../../schemas/errors.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { Gathering, sizeOf } from "../../intake/gathering.ts";
-import { type Checked, pack } from "../../intake/intake.ts";
-import type { MessageAppend, MessageTerms } from "../../intake/message.ts";
+import type { Checked } from "../../intake/intake.ts";
+import { type MessageAppend, type MessageTerms, packedOf } from "../../intake/message.ts";
 import type { IntakeConfig } from "../../intake/record.ts";
 import type { Run } from "../../log/sequence.ts";
 import { crowded } from "../../objects/appends.ts";
@@ -28,6 +28,8 @@ interface Refused {
 interface Work {
   readonly bytes: number;
   readonly terms: MessageTerms | undefined;
+  /** Why it is not taken, unless it is known. */
+  readonly refused?: Refusal | undefined;
   frames(): readonly Checked[];
   answer(outcome: Result<readonly Placed[]>): void;
 }
@@ -71,23 +73,25 @@ export class Appending {
       };
     }
     const { id, terms } = message;
-    if ("records" in message && terms === undefined) {
-      const bytes = sizeOf(message.records, config);
-      if (!bytes.ok) return bytes.refusal;
+    const small = "records" in message && terms === undefined ? message.records : undefined;
+    const bytes = small && sizeOf(small, config);
+    if (small !== undefined && bytes?.ok) {
       const open = this.#open;
-      const gathering = open?.fits(message.records) && open.bytes < gatheredBytesMax ? open : this.#gather(config);
-      gathering.add(undefined, id, message.records, bytes.value);
+      const gathering = open?.fits(small) && open.bytes < gatheredBytesMax ? open : this.#gather(config);
+      gathering.add(undefined, id, small, bytes.value);
       this.#bytes += bytes.value;
     } else {
-      const packed = "frames" in message ? ok(message.frames) : pack(message.records, config, Date.now());
+      const packed = packedOf(message, config, Date.now());
       if (!packed.ok) return packed.refusal;
+      const { taken: frames, refused } = packed.value;
       this.#open = undefined;
-      const bytes = packed.value.reduce((sum, { frame }) => sum + frame.to - frame.at, 0);
+      const bytes = frames.reduce((sum, { frame }) => sum + frame.to - frame.at, 0);
       this.#bytes += bytes;
       this.#waiting.push({
         bytes,
         terms,
-        frames: () => packed.value,
+        refused,
+        frames: () => frames,
         answer: (outcome) => {
           if (outcome.ok) this.answered([{ id, runs: outcome.value }]);
           else this.refused(id, outcome.refusal);
@@ -133,21 +137,21 @@ export class Appending {
         continue;
       }
       const frames = work.frames();
-      work.answer(await this.#append(frames, work.terms));
+      work.answer(await this.#append(frames, work));
       this.#bytes -= work.bytes;
     }
     this.#running = false;
   }
 
-  async #append(frames: readonly Checked[], terms: MessageTerms | undefined): Promise<Result<readonly Placed[]>> {
+  async #append(frames: readonly Checked[], { terms, refused }: Work): Promise<Result<readonly Placed[]>> {
     try {
       const route = await lookup(this.env, this.namespace, this.stream);
       if (!route.ok) return route;
       const { producer, ...rest } = terms ?? {};
       const asked = terms === undefined ? noTerms : { ...noTerms, ...rest };
-      const append = new Append(this.env, route.value, frames, asked, producer);
+      const append = new Append(this.env, route.value, frames, asked, producer, refused);
       const groups = await append.groups();
-      if (!groups.ok) return groups;
+      if (!groups.ok) return refused === undefined ? groups : { ok: false, refusal: refused };
       await append.run(groups.value);
       return append.outcome();
     } catch (error) {
