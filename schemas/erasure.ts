@@ -80,3 +80,11 @@ export type RepairCall = RepairInput & { readonly from: number };
 /** Offsets `[from, to)` that a repair has made a hole, and why. */
 export const lost = z.object({ from: z.number().int(), to: z.number().int(), reason: z.string() });
 export type LostRange = z.infer<typeof lost>;
+
+/** A range of the answer to a repair. */
+export const lostNow = lost.extend({
+  before: z
+    .literal(true)
+    .optional()
+    .describe("It was lost when this request came: by a repair before, or by this one, where it is sent again."),
+});

@@ -43,6 +43,8 @@ export interface LostRange {
   readonly from: number;
   readonly to: number;
   readonly reason: string;
+  /** It was lost when the request came: by a repair before, or by this one, where its answer was lost and it was sent again. */
+  readonly before?: true;
 }
 
 export interface RepairOptions {
@@ -111,7 +113,7 @@ export class Partition {
   }
 
   /**
-   * Gives up what is damaged, and answers what was lost by it. Offsets are not used again.
+   * Gives up what is damaged, and answers what is lost of the range, by this and by repairs before. Offsets are not used again.
    *
    * @example
    * const lost = await millrace.stream("orders").partition(0).repair({ mode: "isolate", from: 0 });

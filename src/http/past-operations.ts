@@ -1,6 +1,6 @@
 /** What the reference says of the routes about a stream's past. */
 import * as z from "zod";
-import { eraseBody, erasure, lost, repairBody } from "../../schemas/erasure.ts";
+import { eraseBody, erasure, lost, lostNow, repairBody } from "../../schemas/erasure.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import { type Operation, ofPartition, ofStream, withBody } from "./operation.ts";
 
@@ -27,6 +27,7 @@ const found = z.object({
 });
 const losses = z.object({ partition: z.number().int(), lost: z.array(lost) });
 const repaired = losses.extend({
+  lost: z.array(lostNow),
   to: z
     .number()
     .int()
@@ -56,9 +57,9 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
     POST: {
       summary: "Give up what is damaged",
       detail:
-        "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. `rebuild` makes an empty partition what its objects in the bucket say. The answer says exactly what was lost.",
+        "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. `rebuild` makes an empty partition what its objects in the bucket say. The answer says exactly what is lost of the range, and marks with `before` what was lost already.",
       body: repairBody,
-      answers: { 200: { says: "What was lost by this.", body: repaired } },
+      answers: { 200: { says: "What is lost.", body: repaired } },
       refusals: [...ofPartition, ...withBody, "conflict", "archive-off"],
     },
   },

@@ -112,6 +112,9 @@ export async function repairPartition(request: Request, env: Env, names: Names):
   const target = await targetOf(env, names);
   if (!target.ok) return problem(target.refusal);
   const { route, number } = target.value;
+  // Whoever asks again learns what it has lost, too. Of a rebuild the partition keeps the answer.
+  const before = body.value.mode === "rebuild" ? ok([]) : await askAny(env, route, number, (one) => one.order("lost"));
+  if (!before.ok) return problem(before.refusal);
   const lost: LostRange[] = [];
   let end: number | undefined;
   for (let rest: RepairCall | undefined = { from: 0, ...body.value }; rest !== undefined; ) {
@@ -131,8 +134,16 @@ export async function repairPartition(request: Request, env: Env, names: Names):
     body.value.mode === "rebuild"
       ? await catalog(env, names.namespace).order("refollow", names.name, number)
       : ok(undefined);
-  return followed.ok ? json({ partition: number, lost, to: end }) : problem(followed.refusal);
+  if (!followed.ok) return problem(followed.refusal);
+  const known = [...within(before.value, body.value.from ?? 0, end ?? 0), ...lost].sort((a, b) => a.from - b.from);
+  return json({ partition: number, lost: known, to: end });
 }
+
+/** What of ranges that were lost before lies in `[from, to)`. */
+const within = (ranges: readonly LostRange[], from: number, to: number) =>
+  ranges
+    .map((range) => ({ ...range, from: Math.max(range.from, from), to: Math.min(range.to, to), before: true }))
+    .filter((range) => range.from < range.to);
 
 /** Whoever goes on from where it was would do so for ever. */
 const standsStill = (partition: number, offset: number): Refusal => ({

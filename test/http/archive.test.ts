@@ -261,6 +261,14 @@ describe("an archived stream", () => {
     const range = { from: 20, to: 30, reason: "the object is missing or damaged" };
     expect(fixed.json).toEqual({ partition: 0, lost: [range], to: 200 });
     expect((await service.call("GET", repair)).json).toEqual({ partition: 0, lost: [range] });
+    // Again, it says what it has said; of a part of the range, the part.
+    const before = true;
+    const again = await service.call("POST", repair, { mode: "isolate" });
+    expect(again.json).toEqual({ partition: 0, lost: [{ ...range, before }], to: 200 });
+    const part = await service.call("POST", repair, { mode: "isolate", from: 25, to: 60 });
+    expect(part.json).toEqual({ partition: 0, lost: [{ ...range, from: 25, before }], to: 60 });
+    for (const bounds of [{ to: 20 }, { from: 30 }])
+      expect((await service.call("POST", repair, { mode: "isolate", ...bounds })).json.lost).toEqual([]);
     expect((await readAll("broken")).map(({ offset }) => offset)).toEqual(
       Array.from({ length: 200 }, (_, n) => n).filter((n) => n < 20 || n >= 30),
     );
@@ -292,8 +300,9 @@ describe("an archived stream", () => {
       throw new TypeError("the line is cut");
     };
     const stream = new Millrace({ url: service.url, token, fetch: lossy, retry: { initialMs: 1 } }).stream("cut");
-    await stream.partition(0).repair({ mode: "truncate", from: 10 });
+    const told = await stream.partition(0).repair({ mode: "truncate", from: 10 });
     expect(lost).toBe(true);
+    expect(told).toEqual([{ from: 10, to: 20, reason: "cut off", before: true }]);
     expect((await readAll("cut")).map(({ offset }) => offset)).toEqual([...Array(10).keys(), 20, 21, 22, 23, 24]);
   });
 });
@@ -613,8 +622,10 @@ describe("the command line", () => {
     expect(asked).toMatchObject({ code: 2, err: expect.stringContaining("everything from offset 90 on") });
     expect((await run("streams", "repair", "tended", "--mode", "truncate", "--yes")).code).toBe(2);
     const sound = await run("streams", "repair", "tended", "--mode", "isolate", "--yes");
-    expect(sound.out).toBe("partition 0: nothing was lost: there is no damage in that range\n");
+    expect(sound.out).toBe("partition 0: nothing is lost: there is no damage in that range\n");
     const cut = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90", "--yes");
     expect(cut.out).toContain("lost: partition 0, offsets 90 to 99: cut off");
+    const again = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90", "--yes");
+    expect(again).toMatchObject({ code: 0, out: cut.out });
   });
 });

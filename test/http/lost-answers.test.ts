@@ -108,6 +108,7 @@ const commands: Readonly<Record<string, readonly [Words, ((ground: Ground) => Pr
   "change a stream": [ofStream("streams update", "--partitions 2")],
   trim: [ofStream("streams trim", "1 --partition 0 --yes")],
   repair: [ofStream("streams repair", "--mode isolate --partition 0 --yes")],
+  "repair, and something is lost": [ofStream("streams repair", "--mode truncate --from 1 --partition 0 --yes")],
   "delete a stream": [ofStream("streams rm", "--yes")],
   "store a snapshot": [({ stream, lease }) => ["snapshot", "put", stream, "3", "--lease", lease]],
   "delete a snapshot": [ofStream("snapshot rm", "2 --yes")],

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { expect, expectTypeOf, test } from "vitest";
 import type { z } from "zod";
-import type { erasure, LostRange, RepairInput } from "../../schemas/erasure.ts";
+import type { erasure, lostNow, RepairInput } from "../../schemas/erasure.ts";
 import type { delivery, GroupFilter, groupConfig } from "../../schemas/group.ts";
 import type { RecordInput, Verdict as VerdictView } from "../../schemas/record.ts";
 import type { leaseView, SnapshotView } from "../../schemas/snapshot.ts";
@@ -119,7 +119,7 @@ test("has the schemas' types", () => {
   expectTypeOf<StreamPut>().toExtend<client.StreamPut>();
   expectTypeOf<z.infer<typeof partitionFacts>>().toExtend<client.PartitionFacts>();
   expectTypeOf<client.PartitionFacts>().toExtend<z.infer<typeof partitionFacts>>();
-  expectTypeOf<Mutable<client.LostRange>>().toEqualTypeOf<LostRange>();
+  expectTypeOf<Mutable<client.LostRange>>().toEqualTypeOf<z.infer<typeof lostNow>>();
   expectTypeOf<client.RepairOptions>().toEqualTypeOf<RepairInput>();
   expectTypeOf<z.infer<typeof erasure>>().toExtend<client.Erasure>();
   expectTypeOf<Mutable<client.SnapshotInfo>>().toEqualTypeOf<SnapshotView>();
