@@ -103,8 +103,9 @@ export class Groups {
       this.#store.dropPause(row.id);
       this.#store.dropRestored(row.id);
     } else this.#store.setPause(row.id, because);
-    if (stands && because !== undefined) return ok(this.#view(row));
-    const next = { ...row, paused: because === undefined ? 0 : 1, version: row.version + 1, updated: now };
+    // Again, it may have another reason.
+    const updated = stands && because !== undefined ? row.updated : now;
+    const next = { ...row, paused: because === undefined ? 0 : 1, version: row.version + 1, updated };
     this.#store.setGroup(next);
     this.#tellAll(next, now);
     return ok(this.#view(next));

@@ -56,14 +56,24 @@ export class Admin {
     return ok(statusOf(this.delivery, now));
   }
 
-  pause(reason: string, now: number): Result<undefined> {
-    this.delivery.state.pause({ reason, at: now });
+  /** `at` and `version`: when the catalog said so, in ms since 1970, and with which version of the group. */
+  pause(reason: string, at: number, version: number | undefined, _now: number): Result<undefined> {
+    this.#told(version, { reason, at });
     return ok(undefined);
   }
 
-  resume(_now: number): Result<undefined> {
-    this.delivery.state.resume();
+  /** What it has paused by itself goes on in any case. A version before says the time only. */
+  resume(group: number | { readonly version: number }, _now: number): Result<undefined> {
+    this.delivery.state.pause(undefined);
+    this.#told(typeof group === "number" ? undefined : group.version, undefined);
     return ok(undefined);
+  }
+
+  #told(version: number | undefined, because: { readonly reason: string; readonly at: number } | undefined): void {
+    const { state } = this.delivery;
+    const { spec } = state;
+    const newest = Math.max(spec.version, spec.decided ?? 0);
+    state.told({ version: version ?? newest, paused: because !== undefined, because });
   }
 
   /** Starts anew at an offset: what lies before is finished, what lies after is not, whatever was acked. */

@@ -2,7 +2,6 @@
 import type { Sql } from "../lib/sql.ts";
 import { adopt } from "./dump.ts";
 import { Incident } from "./incident.ts";
-import { Pausing } from "./pausing.ts";
 import { beginRate } from "./rate-row.ts";
 import type { DeliverySpec } from "./spec.ts";
 import { Store } from "./store.ts";
@@ -17,7 +16,6 @@ export function begin(sql: Sql, spec: DeliverySpec, offset: number, now: number)
     store.setMeta("spec", JSON.stringify(spec));
     store.setPlace({ floor: offset, era: 0, done: none, acked: none, generation: 0, redeliveries: 0, recent: "[]" });
     if (spec.config.only !== null) new Incident(store).change(spec.config.only, 0);
-    new Pausing(store).change(undefined, spec, now);
     beginRate(store, spec, now);
   });
 }

@@ -112,7 +112,7 @@ export class Delivery {
     this.admitOnly(now);
     for (const lane of [...state.lanes.byId.values()]) this.reader.lanes.settle(lane, now);
     state.save();
-    return paused !== spec.paused || JSON.stringify(config) !== JSON.stringify(spec.config);
+    return paused !== state.spec.paused || JSON.stringify(config) !== JSON.stringify(spec.config);
   }
 
   /** In incident mode, every key that is let through, and wanted, has a lane, which goes its way without the others. */

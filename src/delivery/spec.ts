@@ -20,9 +20,11 @@ export interface DeliverySpec {
   readonly range?: { readonly from: number; readonly to: number };
   /** The group is paused; and why, since when, in ms since 1970. */
   readonly paused: boolean;
-  readonly because?: { readonly reason: string; readonly at: number };
+  readonly because?: { readonly reason: string; readonly at: number } | undefined;
   /** It was restored, and stands still until it is resumed: `because` says so. What it was told of a pause before is kept apart. */
-  readonly restored?: true;
+  readonly restored?: true | undefined;
+  /** Of what the delivery keeps: the version that says whether it is paused, where that is newer than the rest. */
+  readonly decided?: number;
   /** Part of the group's rate that this partition may use. */
   readonly share: number;
   /** Pushing is allowed to private and loopback addresses, and without TLS. */

@@ -11,7 +11,7 @@ import { Lanes } from "./lanes.ts";
 import { Leases } from "./leases.ts";
 import { Letters } from "./letters.ts";
 import { Losses } from "./losses.ts";
-import { Pausing } from "./pausing.ts";
+import { type PauseWord, Pausing, told } from "./pausing.ts";
 import { finishedAbove, isFinished } from "./place.ts";
 import { Ranges } from "./ranges.ts";
 import type { Rate } from "./rate.ts";
@@ -107,9 +107,9 @@ export class State {
   change(spec: DeliverySpec, now: number): void {
     const { only } = spec.config;
     if (only !== null || this.spec.config.only !== null) this.incident.change(only, this.generation);
-    this.store.setMeta("spec", JSON.stringify(spec));
-    this.#pausing.change(this.spec, spec, now);
-    this.configure(spec, now);
+    const changed = this.#pausing.change(this.spec, spec);
+    this.store.setMeta("spec", JSON.stringify(changed));
+    this.configure(changed, now);
   }
 
   configure(spec: DeliverySpec, now = 0): void {
@@ -172,15 +172,14 @@ export class State {
     return this.#pausing.why(this.spec);
   }
 
+  /** It stands still by itself, or does not any more. */
   pause(paused: Paused | undefined): void {
     this.#pausing.set(paused);
   }
 
-  /** Goes on, though the catalog is yet to tell it so. */
-  resume(): void {
-    this.pause(undefined);
-    if (!this.spec.restored) return;
-    this.spec = { ...this.spec, paused: false, because: undefined, restored: undefined };
+  /** The catalog has said whether the group stands still. */
+  told(word: PauseWord): void {
+    this.spec = told(this.spec, word);
     this.store.setMeta("spec", JSON.stringify(this.spec));
   }
 

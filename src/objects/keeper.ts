@@ -2,6 +2,7 @@
 import type { Delivery } from "../delivery/delivery.ts";
 import { Heritage } from "../delivery/heritage.ts";
 import { itemsOf } from "../delivery/page.ts";
+import { heard } from "../delivery/pausing.ts";
 import type { Read } from "../delivery/wish.ts";
 import { Arming, watchMs } from "./arming.ts";
 import { Attempts } from "./attempts.ts";
@@ -216,9 +217,9 @@ export class Keeper {
     const { reason, at } = paused;
     try {
       const told = await catalog(this.env, namespace).setPaused(stream, group, { reason, at }, groupId, version);
-      // The group is another by now, and this delivery is yet to be told: maybe it has another receiver.
-      if (told.ok && !told.value.paused && told.value.id === groupId) return;
-      if (state.paused === paused && !this.stopped) state.pause({ reason, at });
+      if (this.stopped) return;
+      if (told.ok) heard(state, paused, told.value);
+      else if (state.paused === paused) state.pause({ reason, at });
     } catch (error) {
       // The alarm tries again.
       console.error("delivery:", (error as Error).message);

@@ -109,11 +109,11 @@ describe("what cannot be done", () => {
     r.nack(order === "key" ? got.slice(1) : got.slice(0, 1));
     // What comes before the lane is unfinished, so that after a crash the window has yet to come to it.
     r.crash();
-    r.admin.pause("stop", r.now);
+    r.admin.pause("stop", r.now, undefined, r.now);
     const [{ lane }] = r.lanes();
     r.bring(lane);
     expect(r.admin.skipLane(lane, r.now)).toMatchObject({ refusal: { code: "conflict" } });
-    r.admin.resume(r.now);
+    r.admin.resume(r.now, r.now);
     r.fill();
     r.bring(lane);
     expect(r.admin.skipLane(lane, r.now)).toEqual({ ok: true, value: true });

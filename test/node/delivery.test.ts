@@ -277,12 +277,12 @@ describe("a place", () => {
   test("behind what was trimmed goes on, though the log had not come so far when it was last heard of", () => {
     const r = rig();
     r.append(["a", "b"]);
-    r.admin.pause("for a while", r.now);
+    r.admin.pause("for a while", r.now, undefined, r.now);
     r.append(["c", "d", "e"]);
     // Of a group that stands still the partition says nothing.
     r.delivery.state.known = 2;
     r.log.trim(4, 0);
-    r.admin.resume(r.now);
+    r.admin.resume(r.now, r.now);
     expect(offsets(r.receive())).toEqual([4]);
   });
 

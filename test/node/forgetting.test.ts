@@ -170,7 +170,7 @@ const states: State[] = [
     {},
     (r) => {
       fail(r, long);
-      r.admin.pause("for a while", r.now);
+      r.admin.pause("for a while", r.now, undefined, r.now);
     },
   ],
   [

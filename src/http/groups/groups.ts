@@ -197,7 +197,11 @@ export async function pauseGroup(request: Request, env: Env, names: Names, pause
   if (!set.ok) return problem(set.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
   if (!target.ok) return problem(target.refusal);
-  const done = await askAll(env, target.value, (one) => (paused ? one.admin("pause", reason) : one.admin("resume")));
+  const { version } = set.value;
+  // The catalog tells them too, later where they cannot be reached: what it says last holds.
+  const done = await askAll(env, target.value, (one) =>
+    because === undefined ? one.admin("resume", { version }) : one.admin("pause", reason, because.at, version),
+  );
   return answer(done, () => view(names, set.value));
 }
 
