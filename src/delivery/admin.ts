@@ -76,9 +76,13 @@ export class Admin {
     state.told({ version: version ?? newest, paused: because !== undefined, because });
   }
 
-  /** Starts anew at an offset: what lies before is finished, what lies after is not, whatever was acked. */
-  seek(offset: number, now: number): void {
+  /**
+   * Starts anew at an offset: what lies before is finished, what lies after is not, whatever was acked. `heirs`: partitions that
+   * continue this one, whose deliveries are to hear of it before anything goes out.
+   */
+  seek(offset: number, heirs: readonly number[], now: number): void {
     const { state, redriving } = this.delivery;
+    state.unheard.add(heirs);
     state.jump(offset);
     this.delivery.admitOnly(now);
     // Dead letters of before the place stay, and so does what has become of them.

@@ -32,8 +32,8 @@ export class Room {
 
   /** When it is worth to look again whether a record can be leased, in ms since 1970. */
   lookAt(now: number): number {
-    const { leases, lanes, paused, rate } = this.state;
-    if (paused !== undefined) return leases.soonest;
+    const { leases, lanes, paused, rate, unheard } = this.state;
+    if (paused !== undefined || unheard.size > 0) return leases.soonest;
     const overAt = Math.min(leases.soonest, leases.unread(now).until);
     if (this.#slots(undefined, now) <= 0) return overAt;
     if (rate !== undefined && rate.available(now) < 1) return Math.min(overAt, rate.readyAt(now));

@@ -19,6 +19,7 @@ import { rateOf } from "./rate-row.ts";
 import type { DeliverySpec } from "./spec.ts";
 import type { Store } from "./store.ts";
 import type { Paused } from "./told.ts";
+import { Unheard } from "./unheard.ts";
 import { Window } from "./window.ts";
 
 export class State {
@@ -51,6 +52,7 @@ export class State {
   readonly ahead = new Ahead();
   readonly incident: Incident;
   readonly forgotten: Forgotten;
+  readonly unheard: Unheard;
   /** Finished since the place was written down. */
   unsaved = 0;
   /** Something was finished, or given up, up to here. */
@@ -73,6 +75,7 @@ export class State {
     this.letters = new Letters(store);
     this.lost = new Losses(store);
     this.incident = new Incident(store);
+    this.unheard = new Unheard(store);
     this.forgotten = new Forgotten(store);
     this.window = new Window(spec.config.order === "partition");
     const place = store.place();
@@ -119,9 +122,9 @@ export class State {
     this.lanes.only = only === null ? undefined : new Set(only);
   }
 
-  /** Nothing may go out: it is paused, or the partition before it has the first word (in an incident, of each key by itself). */
+  /** Nothing may go out: it is paused, others are yet to hear of its new place, or the partition before it has the first word (in an incident, of each key by itself). */
   get stands(): boolean {
-    return this.paused !== undefined || (this.inherits && this.lanes.only === undefined);
+    return this.paused !== undefined || this.unheard.size > 0 || (this.inherits && this.lanes.only === undefined);
   }
 
   get byKey(): boolean {

@@ -71,6 +71,7 @@ export const withoutText = {
     "heritage",
     "rate",
     "heirs",
+    "unheard",
     "forwarded",
     "forgotten",
     "lost",

@@ -93,8 +93,8 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     return this.keeper?.changes.settle((core) => core.extend(receipts, ms(core), Date.now())) ?? gone;
   }
 
-  async seek(position: Position): Promise<Answer<number>> {
-    return this.keeper === undefined ? gone : seek(this.keeper, position);
+  async seek(position: Position, heirs: readonly number[] = []): Promise<Answer<number>> {
+    return this.keeper === undefined ? gone : seek(this.keeper, position, heirs);
   }
 
   /** What an operator asks. It may set something going. */
@@ -115,7 +115,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   }
 
   async inherit(again: boolean): Promise<void> {
-    this.keeper?.inherit(again);
+    await this.keeper?.inherit(again);
   }
 
   async floor(): Promise<number> {

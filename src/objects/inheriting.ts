@@ -9,6 +9,8 @@ const pauseMs = 250;
 /** How long the pauses become: until the other partition is read; and while keys of it are held, for as long as they are parked. */
 const [waitingMsMax, holdingMsMax] = [5_000, 300_000];
 const tellMs = 50;
+/** After one that is to hear of a new place could not be reached. */
+const retryMs = 1_000;
 const row = "heirs";
 
 export class Inheriting {
@@ -22,6 +24,8 @@ export class Inheriting {
   #told = "";
   /** The other one has said that there is something to be asked. */
   #news = false;
+  /** When those that are to hear of a new place are told again, in ms since 1970. */
+  #tellAt = 0;
 
   constructor(
     readonly env: Env,
@@ -39,6 +43,34 @@ export class Inheriting {
     if (!heritage.pending) return Number.POSITIVE_INFINITY;
     const asks = heritage.waiting || this.#news || heritage.heirs || heritage.held.length > 0;
     return asks ? this.#dueAt : Number.POSITIVE_INFINITY;
+  }
+
+  /** When somebody is to be told of a new place, in ms since 1970. */
+  get tellAt(): number {
+    return this.heritage.delivery.state.unheard.size > 0 ? this.#tellAt : Number.POSITIVE_INFINITY;
+  }
+
+  /** Tells those that continue this one that it begins anew. True where all of them have heard. */
+  async tellUnheard(): Promise<boolean> {
+    const { unheard } = this.heritage.delivery.state;
+    try {
+      for (let heir = unheard.next; heir !== undefined && !this.stopped; heir = unheard.next) {
+        this.#tellAt = Date.now() + retryMs;
+        await delivery(this.env, this.id, heir).inherit(true);
+        if (!this.stopped) unheard.heard(heir);
+      }
+    } catch (error) {
+      console.error("delivery:", (error as Error).message);
+    }
+    return unheard.size === 0;
+  }
+
+  /** The other one begins anew, and so does this one, for those that continue it: all of them have heard when it returns. */
+  async beginAnew(): Promise<void> {
+    this.heritage.again(Date.now());
+    this.heritage.delivery.state.unheard.add([...this.#heirs]);
+    if (!(await this.tellUnheard()))
+      throw new Error("one that continues this partition could not be told that it begins anew");
   }
 
   /** The other one has news: it is asked at once. */

@@ -129,12 +129,13 @@ export class Keeper {
   }
 
   /** The partition that this one continues has news, or, where it begins anew, so does this one. */
-  inherit(again: boolean): void {
-    if (again) this.heritage.again(Date.now());
+  async inherit(again: boolean): Promise<void> {
+    const begun = again ? this.inheriting.beginAnew() : undefined;
     this.inheriting.news();
     this.callers.wakeAll();
     this.kick();
     this.arm();
+    await begun;
   }
 
   /** Learns where the log has come to, and how old the first record is that was not read: for the status. */
@@ -192,6 +193,7 @@ export class Keeper {
     this.core.expire(now, Math.random);
     this.sockets.beat(now);
     if (this.core.state.paused?.untold) void this.#tellPaused();
+    if (this.inheriting.tellAt <= now) void this.inheriting.tellUnheard().then(() => this.kick());
     // Nobody waits for it: the stream that it sends to may take long to answer, and no alarm goes while another does.
     void this.#forwarder.run().then(() => this.arm());
     const { durable } = this.core.state.spec.config;
@@ -236,7 +238,7 @@ export class Keeper {
     if (state.leases.size > 0) times.push(state.leases.soonest);
     if (!state.stands) times.push(state.leases.restoredDue(now));
     if (state.paused?.untold) times.push(now + retryMs);
-    times.push(this.#forwarder.dueAt, this.#sharing.dueAt);
+    times.push(this.#forwarder.dueAt, this.#sharing.dueAt, inheriting.tellAt);
     if (sockets.size > 0) times.push(now + heartbeatMs / 2, sockets.overAt);
     const pushes = pusher.target !== null && state.paused === undefined;
     if (pushes || sockets.size > 0) {

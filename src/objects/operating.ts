@@ -1,5 +1,5 @@
 /** What is asked of a delivery besides records: by an operator, and by the partitions that continue its own. */
-import { ok, type Result } from "../../schemas/errors.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { Admin, type LaneAt, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
 import { type PlacePage, placePage } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
@@ -40,15 +40,23 @@ export async function operate<N extends OrderName>(
   return answer;
 }
 
-/** Moves the place, where the log has it. */
-export async function seek(keeper: Keeper, position: Position): Promise<Answer<number>> {
+/** Moves the place, where the log has it. `heirs`: the partitions that continue this one, at any remove. */
+export async function seek(keeper: Keeper, position: Position, heirs: readonly number[]): Promise<Answer<number>> {
   const { logId, partition: number } = keeper.core.state.spec;
   const offset = await partition(keeper.env, logId, number, undefined).order("locate", position);
   if (keeper.stopped) return gone;
   if (!offset.ok) return offset;
-  new Admin(keeper.core).seek(offset.value, Date.now());
-  keeper.inherit(true);
-  return offset;
+  new Admin(keeper.core).seek(offset.value, heirs, Date.now());
+  const told = await keeper.inherit(true).then(
+    () => true,
+    () => false,
+  );
+  keeper.kick();
+  if (told) return offset;
+  return refuse(
+    "unavailable",
+    "the place has moved, and a partition that continues this one is yet to hear of it; ask again",
+  );
 }
 
 /** What this delivery has unfinished, for one that continues it and waits for that. */

@@ -144,7 +144,7 @@ export interface DeliveryRpc {
   /** Forgets all that it has of a target's records below an offset. `last`: the log has nothing of them any more. */
   forget(target: Target, to: number, last: boolean): Promise<Answer<number>>;
   /** Moves its place, and answers the offset. */
-  seek(position: Position): Promise<Answer<number>>;
+  seek(position: Position, heirs?: readonly number[]): Promise<Answer<number>>;
   attempts(): Promise<Answer<readonly Attempt[]>>;
   unfinished(call: HeritageCall): Promise<Answer<Unfinished>>;
   /** The partition that this one continues has finished something, or has begun anew. */

@@ -216,7 +216,7 @@ function run(model: Model, step: Step): void {
       break;
     case "seek": {
       const to = Math.min(model.records.length, Math.floor(step.share * (model.records.length + 1)));
-      rig.admin.seek(to, rig.now);
+      rig.admin.seek(to, [], rig.now);
       model.seek(to);
       break;
     }

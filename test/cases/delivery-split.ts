@@ -16,7 +16,8 @@ type Step =
   | { do: "ack" | "nack"; pick: number[]; any: boolean }
   | { do: "wait"; ms: number }
   | { do: "crash" | "ask" | "redrive" | "discard" | "finish"; of: number }
-  | { do: "seek"; of: number | "all"; back: number }
+  | { do: "seek"; of: number | "all"; back: number; untold?: boolean }
+  | { do: "tell" }
   | { do: "grow" }
   | { do: "only"; keys: string[] | null };
 
@@ -41,7 +42,16 @@ const weighted: [number, fc.Arbitrary<Step>][] = [
   [4, fc.record({ do: one("finish"), of })],
   [2, fc.record({ do: one("wait"), ms: fc.constantFrom(600, 40_000) })],
   [3, fc.record({ do: fc.constantFrom("crash", "ask", "redrive", "discard"), of })],
-  [2, fc.record({ do: one("seek"), of: fc.constantFrom<"all" | 0 | 1>("all", 0, 1), back: fc.nat(20) })],
+  [
+    2,
+    fc.record({
+      do: one("seek"),
+      of: fc.constantFrom<"all" | 0 | 1>("all", 0, 1),
+      back: fc.nat(20),
+      untold: fc.boolean(),
+    }),
+  ],
+  [2, fc.record({ do: one("tell") })],
   [2, fc.record({ do: one("grow") })],
   [1, fc.record({ do: one("only"), keys: fc.constantFrom(null, ["a"], ["b", "c"]) })],
 ];
@@ -142,7 +152,7 @@ class Family {
     this.heritages[of] = heritage;
   }
 
-  seek(of: number | "all", back: number): void {
+  seek(of: number | "all", back: number, untold = false): void {
     const some = of === "all" ? this.rigs.map((_, index) => index) : [of];
     for (const one of some) {
       const rig = this.rigs[one];
@@ -154,12 +164,10 @@ class Family {
           .filter(({ state }) => state === "redriven")
           .map(({ offset }) => offset),
       );
-      rig.admin.seek(to, rig.now);
+      const heirs = [...this.rigs.keys()].filter((child) => this.#continues(child, one));
+      rig.admin.seek(to, heirs, rig.now);
       rig.delivery.state.known = rig.log.span.tail;
       this.heritages[one]?.again(rig.now);
-      // Who continues it waits for it anew.
-      for (const [child, heritage] of this.heritages.entries())
-        if (this.#continues(child, one)) heritage?.again(this.rigs[0].now);
       for (const line of this.lines.values()) {
         for (const name of line) {
           const [partition, offset] = name.split(".").map(Number);
@@ -174,6 +182,33 @@ class Family {
           } else this.finished.add(name);
         }
       }
+      if (untold) return;
+      while (this.tell());
+    }
+  }
+
+  /** The next of those that continue another waits for it anew. False where there is none. */
+  tell(): boolean {
+    for (const { delivery } of this.rigs) {
+      const { unheard } = delivery.state;
+      const { next } = unheard;
+      if (next === undefined) continue;
+      this.#beginAnew(next);
+      unheard.heard(next);
+      return true;
+    }
+    return false;
+  }
+
+  /** With those that have come to continue it since. */
+  #beginAnew(of: number): void {
+    const { delivery, now } = this.rigs[of];
+    const { unheard } = delivery.state;
+    this.heritages[of]?.again(now);
+    unheard.add([...this.rigs.keys()].filter((child) => this.parents[child] === of));
+    for (let { next } = unheard; next !== undefined; next = unheard.next) {
+      this.#beginAnew(next);
+      unheard.heard(next);
     }
   }
 
@@ -215,6 +250,10 @@ class Family {
   #inOrder(name: string, key: string): void {
     for (const before of this.lines.get(key)!) {
       if (before === name) return;
+      // Who has yet to hear of a seek goes on, and what it seeks back to has not begun.
+      const [of, from] = [name, before].map((one) => Number(one.split(".")[0]));
+      const { unheard } = this.rigs[from].delivery.state;
+      if (this.parents.some((_, heir) => unheard.has(heir) && (heir === of || this.#continues(of, heir)))) continue;
       expect(this.finished.has(before) || this.passed.has(before), `${name} before ${before}`).toBe(true);
     }
   }
@@ -276,7 +315,10 @@ function run(family: Family, step: Step): void {
       return;
     }
     case "seek":
-      family.seek(step.of, step.back);
+      family.seek(step.of, step.back, step.untold);
+      return;
+    case "tell":
+      family.tell();
       return;
     case "grow":
       family.grow();
@@ -331,6 +373,7 @@ const found: [Partial<GroupConfig>, boolean, Step[]][] = [
 
 /** In the end everything is delivered, whatever was parked. */
 function finish(family: Family): void {
+  while (family.tell());
   incident(family);
   family.only(null);
   for (const rig of family.rigs) rig.now += 100_000;

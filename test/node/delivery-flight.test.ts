@@ -129,7 +129,7 @@ describe("a member that gives a record back", () => {
     r.ack(first);
     release(r, first);
     expect(r.receive(10, "one")).toMatchObject([{ offset: 1 }]);
-    r.admin.seek(0, r.now);
+    r.admin.seek(0, [], r.now);
     expect(release(r, other)).toEqual([{ ok: true, value: undefined }]);
   });
 });

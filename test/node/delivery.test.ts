@@ -291,7 +291,7 @@ describe("a place", () => {
     r.append(["a", "b"]);
     r.append(["c", "d", "e"]);
     r.delivery.state.known = 2;
-    r.admin.seek(4, r.now);
+    r.admin.seek(4, [], r.now);
     expect(offsets(r.receive())).toEqual([4]);
   });
 });
@@ -395,7 +395,7 @@ test("what was tried of a letter before a seek is told, when it dies again behin
   for (const reason of ["one", "two"]) r.nack(r.receive(), 0, reason);
   r.admin.redrive("all", undefined, r.now);
   r.nack(r.receive(), 0, "three");
-  r.admin.seek(1, r.now);
+  r.admin.seek(1, [], r.now);
   for (const reason of ["four", "five"]) r.nack(r.receive(), 0, reason);
   expect(r.letters()).toMatchObject([{ state: "dead", attempts: 5 }]);
   expect(r.letters()[0].tries.map(({ reason }) => reason)).toEqual(["one", "two", "three", "four", "five"]);

@@ -22,7 +22,10 @@ afterEach(() => {
 });
 
 /** A delivery, and what keeps it going. `looks`: how often it has looked what is due. */
-function kept(config: Partial<GroupConfig>, { read = vi.fn(), order = vi.fn(), sockets = [] as unknown[] } = {}) {
+function kept(
+  config: Partial<GroupConfig>,
+  { read = vi.fn(), order = vi.fn(), inherit = vi.fn(), sockets = [] as unknown[] } = {},
+) {
   const rig = new Rig(nodeSql(), nodeSql(), config);
   rig.now = Date.now();
   const setAlarm = vi.fn();
@@ -34,7 +37,11 @@ function kept(config: Partial<GroupConfig>, { read = vi.fn(), order = vi.fn(), s
     getWebSocketAutoResponseTimestamp: () => null,
   };
   const stuck = () => new Promise<never>(() => {});
-  const env = { PARTITION: { getByName: () => ({ read, order }) }, CATALOG: { getByName: () => ({ stream: stuck }) } };
+  const env = {
+    PARTITION: { getByName: () => ({ read, order }) },
+    DELIVERY: { getByName: (name: string) => ({ inherit: (again: boolean) => inherit(name, again) }) },
+    CATALOG: { getByName: () => ({ stream: stuck }) },
+  };
   const looks = vi.spyOn(rig.delivery, "expire");
   const [state, bindings] = [ctx as unknown as DurableObjectState, env as unknown as Env];
   return { rig, looks, setAlarm, keeper: new Keeper(state, bindings, "d", rig.delivery) };
@@ -229,7 +236,7 @@ test("of sockets the first that is there is told what was lost; where none is, i
 
 /** What is asked of a delivery, and waits for its partition before it writes. */
 const asked: [string, (keeper: Keeper) => Promise<unknown>][] = [
-  ["seek", (keeper) => seek(keeper, { at: "earliest" })],
+  ["seek", (keeper) => seek(keeper, { at: "earliest" }, [])],
   ["status", (keeper) => operate(keeper, "status")],
   ["lanes", (keeper) => operate(keeper, "lanes")],
   ["skipLane", (keeper) => operate(keeper, "skipLane", 1)],
@@ -267,3 +274,51 @@ test.each(asked)(
     }
   },
 );
+
+test("a place that was moved gives nothing out before those that continue it have heard, whoever dies meanwhile", async () => {
+  const out = () => Promise.reject(new Error("out of reach"));
+  const inherit = vi.fn<(name: string, again: boolean) => Promise<void>>(out);
+  const { rig, keeper } = kept({}, { inherit, order: vi.fn(async () => ({ ok: true, value: 0 })) });
+  rig.append(["a", "b"]);
+  rig.ack(...rig.receive());
+  // Of 3, which came to be since, nobody knows who asks for the seek.
+  keeper.inheriting.addHeir(3);
+  expect(await seek(keeper, { at: "earliest" }, [2, 1])).toMatchObject({ refusal: { code: "unavailable" } });
+  keeper.stop("it dies");
+  rig.crash();
+  rig.delivery.state.known = 2;
+  const again = new Keeper(keeper.ctx, keeper.env, "d", rig.delivery);
+  expect(rig.receive()).toEqual([]);
+  // One after another: who continues another that goes on as before would be done with it at once.
+  inherit.mockImplementation(async (name) => (name === "d/2" ? out() : undefined));
+  inherit.mockClear();
+  await again.alarm();
+  await vi.advanceTimersByTimeAsync(500);
+  expect(inherit.mock.calls).toEqual([
+    ["d/1", true],
+    ["d/2", true],
+  ]);
+  expect(rig.receive()).toEqual([]);
+  inherit.mockResolvedValue();
+  inherit.mockClear();
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(inherit.mock.calls).toEqual([
+    ["d/2", true],
+    ["d/3", true],
+  ]);
+  expect(rig.receive().map(({ key }) => key)).toEqual(["a", "b"]);
+  again.stop("over");
+});
+
+test("who is told that the one before it begins anew says so to those that continue it, first", async () => {
+  const inherit = vi.fn<(name: string, again: boolean) => Promise<void>>(() =>
+    Promise.reject(new Error("out of reach")),
+  );
+  const { keeper } = kept({}, { inherit });
+  keeper.inheriting.addHeir(4);
+  await expect(keeper.inherit(true)).rejects.toThrow("could not be told");
+  inherit.mockResolvedValue();
+  await keeper.inherit(true);
+  expect(inherit).toHaveBeenLastCalledWith("d/4", true);
+  keeper.stop("over");
+});

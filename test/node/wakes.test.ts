@@ -126,7 +126,7 @@ test("a delivery that is moved back has armed its alarm: nobody else knows that 
   const alarms: number[] = [];
   const keeper = kept({ push }, alarms);
   keeper.wake(told(0));
-  await seek(keeper, { at: "earliest" });
+  await seek(keeper, { at: "earliest" }, []);
   expect(alarms).toHaveLength(1);
 });
 

@@ -229,17 +229,13 @@ export async function seekGroup(request: Request, env: Env, names: Names): Promi
   const located = await locateAll(env, target.value, from, partition === undefined ? partitions : [partition]);
   if (!located.ok) return problem(located.refusal);
   const places: { partition: number; offset: number }[] = [];
-  // Partitions before those that continue them: these wait for them anew.
+  // Partitions before those that continue them: these wait for them anew, whether they are moved themselves or not.
   for (const number of located.value) {
     // The place itself, not its offset: what is trimmed meanwhile moves the earliest.
-    const moved = await askAll(env, target.value, (one) => one.seek(positionOf(from, number, false)), number);
+    const heirs = descendants(target.value.route.stream.map, number);
+    const moved = await askAll(env, target.value, (one) => one.seek(positionOf(from, number, false), heirs), number);
     if (!moved.ok) return problem(moved.refusal);
     places.push(...moved.value.map(({ partition, value }) => ({ partition, offset: value })));
-  }
-  const heirs = partition === undefined ? [] : descendants(target.value.route.stream.map, partition);
-  for (const heir of heirs) {
-    const told = await askAll(env, target.value, async (one) => ok(await one.inherit(true)), heir);
-    if (!told.ok) return problem(told.refusal);
   }
   return json({ partitions: places });
 }
