@@ -1,7 +1,5 @@
 /** Limits of what is packed. They are part of `limits`, and stand apart because the library packs, and carries no more. */
 export const frameLimits = {
-  /** A chunk is one SQLite row. The platform allows 2 MB a row and a local SQLite more, so the bound is ours to keep. */
-  chunkBytesMax: 1_048_576,
   /** A frame never spans two chunks. */
   frameBytesMax: 1_048_576,
   /** Encoded record. Leaves room for the frame's header and the record's length in one row. */

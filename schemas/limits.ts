@@ -6,6 +6,8 @@ import { frameLimits } from "./frame-limits.ts";
  */
 export const limits = {
   ...frameLimits,
+  /** A chunk is one SQLite row. The platform allows 2 MB a row and a local SQLite more, so the bound is ours to keep. */
+  chunkBytesMax: 1_048_576,
   /** Decoded body of one append. Far below the 32 MiB of one call between objects. */
   batchBytesMax: 8_388_608,
   /**

@@ -52,8 +52,20 @@ export class Http {
   readonly #bases: string[];
 
   constructor(readonly options: MillraceOptions) {
-    const { url, urls = [], namespace = "default", token, ticket, retry, parse, fetch, WebSocket, ...left } = options;
-    nothing(left);
+    const {
+      url,
+      urls = [],
+      namespace = "default",
+      token,
+      ticket,
+      retry = {},
+      parse,
+      fetch,
+      WebSocket,
+      ...left
+    } = options;
+    const { attempts, initialMs, maxMs, ...others } = retry;
+    nothing({ ...left, ...others });
     this.#bases = (urls.length > 0 ? urls : [url]).map((one) => {
       const base = `${one}`.replace(/\/+$/, "");
       if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(base) || !URL.canParse(base))

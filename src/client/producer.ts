@@ -2,6 +2,7 @@ import { frameLimits } from "../../schemas/frame-limits.ts";
 import { Batch } from "./batch.ts";
 import { known, MillraceError } from "./error.ts";
 import type { Http } from "./http.ts";
+import { nothing } from "./json.ts";
 import type { Closed, ProducerOptions, Settled } from "./producing.ts";
 import { packable } from "./record.ts";
 import { endless, retrying, timerMaxMs } from "./retry.ts";
@@ -50,7 +51,21 @@ export class Producer {
     readonly path: string,
     readonly options: ProducerOptions = {},
   ) {
-    const { id = crypto.randomUUID(), epoch = newEpoch(), batchBytes = 1_048_576, signal } = options;
+    const {
+      id = crypto.randomUUID(),
+      epoch = newEpoch(),
+      batchBytes = 1_048_576,
+      signal,
+      partition,
+      attempts,
+      batchRecords,
+      bufferRecords,
+      bufferBytes,
+      onSettled,
+      lingerMs,
+      ...left
+    } = options;
+    nothing(left);
     this.id = id;
     this.epoch = epoch;
     this.#batchBytes = batchBytes;
@@ -143,7 +158,8 @@ export class Producer {
    * const { unsent } = await producer.close({ timeoutMs: 5_000 });
    * if (unsent > 0) console.error(`${unsent} records may be missing`);
    */
-  async close({ timeoutMs }: { timeoutMs?: number } = {}): Promise<Closed> {
+  async close({ timeoutMs, ...left }: { timeoutMs?: number } = {}): Promise<Closed> {
+    nothing(left);
     this.#closed = true;
     const cut = () => this.#cut.abort(closed(false));
     const timer = timeoutMs === undefined ? undefined : setTimeout(cut, Math.min(timeoutMs, timerMaxMs));

@@ -81,7 +81,7 @@ export class Stream<Data = unknown> {
     const records = (several ? given : [given]) as readonly NewRecord<Data>[];
     const each = records.map((record, index) => bodyOf(record, several ? `records.${index}` : "record"));
     const safe = records.every(({ id }) => id !== undefined);
-    const call = { json: `{"records":[${each}]}`, query: { ...query }, safe, signal };
+    const call = { json: `{"records":[${each}]}`, query, safe, signal };
     const { verdicts } = await this.http.json<{ verdicts: Verdict[] }>("POST", `${this.path}/records`, call);
     if (several) return verdicts;
     const [verdict] = verdicts;
@@ -144,7 +144,8 @@ export class Stream<Data = unknown> {
   producer<Spooled>(options: ProducerOptions & { spool: OpenSpool<Spooled> }): Spooled;
   producer(options?: ProducerOptions): Producer;
   producer(options: ProducerOptions & { spool?: OpenSpool<Producer> } = {}): Producer {
-    return options.spool?.(this, options) ?? new Producer(this.http, this.path, options);
+    const { spool, ...others } = options;
+    return spool?.(this, others) ?? new Producer(this.http, this.path, others);
   }
 
   /**
@@ -209,8 +210,8 @@ export class Stream<Data = unknown> {
    * await millrace.stream("orders").put({ partitions: 4 });
    * const { drops = 0 } = await millrace.stream("orders").put({ retentionRecords: 1_000 }, { dryRun: true });
    */
-  put(config: StreamConfig = {}, { dryRun = false }: { dryRun?: boolean } = {}): Promise<StreamPut> {
-    return this.http.json("PUT", this.path, { body: config, ...(dryRun ? { query: { dryRun } } : {}) });
+  put(config: StreamConfig = {}, query: { dryRun?: boolean } = {}): Promise<StreamPut> {
+    return this.http.json("PUT", this.path, { body: config, query });
   }
 
   /**

@@ -23,15 +23,19 @@ export const headerBytes = 32;
 const magic = 0x524d;
 const formatVersion = 1;
 
-export const flags = {
-  /** Records bring their own timestamps: effective is the highest so far. */
+/** What the records of a frame bring: all that a client's bundle carries of the flags. */
+export const brought = {
+  /** Their own timestamps: effective is the highest so far. */
   times: 1,
-  /** Records bring their own offsets. */
+  /** Their own offsets. */
   offsets: 2,
+  /** At least one has an id, and takes part in deduplication. */
+  ids: 8,
+} as const;
+
+const others = {
   /** Data that calls itself JSON or text has been checked by the server. */
   checked: 4,
-  /** At least one record has an id, and takes part in deduplication. */
-  ids: 8,
   /** Only of a chunk's row: it was rewritten, and has a part of the records that its offsets had. */
   thinned: 16,
   /** Of a row, those of its frames and its own; above them is the sum of the headers. */
@@ -39,6 +43,8 @@ export const flags = {
   /** Not records but a hole: `[base, to)` could not be read. Its body is `to`, eight bytes. Only in answers. */
   damaged: 128,
 } as const;
+
+export const flags = /* @__PURE__ */ Object.assign({}, brought, others);
 const flagsKnown = 15;
 
 export interface Frame {

@@ -6,7 +6,7 @@
 import { frameLimits } from "../../schemas/frame-limits.ts";
 import { assert } from "../lib/assert.ts";
 import { ByteReader, decodeText, textBytes, varintBytes, writeText, writeVarint } from "../lib/bytes.ts";
-import { type Frame, flags, headerBytes, sealFrame } from "./frame.ts";
+import { brought, type Frame, headerBytes, sealFrame } from "./frame.ts";
 
 export const kinds = { none: 0, json: 1, text: 2, binary: 3 } as const;
 export type Kind = 0 | 1 | 2 | 3;
@@ -127,9 +127,9 @@ export class FrameWriter {
   #close(set: number): void {
     this.#count++;
     this.count++;
-    if (set & bits.id) this.#flags |= flags.ids;
-    if (set & bits.offset) this.#flags |= flags.offsets;
-    if (set & bits.timestamp) this.#flags |= flags.times;
+    if (set & bits.id) this.#flags |= brought.ids;
+    if (set & bits.offset) this.#flags |= brought.offsets;
+    if (set & bits.timestamp) this.#flags |= brought.times;
   }
 
   #seal(): void {
@@ -224,7 +224,7 @@ export function eachPlaced(
   visit: (from: number, to: number, offset: number, timestamp: number) => void,
 ): void {
   const { bytes } = frame;
-  const own = frame.flags & (flags.offsets | flags.times);
+  const own = frame.flags & (brought.offsets | brought.times);
   const reader = new ByteReader(bytes, frame.from, frame.to);
   let { base: offset, timestamp } = frame;
   for (let left = frame.count; left > 0; left--) {

@@ -1,5 +1,6 @@
 import { known } from "../client/error.ts";
 import type { MillraceError, NewRecord, OfSpool, Placed } from "../client/index.ts";
+import { nothing } from "../client/json.ts";
 import type { Closed, ProducerOptions, Settled } from "../client/producing.ts";
 import { packable } from "../client/record.ts";
 import { sleep, timerMaxMs } from "../client/retry.ts";
@@ -139,7 +140,8 @@ export class SpooledProducer {
    * const { unsent } = await producer.close({ timeoutMs: 5_000 });
    * if (unsent > 0) console.error(`${unsent} records go when this starts again`);
    */
-  close({ timeoutMs }: { timeoutMs?: number } = {}): Promise<Closed> {
+  close({ timeoutMs, ...left }: { timeoutMs?: number } = {}): Promise<Closed> {
+    nothing(left);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }

@@ -42,6 +42,35 @@ async function take<Data>(from: AsyncIterable<StoredRecord<Data>>, count: number
   return taken;
 }
 
+test("what goes to the service is refused there, where there is no option of the name", async () => {
+  const stream = await fresh();
+  const group = stream.group("g");
+  await group.put();
+  const odd = { dryrun: true } as object;
+  const calls: Readonly<Record<string, () => Promise<unknown>>> = {
+    append: () => stream.append({ data: 1 }, odd),
+    put: () => stream.put({ retentionRecords: 1 }, odd),
+    ticket: () => stream.ticket(["read"], odd),
+    restore: () => stream.restore(odd),
+    receive: () => group.receive(odd),
+    nack: () => group.nack([], odd),
+    seek: () => group.seek("earliest", odd),
+    deadLetters: () => group.deadLetters(odd),
+    repair: () => stream.partition(0).repair({ mode: "isolate", ...odd }),
+    trim: () => stream.partition(0).trim({ beforeOffset: 0, ...odd }),
+    lease: () => stream.snapshots.lease({ holder: "h", seconds: 1, ...odd }),
+    "a snapshot": () => stream.snapshots.put(0, "s", odd),
+    snapshots: () => stream.snapshots.list(odd),
+    streams: () => millrace.streams(odd).next(),
+  };
+  for (const [what, call] of Object.entries(calls))
+    await expect(call(), what).rejects.toMatchObject({
+      code: "unknown-field",
+      message: expect.stringContaining("dryrun"),
+    });
+  expect((await stream.info()).config.retentionRecords).toBeNull();
+});
+
 describe("a stream", () => {
   test("is made, shown, listed and deleted, twice as once", async () => {
     const stream = millrace.stream("made");

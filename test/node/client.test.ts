@@ -14,6 +14,8 @@ import type { leaseView, SnapshotView } from "../../schemas/snapshot.ts";
 import type { partitionFacts, StreamPut, StreamView, streamConfig } from "../../schemas/stream.ts";
 import type { ticketBody } from "../../schemas/ticket.ts";
 import * as client from "../../src/client/index.ts";
+import { verifyWebhook } from "../../src/client/webhook.ts";
+import { spool } from "../../src/node/index.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const folder = join(root, "src/client");
@@ -128,4 +130,33 @@ test("has the schemas' types", () => {
   expectTypeOf<Pick<client.Delivery, "receipt" | "attempt" | "deliveryId">>().toExtend<
     Pick<z.infer<typeof delivery>, "receipt" | "attempt" | "deliveryId">
   >();
+});
+
+test("refuses at once an option that there is not, by its name, whoever takes it", async () => {
+  const url = "http://localhost:1";
+  const stream = new client.Millrace({ url, fetch: () => new Promise(() => {}) }).stream("s");
+  const folder = mkdtempSync(join(tmpdir(), "millrace-spool-"));
+  // What TypeScript would not let through.
+  const odd = { lingerMS: 1 } as object;
+  const takers: Readonly<Record<string, () => unknown>> = {
+    client: () => new client.Millrace({ url, ...odd }),
+    retry: () => new client.Millrace({ url, retry: odd }),
+    read: () => stream.read(odd),
+    follow: () => stream.follow(odd),
+    consume: () => stream.group("g").consume(() => {}, odd),
+    producer: () => stream.producer(odd),
+    "a producer's end": () => stream.producer().close(odd),
+    spool: () => spool(folder, odd),
+    "a producer with a spool": () => stream.producer({ spool: spool(folder), ...odd }),
+    "its end": () => stream.producer({ spool: spool(folder) }).close(odd),
+    webhook: () => verifyWebhook("whsec_AAAA", new Headers(), "", odd),
+  };
+  try {
+    for (const [what, take] of Object.entries(takers))
+      await expect((async () => take())(), what).rejects.toThrow("there is no option 'lingerMS'");
+    // One that is undefined is not given.
+    for (const name of ["epoch", "spool", "lingerMs"]) await stream.producer({ [name]: undefined }).close();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
