@@ -138,6 +138,11 @@ test("refuses at once an option that there is not, by its name, whoever takes it
   const folder = mkdtempSync(join(tmpdir(), "millrace-spool-"));
   // What TypeScript would not let through.
   const odd = { lingerMS: 1 } as object;
+  const open: { close(): Promise<unknown> }[] = [];
+  const kept = <T extends { close(options?: object): Promise<unknown> }>(producer: T): T => {
+    open.push(producer);
+    return producer;
+  };
   const takers: Readonly<Record<string, () => unknown>> = {
     client: () => new client.Millrace({ url, ...odd }),
     retry: () => new client.Millrace({ url, retry: odd }),
@@ -145,10 +150,10 @@ test("refuses at once an option that there is not, by its name, whoever takes it
     follow: () => stream.follow(odd),
     consume: () => stream.group("g").consume(() => {}, odd),
     producer: () => stream.producer(odd),
-    "a producer's end": () => stream.producer().close(odd),
+    "a producer's end": () => kept(stream.producer()).close(odd),
     spool: () => spool(folder, odd),
     "a producer with a spool": () => stream.producer({ spool: spool(folder), ...odd }),
-    "its end": () => stream.producer({ spool: spool(folder) }).close(odd),
+    "its end": () => kept(stream.producer({ spool: spool(folder) })).close(odd),
     webhook: () => verifyWebhook("whsec_AAAA", new Headers(), "", odd),
   };
   try {
@@ -157,6 +162,7 @@ test("refuses at once an option that there is not, by its name, whoever takes it
     // One that is undefined is not given.
     for (const name of ["epoch", "spool", "lingerMs"]) await stream.producer({ [name]: undefined }).close();
   } finally {
+    for (const producer of open) await producer.close();
     rmSync(folder, { recursive: true, force: true });
   }
 });

@@ -109,7 +109,7 @@ test("from any place, everything behind it is read in order, or told as trimmed;
     { numRuns: times(80, 400) },
   );
   // The property says something only where it met these.
-  expect(Math.min(seen.lost, seen.cold)).toBeGreaterThan(20);
+  expect(Math.min(seen.lost, seen.cold)).toBeGreaterThan(times(5, 20));
 });
 
 test("with an end, everything up to there is read once and in order, and then nothing", async () => {
@@ -136,7 +136,7 @@ test("with an end, everything up to there is read once and in order, and then no
     ),
     { numRuns: times(80, 400) },
   );
-  expect(within).toBeGreaterThan(20);
+  expect(within).toBeGreaterThan(times(5, 20));
 });
 
 test("backward from any place, everything before it is read in order, or told as trimmed", async () => {
@@ -165,9 +165,9 @@ test("backward from any place, everything before it is read in order, or told as
         if (numbers(model).some((partition) => from[partition] === 0 && model.head(partition) > 0)) seen.nothing++;
       },
     ),
-    { numRuns: times(80, 400) },
+    { numRuns: times(150, 400) },
   );
-  expect(Math.min(...Object.values(seen))).toBeGreaterThan(5);
+  expect(Math.min(...Object.values(seen))).toBeGreaterThan(times(0, 5));
 });
 
 test("`prev` is null exactly where nothing readable lies before the page, and leads back to all of it", async () => {
@@ -228,7 +228,7 @@ test("`prev` is null exactly where nothing readable lies before the page, and le
     ),
     { numRuns: times(80, 400) },
   );
-  expect(Math.min(...Object.values(seen))).toBeGreaterThan(20);
+  expect(Math.min(...Object.values(seen))).toBeGreaterThan(times(5, 20));
 });
 
 test("-n is where the newest n records begin that the filter lets through, over all partitions, in both directions", async () => {
@@ -261,7 +261,7 @@ test("-n is where the newest n records begin that the filter lets through, over 
     }),
     { numRuns: times(80, 400) },
   );
-  expect(Math.min(...Object.values(seen))).toBeGreaterThan(20);
+  expect(Math.min(...Object.values(seen))).toBeGreaterThan(times(5, 20));
 });
 
 test("what is appended while the newest records are looked for is neither counted nor passed over", async () => {

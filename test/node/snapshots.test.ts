@@ -210,7 +210,7 @@ describe("retention that waits for snapshots", () => {
 });
 
 test("a crash anywhere leaves nothing in the bucket that nobody knows", async () => {
-  await snapshotsLeaveNothing(() => nodeSql(), times(30, 100));
+  await snapshotsLeaveNothing(() => nodeSql(), times(45, 100));
 });
 
 test.each([
