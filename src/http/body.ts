@@ -108,7 +108,10 @@ class Gathered {
 async function collect(arriving: Arriving, body: Gathered, announced: number | undefined): Promise<void> {
   while (body.length !== announced) {
     const left = (announced ?? body.limit) - body.length;
-    const piece = await arriving.next(Math.min(left, body.length === 0 ? atOnceBytes : pieceBytes));
+    // Room costs as much as what comes into it: of one that is not announced it grows with what has come.
+    const first = announced === undefined ? Math.max(tinyBytes, body.length) : atOnceBytes;
+    const room = announced === undefined || body.length === 0 ? first : pieceBytes;
+    const piece = await arriving.next(Math.min(left, room, pieceBytes));
     if (piece === undefined) break;
     await body.add(piece);
   }
