@@ -34,6 +34,7 @@ async function take(run: ScriptRun, log: Model, max: number, nack: boolean): Pro
     for (const { receipt: _, attempt: __, deliveryId: ___, ...record } of deliveries) {
       // It may have been read before it was compacted, or trimmed.
       same(run, log, record, `a delivery of ${log.path}`, "forgotten-delivered");
+      log.delivered.add(record as Kept);
       run.note([`${record.partition}.${record.offset}`], () => `delivered ${record.partition}.${record.offset}`);
     }
     if (deliveries.length === 0) return 0;
@@ -41,7 +42,7 @@ async function take(run: ScriptRun, log: Model, max: number, nack: boolean): Pro
     const path = `${log.path}/groups/g/${nack ? "nack" : "ack"}`;
     const settled = await round.call("POST", path, { headers, body: JSON.stringify({ receipts }) });
     if (settled.status !== 200 || settled.json.refused?.length > 0) log.groupUnsure = true;
-    for (const one of deliveries) log.finish(one);
+    for (const one of deliveries) log.finished.add(one);
     return deliveries.length;
   } catch (error) {
     if (!(error instanceof Lost)) throw error;
@@ -96,7 +97,7 @@ export async function drained(run: ScriptRun, log: Model): Promise<void> {
     const record = log.part(partition).records[offset] as Kept;
     const taken = !left.has(placeOf(record)) && mayBeCompacted(log, record);
     const lost = log.groupLost.some((one) => one.partition === partition && offset >= one.from && offset < one.to);
-    const got = log.isFinished(record) || letters.has(placeOf(record)) || lost || taken;
+    const got = log.delivered.has(record) || letters.has(placeOf(record)) || lost || taken;
     // What is forgotten may be let go of, or go out as the tombstone that it is.
     run.that("drained", got || record.forgotten !== undefined, () => `${JSON.stringify(record)} was never delivered`, [
       placeOf(record),

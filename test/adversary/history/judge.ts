@@ -89,7 +89,7 @@ function lets(settings: Settings, log: Model, part: Part, record: Kept, left: re
   const older = (ms: number) => isOlder(record, ms, now);
   const { keepForSnapshot, keepForGroups, archive, archiveAgeMs = null } = settings;
   if (keepForSnapshot && record.offset >= part.snapshotPerhaps) return false;
-  if (keepForGroups && !log.groupUnsure && !log.isFinished(record)) return false;
+  if (keepForGroups && !log.groupUnsure && !log.finished.has(record)) return false;
   if (archive) return archiveAgeMs !== null && older(archiveAgeMs);
   const { retentionAgeMs = null, retentionRecords = null, retentionBytes = null } = settings;
   if (retentionAgeMs !== null && older(retentionAgeMs)) return true;

@@ -64,12 +64,32 @@ export interface Erasure {
   done: boolean;
 }
 
+type Place = Pick<Kept, "partition" | "offset">;
+
+/** Offsets, by partition. */
+class Places {
+  readonly #of = new Map<number, Set<number>>();
+
+  has({ partition, offset }: Place): boolean {
+    return this.#of.get(partition)?.has(offset) === true;
+  }
+
+  add({ partition, offset }: Place): void {
+    this.#of.set(partition, (this.#of.get(partition) ?? new Set()).add(offset));
+  }
+
+  addAll(others: Places): void {
+    for (const [partition, offsets] of others.#of) for (const offset of offsets) this.add({ partition, offset });
+  }
+}
+
 export class Model {
   readonly parts = new Map<number, Part>();
   readonly epochs: Epoch[] = [];
   readonly erasures: Erasure[] = [];
-  /** Offsets that the group has finished, by partition. */
-  readonly finished = new Map<number, Set<number>>();
+  /** What the group was given, and what of that it has finished. */
+  readonly delivered = new Places();
+  readonly finished = new Places();
   readonly groupLost: (Range & { readonly partition: number })[] = [];
   /** Something in the archive was harmed, once at least. */
   damagedOnce = false;
@@ -124,15 +144,6 @@ export class Model {
     return last;
   }
 
-  isFinished({ partition, offset }: Pick<Kept, "partition" | "offset">): boolean {
-    return this.finished.get(partition)?.has(offset) === true;
-  }
-
-  finish({ partition, offset }: Pick<Kept, "partition" | "offset">): void {
-    const set = this.finished.get(partition) ?? new Set();
-    this.finished.set(partition, set.add(offset));
-  }
-
   /** The same log under another name. */
   copy(path: string, logId: string): Model {
     const copy = new Model(path, logId, this.settings, true);
@@ -153,7 +164,8 @@ export class Model {
     copy.groupUnsure = this.groupUnsure;
     copy.damagedOnce = this.damagedOnce;
     copy.groupLost.push(...this.groupLost);
-    for (const [partition, offsets] of this.finished) copy.finished.set(partition, new Set(offsets));
+    copy.delivered.addAll(this.delivered);
+    copy.finished.addAll(this.finished);
     // Those that are not done go on in the copy; of the others there is no receipt.
     for (const erasure of this.erasures) {
       if (!erasure.done) copy.erasures.push({ ...erasure, to: new Map(erasure.to), prompt: false, inherited: true });
@@ -165,7 +177,7 @@ export class Model {
 export const inRanges = (ranges: readonly Range[], offset: number): boolean =>
   ranges.some(({ from, to }) => offset >= from && offset < to);
 
-export const placeOf = ({ partition, offset }: Pick<Kept, "partition" | "offset">) => `${partition}.${offset}`;
+export const placeOf = ({ partition, offset }: Place) => `${partition}.${offset}`;
 
 /** What is in its data and nowhere else: forgotten, it must be nowhere. */
 export const secretOf = (script: string, n: number) => `secret-${script}-${n}-x`;

@@ -43,20 +43,17 @@ export class ScriptRun {
   }
 
   async run(gate: Gate): Promise<void> {
+    const died = async () => {
+      this.unsettled = true;
+      this.cutOff = true;
+    };
     try {
       await this.#begin();
       for (const [number, step] of this.script.steps.entries()) {
         this.note([], () => `step ${number}: ${JSON.stringify(step).slice(0, 300)}`);
-        await gate.step(
-          number,
-          () => carryOut(this, step),
-          async () => {
-            this.unsettled = true;
-            this.cutOff = true;
-          },
-        );
+        await gate.step(number, () => carryOut(this, step), died);
       }
-      await gate.rest(this.script.steps.length, async () => {});
+      await gate.rest(this.script.steps.length, died);
       await ended(this);
     } finally {
       this.ail(undefined);

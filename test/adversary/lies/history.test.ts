@@ -1,115 +1,45 @@
 /** Every promise about the past, broken once on purpose: the program finds it. */
 import { afterAll, beforeAll, describe, test } from "vitest";
-import type { Json } from "../frame/http.ts";
 import { endAll, Service } from "../frame/service.ts";
-import type { Drawn, HistoryPlan, Settings, Step } from "../history/plan.ts";
+import type { Drawn, HistoryPlan, Step } from "../history/plan.ts";
 import { history } from "../history/program.ts";
-import type { Asked, Lie } from "./liar.ts";
+import {
+  append,
+  archived,
+  compactedMeanwhile,
+  copied,
+  copiedRemoval,
+  copy,
+  doneInPart,
+  facts,
+  forgotten,
+  forgottenInArchive,
+  grown,
+  harmed,
+  hides,
+  lettered,
+  many,
+  once,
+  page,
+  pages,
+  plain,
+  plan,
+  received,
+  remembered,
+  removed,
+  renewed,
+  renewedLater,
+  small,
+  snapshot,
+  tells,
+  uncompacted,
+  undelivered,
+  unforgotten,
+  unheard,
+  waits,
+  windowed,
+} from "./history-lies.ts";
 import { finds, keeps, type Proof } from "./proof.ts";
-
-const plan = (settings: Settings, ...steps: Step[]): HistoryPlan => ({
-  scripts: [{ partitions: 1, settings, steps }],
-  kills: [],
-});
-
-const value = (key: number | null): Drawn => ({ key, subject: null, form: "value" });
-const marker = (key: number): Drawn => ({ key, subject: null, form: "marker" });
-const append = (...batches: Drawn[][]): Step => ({ do: "append", batches });
-const look: Step = { do: "look", queries: [] };
-const copy: Step = { do: "copy", how: "new-id", elsewhere: false };
-const erase: Step = { do: "erase", key: 0, wait: true };
-const many = append(...Array.from({ length: 30 }, () => [value(0)]));
-
-const page = /\/records\?/;
-const facts = /\/partitions\/\d+$/;
-
-/** Another answer than was given. */
-const tells = (method: string, path: RegExp, change: (body: Json, asked: Asked) => void): Lie => ({
-  tells: (asked, told) => {
-    if (asked.method === method && path.test(asked.path) && told.status < 300) change(told.body, asked);
-  },
-});
-const pages = (change: (body: Json) => void): Lie => tells("GET", page, change);
-const hides = (which: (record: Json) => boolean, path = page): Lie =>
-  tells("GET", path, (body) => {
-    body.records = (body.records as Json[] | undefined)?.filter((record) => !which(record));
-  });
-/** The first time only. */
-function once(change: (body: Json) => void): (body: Json) => void {
-  let times = 0;
-  return (body) => {
-    if (times++ === 0) change(body);
-  };
-}
-
-/** The stream is not compacted, whatever it is told. */
-const uncompacted: Lie = {
-  asks: ({ method, body }) => {
-    if (method === "PUT" && body?.compact !== undefined) body.compact = false;
-    return undefined;
-  },
-};
-/** What is to be forgotten is not, and the receipt is there at once. */
-const remembered: Lie = {
-  asks: ({ path, body }) => {
-    if (!path.includes("/erasures")) return undefined;
-    const partitions = [{ partition: 0, state: "done", to: 1000, at: 1000, records: 1, unread: [] }];
-    return { status: 202, body: { id: body?.id, done: true, partitions } };
-  },
-};
-
-/** A group never gets a record, and says that it has everything. */
-const undelivered = (which: (record: Json) => boolean): Lie => ({
-  tells: ({ method, path }, { body }) => {
-    if (method === "POST" && path.endsWith("/receive"))
-      body.deliveries = (body.deliveries as Json[]).filter((record) => !which(record));
-    if (method === "GET" && path.endsWith("/groups/g/status")) body.lag = 0;
-  },
-});
-
-/** Compaction that comes to the first record before the group does, once it has been read. */
-function compactedMeanwhile(): Lie {
-  const isFirst = ({ offset }: Json) => offset === 0;
-  let receipt: string | undefined;
-  return {
-    asks: (asked) => {
-      // The group is done with it without a word.
-      if (asked.path.endsWith("/ack")) asked.body.receipts.push(receipt);
-      return uncompacted.asks?.(asked);
-    },
-    tells: (asked, told) => {
-      if (asked.path.endsWith("/receive")) receipt ??= told.body.deliveries.find(isFirst).receipt;
-      undelivered(isFirst).tells?.(asked, told);
-      if (receipt !== undefined) hides(isFirst).tells?.(asked, told);
-    },
-  };
-}
-
-const plain = plan({}, append([value(0), value(1)], [value(null)]), look);
-const archived = plan({ archive: true, retentionRecords: 8 }, many, { do: "settle" }, look);
-const compacted: Settings = { compact: true, deleteMarkerGraceMs: 0 };
-const renewed = plan(compacted, append([value(0), value(0)]), look);
-const renewedLater = plan(compacted, append([value(0), value(null)], [value(0)]), look);
-const removed = plan(compacted, append([value(0), marker(0)]), look);
-const copied = plan({}, append([value(0), value(1)]), copy);
-const copiedRemoval = plan(compacted, append([value(0), marker(0)]), copy);
-const grown = plan(compacted, append([value(0)]), { do: "grow", by: 1 }, append([marker(0)]), look);
-const forgotten = plan({}, append([value(0), value(1)]), erase, look);
-const received = plan({}, append([value(0), value(1)]), erase, { do: "receive", max: 10, nack: false });
-const lettered = plan({}, append([value(0)]), { do: "receive", max: 10, nack: true }, erase, { do: "redrive" });
-const forgottenInArchive = plan({ archive: true, retentionRecords: 8 }, many, { do: "settle" }, erase);
-const harmed = plan({ archive: true, retentionRecords: 8 }, many, { do: "settle" }, look, {
-  do: "harm",
-  how: "flipped",
-  share: 0.5,
-  isolate: true,
-});
-const snapshot = plan({ archive: true }, append([value(0), value(1)]), { do: "snapshot", where: 0, share: 0.99 });
-const windowed = plan({ deduplicationWindowMs: 60_000, retentionRecords: 1 }, append([value(0), value(1)]), look);
-const small = plan({}, append([value(0), value(1), value(2)]), {
-  do: "look",
-  queries: [{ by: "forward", partition: 0, limit: 1, share: 0, accept: "json" }],
-});
 
 const seen = new Set<string>();
 
@@ -320,4 +250,26 @@ describe.concurrent("without the lie nothing is found", () => {
 
   test("what is compacted while the group reads need not come", () =>
     keeps(history, renewedLater, service, compactedMeanwhile()));
+
+  test("what was given out, and acked without an answer, need not come again", () =>
+    keeps(history, plan({}, many, { do: "receive", max: 10, nack: false }), service, unheard()));
+
+  test("a copy has no word of what was done before it was made", () => {
+    const batch = [0, 1, 2, 3, 4, 5].map((key): Drawn => ({ key, subject: 0, form: "value" }));
+    const asked: Step[] = [
+      { do: "erase", subject: 0, wait: false },
+      { do: "sleep", ms: 1000 },
+    ];
+    const script = { partitions: 2, settings: {}, steps: [append(batch), ...asked, copy] };
+    return keeps(history, { scripts: [script], kills: [] }, service, doneInPart);
+  });
+});
+
+test("what a death behind the last step cuts off is waited for", async () => {
+  const own = await Service.start();
+  try {
+    await keeps(history, { ...unforgotten, kills: [{ step: 9, how: "kill" }] }, own, waits);
+  } finally {
+    await own.stop();
+  }
 });

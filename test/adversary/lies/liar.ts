@@ -29,6 +29,7 @@ export interface Told {
 
 /** An answer, byte for byte. */
 export interface Came {
+  /** 0: it does not arrive. */
   status: number;
   headers: IncomingHttpHeaders;
   body: Buffer;
@@ -134,6 +135,7 @@ export class Liar {
     if (came === undefined) return;
     this.#tell(known, came);
     this.lie.shows?.(known, came);
+    if (came.status === 0) return void answer.destroy();
     answer.writeHead(came.status, { ...came.headers, "content-length": String(came.body.length) });
     answer.end(came.body);
   }
