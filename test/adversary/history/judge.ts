@@ -89,7 +89,9 @@ function lets(settings: Settings, log: Model, part: Part, record: Kept, left: re
   const older = (ms: number) => isOlder(record, ms, now);
   const { keepForSnapshot, keepForGroups, archive, archiveAgeMs = null } = settings;
   if (keepForSnapshot && record.offset >= part.snapshotPerhaps) return false;
-  if (keepForGroups && !log.groupUnsure && !log.finished.has(record)) return false;
+  // What is to be forgotten counts as finished.
+  const finished = log.finished.has(record) || record.forgotten !== undefined;
+  if (keepForGroups && !log.groupUnsure && !finished) return false;
   if (archive) return archiveAgeMs !== null && older(archiveAgeMs);
   const { retentionAgeMs = null, retentionRecords = null, retentionBytes = null } = settings;
   if (retentionAgeMs !== null && older(retentionAgeMs)) return true;

@@ -146,3 +146,24 @@ export const small = plan({}, append([value(0), value(1), value(2)]), {
   do: "look",
   queries: [{ by: "forward", partition: 0, limit: 1, share: 0, accept: "json" }],
 });
+
+/** Retention that comes by when a group has finished five records and is to forget the sixth, which none of its members had. */
+export function droppedForgotten(): Lie {
+  let asked = false;
+  const gone = hides(({ offset }) => offset < 6);
+  return {
+    tells: (question, told) => {
+      asked ||= question.path.endsWith("/erasures");
+      if (!asked || told.body === undefined) return;
+      if (facts.test(question.path)) told.body.head = Math.max(told.body.head, 6);
+      gone.tells?.(question, told);
+    },
+  };
+}
+export const forgottenBeforeDelivery = plan(
+  { keepForGroups: true, retentionRecords: 16 },
+  append(...[null, null, null, null, null, 1, ...Array.from({ length: 16 }, () => null)].map((key) => [value(key)])),
+  { do: "receive", max: 5, nack: false },
+  { do: "erase", key: 1, wait: true },
+  look,
+);

@@ -11,8 +11,10 @@ import {
   copiedRemoval,
   copy,
   doneInPart,
+  droppedForgotten,
   facts,
   forgotten,
+  forgottenBeforeDelivery,
   forgottenInArchive,
   grown,
   harmed,
@@ -253,6 +255,9 @@ describe.concurrent("without the lie nothing is found", () => {
 
   test("what was given out, and acked without an answer, need not come again", () =>
     keeps(history, plan({}, many, { do: "receive", max: 10, nack: false }), service, unheard()));
+
+  test("what is to be forgotten is kept for no group", () =>
+    keeps(history, forgottenBeforeDelivery, service, droppedForgotten()));
 
   test("a copy has no word of what was done before it was made", () => {
     const batch = [0, 1, 2, 3, 4, 5].map((key): Drawn => ({ key, subject: 0, form: "value" }));
