@@ -9,33 +9,36 @@ import type { ScriptRun } from "./script.ts";
 
 /** What is not to be had for a moment is after this. */
 const passingMs = 10_000;
+/** So long it is looked at what a store that ails gives. */
+const ailingMs = 20_000;
 const limits = [7, 23, 100];
 
 export async function look(run: ScriptRun, step: Extract<Step, { do: "look" }>): Promise<void> {
   const log = run.log(step.on);
   const gone = new Set([...log.all()].filter((record) => record.gone === "compacted"));
-  const before = await readAll(run, log, limits[run.records % limits.length] as number);
+  const until = run.fault === undefined ? undefined : performance.now() + ailingMs;
+  const before = await readAll(run, log, limits[run.records % limits.length] as number, until);
   if (run.fault === undefined) deletedStay(run, log, gone, before);
   const goneNow = new Set([...log.all()].filter((record) => record.gone === "compacted"));
   const answers: [Query, Terms, Seen][] = [];
   for (const query of step.queries) {
-    const terms = termsOf(run, log, query, before);
+    const terms = { ...termsOf(run, log, query, before), ...(until !== undefined && { until }) };
     answers.push([query, terms, await readThrough(run, log, terms)]);
   }
-  const after = await readAll(run, log, 1000);
+  const after = await readAll(run, log, 1000, until);
   if (run.fault === undefined) deletedStay(run, log, goneNow, after);
   for (const [query, terms, seen] of answers) between(run, log, query, terms, seen, before, after);
-  await lasting(run, log, before);
+  if (until === undefined || performance.now() < until) await lasting(run, log, before);
 }
 
 /** Every partition, from its head on. */
-export async function readAll(run: ScriptRun, log: Model, limit: number): Promise<Seen> {
+export async function readAll(run: ScriptRun, log: Model, limit: number, until?: number): Promise<Seen> {
   const all: Seen = { shown: [], damaged: [], lost: [], lasting: [], broken: false };
   const ailing = run.fault !== undefined;
   await partitions(run, log);
   for (const number of log.numbers) {
     const part = log.part(number);
-    const terms = { partition: number, from: "earliest", limit, ailing };
+    const terms = { partition: number, from: "earliest", limit, ailing, ...(until !== undefined && { until }) };
     const seen = await whole(run, log, part, terms);
     const rises = seen.shown.every(({ offset }, i) => i === 0 || offset > (seen.shown[i - 1] as Shown).offset);
     run.that("reads", rises, () => `partition ${number} was read as ${text(seen.shown)}`);

@@ -37,6 +37,8 @@ export interface Terms {
   readonly accept?: "json" | "ndjson";
   /** A 503 is an answer: the store ails. */
   readonly ailing?: boolean;
+  /** It is not read on after that, by the clock of `performance`: what an ailing store does not answer is waited for at each page. */
+  readonly until?: number;
 }
 
 const pagesMax = 5000;
@@ -58,6 +60,10 @@ export async function readThrough(run: ScriptRun, log: Model, terms: Terms): Pro
   const headers = { accept: terms.accept === "ndjson" ? "application/x-ndjson" : "application/json" };
   let from = terms.from;
   for (let pages = 0; ; pages++) {
+    if (performance.now() > (terms.until ?? Number.POSITIVE_INFINITY)) {
+      seen.broken = true;
+      return seen;
+    }
     run.that("pages", pages < pagesMax, () => `${JSON.stringify(terms)} has no end`);
     const path = pathOf(log, terms, from);
     const answer = await run.answered("GET", path, { headers }, terms.ailing);
