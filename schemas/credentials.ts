@@ -17,7 +17,8 @@ interface Target {
 const shortest = 4;
 const secretShown = 10;
 
-const maskedSecret = (secret: string) => secret.slice(0, secretShown) + mask;
+/** A secret as it is shown. */
+export const maskedSecret = (secret: string) => secret.slice(0, secretShown) + mask;
 
 /** As it is shown: headers by their names, secrets by their first characters, a URL without what may be a key in it. */
 export const masked = <T extends Target>(target: T): T => ({

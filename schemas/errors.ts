@@ -58,6 +58,7 @@ const table = {
   damaged: [503, "Stored data are damaged or missing"],
   "upgrade-required": [426, "The route is a WebSocket"],
   exists: [412, "What is to be created exists"],
+  changed: [412, "What is to be changed is another by now"],
   "expected-offset": [412, "The tail is not at the expected offset"],
   "expected-key-offset": [412, "The key has a newer record"],
   "record-too-large": [413, "The record is too large"],

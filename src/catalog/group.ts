@@ -6,6 +6,12 @@ export interface Pause {
   readonly at: number;
 }
 
+/** A group as it was read. */
+export interface Match {
+  readonly id: string;
+  readonly version: number;
+}
+
 /** A group as callers route by it. Times are ms since 1970. */
 export interface Group {
   readonly name: string;

@@ -5,7 +5,7 @@ import { type GroupConfig, groupDefaults } from "../../schemas/group.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { ListQuery } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
-import type { Group, Pause } from "./group.ts";
+import type { Group, Match, Pause } from "./group.ts";
 import { configAfter } from "./group-config.ts";
 import { type GroupRow, GroupStore, type TellRow } from "./group-store.ts";
 import { Shares } from "./shares.ts";
@@ -58,10 +58,13 @@ export class Groups {
     id: string,
     now: number,
     how: How = "put",
+    /** Only where it still is what was read. */
+    match?: Match,
   ): Result<{ group: Group; created: boolean }> {
     const row = this.#store.group(stream.logId, name);
     if (row === undefined && how === "patch") return missing(stream, name);
     if (row !== undefined && how === "create") return exists(`the group '${name}'`);
+    if (match !== undefined && (row?.id !== match.id || row.version !== match.version)) return another(name);
     const after = configAfter(change, how, stream, row);
     if (!after.ok) return after;
     if (row === undefined && this.#store.countGroups(stream.logId) >= limits.groupsMax) {
@@ -280,6 +283,9 @@ const view = ({ log: _, config, paused, ...row }: GroupRow): Group => ({
   config: JSON.parse(config),
   paused: paused === 1,
 });
+
+const another = (name: string) =>
+  refuse("changed", `the group '${name}' is not what If-Match says any more; read it again, and decide anew`);
 
 const missing = ({ name: stream }: Stream, name: string) =>
   refuse("group-not-found", `the group '${name}' does not exist; create it with PUT`, { stream });

@@ -13,7 +13,19 @@ export async function make<Info>({ http, path }: Defined, config: object): Promi
   }
 }
 
+/** What is there, and by which tag a change says that it is about that, and nothing that came since. */
+export async function tagged<Info>({ http, path }: Defined): Promise<{ info: Info; tag: string | undefined }> {
+  const response = await http.send("GET", path);
+  const { parse = JSON.parse } = http.options;
+  return { info: parse(await response.text()) as Info, tag: response.headers.get("etag") ?? undefined };
+}
+
 /** Changes what is named, at every depth; null is a field's default, or takes a member out. Throws where there is none. */
-export function patch<Info>({ http, path }: Defined, config: object, { dryRun = false } = {}): Promise<Info> {
-  return http.json<Info>("PATCH", path, { body: config, query: dryRun ? { dryRun } : {} });
+export function patch<Info>(
+  { http, path }: Defined,
+  config: object,
+  { dryRun = false, tag = undefined as string | undefined } = {},
+): Promise<Info> {
+  const call = { body: config, query: dryRun ? { dryRun } : {} };
+  return http.json<Info>("PATCH", path, tag === undefined ? call : { ...call, headers: { "if-match": tag } });
 }

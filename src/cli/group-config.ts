@@ -1,8 +1,8 @@
 /** `groups create`, `update`, `show`: what a group is. */
 import type { Group, GroupConfig, GroupInfo } from "../client/index.ts";
-import { toBase64 } from "../lib/base64.ts";
 import { make, patch } from "./definitions.ts";
 import { paint, print, table, Usage } from "./output.ts";
+import { changeSecrets, newSecret, secretText } from "./secrets.ts";
 import { shownDuration } from "./units.ts";
 
 export const header = ["GROUP", "ORDER", "ON FAILURE", "DELIVERIES", "BACKOFF", "PUSH", ""];
@@ -80,9 +80,17 @@ export async function create(
 
 /** Changes what is named of a group that is there, and prints that, old and new. */
 export async function update(group: Group, config: GroupConfig, args: PutArgs): Promise<void> {
-  const before = await group.info();
-  const { push, secret } = pushOf(before.config.push ?? undefined, config, args);
-  const after = await patch<GroupInfo>(group, { ...config, ...push });
+  let secret: string | undefined;
+  const changeOf = (before: GroupInfo) => {
+    const named = pushOf(before.config.push ?? undefined, config, args);
+    secret = named.secret;
+    return { ...config, ...named.push };
+  };
+  const plain = async () => {
+    const before = await group.info();
+    return { before, after: await patch<GroupInfo>(group, changeOf(before)) };
+  };
+  const { before, after } = await (args.generateSecret ? changeSecrets(group, changeOf) : plain());
   if (args.json) return tell(after, secret, true);
   const changed = Object.entries(after.config).filter(
     ([name, value]) => JSON.stringify(value) !== JSON.stringify(before.config[name as keyof GroupConfig]),
@@ -111,9 +119,6 @@ function pushOf(
   return { push: { push: { ...named, ...(secrets && { secrets: [...secrets] }) } }, secret };
 }
 
-const secretBytes = 32;
-export const newSecret = () => `whsec_${toBase64(crypto.getRandomValues(new Uint8Array(secretBytes)))}`;
-
 function tell(info: GroupInfo, secret: string | undefined, json: boolean | undefined): void {
   if (json) print(JSON.stringify(secret === undefined ? info : { ...info, secret }));
   else {
@@ -125,5 +130,3 @@ function tell(info: GroupInfo, secret: string | undefined, json: boolean | undef
 function tellSecret(secret: string | undefined): void {
   if (secret !== undefined) print(secretText(secret));
 }
-
-export const secretText = (secret: string) => `secret  ${secret}  (it is not shown again: give it to the receiver)`;

@@ -1,8 +1,7 @@
 /** `groups attempts`, `test`, `roll-secret`: what a group sends to its receiver, and what signs it. */
-import type { Group, GroupInfo } from "../client/index.ts";
-import { patch } from "./definitions.ts";
-import { newSecret, secretText } from "./group-config.ts";
+import type { Group } from "../client/index.ts";
 import { exits, print, table, Usage } from "./output.ts";
+import { changeSecrets, newSecret, secretText } from "./secrets.ts";
 
 interface Attempt {
   readonly partition: number;
@@ -82,14 +81,15 @@ export interface RollArgs {
  * newest alone.
  */
 export async function rollSecret(group: Group, args: RollArgs): Promise<void> {
-  const { push } = (await group.info()).config;
-  if (!push) throw new Usage(`'${args.group}' pushes to nobody; give it a receiver with groups update --push`);
-  const last = (push.secrets ?? []).slice(-1);
-  if (args.finish && last.length === 0)
-    throw new Usage(`'${args.group}' has no secret; make one with groups roll-secret`);
   const secret = args.finish ? undefined : newSecret();
-  const secrets = secret === undefined ? last : [...last, secret];
-  const info = await patch<GroupInfo>(group, { push: { secrets } });
+  let last: readonly string[] = [];
+  const { after: info } = await changeSecrets(group, ({ config: { push } }) => {
+    if (!push) throw new Usage(`'${args.group}' pushes to nobody; give it a receiver with groups update --push`);
+    last = (push.secrets ?? []).slice(-1);
+    if (args.finish && last.length === 0)
+      throw new Usage(`'${args.group}' has no secret; make one with groups roll-secret`);
+    return { push: { secrets: secret === undefined ? [...last] : [...last, secret] } };
+  });
   if (args.json) return print(JSON.stringify(secret === undefined ? info : { ...info, secret }));
   if (secret === undefined) return print(`only ${last[0]} signs now`);
   print(secretText(secret));

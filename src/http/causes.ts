@@ -64,6 +64,8 @@ export const causes: Readonly<Record<ErrorCode, string>> = {
   "upgrade-required": "The path is a WebSocket's: connect to it as one.",
   exists:
     "`If-None-Match: *` asks to create, and nothing else. Give it another name, or change what is there with PUT or PATCH.",
+  changed:
+    "`If-Match` asks to change what was read, and somebody has changed it since. Read it again, and decide anew.",
   "expected-offset": "Another has appended since; `tail` says how far. Read that, and decide again.",
   "expected-key-offset": "The key has a newer record. Read it, and decide again.",
   "record-too-large":

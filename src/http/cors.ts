@@ -15,7 +15,7 @@ const ofPreflight = {
   "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
   // The star is for the attributes of a CloudEvent, which any sender may add to; it is no word for authorization.
   "access-control-allow-headers":
-    "*, authorization, content-type, content-encoding, accept, last-event-id, if-none-match, if-range, range, millrace-repeat, producer-id, producer-epoch, producer-seq",
+    "*, authorization, content-type, content-encoding, accept, last-event-id, if-none-match, if-match, if-range, range, millrace-repeat, producer-id, producer-epoch, producer-seq",
   "access-control-max-age": daySeconds,
 };
 const exposed =

@@ -29,6 +29,11 @@ export const withBody: readonly ErrorCode[] = [
 /** The condition of a PUT that creates, and changes nothing. */
 export const onlyNew = { "If-None-Match": "`*`: create it, and answer 412 `exists` where it is there already." };
 
+/** The condition of a change of what was read. */
+export const onlySame = {
+  "If-Match": "The `ETag` that was read: change it, and answer 412 `changed` where it is another by now.",
+};
+
 /** What a client says that sends a request again because its answer was lost. */
 export const repeat = {
   "Millrace-Repeat": "`true`: it is sent again, and may have been done: what is not there any more is no mistake.",

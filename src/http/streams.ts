@@ -134,7 +134,8 @@ export function howOf({ headers }: Request): Result<How> {
   const condition = headers.get("if-none-match");
   if (condition === null) return ok("put");
   if (condition.trim() === "*") return ok("create");
-  const detail = "headers: If-None-Match: a definition has no tags; send * to create it only where there is none";
+  const detail =
+    "headers: If-None-Match: send * to create it only where there is none; to change what you have read send If-Match, of a group";
   return refuse("invalid", detail, { path: "if-none-match" });
 }
 

@@ -3,7 +3,7 @@ import { ok, type Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
 import { Catalog as Core } from "../catalog/catalog.ts";
-import type { Pause } from "../catalog/group.ts";
+import type { Match, Pause } from "../catalog/group.ts";
 import type { Stream } from "../catalog/stream.ts";
 import type { Change, How } from "../catalog/writing.ts";
 import { objectSql } from "../platform/sql.ts";
@@ -101,8 +101,8 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
     return this.writeGroup(stream, name, change, "put");
   }
 
-  async writeGroup(stream: string, name: string, change: Change<GroupConfig>, how: How) {
-    const put = (of: Stream) => this.#core.groups.put(of, name, change, newId(), Date.now(), how);
+  async writeGroup(stream: string, name: string, change: Change<GroupConfig>, how: How, match?: Match) {
+    const put = (of: Stream) => this.#core.groups.put(of, name, change, newId(), Date.now(), how, match);
     return this.#chores.worked(() => this.#ofStream(stream, put));
   }
 

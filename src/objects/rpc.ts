@@ -3,7 +3,7 @@ import type { Target } from "../../schemas/erasure.ts";
 import type { Refusal, Result } from "../../schemas/errors.ts";
 import type { GroupConfig } from "../../schemas/group.ts";
 import type { ListQuery, StreamConfig } from "../../schemas/stream.ts";
-import type { Group, Pause } from "../catalog/group.ts";
+import type { Group, Match, Pause } from "../catalog/group.ts";
 import type { Listed, Stream } from "../catalog/stream.ts";
 import type { Change, How } from "../catalog/writing.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
@@ -190,7 +190,13 @@ export interface CatalogRpc {
   group(stream: string, name: string): Promise<Result<Group>>;
   groups(stream: string, query: ListQuery): Promise<Result<Listed<Group>>>;
   putGroup(stream: string, name: string, change: Partial<GroupConfig>): Promise<Result<GroupWritten>>;
-  writeGroup(stream: string, name: string, change: Change<GroupConfig>, how: How): Promise<Result<GroupWritten>>;
+  writeGroup(
+    stream: string,
+    name: string,
+    change: Change<GroupConfig>,
+    how: How,
+    match?: Match,
+  ): Promise<Result<GroupWritten>>;
   /**
    * `because`: why, since when; without it the group goes on. `groupId`, `version`: only if it is still this one, and as the
    * delivery that asks knows it.

@@ -28,7 +28,8 @@ beforeAll(async () => {
       headers: headers as Record<string, string>,
       ...(parts.length > 0 ? { body: Buffer.concat(parts) } : {}),
     });
-    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
+    const passed = ["content-type", "etag"].map((name) => [name, answer.headers.get(name) ?? ""]);
+    response.writeHead(answer.status, Object.fromEntries(passed));
     response.end(await answer.text());
   });
   await new Promise<void>((resolve) => door.listen(0, "127.0.0.1", resolve));
@@ -94,6 +95,39 @@ describe("update", () => {
     expect(await run("groups", "roll-secret", name, "g")).toMatchObject({ code: 0, err: "" });
     const { push: got } = await configOf(`${path}/groups/g`);
     expect(got).toMatchObject({ url: "https://example.com/c", secrets: [expect.any(String)], timeoutMs: 5_000 });
+  });
+
+  const secretsOf = async () => (await configOf(`${path}/groups/g`)).push.secrets as string[];
+  const secret = (letter: string) => `whsec_${letter.repeat(32)}`;
+  const shown = (letter: string) => `whsec_${letter.repeat(4)}…`;
+
+  test.each([
+    ["--generate-secret", ["groups", "update"], ["--generate-secret"]],
+    ["roll-secret", ["groups", "roll-secret"], []],
+    ["roll-secret --finish", ["groups", "roll-secret"], ["--finish"]],
+  ])("with %s undoes no secret that another makes at once", async (_, command, ours) => {
+    await millrace.call("PATCH", `${path}/groups/g`, { push: { secrets: [secret("a")] } });
+    meanwhile = () => millrace.call("PATCH", `${path}/groups/g`, { push: { secrets: [shown("a"), secret("b")] } });
+    expect(await run(...command, name, "g", ...ours)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("the secrets of 'g' were changed meanwhile; look at them, and say it again"),
+    });
+    expect(await secretsOf()).toEqual([shown("a"), shown("b")]);
+    // Said again, it is about those.
+    expect(await run(...command, name, "g", ...ours)).toMatchObject({ code: 0, err: "" });
+    const after = await secretsOf();
+    const kept = { "--generate-secret": ["a", "b"], "roll-secret": ["b"], "roll-secret --finish": ["b"] }[_];
+    expect(after.slice(0, kept?.length)).toEqual(kept?.map(shown));
+    expect(after).toHaveLength((kept?.length ?? 0) + (ours.includes("--finish") ? 0 : 1));
+  });
+
+  test("by roll-secret goes through a pause that comes between, and growth", async () => {
+    meanwhile = async () => {
+      await millrace.call("POST", `${path}/groups/g/pause`, {});
+      await millrace.call("PUT", path, { partitions: 4 });
+    };
+    expect(await run("groups", "roll-secret", name, "g")).toMatchObject({ code: 0, err: "" });
+    expect(await secretsOf()).toHaveLength(1);
   });
 
   test("by --config changes what is named, at every depth", async () => {

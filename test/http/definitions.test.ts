@@ -159,3 +159,32 @@ test("a record that was not wrapped is told to be, and what is none is told what
   expect(await said({ kee: "a" })).toMatchObject({ code: "unknown-field", detail: expect.stringContaining("'kee'") });
   for (const nothing of [{}, [], "text", 7, [[1]]]) expect((await said(nothing)).detail).not.toContain("wrap it");
 });
+
+describe("If-Match", () => {
+  const tagged = async (path: string) => (await millrace.call("GET", path)).headers.get("etag") as string;
+
+  test.each(["PUT", "PATCH"])("lets a %s change what was read, and nothing that came since", async (method) => {
+    const group = await newGroup(millrace);
+    const change = (maxInFlight: number, tag: string) =>
+      millrace.call(method, group.path, { maxInFlight }, { "if-match": tag });
+    const tag = await tagged(group.path);
+    const first = await change(7, tag);
+    expect(first).toMatchObject({ status: 200, json: { config: { maxInFlight: 7 } } });
+    expect(first.headers.get("etag")).toBe(await tagged(group.path));
+    expect(await change(8, tag)).toMatchObject({
+      status: 412,
+      json: { code: "changed", clean: true, retryable: false },
+    });
+    expect((await millrace.call("GET", group.path)).json.config.maxInFlight).toBe(7);
+    // What says the same changes nothing, and the tag stays.
+    const same = await tagged(group.path);
+    expect((await change(7, same)).headers.get("etag")).toBe(same);
+    // Another group of the name is another.
+    await millrace.call("DELETE", group.path);
+    expect((await change(9, same)).status).toBe(method === "PUT" ? 412 : 404);
+    await millrace.call("PUT", group.path, {});
+    expect((await change(9, same)).json.code).toBe("changed");
+    for (const odd of ["*", "7", '"x"', `W/${same}`, `${same}, ${same}`])
+      expect(await change(9, odd), odd).toMatchObject({ status: 400, json: { code: "invalid", path: "if-match" } });
+  });
+});

@@ -47,8 +47,11 @@ async function pass(request: IncomingMessage, response: ServerResponse): Promise
     response.destroy();
     return;
   }
-  const type = answer.headers.get("content-type");
-  response.writeHead(answer.status, type === null ? {} : { "content-type": type }).end(text);
+  const passed = ["content-type", "etag"].flatMap((name) => {
+    const value = answer.headers.get(name);
+    return value === null ? [] : [[name, value]];
+  });
+  response.writeHead(answer.status, Object.fromEntries(passed)).end(text);
 }
 
 interface Ground {
@@ -162,4 +165,24 @@ test.each(["redrive", "discard"] as const)("%s by the library, of several", asyn
     code: "letter-not-found",
     facts: { letters: ["0.0", "0.4"] },
   });
+});
+
+test.each([
+  ["--generate-secret", "update", ["--generate-secret"], 2],
+  ["roll-secret", "roll-secret", [], 2],
+  ["roll-secret --finish", "roll-secret", ["--finish"], 1],
+] as const)("%s shows the secret that is stored", async (_, command, args, count) => {
+  const on = await ground();
+  // Nobody is to be pushed to.
+  await on.group.post("pause", {});
+  const push = { url: "https://example.com/hook", secrets: [`whsec_${"a".repeat(32)}`] };
+  await millrace.call("PATCH", on.group.path, { push });
+  losing = nothing;
+  const { code, out, err } = await run(["groups", command, on.stream, on.group.name, ...args]);
+  expect({ code, err }, out).toEqual({ code: 0, err: "" });
+  expect(losing).toBeUndefined();
+  const { secrets } = (await millrace.call("GET", on.group.path)).json.config.push;
+  expect(secrets).toHaveLength(count);
+  const said = /secret {2}(whsec_.{4})/.exec(out)?.[1];
+  expect(secrets.at(-1)).toBe(`${said ?? "whsec_aaaa"}…`);
 });

@@ -4,7 +4,7 @@ import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.t
 import { type GroupConfig, groupConfig, groupPatch, pauseBody, seekBody } from "../../../schemas/group.ts";
 import { streamName } from "../../../schemas/names.ts";
 import { listQuery } from "../../../schemas/stream.ts";
-import type { Group, Pause } from "../../catalog/group.ts";
+import type { Group, Match, Pause } from "../../catalog/group.ts";
 import { descendants } from "../../catalog/map.ts";
 import type { Change, How } from "../../catalog/writing.ts";
 import { targetProblem } from "../../delivery/push.ts";
@@ -42,6 +42,21 @@ const view = (names: Omit<Names, "group">, { name, id, config, paused, because, 
   updatedAt: time(updated),
 });
 
+/** Tells whether a group is as it was read. It changes with what a partition is told anew, too. */
+const tagOf = ({ id, version }: Pick<Group, "id" | "version">) => `"${id}.${version}"`;
+
+const shownGroup = (names: Names, group: Group, status = 200) =>
+  json(view(names, group), status, { etag: tagOf(group) });
+
+/** The group that a change is about, by the tag that was read; undefined where it is about any. */
+function matchOf({ headers }: Request): Result<Match | undefined> {
+  const condition = headers.get("if-match")?.trim();
+  if (condition === undefined) return ok(undefined);
+  const [, id, version] = /^"([0-9a-f]+)\.(\d+)"$/.exec(condition) ?? [];
+  if (id !== undefined) return ok({ id, version: Number(version) });
+  return refuse("invalid", "headers: If-Match: send one ETag, as the group was answered with it", { path: "if-match" });
+}
+
 /** Credentials are for the receiver's eyes. */
 const shown = (config: GroupConfig): GroupConfig =>
   config.push === null ? config : { ...config, push: masked(config.push) };
@@ -58,7 +73,7 @@ export async function listGroups(request: Request, env: Env, namespace: string, 
 
 export async function getGroup(env: Env, names: Names): Promise<Response> {
   const group = await catalog(env, names.namespace).group(names.stream, names.group);
-  return answer(group, (value) => view(names, value));
+  return group.ok ? shownGroup(names, group.value) : problem(group.refusal);
 }
 
 export async function putGroup(request: Request, env: Env, names: Names): Promise<Response> {
@@ -66,33 +81,44 @@ export async function putGroup(request: Request, env: Env, names: Names): Promis
   if (!name.ok) return problem(name.refusal);
   const how = howOf(request);
   if (!how.ok) return problem(how.refusal);
+  const match = matchOf(request);
+  if (!match.ok) return problem(match.refusal);
   const change = await readJson(request, groupConfig);
   if (!change.ok) return problem(change.refusal);
   const problems = problemOf(change.value, names, env);
   if (problems !== undefined) return problem(problems.refusal);
   const beyond = await beyondTail(env, names, change.value.start);
   if (beyond !== undefined) return problem(beyond);
-  return writeGroup(env, names, change.value as Partial<GroupConfig>, how.value);
+  return writeGroup(env, names, change.value as Partial<GroupConfig>, how.value, match.value);
 }
 
 export async function patchGroup(request: Request, env: Env, names: Names): Promise<Response> {
+  const match = matchOf(request);
+  if (!match.ok) return problem(match.refusal);
   const change = await readPatch(request, groupPatch);
   if (!change.ok) return problem(change.refusal);
   const problems = problemOf(change.value as Named, names, env);
-  return problems === undefined ? writeGroup(env, names, change.value, "patch") : problem(problems.refusal);
+  if (problems !== undefined) return problem(problems.refusal);
+  return writeGroup(env, names, change.value, "patch", match.value);
 }
 
-async function writeGroup(env: Env, names: Names, change: Change<GroupConfig>, how: How): Promise<Response> {
+async function writeGroup(
+  env: Env,
+  names: Names,
+  change: Change<GroupConfig>,
+  how: How,
+  match: Match | undefined,
+): Promise<Response> {
   const { stream, group: name } = names;
   const asked = catalog(env, names.namespace);
-  const put = await (how === "put"
+  const put = await (how === "put" && match === undefined
     ? asked.putGroup(stream, name, change as Partial<GroupConfig>)
-    : asked.writeGroup(stream, name, change, how));
+    : asked.writeGroup(stream, name, change, how, match));
   if (!put.ok) return problem(put.refusal);
   const route = await lookup(env, names.namespace, names.stream);
   if (route.ok)
     rememberGroup(names.namespace, names.stream, names.group, route.value.stream.logId, ok(put.value.group));
-  return json(view(names, put.value.group), put.value.created ? 201 : 200);
+  return shownGroup(names, put.value.group, put.value.created ? 201 : 200);
 }
 
 /** Of a group that is yet to be: why it cannot begin where it is to, because the log has not come that far. */

@@ -22,7 +22,7 @@ import {
   testBody,
 } from "../../../schemas/group.ts";
 import { listQuery } from "../../../schemas/stream.ts";
-import { type Operation, ofStream, onlyNew, repeat, withBody } from "../operation.ts";
+import { type Operation, ofStream, onlyNew, onlySame, repeat, withBody } from "../operation.ts";
 import { mergePatch } from "../parse.ts";
 import { attempt, count, lane, letter, lost, ordered, refused, settled, status, trial } from "./views.ts";
 
@@ -72,19 +72,20 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     PUT: {
       summary: "Create or update a consumer group",
       detail: "Idempotent. Fields that are left out keep their value. An update does not move the group's place.",
-      headers: onlyNew,
+      headers: { ...onlyNew, ...onlySame },
       body: groupConfig,
       answers: { 201: { says: "Created.", body: groupView }, 200: { says: "Updated, or the same.", body: groupView } },
-      refusals: [...ofOrder, "exists", "conflict", "too-many", "bad-target", "past-tail", "wrong-log"],
+      refusals: [...ofOrder, "exists", "changed", "conflict", "too-many", "bad-target", "past-tail", "wrong-log"],
     },
     PATCH: {
       summary: "Change a consumer group",
       detail:
         "A JSON Merge Patch of its configuration: what is left out keeps its value, within `push`, `batch`, `rate` and `filter` too; null is the default, or takes a member out; lists are replaced.",
+      headers: onlySame,
       body: groupPatch,
       bodyTypes: [mergePatch],
       answers: { 200: { says: "Changed, or the same.", body: groupView } },
-      refusals: [...ofGroup, ...withBody, "conflict", "bad-target", "wrong-log"],
+      refusals: [...ofGroup, ...withBody, "changed", "conflict", "bad-target", "wrong-log"],
     },
     DELETE: {
       summary: "Delete a consumer group, its place and its dead letters",
