@@ -78,6 +78,14 @@ export class Erasures {
     return this.#segments.meta.metaLike(prefix).map(({ value }) => JSON.parse(value));
   }
 
+  /** The request of an id, where there is one; refuses where it is for another target. */
+  known(id: string, target: Target): Result<Erasure | undefined> {
+    const known = this.get(id);
+    const hash = hashOf(target);
+    if (known === undefined || (known.hash ?? hash) === hash) return ok(known);
+    return refuse("conflict", `the request '${id}' is for another key, or subject; give this one an id of its own`);
+  }
+
   /**
    * Takes a request. The same id again is the same request, and cannot be another one. `asked`: the partitions that it goes to;
    * `unread`: first offsets of what is known to be out of reach.
@@ -88,11 +96,9 @@ export class Erasures {
     now: number,
     { asked, unread = [] }: Partial<Pick<Erasure, "asked" | "unread">> = {},
   ): Result<Erasure> {
-    const known = this.get(id);
+    const known = this.known(id, target);
+    if (!known.ok || known.value !== undefined) return known as Result<Erasure>;
     const hash = hashOf(target);
-    if (known !== undefined && (known.hash ?? hash) === hash) return ok(known);
-    if (known !== undefined)
-      return refuse("conflict", `the request '${id}' is for another key, or subject; give this one an id of its own`);
     const { head, tail } = this.log.span;
     const erasure: Erasure = {
       id,

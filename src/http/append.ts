@@ -24,6 +24,7 @@ import { bodyTooLarge, readBody } from "./body.ts";
 import { ask, lookup, type Route, stub } from "./lookup.ts";
 import { query } from "./parse.ts";
 import { json, problem, thrown } from "./problem.ts";
+import { graver } from "./several.ts";
 import { boundsOf, type Group, hasKeyless, placesIn, split } from "./split.ts";
 import { answerOf, eachPlaced, joined, type Placed } from "./verdicts.ts";
 
@@ -256,7 +257,7 @@ export class Append {
   }
 
   #refuse(group: Group, refusal: Refusal): void {
-    this.#refused ??= refusal;
+    this.#refused = graver(this.#refused, refusal);
     const { code, detail } = refusal;
     this.#place(group, [{ verdict: "rejected", reason: code, detail, count: recordsOf(group) }]);
   }

@@ -1,110 +1,27 @@
-/** A stream's past: forgetting, checking and repairing what is stored. */
-import { eraseBody, type LostRange, type RepairCall, repairBody } from "../../schemas/erasure.ts";
+/** A stream's past: checking and repairing what is stored. */
+import { type LostRange, type RepairCall, repairBody } from "../../schemas/erasure.ts";
 import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import type { ObjectFault } from "../archive/verify.ts";
-import { lineage } from "../catalog/map.ts";
-import { encodeText, hex } from "../lib/bytes.ts";
-import { murmur3 } from "../lib/hash.ts";
+import { hex } from "../lib/bytes.ts";
 import type { Report } from "../log/verify.ts";
 import { checkedObject } from "../objects/checked-object.ts";
 import { surelyGone } from "../objects/out-of-reach.ts";
-import type { Expected, Known } from "../objects/past.ts";
+import type { Expected } from "../objects/past.ts";
 import { archive, catalog, type Env } from "../objects/stubs.ts";
-import { newId } from "../objects/telling.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { faultTold } from "../platform/fault-told.ts";
 import { summedUp } from "../platform/summed.ts";
-import { askAny, lookup, type Route, stub } from "./lookup.ts";
+import { askAny, type Route } from "./lookup.ts";
 import { query, readJson } from "./parse.ts";
 import { type Names, ofPartition, targetOf } from "./partitions.ts";
-import { json, problem, thrown } from "./problem.ts";
+import { json, problem } from "./problem.ts";
+import { partly } from "./several.ts";
 
 /** Bytes that one call to a partition verifies: the calls in between let others in. */
 const verifyBytes = 33_554_432;
 /** Bytes after which a verification answers, and says where to go on: a request has so much time. */
 const verifyAnswerBytes = 536_870_912;
-
-export async function eraseRecords(request: Request, env: Env, namespace: string, name: string): Promise<Response> {
-  const body = await readJson(request, eraseBody);
-  if (!body.ok) return problem(body.refusal);
-  const { id = newId(), ...target } = body.value;
-  const route = await lookup(env, namespace, name, true);
-  if (!route.ok) return problem(route.refusal);
-  const opened = await openedOf(env, namespace, name);
-  if (!opened.ok) return problem(opened.refusal);
-  const { map } = route.value.stream;
-  const concerned = "key" in target ? lineage(map, murmur3(encodeText(target.key))) : map;
-  const numbers = concerned.map(({ partition }) => partition).filter((number) => opened.value.includes(number));
-  const known = await requestsOf(env, route.value, numbers, id);
-  if (!known.ok) return problem(known.refusal);
-  // One that is repeated is still what it was: partitions that came to be since have nothing that it concerns.
-  const before = askedOf(known.value);
-  const asked = before.size === 0 ? numbers : numbers.filter((number) => before.has(number));
-  // One whose database is lost is made anew, and answers for what the bucket has.
-  const taken = joined(
-    await Promise.all(
-      asked.map((number) => askAny(env, route.value, number, (one) => one.order("erase", id, target, asked))),
-    ),
-  );
-  return taken.ok ? json(shownErasure(id, taken.value), 202) : problem(taken.refusal);
-}
-
-export async function getErasure(env: Env, namespace: string, name: string, id: string): Promise<Response> {
-  const route = await lookup(env, namespace, name, true);
-  if (!route.ok) return problem(route.refusal);
-  const numbers = route.value.stream.map.map(({ partition }) => partition);
-  const known = await requestsOf(env, route.value, numbers, id);
-  if (!known.ok) return problem(known.refusal);
-  if (known.value.length === 0) {
-    return problem({
-      code: "erasure-not-found",
-      detail: `there is no request '${id}' to forget records of this stream`,
-    });
-  }
-  const told = new Set(known.value.map(({ view }) => view.partition));
-  const untold = [...askedOf(known.value)].filter((number) => !told.has(number));
-  if (untold.length === 0) return json(shownErasure(id, known.value));
-  return problem({
-    code: "conflict",
-    detail: `of partition ${untold.join(", ")} nothing is known of the request '${id}': it did not come to it, or was lost with its database; ask for the same again, under the same id`,
-  });
-}
-
-/** Partitions that may hold something: one that is not there, though it was opened, has lost its database. */
-async function openedOf(env: Env, namespace: string, name: string): Promise<Result<number[]>> {
-  try {
-    return await catalog(env, namespace).order("opened", name);
-  } catch (error) {
-    return thrown(error);
-  }
-}
-
-/** The partitions to which a request went when it was made, as far as anybody knows. */
-const askedOf = (known: readonly Known[]): Set<number> => new Set(known.flatMap(({ asked = [] }) => asked));
-
-const shownErasure = (id: string, known: readonly Known[]) => ({
-  id,
-  done: known.every(({ view }) => view.state === "done"),
-  partitions: known.map(({ view }) => view),
-});
-
-/** What those of the partitions say of a request that know it. */
-async function requestsOf(env: Env, route: Route, partitions: readonly number[], id: string): Promise<Result<Known[]>> {
-  try {
-    const answers = await Promise.all(partitions.map((number) => stub(env, route, number).order("erasure", id)));
-    const known = joined(answers.filter((answer) => answer.ok || "refusal" in answer));
-    return known.ok ? ok(known.value.filter((one) => one !== undefined)) : known;
-  } catch (error) {
-    return thrown(error);
-  }
-}
-
-/** All values, or the first refusal. */
-function joined<T>(answers: readonly Result<T>[]): Result<T[]> {
-  const refused = answers.find((answer) => !answer.ok);
-  return refused ?? ok(answers.flatMap((answer) => (answer.ok ? [answer.value] : [])));
-}
 
 export async function repairPartition(request: Request, env: Env, names: Names): Promise<Response> {
   const body = await readJson(request, repairBody);
@@ -122,7 +39,8 @@ export async function repairPartition(request: Request, env: Env, names: Names):
     const step: Result<{ lost: LostRange[]; next?: number; to?: number }> = await askAny(env, route, number, (one) =>
       one.order("repair", now),
     );
-    if (!step.ok) return problem(step.refusal);
+    // What steps before it made holes are holes.
+    if (!step.ok) return problem(end === undefined ? step.refusal : partly(step.refusal));
     const { next, to } = step.value;
     if (next !== undefined && next <= now.from) return problem(standsStill(number, next));
     lost.push(...step.value.lost);
@@ -134,7 +52,7 @@ export async function repairPartition(request: Request, env: Env, names: Names):
     body.value.mode === "rebuild"
       ? await catalog(env, names.namespace).order("refollow", names.name, number)
       : ok(undefined);
-  if (!followed.ok) return problem(followed.refusal);
+  if (!followed.ok) return problem(partly(followed.refusal));
   const known = [...within(before.value, body.value.from ?? 0, end ?? 0), ...lost].sort((a, b) => a.from - b.from);
   return json({ partition: number, lost: known, to: end });
 }

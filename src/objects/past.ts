@@ -56,11 +56,11 @@ const objectsAtOnce = 64;
 export const past = {
   /** Takes a request to forget, which goes to these partitions. The same id again is the same request. */
   async erase({ log, history }: Desk, id: string, target: Target, asked?: readonly number[]): Promise<Result<Known>> {
-    const unread = await leavings(log, history.blobs);
-    if (log.span.tail === 0 && unread.length > 0) return refuse("conflict", rebuildFirst);
+    const unread = await beyond({ log, history }, id, target);
+    if (!unread.ok) return unread;
     const { workshop } = history;
-    if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
-    const erasure = workshop.erasures.request(id, target, Date.now(), { asked, unread });
+    if (workshop === undefined) return wasDeleted;
+    const erasure = workshop.erasures.request(id, target, Date.now(), { asked, unread: unread.value });
     if (!erasure.ok) return erasure;
     workshop.forgetting();
     history.kick();
@@ -73,15 +73,17 @@ export const past = {
     return ok(known(log, erasure.value));
   },
 
-  /** How a request stands; undefined where there is none of this id. */
-  erasure({ log, history }: Desk, id: string): Result<Known | undefined> {
+  /** How a request stands; undefined where there is none of this id. With a target, refuses where `erase` would. */
+  async erasure({ log, history }: Desk, id: string, target?: Target): Promise<Result<Known | undefined>> {
+    const taken = target === undefined ? ok([]) : await beyond({ log, history }, id, target);
+    if (!taken.ok) return taken;
     const erasure = history.workshop?.erasures.get(id);
     return ok(erasure === undefined ? undefined : known(log, erasure));
   },
 
   async repair({ history }: Desk, body: RepairCall): Promise<Result<Repaired>> {
     const { workshop } = history;
-    if (workshop === undefined) return refuse("stream-not-found", "the stream was deleted");
+    if (workshop === undefined) return wasDeleted;
     let more = false;
     try {
       const repaired = await workshop.repair(body);
@@ -124,8 +126,22 @@ export const past = {
 const hashesOf = ({ size, broken, sha, origin }: Segment): readonly Uint8Array[] | undefined =>
   size === 0 || broken ? undefined : [sha, origin].filter((hash) => hash.length > 0);
 
+const wasDeleted = refuse("stream-not-found", "the stream was deleted");
+
 const rebuildFirst =
   "the partition's database was lost, and the bucket has what was in it: nobody can tell whose records those are; rebuild the partition (repair, mode rebuild), and ask again";
+
+/** What a request to forget cannot reach, by first offsets; refuses where it cannot be taken. */
+async function beyond(
+  { log, history }: Pick<Desk, "log" | "history">,
+  id: string,
+  target: Target,
+): Promise<Result<readonly number[]>> {
+  const known = history.workshop?.erasures.known(id, target) ?? wasDeleted;
+  if (!known.ok || known.value !== undefined) return known.ok ? ok([]) : known;
+  const unread = await leavings(log, history.blobs);
+  return log.span.tail === 0 && unread.length > 0 ? refuse("conflict", rebuildFirst) : ok(unread);
+}
 
 /** What a log of before has left in the bucket; nothing where that cannot be seen now: before the receipt it is looked again. */
 async function leavings(log: Log, blobs: Blobs | undefined): Promise<readonly number[]> {

@@ -84,6 +84,33 @@ test("a request that was lost with one of the databases is not done for the othe
   expect((await done("e")).partitions).toHaveLength(2);
 });
 
+test("what one partition refuses none has taken", async () => {
+  const { path, append, erase, done, lose, text } = await made("lost-one", { partitions: 2, retentionRecords: 8 });
+  for (let n = 0; n < 4; n++) await append(...ten);
+  await until(async () => ((await text()).includes(word) ? true : undefined));
+  await lose(1);
+  const before = (await call("GET", `${path}/records`)).json.records;
+  const refused = await erase({ subject: "about", id: "e" });
+  expect(refused).toMatchObject({ status: 409, json: { code: "conflict", clean: true } });
+  expect(await call("GET", `${path}/erasures/e`)).toMatchObject({ status: 404, json: { code: "erasure-not-found" } });
+  expect((await call("GET", `${path}/records`)).json.records).toEqual(before);
+  expect((await call("POST", `${path}/partitions/1/repair`, { mode: "rebuild" })).status).toBe(200);
+  expect((await erase({ subject: "about", id: "e" })).status).toBe(202);
+  expect((await done("e")).partitions).toHaveLength(2);
+});
+
+test("an id is one request's, whichever partitions have it", async () => {
+  const { path, append, erase, done } = await made("ids", { partitions: 2 });
+  await append(...ten);
+  const { records } = (await call("GET", `${path}/records`)).json;
+  const keys = [0, 1].map((number) => records.find(({ partition }: { partition: number }) => partition === number).key);
+  expect((await erase({ key: keys[0], id: "e" })).status).toBe(202);
+  const other = await erase({ key: keys[1], id: "e" });
+  expect(other).toMatchObject({ status: 409, json: { code: "conflict", clean: true } });
+  expect(await done("e")).toMatchObject({ partitions: [{ partition: 0 }] });
+  expect((await call("GET", `${path}/records?key=${keys[1]}`)).json.records).toHaveLength(1);
+});
+
 test("a request that is repeated after the stream has grown concerns nothing that came since", async () => {
   const { path, append, erase, done } = await made("grown");
   await append(...ten);

@@ -15,6 +15,7 @@ import { catalog, type Env } from "../../objects/stubs.ts";
 import { askAny, lookup, stub } from "../lookup.ts";
 import { query, readJson, readPatch } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
+import { partly } from "../several.ts";
 import { howOf } from "../streams.ts";
 import { askAll, atOnce, type GroupRoute, groupRoute, noPartition, rememberGroup } from "./route.ts";
 
@@ -222,13 +223,13 @@ export async function pauseGroup(request: Request, env: Env, names: Names, pause
   const set = await catalog(env, names.namespace).setPaused(names.stream, names.group, because);
   if (!set.ok) return problem(set.refusal);
   const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
-  if (!target.ok) return problem(target.refusal);
+  if (!target.ok) return problem(partly(target.refusal));
   const { version } = set.value;
   // The catalog tells them too, later where they cannot be reached: what it says last holds.
   const done = await askAll(env, target.value, (one) =>
     because === undefined ? one.admin("resume", { version }) : one.admin("pause", reason, because.at, version),
   );
-  return answer(done, () => view(names, set.value));
+  return done.ok ? json(view(names, set.value)) : problem(partly(done.refusal));
 }
 
 /** Moves the group's place, on one partition or on all. */
@@ -260,7 +261,7 @@ export async function seekGroup(request: Request, env: Env, names: Names): Promi
     // The place itself, not its offset: what is trimmed meanwhile moves the earliest.
     const heirs = descendants(target.value.route.stream.map, number);
     const moved = await askAll(env, target.value, (one) => one.seek(positionOf(from, number, false), heirs), number);
-    if (!moved.ok) return problem(moved.refusal);
+    if (!moved.ok) return problem(places.length === 0 ? moved.refusal : partly(moved.refusal));
     places.push(...moved.value.map(({ partition, value }) => ({ partition, offset: value })));
   }
   return json({ partitions: places });

@@ -17,6 +17,7 @@ import { isRepeat } from "../operation.ts";
 import { query, readJson, readJsonBytes } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
 import { countedBody, type Later } from "../read/large.ts";
+import { partly } from "../several.ts";
 import type { Names } from "./groups.ts";
 import { askAll, askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";
 
@@ -199,12 +200,12 @@ async function eachLetter(
         step === "known" ? one.admin("known", numbers) : give(one, step, numbers),
       );
       const gone = done === undefined ? numbers.map((number) => `${partition}.${number}`) : missingOf(done);
-      if (gone === undefined && done?.ok === false) return problem(done.refusal);
+      if (gone === undefined && done?.ok === false) return problem(count === 0 ? done.refusal : partly(done.refusal));
       for (const one of gone ?? []) missing.add(one);
       count += (done?.ok && done.value) || 0;
     }
     const named = which.letters.filter((text) => missing.has(asListed(text)));
-    if (named.length > 0 && !repeated) return problem(noLetters(named));
+    if (named.length > 0 && !repeated) return problem(count === 0 ? noLetters(named) : partly(noLetters(named)));
   }
   return json({ [past[order]]: count });
 }

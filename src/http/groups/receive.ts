@@ -13,6 +13,7 @@ import type { Env } from "../../objects/stubs.ts";
 import { readJson } from "../parse.ts";
 import { problem } from "../problem.ts";
 import { countedBody } from "../read/large.ts";
+import { partly } from "../several.ts";
 import { counted } from "../untaken.ts";
 import type { Names } from "./groups.ts";
 import { Presence } from "./presence.ts";
@@ -77,9 +78,20 @@ async function begin(receiving: Receiving): Promise<Result<Got>> {
   const together = partitions.length === 1 && body.ack.every((text) => readReceipt(text)?.partition === only);
   const settled = together ? ok([]) : await settle(env, names, target, body.ack, (one, receipts) => one.ack(receipts));
   if (!settled.ok) return settled;
-  let refused: readonly Unsettled[] = settled.value;
+  const got = await take(receiving, only, together ? body.ack : [], settled.value);
+  return got.ok || together || body.ack.length === 0 ? got : { ok: false, refusal: partly(got.refusal) };
+}
+
+/** `acks`: what is acked in the same call; `refused`: of those that were acked before. */
+async function take(
+  receiving: Receiving,
+  only: number,
+  acks: readonly string[],
+  before: readonly Unsettled[],
+): Promise<Result<Got>> {
+  const { body, partitions } = receiving;
+  let refused = before;
   if (partitions.length === 1) {
-    const acks = together ? body.ack : [];
     const { leftMs } = receiving;
     const answer = await receiving.ask(only, body.max, receiving.bytesMax(leftMs > 0), leftMs, acks);
     if (answer !== undefined && !answer.ok) return answer;

@@ -8,6 +8,7 @@ import { catalog, delivery, type Env } from "../../objects/stubs.ts";
 import { Known } from "../known.ts";
 import { lookup, lookupNewest, type Route } from "../lookup.ts";
 import { thrown } from "../problem.ts";
+import { changed, partly } from "../several.ts";
 
 export interface GroupRoute {
   readonly route: Route;
@@ -102,7 +103,10 @@ export async function openPartition(env: Env, target: GroupRoute, partition: num
   }
 }
 
-/** Asks every delivery of a group; those that are not there yet are left out. The first refusal is the answer. */
+/**
+ * Asks every delivery of a group; those that are not there yet are left out. A refusal is the answer, and no clean one where another
+ * has done what was asked.
+ */
 export async function askAll<T>(
   env: Env,
   target: GroupRoute,
@@ -115,11 +119,13 @@ export async function askAll<T>(
   for (let at = 0; at < partitions.length; at += atOnce) {
     const some = partitions.slice(at, at + atOnce);
     const answers = await Promise.all(some.map((partition) => askDelivery(env, target, partition, call)));
+    const there: Result<{ partition: number; value: T }>[] = [];
     for (const [index, answer] of answers.entries()) {
-      if (answer === undefined) continue;
-      if (!answer.ok) return answer;
-      found.push({ partition: some[index], value: answer.value });
+      if (answer !== undefined) there.push(answer.ok ? ok({ partition: some[index], value: answer.value }) : answer);
     }
+    const all = changed(there);
+    if (!all.ok) return found.length === 0 ? all : { ok: false, refusal: partly(all.refusal) };
+    found.push(...all.value);
   }
   return ok(found);
 }

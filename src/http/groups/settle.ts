@@ -8,6 +8,7 @@ import type { DeliveryRpc, Refused } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { readJson } from "../parse.ts";
 import { json, problem } from "../problem.ts";
+import { changed } from "../several.ts";
 import type { Names } from "./groups.ts";
 import { askDelivery, type GroupRoute, groupRoute } from "./route.ts";
 
@@ -97,7 +98,6 @@ export async function settle(
   call: Settle,
 ): Promise<Result<Unsettled[]>> {
   const groups = new Map<number, string[]>();
-  const refused: Unsettled[] = [];
   let { partitions } = target;
   for (const receipt of receipts) {
     const partition = readReceipt(receipt)?.partition;
@@ -111,20 +111,15 @@ export async function settle(
     if (groups.has(partition)) groups.get(partition)!.push(receipt);
     else groups.set(partition, [receipt]);
   }
+  const gone = refuse("group-not-found", "the group was deleted, and its leases with it");
   const answers = await Promise.all(
-    [...groups].map(async ([partition, some]) => ({
-      some,
-      answer: await askDelivery(env, target, partition, (one) => call(one, some)),
-    })),
+    [...groups].map(async ([partition, some]) => {
+      const answer = (await askDelivery(env, target, partition, (one) => call(one, some))) ?? gone;
+      return answer.ok ? ok(unsettled(some, answer.value)) : answer;
+    }),
   );
-  for (const { some, answer } of answers) {
-    if (answer === undefined) {
-      return refuse("group-not-found", "the group was deleted, and its leases with it");
-    }
-    if (!answer.ok) return answer;
-    refused.push(...unsettled(some, answer.value));
-  }
-  return ok(refused);
+  const all = changed(answers);
+  return all.ok ? ok(all.value.flat()) : all;
 }
 
 const noReceiptOf = "is no receipt of this group; send it as the delivery has it";
