@@ -1,7 +1,18 @@
 /** Files that must not be half-written, nor be two processes' at a time. */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
-import { begunAt, isAnother } from "../node/processes.ts";
+import { lockFolder } from "../node/lock.ts";
+import { isAnother } from "../node/processes.ts";
 import { Usage } from "./output.ts";
 
 /**
@@ -30,21 +41,71 @@ function syncFolder(path: string): void {
   }
 }
 
-/** Takes a lock until `unlock`, or throws what `busy` says of its owner. The lock of one that is dead does not count. */
-export function lock(path: string, busy: (pid: number) => string): void {
-  for (let attempt = 0; ; attempt++) {
+/** So often a lock is tried for, with pauses of up to so many ms between: half a second in all, or a bit more. */
+const [tries, pauseMsMax] = [12, 100];
+
+/**
+ * Takes a lock until what it returns is called, or throws what `busy` says of its owner. The lock of one that is dead does not
+ * count. It is a folder, which is gone again when nobody wants the lock.
+ */
+export function lock(path: string, busy: (pid: number) => string): () => void {
+  for (let tried = 1; ; tried++) {
     try {
-      const file = openSync(path, "wx", 0o600);
-      writeSync(file, `${process.pid} ${begunAt(process.pid) ?? ""}`);
-      closeSync(file);
-      return;
+      return take(path, (pid) => new Usage(busy(pid)));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST" || attempt > 1) throw error;
+      // Each of those that come at once may have seen another: with pauses of chance one is alone before long.
+      if (!(error instanceof Usage) && !isOf("ENOENT", error)) throw error;
+      if (tried >= tries) throw error;
     }
-    const [pid, begun] = readFileSync(path, "utf8").split(" ");
-    if (isAnother(Number(pid), begun)) throw new Usage(busy(Number(pid)));
-    rmSync(path, { force: true });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random() * pauseMsMax);
   }
 }
 
-export const unlock = (path: string): void => rmSync(path, { force: true });
+const isOf = (code: string, error: unknown) => (error as NodeJS.ErrnoException).code === code;
+
+function take(path: string, busy: (pid: number) => Usage): () => void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!isOf("EEXIST", error)) throw new Error(`cannot lock: ${(error as Error).message}`);
+    passOld(path, busy);
+  }
+  // Who stands in the folder keeps it there: it is removed only when it is empty.
+  const leave = () => {
+    try {
+      rmdirSync(path);
+    } catch {
+      // Others want it.
+    }
+  };
+  try {
+    const release = lockFolder(path, busy);
+    return () => {
+      release();
+      leave();
+    };
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
+/** Earlier versions had a file there, with their process. */
+function passOld(path: string, busy: (pid: number) => Usage): void {
+  let old: string;
+  try {
+    old = readFileSync(path, "utf8");
+  } catch (error) {
+    if (isOf("EISDIR", error)) return;
+    throw error;
+  }
+  const [pid, begun] = old.split(" ");
+  if (isAnother(Number(pid), begun)) throw busy(Number(pid));
+  try {
+    // Where it is somebody's folder by now, this fails.
+    unlinkSync(path);
+  } catch {
+    // It was seen to by another.
+  }
+  throw Object.assign(new Error(`${path} was an earlier version's`), { code: "ENOENT" });
+}

@@ -14,13 +14,20 @@ const batch = Uint8Array.from({ length: 64 }, (_, index) => index);
 function killed(): string {
   const state = State.open(folder, "s", "log");
   state.begin(batch, {});
-  rmSync(join(folder, "lock"));
+  state.close();
   return join(folder, JSON.parse(readFileSync(join(folder, "state.json"), "utf8")).batch);
+}
+
+/** Looked at, and left. */
+function opened(): State {
+  const state = State.open(folder, "s", "log");
+  state.close();
+  return state;
 }
 
 test("it is there after a death", () => {
   killed();
-  expect(Uint8Array.from(State.open(folder, "s", "log").pending?.batch ?? [])).toEqual(batch);
+  expect(Uint8Array.from(opened().pending?.batch ?? [])).toEqual(batch);
 });
 
 test.each([
@@ -31,7 +38,7 @@ test.each([
 ])("one that is %s is told, and not sent", (_, become) => {
   const path = killed();
   writeFileSync(path, become());
-  const state = State.open(folder, "s", "log");
+  const state = opened();
   expect(() => state.pending).toThrow(/batch.* is damaged: it is not the batch that was written down/);
 });
 
@@ -39,9 +46,8 @@ test("one of an older release, which knew no sum, is taken unless it is empty", 
   const path = killed();
   const { sum: _, ...saved } = JSON.parse(readFileSync(join(folder, "state.json"), "utf8"));
   writeFileSync(join(folder, "state.json"), JSON.stringify(saved));
-  const state = State.open(folder, "s", "log");
+  const state = opened();
   expect(state.pending?.batch).toHaveLength(64);
-  rmSync(join(folder, "lock"));
   writeFileSync(path, "");
-  expect(() => State.open(folder, "s", "log").pending).toThrow("is damaged");
+  expect(() => opened().pending).toThrow("is damaged");
 });

@@ -11,7 +11,7 @@
 import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { crc32c } from "../../lib/crc32c.ts";
-import { lock, replace, unlock } from "../files.ts";
+import { lock, replace } from "../files.ts";
 import { makeFolder } from "../folders.ts";
 import { Usage } from "../output.ts";
 import { canonical, holdsHead, type OldPosition, type Position } from "./identity.ts";
@@ -51,27 +51,39 @@ export class State {
   /** The batch on its way, where it was made in this process. */
   #batch: Uint8Array | undefined;
 
-  private constructor(folder: string, saved: Saved) {
+  readonly #unlock: () => void;
+
+  private constructor(folder: string, saved: Saved, unlock: () => void) {
     this.#folder = folder;
     this.#saved = saved;
+    this.#unlock = unlock;
   }
 
   static open(folder: string, stream: string, logId: string): State {
     makeFolder(folder);
     // Two forwarders with one state would send under one name.
-    lock(join(folder, "lock"), (pid) => `process ${pid} forwards with ${folder}; give another --state`);
+    const unlock = lock(join(folder, "lock"), (pid) => `process ${pid} forwards with ${folder}; give another --state`);
+    try {
+      return State.#locked(folder, stream, logId, unlock);
+    } catch (error) {
+      unlock();
+      throw error;
+    }
+  }
+
+  static #locked(folder: string, stream: string, logId: string, unlock: () => void): State {
     // What was being unpacked when a forwarder died.
     for (const name of readdirSync(folder)) if (name.startsWith("unpacked-")) rmSync(join(folder, name));
     const fresh: Saved = { version, stream, logId, producer: nameOf(), sequence: 0, positions: {} };
     const saved = load(folder);
-    if (saved === undefined) return new State(folder, fresh);
+    if (saved === undefined) return new State(folder, fresh, unlock);
     if ((saved.version ?? 1) > version) {
       throw new Usage(`${folder} was written by a newer release of millrace; use that one, or give another --state`);
     }
     if (saved.stream !== stream) {
       throw new Usage(`${folder} belongs to the stream '${saved.stream}'; give another --state for '${stream}'`);
     }
-    const state = new State(folder, { ...saved, version });
+    const state = new State(folder, { ...saved, version }, unlock);
     if (saved.logId !== logId) state.#renew(logId);
     return state;
   }
@@ -181,7 +193,7 @@ export class State {
 
   close(): void {
     this.settle();
-    unlock(join(this.#folder, "lock"));
+    this.#unlock();
   }
 
   #renew(logId: string): void {

@@ -1,7 +1,7 @@
 /** `import`: what a file holds, into a stream: every row once, in order, however often it is stopped and begun again. */
 
 import { type StreamConfig, streamDefaults } from "../../../schemas/stream.ts";
-import { type Millrace, MillraceError, type Stream } from "../../client/index.ts";
+import { type Millrace, MillraceError, type Stream, type StreamInfo } from "../../client/index.ts";
 import { retrying } from "../../client/retry.ts";
 import { readCursor } from "../../log/cursor.ts";
 import { attemptOf, type Run } from "../numbered.ts";
@@ -9,7 +9,7 @@ import { Usage } from "../output.ts";
 import { none, plus, type Tails, tally, there } from "./counts.ts";
 import { showFirst } from "./dry-run.ts";
 import { type Batch, gather } from "./gather.ts";
-import { Input, markOf } from "./input.ts";
+import { Input, markOf, statOf } from "./input.ts";
 import { formatOf, type ImportOptions, mapOf, optionsOf, rowsOf, shapeOf } from "./options.ts";
 import { recordOf } from "./record.ts";
 import { Report } from "./report.ts";
@@ -33,12 +33,36 @@ const batchRecordsMax = 10_000;
 const patience = { attempts: 30, initialMs: 200, maxMs: 10_000 };
 
 export async function importRows(millrace: Millrace, args: ImportArgs): Promise<void> {
-  const path = args.file === "-" ? undefined : args.file;
+  const path = pathOf(args);
   if (path === undefined && process.stdin.isTTY) throw new Usage("give a file, or rows on the standard input");
-  const isSaid = args.delimiter !== undefined;
   const format = formatOf(args.format, path, args);
   const stream = millrace.stream(args.stream);
   const info = await stream.info();
+  // Said before anything of a state is.
+  if (path !== undefined) statOf(path);
+  if (args.dryRun) return work(stream, info, format, args, undefined);
+  const place = args.state ?? (path === undefined ? undefined : pathFor(path, args.stream, info.logId));
+  const unlock = State.lock(place);
+  try {
+    await work(stream, info, format, args, place);
+  } finally {
+    unlock();
+  }
+}
+
+/** None: the standard input. */
+const pathOf = ({ file }: ImportArgs) => (file === "-" ? undefined : file);
+
+/** `place`: where the progress is kept, if it is. */
+async function work(
+  stream: Stream,
+  info: StreamInfo,
+  format: ReturnType<typeof formatOf>,
+  args: ImportArgs,
+  place: string | undefined,
+): Promise<void> {
+  const path = pathOf(args);
+  const isSaid = args.delimiter !== undefined;
   const config = { ...streamDefaults, ...info.config } as StreamConfig;
   const input = await Input.open(path, args.encoding);
   const { begin, ...shape } = shapeOf(format, input, args, isSaid);
@@ -54,7 +78,7 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
     named.length === 0
       ? `import-${crypto.randomUUID()}`
       : producerOf(info.logId, named, input.head, options, args.onError, bytesMaxOf(config));
-  const state = State.open(args.state ?? (path === undefined ? undefined : pathFor(path, args.stream, info.logId)), {
+  const state = State.open(place, {
     stream: args.stream,
     logId: info.logId,
     options,
@@ -76,8 +100,6 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
     report.end();
   } catch (error) {
     throw report.failed(error);
-  } finally {
-    state.close();
   }
   if (report.rejected > 0) process.exitCode = 1;
 }

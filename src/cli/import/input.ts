@@ -146,7 +146,8 @@ export class Input {
 const changed = (how: string) =>
   new Usage(`the input ${how}: it is not what was being imported; give it back, or another --state to begin anew`);
 
-function statOf(path: string): Stats {
+/** Of a file; throws Usage where there is none. */
+export function statOf(path: string): Stats {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) throw new Usage(`there is no file ${path}`);
   if (found.isDirectory()) throw new Usage(`${path} is a folder: give a file`);

@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { lock, replace, unlock } from "../files.ts";
+import { lock, replace } from "../files.ts";
 import { Usage } from "../output.ts";
 import { type Counts, none, type Tails } from "./counts.ts";
 import type { Mark, Marked } from "./input.ts";
@@ -64,23 +64,23 @@ export class State {
     readonly resumed: boolean,
   ) {}
 
-  /** Without a path nothing is kept. Throws where the file at the path is another import's. */
-  static open(path: string | undefined, fresh: Saved): State {
-    if (path === undefined) return new State(undefined, fresh, false);
+  /** Makes progress one process's, until what it returns is called. Before anything of the input is read: it may grow. */
+  static lock(path: string | undefined): () => void {
+    if (path === undefined) return () => {};
     try {
-      lock(`${path}.lock`, (pid) => `process ${pid} imports with ${path}; give another --state`);
+      return lock(`${path}.lock`, (pid) => `process ${pid} imports with ${path}; give another --state`);
     } catch (error) {
       if (error instanceof Usage) throw error;
       throw new Usage(`${(error as Error).message}; say with --state where the import's progress may be written`);
     }
-    try {
-      const saved = load(path);
-      if (saved !== undefined) check(path, saved, fresh);
-      return new State(path, saved ?? fresh, saved !== undefined);
-    } catch (error) {
-      unlock(`${path}.lock`);
-      throw error;
-    }
+  }
+
+  /** Without a path nothing is kept. Throws where the file at the path is another import's. */
+  static open(path: string | undefined, fresh: Saved): State {
+    if (path === undefined) return new State(undefined, fresh, false);
+    const saved = load(path);
+    if (saved !== undefined) check(path, saved, fresh);
+    return new State(path, saved ?? fresh, saved !== undefined);
   }
 
   /** Where to go on, if it was begun. */
@@ -92,10 +92,6 @@ export class State {
   save(change: Partial<Saved>): void {
     this.saved = { ...this.saved, ...change };
     if (this.path !== undefined) replace(this.path, new TextEncoder().encode(`${JSON.stringify(this.saved)}\n`));
-  }
-
-  close(): void {
-    if (this.path !== undefined) unlock(`${this.path}.lock`);
   }
 }
 
