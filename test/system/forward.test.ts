@@ -301,6 +301,17 @@ test("one state is for one forwarder and one stream; what is new may begin at it
   await until(["new"]);
   expect(await forward(["a.log"]).ended).toMatchObject({ code: 2, err: expect.stringContaining("--state") });
   await kill(forwarder);
+  const elsewhere = new Millrace({ url: running.url, token, namespace: "elsewhere" });
+  await elsewhere.http.send("PUT", "");
+  await elsewhere.stream(stream.name).put();
+  expect(await forward(["a.log"], ["--namespace", "elsewhere", "--once"]).ended).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("of the namespace 'default'"),
+  });
+  await stream.delete();
+  await stream.put();
+  const { err } = await forward(["a.log"], ["--once", "--quiet"]).ended;
+  expect(err).toContain("it was made anew, or it is another service's");
   const other = new Millrace({ url: running.url, token }).stream(`forward-${count++}`);
   await other.put();
   stream = other;

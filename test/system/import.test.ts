@@ -342,10 +342,14 @@ describe("what is not the import that was begun is refused", () => {
     expect(statSync(state).mode & 0o777).toBe(0o600);
     await stream.delete();
     await stream.put();
-    await refused([path, "--state", state], "deleted and made anew: 5000 records");
+    await refused([path, "--state", state], "or it is another service's: 5000 records went to the one before");
     stream = new Millrace({ url: running.url, token }).stream(`import-${count++}`);
     await stream.put();
     await refused([path, "--state", state], "belongs to the stream");
+    const elsewhere = new Millrace({ url: running.url, token, namespace: "elsewhere" });
+    await elsewhere.http.send("PUT", "");
+    await elsewhere.stream(stream.name).put();
+    await refused([path, "--state", state, "--namespace", "elsewhere"], "of the namespace 'default'");
   });
 
   test("a state that is not what was written", async () => {

@@ -60,7 +60,8 @@ export async function forward(millrace: Millrace, args: ForwardArgs): Promise<vo
   if (info.config.offsets === "producer") {
     throw new Usage(`the stream '${args.stream}' takes its offsets from its producer, and lines have none`);
   }
-  const state = State.open(args.state, args.stream, info.logId);
+  const state = State.open(args.state, info);
+  if (state.isOfAnother) report.warn(messages.anotherLog(args.stream, args.state));
   const forwarder = new Forwarder(millrace, args, state, info, report, stopped.signal);
   try {
     await forwarder.run();

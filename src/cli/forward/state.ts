@@ -10,9 +10,11 @@
  */
 import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import type { StreamInfo } from "../../client/index.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import { lock, replace } from "../files.ts";
 import { makeFolder } from "../folders.ts";
+import { foreign } from "../foreign.ts";
 import { Usage } from "../output.ts";
 import { canonical, holdsHead, type OldPosition, type Position } from "./identity.ts";
 
@@ -25,10 +27,13 @@ const version = 2;
 /** Records of a batch; those up to `tried` may have been taken under the number when they were sent together. */
 type SentPart = readonly [from: number, to: number, tried?: number];
 
-interface Saved {
+/** Where lines go to. */
+export type Goal = Pick<StreamInfo, "namespace" | "stream" | "logId">;
+
+interface Saved extends Omit<Goal, "namespace"> {
   readonly version: number;
-  readonly stream: string;
-  readonly logId: string;
+  /** An older release wrote none. */
+  readonly namespace?: string;
   readonly producer: string;
   /** Of the next batch or part, or of the one on its way. */
   readonly sequence: number;
@@ -52,6 +57,8 @@ export class State {
   #batch: Uint8Array | undefined;
 
   readonly #unlock: () => void;
+  /** What was forwarded before went to another log of this name. */
+  isOfAnother = false;
 
   private constructor(folder: string, saved: Saved, unlock: () => void) {
     this.#folder = folder;
@@ -59,32 +66,34 @@ export class State {
     this.#unlock = unlock;
   }
 
-  static open(folder: string, stream: string, logId: string): State {
+  static open(folder: string, goal: Goal): State {
     makeFolder(folder);
     // Two forwarders with one state would send under one name.
     const unlock = lock(join(folder, "lock"), (pid) => `process ${pid} forwards with ${folder}; give another --state`);
     try {
-      return State.#locked(folder, stream, logId, unlock);
+      return State.#locked(folder, goal, unlock);
     } catch (error) {
       unlock();
       throw error;
     }
   }
 
-  static #locked(folder: string, stream: string, logId: string, unlock: () => void): State {
+  static #locked(folder: string, { namespace, stream, logId }: Goal, unlock: () => void): State {
     // What was being unpacked when a forwarder died.
     for (const name of readdirSync(folder)) if (name.startsWith("unpacked-")) rmSync(join(folder, name));
-    const fresh: Saved = { version, stream, logId, producer: nameOf(), sequence: 0, positions: {} };
+    const fresh: Saved = { version, namespace, stream, logId, producer: nameOf(), sequence: 0, positions: {} };
     const saved = load(folder);
     if (saved === undefined) return new State(folder, fresh, unlock);
     if ((saved.version ?? 1) > version) {
       throw new Usage(`${folder} was written by a newer release of millrace; use that one, or give another --state`);
     }
-    if (saved.stream !== stream) {
-      throw new Usage(`${folder} belongs to the stream '${saved.stream}'; give another --state for '${stream}'`);
-    }
-    const state = new State(folder, { ...saved, version }, unlock);
-    if (saved.logId !== logId) state.#renew(logId);
+    const others = foreign(saved, { namespace, stream });
+    if (others !== undefined) throw new Usage(`${folder} ${others}`);
+    const state = new State(folder, { ...saved, version, namespace }, unlock);
+    state.isOfAnother = saved.logId !== logId;
+    if (state.isOfAnother) state.#renew(logId);
+    // It is to be told once.
+    state.#isBehind = state.isOfAnother || saved.namespace === undefined;
     return state;
   }
 

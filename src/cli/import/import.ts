@@ -79,6 +79,7 @@ async function work(
       ? `import-${crypto.randomUUID()}`
       : producerOf(info.logId, named, input.head, options, args.onError, bytesMaxOf(config));
   const state = State.open(place, {
+    namespace: info.namespace,
     stream: args.stream,
     logId: info.logId,
     options,

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { lock, replace } from "../files.ts";
+import { foreign } from "../foreign.ts";
 import { Usage } from "../output.ts";
 import { type Counts, none, type Tails } from "./counts.ts";
 import type { Mark, Marked } from "./input.ts";
@@ -14,6 +15,8 @@ import type { Place } from "./row.ts";
 
 /** What makes an import itself. */
 export interface Terms {
+  /** An older release wrote none. */
+  readonly namespace?: string;
   readonly stream: string;
   readonly logId: string;
   /** How rows become records, and batches. */
@@ -41,6 +44,8 @@ export interface Saved extends Terms {
   /** Everything that was there has been imported. */
   readonly done: boolean;
 }
+
+type Fresh = Saved & { readonly namespace: string };
 
 /** A producer's name that is this import's, and nobody else's. */
 export function producerOf(...parts: readonly unknown[]): string {
@@ -76,11 +81,12 @@ export class State {
   }
 
   /** Without a path nothing is kept. Throws where the file at the path is another import's. */
-  static open(path: string | undefined, fresh: Saved): State {
+  static open(path: string | undefined, fresh: Fresh): State {
     if (path === undefined) return new State(undefined, fresh, false);
     const saved = load(path);
-    if (saved !== undefined) check(path, saved, fresh);
-    return new State(path, saved ?? fresh, saved !== undefined);
+    if (saved === undefined) return new State(path, fresh, false);
+    check(path, saved, fresh);
+    return new State(path, { ...saved, namespace: fresh.namespace }, true);
   }
 
   /** Where to go on, if it was begun. */
@@ -95,13 +101,15 @@ export class State {
   }
 }
 
-function check(path: string, saved: Saved, { stream, logId, options }: Terms): void {
-  if (saved.stream !== stream) {
-    throw new Usage(`${path} belongs to the stream '${saved.stream}'; give another --state for '${stream}'`);
-  }
+function check(path: string, saved: Saved, { namespace, stream, logId, options }: Fresh): void {
+  const others = foreign(saved, { namespace, stream });
+  if (others !== undefined) throw new Usage(`${path} ${others}`);
   if (saved.logId !== logId) {
-    const gone = `${saved.counts.imported} records went to the one before`;
-    throw new Usage(`the stream '${stream}' was deleted and made anew: ${gone}; remove ${path} to import them again`);
+    throw new Usage(
+      `the stream '${stream}' is another log than the one that ${path} is of: it was deleted and made anew, or it is another ` +
+        `service's${saved.namespace === undefined ? ", or namespace's" : ""}: ${saved.counts.imported} records went to the one ` +
+        `before; to import all of them here, remove ${path}, or give another --state`,
+    );
   }
   const names = new Set([...Object.keys(options), ...Object.keys(saved.options)]);
   const other = [...names].find((name) => JSON.stringify(options[name]) !== JSON.stringify(saved.options[name]));
@@ -143,9 +151,9 @@ const areWhole = (value: unknown, names?: readonly string[]) =>
 /** Whether it has every field that is worked with. */
 function isSaved(value: unknown): value is Saved {
   if (!isObject(value)) return false;
-  const { stream, logId, producer, sequence, startedAt, bytesMax, columns, tails, sending } = value;
+  const { namespace = "", stream, logId, producer, sequence, startedAt, bytesMax, columns, tails, sending } = value;
   return (
-    [stream, logId, producer].every((one) => typeof one === "string") &&
+    [namespace, stream, logId, producer].every((one) => typeof one === "string") &&
     [sequence, startedAt, bytesMax].every(isWhole) &&
     isObject(value.options) &&
     areWhole(value.place, ["bytes", "lines"]) &&
