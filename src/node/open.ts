@@ -16,7 +16,7 @@ export interface Opened {
   readonly release: () => void;
 }
 
-/** Throws `spool-busy`, `spool-damaged`, or `invalid` where it belongs to another stream or producer. */
+/** Throws `spool-busy`, `spool-damaged`, or `invalid` where it belongs to another namespace, stream or producer. */
 export function openSpool(folder: string, target: Target, id: string | undefined): Opened {
   makeFolder(folder);
   const release = lockFolder(folder, (pid) =>
@@ -43,22 +43,35 @@ function makeFolder(folder: string): void {
   chmodSync(folder, 0o700);
 }
 
-function placeIn(folder: string, { stream, partition }: Target, id: string | undefined) {
+function placeIn(folder: string, { namespace, stream, partition }: Target, id: string | undefined) {
   const first = (): Place => {
     if (numbersIn(folder).length > 0) throw damaged(`${folder}/place is damaged or not there`);
     const from = { segment: 0, byte: 0, record: 0 };
-    return { stream, partition, id: id ?? `spool-${crypto.randomUUID()}`, epoch: Date.now(), sequence: 0, from };
+    return {
+      namespace,
+      stream,
+      partition,
+      id: id ?? `spool-${crypto.randomUUID()}`,
+      epoch: Date.now(),
+      sequence: 0,
+      from,
+    };
   };
   const opened = PlaceFile.open(folder, first);
   const { place } = opened;
   const others = [
+    place.namespace !== undefined && place.namespace !== namespace && `namespace '${place.namespace}'`,
     place.stream !== stream && `stream '${place.stream}'`,
     place.partition !== partition && `partition ${place.partition ?? "of each key"}`,
     place.id !== (id ?? place.id) && `producer '${place.id}'`,
   ].filter((one) => one !== false);
-  if (others.length === 0) return opened;
-  opened.file.close();
-  throw known("invalid", `the spool ${folder} is for ${others.join(", ")}; give another folder`);
+  if (others.length > 0) {
+    opened.file.close();
+    throw known("invalid", `the spool ${folder} is for ${others.join(", ")}; give another folder`);
+  }
+  const claimed = { ...place, namespace };
+  if (place.namespace === undefined) opened.file.saveNow(claimed);
+  return { ...opened, place: claimed };
 }
 
 function segmentsIn(folder: string, place: Place): Pick<Opened, "place" | "segments" | "records"> {

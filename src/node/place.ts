@@ -24,6 +24,8 @@ export interface Mark {
 
 /** For whom the records are. */
 export interface Target {
+  /** A folder of before it was written down has none. */
+  readonly namespace?: string | undefined;
   readonly stream: string;
   readonly partition?: number | undefined;
 }
@@ -79,6 +81,14 @@ export class PlaceFile {
     const count = this.#count + 1;
     await writeAt(this.#file, slotBytesOf({ version, count, ...place }), (count % 2) * slotBytes);
     await sync(this.#file);
+    this.#count = count;
+  }
+
+  /** The same at once, while a folder is opened. */
+  saveNow(place: Place): void {
+    const count = this.#count + 1;
+    writeSync(this.#file, slotBytesOf({ version, count, ...place }), 0, slotBytes, (count % 2) * slotBytes);
+    fsyncSync(this.#file);
     this.#count = count;
   }
 

@@ -56,7 +56,8 @@ export class SpooledProducer {
     readonly options: SpooledOptions,
   ) {
     const { id, partition, batchBytes, signal } = options;
-    const opened = openSpool(folder, { stream: stream.name, partition }, id);
+    const { namespace = "default" } = stream.http.options;
+    const opened = openSpool(folder, { namespace, stream: stream.name, partition }, id);
     this.#spool = new Spool(opened, bounds, () => this.#start());
     this.#rejected = new Rejected(folder);
     this.#sender = new Sender(stream, this.#spool, { partition, batchBytes }, this.#cut.signal, {

@@ -62,6 +62,27 @@ function open(
   return { producer, asked };
 }
 
+interface Slot {
+  readonly [name: string]: unknown;
+  readonly count: number;
+}
+
+/** What `place` says, after it was made to say something else. */
+function placed(change: (place: Slot) => Slot): Slot {
+  const path = join(folder, "place");
+  const slots = [0, 2_048].flatMap((at) => {
+    const [, json] = /^[0-9a-f]{8} (.*)\n/.exec(readFileSync(path).toString("utf8", at, at + 2_048)) ?? [];
+    return json === undefined ? [] : [JSON.parse(json) as Slot];
+  });
+  const before = slots.reduce((a, b) => (b.count > a.count ? b : a));
+  const after = change(before);
+  const json = Buffer.from(JSON.stringify(after));
+  const slot = Buffer.alloc(2_048);
+  slot.write(`${crc32c(json).toString(16).padStart(8, "0")} ${json}\n`);
+  if (after !== before) writeFileSync(path, slot);
+  return after;
+}
+
 const segments = () => readdirSync(folder).filter((name) => name.startsWith("segment-"));
 
 describe("a producer with a spool", () => {
@@ -336,12 +357,23 @@ describe("a folder", () => {
     expect(() => client.stream("t").producer({ spool: spool(folder) })).toThrow("is for stream 's'");
   });
 
+  test("is one namespace's, and of before that was written down, whoever's has it next", async () => {
+    const of = (namespace?: string) => clientOf(away, namespace === undefined ? {} : { namespace }).stream;
+    const first = of("tenant-a").producer({ spool: spool(folder) });
+    await first.push({ data: "of a" });
+    await first.close({ timeoutMs: 0 });
+    for (const other of ["tenant-b", "default", undefined])
+      expect(() => of(other).producer({ spool: spool(folder) })).toThrow("is for namespace 'tenant-a'; give another");
+    placed(({ namespace: _, ...older }) => older);
+    const next = of("tenant-b").producer({ spool: spool(folder) });
+    expect(next.pending.records).toBe(1);
+    await next.close({ timeoutMs: 0 });
+    expect(() => of("tenant-a").producer({ spool: spool(folder) })).toThrow("is for namespace 'tenant-b'");
+  });
+
   test("of a newer release is refused", async () => {
     await open(away).producer.close({ timeoutMs: 0 });
-    const json = Buffer.from(JSON.stringify({ version: 2, count: 9 }));
-    const slot = Buffer.alloc(2_048);
-    slot.write(`${crc32c(json).toString(16).padStart(8, "0")} ${json}\n`);
-    writeFileSync(join(folder, "place"), slot);
+    placed((place) => ({ ...place, version: 2 }));
     expect(() => open(away)).toThrow("newer release");
   });
 
