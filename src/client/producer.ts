@@ -8,15 +8,15 @@ import { packable } from "./record.ts";
 import { endless, retrying, timerMaxMs } from "./retry.ts";
 import type { NewRecord, Placed, Verdict } from "./types.ts";
 
-/** Codes of a name, or a number, that another has. */
-const taken = new Set(["fenced", "sequence-gap", "sequence-conflict"]);
+/** Codes of a name, or a number, that another has: `fenced`, `sequence-gap` and `sequence-conflict`. */
+const taken = /^fenced$|^sequence-[gc]/;
 
 /** `clean`: what it is said of was not written for certain. */
 const closed = (clean: boolean) => known("closed", "the producer was closed", { clean });
 
 let lastEpoch = 0;
 /** The time, in half microseconds, which are chance; higher than any before it here. */
-const newEpoch = () => {
+export const newEpoch = (): number => {
   lastEpoch = Math.max(lastEpoch + 1, Math.floor((Date.now() + Math.random()) * 2_000));
   return lastEpoch;
 };
@@ -70,8 +70,8 @@ export class Producer {
     this.epoch = epoch;
     this.#batchBytes = batchBytes;
     const stop = () => this.#cut.abort(signal?.reason);
+    signal?.addEventListener("abort", stop, { once: true });
     if (signal?.aborted) stop();
-    else signal?.addEventListener("abort", stop, { once: true });
   }
 
   /**
@@ -86,7 +86,8 @@ export class Producer {
    * await producer.close();
    */
   push(record: NewRecord, settled?: Settled): Promise<void> | undefined {
-    this.#check();
+    if (this.#failed !== undefined) throw this.#failed;
+    if (this.#closed) throw closed(true);
     const { batchRecords = 10_000, bufferRecords = endless, bufferBytes = 16_777_216, onSettled } = this.options;
     const batch = this.#open;
     const told: Settled | undefined = onSettled
@@ -139,13 +140,13 @@ export class Producer {
    */
   async flush(): Promise<void> {
     this.#seal();
-    while (this.#sending !== undefined) {
+    while (this.#sending) {
       await this.#sending;
       this.#seal();
     }
     const error = this.#unheard;
     this.#unheard = undefined;
-    if (error !== undefined) throw error;
+    if (error) throw error;
   }
 
   /**
@@ -161,12 +162,12 @@ export class Producer {
   async close({ timeoutMs, ...left }: { timeoutMs?: number } = {}): Promise<Closed> {
     nothing(left);
     this.#closed = true;
-    const cut = () => this.#cut.abort(closed(false));
-    const timer = timeoutMs === undefined ? undefined : setTimeout(cut, Math.min(timeoutMs, timerMaxMs));
-    await this.flush().catch((error) => {
-      if (timeoutMs === undefined) throw error;
-    });
-    clearTimeout(timer);
+    if (timeoutMs === undefined) await this.flush();
+    else {
+      const timer = setTimeout(() => this.#cut.abort(closed(false)), Math.min(timeoutMs, timerMaxMs));
+      await this.flush().catch(() => {});
+      clearTimeout(timer);
+    }
     return { sent: this.#sent, unsent: this.#taken - this.#sent };
   }
 
@@ -180,11 +181,6 @@ export class Producer {
    */
   get pending(): { readonly records: number; readonly bytes: number } {
     return { ...this.#waiting };
-  }
-
-  #check(): void {
-    if (this.#failed !== undefined) throw this.#failed;
-    if (this.#closed) throw closed(true);
   }
 
   /** The open batch takes no more, and goes as soon as it may. */
@@ -264,15 +260,15 @@ export class Producer {
   /** A batch that was not taken; where nobody knows whether it was, or another has taken over, nothing may follow it. */
   #refuse(batch: Batch, error: unknown): void {
     const why = error instanceof MillraceError ? error : known("closed", String(error), { clean: false });
-    const left: Batch[] = [];
-    if (!why.clean || why.retryable || taken.has(why.code)) {
+    let left: Batch[] = [];
+    if (!why.clean || why.retryable || taken.test(why.code)) {
       this.#failed = error;
       this.#seal();
-      left.push(...this.#full.splice(0));
+      left = this.#full.splice(0);
     }
     for (const one of batch.settled) this.#tell(one, why);
     // Those behind it were never sent.
-    const behind = known(why.code, why.message, { ...why.facts, retryable: why.retryable, clean: true });
+    const behind = new MillraceError(why.code, why.message, 0, why.retryable, true, why.facts);
     for (const one of left) {
       this.#leave(one);
       for (const settled of one.settled) this.#tell(settled, behind);

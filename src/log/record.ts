@@ -31,7 +31,7 @@ export interface Rec extends Partial<Record<TextField, string>> {
   data: Uint8Array;
 }
 
-const none = new Uint8Array(0);
+const none = /* @__PURE__ */ new Uint8Array(0);
 
 /** Decodes the record in `bytes[from, to)`, which `inspect` (or a checksum over checked bytes) has found well-formed. */
 export function decodeRecord(bytes: Uint8Array, from: number, to: number): Rec {
@@ -85,9 +85,9 @@ export class FrameWriter {
   }
 
   /** Adds a record, unless it has more than `bytesMax`; returns its encoded length. Without one it must fit a frame. */
-  add(record: Rec, bytesMax = Number.POSITIVE_INFINITY): number {
+  add(record: Rec, bytesMax?: number): number {
     const length = recordBytes(record);
-    if (length > bytesMax) return length;
+    if (length > (bytesMax as number)) return length;
     this.#open(length);
     const set = bitsOf(record);
     this.#at = writeRecord(this.#bytes, this.#at, record, set);

@@ -1,6 +1,7 @@
 /** Opens a spool: takes its folder, and looks through what lies there. */
 import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { known } from "../client/error.ts";
+import { newEpoch } from "../client/producer.ts";
 import { lockFolder } from "./lock.ts";
 import { type Place, PlaceFile, type Target } from "./place.ts";
 import { numbersIn, pathOf, type Segment, scan } from "./segments.ts";
@@ -52,7 +53,7 @@ function placeIn(folder: string, { namespace, stream, partition }: Target, id: s
       stream,
       partition,
       id: id ?? `spool-${crypto.randomUUID()}`,
-      epoch: Date.now(),
+      epoch: newEpoch(),
       sequence: 0,
       from,
     };

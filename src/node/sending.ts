@@ -1,6 +1,8 @@
 /** Sends what lies in a spool, batch by batch, for as long as it takes. */
+
 import { known, network } from "../client/error.ts";
 import type { MillraceError, OfSpool, ProducerOptions, Verdict } from "../client/index.ts";
+import { newEpoch } from "../client/producer.ts";
 import { retrying } from "../client/retry.ts";
 import type { Spool, SpoolBatch } from "./spool.ts";
 
@@ -22,8 +24,13 @@ export interface Told {
   anew(error: MillraceError): void;
 }
 
+/** A release before took ms for an epoch, which any other producer's is above. */
+const millisecondsMax = 1e14;
+
 export class Sender {
   #batchBytes: number;
+  /** Who has a lower epoch has started before. */
+  readonly #started = newEpoch();
 
   constructor(
     readonly stream: OfSpool,
@@ -60,6 +67,13 @@ export class Sender {
           this.told.anew(anew);
           await this.spool.renew();
           [since, isUnknown] = [Date.now(), false];
+        } else if (why.code === "fenced" && !(isUnknown && this.#isNamed())) {
+          // Whoever fenced it may have started before the folder was opened. Otherwise the next one that opens it has started later.
+          if (Number(why.facts.epoch) < this.#started) await this.spool.renew(this.#started);
+          else {
+            await this.spool.takeBack();
+            throw error;
+          }
         } else if (!refusesAsWhole(why)) throw error;
         else if (batch.records.length > 1) {
           this.#batchBytes = Math.min(this.#batchBytes, batch.body.length / 2);
@@ -72,6 +86,12 @@ export class Sender {
         }
       }
     }
+  }
+
+  /** Its epoch was not below that of all others from the first: a batch under it may have been taken. */
+  #isNamed(): boolean {
+    const { epoch, sequence } = this.spool.place;
+    return sequence > 0 || epoch > millisecondsMax;
   }
 
   async #attempt({ body }: SpoolBatch): Promise<readonly Run[]> {

@@ -6,6 +6,7 @@ import { closeSync, openSync, rmSync, truncate } from "node:fs";
 import { promisify } from "node:util";
 import { frameLimits } from "../../schemas/frame-limits.ts";
 import { known } from "../client/error.ts";
+import { newEpoch } from "../client/producer.ts";
 import type { Settled } from "../client/producing.ts";
 import { concat } from "../lib/bytes.ts";
 import { eachRecord } from "../log/frame.ts";
@@ -167,14 +168,15 @@ export class Spool {
     await this.#save({ ...this.#place, to });
   }
 
-  /** Its numbers are not known there: it is sent under new ones. */
-  async renew(): Promise<void> {
-    await this.#save({
-      ...this.#place,
-      epoch: Math.max(Date.now(), this.#place.epoch + 1),
-      sequence: 0,
-      at: Date.now(),
-    });
+  /** The batch on its way is certainly not there, and its number means nothing any more: it is sent under new ones. */
+  async renew(epoch = Math.max(newEpoch(), this.#place.epoch + 1)): Promise<void> {
+    await this.#save({ ...this.#place, epoch, sequence: 0, at: Date.now() });
+  }
+
+  /** The batch on its way is certainly not there, and does not go: whoever opens the folder next need not wonder. */
+  async takeBack(): Promise<void> {
+    const { to: _, at: __, ...place } = this.#place;
+    await this.#save(place);
   }
 
   /** The batch on its way is done, and used its number or not. Is written down with the next one: until then it would be given again. */

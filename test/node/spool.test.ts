@@ -35,7 +35,7 @@ class Log {
     const { data } = unpacked(asked);
     const known = this.#known.get(id);
     const before = known?.epoch === Number(epoch) ? known : { next: 0, last: "" };
-    if (known !== undefined && known.epoch > Number(epoch)) return problem(409, "fenced");
+    if (known !== undefined && known.epoch > Number(epoch)) return problem(409, "fenced", { epoch: known.epoch });
     const run = { verdict: "appended", partition: 0, offset: this.data.length, count: data.length };
     const isAgain = Number(sequence) === before.next - 1;
     if (isAgain && before.last !== JSON.stringify(data)) return problem(409, "sequence-conflict");
@@ -268,6 +268,72 @@ describe("a producer with a spool", () => {
     const next = open(away);
     expect(next.producer.pending.records).toBe(1);
     await next.producer.close({ timeoutMs: 0 });
+  });
+
+  describe("of a name that a producer without one has, too,", () => {
+    /** Another that starts now, and sends one. */
+    async function plain(log: Log, data: unknown) {
+      const producer = clientOf((one) => log.take(one)).stream.producer({ id: "shop" });
+      await producer.append({ data });
+    }
+
+    const openAs = (log: Log) => open((one) => log.take(one), { id: "shop" }).producer;
+
+    test("takes it over, whoever had it before, and loses it to whoever starts later", async () => {
+      const log = new Log();
+      await plain(log, 0);
+      const first = openAs(log);
+      await first.append({ data: 1 });
+      await plain(log, 2);
+      await first.push({ data: 3 });
+      await expect(first.flush()).rejects.toMatchObject({ code: "fenced" });
+      await expect(first.close()).rejects.toMatchObject({ code: "fenced" });
+      expect(log.data).toEqual([0, 1, 2]);
+      // Opened anew it has started later: with what lies there, and where nothing does.
+      const second = openAs(log);
+      expect(second.pending.records).toBe(1);
+      expect(await second.close()).toEqual({ sent: 1, unsent: 0 });
+      await plain(log, 4);
+      const third = openAs(log);
+      expect(await third.append({ data: 5 })).toMatchObject({ verdict: "appended", offset: 5 });
+      await third.close();
+      expect(log.data).toEqual([0, 1, 2, 3, 4, 5]);
+    });
+
+    test("goes on in a folder that a release left which counted its epoch in ms", async () => {
+      const log = new Log();
+      await plain(log, 0);
+      const first = open(away, { id: "shop" }).producer;
+      await first.push({ data: 1 });
+      await expect.poll(() => placed((place) => place).to).toBeDefined();
+      await first.close({ timeoutMs: 0 });
+      placed((place) => ({ ...place, epoch: Date.now(), sequence: 0 }));
+      const second = openAs(log);
+      await second.push({ data: 2 });
+      expect(await second.close()).toEqual({ sent: 2, unsent: 0 });
+      expect(log.data).toEqual([0, 1, 2]);
+    });
+
+    test("sends nothing twice: what may have been stored before another took over stays where it is", async () => {
+      const log = new Log();
+      const first = open((one) => {
+        log.take(one);
+        return away();
+      });
+      const { id } = first.producer;
+      await first.producer.push({ data: 0 });
+      await expect.poll(() => log.data).toEqual([0]);
+      await first.producer.close({ timeoutMs: 0 });
+      await clientOf((one) => log.take(one))
+        .stream.producer({ id })
+        .append({ data: 1 });
+      for (const _ of [1, 2]) {
+        const { producer } = open((one) => log.take(one));
+        await expect(producer.close()).rejects.toMatchObject({ code: "fenced" });
+        expect(producer.pending.records).toBe(1);
+      }
+      expect(log.data).toEqual([0, 1]);
+    });
   });
 
   test("waits where whoever gives its token is away", async () => {
