@@ -25,7 +25,7 @@ function batchOf(count: number): Uint8Array {
 /** As whoever dies leaves it. */
 function opened(logId = "log-1"): State {
   rmSync(join(folder, "lock"), { force: true });
-  return State.open(folder, "s", logId);
+  return State.open(folder, { namespace: "default", stream: "s", logId });
 }
 
 /** Sends what is on its way to a stream that answers appends so, one after another. */
