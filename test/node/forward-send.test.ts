@@ -24,7 +24,7 @@ function batchOf(count: number): Uint8Array {
 
 /** As whoever dies leaves it. */
 function opened(logId = "log-1"): State {
-  rmSync(join(folder, "lock"), { force: true });
+  rmSync(join(folder, "lock"), { recursive: true, force: true });
   return State.open(folder, { namespace: "default", stream: "s", logId });
 }
 
