@@ -23,6 +23,9 @@ export const tooSlow: Refusal = {
   detail: `the body came too slowly, or stopped for ${limits.bodySilentMsMax / 1_000} s; nothing was done with it. Send less at a time`,
 };
 
+/** Of what nobody wants so much is read at a time. */
+const discardedBytes = 16_384;
+
 type Reader = ReadableStreamBYOBReader | ReadableStreamDefaultReader<Uint8Array>;
 
 export class Arriving {
@@ -85,7 +88,15 @@ export class Arriving {
   async discard(): Promise<void> {
     this.end();
     const reader = this.#reader;
-    if (reader !== undefined) await discard({ read: () => readFrom(reader, small), cancel: () => reader.cancel() });
+    if (reader === undefined) return;
+    // Of many at once each would leave as much to be freed as it throws away: one piece of memory is used again.
+    let buffer: ArrayBufferLike = new ArrayBuffer(discardedBytes);
+    const read = async () => {
+      const part = await readFrom(reader, () => new Uint8Array(buffer));
+      if (part.value !== undefined) buffer = part.value.buffer;
+      return part;
+    };
+    await discard({ read, cancel: () => reader.cancel() });
   }
 
   /** The same as a body that is read by others. */
@@ -132,8 +143,6 @@ function readerOf(body: ReadableStream<Uint8Array> | null): Reader | undefined {
     return body?.getReader();
   }
 }
-
-const small = () => new Uint8Array(65_536);
 
 const readFrom = (reader: Reader, room: () => Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>> =>
   reader instanceof ReadableStreamBYOBReader ? reader.read(room()) : reader.read();

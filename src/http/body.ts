@@ -108,10 +108,8 @@ class Gathered {
 async function collect(arriving: Arriving, body: Gathered, announced: number | undefined): Promise<void> {
   while (body.length !== announced) {
     const left = (announced ?? body.limit) - body.length;
-    // Room costs as much as what comes into it: of one that is not announced it grows with what has come.
-    const first = announced === undefined ? Math.max(tinyBytes, body.length) : atOnceBytes;
-    const room = announced === undefined || body.length === 0 ? first : pieceBytes;
-    const piece = await arriving.next(Math.min(left, room, pieceBytes));
+    // What is asked for costs as much as what comes, and that is held before there is room for it: no more than has room by now.
+    const piece = await arriving.next(Math.min(left, Math.max(tinyBytes, body.length), pieceBytes));
     if (piece === undefined) break;
     await body.add(piece);
   }

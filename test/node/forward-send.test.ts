@@ -22,10 +22,14 @@ function batchOf(count: number): Uint8Array {
   return concat(writer.finish(0));
 }
 
-/** As whoever dies leaves it. */
+let last: State | undefined;
+afterEach(() => last?.close());
+
+/** As the one before has left it, whose process is gone. */
 function opened(logId = "log-1"): State {
-  rmSync(join(folder, "lock"), { recursive: true, force: true });
-  return State.open(folder, { namespace: "default", stream: "s", logId });
+  last?.close();
+  last = State.open(folder, { namespace: "default", stream: "s", logId });
+  return last;
 }
 
 /** Sends what is on its way to a stream that answers appends so, one after another. */
