@@ -4,7 +4,7 @@ import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { verifyQuery } from "../../schemas/record.ts";
 import type { ObjectFault } from "../archive/verify.ts";
 import { hex } from "../lib/bytes.ts";
-import type { Report } from "../log/verify.ts";
+import type { Damage, Report } from "../log/verify.ts";
 import { checkedObject } from "../objects/checked-object.ts";
 import { surelyGone } from "../objects/out-of-reach.ts";
 import type { Expected } from "../objects/past.ts";
@@ -84,7 +84,7 @@ interface Found {
   records: number;
   bytes: number;
   objects: number;
-  damaged: { chunk?: number; object?: string; from: number; to: number; reason: string }[];
+  damaged: Damage[];
   next?: number;
 }
 

@@ -5,12 +5,21 @@ import type { Span } from "./read.ts";
 import type { Segment } from "./segment-row.ts";
 import type { Chunks, Segments } from "./segments.ts";
 
+/** Offsets `[from, to)`, of a chunk by its first one, or of an object by its name, and what is wrong with it. */
+export interface Damage {
+  readonly chunk?: number;
+  readonly object?: string;
+  readonly from: number;
+  readonly to: number;
+  readonly reason: string;
+}
+
 /** What a verification found. `next` is where to go on; absent at the end. */
 export interface Report {
   chunks: number;
   records: number;
   bytes: number;
-  damaged: { chunk: number; from: number; to: number; reason: string }[];
+  damaged: Damage[];
   next?: number;
 }
 

@@ -10,6 +10,7 @@ import { Log } from "../log/log.ts";
 import type { Spec } from "../log/spec.ts";
 import { bury } from "./emptying.ts";
 import type { History } from "./history.ts";
+import { lostBefore } from "./left-behind.ts";
 
 interface Desk {
   readonly log: Log;
@@ -18,7 +19,15 @@ interface Desk {
 
 export const dumpOrders = {
   /** The blocks of the state, one after another: what memory has room for may be more than a call's answer has. */
-  dumpState: ({ log }: Desk): Result<ReadableStream<Uint8Array>> => ok(streamOf([...stateBlocks(log)])),
+  /** Refuses where it would be that of an empty log in the place of one whose database was lost. */
+  async dumpState({ log, history }: Desk): Promise<Result<ReadableStream<Uint8Array>>> {
+    const isEmpty = !log.restoring && log.span.tail === 0;
+    const lost = isEmpty ? await lostBefore(log, history.blobs) : ok(undefined);
+    if (!lost.ok) return lost;
+    if (lost.value === undefined) return ok(streamOf([...stateBlocks(log)]));
+    const { from, to, reason } = lost.value;
+    return refuse("damaged", `partition ${log.spec.partition} cannot be dumped: ${reason}`, { from, to });
+  },
 
   dumpKeys: ({ log }: Desk, after: string): Result<KeysPage> => ok(keysPage(log, after)),
 

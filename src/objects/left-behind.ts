@@ -1,18 +1,53 @@
 /** What a log whose database is lost has left in the bucket, where another log has begun in its place, and does not know it. */
+import { ok, type Result } from "../../schemas/errors.ts";
 import { objectPrefixes } from "../log/forgetting.ts";
 import { placeOfKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { neverUploaded } from "../log/notice.ts";
-import type { Blobs } from "../platform/blobs.ts";
+import type { Damage } from "../log/verify.ts";
+import type { Blob, Blobs } from "../platform/blobs.ts";
+import { faultTold } from "../platform/fault-told.ts";
+import { readEnd } from "./object-ends.ts";
+import { OutOfReach } from "./out-of-reach.ts";
 
 /** Where their segments begin, of segments and of Parquet files up to a thousand. Fails where the bucket does. */
 export async function leftBehind(log: Log, blobs: Blobs | undefined): Promise<number[]> {
+  const bases = (await objectsOf(log, blobs)).map(({ key }) => placeOfKey(key).base);
+  return [...new Set(bases)].sort((a, b) => a - b);
+}
+
+/** What there is of it, as damage; undefined where there is nothing. Fails where the bucket does. */
+async function bereft(log: Log, blobs: Blobs | undefined): Promise<Damage | undefined> {
+  const objects = await objectsOf(log, blobs);
+  if (blobs === undefined || objects.length === 0) return undefined;
+  const based = objects.map((one) => ({ ...one, ...placeOfKey(one.key) })).sort((a, b) => a.base - b.base || a.n - b.n);
+  const [first, last] = [based[0], based[based.length - 1]];
+  const index = await readEnd(blobs, last.key, last.size);
+  const to = Math.max(index?.footer.next ?? 0, last.base + 1);
+  const then =
+    log.span.tail === 0
+      ? "rebuild the partition (repair, mode rebuild)"
+      : "it cannot be rebuilt, as something was appended to it since";
+  const reason = `the partition's database was lost, and what was in it is in the bucket alone; ${then}`;
+  return { object: first.key, from: first.base, to, reason };
+}
+
+/** The same, refused where the bucket does not say. */
+export async function lostBefore(log: Log, blobs: Blobs | undefined): Promise<Result<Damage | undefined>> {
+  try {
+    return ok(await bereft(log, blobs));
+  } catch (error) {
+    return error instanceof OutOfReach
+      ? { ok: false, refusal: error.refusal }
+      : faultTold("the archive could not be read", error);
+  }
+}
+
+async function objectsOf(log: Log, blobs: Blobs | undefined): Promise<Blob[]> {
   // What has uploaded something, or was rebuilt, has objects of its own.
   if (blobs === undefined || !neverUploaded(log.segments)) return [];
   const { store: garbage } = log.segments;
   const pages = await Promise.all(objectPrefixes(log.spec).map((prefix) => blobs.list(prefix)));
   // What was on its way when a log of before was deleted is deleted yet.
-  const keys = pages.flatMap((page) => page.blobs.map(({ key }) => key)).filter((key) => !garbage.isGarbage(key));
-  const bases = keys.map((key) => placeOfKey(key).base);
-  return [...new Set(bases)].sort((a, b) => a - b);
+  return pages.flatMap((page) => page.blobs).filter(({ key }) => !garbage.isGarbage(key));
 }

@@ -6,6 +6,7 @@ import type { Position } from "../log/read.ts";
 import type { ProducerTerms, Run } from "../log/sequence.ts";
 import type { Report } from "../log/verify.ts";
 import { dumpOrders } from "./dump-orders.ts";
+import { lostBefore } from "./left-behind.ts";
 import { type Desk, past } from "./past.ts";
 import { snapshotOrders } from "./snapshot-orders.ts";
 
@@ -49,7 +50,13 @@ export const orders = {
     return ok(undefined);
   },
 
-  verify: ({ log }: Desk, from: number, bytesMax: number): Result<Report> => ok(log.verify(from, bytesMax)),
+  /** From the beginning on, what was lost with the database of before is damage, too. */
+  async verify({ log, history }: Desk, from: number, bytesMax: number): Promise<Result<Report>> {
+    const lost = from === 0 ? await lostBefore(log, history.blobs) : ok(undefined);
+    if (!lost.ok) return lost;
+    const report = log.verify(from, bytesMax);
+    return ok(lost.value === undefined ? report : { ...report, damaged: [lost.value, ...report.damaged] });
+  },
 
   /** What a batch of a producer was answered with, whoever continues the partition. `count`: its records that came here. */
   answered: ({ log }: Desk, producer: ProducerTerms, count: number): Result<readonly Run[]> =>

@@ -7,7 +7,8 @@ export const call = async (method: string, path: string, body?: object) => {
     headers: { authorization: "Bearer test-token", "content-type": "application/json" },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
+  const isJson = response.headers.get("content-type")?.includes("json");
   const text = await response.text();
   // biome-ignore lint/suspicious/noExplicitAny: whatever the service answers.
-  return { status: response.status, json: (text === "" ? undefined : JSON.parse(text)) as any };
+  return { status: response.status, json: (text === "" || !isJson ? undefined : JSON.parse(text)) as any };
 };

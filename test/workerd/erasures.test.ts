@@ -1,50 +1,9 @@
 /** Requests to forget over the whole Worker: where a partition has lost its database, and where a stream has grown since. */
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import { archive, catalog, type Env } from "../../src/objects/stubs.ts";
-import type { Blobs } from "../../src/platform/blobs.ts";
-import { textOf } from "../cases/archive.ts";
 import { call } from "./call.ts";
+import { made, until } from "./made.ts";
 
-const bindings = env as unknown as Env;
-const bucket = archive(bindings) as Blobs;
 const word = "victim7f3a";
-
-async function until<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  for (const end = Date.now() + 20_000; ; ) {
-    const found = await ask();
-    if (found !== undefined) return found;
-    if (Date.now() > end) throw new Error("waited in vain");
-    await scheduler.wait(20);
-  }
-}
-
-async function made(name: string, config: object = {}) {
-  const path = `/v1/default/streams/${name}`;
-  await call("PUT", path, { archive: true, retentionRecords: 80, deduplicationWindowMs: 0, ...config });
-  const stream = await catalog(bindings, "default").stream(name);
-  if (!stream.ok) throw new Error(stream.refusal.detail);
-  const { logId } = stream.value;
-  const append = (...keys: string[]) =>
-    call("POST", `${path}/records`, { records: keys.map((key) => ({ key, data: key })) });
-  const erase = (body: object) => call("POST", `${path}/erasures`, body);
-  const done = (id: string) =>
-    until(async () => {
-      const { status, json } = await call("GET", `${path}/erasures/${id}`);
-      expect(status).toBe(200);
-      return json.done ? json : undefined;
-    });
-  /** The partition's database is lost. */
-  const lose = async (partition: number) => {
-    const stub = bindings.PARTITION.getByName(`${logId}/${partition}`);
-    await runInDurableObject(stub, (_object, { storage }) => storage.deleteAll());
-    await evictDurableObject(stub);
-  };
-  const text = () => textOf(bucket, `logs/${logId}/`);
-  return { path, append, erase, done, lose, text };
-}
-
 const ten = [word, ...Array.from({ length: 9 }, (_, n) => `k${n}`)];
 
 test("a partition whose database was lost is to be rebuilt before anything is forgotten in it", async () => {
