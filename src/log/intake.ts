@@ -11,6 +11,7 @@ import { identityHash, identityOf } from "./identity.ts";
 import { handOnProducers, IdsBuilder, type Inheritance, Inherited } from "./inheritance.ts";
 import { KeyIndex } from "./key-index.ts";
 import { Producers } from "./producers.ts";
+import type { Span } from "./read.ts";
 import { eachId } from "./recent-ids.ts";
 import { decodeFrame, eachPlaced, FrameWriter, type Rec } from "./record.ts";
 import { RecordAt } from "./record-at.ts";
@@ -68,7 +69,7 @@ export class Intake {
     now: number,
   ) {
     this.#producers = new Producers(store);
-    this.#keys = new KeyIndex(store);
+    this.#keys = new KeyIndex(store, chunks);
     this.#stored = new RecordAt(chunks, spec.offsets === "assigned");
     this.#inherited = new Inherited(store.inherited(), spec.deduplicationWindowMs);
     if (spec.deduplicationWindowMs > 0) {
@@ -78,7 +79,12 @@ export class Intake {
   }
 
   /** Answers a batch, and adds what it appends to `chunks`. A refusal has added nothing. */
-  place(batch: Batch, chunks: ChunkBuilder, gate: Omit<Gate, "tail">, now: number): Result<readonly Run[]> {
+  place(
+    batch: Batch,
+    chunks: ChunkBuilder,
+    gate: Omit<Gate, "tail"> & Pick<Span, "head">,
+    now: number,
+  ): Result<readonly Run[]> {
     const { producer } = batch.terms;
     // A retry is answered before anything else: what was true for the first attempt need not be true any more.
     if (producer !== undefined) {
@@ -86,8 +92,8 @@ export class Intake {
       if (!repeated.ok) return repeated;
       if (repeated.value !== undefined) return ok(repeated.value);
     }
-    const { sealed, fence, shut } = gate;
-    const choice = this.#judge(batch, { sealed, fence, shut, tail: chunks.next }, now);
+    const { sealed, fence, shut, head } = gate;
+    const choice = this.#judge(batch, { sealed, fence, shut, tail: chunks.next }, head, now);
     if (!choice.ok) return this.#known(batch, choice.refusal, chunks.next, now) ?? choice;
     const { chosen, runs, ids } = choice.value;
     for (const { frame, hashes } of chosen) {
@@ -102,7 +108,7 @@ export class Intake {
   }
 
   /** What comes of a batch that is not the repeat of a producer's. */
-  #judge(batch: Batch, gate: Gate, now: number): Result<Choice> {
+  #judge(batch: Batch, gate: Gate, head: number, now: number): Result<Choice> {
     const { producer } = batch.terms;
     const refused = barred(gate, batch.terms);
     if (refused !== undefined) return refused;
@@ -112,7 +118,8 @@ export class Intake {
         "the partition remembers as many producers as it can; use fewer ids, or wait for idle ones",
       );
     }
-    return this.#keys.refusal(batch, this.spec.keyIndex) ?? this.#choose(batch, gate.tail, now);
+    const span = { head, dense: this.spec.offsets === "assigned" };
+    return this.#keys.refusal(batch, this.spec.keyIndex, span) ?? this.#choose(batch, gate.tail, now);
   }
 
   /**
