@@ -21,6 +21,9 @@ export function lostOf(log: Log): LostRange[] {
 /** Ranges that are remembered: a row has room for them. */
 export const lostMax = 8_192;
 
+/** Why of a range that is not all lost. */
+export const partsLost = "parts of this were lost";
+
 /** Notes what a repair of this log makes holes. Each offset is noted once, in order. */
 export const noteLost = (log: Log, lost: readonly LostRange[]): void =>
   log.segments.meta.setMeta(metaName, JSON.stringify(joined([...lostOf(log), ...lost])));
@@ -37,7 +40,7 @@ export function joined(ranges: readonly LostRange[]): LostRange[] {
   const near = gaps.sort((a, b) => a - b)[all.length - lostMax - 1];
   const exact = new Set(all);
   const few = fold(all, (last, next) => next.from - last.to <= near);
-  return few.map((range) => (exact.has(range) ? range : { ...range, reason: "parts of this were lost" }));
+  return few.map((range) => (exact.has(range) ? range : { ...range, reason: partsLost }));
 }
 
 function fold(sorted: readonly LostRange[], joins: (last: LostRange, next: LostRange) => boolean): LostRange[] {

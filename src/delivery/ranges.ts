@@ -16,6 +16,15 @@ export class Ranges {
     return count;
   }
 
+  /** How many offsets there are in `[from, to)`. */
+  countWithin(from: number, to: number): number {
+    let count = 0;
+    const first = this.#after(from);
+    for (let at = first - (first % 2); at < this.#bounds.length && this.#bounds[at] < to; at += 2)
+      count += Math.max(0, Math.min(this.#bounds[at + 1], to) - Math.max(this.#bounds[at], from));
+    return count;
+  }
+
   /** The first offset, from one on, that is not in it. */
   gapFrom(offset: number): number {
     const at = this.#after(offset);

@@ -45,6 +45,8 @@ export class State {
   sealed = false;
   /** Timestamp of the first record that is yet to be read, where somebody asked for it. */
   unread: number | undefined;
+  /** Offsets that are no records any more, as far as somebody asked: what was cut off, and what was lost. */
+  missing = new Ranges();
   /** The partition that this one continues has the first word. */
   inherits = false;
   /** Keys of which that one has unfinished records. */

@@ -80,8 +80,19 @@ function lagOf(state: State): number {
   }
   // What was acked where every lane has read was finished already.
   const read = Math.min(cursor, ...[...lanes.unread].map(({ from }) => from));
-  const unread = Math.max(0, (known ?? cursor) - cursor) - done.countFrom(cursor) - acked.countFrom(read);
+  const ahead = Math.max(0, (known ?? cursor) - cursor) - missingIn(state, cursor, known ?? cursor);
+  const unread = ahead - done.countFrom(cursor) - acked.countFrom(read);
   return Math.max(0, unread + window.size + apart);
+}
+
+/** Offsets that hold no record, and are not counted as finished either. */
+function missingIn({ missing, done, acked }: State, start: number, end: number): number {
+  let count = 0;
+  for (const range of missing) {
+    const [from, to] = [Math.max(range[0], start), Math.min(range[1], end)];
+    if (from < to) count += to - from - done.countWithin(from, to) - acked.countWithin(from, to);
+  }
+  return count;
 }
 
 function oldestOf(state: State): number | undefined {

@@ -1,21 +1,20 @@
 /** What keeps a delivery going: reading, pushing, sockets, saving, and the alarm for what must happen without being asked. */
 import type { Delivery } from "../delivery/delivery.ts";
 import { Heritage } from "../delivery/heritage.ts";
-import { itemsOf } from "../delivery/page.ts";
 import { heard } from "../delivery/pausing.ts";
 import type { Read } from "../delivery/wish.ts";
 import { Arming, watchMs } from "./arming.ts";
 import { Attempts } from "./attempts.ts";
 import { Callers } from "./callers.ts";
 import { Changes } from "./changes.ts";
-import { readThrough } from "./cold.ts";
 import { Filler } from "./filler.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Inheriting } from "./inheriting.ts";
+import { look } from "./looking.ts";
 import { Pusher, pushMember } from "./pusher.ts";
 import { Sharing } from "./sharing.ts";
 import { Sockets } from "./sockets.ts";
-import { archiveReader, catalog, type Env, partition } from "./stubs.ts";
+import { catalog, type Env } from "./stubs.ts";
 
 /** Acks of pushes and sockets are written down together, by number or after a moment: a crash in between repeats them. */
 const unsavedMax = 256;
@@ -138,21 +137,9 @@ export class Keeper {
     await begun;
   }
 
-  /** Learns where the log has come to, and how old the first record is that was not read: for the status. */
-  async look(): Promise<void> {
-    const { state, reader } = this.core;
-    const { logId, partition: number } = state.spec;
-    state.unread = undefined;
-    await this.filler.learnLanes();
-    const from = { at: "offset", offset: state.done.gapFrom(state.cursor) } as const;
-    const terms = { from, limit: 1, bytesMax: 1, waitMs: 0, filter: reader.filter() };
-    const where = { logId, partition: number, blobs: archiveReader(this.env) };
-    const answer = await readThrough(where, terms, (call) => partition(this.env, logId, number, undefined).read(call));
-    if (!answer.ok || this.stopped) return;
-    const { pieces, to, tail, sealed } = answer.value;
-    reader.learn(tail);
-    state.sealed ||= sealed;
-    state.unread = itemsOf(pieces, from.offset, to, reader.filter(), false).items[0]?.timestamp;
+  /** Learns where the log has come to, and what of it is there: for the status. */
+  look(): Promise<void> {
+    return look(this);
   }
 
   /** The group stands still: here at once, and on its other partitions when the catalog has told them. */
