@@ -69,8 +69,9 @@ export const limits = {
   /** Pages above 1 MiB that one isolate makes and sends at a time; beyond it a page has 1 MiB. What each holds is several times that. */
   largePagesBytesMax: 16_777_216,
   /**
-   * What one isolate has fetched for clients that have yet to take it: event streams, `maxBytes=all`, pages, receives, dead letters. From
-   * half of it on streams go on in pieces of 64 KiB, and pages have 256; who takes nothing for a minute then is left.
+   * What one isolate has fetched for clients that have yet to take it: event streams, `maxBytes=all`, snapshots, and every answer of more
+   * than 256 KiB. From half of it on streams go on in pieces of 64 KiB, and pages have 256; who takes nothing for a minute then is left.
+   * What must be whole waits for room, and is refused then.
    */
   untakenBytesMax: 33_554_432,
   /** The `n` of `-n` where records must be counted: over several partitions, or behind a filter. */

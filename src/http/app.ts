@@ -27,6 +27,8 @@ import { lostRecords, repairPartition, verifyPartition } from "./past.ts";
 import { json, problem, thrown } from "./problem.ts";
 import { read } from "./read/read.ts";
 import * as restores from "./restore.ts";
+import { roomOf, withRoom } from "./room.ts";
+import { headOf } from "./sending.ts";
 import { needOfSnapshots, snapshotRoutes } from "./snapshots/routes.ts";
 import * as streams from "./streams.ts";
 
@@ -180,7 +182,10 @@ function answering(path: string): (c: C) => Promise<Response> | Response {
   const terms = Object.fromEntries(Object.keys(methods).map((method) => [method, termsOf(path, method)]));
   return (c) => {
     const method = c.req.method === "HEAD" ? "GET" : c.req.method;
-    if (Object.hasOwn(methods, method)) return guarded(c, methods[method], terms[method]);
+    if (Object.hasOwn(methods, method)) {
+      const answer = guarded(c, methods[method], terms[method]);
+      return c.req.method === "HEAD" ? Promise.resolve(answer).then(headOf) : answer;
+    }
     const detail = `${c.req.path} knows ${allow}, not ${c.req.method}${insteadOf(path, c.req)}`;
     return problem({ code: "method-not-allowed", detail, facts: { allow } }, { allow });
   };
@@ -215,7 +220,7 @@ function guarded(c: C, handler: Handler, terms: Terms): Promise<Response> | Resp
     : admitted(c, handler, terms, who);
 }
 
-function admitted(c: C, handler: Handler, { need, bare, within }: Terms, who: Result<Principal>) {
+function admitted(c: C, handler: Handler, { need, bare, within, room }: Terms, who: Result<Principal>) {
   if (!who.ok) return problem(who.refusal);
   const namespace = within ? c.req.param("ns") : undefined;
   const stream = c.req.param("stream");
@@ -226,7 +231,8 @@ function admitted(c: C, handler: Handler, { need, bare, within }: Terms, who: Re
     (namespace === undefined ? undefined : streams.named(namespace, stream)) ??
     queryProblem(url) ??
     (bare ? emptyQueryProblem(url) : undefined);
-  return refusal === undefined ? handler(c, who.value) : problem(refusal);
+  if (refusal !== undefined) return problem(refusal);
+  return room === undefined ? handler(c, who.value) : withRoom(room(c.req.raw), () => handler(c, who.value));
 }
 
 interface Terms {
@@ -236,11 +242,14 @@ interface Terms {
   readonly bare: boolean;
   /** It is in a namespace. */
   readonly within: boolean;
+  /** What its answer takes of the room for those that are large. */
+  readonly room: ((request: Request) => number) | undefined;
 }
 
 function termsOf(path: string, method: string): Terms {
-  const bare = operations[path]?.[method]?.query === undefined;
-  return { need: needOf(path, method), bare, within: path.includes("/:ns") };
+  const operation = operations[path][method];
+  const bare = operation.query === undefined;
+  return { need: needOf(path, method), bare, within: path.includes("/:ns"), room: roomOf(operation) };
 }
 
 /** Any of the rights that a route takes. */

@@ -24,9 +24,10 @@ import { bodyTooLarge, readBody } from "./body.ts";
 import { ask, lookup, type Route, stub } from "./lookup.ts";
 import { query } from "./parse.ts";
 import { json, problem, thrown } from "./problem.ts";
+import { withRoom } from "./room.ts";
 import { graver } from "./several.ts";
 import { boundsOf, type Group, hasKeyless, placesIn, split } from "./split.ts";
-import { answerOf, eachPlaced, joined, type Placed } from "./verdicts.ts";
+import { answerBytes, answerOf, eachPlaced, joined, type Placed } from "./verdicts.ts";
 
 export const noTerms: AppendQuery = { ack: "durable", atomic: false, raw: false };
 
@@ -61,9 +62,12 @@ export async function append(
     later(job.run(groups.value));
     return json({ accepted: job.count }, 202);
   }
-  await job.run(groups.value);
   const frames = request.headers.get("content-type")?.startsWith(media.frames) ?? false;
-  return job.answer(terms.value.verdicts ?? (frames ? "runs" : "each"));
+  const form = terms.value.verdicts ?? (frames ? "runs" : "each");
+  return withRoom(answerBytes(job.count, form), async () => {
+    await job.run(groups.value);
+    return job.answer(form);
+  });
 }
 
 type Producer = { id: string; epoch: number; sequence: number };

@@ -1,9 +1,11 @@
 /** The reference as one page, made from the same document; no script, nothing from elsewhere. */
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
+import { encodeText } from "../lib/bytes.ts";
 import { causes } from "./causes.ts";
 import { openApiText, templateOf } from "./openapi.ts";
 import { operations } from "./operations.ts";
+import { sharedBody } from "./sending.ts";
 
 interface Parameter {
   name: string;
@@ -28,11 +30,11 @@ nav a{display:block;text-decoration:none;color:inherit}nav b{display:inline-bloc
 @media(prefers-color-scheme:dark){body{background:#11181f;color:#dbe4ec}code,pre{background:#1d2833}td,th{border-color:#2c3a47}h2 b,nav b{color:#6db7f2}}
 `;
 
-let made: string | undefined;
+let made: Uint8Array | undefined;
 
 export function docsPage(): Response {
-  made ??= page();
-  return new Response(made, {
+  made ??= encodeText(page());
+  return new Response(sharedBody(made), {
     headers: {
       "content-type": "text/html; charset=utf-8",
       "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",

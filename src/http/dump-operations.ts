@@ -10,8 +10,9 @@ import {
   restoreStand,
 } from "../../schemas/dump-routes.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
 import { dumpType } from "./dump.ts";
-import { type Operation, ofRestore, ofStream } from "./operation.ts";
+import { type Operation, ofRestore, ofStream, wholeBytes } from "./operation.ts";
 
 const stream = "/v1/:ns/streams/:stream";
 const partition = `${stream}/partitions/:partition`;
@@ -36,6 +37,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
       summary: "Dump a stream: its configuration, its map, its groups",
       detail: "A stream block, and a group block for each group. Credentials of webhooks are in it.",
       answers: { 200: { says: "Blocks.", body: blocks, types } },
+      answerBytes: wholeBytes,
       refusals: ofStream,
     },
   },
@@ -45,6 +47,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
       detail: `Place, lanes, dead letters. ${next}`,
       query: placeQuery,
       answers: { 200: { says: "Blocks.", body: blocks, types } },
+      answerBytes: wholeBytes,
       refusals: [...ofStream, "group-not-found", "partition-not-found"],
     },
   },
@@ -54,6 +57,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
       detail: `The state is as of one tail, which its marks name; then ask for the records up to it. ${next}`,
       query: partitionQuery,
       answers: { 200: { says: "Blocks.", body: blocks, types } },
+      answerBytes: limits.dumpBodyBytesMax,
       refusals: [...ofStream, "partition-not-found", "trimmed", "damaged"],
     },
   },
@@ -89,6 +93,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
       body: blocks,
       bodyTypes: types,
       answers: { 200: { says: "Taken.", body: z.object({ group: z.string() }).catchall(z.unknown()) } },
+      answerBytes: "body",
       refusals: [...ofBlocks, "group-not-found", "partition-not-found", "too-many"],
     },
   },

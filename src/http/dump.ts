@@ -1,6 +1,7 @@
 /** `…/dump`: a stream, its groups and its partitions as blocks. The caller puts them together; see src/cli/dump. */
 import { partitionQuery, placeQuery } from "../../schemas/dump-routes.ts";
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { limits } from "../../schemas/limits.ts";
 import { chunkBlock, jsonBlock, letterBlock, readBlocks, readChunk } from "../archive/dump.ts";
 import { cutChunk } from "../archive/dump-chunk.ts";
 import { type ChunksPage, pageBytes } from "../archive/dump-log.ts";
@@ -17,6 +18,8 @@ import type { PartitionRpc } from "../objects/rpc.ts";
 import { archive, catalog, delivery, type Env, partition } from "../objects/stubs.ts";
 import { query } from "./parse.ts";
 import { problem, thrown } from "./problem.ts";
+import { countedBody, passedOn } from "./sending.ts";
+import { Untaken } from "./untaken.ts";
 
 export const dumpType = "application/vnd.millrace.dump";
 /** Where to go on; absent where there is no more. */
@@ -27,8 +30,8 @@ export interface StreamNames {
   readonly name: string;
 }
 
-export const blocksAnswer = (body: BodyInit | null, next?: string | number): Response =>
-  new Response(body, {
+export const blocksAnswer = (blocks: Uint8Array | null, next?: string | number): Response =>
+  new Response(blocks && countedBody(blocks), {
     headers: { "content-type": dumpType, ...(next === undefined ? {} : { [nextHeader]: encodeURIComponent(next) }) },
   });
 
@@ -124,11 +127,11 @@ export async function dumpPartition(
   const { part, from, to = Number.MAX_SAFE_INTEGER, after } = terms.value;
   if (part === "state") {
     const state = await askPartition(env, names, names.partition, (stub) => stub.order("dumpState"));
-    return state.ok ? blocksAnswer(state.value) : problem(state.refusal);
+    return state.ok ? stateAnswer(state.value) : problem(state.refusal);
   }
   if (part === "keys") {
     const page = await askPartition(env, names, names.partition, (stub) => stub.order("dumpKeys", after));
-    return page.ok ? blocksAnswer(page.value.blocks as BodyInit, page.value.after) : problem(page.refusal);
+    return page.ok ? blocksAnswer(page.value.blocks, page.value.after) : problem(page.refusal);
   }
   for (let gone = -1; ; ) {
     let log: Stream | undefined;
@@ -148,6 +151,13 @@ export async function dumpPartition(
     if (cold?.n === gone) return problem(damaged(from, `the object of the segment at offset ${cold.base} is missing`));
     gone = cold?.n ?? -1;
   }
+}
+
+/** All of it is in memory until it is taken, in the partition: how much that is nobody knows here. */
+function stateAnswer(blocks: ReadableStream<Uint8Array>): Response {
+  const untaken = new Untaken();
+  untaken.holds(limits.dumpBodyBytesMax);
+  return new Response(passedOn(blocks, untaken), { headers: { "content-type": dumpType } });
 }
 
 interface Rows {

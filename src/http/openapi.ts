@@ -2,8 +2,11 @@
 import * as z from "zod";
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import { version } from "../../schemas/limits.ts";
+import { encodeText } from "../lib/bytes.ts";
 import type { Operation } from "./operation.ts";
 import { operations } from "./operations.ts";
+import { refusalsOf } from "./room.ts";
+import { sharedBody } from "./sending.ts";
 
 interface Schema {
   readonly [name: string]: unknown;
@@ -79,7 +82,12 @@ export function openApiText(): string {
   return made;
 }
 
-export const openApi = (): Response => new Response(openApiText(), { headers: { "content-type": "application/json" } });
+let bytes: Uint8Array | undefined;
+
+export function openApi(): Response {
+  bytes ??= encodeText(openApiText());
+  return new Response(sharedBody(bytes), { headers: { "content-type": "application/json" } });
+}
 
 function operationOf(path: string, one: Operation): object {
   const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
@@ -104,7 +112,7 @@ function operationOf(path: string, one: Operation): object {
       ? {}
       : { "x-messages": { from: schemaOf(one.messages.from), to: schemaOf(one.messages.to) } }),
     ...(one.body === undefined ? {} : { requestBody: { content: contentOf(one.body, one.bodyTypes) } }),
-    responses: { ...goodOf(one), ...badOf(one.refusals) },
+    responses: { ...goodOf(one), ...badOf(refusalsOf(one)) },
   };
 }
 

@@ -58,4 +58,13 @@ export interface Operation {
     Record<number, { readonly says: string; readonly body?: z.ZodType; readonly types?: readonly string[] }>
   >;
   readonly refusals: readonly ErrorCode[];
+  /**
+   * Bytes that its answer may have, about, where that may be more than 256 KiB: it is begun when there is room for so many, or refused.
+   * `body`: about as many as its request. `counted`: it counts by itself what it fetches, and gives less where there is little room.
+   */
+  readonly answerBytes?: number | "body" | "counted";
 }
+
+/** A list of configurations, or of what has happened; and one that has no pages. */
+export const listBytes = 1_048_576;
+export const wholeBytes = 4_194_304;

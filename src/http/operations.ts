@@ -20,6 +20,7 @@ import { eventStream } from "./live/events.ts";
 import { liveOperations } from "./live/operations.ts";
 import {
   always,
+  listBytes,
   type Operation,
   ofNamespace,
   ofPartition,
@@ -102,6 +103,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
       summary: "List namespaces",
       query: listQuery,
       answers: { 200: { says: "A page of names in order.", body: listed("namespaces", namespaceView) } },
+      answerBytes: listBytes,
       refusals: always,
     },
   },
@@ -145,6 +147,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
       summary: "List streams",
       query: listQuery,
       answers: { 200: { says: "A page of streams by name.", body: listed("streams", streamView) } },
+      answerBytes: listBytes,
       refusals: ofNamespace,
     },
   },
@@ -200,6 +203,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
         200: { says: "Nothing new: duplicates.", body: verdicts },
         202: { says: "ack=none: taken, not yet written.", body: z.object({ accepted: z.number().int() }) },
       },
+      answerBytes: "counted",
       refusals: [
         ...ofPartition,
         ...withBody,
@@ -239,6 +243,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
         },
         304: { says: "The sealed page that you have is the one there is." },
       },
+      answerBytes: "counted",
       refusals: [...ofPartition, "trimmed", "past-tail", "wrong-log", "not-acceptable", "too-many"],
     },
   },
@@ -251,6 +256,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
           body: z.object({ mapVersion: z.number().int(), partitions: z.array(partitionRange) }),
         },
       },
+      answerBytes: listBytes,
       refusals: ofStream,
     },
   },

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { eraseBody, erasure, lost, lostNow, repairBody } from "../../schemas/erasure.ts";
 import { verifyQuery } from "../../schemas/record.ts";
-import { type Operation, ofPartition, ofStream, withBody } from "./operation.ts";
+import { listBytes, type Operation, ofPartition, ofStream, withBody } from "./operation.ts";
 
 const partition = "/v1/:ns/streams/:stream/partitions/:partition";
 const erasures = "/v1/:ns/streams/:stream/erasures";
@@ -45,6 +45,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
         "Checksums, continuity of offsets, order of timestamps; of archived segments the hash, and that each continues the one before.",
       query: verifyQuery,
       answers: { 200: { says: "What was found.", body: found } },
+      answerBytes: listBytes,
       refusals: [...ofPartition, "unavailable"],
     },
   },
@@ -52,6 +53,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
     GET: {
       summary: "What repairs have made holes",
       answers: { 200: { says: "Ranges of offsets.", body: losses } },
+      answerBytes: listBytes,
       refusals: ofPartition,
     },
     POST: {
@@ -60,6 +62,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
         "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. `rebuild` makes an empty partition what its objects in the bucket say. The answer says exactly what is lost of the range, and marks with `before` what was lost already.",
       body: repairBody,
       answers: { 200: { says: "What is lost.", body: repaired } },
+      answerBytes: listBytes,
       refusals: [...ofPartition, ...withBody, "conflict", "archive-off"],
     },
   },
@@ -70,6 +73,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
         "Those below the tail become tombstones (type `millrace.erased`) at their offsets, in the database and in the archive; groups count them as finished, and forget what was said of them. In the background: ask for the receipt.",
       body: eraseBody,
       answers: { 202: { says: "Taken, or known.", body: erasure } },
+      answerBytes: listBytes,
       refusals: [...ofStream, ...withBody, "conflict"],
     },
   },
@@ -77,6 +81,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
     GET: {
       summary: "How a request to forget stands",
       answers: { 200: { says: "Its state on each partition; the receipt, once `done`.", body: erasure } },
+      answerBytes: listBytes,
       refusals: [...ofStream, "erasure-not-found"],
     },
   },

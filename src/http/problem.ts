@@ -1,5 +1,6 @@
 import { errors, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { pointerTo } from "../lib/check.ts";
+import { countedBody } from "./sending.ts";
 
 /** Base of the problems' types: where the reference has the code, which stays the same for good. */
 export const problemBase = "/docs#";
@@ -25,7 +26,7 @@ export function problem(refusal: Refusal, headers: Record<string, string> = {}):
     ...refusal.facts,
     ...(isField ? { pointer: pointerTo(path.split(".")) } : {}),
   };
-  return new Response(`${JSON.stringify(body)}\n`, {
+  return new Response(countedBody(`${JSON.stringify(body)}\n`), {
     status,
     headers: {
       "content-type": "application/problem+json",
@@ -37,7 +38,10 @@ export function problem(refusal: Refusal, headers: Record<string, string> = {}):
 }
 
 export const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Response =>
-  new Response(`${JSON.stringify(body)}\n`, { status, headers: { "content-type": "application/json", ...headers } });
+  new Response(countedBody(`${JSON.stringify(body)}\n`), {
+    status,
+    headers: { "content-type": "application/json", ...headers },
+  });
 
 /** Answers with the value, shown as JSON, or with the refusal. */
 export const answer = <T>(result: Result<T>, show: (value: T) => unknown = (value) => value, status = 200): Response =>

@@ -1,8 +1,8 @@
 /**
  * What was fetched for clients that have yet to take it, and may not for as long as they like: of answers without an end (event
- * streams, `maxBytes=all`), of pages, receives and lists of dead letters. All of an isolate share a budget. Where half of it is used
- * each goes on in small pieces, and pages are small; where all of it is, what has no end goes on when there is room again, and a
- * client that has taken nothing for a while is left.
+ * streams, `maxBytes=all`), and of every other that is not small. All of an isolate share a budget. Where half of it is used
+ * each goes on in small pieces, and pages are small; where all of it is, what has no end goes on when there is room again, what must
+ * be whole is not begun before, and a client that has taken nothing for a while is left.
  */
 import { ok, type Refusal, type Result } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -15,7 +15,7 @@ const stalledMs = 60_000;
 /** What may be fetched at a time, and in a crowd. */
 const wideBytes = 1_048_576;
 const narrowBytes = 65_536;
-const smallBytes = 262_144;
+export const smallBytes = 262_144;
 /** How often one that waits for room looks. */
 const roomLookMs = 100;
 
@@ -45,13 +45,25 @@ export function makingOf(bytes: number): Hold | undefined {
   return hold;
 }
 
+/** Room for an answer of so many bytes, about, until it is made and counts as what it is. Refused where there is none for too long. */
+export async function roomFor(bytes: number): Promise<Result<Hold>> {
+  const hold = untaken.hold();
+  if (hold.grow(bytes, Date.now()) || (await growLater(hold, bytes, roomLookMs))) return ok(hold);
+  return { ok: false, refusal: full };
+}
+
 /** What an answer holds. */
 export class Untaken {
-  readonly #hold: Hold = untaken.hold();
+  readonly #hold: Hold;
   #bytes = 0;
   #tookAt = Date.now();
   #timer: ReturnType<typeof setInterval> | undefined;
   #over = false;
+
+  /** With room that was taken before, where it was. */
+  constructor(hold: Hold = untaken.hold()) {
+    this.#hold = hold;
+  }
 
   /** Called, once, where its client has stopped, and others have little room. */
   leave: () => void = () => {};

@@ -3,6 +3,7 @@ import { type ErrorCode, errors, type Refusal } from "../../schemas/errors.ts";
 import { media } from "../intake/intake.ts";
 import { addRun, type Run } from "../log/sequence.ts";
 import { json, problem } from "./problem.ts";
+import { countedBody } from "./sending.ts";
 
 /** A run with the partition that gave it. */
 export type Placed = Run & { partition: number };
@@ -27,13 +28,20 @@ export function eachPlaced(runs: readonly Run[], partition: number): Placed[] {
   );
 }
 
+/** Bytes of a verdict, about. */
+const verdictBytes = 64;
+
+/** What the answer to an append of so many records takes. */
+export const answerBytes = (records: number, form: "each" | "runs"): number =>
+  form === "each" ? records * verdictBytes : 0;
+
 /** 201: something was appended. Where every record was rejected it is a problem: what a partition said, if one did. */
 export function answerOf(runs: readonly Placed[], form: "each" | "runs", refused: Refusal | undefined): Response {
   const rejected = runs.filter((run) => run.verdict === "rejected");
   if (rejected.length === runs.length) return problem(refused ?? asRefusal(rejected[0]));
   const status = runs.some((run) => run.verdict === "appended") ? 201 : 200;
   if (form === "runs") return json({ runs: joined(runs) }, status);
-  return new Response(`{"verdicts":[${runs.map(each).join(",")}]}\n`, { status, headers: jsonHeaders });
+  return new Response(countedBody(`{"verdicts":[${runs.map(each).join(",")}]}\n`), { status, headers: jsonHeaders });
 }
 
 const jsonHeaders = { "content-type": media.json };

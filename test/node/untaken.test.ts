@@ -1,7 +1,7 @@
 /** What was fetched for clients that do not take it: shared while there is room, in small pieces in a crowd, and not kept for ever. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { limits } from "../../schemas/limits.ts";
-import { makingOf, pageShare, Untaken } from "../../src/http/untaken.ts";
+import { makingOf, pageShare, roomFor, Untaken } from "../../src/http/untaken.ts";
 
 const most = limits.untakenBytesMax;
 const mebibyte = 1_048_576;
@@ -95,4 +95,22 @@ test("what the platform has ended without a word counts no more after a while", 
   await vi.advanceTimersByTimeAsync(30_000);
   expect(one.share()).toBe(mebibyte);
   gone.end();
+});
+
+test("what must be whole waits for room, counts until it is made, and is refused where there is none", async () => {
+  const first = await roomFor(most);
+  expect(first.ok).toBe(true);
+  const one = holding(0);
+  expect(one.full).toBe(true);
+  const refused = roomFor(mebibyte);
+  await vi.advanceTimersByTimeAsync(8_000);
+  expect(await refused).toMatchObject({ ok: false, refusal: { code: "too-many", facts: { limit: most } } });
+  const granted = roomFor(mebibyte);
+  await vi.advanceTimersByTimeAsync(500);
+  if (first.ok) first.value.release();
+  await vi.advanceTimersByTimeAsync(1_000);
+  const second = await granted;
+  expect(second.ok).toBe(true);
+  if (second.ok) second.value.release();
+  expect(one.share()).toBe(mebibyte);
 });

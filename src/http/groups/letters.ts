@@ -16,7 +16,7 @@ import type { Env } from "../../objects/stubs.ts";
 import { isRepeat } from "../operation.ts";
 import { query, readJson, readJsonBytes } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
-import { countedBody, type Later } from "../read/large.ts";
+import { countedBody, type Later } from "../sending.ts";
 import { partly } from "../several.ts";
 import type { Names } from "./groups.ts";
 import { askAll, askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";

@@ -22,7 +22,7 @@ import {
   testBody,
 } from "../../../schemas/group.ts";
 import { listQuery } from "../../../schemas/stream.ts";
-import { type Operation, ofStream, onlyNew, onlySame, repeat, withBody } from "../operation.ts";
+import { listBytes, type Operation, ofStream, onlyNew, onlySame, repeat, wholeBytes, withBody } from "../operation.ts";
 import { mergePatch } from "../parse.ts";
 import { attempt, count, lane, letter, lost, ordered, refused, settled, status, trial } from "./views.ts";
 
@@ -45,8 +45,13 @@ const post = (
     ...(headers === undefined ? {} : { headers }),
     body,
     answers: { 200: { says, body: answer } },
+    // Of each that is named it may say something.
+    answerBytes: "body",
     refusals: [...ofOrder, ...more],
   },
+});
+const answering = (answerBytes: Operation["answerBytes"], { POST }: { POST: Operation }): { POST: Operation } => ({
+  POST: { ...POST, answerBytes },
 });
 
 export const groupOperations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
@@ -60,6 +65,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
           body: z.object({ groups: z.array(groupView), after: z.string().optional() }),
         },
       },
+      answerBytes: wholeBytes,
       refusals: ofStream,
     },
   },
@@ -67,6 +73,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     GET: {
       summary: "A consumer group",
       answers: { 200: { says: "Its configuration.", body: groupView } },
+      answerBytes: listBytes,
       refusals: ofGroup,
     },
     PUT: {
@@ -75,6 +82,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
       headers: { ...onlyNew, ...onlySame },
       body: groupConfig,
       answers: { 201: { says: "Created.", body: groupView }, 200: { says: "Updated, or the same.", body: groupView } },
+      answerBytes: "body",
       refusals: [...ofOrder, "exists", "changed", "conflict", "too-many", "bad-target", "past-tail", "wrong-log"],
     },
     PATCH: {
@@ -85,6 +93,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
       body: groupPatch,
       bodyTypes: [mergePatch],
       answers: { 200: { says: "Changed, or the same.", body: groupView } },
+      answerBytes: listBytes,
       refusals: [...ofGroup, ...withBody, "changed", "conflict", "bad-target", "wrong-log"],
     },
     DELETE: {
@@ -97,16 +106,20 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     GET: {
       summary: "How far a group is",
       answers: { 200: { says: "In total, and for each partition.", body: status } },
+      answerBytes: listBytes,
       refusals: ofGroup,
     },
   },
-  [`${group}/receive`]: post(
-    "Receive records under lease",
-    receiveBody,
-    "What was to be had, perhaps nothing.",
-    z.object({ deliveries: z.array(delivery), refused, lost }),
-    ["too-many"],
-    "Acknowledges `ack` first. Waits up to `waitSeconds` for the first record.",
+  [`${group}/receive`]: answering(
+    "counted",
+    post(
+      "Receive records under lease",
+      receiveBody,
+      "What was to be had, perhaps nothing.",
+      z.object({ deliveries: z.array(delivery), refused, lost }),
+      ["too-many"],
+      "Acknowledges `ack` first. Waits up to `waitSeconds` for the first record.",
+    ),
   ),
   [`${group}/ack`]: post("Acknowledge deliveries", ackBody, "Durable. Twice is as once.", settled, ["stale-lease"]),
   [`${group}/nack`]: post(
@@ -134,8 +147,11 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
       refusals: [...ofGroup, "upgrade-required", "too-many", "partition-not-found"],
     },
   },
-  [`${group}/pause`]: post("Stop delivering", pauseBody, "From now on nothing goes out.", groupView),
-  [`${group}/resume`]: post("Go on delivering", pauseBody, "It goes on where it was.", groupView),
+  [`${group}/pause`]: answering(
+    listBytes,
+    post("Stop delivering", pauseBody, "From now on nothing goes out.", groupView),
+  ),
+  [`${group}/resume`]: answering(listBytes, post("Go on delivering", pauseBody, "It goes on where it was.", groupView)),
   [`${group}/test`]: post(
     "Try a group's receiver",
     testBody,
@@ -144,17 +160,21 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
     ["conflict"],
     "Sends one event of the type `dev.millrace.test`, the way that a push takes. It is no record: nothing is counted, and nothing is kept.",
   ),
-  [`${group}/seek`]: post(
-    "Move a group's place",
-    seekBody,
-    "Where it is now. Leases of before are void.",
-    z.object({ partitions: z.array(z.object({ partition: count, offset: count })) }),
-    ["past-tail", "wrong-log"],
+  [`${group}/seek`]: answering(
+    listBytes,
+    post(
+      "Move a group's place",
+      seekBody,
+      "Where it is now. Leases of before are void.",
+      z.object({ partitions: z.array(z.object({ partition: count, offset: count })) }),
+      ["past-tail", "wrong-log"],
+    ),
   ),
   [`${group}/lanes`]: {
     GET: {
       summary: "Lanes that wait apart",
       answers: { 200: { says: "Each with its failed attempts.", body: z.object({ lanes: z.array(lane) }) } },
+      answerBytes: wholeBytes,
       refusals: ofGroup,
     },
   },
@@ -181,6 +201,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
           body: z.object({ letters: z.array(letter), after: z.string().optional() }),
         },
       },
+      answerBytes: listBytes,
       refusals: [...ofGroup, "partition-not-found", "too-many"],
     },
   },
@@ -211,6 +232,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
           body: z.object({ attempts: z.array(attempt) }),
         },
       },
+      answerBytes: listBytes,
       refusals: ofGroup,
     },
   },

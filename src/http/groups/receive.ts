@@ -12,7 +12,7 @@ import type { Leases } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { readJson } from "../parse.ts";
 import { problem } from "../problem.ts";
-import { countedBody } from "../read/large.ts";
+import { countedBody } from "../sending.ts";
 import { partly } from "../several.ts";
 import { counted } from "../untaken.ts";
 import type { Names } from "./groups.ts";

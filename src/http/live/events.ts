@@ -13,6 +13,7 @@ import { recordsHeaderBytes } from "../../log/message.ts";
 import { ticketOver } from "../../objects/socket.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { problem } from "../problem.ts";
+import { heldStream } from "../sending.ts";
 import { Untaken } from "../untaken.ts";
 import { Ending } from "./ending.ts";
 import { Fan } from "./fan.ts";
@@ -86,7 +87,7 @@ class Events implements Sink {
 
   constructor(env: Env, namespace: string, name: string, until: number | undefined) {
     const { readable, writable } = new IdentityTransformStream();
-    this.body = readable;
+    this.body = heldStream(readable);
     this.#writable = writable.getWriter();
     this.#fan = new Fan(env, namespace, name, this);
     this.#ending = new Ending(until, () => this.failed(ticketOver));

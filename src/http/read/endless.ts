@@ -4,6 +4,7 @@
  */
 import { ticketOver } from "../../objects/socket.ts";
 import { Ending } from "../live/ending.ts";
+import { heldStream } from "../sending.ts";
 import type { Untaken } from "../untaken.ts";
 
 /** The next piece of a body. */
@@ -31,7 +32,7 @@ export function endlessBody(
   let cut = (_why: string) => {};
   const ending = new Ending(until, () => cut(ticketOver.detail));
   untaken.leave = () => cut("the client takes nothing");
-  return new ReadableStream<Uint8Array>(
+  const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
         cut = (why) => {
@@ -59,4 +60,5 @@ export function endlessBody(
     },
     { highWaterMark: 0 },
   );
+  return heldStream(body);
 }

@@ -10,10 +10,11 @@ import { archiveReader, type Env } from "../../objects/stubs.ts";
 import type { Hold } from "../budget.ts";
 import { askAny, lookup, lookupNewest, type Route, stub } from "../lookup.ts";
 import { query } from "../parse.ts";
+import { heldBody } from "../sending.ts";
 import { Untaken } from "../untaken.ts";
 import { boundOf, toOf } from "./bounds.ts";
 import { endlessBody, type Made } from "./endless.ts";
-import { endlessRoom, heldBody, type PageRoom, pageBody, pageRoom } from "./large.ts";
+import { endlessRoom, type PageRoom, pageBody, pageRoom } from "./large.ts";
 import { type Asked, Source, type SourceTerms } from "./source.ts";
 import { contradiction, filterOf, formatOf, fromOf, partitionsOf, type Terms } from "./terms.ts";
 

@@ -14,7 +14,7 @@ import {
   uploadBody,
   uploadView,
 } from "../../../schemas/snapshot.ts";
-import { type Operation, ofStream, withBody } from "../operation.ts";
+import { type Operation, ofStream, wholeBytes, withBody } from "../operation.ts";
 
 const ofPartition: readonly ErrorCode[] = [...ofStream, "partition-not-found"];
 const toWrite: readonly ErrorCode[] = [...ofPartition, "archive-off"];
@@ -45,6 +45,7 @@ export const snapshotOperations: Readonly<Record<string, Readonly<Record<string,
       detail: "Of every partition, or of one; newest first in each.",
       query: listSnapshotsQuery,
       answers: { 200: { says: "The snapshots.", body: z.object({ snapshots: z.array(snapshotView) }) } },
+      answerBytes: wholeBytes,
       refusals: ofPartition,
     },
   },
@@ -60,6 +61,7 @@ export const snapshotOperations: Readonly<Record<string, Readonly<Record<string,
         206: { says: "The range." },
         304: { says: "The one that you have is the one there is." },
       },
+      answerBytes: "counted",
       refusals: [...toWrite, "snapshot-not-found", "damaged", "bad-range"],
     },
     PUT: {
