@@ -56,6 +56,7 @@ async function appendValues(
     headers: { "content-type": "application/vnd.millrace.frames" },
     query: { partition: args.partition },
     safe,
+    records: records.length,
   };
   const { runs } = await http.json<{ runs: Run[] }>("POST", `${path}/records`, call);
   const verdicts = runs.flatMap(eachOf);

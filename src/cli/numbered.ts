@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { known } from "../client/error.ts";
 import type { Stream, Verdict } from "../client/index.ts";
+import { openFrames } from "../log/frame.ts";
 
 /** Equal verdicts of records that follow each other. */
 export type Run = Verdict & { readonly count: number };
@@ -15,6 +16,13 @@ export interface Numbered {
 }
 
 const packed = promisify(gzip);
+
+/** Records in whole frames. */
+function recordsOf(frames: Uint8Array): number {
+  const opened = openFrames(frames);
+  if (!opened.ok) throw new Error(`the batch is damaged: ${opened.refusal.detail}`);
+  return opened.value.reduce((sum, { count }) => sum + count, 0);
+}
 
 /**
  * Makes one attempt, repeatable under the same number, to append a batch of packed frames. Throws where a partition could
@@ -32,7 +40,8 @@ export async function attemptOf(
     "producer-epoch": "0",
     "producer-seq": String(sequence),
   };
-  const call = { body: new Uint8Array(await packed(frames, { level: 1 })), headers, signal };
+  const body = new Uint8Array(await packed(frames, { level: 1 }));
+  const call = { body, headers, signal, records: recordsOf(frames) };
   return async () => {
     const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, call);
     for (const run of runs) {

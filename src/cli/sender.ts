@@ -13,7 +13,7 @@ const batchRecordsMax = 10_000;
 /** What comes so close together goes together. */
 const lingerMs = 1;
 /** Some minutes: as long as a service may be away without anybody having to come back to this. */
-const attempts = 30;
+const attemptsMax = 30;
 
 /** What became of lines; each call is about one or more that follow each other. */
 export interface Told {
@@ -58,6 +58,7 @@ export class Sender {
     readonly stream: Stream,
     readonly config: { readonly batchBytesMax: number; readonly partition?: number | undefined },
     readonly told: Told,
+    readonly attempts = attemptsMax,
   ) {
     // A batch that is one record has room for that record, whatever the stream's limits.
     this.#bytesMax = Math.min(batchBytesMax, Math.floor(config.batchBytesMax / 2));
@@ -100,7 +101,7 @@ export class Sender {
   async #send(batch: Batch): Promise<void> {
     let certain = true;
     try {
-      const runs = await this.#deliver(concat(batch.writer.finish(0)), (clean) => {
+      const runs = await this.#deliver(concat(batch.writer.finish(0)), batch.lines.length, (clean) => {
         certain &&= clean;
       });
       this.sent = true;
@@ -116,7 +117,7 @@ export class Sender {
   }
 
   /** Sends it until it is answered. `failed` is told of each attempt that was not, and whether certainly nothing was written. */
-  #deliver(body: Uint8Array, failed: (clean: boolean) => void): Promise<readonly Run[]> {
+  #deliver(body: Uint8Array, records: number, failed: (clean: boolean) => void): Promise<readonly Run[]> {
     const { http, path } = this.stream;
     const { partition } = this.config;
     const headers = {
@@ -130,6 +131,7 @@ export class Sender {
         body,
         headers,
         query: { partition },
+        records,
       });
       // One of several partitions could not take its share yet: under the same number, the others know theirs.
       const refused = runs.flatMap((run) => (run.verdict === "rejected" ? known(run.reason, run.detail) : []));
@@ -138,7 +140,7 @@ export class Sender {
       failed(refused.length === runs.length);
       throw late;
     };
-    return retrying(attempt, { ...http.options.retry, attempts }, undefined, (error) => {
+    return retrying(attempt, { ...http.options.retry, attempts: this.attempts }, undefined, (error) => {
       failed(error.clean);
       return http.mayPass(error);
     });

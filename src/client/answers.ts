@@ -1,7 +1,8 @@
 /** What a member answers deliveries with. */
 
 /** What the service takes of a reason, and of a delay. */
-const [reasonBytesMax, delayMsMax] = [1_024, 604_800_000];
+const reasonBytesMax = 1_024;
+const delayMsMax = 604_800_000;
 
 /** Why a delivery failed, and when to try again. */
 export interface Failure {
@@ -11,7 +12,8 @@ export interface Failure {
 
 /** What a nack can say of what a handler threw: a reason of so many bytes, in whole letters, and a time that is one. */
 export function failureOf(error: unknown): Failure {
-  let [reason, delay] = ["", Number.NaN];
+  let reason = "";
+  let delay = -1;
   try {
     const { message = error, retryAfterMs } = error as { message?: unknown; retryAfterMs?: number };
     reason = String(message);

@@ -1,7 +1,7 @@
 import type { GroupMessage } from "../../schemas/frames.ts";
 import { failureOf, Gather, type Say } from "./answers.ts";
 import { known, type MillraceError } from "./error.ts";
-import type { Http } from "./http.ts";
+import { type Http, queryText } from "./http.ts";
 import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
 import { Backoff, endless } from "./retry.ts";
@@ -59,7 +59,8 @@ interface Line {
 
 const receiptsOf = ({ refused = [] }: Pick<Told<unknown>, "refused">) => refused.map(({ receipt }) => receipt);
 
-const [pullWaitSeconds, ackDelayMs] = [5, 20];
+const pullWaitSeconds = 5;
+const ackDelayMs = 20;
 /** What was asked for before it was to stop may have been sent already: so long its answer is waited for. */
 const answerMs = 500;
 /** The member has said what it did; nothing else that it was sent was begun. */
@@ -96,8 +97,8 @@ export class Consumer<Data = unknown> {
     this.#concurrency = Math.min(Math.floor(concurrency), creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: endless });
     const stop = () => this.#halt.abort();
-    signal?.addEventListener("abort", stop, { once: true });
     if (signal?.aborted) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
     this.#halt.signal.addEventListener("abort", () => {
       this.#wake();
       setTimeout(() => this.#cut.abort(), answerMs);
@@ -124,7 +125,7 @@ export class Consumer<Data = unknown> {
     try {
       while (!this.#stopping) {
         await this.#work()
-          .catch((error) => this.#backoff.pause(error, this.#halt.signal, (error) => this.http.mayPass(error)))
+          .catch((error) => this.#backoff.pause(error, this.#halt.signal, this.http.mayPass))
           .catch((error) => {
             // Otherwise it is only that what it waited for was cut off.
             if (!this.#stopping) throw error;
@@ -157,7 +158,7 @@ export class Consumer<Data = unknown> {
   /** What comes when it is to stop goes back untouched. */
   #take(deliveries: readonly Delivery<Data>[]): void {
     if (!this.#stopping) for (const one of deliveries) this.#start(one);
-    else if (deliveries.length > 0) this.#line?.say("release", { receipts: deliveries.map(({ receipt }) => receipt) });
+    else if (deliveries.length > 0) this.#line?.say("release", { receipts: receiptsOf({ refused: deliveries }) });
   }
 
   #start(delivery: Delivery<Data>): void {
@@ -196,9 +197,8 @@ export class Consumer<Data = unknown> {
   async #bySocket(): Promise<boolean> {
     let failed: MillraceError | undefined;
     let again = false;
-    const { member } = this.options;
     const { signal } = this.#halt;
-    const path = `${this.path}/live${member ? `?member=${encodeURIComponent(member)}` : ""}`;
+    const path = `${this.path}/live${queryText({ member: this.options.member || undefined })}`;
     const heard = (message: GroupMessage) => {
       this.#backoff.reset();
       if (message.type === "deliveries") this.#take(message.deliveries as unknown as Delivery<Data>[]);
@@ -220,7 +220,8 @@ export class Consumer<Data = unknown> {
       this.#wake();
     });
     const say: Say = (type, body) => link.send({ type, ...body });
-    let [freed, given] = [0, false];
+    let freed = 0;
+    let given = false;
     this.#line = {
       say,
       // The socket keeps its order: the acks are read before its close.

@@ -1,6 +1,6 @@
 import type { StreamMessage } from "../../schemas/frames.ts";
 import { known, type MillraceError } from "./error.ts";
-import type { Http } from "./http.ts";
+import { type Http, queryText } from "./http.ts";
 import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
 import { isStuck, Progress, pageOf, queryOf } from "./reader.ts";
@@ -96,7 +96,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
         return;
       } catch (error) {
         signal?.throwIfAborted();
-        await this.#backoff.pause(error, signal, (error) => this.http.mayPass(error));
+        await this.#backoff.pause(error, signal, this.http.mayPass);
       }
     }
   }
@@ -106,7 +106,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     const inbox: StreamMessage[] = [];
     let wake = () => {};
     const { partition, filter, signal } = this.options;
-    const path = `${this.path}/live${partition === undefined ? "" : `?partition=${partition}`}`;
+    const path = `${this.path}/live${queryText({ partition })}`;
     const link = await Link.open(
       this.http,
       path,
@@ -153,20 +153,16 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       if (this.#owed * 4 < this.#window) return;
       link.send({ type: "credit", id: subscription, credits: Math.min(this.#owed, creditsMax) });
       this.#owed = 0;
-    } else if (message.type === "heartbeat") {
-      this.#next = message.cursor;
-      yield { records: [], cursor: message.cursor, upToDate: message.upToDate };
-    } else if (message.type === "end") this.#next = message.cursor;
-    else if (message.type === "lost") {
-      this.options.onLost?.(message.lost);
-      this.#next = message.cursor;
-      yield { records: [], cursor: message.cursor, upToDate: this.upToDate };
     } else if (message.type === "snapshot") {
       const { type: _, ...snapshot } = message;
       this.options.onSnapshot?.(snapshot);
     } else if (message.type === "error") {
       const { code, detail, type: _, id: __, ...facts } = message;
       throw known(code, detail, facts);
+    } else if ("cursor" in message) {
+      if (message.type === "lost") this.options.onLost?.(message.lost);
+      this.#next = message.cursor;
+      yield { upToDate: this.upToDate, ...message, records: [] };
     }
   }
 

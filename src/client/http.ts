@@ -44,6 +44,8 @@ export interface Call {
   signal?: AbortSignal | undefined;
   /** Doing it twice is as once: it is repeated although the first attempt may have been done. Default for all but POST. */
   safe?: boolean;
+  /** An answer has verdicts on so many records, or it is none. */
+  records?: number | undefined;
 }
 
 /** Requests to one namespace of one service. */
@@ -52,21 +54,10 @@ export class Http {
   readonly #bases: string[];
 
   constructor(readonly options: MillraceOptions) {
-    const {
-      url,
-      urls = [],
-      namespace = "default",
-      token,
-      ticket,
-      retry = {},
-      parse,
-      fetch,
-      WebSocket,
-      ...left
-    } = options;
+    const { url, urls, namespace = "default", token, ticket, retry = {}, parse, fetch, WebSocket, ...left } = options;
     const { attempts, initialMs, maxMs, ...others } = retry;
     nothing({ ...left, ...others });
-    this.#bases = (urls.length > 0 ? urls : [url]).map((one) => {
+    this.#bases = [urls?.length ? urls : url].flat().map((one) => {
       const base = `${one}`.replace(/\/+$/, "");
       if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(base) || !URL.canParse(base))
         throw new TypeError(`url: '${one}' is no http(s) URL of a host, port and path`);
@@ -102,9 +93,8 @@ export class Http {
   }
 
   /** The same may succeed later; also where it was the ticket, and another is to be had. */
-  mayPass({ retryable, code }: MillraceError): boolean {
-    return retryable || (code === "ticket-expired" && typeof this.#given === "function");
-  }
+  readonly mayPass = ({ retryable, code }: MillraceError): boolean =>
+    retryable || (code === "ticket-expired" && typeof this.#given === "function");
 
   #retrying<T>(attempt: () => Promise<T>, method: string, call: Call): Promise<T> {
     const { safe = method !== "POST", signal } = call;
@@ -126,19 +116,24 @@ export class Http {
     }
   }
 
-  /** One attempt. An answer that is cut off is none. */
+  /** One attempt. An answer that is cut off is none, nor is one of something in between. */
   async jsonOnce<T>(method: string, path: string, call: Call): Promise<T> {
     const response = await this.once(method, path, call);
     const { parse } = this.options;
-    let text: string;
+    // biome-ignore lint/suspicious/noExplicitAny: what came may be anything.
+    let answer: any;
     try {
-      if (parse === undefined) return (await response.json()) as T;
-      text = await response.text();
+      answer = await (parse ? response.text() : response.json());
     } catch (error) {
       call.signal?.throwIfAborted();
       throw network(error);
     }
-    return parse(text) as T;
+    if (parse) answer = parse(answer);
+    // What is in between may answer anything, and nobody knows what was done.
+    let { records = 0 } = call;
+    for (const one of [answer?.runs ?? answer?.verdicts].flat()) records -= one?.verdict ? (one.count ?? 1) : 0;
+    if (call.records && records) throw network("something else did");
+    return answer;
   }
 
   /** One attempt. */
@@ -167,7 +162,7 @@ export class Http {
         method,
         headers: sent,
         body: whole as BodyInit | null,
-        signal: signal ?? null,
+        signal: signal as AbortSignal | null,
       });
     } catch (error) {
       signal?.throwIfAborted();
@@ -192,7 +187,7 @@ export class Http {
 
   /** A socket that is about to open; undefined where this place has none. */
   async socket(path: string): Promise<SocketLike | undefined> {
-    const WebSocket = this.options.WebSocket ?? (globalThis as { WebSocket?: MillraceOptions["WebSocket"] }).WebSocket;
+    const { WebSocket = (globalThis as Pick<MillraceOptions, "WebSocket">).WebSocket } = this.options;
     if (WebSocket === undefined) return undefined;
     const secret = await this.credentials();
     const protocols = ["millrace.v1"];
@@ -206,7 +201,8 @@ export class Http {
 /** A signed claim: three parts, of which the first is JSON. */
 const isTicket = /^ey[\w-]+\.[\w-]+\.[\w-]+$/;
 
-function queryText(query: Call["query"] = {}): string {
+/** Behind a path: what is given. */
+export function queryText(query: Call["query"] = {}): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const one of [value ?? []].flat()) {

@@ -3,7 +3,9 @@ import type { Http, SocketLike } from "./http.ts";
 
 /** A socket that says nothing is asked, and given up for lost when it does not answer. */
 const lookMs = 10_000;
-const [quietMs, openMsMax, lostMs] = [20_000, 15_000, 30_000];
+const quietMs = 20_000;
+const openMsMax = 15_000;
+const lostMs = 30_000;
 
 /** Why a socket ended. */
 export interface Ended {

@@ -98,18 +98,19 @@ export class Partition {
    * for (const { from, to, reason } of damaged) console.log(from, to, reason);
    */
   async verify(progress?: (so: Verification) => void): Promise<Verification> {
-    const all = { chunks: 0, records: 0, bytes: 0, objects: 0, damaged: [] as Damage[] };
+    const sums = { chunks: 0, records: 0, bytes: 0, objects: 0 };
+    const damaged: Damage[] = [];
     for (let from: number | undefined = 0; from !== undefined; ) {
       const part: Verification & { next?: number } = await this.http.json("POST", `${this.path}/verify`, {
         query: { from },
         safe: true,
       });
-      for (const name of ["chunks", "records", "bytes", "objects"] as const) all[name] += part[name];
-      all.damaged.push(...part.damaged);
+      for (const name in sums) sums[name as keyof typeof sums] += part[name as keyof typeof sums];
+      damaged.push(...part.damaged);
       from = part.next;
-      progress?.({ ...all });
+      progress?.({ ...sums, damaged });
     }
-    return all;
+    return { ...sums, damaged };
   }
 
   /**

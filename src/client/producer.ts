@@ -198,7 +198,7 @@ export class Producer {
     // One after another: order, and a number that a retry can name again.
     for (let batch = this.#full.shift(); batch !== undefined; batch = this.#full.shift()) {
       try {
-        const runs = await this.#deliver(batch.body);
+        const runs = await this.#deliver(batch.body, batch.settled.length);
         this.#sequence++;
         this.#answer(batch, runs);
       } catch (error) {
@@ -220,7 +220,7 @@ export class Producer {
     this.#sending = undefined;
   }
 
-  #deliver(body: Uint8Array): Promise<readonly Run[]> {
+  #deliver(body: Uint8Array, count: number): Promise<readonly Run[]> {
     const { partition, attempts = 30 } = this.options;
     const { signal } = this.#cut;
     const headers = {
@@ -229,7 +229,7 @@ export class Producer {
       "producer-epoch": String(this.epoch),
       "producer-seq": String(this.#sequence),
     };
-    const call = { body, headers, query: { partition }, signal };
+    const call = { body, headers, query: { partition }, signal, records: count };
     const attempt = async () => {
       const { runs } = await this.http.jsonOnce<{ runs: Run[] }>("POST", `${this.path}/records`, call);
       // One of several partitions could not take its share yet: under the same number, the others know theirs.

@@ -109,7 +109,7 @@ export const queryOf = ({ key, types, sources, tags, match, ...left }: Filter = 
   type: types,
   source: sources,
   tag: tags,
-  match: match ?? (Math.max(types?.length ?? 0, sources?.length ?? 0) > 1 ? "any" : undefined),
+  match: match ?? ((types?.[1] ?? sources?.[1]) === undefined ? undefined : "any"),
 });
 
 /** Records that came together, and how far they have been given out. */

@@ -60,7 +60,7 @@ export function bodyOf(record: NewRecord, path: string): string {
 
 /** A value alone is often meant to be its data. */
 function demandObject(record: unknown, path: string): void {
-  if (Object(record) !== record) throw known("invalid", `${path}: must be an object, such as {data: …}`);
+  if (Object(record) !== record) throw known("invalid", `${path}: must be an object, such as {data: 1}`);
 }
 
 /** JSON of a record's data; undefined where it has none of that kind. */

@@ -88,12 +88,12 @@ export class Snapshots {
     const etags: string[] = [];
     parts.again(first, partBytes);
     let taking: Promise<unknown> = Promise.resolve();
-    let failed = false;
+    const failed: unknown[] = [];
     const work = async () => {
-      while (!failed && !parts.ended) {
+      while (failed.length === 0 && !parts.ended) {
         // One takes at a time: the parts have an order.
         const turn = taking.then(async () =>
-          failed || parts.ended ? undefined : ([parts.taken, await parts.take()] as const),
+          failed.length > 0 || parts.ended ? undefined : ([parts.taken, await parts.take()] as const),
         );
         taking = turn.catch(() => {});
         const taken = await turn;
@@ -103,13 +103,9 @@ export class Snapshots {
         etags[index] = etag;
       }
     };
-    const guarded = () =>
-      work().catch((error) => {
-        failed = true;
-        throw error;
-      });
-    const done = await Promise.allSettled(Array.from({ length: partsAtOnce }, guarded));
-    for (const one of done) if (one.status === "rejected") throw one.reason;
+    const guarded = () => work().catch((error) => void failed.push(error));
+    await Promise.all(Array.from({ length: partsAtOnce }, guarded));
+    for (const error of failed) throw error;
     return etags;
   }
 

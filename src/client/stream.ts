@@ -81,7 +81,13 @@ export class Stream<Data = unknown> {
     const records = (several ? given : [given]) as readonly NewRecord<Data>[];
     const each = records.map((record, index) => bodyOf(record, several ? `records.${index}` : "record"));
     const safe = records.every(({ id }) => id !== undefined);
-    const call = { json: `{"records":[${each}]}`, query, safe, signal };
+    const call = {
+      json: `{"records":[${each}]}`,
+      query,
+      safe,
+      signal,
+      records: records.length,
+    };
     const { verdicts } = await this.http.json<{ verdicts: Verdict[] }>("POST", `${this.path}/records`, call);
     if (several) return verdicts;
     const [verdict] = verdicts;

@@ -216,7 +216,8 @@ describe("text of JSON", () => {
   const texts = fc.array(fc.option(fc.json(), { nil: undefined }), { maxLength: 6 });
 
   test("is sent as it is", async () => {
-    const { stream, asked } = clientOf(appended);
+    const verdict = { verdict: "appended", partition: 0, offset: 7 };
+    const { stream, asked } = clientOf(() => Response.json({ verdicts: [verdict, verdict, verdict] }));
     const text = '{"n": 9007199254740993, "a":1,"a":1.0}';
     await stream.append([{ text, key: "k", id: "1" }, { text: "null" }, { data: 1 }]);
     expect(asked[0].body).toBe(`{"records":[{"data":${text},"key":"k","id":"1"},{"data":null},{"data":1}]}`);
