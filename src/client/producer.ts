@@ -66,6 +66,8 @@ export class Producer {
       ...left
     } = options;
     nothing(left);
+    // A header carries it; the service takes so much.
+    if (!/^[!-~]([ -~]{0,126}[!-~])?$/.test(id)) throw known("invalid", "id: must be 1-128 visible ASCII");
     this.id = id;
     this.epoch = epoch;
     this.#batchBytes = batchBytes;

@@ -17,8 +17,13 @@ export interface Opened {
   readonly release: () => void;
 }
 
-/** Throws `spool-busy`, `spool-damaged`, or `invalid` where it belongs to another namespace, stream or producer. */
+/** What a header carries, and the service takes. */
+const name = /^[!-~]([ -~]{0,126}[!-~])?$/;
+
+/** Throws `spool-busy`, `spool-damaged`, or `invalid` where its producer's name is none, or where it belongs to another namespace, stream or producer. */
 export function openSpool(folder: string, target: Target, id: string | undefined): Opened {
+  if (id !== undefined && !(typeof id === "string" && name.test(id)))
+    throw known("invalid", "id: must be 1-128 visible ASCII");
   makeFolder(folder);
   const release = lockFolder(folder, (pid) =>
     known("spool-busy", `process ${pid} has the spool ${folder}; give each producer a folder of its own`),
@@ -52,7 +57,7 @@ function placeIn(folder: string, { namespace, stream, partition }: Target, id: s
       namespace,
       stream,
       partition,
-      id: id ?? `spool-${crypto.randomUUID()}`,
+      id: id ?? newId(),
       epoch: newEpoch(),
       sequence: 0,
       from,
@@ -60,18 +65,21 @@ function placeIn(folder: string, { namespace, stream, partition }: Target, id: s
   };
   const opened = PlaceFile.open(folder, first);
   const { place } = opened;
+  // A release before kept records under a name that nothing could be sent under.
+  const isNamed = name.test(place.id);
   const others = [
     place.namespace !== undefined && place.namespace !== namespace && `namespace '${place.namespace}'`,
     place.stream !== stream && `stream '${place.stream}'`,
     place.partition !== partition && `partition ${place.partition ?? "of each key"}`,
-    place.id !== (id ?? place.id) && `producer '${place.id}'`,
+    isNamed && place.id !== (id ?? place.id) && `producer '${place.id}'`,
   ].filter((one) => one !== false);
   if (others.length > 0) {
     opened.file.close();
     throw known("invalid", `the spool ${folder} is for ${others.join(", ")}; give another folder`);
   }
-  const claimed = { ...place, namespace };
-  if (place.namespace === undefined) opened.file.saveNow(claimed);
+  const { to, at, ...unsent } = { ...place, namespace };
+  const claimed = isNamed ? { ...place, namespace } : { ...unsent, id: id ?? newId(), sequence: 0 };
+  if (place.namespace === undefined || !isNamed) opened.file.saveNow(claimed);
   return { ...opened, place: claimed };
 }
 
@@ -101,6 +109,8 @@ function scanned(...given: Parameters<typeof scan>) {
     throw damaged((error as Error).message);
   }
 }
+
+const newId = () => `spool-${crypto.randomUUID()}`;
 
 const damaged = (why: string) =>
   known("spool-damaged", `${why}; keep the folder for whoever looks for its records, and give another`);

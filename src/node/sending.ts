@@ -1,5 +1,4 @@
 /** Sends what lies in a spool, batch by batch, for as long as it takes. */
-
 import { known, network } from "../client/error.ts";
 import type { MillraceError, OfSpool, ProducerOptions, Verdict } from "../client/index.ts";
 import { newEpoch } from "../client/producer.ts";

@@ -1,5 +1,6 @@
 /** A producer with a spool, against a service that knows numbers, is away, refuses and forgets as it is told. */
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -12,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { limits } from "../../schemas/limits.ts";
 import type { MillraceError, NewRecord, Placed, ProducerOptions } from "../../src/client/index.ts";
 import { crc32c } from "../../src/lib/crc32c.ts";
 import { type SpooledOptions, type SpoolOptions, spool } from "../../src/node/index.ts";
@@ -421,6 +423,32 @@ describe("a folder", () => {
     expect(() => open(away, { partition: 1 })).toThrow("is for partition of each key");
     const { client } = clientOf(away);
     expect(() => client.stream("t").producer({ spool: spool(folder) })).toThrow("is for stream 's'");
+  });
+
+  test.each([
+    ["not", ""],
+    ["by no header", "café"],
+    ["by no header, either", "a\nb"],
+    ["as another", " shop"],
+    ["not by the service", "x".repeat(limits.producerIdBytesMax + 1)],
+  ])("is for no name that is carried %s", async (_, id) => {
+    const refused = expect.objectContaining({ code: "invalid", message: "id: must be 1-128 visible ASCII" });
+    rmSync(folder, { recursive: true });
+    expect(() => open(away, { id })).toThrow(refused);
+    expect(existsSync(folder)).toBe(false);
+    expect(() => clientOf(away).stream.producer({ id })).toThrow(refused);
+    // A release before took it, and could send nothing.
+    const { producer } = open(away, { id: "shop" });
+    await producer.push({ data: 0 });
+    await producer.close({ timeoutMs: 0 });
+    placed((place) => ({ ...place, id }));
+    const log = new Log();
+    const longest = "x".repeat(limits.producerIdBytesMax);
+    const { producer: next, asked } = open((one) => log.take(one), { id: longest });
+    await next.push({ data: 1 });
+    expect(await next.close()).toEqual({ sent: 2, unsent: 0 });
+    expect(asked[0].headers["producer-id"]).toBe(longest);
+    expect(log.data).toEqual([0, 1]);
   });
 
   test("is one namespace's, and of before that was written down, whoever's has it next", async () => {
