@@ -70,7 +70,7 @@ function placeIn(folder: string, { namespace, stream, partition }: Target, id: s
   const others = [
     place.namespace !== undefined && place.namespace !== namespace && `namespace '${place.namespace}'`,
     place.stream !== stream && `stream '${place.stream}'`,
-    place.partition !== partition && `partition ${place.partition ?? "of each key"}`,
+    place.sealed !== true && place.partition !== partition && `partition ${place.partition ?? "of each key"}`,
     isNamed && place.id !== (id ?? place.id) && `producer '${place.id}'`,
   ].filter((one) => one !== false);
   if (others.length > 0) {

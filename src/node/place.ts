@@ -41,6 +41,8 @@ export interface Place extends Target {
   readonly to?: Mark;
   /** When that was first to be sent, in ms. */
   readonly at?: number;
+  /** The service said so of its partition. Another may be given, or none, and takes over when what is on its way is answered. */
+  readonly sealed?: boolean;
 }
 
 interface Slot extends Place {

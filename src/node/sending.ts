@@ -43,12 +43,17 @@ export class Sender {
 
   /** Until it is stored, or refused for good, or the producer is cut off; false where a part of it is next. */
   async send(batchRecords: number): Promise<boolean> {
+    const { partition } = this.options;
     const batch = await this.spool.next(this.#batchBytes, batchRecords);
+    const isElsewhere = () => this.spool.place.partition !== partition;
+    // What was on its way to a partition that was sealed may have been stored there.
+    if (batch.since === undefined && isElsewhere()) await this.spool.turn(partition);
     const { retry } = this.stream.http.options;
     let [since, isUnknown] = [batch.since ?? Date.now(), batch.since !== undefined];
     const may = (error: MillraceError) => {
       isUnknown ||= !error.clean;
       if (refusesAsWhole(error) || lost.has(error.code)) return false;
+      if (error.code === "sealed" && isElsewhere()) return false;
       this.told.held(error);
       return true;
     };
@@ -73,7 +78,8 @@ export class Sender {
             await this.spool.takeBack();
             throw error;
           }
-        } else if (!refusesAsWhole(why)) throw error;
+        } else if (why.code === "sealed" && isElsewhere()) await this.spool.turn(partition);
+        else if (!refusesAsWhole(why)) throw error;
         else if (batch.records.length > 1) {
           this.#batchBytes = Math.min(this.#batchBytes, batch.body.length / 2);
           await this.spool.halve(batch);
@@ -103,7 +109,7 @@ export class Sender {
       "producer-seq": String(sequence),
     };
     const { signal } = this;
-    const call = { body, headers, query: { partition: this.options.partition }, signal };
+    const call = { body, headers, query: { partition: this.spool.place.partition }, signal };
     try {
       const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, call);
       for (const run of runs) {
@@ -113,6 +119,7 @@ export class Sender {
       return runs;
     } catch (error) {
       signal.throwIfAborted();
+      if ((error as MillraceError).code === "sealed") await this.spool.seal();
       // Whoever gives tokens is away, too.
       throw error instanceof Error && "clean" in error ? error : network(error, true);
     }

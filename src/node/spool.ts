@@ -173,6 +173,23 @@ export class Spool {
     await this.#save({ ...this.#place, epoch, sequence: 0, at: Date.now() });
   }
 
+  /** The partition takes nothing any more: what is on its way is certainly not there. */
+  async seal(): Promise<void> {
+    if (this.#place.sealed !== true) await this.#save({ ...this.#place, sealed: true });
+  }
+
+  /** All of it goes to another partition, or where its keys belong. */
+  async turn(partition: number | undefined): Promise<void> {
+    const { sealed: _, ...place } = this.#place;
+    await this.#save({
+      ...place,
+      partition,
+      epoch: Math.max(newEpoch(), place.epoch + 1),
+      sequence: 0,
+      at: Date.now(),
+    });
+  }
+
   /** The batch on its way is certainly not there, and does not go: whoever opens the folder next need not wonder. */
   async takeBack(): Promise<void> {
     const { to: _, at: __, ...place } = this.#place;

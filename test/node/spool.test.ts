@@ -29,6 +29,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 /** One partition that knows the numbers of its producers, as the service does. */
 class Log {
   data: unknown[] = [];
+  sealed = false;
   batches: number[] = [];
   readonly #known = new Map<string, { epoch: number; next: number; last: string }>();
 
@@ -42,6 +43,7 @@ class Log {
     const isAgain = Number(sequence) === before.next - 1;
     if (isAgain && before.last !== JSON.stringify(data)) return problem(409, "sequence-conflict");
     if (isAgain) return Response.json({ runs: [{ ...run, verdict: "duplicate" }] });
+    if (this.sealed) return problem(409, "sealed");
     if (Number(sequence) !== before.next)
       return problem(409, Number(sequence) < before.next ? "sequence-stale" : "sequence-gap");
     this.#known.set(id, { epoch: Number(epoch), next: before.next + 1, last: JSON.stringify(data) });
@@ -335,6 +337,69 @@ describe("a producer with a spool", () => {
         expect(producer.pending.records).toBe(1);
       }
       expect(log.data).toEqual([0, 1]);
+    });
+  });
+
+  describe("of a partition that is split", () => {
+    /** The partition 0, its heirs, and what of it gets an answer. */
+    function split(answers: (one: Asked, answer: Response) => Response | Error = (_, answer) => answer) {
+      const [old, heirs] = [new Log(), new Log()];
+      const answer = (one: Asked) => answers(one, (one.url.endsWith("?partition=0") ? old : heirs).take(one));
+      return { old, heirs, answer };
+    }
+
+    test.each([undefined, 1])("goes on, once, where it is opened for %s", async (partition) => {
+      const { old, heirs, answer } = split();
+      const first = open(answer, { partition: 0 }).producer;
+      await first.append({ data: 0 });
+      expect(() => open(answer, { partition })).toThrow(expect.objectContaining({ code: "spool-busy" }));
+      old.sealed = true;
+      for (const data of [1, 2]) await first.push({ data });
+      await expect(first.flush()).rejects.toMatchObject({ code: "sealed" });
+      expect(await first.close({ timeoutMs: 0 })).toEqual({ sent: 1, unsent: 2 });
+      const second = open(answer, partition === undefined ? {} : { partition }).producer;
+      await second.push({ data: 3 });
+      expect(await second.close()).toEqual({ sent: 3, unsent: 0 });
+      expect([old.data, heirs.data]).toEqual([[0], [1, 2, 3]]);
+      // It is another's from then on.
+      expect(() => open(answer, { partition: 0 })).toThrow(`is for partition ${partition ?? "of each key"}`);
+    });
+
+    test("sends nothing twice that was stored there, and whose answer was lost", async () => {
+      let isLost = true;
+      const { old, heirs, answer } = split((_, answer) => (isLost ? away() : answer));
+      const first = open(answer, { partition: 0 }).producer;
+      await first.push({ data: 0 });
+      await expect.poll(() => old.data).toEqual([0]);
+      await first.push({ data: 1 });
+      await first.close({ timeoutMs: 0 });
+      expect(() => open(answer)).toThrow("is for partition 0");
+      [old.sealed, isLost] = [true, false];
+      const second = open(answer, { partition: 0 }).producer;
+      await expect(second.flush()).rejects.toMatchObject({ code: "sealed" });
+      await second.close({ timeoutMs: 0 });
+      // What it says is on its way is what was stored.
+      const third = open(answer).producer;
+      expect(await third.close()).toEqual({ sent: 1, unsent: 0 });
+      expect([old.data, heirs.data]).toEqual([[0], [1]]);
+    });
+
+    test("asks it first for what was on its way when it was sealed", async () => {
+      let isLost = false;
+      const { old, heirs, answer } = split((_, answer) => (isLost ? away() : answer));
+      const first = open(answer, { partition: 0 }).producer;
+      await first.append({ data: 0 });
+      isLost = true;
+      await first.push({ data: 1 });
+      await expect.poll(() => old.data).toEqual([0, 1]);
+      await first.close({ timeoutMs: 0 });
+      // As if it had been told before it was killed.
+      placed((place) => ({ ...place, sealed: true }));
+      [old.sealed, isLost] = [true, false];
+      const second = open(answer).producer;
+      await second.push({ data: 2 });
+      expect(await second.close()).toEqual({ sent: 2, unsent: 0 });
+      expect([old.data, heirs.data]).toEqual([[0, 1], [2]]);
     });
   });
 
