@@ -1,23 +1,17 @@
 /** Records that a stream does not take: a line of JSON each, in `rejected.ndjson`, for whoever looks for them. */
-import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { MillraceError, NewRecord } from "../client/index.ts";
 import { decodeText } from "../lib/bytes.ts";
 import { decodeRecord, kinds } from "../log/record.ts";
+import { addLines } from "./lines.ts";
 
 export class Rejected {
   constructor(readonly folder: string) {}
 
-  /** Resolves when they are on the disk. */
-  async keep(records: readonly (readonly [record: Uint8Array, why: MillraceError])[]): Promise<void> {
+  /** They are on the disk when this returns. */
+  keep(records: readonly (readonly [record: Uint8Array, why: MillraceError])[]): void {
     if (records.length === 0) return;
-    const file = await open(join(this.folder, "rejected.ndjson"), "a", 0o600);
-    try {
-      await file.writeFile(records.map(([record, why]) => lineOf(record, why)).join(""));
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
+    addLines(join(this.folder, "rejected.ndjson"), records.map(([record, why]) => lineOf(record, why)).join(""));
   }
 }
 

@@ -217,9 +217,7 @@ export class SpooledProducer {
   /** The batch is answered: what was rejected is on the disk before it is forgotten. */
   async #settle(batch: SpoolBatch, runs: readonly Run[], isNumbered: boolean): Promise<void> {
     const each = runs.flatMap((run) => Array.from({ length: run.count }, (_, index) => verdictOf(run, index)));
-    await this.#rejected.keep(
-      each.flatMap((one, index) => (one instanceof Error ? [[batch.records[index], one]] : [])),
-    );
+    this.#rejected.keep(each.flatMap((one, index) => (one instanceof Error ? [[batch.records[index], one]] : [])));
     const told = this.#spool.finish(batch, isNumbered);
     for (const [index, one] of each.entries()) {
       const [placed, error] = one instanceof Error ? [undefined, one] : [one, undefined];

@@ -221,6 +221,17 @@ describe("a producer with a spool", () => {
     );
   });
 
+  test("glues no rejection to half of one that a full disk, or a crash, has left", async () => {
+    const run = { verdict: "rejected", reason: "record-too-large", detail: "no", count: 1 };
+    const { producer } = open(() => Response.json({ runs: [run] }));
+    const path = join(folder, "rejected.ndjson");
+    writeFileSync(path, '{"reason":"a"}\n{"reason":"record-too-la');
+    await producer.append({ data: 1 }).catch(() => {});
+    const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line).reason)).toEqual(["a", "record-too-large"]);
+    await producer.close();
+  });
+
   test("tells a rejection that nobody heard of at the next flush", async () => {
     const run = { verdict: "rejected", reason: "record-too-large", detail: "no", count: 1 };
     const { producer } = open(() => Response.json({ runs: [run] }));
