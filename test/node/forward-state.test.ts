@@ -104,3 +104,13 @@ describe("what is kept is of one stream of one namespace", () => {
     expect(opened(other).isOfAnother).toBe(false);
   });
 });
+
+test("a line that was torn when it was rejected is no part of the next one", () => {
+  const state = State.open(folder, "s", "log");
+  const path = join(folder, "rejected.ndjson");
+  state.reject(['{"n":1}']);
+  writeFileSync(path, `${readFileSync(path, "utf8")}{"n":2`);
+  state.reject(['{"n":2}', '{"n":3}']);
+  expect(readFileSync(path, "utf8")).toBe('{"n":1}\n{"n":2}\n{"n":3}\n');
+  state.close();
+});

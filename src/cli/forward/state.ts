@@ -8,10 +8,11 @@
  *
  * A batch that is refused as a whole goes in parts: the state says which of its records are on their way.
  */
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { StreamInfo } from "../../client/index.ts";
 import { crc32c } from "../../lib/crc32c.ts";
+import { addLines } from "../../node/lines.ts";
 import { lock, replace } from "../files.ts";
 import { makeFolder } from "../folders.ts";
 import { foreign } from "../foreign.ts";
@@ -194,10 +195,7 @@ export class State {
 
   /** Lines that the stream does not take, kept for whoever looks for them. */
   reject(lines: readonly string[]): void {
-    const file = openSync(join(this.#folder, "rejected.ndjson"), "a", 0o600);
-    writeSync(file, lines.map((line) => `${line}\n`).join(""));
-    fsyncSync(file);
-    closeSync(file);
+    addLines(join(this.#folder, "rejected.ndjson"), lines.map((line) => `${line}\n`).join(""));
   }
 
   close(): void {
