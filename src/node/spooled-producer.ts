@@ -44,7 +44,8 @@ export class SpooledProducer {
   #stuck: MillraceError | undefined;
   /** How often it was held up. */
   #holds = 0;
-  #closing: Promise<Closed> | undefined;
+  #closing: Promise<void> | undefined;
+  #isTimed = false;
   #unheard: MillraceError | undefined;
   #waiting: (() => void)[] = [];
 
@@ -141,10 +142,22 @@ export class SpooledProducer {
    * const { unsent } = await producer.close({ timeoutMs: 5_000 });
    * if (unsent > 0) console.error(`${unsent} records go when this starts again`);
    */
-  close({ timeoutMs, ...left }: { timeoutMs?: number } = {}): Promise<Closed> {
+  async close({ timeoutMs, ...left }: { timeoutMs?: number } = {}): Promise<Closed> {
     nothing(left);
-    this.#closing ??= this.#close(timeoutMs);
-    return this.#closing;
+    this.#closing ??= this.#close();
+    // However often it is closed, it ends in the shortest of the times that were given, and throws nothing where one was.
+    this.#isTimed ||= timeoutMs !== undefined;
+    const isTimed = this.#isTimed;
+    const cut = () => this.#cutOff();
+    const timer = timeoutMs === undefined ? undefined : setTimeout(cut, Math.min(timeoutMs, timerMaxMs));
+    try {
+      await this.#closing;
+    } catch (error) {
+      if (!isTimed) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+    return { sent: this.#sent, unsent: this.pending.records };
   }
 
   /**
@@ -169,20 +182,17 @@ export class SpooledProducer {
     return this.#trouble;
   }
 
-  async #close(timeoutMs: number | undefined): Promise<Closed> {
-    const cut = () => {
-      this.#stuck ??= closed();
-      this.#cut.abort(this.#stuck);
-      this.#wake();
-    };
-    const timer = timeoutMs === undefined ? undefined : setTimeout(cut, Math.min(timeoutMs, timerMaxMs));
+  #cutOff(): void {
+    this.#stuck ??= closed();
+    this.#cut.abort(this.#stuck);
+    this.#wake();
+  }
+
+  async #close(): Promise<void> {
     try {
       await this.flush();
-    } catch (error) {
-      if (timeoutMs === undefined) throw error;
     } finally {
-      clearTimeout(timer);
-      cut();
+      this.#cutOff();
       await this.#sending;
       await this.#spool.close();
       const stays = known("closed", "the record stays in the spool, and is sent by who opens it next", {
@@ -190,7 +200,6 @@ export class SpooledProducer {
       });
       for (const settled of this.#spool.untold()) this.#call(() => settled(stays, undefined));
     }
-    return { sent: this.#sent, unsent: this.pending.records };
   }
 
   #start(): void {

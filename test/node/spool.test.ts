@@ -428,6 +428,25 @@ describe("a producer with a spool", () => {
     expect(await producer.close()).toEqual({ sent: 1, unsent: 0 });
   });
 
+  test("ends in the shortest time that anybody gives it, whoever closes it first", async () => {
+    for (const first of [undefined, 600_000]) {
+      const { producer } = open(away);
+      await producer.push({ data: 0 });
+      const { records } = producer.pending;
+      const before = producer.close(first === undefined ? {} : { timeoutMs: first });
+      const ended = first === undefined ? expect(before).rejects.toMatchObject({ code: "closed" }) : before;
+      expect(await producer.close({ timeoutMs: 20 })).toEqual({ sent: 0, unsent: records });
+      await ended;
+      expect(await producer.close({ timeoutMs: 20 })).toEqual({ sent: 0, unsent: records });
+    }
+    // Nobody else has to hear of it.
+    const controller = new AbortController();
+    const { producer } = open(away, { signal: controller.signal });
+    const waits = expect(producer.close()).rejects.toMatchObject({ code: "closed" });
+    controller.abort();
+    await waits;
+  });
+
   test("tells those who wait for what it leaves behind", async () => {
     const { producer } = open(away);
     const appended = producer.append({ data: 0 });
