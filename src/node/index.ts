@@ -1,6 +1,7 @@
 /** What a client may be given where there is a file system, on Node, Bun and Deno: `millrace/node`. */
 import type { OpenSpool, ProducerOptions } from "../client/index.ts";
 import { nothing } from "../client/json.ts";
+import { demandFunctions, demandWhole } from "./options.ts";
 import { type SpooledOptions, SpooledProducer, type SpoolOptions } from "./spooled-producer.ts";
 
 export { type SpooledOptions, SpooledProducer, type SpoolOptions };
@@ -20,14 +21,19 @@ const others: readonly (keyof ProducerOptions)[] = ["epoch", "lingerMs", "buffer
 export function spool(folder: string, options: SpoolOptions = {}): OpenSpool<SpooledProducer> {
   const { bytesMax = 1_073_741_824, recordsMax = Number.POSITIVE_INFINITY, onTrouble, ...left } = options;
   nothing(left);
-  for (const [name, value] of Object.entries({ bytesMax, recordsMax }))
-    if (!(value > 0)) throw new TypeError(`${name}: must be a number above 0`);
+  if (typeof folder !== "string" || folder === "") throw new TypeError("folder: must be a path");
+  demandWhole({ bytesMax, recordsMax }, 1, true);
+  demandFunctions({ onTrouble });
   return (stream, given) => {
     for (const name of others)
       if (given[name] !== undefined) throw new TypeError(`${name}: has no meaning for a producer with a spool`);
     const { id, partition, batchBytes, batchRecords, onSettled, signal, ...left } = given;
     const { epoch, lingerMs, bufferBytes, bufferRecords, attempts, ...odd } = left;
     nothing(odd);
+    demandWhole({ batchBytes, batchRecords }, 1, true);
+    demandWhole({ partition }, 0);
+    demandFunctions({ onSettled });
+    if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError("signal: must be an AbortSignal");
     return new SpooledProducer(stream, folder, { bytesMax, recordsMax }, onTrouble, given);
   };
 }

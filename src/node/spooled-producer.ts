@@ -144,6 +144,8 @@ export class SpooledProducer {
    */
   async close({ timeoutMs, ...left }: { timeoutMs?: number } = {}): Promise<Closed> {
     nothing(left);
+    if (timeoutMs !== undefined && (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)))
+      throw new TypeError("timeoutMs: must be a number");
     this.#closing ??= this.#close();
     // However often it is closed, it ends in the shortest of the times that were given, and throws nothing where one was.
     this.#isTimed ||= timeoutMs !== undefined;

@@ -428,6 +428,39 @@ describe("a producer with a spool", () => {
     expect(await producer.close()).toEqual({ sent: 1, unsent: 0 });
   });
 
+  test("refuses a value that is none, by its name, and writes nothing", async () => {
+    const { stream } = clientOf(away);
+    rmSync(folder, { recursive: true });
+    const numbers = [0, -1, 1.5, Number.NaN, "7", null];
+    const others = [1, "x", null, {}];
+    const odd: readonly (readonly [string, readonly unknown[], (value: object) => unknown])[] = [
+      ...["bytesMax", "recordsMax"].map(
+        (name) => [name, numbers, (given: object) => stream.producer({ spool: spool(folder, given) })] as const,
+      ),
+      ["onTrouble", others, (given: object) => stream.producer({ spool: spool(folder, given) })],
+      ...["batchBytes", "batchRecords"].map(
+        (name) => [name, numbers, (given: object) => stream.producer({ ...given, spool: spool(folder) })] as const,
+      ),
+      ["partition", numbers.slice(1), (given: object) => stream.producer({ ...given, spool: spool(folder) })],
+      ...["onSettled", "signal"].map(
+        (name) => [name, others, (given: object) => stream.producer({ ...given, spool: spool(folder) })] as const,
+      ),
+    ];
+    for (const [name, values, take] of odd)
+      for (const value of values) {
+        expect(() => take({ [name]: value }), `${name}: ${value}`).toThrow(TypeError);
+        expect(() => take({ [name]: value })).toThrow(`${name}: must be`);
+      }
+    for (const path of ["", undefined, 7]) expect(() => spool(path as string)).toThrow("folder: must be a path");
+    expect(existsSync(folder)).toBe(false);
+    const endless = Number.POSITIVE_INFINITY;
+    const { producer } = open(away, { batchBytes: endless, batchRecords: 1, bytesMax: endless, recordsMax: endless });
+    for (const timeoutMs of ["5", Number.NaN, null])
+      await expect(producer.close({ timeoutMs } as object)).rejects.toThrow("timeoutMs: must be a number");
+    await producer.push({ data: 0 });
+    await producer.close({ timeoutMs: -1 });
+  });
+
   test("ends in the shortest time that anybody gives it, whoever closes it first", async () => {
     for (const first of [undefined, 600_000]) {
       const { producer } = open(away);
@@ -474,7 +507,6 @@ describe("a producer with a spool", () => {
       "attempts",
     ] satisfies (keyof ProducerOptions)[])
       expect(() => stream.producer({ [name]: 1, spool: spool(folder) })).toThrow(`${name}: has no meaning`);
-    expect(() => spool(folder, { bytesMax: 0 })).toThrow("bytesMax: must be a number above 0");
     const { producer } = open(away);
     expect(() => producer.push({ data: Number.NaN })).toThrow("data is NaN");
     expect(() => producer.push({ data: "x".repeat(1_000_000) })).toThrow(
