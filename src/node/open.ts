@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { known } from "../client/error.ts";
 import { newEpoch } from "../client/producer.ts";
 import { lockFolder } from "./lock.ts";
-import { type Place, PlaceFile, type Target } from "./place.ts";
+import { type Kept, type Place, PlaceFile, type Target } from "./place.ts";
 import { numbersIn, pathOf, type Segment, scan } from "./segments.ts";
 
 export interface Opened {
@@ -30,11 +30,16 @@ export function openSpool(folder: string, target: Target, id: string | undefined
   );
   let placeFile: PlaceFile | undefined;
   try {
-    const { file, place } = placeIn(folder, target, id);
+    const { file, place, kept } = placeIn(folder, target, id);
     placeFile = file;
     for (const number of numbersIn(folder))
       if (number < place.from.segment) rmSync(pathOf(folder, number), { force: true });
-    return { folder, placeFile, release, ...segmentsIn(folder, place) };
+    const found = segmentsIn(folder, place, kept);
+    // All of it was stored, and it went: what comes next has a file of its own, which is found again.
+    const isGone = found.segments.length === 0 && place.from.byte > 0;
+    const next = { ...place, from: { segment: place.from.segment + 1, byte: 0, record: 0 } };
+    if (isGone) placeFile.saveNow(next);
+    return { folder, placeFile, release, place: isGone ? next : place, ...found };
   } catch (error) {
     placeFile?.close();
     release();
@@ -83,23 +88,27 @@ function placeIn(folder: string, { namespace, stream, partition }: Target, id: s
   return { ...opened, place: claimed };
 }
 
-function segmentsIn(folder: string, place: Place): Pick<Opened, "place" | "segments" | "records"> {
+function segmentsIn(folder: string, place: Place, kept: Kept = place.from): Pick<Opened, "segments" | "records"> {
   const { from, to } = place;
   const numbers = numbersIn(folder);
   let records = 0;
   const segments = numbers.map((number, index) => {
-    const isFirst = number === from.segment;
-    const found = scanned(folder, number, isFirst ? from.byte : 0, index === numbers.length - 1);
+    const wanted = from.segment + index;
+    if (number !== wanted) throw damaged(`${pathOf(folder, wanted)} is not there`);
+    const isFirst = index === 0;
+    const tornFrom = index < numbers.length - 1 ? Number.POSITIVE_INFINITY : kept.segment === number ? kept.byte : 0;
+    const found = scanned(folder, number, isFirst ? from.byte : 0, tornFrom);
     records += found.records - (isFirst ? from.record : 0);
     return { number, bytes: found.bytes };
   });
-  // Somebody took files away: what is on its way cannot be given again as it was.
+  // What a crash has torn nobody was told of. What is gone of the rest somebody took away, or a disk has forgotten.
+  const { number, bytes } = segments.at(-1) ?? { number: from.segment, bytes: from.byte };
+  if (kept.segment > number) throw damaged(`${pathOf(folder, kept.segment)} is not there`);
+  if (kept.segment === number && kept.byte > bytes)
+    throw damaged(`${pathOf(folder, number)} ends at byte ${bytes}, and was kept up to byte ${kept.byte}`);
   const isThere = to === undefined || segments.some(({ number, bytes }) => number === to.segment && bytes >= to.byte);
-  // All of it was stored, and it went: what comes next begins anew.
-  const isGone = !numbers.includes(from.segment);
-  if (isThere)
-    return { place: isGone ? { ...place, from: { ...from, byte: 0, record: 0 } } : place, segments, records };
-  throw damaged(`${folder} does not have what place says was being sent`);
+  if (!isThere) throw damaged(`${folder} does not have what place says was being sent`);
+  return { segments, records };
 }
 
 function scanned(...given: Parameters<typeof scan>) {

@@ -1,13 +1,14 @@
 /**
  * Where sending is, in a file of two slots of which every second write takes the other: whatever breaks off, one of them is
- * whole. It is written over and never grows, so that a full disk holds nothing up.
+ * whole. It is written over and never grows, so that a full disk holds nothing up. Behind them stands how much was kept for
+ * certain. That is not waited for: after a power failure it may be less, and it is never more.
  *
- *     place   two slots of 2 048 bytes: CRC-32C of the JSON in hexadecimal, a blank, the JSON, an end of line, NULs
+ *     place   two slots of 2 048 bytes: CRC-32C of the JSON in hexadecimal, a blank, the JSON, an end of line, NULs; and a third
  */
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { known } from "../client/error.ts";
-import { decodeText, encodeText } from "../lib/bytes.ts";
+import { concat, decodeText, encodeText } from "../lib/bytes.ts";
 import { crc32c } from "../lib/crc32c.ts";
 import { sync, writeAt } from "./disk.ts";
 
@@ -21,6 +22,9 @@ export interface Mark {
   readonly byte: number;
   readonly record: number;
 }
+
+/** Whoever waited for it was told that what is before it is on the disk. */
+export type Kept = Pick<Mark, "segment" | "byte">;
 
 /** For whom the records are. */
 export interface Target {
@@ -60,22 +64,23 @@ export class PlaceFile {
   }
 
   /** The file of a folder, and what it says; or what `first` makes, where it says nothing yet. */
-  static open(folder: string, first: () => Place): { file: PlaceFile; place: Place } {
+  static open(folder: string, first: () => Place): { file: PlaceFile; place: Place; kept: Kept | undefined } {
     const path = join(folder, "place");
-    const slots = existsSync(path) ? [0, slotBytes].map((at) => slotOf(readFileSync(path), at)) : [];
+    const bytes = existsSync(path) ? readFileSync(path) : new Uint8Array(0);
+    const slots = [0, slotBytes].map((at) => slotOf<Slot>(bytes, at));
     const [slot] = slots.filter((one) => one !== undefined).sort((a, b) => b.count - a.count);
     if (slot !== undefined) {
       const { version: wrote, count, ...place } = slot;
       const newer = `${folder} was written by a newer release; use that one, or give another folder`;
       if (wrote > version) throw known("invalid", newer);
-      return { file: new PlaceFile(openSync(path, "r+"), count), place };
+      return { file: new PlaceFile(openSync(path, "r+"), count), place, kept: slotOf<Kept>(bytes, 2 * slotBytes) };
     }
     const place = first();
     const file = openSync(path, "w", 0o600);
     writeSync(file, slotBytesOf({ version, count: 0, ...place }), 0, slotBytes, 0);
-    writeSync(file, new Uint8Array(slotBytes), 0, slotBytes, slotBytes);
+    writeSync(file, new Uint8Array(2 * slotBytes), 0, 2 * slotBytes, slotBytes);
     fsyncSync(file);
-    return { file: new PlaceFile(file, 0), place };
+    return { file: new PlaceFile(file, 0), place, kept: undefined };
   }
 
   /** Resolves when it is on the disk. */
@@ -94,6 +99,11 @@ export class PlaceFile {
     this.#count = count;
   }
 
+  /** Notes what is on the disk, as far as there is room for it. */
+  async note({ segment, byte }: Kept): Promise<void> {
+    await writeAt(this.#file, textOf({ segment, byte }), 2 * slotBytes).catch(() => {});
+  }
+
   close(): void {
     closeSync(this.#file);
   }
@@ -101,21 +111,23 @@ export class PlaceFile {
 
 const sumOf = (json: Uint8Array) => crc32c(json).toString(16).padStart(8, "0");
 
-function slotBytesOf(slot: Slot): Uint8Array {
+function textOf(slot: Slot | Kept): Uint8Array {
   const json = encodeText(JSON.stringify(slot));
+  return concat([encodeText(`${sumOf(json)} `), json, encodeText("\n")]);
+}
+
+function slotBytesOf(slot: Slot): Uint8Array {
   const bytes = new Uint8Array(slotBytes);
-  bytes.set(encodeText(`${sumOf(json)} `));
-  bytes.set(json, 9);
-  bytes[9 + json.length] = 10;
+  bytes.set(textOf(slot));
   return bytes;
 }
 
 /** Undefined where it was never written, or not to its end. */
-function slotOf(file: Uint8Array, at: number): Slot | undefined {
+function slotOf<T extends Slot | Kept>(file: Uint8Array, at: number): T | undefined {
   const slot = file.subarray(at, at + slotBytes);
   const json = slot.subarray(9, Math.max(9, slot.indexOf(10)));
   try {
-    return decodeText(slot, 0, 8) === sumOf(json) ? (JSON.parse(decodeText(json)) as Slot) : undefined;
+    return decodeText(slot, 0, 8) === sumOf(json) ? (JSON.parse(decodeText(json)) as T) : undefined;
   } catch {
     return undefined;
   }

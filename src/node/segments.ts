@@ -30,11 +30,15 @@ export const numbersIn = (folder: string): number[] =>
     .filter(Number.isSafeInteger)
     .sort((a, b) => a - b);
 
-/** Looks all of it through, from a byte on at which an entry begins. Throws a text where it is damaged; of the last one the end may be torn. */
-export function scan(folder: string, number: number, from: number, isLast: boolean): Found {
+/**
+ * Looks all of it through, from a byte on at which an entry begins. Throws a text where it is damaged; from `tornFrom` on the end
+ * may be torn.
+ */
+export function scan(folder: string, number: number, from: number, tornFrom: number): Found {
   const path = pathOf(folder, number);
   const bytes = readFileSync(path);
-  let [at, records] = [Math.min(from, bytes.length), 0];
+  if (bytes.length < from) throw new Error(`${path} ends at byte ${bytes.length}, before what is to be sent`);
+  let [at, records] = [from, 0];
   while (at < bytes.length) {
     const entry = entryAt(bytes, at);
     if (entry === undefined) break;
@@ -42,7 +46,7 @@ export function scan(folder: string, number: number, from: number, isLast: boole
     records += entry.count;
   }
   if (at === bytes.length) return { number, bytes: at, records };
-  if (!isLast || hasEntryBehind(bytes, at)) throw new Error(`${path} is damaged at byte ${at}`);
+  if (at < tornFrom || hasEntryBehind(bytes, at)) throw new Error(`${path} is damaged at byte ${at}`);
   cut(path, at);
   return { number, bytes: at, records };
 }

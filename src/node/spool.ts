@@ -151,6 +151,7 @@ export class Spool {
       throw error;
     }
     segment.bytes += bytes.length;
+    await this.opened.placeFile.note({ segment: segment.number, byte: segment.bytes });
   }
 
   /** The batch that is on its way; else the next one, of so many bytes and records, written down as on its way. */

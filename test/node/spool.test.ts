@@ -74,16 +74,16 @@ interface Slot {
 /** What `place` says, after it was made to say something else. */
 function placed(change: (place: Slot) => Slot): Slot {
   const path = join(folder, "place");
-  const slots = [0, 2_048].flatMap((at) => {
+  const told = [0, 2_048].flatMap((at) => {
     const [, json] = /^[0-9a-f]{8} (.*)\n/.exec(readFileSync(path).toString("utf8", at, at + 2_048)) ?? [];
     return json === undefined ? [] : [JSON.parse(json) as Slot];
   });
-  const before = slots.reduce((a, b) => (b.count > a.count ? b : a));
+  const before = told.reduce((a, b) => (b.count > a.count ? b : a));
   const after = change(before);
   const json = Buffer.from(JSON.stringify(after));
-  const slot = Buffer.alloc(2_048);
-  slot.write(`${crc32c(json).toString(16).padStart(8, "0")} ${json}\n`);
-  if (after !== before) writeFileSync(path, slot);
+  const slots = Buffer.alloc(4_096);
+  slots.write(`${crc32c(json).toString(16).padStart(8, "0")} ${json}\n`);
+  if (after !== before) writeFileSync(path, Buffer.concat([slots, readFileSync(path).subarray(4_096)]));
   return after;
 }
 
@@ -615,7 +615,8 @@ describe("a folder", () => {
     const tails = [Buffer.alloc(7), Buffer.alloc(entry), Buffer.from("MRMR\x01")];
     for (const file of [...torn, ...tails.map((tail) => Buffer.concat([torn[0], tail]))]) {
       writeFileSync(path, file);
-      writeFileSync(join(folder, "place"), place);
+      // Nobody was told of the last one.
+      writeFileSync(join(folder, "place"), place.subarray(0, 4_096));
       const log = new Log();
       const { producer } = open((one) => log.take(one));
       expect(producer.pending.records).toBe(2);
@@ -624,6 +625,61 @@ describe("a folder", () => {
       await producer.close();
       expect(log.data).toEqual([0, 1, "new"]);
     }
+  });
+
+  test("that has less than was kept is refused, wherever it was cut off, and stays as it is", async () => {
+    const { path, bytes } = await left();
+    for (let length = 0; length < bytes.length; length++) {
+      for (const file of [bytes.subarray(0, length), Buffer.concat([bytes.subarray(0, length), Buffer.alloc(9)])]) {
+        writeFileSync(path, file);
+        expect(() => open(away), `${length}`).toThrow(expect.objectContaining({ code: "spool-damaged" }));
+        expect(readFileSync(path)).toEqual(file);
+      }
+    }
+    const entry = bytes.length / 3;
+    truncateSync(path, entry);
+    expect(() => open(away)).toThrow(`${path} ends at byte ${entry}, and was kept up to byte ${3 * entry}`);
+    rmSync(path);
+    expect(() => open(away)).toThrow(expect.objectContaining({ code: "spool-damaged" }));
+  });
+
+  test("that lacks a file is refused, whichever it is, with and without a batch on its way", async () => {
+    const { producer } = open(away, { bytesMax: 500_000 });
+    for (const n of numbers(4)) await producer.push({ data: `${n}${"x".repeat(70_000)}` });
+    await producer.close({ timeoutMs: 0 });
+    expect(segments().length).toBe(4);
+    const place = placed((slot) => slot);
+    for (const isOnItsWay of [true, false]) {
+      if (!isOnItsWay) placed(({ to: _, at: __, ...rest }) => rest);
+      for (const name of segments()) {
+        const bytes = readFileSync(join(folder, name));
+        rmSync(join(folder, name));
+        const kept = readFileSync(join(folder, "place"));
+        expect(() => open(away), name).toThrow(expect.objectContaining({ code: "spool-damaged" }));
+        expect(readFileSync(join(folder, "place"))).toEqual(kept);
+        writeFileSync(join(folder, name), bytes);
+      }
+    }
+    expect(place.to).toBeDefined();
+    expect(open(away).producer.pending.records).toBe(4);
+  });
+
+  test("has what was kept first after all was stored, whoever dies then", async () => {
+    const log = new Log();
+    const first = open((one) => log.take(one)).producer;
+    for (const data of numbers(3)) await first.append({ data: `${data}${"x".repeat(100)}` });
+    await first.close();
+    expect(segments()).toEqual([]);
+    const second = open(away).producer;
+    const place = readFileSync(join(folder, "place"));
+    await second.push({ data: 3 });
+    await second.close({ timeoutMs: 0 });
+    // As it was before what is to be sent was written down.
+    writeFileSync(join(folder, "place"), place);
+    const third = open((one) => log.take(one)).producer;
+    expect(third.pending.records).toBe(1);
+    await third.close();
+    expect(log.data.at(-1)).toBe(3);
   });
 
   test("that is damaged before its end is refused, whatever byte it is", async () => {
