@@ -106,7 +106,7 @@ describe("what is kept is of one stream of one namespace", () => {
 });
 
 test("a line that was torn when it was rejected is no part of the next one", () => {
-  const state = State.open(folder, "s", "log");
+  const state = State.open(folder, goal);
   const path = join(folder, "rejected.ndjson");
   state.reject(['{"n":1}']);
   writeFileSync(path, `${readFileSync(path, "utf8")}{"n":2`);
