@@ -3,7 +3,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type RecordInput, recordInput } from "../../schemas/record.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
-import { extensionName, isJsonType, mediaType } from "../../schemas/text.ts";
+import { isJsonType, mediaType } from "../../schemas/text.ts";
 import { instantOf } from "../../schemas/time.ts";
 import { anyText } from "../../schemas/unicode.ts";
 import { fromBase64 } from "../lib/base64.ts";
@@ -31,13 +31,6 @@ export function toRecord(
   const checked = plain ? ok(value) : check(recordInput, value, what, "JSON");
   if (!checked.ok) return withHint(checked, "what is yours goes under data");
   const input = checked.value;
-  // The one name that the schema's library leaves out of what it was given, in silence.
-  if (!plain && Object.hasOwn((value as RecordInput).extensions ?? {}, "__proto__")) {
-    return refuse("invalid", `${what}: extensions.__proto__: ${extensionName("__proto__")}`, {
-      path: "extensions",
-      pointer: "/extensions/__proto__",
-    });
-  }
   if (raw !== undefined && input.data_base64 !== undefined) {
     return refuse("invalid", `${what}: send data or data_base64, not both`, field("data_base64"));
   }

@@ -14,7 +14,10 @@ export function check<T extends z.ZodType>(
   cameAs?: "JSON",
 ): Result<z.output<T>> {
   const parsed = schema.safeParse(value, { error: (issue) => saidOf(issue) });
-  if (parsed.success) return ok(parsed.data);
+  if (parsed.success) {
+    const left = leftOut(value, parsed.data, []);
+    return left === undefined ? ok(parsed.data) : noName(left, what, cameAs);
+  }
   // A field that is misspelt is also one that is missing: the spelling says more.
   const { issues } = parsed.error;
   const issue = deepest(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]);
@@ -32,6 +35,31 @@ export function check<T extends z.ZodType>(
     });
   }
   return refuse("invalid", `${what}: ${path === "" ? "" : `${path}: `}${message}`, { path, ...pointer() });
+}
+
+/** The one name that the schemas' library leaves out of what it was given, wherever names are free, in silence. */
+const unnameable = "__proto__";
+
+/** Where that was; undefined where nothing was left out. What may be any JSON stays as it came. */
+function leftOut(given: unknown, taken: unknown, path: readonly PropertyKey[]): PropertyKey[] | undefined {
+  if (given === taken || typeof given !== "object" || given === null || typeof taken !== "object" || taken === null)
+    return undefined;
+  if (Object.hasOwn(given, unnameable) && !Object.hasOwn(taken, unnameable)) return [...path, unnameable];
+  for (const [name, one] of Object.entries(given)) {
+    const left =
+      typeof one === "object" ? leftOut(one, (taken as Record<string, unknown>)[name], [...path, name]) : undefined;
+    if (left !== undefined) return left;
+  }
+  return undefined;
+}
+
+function noName(path: readonly PropertyKey[], what: string, cameAs: "JSON" | undefined) {
+  const named = path.join(".");
+  const pointer = cameAs === undefined ? {} : { pointer: pointerTo(path) };
+  return refuse("invalid", `${what}: ${named}: '${unnameable}' cannot be a name here; choose another`, {
+    path: named,
+    ...pointer,
+  });
 }
 
 /** A place in JSON, as RFC 6901 writes it. */
