@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { Millrace } from "../client/index.ts";
+import { Absence } from "./absence.ts";
 import { type ExactDelivery, NotStarted, startChild, startProblem } from "./child.ts";
 import { exactly } from "./exact.ts";
 import { Leases, nameOf, placeOf } from "./leases.ts";
@@ -35,7 +36,11 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
   }
   const work = workOf(args);
   const sockets = new Sockets();
-  const member = new Millrace({ ...millrace.http.options, ...sockets.options });
+  // One that was never there is not waited for: its address may be wrong.
+  await millrace.stream(args.stream).group(args.group).info();
+  const { options } = millrace.http;
+  const fetch = new Absence().hearing(options.fetch);
+  const member = new Millrace({ ...options, ...sockets.options, fetch });
   const group = exactly(member).stream<string | undefined>(args.stream).group(args.group);
   let taken = 0;
   let enough = () => {};
