@@ -77,7 +77,7 @@ export class Producer {
   }
 
   /**
-   * Takes a record. Undefined where there is room; otherwise a promise of room: await it, and memory stays bounded. A
+   * Takes a record, or throws at once. Undefined where there is room; otherwise a promise of room: await it, and memory stays bounded. A
    * failure goes to `settled`, or, without one, to the next `flush` or `close`.
    *
    * @example

@@ -85,6 +85,10 @@ export class Spool {
     if (bytes > frameLimits.recordBytesMax) throw known("record-too-large", `the record has ${bytes} bytes`);
     const { bytesMax, recordsMax } = this.bounds;
     const { pending } = this;
+    if (bytes + overheadBytes > bytesMax) {
+      const never = `the record has ${bytes} bytes, for which a spool with a bytesMax of ${bytesMax} never has room`;
+      throw known("record-too-large", never, { bytesMax });
+    }
     if (pending.records >= recordsMax || pending.bytes + bytes + overheadBytes > bytesMax) {
       const full = `the spool ${this.opened.folder} is full: ${pending.records} records, ${pending.bytes} bytes`;
       throw known("spool-full", full, { ...pending, ...this.bounds, retryable: true });

@@ -16,7 +16,7 @@ export type SpooledOptions = Pick<
 >;
 
 export interface SpoolOptions {
-  /** What may lie there unsent; beyond it `push` throws `spool-full`. Default 1 GiB, and any number of records. */
+  /** What may lie there unsent; beyond it `push` rejects with `spool-full`. Default 1 GiB, and any number of records. */
   bytesMax?: number;
   recordsMax?: number;
   /** Told what holds sending up, once for each cause, and `undefined` when it goes on. */
@@ -81,14 +81,14 @@ export class SpooledProducer {
   }
 
   /**
-   * Takes a record, and resolves when it is on the disk: from then on it will be sent. Throws `spool-full` where there is no
-   * room. Many of them at a time share a write.
+   * Takes a record, and resolves when it is on the disk: from then on it will be sent. Rejects, and never throws, with
+   * `spool-full` where there is no room. Many of them at a time share a write.
    *
    * @example
    * const producer = millrace.stream("orders").producer({ spool: spool("/var/lib/shop/orders") });
    * await producer.push({ key: "customer-7", data: { total: 12 } });
    */
-  push(record: NewRecord, settled?: Settled): Promise<void> {
+  async push(record: NewRecord, settled?: Settled): Promise<void> {
     if (this.#closing !== undefined) throw closed();
     if (this.#stuck !== undefined && lost.has(this.#stuck.code)) throw this.#stuck;
     return this.#spool.keep(packable(record), settled);
