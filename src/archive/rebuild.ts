@@ -1,6 +1,7 @@
 /** The manifest from the bucket alone: for a partition whose database is lost. */
 import type { LostRange } from "../../schemas/erasure.ts";
 import { countBefore } from "../lib/search.ts";
+import { dropBereft } from "../log/bereft.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { ChunkTable } from "../log/chunk-store.ts";
 import { parquetKey, placeOfKey } from "../log/keys.ts";
@@ -125,6 +126,7 @@ export function rebuild(
       next = from;
     }
     meta.setMeta(metaName, JSON.stringify(lost));
+    dropBereft(meta);
     noteLost(log, lost);
     meta.setMeta("segments", JSON.stringify({ open: n + 1, base: next, next: n + 2 }));
     const marks = JSON.parse(meta.meta("marks") ?? "{}");

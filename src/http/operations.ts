@@ -244,7 +244,7 @@ export const operations: Readonly<Record<string, Readonly<Record<string, Operati
         304: { says: "The sealed page that you have is the one there is." },
       },
       answerBytes: "counted",
-      refusals: [...ofPartition, "trimmed", "past-tail", "wrong-log", "not-acceptable", "too-many"],
+      refusals: [...ofPartition, "trimmed", "past-tail", "wrong-log", "not-acceptable", "too-many", "damaged"],
     },
   },
   "/v1/:ns/streams/:stream/partitions": {

@@ -74,11 +74,13 @@ export class Catalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async open(name: string, number: number) {
+    const known = this.#core.stream(name);
+    const again = known.ok && this.#core.opened(known.value.logId).includes(number);
     const opened = this.#core.open(name, number, Date.now());
     if (!opened.ok) return opened;
     const stream = opened.value;
     await this.#chores.arm();
-    const told = await this.telling.partition(stream, number);
+    const told = await this.telling.partition(stream, number, again);
     if (!told.ok) return told;
     await this.#chores.opened(stream.logId, number);
     if (!this.#core.restores.lives(stream.logId)) {

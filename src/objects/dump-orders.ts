@@ -8,9 +8,10 @@ import { finish, type Part, standOf, take } from "../archive/restore-log.ts";
 import type { Sql } from "../lib/sql.ts";
 import { Log } from "../log/log.ts";
 import type { Spec } from "../log/spec.ts";
+import type { Blobs } from "../platform/blobs.ts";
 import { bury } from "./emptying.ts";
 import type { History } from "./history.ts";
-import { lostBefore } from "./left-behind.ts";
+import { lostBefore, noteBereft } from "./left-behind.ts";
 
 interface Desk {
   readonly log: Log;
@@ -70,13 +71,19 @@ function streamOf(parts: Uint8Array[]): ReadableStream<Uint8Array> {
   });
 }
 
-/** Brings a log up to date. One that was restored comes into use by that: its catalog has made sure that all of it is there. */
-export function configured(log: Log, spec: Spec, now: number): true | "foreign" {
+/**
+ * Brings a log up to date. One that was restored comes into use by that: its catalog has made sure that all of it is there. `blobs`:
+ * the bucket, where there was a log before, as far as anybody knows.
+ */
+export async function configured(log: Log, spec: Spec, now: number, blobs?: Blobs): Promise<true | "foreign"> {
   // A stream that was restored without records has another's id until it is first used.
   const owner = log.spec.names?.namespace;
   if (owner !== undefined && owner !== spec.names?.namespace) return "foreign";
+  // It was made of just this.
+  const isNew = log.spec === spec;
   if (log.restoring) finish(log, now);
   log.configure(spec, now);
+  if (isNew) await noteBereft(log, blobs);
   return true;
 }
 

@@ -1,5 +1,6 @@
 /** What a log whose database is lost has left in the bucket, where another log has begun in its place, and does not know it. */
 import { ok, type Result } from "../../schemas/errors.ts";
+import { setBereft } from "../log/bereft.ts";
 import { objectPrefixes } from "../log/forgetting.ts";
 import { placeOfKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
@@ -30,6 +31,12 @@ async function bereft(log: Log, blobs: Blobs | undefined): Promise<Damage | unde
       : "it cannot be rebuilt, as something was appended to it since";
   const reason = `the partition's database was lost, and what was in it is in the bucket alone; ${then}`;
   return { object: first.key, from: first.base, to, reason };
+}
+
+/** Notes it for readers of a log that was made anew. Where the bucket does not say, they see an empty one. */
+export async function noteBereft(log: Log, blobs: Blobs | undefined): Promise<void> {
+  const lost = await lostBefore(log, blobs);
+  if (lost.ok && lost.value !== undefined && log.span.tail === 0) setBereft(log.segments.meta, lost.value);
 }
 
 /** The same, refused where the bucket does not say. */

@@ -21,7 +21,7 @@ import { Around } from "./outside.ts";
 import type { Desk } from "./past.ts";
 import { ReadWaits } from "./read-waits.ts";
 import { readWaiting } from "./reading.ts";
-import type { Appended, PartitionRpc } from "./rpc.ts";
+import type { Appended, Configured, PartitionRpc } from "./rpc.ts";
 import { archive, delivery, type Env } from "./stubs.ts";
 
 /** One partition: the log's shell. It gathers appends, wakes readers, and holds no rule of its own. */
@@ -54,11 +54,11 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     return this.#log?.restoring ? undefined : this.#log;
   }
 
-  async configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean | "foreign" | "deleting"> {
+  async configure(spec: Spec, inheritance?: Inheritance | null, again?: boolean): Promise<Configured> {
     if (this.#log === undefined && this.#deletion.isDue) return "deleting";
     if (this.#log === undefined && spec.continues && inheritance === undefined) return false;
     this.#log ??= Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
-    const done = configured(this.#log, spec, Date.now());
+    const done = await configured(this.#log, spec, Date.now(), again ? this.history.blobs : undefined);
     this.history.kick();
     return done;
   }

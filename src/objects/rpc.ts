@@ -22,12 +22,15 @@ import type { PartitionOrder, PartitionOrderArgs, PartitionOrderValue } from "./
 /** Verdicts, or the offset of the first record where all were appended one after another. */
 export type Appended = Answer<readonly Run[]> | number;
 
+export type Configured = boolean | "foreign" | "deleting";
+
 export interface PartitionRpc {
   /**
    * Creates the partition, or brings it up to date. False where it is yet to be created and must first inherit: call again
    * with what its parent hands over, or with null where that never held anything. `foreign`: it is another namespace's.
+   * `again`: it was told before, so that what has no log has lost it, or was not reached.
    */
-  configure(spec: Spec, inheritance?: Inheritance | null): Promise<boolean | "foreign" | "deleting">;
+  configure(spec: Spec, inheritance?: Inheritance | null, again?: boolean): Promise<Configured>;
   /**
    * Appends a `Batch`, whose parts travel flat. A number says the common answer, and costs a fraction of an object on its way: every
    * record was appended, the first at that offset, the others after it.

@@ -22,11 +22,14 @@ export class Telling {
     readonly core: Catalog,
   ) {}
 
-  /** Brings a partition up to date, and creates it where it is not there. */
-  async partition(stream: Stream, number: number): Promise<Result<undefined>> {
+  /** Brings a partition up to date, and creates it where it is not there. `again`: it was opened before. */
+  async partition(stream: Stream, number: number, again = true): Promise<Result<undefined>> {
     const spec = this.#spec(stream, number);
-    let done = await this.stub(stream, number).configure(spec);
-    if (!done) done = await this.stub(stream, number).configure(spec, await this.#inheritance(stream, number));
+    let done = await this.stub(stream, number).configure(spec, undefined, again);
+    if (!done) {
+      const inheritance = await this.#inheritance(stream, number);
+      done = await this.stub(stream, number).configure(spec, inheritance, again);
+    }
     if (done === "deleting") {
       return refuse("unavailable", `the log ${stream.logId} is still being deleted; try again in a moment`);
     }
