@@ -3,6 +3,7 @@ import { createReadStream, statSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
 import { limits } from "../../schemas/limits.ts";
 import { type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
+import type { Call } from "../client/http.ts";
 import type { Millrace, Stream, Verdict } from "../client/index.ts";
 import { concat } from "../lib/bytes.ts";
 import { FrameWriter, type Rec } from "../log/record.ts";
@@ -10,6 +11,7 @@ import { BadValue, type Naming, recordOf } from "./appended.ts";
 import { BadLine, numberedLines } from "./lines.ts";
 import type { Run } from "./numbered.ts";
 import { counted, paint, print, Usage } from "./output.ts";
+import { mayBeOurs } from "./repeated.ts";
 import { Sender } from "./sender.ts";
 
 export interface AppendArgs extends Naming {
@@ -51,7 +53,7 @@ async function appendValues(
   for (const record of records) writer.add(record);
   // With ids, what comes twice is a duplicate.
   const safe = records.every(({ id }) => id !== undefined);
-  const call = {
+  const call: Call = {
     body: concat(writer.finish(0)),
     headers: { "content-type": "application/vnd.millrace.frames" },
     query: { partition: args.partition },
@@ -63,7 +65,10 @@ async function appendValues(
   for (const verdict of verdicts) {
     if (args.json) print(JSON.stringify(verdict));
     else if (verdict.verdict === "rejected") print(`${paint("red", "rejected")}  ${verdict.detail}`);
-    else print(`${verdict.partition}.${verdict.offset}  ${verdict.verdict}`);
+    else
+      print(
+        `${verdict.partition}.${verdict.offset}  ${verdict.verdict}${verdict.verdict === "duplicate" ? mayBeOurs(call) : ""}`,
+      );
   }
   if (verdicts.some(({ verdict }) => verdict === "rejected")) process.exitCode = 1;
 }

@@ -1,7 +1,9 @@
 /** `groups lanes`, `only`: what stands apart, and what goes on alone. */
+import type { Call } from "../client/http.ts";
 import type { Group } from "../client/index.ts";
 import { type Try, tryText } from "./letters.ts";
 import { counted, print, table, Usage } from "./output.ts";
+import { answerJson, mayBeOurs } from "./repeated.ts";
 
 interface Lane {
   readonly lane: string;
@@ -58,11 +60,11 @@ export async function orderLane(
 ): Promise<void> {
   const at = offset ?? (await firstOf(group, lane));
   // Where it is yet to be read which record that is, the order is for whichever is first, and is not sent again.
-  const call = at === undefined ? { body: { lane } } : { body: { lane, offset: at }, safe: true };
+  const call: Call = at === undefined ? { body: { lane } } : { body: { lane, offset: at }, safe: true };
   const answer = await group.http.json<{ changed: boolean }>("POST", pathOf(group, `lanes/${order}`), call);
-  if (json) return print(JSON.stringify(answer));
+  if (json) return print(answerJson(answer, call));
   const record = at === undefined ? "its first record" : `offset ${at}`;
-  if (!answer.changed) print(`lane ${lane} does not stand at ${record} any more`);
+  if (!answer.changed) print(`lane ${lane} does not stand at ${record} any more${mayBeOurs(call)}`);
   else if (order === "resume") print(`lane ${lane} tries ${record} again now`);
   else print(`lane ${lane} goes on: ${record} is a dead letter`);
 }

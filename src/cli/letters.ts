@@ -1,9 +1,11 @@
 /** `groups dead-letters`, `redrive`, `discard`. */
+import type { Call } from "../client/http.ts";
 import type { DeadLetters, Group } from "../client/index.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { confirm } from "./confirm.ts";
 import { type Exact, jsonOf, oneLine } from "./exact.ts";
 import { counted, paint, print, table, Usage } from "./output.ts";
+import { answerJson, isRepeated, mayBeOurs } from "./repeated.ts";
 
 interface Letter extends Exact {
   readonly letter: string;
@@ -78,12 +80,11 @@ export interface LettersArgs {
 
 /** Delivers them again, or one with other data. */
 export async function redrive(group: Group, args: LettersArgs & { data?: string }): Promise<void> {
-  const answer =
-    args.data === undefined ? await group.redrive(chosen(args)) : await redriveWith(group, args, args.data);
-  done(answer, "redriven", args);
+  const call = args.data === undefined ? { body: bodyOf(chosen(args)) } : withData(args, args.data);
+  await order(group, "redrive", call, args);
 }
 
-async function redriveWith(group: Group, { letters = [], all }: LettersArgs, data: string): Promise<unknown> {
+function withData({ letters = [], all }: LettersArgs, data: string): Call {
   if (all || letters.length !== 1) throw new Usage("--data is for one letter: name it");
   try {
     JSON.parse(data);
@@ -91,23 +92,32 @@ async function redriveWith(group: Group, { letters = [], all }: LettersArgs, dat
     throw new Usage(`--data: not JSON: ${(error as Error).message}; a text stands in quotes`);
   }
   const body = encodeText(`{"letter":${JSON.stringify(letters[0])},"data":${data}}`);
-  const headers = { "content-type": "application/json" };
-  return group.http.json("POST", `${group.path}/dead-letters/redrive`, { body, headers, safe: true });
+  return { body, headers: { "content-type": "application/json" } };
 }
 
 /** Forgets them. */
 export async function discard(group: Group, args: LettersArgs & { yes?: boolean }): Promise<void> {
   const which = chosen(args);
   if (which === "all") await confirm(args, `all dead letters of '${args.group}' will be forgotten`);
-  done(await group.discard(which), "discarded", args);
+  await order(group, "discard", { body: bodyOf(which) }, args);
 }
 
+const bodyOf = (which: ReturnType<typeof chosen>) => (which === "all" ? { all: true } : { letters: which });
+const past = { redrive: ["redriven", "delivered again"], discard: ["discarded", "forgotten"] } as const;
+
 /** Those that are named are done, whichever request did it: the first one's answer may have been lost. */
-function done(answer: unknown, what: "redriven" | "discarded", { letters = [], json }: LettersArgs): void {
-  const count = new Set(letters).size || (answer as Record<string, number>)[what];
-  const then = what === "redriven" ? "delivered again" : "forgotten";
-  if (json) print(JSON.stringify(answer));
-  else print(count === 0 ? `no dead letters are left to be ${then}` : `${counted(count, "dead letter")} ${then}`);
+async function order(group: Group, what: keyof typeof past, given: Call, args: LettersArgs): Promise<void> {
+  const call: Call = { ...given, safe: true };
+  const answer = await group.http.json<Record<string, number>>("POST", `${group.path}/dead-letters/${what}`, call);
+  if (args.json) return print(answerJson(answer, call));
+  const [name, then] = past[what];
+  const named = new Set(args.letters).size;
+  const count = named || answer[name];
+  // Of all, what the first one did is not counted.
+  const isPart = named === 0 && isRepeated(call);
+  if (count === 0) print(`no dead letters are left to be ${then}${mayBeOurs(call)}`);
+  else
+    print(`${counted(count, "dead letter")} ${then}${isPart ? ", and maybe others: the first answer was lost" : ""}`);
 }
 
 function chosen({ letters = [], all }: LettersArgs): "all" | readonly string[] {
