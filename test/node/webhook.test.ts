@@ -24,7 +24,39 @@ describe("a webhook", () => {
     await verifyWebhook(one, both, body);
   });
 
-  test.each<[string, () => Promise<void>, RegExp]>([
+  test("is known by its id, which is what it returns, however its headers are given", async () => {
+    const { "webhook-id": id, "webhook-timestamp": time, "webhook-signature": signature } = signed(one);
+    const foreign = signed(other)["webhook-signature"];
+    const several = new Headers({ "webhook-id": id, "webhook-timestamp": time });
+    for (const value of [foreign, signature]) several.append("webhook-signature", value);
+    for (const headers of [
+      { "Webhook-Id": id, "Webhook-Timestamp": time, "Webhook-Signature": signature },
+      { "WEBHOOK-ID": [id], "webhook-timestamp": [time], "Webhook-signature": [foreign, signature] },
+      { "webhook-id": id, "webhook-timestamp": Number(time) as never, "webhook-signature": signature, get: "x" },
+      several,
+    ])
+      expect(await verifyWebhook(one, headers, body)).toBe("msg_1");
+    // Of two ids neither was signed alone.
+    const twice = { ...signed(one), "webhook-id": ["msg_1", "msg_1"] };
+    await expect(verifyWebhook(one, twice, body)).rejects.toMatchObject({ code: "unauthorized" });
+  });
+
+  test("has a secret of 24 to 64 bytes", async () => {
+    for (const [bytes, isOne] of [
+      [8, false],
+      [23, false],
+      [24, true],
+      [64, true],
+      [65, false],
+    ] as const) {
+      const given = `whsec_${Buffer.alloc(bytes, 7).toString("base64")}`;
+      const checked = verifyWebhook([given, one], signed(one), body);
+      if (isOne) expect(await checked, `${bytes}`).toBe("msg_1");
+      else await expect(checked, `${bytes}`).rejects.toThrow("secrets: must be whsec_… of 24 to 64 bytes in base64");
+    }
+  });
+
+  test.each<[string, () => Promise<string>, RegExp]>([
     ["of another secret", () => verifyWebhook(other, signed(one), body), /no signature fits/],
     ["whose body was changed", () => verifyWebhook(one, signed(one), `${body} `), /no signature fits/],
     ["with another's id", () => verifyWebhook(one, { ...signed(one), "webhook-id": "msg_2" }, body), /no signature/],
@@ -56,10 +88,13 @@ describe("a webhook", () => {
     ["the headers first", [headers, one, body], "secrets:"],
     ["the body first", [body, headers, one], "secrets:"],
     ["options that are none", [one, headers, body, { tolerance: 5 }], "no option 'tolerance'"],
+    ["no options", [one, headers, body, null], "options:"],
+    ["a tolerance that is none", [one, headers, body, { toleranceSeconds: Number.NaN }], "toleranceSeconds:"],
+    ["headers that are a list", [one, Object.entries(headers), body], "headers:"],
   ])("with %s is a mistake of the receiver's, by its name", async (_, given, says) => {
-    const checked = (verifyWebhook as (...given: unknown[]) => Promise<void>)(...given);
+    const checked = (verifyWebhook as (...given: unknown[]) => Promise<string>)(...given);
     await expect(checked).rejects.toThrow(TypeError);
-    await expect((verifyWebhook as (...given: unknown[]) => Promise<void>)(...given)).rejects.toThrow(says);
+    await expect((verifyWebhook as (...given: unknown[]) => Promise<string>)(...given)).rejects.toThrow(says);
   });
 
   test("may be as old as its receiver allows", async () => {

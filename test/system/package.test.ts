@@ -129,7 +129,7 @@ test("has its types", () => {
       "export const url: string = http.base;",
       'export const records: number = stream("s").producer({ spool: spool("folder", { recordsMax: 7 }) }).pending.records;',
       'export const { id }: { id: string } = stream("s").producer({ id: "plain" });',
-      'export const checked: Promise<void> = verifyWebhook("", {}, url);',
+      'export const checked: Promise<string> = verifyWebhook("", {}, url);',
     ].join("\n"),
   );
   const tsc = join(root, "node_modules/.bin/tsc");
