@@ -138,3 +138,37 @@ test("of a stream that is deleted, and made anew", async () => {
   expect(found).toEqual([20, 21]);
   expect(told).toEqual(["stream-not-found", "sequence-gap", undefined]);
 });
+
+test("of a partition that is split, and of a name that a producer without one had before", async () => {
+  const millrace = new Millrace({ url: service.url, token, retry: { initialMs: 10, maxMs: 50 } });
+  const stream = millrace.stream<number>("spooled");
+  await stream.put();
+  const plain = stream.producer({ id: "shop" });
+  await plain.append({ data: 0 });
+  await plain.close();
+  const open = (partition?: number) =>
+    stream.producer({
+      id: "shop",
+      spool: spool(join(folder, "spool")),
+      ...(partition === undefined ? {} : { partition }),
+    });
+  const first = open(0);
+  await first.append({ key: "a", data: 1 });
+  const other = stream.producer({ id: "shop" });
+  await other.append({ data: 2 });
+  await first.push({ key: "a", data: 3 });
+  await expect(first.flush()).rejects.toMatchObject({ code: "fenced" });
+  await first.close({ timeoutMs: 0 });
+  const second = open(0);
+  await second.flush();
+  await stream.put({ partitions: 2 });
+  for (const data of [4, 5]) await second.push({ key: "a", data });
+  await expect(second.flush()).rejects.toMatchObject({ code: "sealed" });
+  await second.close({ timeoutMs: 0 });
+  const third = open();
+  await third.push({ key: "a", data: 6 });
+  expect(await third.close()).toEqual({ sent: 3, unsent: 0 });
+  const found: number[] = [];
+  for await (const { data } of stream.read()) found.push(data);
+  expect(found).toEqual([0, 1, 2, 3, 4, 5, 6]);
+});
