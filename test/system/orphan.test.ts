@@ -174,7 +174,7 @@ test.skipIf(process.platform !== "linux")(
     const itself = all.find((pid) => /^node\b.*\0scripts\/start.ts/.test(commandOf(pid))) as number;
     expect(all.filter((pid) => commandOf(pid).includes("workerd\0serve")).length).toBeGreaterThan(0);
     process.kill(itself, "SIGKILL");
-    await expect.poll(() => all.filter(lives).map(commandOf), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => all.filter(lives).map(commandOf), { timeout: 30_000 }).toEqual([]);
   },
 );
 
