@@ -68,7 +68,8 @@ function wholeOf(piece: Piece, { offsets, timestamps }: StreamConfig): Fields {
 
 function keyAt(piece: Piece | undefined, field: string): string {
   const value = piece === undefined ? undefined : at(piece, field);
-  if (value === undefined || value === null) throw new BadValue(`there is no field '${field}'`);
+  if (value === undefined) throw new BadValue(`there is no field '${field}'`);
+  if (value === null) throw new BadValue(`the field '${field}' is null, and no key`);
   if (typeof value === "object")
     throw new BadValue(`the field '${field}' is ${Array.isArray(value) ? "an array" : "an object"}, and no key`);
   if (value === "") throw new BadValue(`the field '${field}' is empty, and no key`);

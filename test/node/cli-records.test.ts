@@ -111,7 +111,7 @@ describe("a value", () => {
     for (const [keyField, says] of [
       ["order", "is an object"],
       ["list", "is an array"],
-      ["none", "there is no field 'none'"],
+      ["none", "the field 'none' is null, and no key"],
       ["other", "there is no field 'other'"],
       ["empty", "is empty"],
     ])
