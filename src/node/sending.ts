@@ -99,7 +99,7 @@ export class Sender {
     return sequence > 0 || epoch > millisecondsMax;
   }
 
-  async #attempt({ body }: SpoolBatch): Promise<readonly Run[]> {
+  async #attempt({ body, records }: SpoolBatch): Promise<readonly Run[]> {
     const { http, path } = this.stream;
     const { id, epoch, sequence } = this.spool.place;
     const headers = {
@@ -109,7 +109,7 @@ export class Sender {
       "producer-seq": String(sequence),
     };
     const { signal } = this;
-    const call = { body, headers, query: { partition: this.spool.place.partition }, signal };
+    const call = { body, headers, query: { partition: this.spool.place.partition }, signal, records: records.length };
     try {
       const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, call);
       for (const run of runs) {

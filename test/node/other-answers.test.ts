@@ -1,4 +1,7 @@
 /** An answer of something in between, which says nothing of the records, is none: whoever appends asks again, or does not know. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { attemptOf } from "../../src/cli/numbered.ts";
 import { Sender } from "../../src/cli/sender.ts";
@@ -6,6 +9,7 @@ import type { MillraceError, Stream } from "../../src/client/index.ts";
 import { retrying } from "../../src/client/retry.ts";
 import { concat, encodeText } from "../../src/lib/bytes.ts";
 import { FrameWriter, kinds } from "../../src/log/record.ts";
+import { spool } from "../../src/node/index.ts";
 import { type Asked, clientOf } from "../cases/answering.ts";
 
 /** Of two records. */
@@ -94,3 +98,21 @@ test.each(["{}", '{"verdicts":[]}', "null"])("of one record too: %s", async (tex
   const error = await stream.append({ data: 1 }).catch((error: MillraceError) => error);
   expect(error).toMatchObject({ ...unknown, message: "the service did not answer: something else did" });
 });
+
+test.each(["{}", '{"runs":[]}', JSON.stringify({ runs })])(
+  "what a spool keeps stays for the next attempt: %s",
+  async (text) => {
+    const folder = mkdtempSync(join(tmpdir(), "millrace-lied-"));
+    const right = { runs: [{ ...runs[0], count: 1 }] };
+    const answers = [json(text), Response.json(right)];
+    const { stream, asked } = clientOf(() => answers.shift() ?? new Error("nothing more was to be asked"), {
+      retry: { initialMs: 1 },
+    });
+    const producer = stream.producer({ spool: spool(folder) });
+    await producer.push({ data: 1 });
+    await producer.close();
+    const batches = asked.map(({ headers }) => headers["producer-seq"]).filter((sequence) => sequence !== undefined);
+    expect(batches).toEqual(["0", "0"]);
+    rmSync(folder, { recursive: true });
+  },
+);
