@@ -527,14 +527,16 @@ describe("formats", () => {
 
   test("what would be read wrongly is refused before anything is sent", async () => {
     const rows = numbers(20_000).map((n) => `${n};a\n`);
-    const refused = async (content: string | Buffer, why: string, args: readonly string[] = []) => {
-      const path = file("rows.csv", content);
+    const refused = async (content: string | Buffer, why: string, args: readonly string[] = [], name = "rows.csv") => {
+      const path = file(name, content);
       const ran = await load([path, "--on-error", "skip", ...args]).ended;
       expect(ran).toMatchObject({ code: 2, out: "", err: expect.stringContaining(why) });
       expect(await records()).toEqual([]);
       expect(stateOf(path)).toBeUndefined();
     };
     await refused(`id;name\n${rows.join("")}`, "--delimiter ';'");
+    // A tab is taken from the name alone, and not because somebody said so.
+    await refused(`id,name\n${rows.join("").replaceAll(";", ",")}`, "--delimiter ','", [], "rows.tsv");
     await refused(`id,name\r${rows.join("").replaceAll("\n", "\r")}`, "tr '\\r' '\\n'");
     const western = Buffer.from(`id;name\n${rows.join("")}1;Jos\xe9\n`, "latin1");
     await refused(western, "line 20002 of", ["--delimiter", ";"]);

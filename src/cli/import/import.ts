@@ -35,7 +35,9 @@ const patience = { attempts: 30, initialMs: 200, maxMs: 10_000 };
 export async function importRows(millrace: Millrace, args: ImportArgs): Promise<void> {
   const path = pathOf(args);
   if (path === undefined && process.stdin.isTTY) throw new Usage("give a file, or rows on the standard input");
-  const format = formatOf(args.format, path, args);
+  // Before a delimiter is taken from the name.
+  const isSaid = args.delimiter !== undefined;
+  const format = { name: formatOf(args.format, path, args), isSaid };
   const stream = millrace.stream(args.stream);
   const info = await stream.info();
   // Said before anything of a state is.
@@ -57,12 +59,11 @@ const pathOf = ({ file }: ImportArgs) => (file === "-" ? undefined : file);
 async function work(
   stream: Stream,
   info: StreamInfo,
-  format: ReturnType<typeof formatOf>,
+  { name: format, isSaid }: { readonly name: ReturnType<typeof formatOf>; readonly isSaid: boolean },
   args: ImportArgs,
   place: string | undefined,
 ): Promise<void> {
   const path = pathOf(args);
-  const isSaid = args.delimiter !== undefined;
   const config = { ...streamDefaults, ...info.config } as StreamConfig;
   const input = await Input.open(path, args.encoding);
   const { begin, ...shape } = shapeOf(format, input, args, isSaid);

@@ -72,10 +72,11 @@ class Fair {
       if (counted && failures > 1 && this.round.now() > this.#since) turns.failed++;
       return "nack";
     }
-    if (turns !== undefined) {
-      turns.left--;
-      if (counted) turns.fresh++;
-    }
+    // One may come before the answer to its append.
+    const own = turns ?? { fresh: 0, failed: 0, left: 0 };
+    this.#turns.set(partition, own);
+    own.left--;
+    if (counted) own.fresh++;
     if (this.plan.workMs > 0) await sleep(this.plan.workMs, this.#stop.signal);
     return "ack";
   }
