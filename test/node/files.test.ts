@@ -8,6 +8,7 @@ import { afterAll, expect, test } from "vitest";
 import { lock } from "../../src/cli/files.ts";
 import { makeFolder } from "../../src/cli/folders.ts";
 import { begunAt } from "../../src/node/processes.ts";
+import { times } from "../cases/long.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-files-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -62,9 +63,10 @@ test("of six at once one has a lock, whatever a dead one has left", { timeout: 1
   };
   try {
     await Promise.all(racers.map((child) => once(child, "message")));
-    for (let round = 0; round < 15; round++) {
-      if (round < 8) writeFileSync(path, "999999 1");
-      else if (round < 12) {
+    const each = times(2, 6);
+    for (let round = 0; round < 3 * each; round++) {
+      if (round < each) writeFileSync(path, "999999 1");
+      else if (round < 2 * each) {
         mkdirSync(path);
         writeFileSync(join(path, "lock-999999-1"), "");
       }

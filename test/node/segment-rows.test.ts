@@ -147,7 +147,7 @@ function named({ log }: Machine): Range[] {
 
 test.each(columns)("%s is put right, or read past, and a repair gives up nothing", async (column) => {
   for (const base of [0, 9, 12]) {
-    for (const bit of bitsOf[column] ?? [1, 33]) {
+    for (const bit of bitsOf[column] ?? (long ? [1, 33] : [33])) {
       for (const opened of [false, true]) {
         const one = await make();
         if (!strike(one, base, column, bit)) continue;
@@ -201,7 +201,7 @@ test.each([...hashes, missing])(
   async (column) => {
     const harm = (one: Machine, base: number, what: string) =>
       what === missing ? one.sql.run("DELETE FROM segment WHERE base = ?", base) : strike(one, base, what, 1);
-    for (const base of long ? [0, 3, 6, 9, 12, 15] : [3, 9, 12]) {
+    for (const base of long ? [0, 3, 6, 9, 12, 15] : [3, 12]) {
       for (const beside of [undefined, ...hashes, missing]) {
         for (const [rewritten, gone] of [
           [[], []],
@@ -332,7 +332,7 @@ test("what has no object does not leave the database, though its row says that i
 });
 
 test.each(columns)("%s of what lies in the database alone is put right where there is no bucket", async (column) => {
-  for (const bit of bitsOf[column] ?? [1, 33]) {
+  for (const bit of bitsOf[column] ?? (long ? [1, 33] : [33])) {
     const one = machine({});
     for (const key of ["a", "b", "c"]) {
       one.append(ofKey(key));
