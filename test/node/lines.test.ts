@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { addLines } from "../../src/node/lines.ts";
 
+// Another file of tests may have loaded the modules without what is mocked here.
+vi.hoisted(() => vi.resetModules());
 /** Bytes that the disk has room for. */
 let room = Number.POSITIVE_INFINITY;
 vi.mock("node:fs", async (original) => {
