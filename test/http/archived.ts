@@ -1,6 +1,7 @@
 /** A service whose archive is in a real S3 server, and what lies in that. */
 import type { Blobs } from "../../src/platform/blobs.ts";
 import { s3Blobs } from "../../src/platform/s3.ts";
+import { type FaultProxy, faultProxy } from "../system/fault-proxy.ts";
 import { type Server, s3Server, varsOf } from "../system/s3-server.ts";
 import { type Service, service } from "./service.ts";
 
@@ -32,6 +33,28 @@ export async function archived(options: { privateNetwork?: boolean } = {}): Prom
     },
     async end() {
       await running.end();
+      await store.end();
+    },
+  };
+}
+
+/** A service that reaches its archive through a proxy, which fails when it is told to. */
+export interface Proxied {
+  readonly millrace: Service;
+  readonly proxy: FaultProxy;
+  end(): Promise<void>;
+}
+
+export async function proxied(): Promise<Proxied> {
+  const store = await s3Server();
+  const proxy = await faultProxy(store.store);
+  const millrace = await service(undefined, { archive: varsOf(proxy.store) });
+  return {
+    millrace,
+    proxy,
+    async end() {
+      await millrace.end();
+      await proxy.end();
       await store.end();
     },
   };

@@ -2,24 +2,17 @@
 import { scheduler } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readBlocks, writeBlock } from "../../src/archive/dump.ts";
-import { type FaultProxy, faultProxy } from "../system/fault-proxy.ts";
-import { type Server, s3Server, varsOf } from "../system/s3-server.ts";
-import { until } from "./archived.ts";
-import { type Service, service, token } from "./service.ts";
+import { type Proxied, proxied, until } from "./archived.ts";
+import { token } from "./service.ts";
 
-let store: Server;
-let proxy: FaultProxy;
-let millrace: Service;
+let behind: Proxied;
+let proxy: Proxied["proxy"];
+let millrace: Proxied["millrace"];
 beforeAll(async () => {
-  store = await s3Server();
-  proxy = await faultProxy(store.store);
-  millrace = await service(undefined, { archive: varsOf(proxy.store) });
+  behind = await proxied();
+  ({ proxy, millrace } = behind);
 });
-afterAll(async () => {
-  await millrace.end();
-  await proxy.end();
-  await store.end();
-});
+afterAll(() => behind.end());
 
 const type = { "content-type": "application/vnd.millrace.dump" };
 const stream = "/v1/default/streams/again";

@@ -1,23 +1,15 @@
 /** What is verified may be rewritten meanwhile, and nothing is damaged by that. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type FaultProxy, faultProxy } from "../system/fault-proxy.ts";
-import { type Server, s3Server, varsOf } from "../system/s3-server.ts";
-import { until } from "./archived.ts";
-import { type Service, service } from "./service.ts";
+import { type Proxied, proxied, until } from "./archived.ts";
 
-let store: Server;
-let proxy: FaultProxy;
-let millrace: Service;
+let behind: Proxied;
+let proxy: Proxied["proxy"];
+let millrace: Proxied["millrace"];
 beforeAll(async () => {
-  store = await s3Server();
-  proxy = await faultProxy(store.store);
-  millrace = await service(undefined, { archive: varsOf(proxy.store) });
+  behind = await proxied();
+  ({ proxy, millrace } = behind);
 });
-afterAll(async () => {
-  await millrace.end();
-  await proxy.end();
-  await store.end();
-});
+afterAll(() => behind.end());
 
 const stream = "/v1/default/streams/s";
 const append = (data: string) => millrace.call("POST", `${stream}/records`, { records: [{ key: "k", data }] });
