@@ -147,6 +147,12 @@ describe("the house", () => {
     expect(files.flatMap((file) => imports(file).flatMap((name) => known(file, name) ?? []))).toEqual([]);
   });
 
+  test("has tests that load anew what they mock: files of tests share what they have loaded", () => {
+    const mocking = all.filter((file) => inside(file, "test/node") && /\bvi\.mock\(/.test(code(file)));
+    expect(mocking.length).toBeGreaterThan(2);
+    expect(mocking.filter((file) => !/\bvi\.resetModules\(\)/.test(code(file)))).toEqual([]);
+  });
+
   test("has no broken link in its documents", () => {
     const documents = ["README.md", ...list("docs").filter((file) => file.endsWith(".md"))];
     const broken = documents.flatMap((file) =>
