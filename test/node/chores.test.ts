@@ -84,10 +84,17 @@ test("of a delivery that was told amid its group's deletion, and did not answer,
 
 test("what somebody is at work on is the alarm's, should he die of it", async () => {
   const c = core();
-  const { alarm, chores: work } = chores(c, never, never);
-  void work.worked(() => c.drop("s", Date.now()));
+  const { promise: works, reject: dies } = Promise.withResolvers<never>();
+  const { alarm, chores: work } = chores(
+    c,
+    () => works,
+    () => works,
+  );
+  const working = work.worked(() => c.drop("s", Date.now()));
   await scheduler.wait(1);
   expect(alarm.at).toBeGreaterThan(0);
+  dies(new Error("killed"));
+  await working;
 });
 
 test("what is refused leaves no work without an alarm: an attempt before may have died", async () => {

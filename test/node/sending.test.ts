@@ -1,14 +1,21 @@
 /** What the library sends, what it refuses to send, and how it waits: against a service that answers as it is told. */
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { problemOf } from "../../src/client/error.ts";
-import { Millrace } from "../../src/client/index.ts";
+import { Millrace, type Stream } from "../../src/client/index.ts";
 import { gzipping, withText } from "../../src/client/options.ts";
 import { sleep } from "../../src/client/retry.ts";
 import { type Asked, appended, clientOf, taken, unpacked } from "../cases/answering.ts";
 
 afterEach(() => void vi.useRealTimers());
+
+/** A producer that ends with its test, whatever it has left to send. */
+function producerOf(stream: Stream) {
+  const over = new AbortController();
+  onTestFinished(() => over.abort());
+  return stream.producer({ signal: over.signal });
+}
 
 describe("what the service says of waiting", () => {
   test.each([
@@ -91,7 +98,7 @@ describe("what cannot be sent as it is meant is refused at once, by name:", () =
     await expect(stream.append({ data })).rejects.toMatchObject(refused);
     const within = said.startsWith("data") ? `records.1.${said}` : said;
     await expect(stream.append([{ data: 1 }, { data }])).rejects.toThrow(within);
-    await expect((async () => stream.producer().push({ data }))()).rejects.toMatchObject(refused);
+    await expect((async () => producerOf(stream).push({ data }))()).rejects.toMatchObject(refused);
     expect(asked).toEqual([]);
   });
 
@@ -116,7 +123,7 @@ describe("what cannot be sent as it is meant is refused at once, by name:", () =
     expect(JSON.parse(asked[0].body as string)).toEqual({
       records: [{ key: "k", data: JSON.parse(JSON.stringify(data)) }],
     });
-    expect(() => stream.producer().push({ data })).not.toThrow();
+    expect(() => producerOf(stream).push({ data })).not.toThrow();
   });
 
   test.each<[object, string]>([
@@ -132,7 +139,7 @@ describe("what cannot be sent as it is meant is refused at once, by name:", () =
     [{ timestamp: 1.5 }, "timestamp: must be"],
   ])("%j", (record, said) => {
     const { stream } = clientOf(appended);
-    expect(() => stream.producer().push(record)).toThrow(said);
+    expect(() => producerOf(stream).push(record)).toThrow(said);
   });
 
   test("data are left out by not naming them, or by giving others", async () => {
@@ -145,7 +152,7 @@ describe("what cannot be sent as it is meant is refused at once, by name:", () =
       { data: 1 },
       { data_base64: "AA==" },
     ]);
-    const producer = stream.producer();
+    const producer = producerOf(stream);
     for (const record of [{ key: "k" }, { data: undefined, text: "1" }, { data: undefined, data_base64: "AA==" }])
       expect(() => producer.push(record)).not.toThrow();
     expect(() => producer.push({ extensions: { a: Number.NaN } } as never)).toThrow("extensions.a is NaN");
@@ -303,7 +310,7 @@ describe("compression", () => {
     const answer = (one: Asked) => (one.headers["producer-id"] === undefined ? appended() : taken(one, 0));
     const { stream, asked } = clientOf(answer, { url }, gzipping);
     await stream.append(record);
-    await stream.producer().append(record);
+    await producerOf(stream).append(record);
     const [json, packed] = asked;
     expect(asked.map(({ headers }) => headers["content-encoding"])).toEqual([encoding, encoding]);
     const text = encoding === "gzip" ? gunzipSync(json.body).toString() : json.body;
@@ -315,7 +322,7 @@ describe("compression", () => {
     const answer = () => Response.json({ runs: [{ verdict: "appended", partition: 0, offset: 0, count: 1 }] });
     const { stream, asked } = clientOf(answer, { url: away }, gzipping);
     const bytes = crypto.getRandomValues(new Uint8Array(10_000));
-    await stream.producer().append({ data_base64: Buffer.from(bytes).toString("base64") });
+    await producerOf(stream).append({ data_base64: Buffer.from(bytes).toString("base64") });
     await stream.snapshots.put(0, new Uint8Array(10_000));
     for (const { headers, body } of asked) {
       expect(headers).not.toHaveProperty("content-encoding");

@@ -21,10 +21,15 @@ import { begunAt } from "../../src/node/processes.ts";
 import { type Asked, clientOf, problem, unpacked } from "../cases/answering.ts";
 
 let folder: string;
+let over: AbortController;
 beforeEach(() => {
+  over = new AbortController();
   folder = mkdtempSync(join(tmpdir(), "millrace-spool-"));
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  over.abort();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** One partition that knows the numbers of its producers, as the service does. */
 class Log {
@@ -62,7 +67,11 @@ function open(
 ) {
   const { bytesMax, recordsMax, onTrouble, ...rest } = options;
   const { stream, asked } = clientOf(answer, { retry: { initialMs: 1, maxMs: 5 } });
-  const producer = stream.producer({ ...rest, spool: spool(folder, { bytesMax, recordsMax, onTrouble }) });
+  const producer = stream.producer({
+    signal: over.signal,
+    ...rest,
+    spool: spool(folder, { bytesMax, recordsMax, onTrouble }),
+  });
   return { producer, asked };
 }
 
