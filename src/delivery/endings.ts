@@ -2,7 +2,8 @@
 import { assert } from "../lib/assert.ts";
 import { planAfter } from "./attempts.ts";
 import { type Item, isWorn, type Lane, lastTries, type Try } from "./item.ts";
-import type { Lease, Restored } from "./leases.ts";
+import type { Restored } from "./lease-row.ts";
+import type { Lease } from "./leases.ts";
 import type { Reader } from "./reader.ts";
 import type { Redriving } from "./redriving.ts";
 import type { State } from "./state.ts";
@@ -33,7 +34,7 @@ export class Endings {
   finish(item: Item, now: number): void {
     const { state } = this;
     const { lane } = item;
-    this.#endLease(item);
+    this.state.leases.end(item);
     state.unsaved++;
     state.finishedTo = Math.max(state.finishedTo, item.offset + 1);
     item.state = "done";
@@ -46,21 +47,6 @@ export class Endings {
       state.lanes.shift(lane);
       this.reader.lanes.advance(lane, now);
     } else this.#end(lane, now);
-  }
-
-  #endLease(item: Item): Lease | undefined {
-    const lease = this.state.leases.end(item);
-    if (lease?.saved) this.#unwrite(item.offset);
-    return lease;
-  }
-
-  /**
-   * The end of a lease that is written down has to be written with what ended it, where a place may not say it after a crash: it
-   * is a lane's, of an incident, or of before a restart.
-   */
-  #unwrite(offset: number): void {
-    const { cursor, lanes, leases } = this.state;
-    if (offset >= cursor || lanes.unread.size > 0) leases.owe();
   }
 
   /** A lane's first record, which is not at hand, is finished. */
@@ -87,7 +73,7 @@ export class Endings {
    */
   fail(item: Item, failure: Failure, now: number, chance: Chance, before?: Holder): void {
     const { state } = this;
-    const holder = this.#endLease(item) ?? before;
+    const holder = this.state.leases.end(item) ?? before;
     const lane = item.lane ?? state.detach(item);
     item.state = "waiting";
     this.#note(item, lane, tryOf(item, failure, holder, now));
@@ -121,7 +107,7 @@ export class Endings {
       this.fail(item, { reason }, now, () => 0);
       return;
     }
-    const lease = this.#endLease(item);
+    const lease = this.state.leases.end(item);
     if (lease === undefined) return;
     const lane = item.lane ?? (isWorn(item) && !state.window.ordered ? state.detach(item) : undefined);
     this.#note(item, lane, tryOf(item, { reason }, lease, now));
@@ -137,7 +123,7 @@ export class Endings {
     if (this.#wasLast(attempt)) {
       Object.assign(lease, { expires: Math.min(lease.expires, now), reason });
     } else {
-      leases.restored.delete(offset);
+      leases.endRestored(offset);
       const one = tryOf(lease, { reason }, lease, now);
       if (lane === undefined) leases.tried.noteUnread(offset, one);
       else this.#tell(lane, one);
@@ -153,10 +139,7 @@ export class Endings {
 
   /** A lease of before a restart is over. */
   endUnread(offset: number): void {
-    const { leases } = this.state;
-    const was = leases.restored.delete(offset);
-    leases.changed();
-    if (was) this.#unwrite(offset);
+    this.state.leases.endRestored(offset);
   }
 
   /** In order, those behind a record that goes again, and has not been read again, go after it; not behind a letter. */
@@ -168,7 +151,7 @@ export class Endings {
   /** An operator leaves a record to the dead letters, whether somebody has it or not. */
   skip(item: Item, lane: Lane, now: number): void {
     const reason = "skipped by an operator";
-    const holder = this.#endLease(item);
+    const holder = this.state.leases.end(item);
     if (holder !== undefined) this.#note(item, lane, tryOf(item, { reason }, holder, now));
     this.bury(item, lane, "skip", reason, now);
   }
@@ -208,7 +191,7 @@ export class Endings {
     for (const [other, { nacked }] of leases.restored) {
       // One that was given back has failed by itself.
       if (other <= offset || nacked !== undefined || lanes.at(other)?.kind === "single") continue;
-      leases.restored.delete(other);
+      leases.endRestored(other);
       leases.owe();
     }
   }

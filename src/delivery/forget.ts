@@ -113,7 +113,7 @@ function laneOf({ state, reader }: Delivery, lane: Lane, { to }: Forgetting, now
     wipe(item);
   }
   state.unsaved++;
-  leases.restored.delete(lane.from);
+  leases.endRestored(lane.from);
   if (left.length === 0) lane.read = Math.max(lane.read, Math.min(to, cursor));
   // Those that were counted are over; of those behind the request it learns when it reads.
   if (lane.counted <= Math.max(to, lane.read)) lane.behind = 0;
@@ -134,7 +134,7 @@ function recordsOf(delivery: Delivery, lane: Lane, what: Forgetting, now: number
     hit = item === undefined ? what.sought.is(lane.from) : isHit(item, what);
     if (hit) {
       count++;
-      state.leases.restored.delete(lane.from);
+      state.leases.endRestored(lane.from);
       if (item === undefined) endings.finishAhead(lane, now);
       else finish(delivery, item, now);
     } else if (hit === undefined && lane.tries.length > 0) {
@@ -180,7 +180,7 @@ function leases({ state }: Delivery, { to, sought }: Forgetting): number {
       if (lease?.nacked !== undefined) lease.nacked = { ...lease.nacked, reason: forgottenReason };
     }
     if (hit !== true) continue;
-    leases.restored.delete(offset);
+    leases.endRestored(offset);
     leases.tried.drop(offset);
     if (lanes.at(offset) === undefined && offset >= cursor && !done.has(offset)) acked.add(offset);
   }

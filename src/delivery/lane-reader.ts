@@ -1,7 +1,7 @@
 /** What lanes read: the records of their keys, one by one, or out of the dead letters; and what becomes of a lane then. */
 import type { Filter } from "../log/filter.ts";
 import { type Item, type Lane, ownBytes } from "./item.ts";
-import type { Restored } from "./leases.ts";
+import type { Restored } from "./lease-row.ts";
 import { itemsOf } from "./page.ts";
 import { isFinished } from "./place.ts";
 import type { State } from "./state.ts";
@@ -120,7 +120,7 @@ export class LaneReader {
     const { state } = this;
     if (state.acked.size === 0 || !state.acked.has(offset)) return false;
     state.acked.remove(offset);
-    state.leases.restored.delete(offset);
+    state.leases.endRestored(offset);
     state.leases.tried.drop(offset);
     state.finishedTo = Math.max(state.finishedTo, offset + 1);
     state.unsaved++;
@@ -131,10 +131,8 @@ export class LaneReader {
   restore(item: Item, now: number): void {
     const { leases } = this.state;
     leases.tried.restore(item);
-    const lease = leases.restored.size === 0 ? undefined : leases.restored.get(item.offset);
+    const lease = leases.restored.size === 0 ? undefined : leases.endRestored(item.offset);
     if (lease === undefined) return;
-    leases.restored.delete(item.offset);
-    leases.changed();
     item.attempt = Math.max(item.attempt, lease.attempt);
     if (lease.nacked === undefined && lease.expires > now) {
       item.state = "leased";
@@ -142,15 +140,14 @@ export class LaneReader {
     } else this.overdue(item, lease, now);
   }
 
-  /** Leases of before a restart whose records were passed, because they are gone, or not wanted any more, are over. */
+  /** Leases and attempts of before a restart whose records were passed, because they are gone, or not wanted any more, are over. */
   endPassed(): void {
     const { leases, lanes } = this.state;
-    if (leases.restored.size === 0 || lanes.unread.size > 0) return;
-    for (const [offset, { generation }] of leases.restored) {
-      if (lanes.at(offset) !== undefined || !isFinished(this.state, offset, generation)) continue;
-      leases.restored.delete(offset);
-      leases.changed();
-    }
+    if ((leases.restored.size === 0 && !leases.tried.hasUnread) || lanes.unread.size > 0) return;
+    const isPassed = (offset: number, generation: number) =>
+      lanes.at(offset) === undefined && isFinished(this.state, offset, generation);
+    leases.settle(isPassed);
+    leases.tried.settle(isPassed);
   }
 
   #open(lane: Lane, from: number, exact: boolean, time?: number): void {

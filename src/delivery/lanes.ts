@@ -28,6 +28,8 @@ export class Lanes {
   readonly gone = new Set<number>();
   /** Lanes from before a restart that have read nothing yet: their first record is at `from`, or behind it. */
   readonly unread = new Set<Lane>();
+  /** Lanes that stand at no record that is known: after a restart they are such. */
+  readonly adrift = new Set<Lane>();
   /** Lanes of which only the number of records has changed: to be written down with the next change. */
   readonly counted = new Set<Lane>();
   /** Those whose turn it is: whose record failed once at most, and the others. */
@@ -96,8 +98,8 @@ export class Lanes {
     this.#nextId = Math.max(this.#nextId, lane.id + 1);
     this.byId.set(lane.id, lane);
     if (lane.kind === "key") this.#byKey.set(lane.key as string, lane);
-    if (lane.exact) this.#at.set(lane.from, lane);
-    else if (lane.stored && lane.kind === "key") this.unread.add(lane);
+    this.#stand(lane);
+    if (!lane.exact && lane.stored && lane.kind === "key") this.unread.add(lane);
   }
 
   remove(lane: Lane): void {
@@ -128,7 +130,7 @@ export class Lanes {
     lane.from = from;
     lane.exact = exact;
     lane.time = time ?? (lane.behind > 0 ? lane.time : undefined);
-    if (exact && this.byId.get(lane.id) === lane) this.#at.set(from, lane);
+    if (this.byId.get(lane.id) === lane) this.#stand(lane);
     this.changed.add(lane);
   }
 
@@ -245,7 +247,13 @@ export class Lanes {
     return lane.state !== "parked" && !lane.held && !(lane.state === "retry" && lane.due > now) && this.allows(lane);
   }
 
+  #stand(lane: Lane): void {
+    if (lane.exact) this.#at.set(lane.from, lane);
+    else this.adrift.add(lane);
+  }
+
   #leave(lane: Lane): void {
+    this.adrift.delete(lane);
     if (this.#at.get(lane.from) === lane) this.#at.delete(lane.from);
   }
 
@@ -261,6 +269,7 @@ export class Lanes {
       const [first] = lane.queue;
       assert(first === undefined || (lane.exact && lane.from === first.offset), "a lane stands at its first record");
       assert(!lane.exact || this.#at.get(lane.from) === lane, "a lane is found where it stands");
+      assert(this.adrift.has(lane) !== lane.exact, "a lane stands at a record that is known, or is adrift");
       const untried = lane.state === "open" && !lane.redriven && lane.attempts === 0;
       assert(lane.exact || (untried && lane.kind === "key"), "what has failed, or is redriven, is known");
       assert(lane.kind !== "key" || before < lane.read || lane.queue.length === 0, "a lane has read what it holds");

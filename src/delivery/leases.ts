@@ -1,7 +1,8 @@
 /** Who has which record, and until when. */
 import { type Item, isWorn } from "./item.ts";
+import { bodyOf, leasesOf, type Restored } from "./lease-row.ts";
 import type { Store } from "./store.ts";
-import { Tried, type TriedRow } from "./tried.ts";
+import { Tried } from "./tried.ts";
 
 export interface Lease {
   readonly item: Item;
@@ -15,43 +16,12 @@ export interface Lease {
   saved: boolean;
 }
 
-/** A lease of before a restart, whose record has not been read again yet. */
-export interface Restored {
-  readonly offset: number;
-  readonly generation: number;
-  readonly member: string;
-  readonly attempt: number;
-  expires: number;
-  /** Its member held a connection, which did not outlive the restart unless it is still there. */
-  readonly connected: boolean;
-  /** Why it is over, where its member has gone. */
-  reason?: string;
-  /** It was given back as failed meanwhile. `delayMs` from `at`. */
-  nacked?: { readonly delayMs?: number | undefined; readonly reason: string; readonly at: number };
-}
-
 /** Leases of before a restart that go on, though their records were not read again: how many, and of each member. */
 export interface Unread {
   readonly count: number;
   readonly members: ReadonlyMap<string, number>;
   /** When the first of them runs out. */
   readonly until: number;
-}
-
-/** As they are kept: a member's name once, however many it has. */
-interface Kept {
-  readonly members: readonly string[];
-  readonly leases: readonly [
-    offset: number,
-    generation: number,
-    member: number,
-    expires: number,
-    attempt: number,
-    nacked?: Restored["nacked"],
-  ][];
-  /** Indices of members that held a connection. */
-  readonly connected?: readonly number[];
-  readonly tried?: readonly TriedRow[];
 }
 
 /** Leases older than this are written down, and with them those half as old: those of short work never are. */
@@ -67,7 +37,9 @@ export class Leases {
   #worn = 0;
   /** Those that are not written down, the oldest first. */
   readonly #unsaved = new Set<Lease>();
-  readonly restored = new Map<number, Restored>();
+  readonly #restored = new Map<number, Restored>();
+  /** Those that stand in the rows, as they were written last. */
+  #written: readonly Pick<Restored, "offset" | "generation">[] = [];
   /** What was tried before of records that wait in line: written down with the leases, since leaving ends them. */
   readonly tried = new Tried();
   /** Members that hold a connection. */
@@ -84,6 +56,32 @@ export class Leases {
 
   get size(): number {
     return this.#byOffset.size;
+  }
+
+  /** Those of before a restart, by their offsets. */
+  get restored(): ReadonlyMap<number, Restored> {
+    return this.#restored;
+  }
+
+  /** One of before a restart is over, or is at hand from now on. */
+  endRestored(offset: number): Restored | undefined {
+    const lease = this.#restored.get(offset);
+    if (lease !== undefined && this.#restored.delete(offset)) this.changed();
+    return lease;
+  }
+
+  /** Ends those of before a restart that are over. */
+  settle(isOver: (offset: number, generation: number) => boolean): void {
+    for (const { offset, generation } of this.#restored.values())
+      if (isOver(offset, generation)) this.endRestored(offset);
+  }
+
+  /** Those that are over, and stand in the rows all the same. */
+  ended(): Pick<Restored, "offset" | "generation">[] {
+    if (!this.#stale) return [];
+    const holds = ({ offset, generation }: Pick<Restored, "offset" | "generation">) =>
+      (this.#byOffset.get(offset) ?? this.#restored.get(offset))?.generation === generation;
+    return this.#written.filter((lease) => !holds(lease));
   }
 
   /** Those of records that had failed more than once. */
@@ -156,26 +154,26 @@ export class Leases {
 
   /** Whether one of before a restart is over, though its record was not read again yet. */
   isOverdue(now: number): boolean {
-    for (const { nacked, expires } of this.restored.values()) if (nacked !== undefined || expires <= now) return true;
+    for (const { nacked, expires } of this.#restored.values()) if (nacked !== undefined || expires <= now) return true;
     return false;
   }
 
   /** When the next one of before a restart runs out. Those that have are waited for no more: they are over when they are read. */
   restoredDue(now: number): number {
     let due = Number.POSITIVE_INFINITY;
-    for (const { expires } of this.restored.values()) if (expires > now && expires < due) due = expires;
+    for (const { expires } of this.#restored.values()) if (expires > now && expires < due) due = expires;
     return due;
   }
 
   /** They count as those do whose records are at hand. */
   unread(now: number): Unread {
-    const { size } = this.restored;
+    const { size } = this.#restored;
     const known = this.#unread;
     if (size === 0) return none;
     if (known?.size === size && known.changes === this.#changes && now < known.until) return known;
     const members = new Map<string, number>();
     let [count, until] = [0, Number.POSITIVE_INFINITY];
-    for (const { nacked, expires, member } of this.restored.values()) {
+    for (const { nacked, expires, member } of this.#restored.values()) {
       if (nacked !== undefined || expires <= now) continue;
       count++;
       members.set(member, (members.get(member) ?? 0) + 1);
@@ -210,15 +208,11 @@ export class Leases {
   load(store: Store): void {
     for (const { body } of store.parts("leases")) {
       this.#rows++;
-      const { members, leases, connected = [], tried = [] } = JSON.parse(body) as Kept;
+      const { leases, tried } = leasesOf(body);
       this.tried.load(tried);
-      const connections = new Set(connected);
-      for (const [offset, generation, member, expires, attempt, nacked] of leases) {
-        const more = { member: members[member], connected: connections.has(member) };
-        const lease = { offset, generation, expires, attempt, ...more };
-        this.restored.set(offset, nacked === undefined ? lease : { ...lease, nacked });
-      }
+      for (const lease of leases) this.#restored.set(lease.offset, lease);
     }
+    this.#written = [...this.#restored.values()].map(({ offset, generation }) => ({ offset, generation }));
   }
 
   /** Writes down those that last, where that has changed; those that lasted the last time, where no time is given. */
@@ -240,16 +234,16 @@ export class Leases {
         attempt: item.attempt,
         connected: this.connections.has(lease.member),
       })),
-      ...this.restored.values(),
+      ...this.#restored.values(),
     ];
     const tried = this.tried.rows();
     const rows = Math.max(Math.ceil(all.length / rowLeases), tried.length);
     for (let n = 0; n < rows; n++) {
-      const kept = keptOf(all.slice(n * rowLeases, (n + 1) * rowLeases));
-      store.setPart("leases", n, JSON.stringify(tried[n] === undefined ? kept : { ...kept, tried: tried[n] }));
+      store.setPart("leases", n, bodyOf(all.slice(n * rowLeases, (n + 1) * rowLeases), tried[n]));
     }
     if (this.#rows > rows) store.dropParts("leases", rows);
     this.#rows = rows;
+    this.#written = all.map(({ offset, generation }) => ({ offset, generation }));
   }
 
   clear(): void {
@@ -257,23 +251,9 @@ export class Leases {
     this.#byOffset.clear();
     this.#perMember.clear();
     this.#unsaved.clear();
-    this.restored.clear();
+    this.#restored.clear();
     this.tried.clear();
     this.#worn = 0;
     this.#soonest = Number.POSITIVE_INFINITY;
   }
-}
-
-function keptOf(leases: readonly Restored[]): Kept {
-  const members = new Map<string, number>();
-  const connected = new Set<number>();
-  const kept = leases.map((lease): Kept["leases"][number] => {
-    const { offset, generation, member, expires, attempt, nacked } = lease;
-    if (!members.has(member)) members.set(member, members.size);
-    if (lease.connected) connected.add(members.get(member)!);
-    const of = [offset, generation, members.get(member)!, expires, attempt] as const;
-    return nacked === undefined ? [...of] : [...of, nacked];
-  });
-  const more = connected.size === 0 ? {} : { connected: [...connected] };
-  return { members: [...members.keys()], leases: kept, ...more };
 }

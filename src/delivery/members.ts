@@ -54,8 +54,7 @@ export class Members {
   cut(push: string, reason: string, now: number): void {
     const { leases } = this.state;
     const cut = [...leases.restored.values()].filter((one) => one.connected && !leases.connections.has(one.member));
-    for (const { offset } of cut.filter(({ member }) => member === push)) leases.restored.delete(offset);
+    for (const { offset } of cut.filter(({ member }) => member === push)) leases.endRestored(offset);
     for (const member of new Set(cut.map((one) => one.member))) if (member !== push) this.leave(member, reason, now);
-    if (cut.length > 0) leases.changed();
   }
 }

@@ -10,9 +10,18 @@ interface Place {
   readonly lanes: Lanes;
   readonly done: Ranges;
   readonly acked: Ranges;
-  readonly ahead: Ahead;
   readonly cursor: number;
   readonly finishedTo: number;
+}
+
+/** What is asked of one record. */
+interface Said {
+  readonly lanes: Pick<Lanes, "at" | "unread">;
+  readonly done: Pick<Ranges, "has">;
+  readonly acked: Pick<Ranges, "has">;
+  readonly ahead: Pick<Ahead, "has">;
+  readonly incident: Pick<Incident, "has" | "mayBeOf">;
+  readonly cursor: number;
 }
 
 /** What is finished above the floor, or left to lanes. */
@@ -30,12 +39,26 @@ export function finishedAbove({ window, done, cursor, finishedTo }: Place, floor
   return ranges;
 }
 
+/** Whether a lease is over whose record is not at hand. */
+export function isOver(place: Said, offset: number, generation: number): boolean {
+  const lane = place.lanes.at(offset);
+  if (lane === undefined) return isFinished(place, offset, generation);
+  // It ended when that was not written down any more, or was redriven since.
+  return lane.tries.some((one) => one.generation === generation) || (lane.redriven && generation <= lane.voided);
+}
+
+/** What is sure to be said after a restart, whatever becomes of an incident by then. `done`: above the floor. */
+export const saidAfter = ({ acked, lanes }: Pick<Place, "acked" | "lanes">, floor: number, done: Ranges): Said => ({
+  acked,
+  ahead: { has: () => false },
+  cursor: floor,
+  done,
+  incident: { has: () => false, mayBeOf: () => true },
+  lanes: { at: (offset) => lanes.at(offset), unread: lanes.adrift },
+});
+
 /** Whether a record that was once under lease, is not at hand, and at which no lane stands, is finished. */
-export function isFinished(
-  place: Place & { readonly incident: Incident },
-  offset: number,
-  generation: number,
-): boolean {
+export function isFinished(place: Said, offset: number, generation: number): boolean {
   const { acked, ahead, cursor, done, incident, lanes } = place;
   if (acked.has(offset) || ahead.has(offset)) return true;
   // The window has not come to it; a lane has, in an incident.

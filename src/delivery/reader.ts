@@ -2,7 +2,7 @@
 import { type Filter, filterOf } from "../log/filter.ts";
 import { type Item, isWorn, type Lane } from "./item.ts";
 import { LaneReader } from "./lane-reader.ts";
-import type { Restored } from "./leases.ts";
+import type { Restored } from "./lease-row.ts";
 import { itemsOf } from "./page.ts";
 import type { State } from "./state.ts";
 import type { Read, Wish } from "./wish.ts";
@@ -152,7 +152,7 @@ export class Reader {
     }
     if (state.done.has(offset)) {
       // It ended when that was not written down any more.
-      state.leases.restored.delete(offset);
+      state.leases.endRestored(offset);
       return;
     }
     if (this.lanes.wasAcked(item)) return;

@@ -8,7 +8,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { planAfter } from "./attempts.ts";
 import type { Item, Lane, Try } from "./item.ts";
-import type { Restored } from "./leases.ts";
+import type { Restored } from "./lease-row.ts";
 import { isFinished } from "./place.ts";
 import { type Receipt, readReceipt, type Signer } from "./receipt.ts";
 import type { State } from "./state.ts";

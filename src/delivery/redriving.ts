@@ -56,7 +56,7 @@ export class Redriving {
     const { leases, lanes, letters, window, generation } = this.state;
     const item = lane.kind === "whole" ? window.items.get(lane.from) : lane.queue[0];
     if (item !== undefined) leases.end(item);
-    else if (leases.restored.delete(lane.from)) leases.changed();
+    else leases.endRestored(lane.from);
     // What was tried before it became a letter, a crash may have brought back.
     leases.tried.drop(lane.from);
     if (lane.kind !== "whole") lanes.giveUp(lane);

@@ -12,7 +12,7 @@ import { Leases } from "./leases.ts";
 import { Letters } from "./letters.ts";
 import { Losses } from "./losses.ts";
 import { type PauseWord, Pausing, told } from "./pausing.ts";
-import { finishedAbove, isFinished } from "./place.ts";
+import { finishedAbove, isFinished, isOver, saidAfter } from "./place.ts";
 import { Ranges } from "./ranges.ts";
 import type { Rate } from "./rate.ts";
 import { rateOf } from "./rate-row.ts";
@@ -95,13 +95,7 @@ export class State {
     this.#laneLog = new LaneLog(store);
     for (const row of this.#laneLog.load()) this.lanes.add(laneOf(row));
     this.leases.load(store);
-    for (const [offset, { generation }] of this.leases.restored) {
-      const lane = this.lanes.at(offset);
-      // It ended when that was not written down any more, or was redriven since.
-      const over =
-        lane?.tries.some((one) => one.generation === generation) || (lane?.redriven && generation <= lane.voided);
-      if (over || (lane === undefined && isFinished(this, offset, generation))) this.leases.restored.delete(offset);
-    }
+    this.leases.settle((offset, generation) => isOver(this, offset, generation));
     this.leases.tried.settle(
       (offset, generation) => this.lanes.at(offset) !== undefined || isFinished(this, offset, generation),
     );
@@ -269,9 +263,13 @@ export class State {
   #write(anew = false): void {
     const { lanes, letters, floor } = this;
     const { changed, counted, gone } = lanes;
+    const done = finishedAbove(this, floor);
     for (const lane of counted) changed.add(lane);
     // Nobody can come to those any more.
     if (this.acked.size > 0) this.acked.dropBefore(this.head);
+    // The end of a lease that is written down is written with what ended it, where nothing else would say it after a crash.
+    const said = saidAfter(this, floor, done);
+    if (this.leases.ended().some(({ offset, generation }) => !isOver(said, offset, generation))) this.leases.owe();
     this.sql.transaction(() => {
       letters.flush();
       this.lost.save();
@@ -280,7 +278,7 @@ export class State {
       this.store.setPlace({
         floor,
         era: this.era,
-        done: finishedAbove(this, floor).encode(floor),
+        done: done.encode(floor),
         acked: this.acked.encode(0),
         generation: this.generation,
         redeliveries: this.redeliveries,

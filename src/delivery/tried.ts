@@ -37,6 +37,10 @@ export class Tried {
     for (const row of rows) this.#restored.set(row[0], row);
   }
 
+  get hasUnread(): boolean {
+    return this.#restored.size > 0;
+  }
+
   /** Offsets of those of before a restart. */
   unread(): IterableIterator<number> {
     return this.#restored.keys();

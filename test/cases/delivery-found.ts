@@ -253,4 +253,10 @@ export const found: History[] = [
     [append("a"), only("a"), receive(), append("a"), ack(true), forget("b"), { do: "seek", share: 0 }],
     false,
   ],
+  // A lease that was acked was shown again after a crash, because a lane of another key had yet to read.
+  [
+    config({ maxInFlight: 3 }),
+    [append("a"), receive(), nack(), append(undefined), receive(2), wait(6_000), saveLeases, ack(false, 3, 0), crash],
+    false,
+  ],
 ];
