@@ -164,9 +164,8 @@ export class Delivery {
     // A lease that has run out is nobody's, though that was not noticed yet.
     const late = this.state.leases.soonest <= now && receipts.some((text) => this.#isOthers(text, now));
     if (late) this.expire(now, this.#chance);
-    return this.#each(receipts, ({ offset }, standing) => {
+    return this.#each(receipts, now, ({ offset }, standing) => {
       if (standing.is === "leased" || standing.is === "free") this.endings.finish(standing.item, now);
-      else if (standing.is === "waiting") this.endings.finishAhead(standing.lane, now);
       else if (standing.is === "nacked") return usedUp(offset);
       else if (standing.is !== "finished") return this.#early(offset, now);
       return ok(undefined);
@@ -181,7 +180,7 @@ export class Delivery {
     chance: Chance,
   ): Result<undefined>[] {
     this.expire(now, chance);
-    return this.#each(receipts, ({ offset }, standing) => {
+    return this.#each(receipts, now, ({ offset }, standing) => {
       if (standing.is === "leased") this.endings.fail(standing.item, { ...failure, nacked: true }, now, chance);
       else if (standing.is === "restored") {
         const { reason, delayMs } = failure;
@@ -196,7 +195,7 @@ export class Delivery {
   extend(receipts: readonly string[], ackTimeoutMs: number, now: number): Result<undefined>[] {
     const { leases } = this.state;
     this.expire(now, this.#chance);
-    return this.#each(receipts, ({ offset }, standing) => {
+    return this.#each(receipts, now, ({ offset }, standing) => {
       if (standing.is === "leased") {
         const lease = leases.get(offset)!;
         leases.extend(lease, now + ackTimeoutMs);
@@ -212,7 +211,8 @@ export class Delivery {
 
   /** Takes back what could not be handed over: nobody had it. From the last one on, so that they stand as they stood. */
   release(receipts: readonly string[], now: number): Result<undefined>[] {
-    const results = this.#each([...receipts].reverse(), ({ offset }, standing) => {
+    this.expire(now, this.#chance);
+    const results = this.#each([...receipts].reverse(), now, ({ offset }, standing) => {
       if (standing.is === "leased") this.endings.release(standing.item, now);
       else if (standing.is === "restored") this.endings.releaseUnread(offset);
       return ok(undefined);
@@ -287,12 +287,13 @@ export class Delivery {
 
   #each(
     receipts: readonly string[],
+    now: number,
     settle: (receipt: Receipt, standing: Standing) => Result<undefined>,
   ): Result<undefined>[] {
     return receipts.map((text) => {
       const receipt = this.#receipts.read(text);
       if (!receipt.ok) return receipt;
-      const standing = this.#receipts.standing(receipt.value);
+      const standing = this.#receipts.standing(receipt.value, now);
       return standing.ok ? settle(receipt.value, standing.value) : standing;
     });
   }

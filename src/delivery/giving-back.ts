@@ -6,7 +6,7 @@ import type { State } from "./state.ts";
 
 /** Twice is as once: of a lease that is over, however that came, nothing is left to give back. */
 export function giveBack(delivery: Delivery, receipts: readonly string[], now: number): Result<undefined>[] {
-  const holders = receipts.map((text) => holderOf(delivery.state, text));
+  const holders = receipts.map((text) => holderOf(delivery.state, text, now));
   return delivery.release(receipts, now).map((result, index) => {
     const holder = holders[index];
     if (result.ok && holder !== undefined) delivery.room.resting.begin(holder, now);
@@ -15,9 +15,9 @@ export function giveBack(delivery: Delivery, receipts: readonly string[], now: n
 }
 
 /** Who has the lease of a receipt, if anybody. */
-function holderOf({ leases }: State, text: string): string | undefined {
+function holderOf({ leases }: State, text: string, now: number): string | undefined {
   const receipt = readReceipt(text);
   if (receipt === undefined) return undefined;
   const lease = leases.get(receipt.offset) ?? leases.restored.get(receipt.offset);
-  return lease?.generation === receipt.generation ? lease.member : undefined;
+  return lease?.generation === receipt.generation && lease.expires > now ? lease.member : undefined;
 }

@@ -16,6 +16,9 @@ export interface Restored {
   nacked?: { readonly delayMs?: number | undefined; readonly reason: string; readonly at: number };
 }
 
+/** Whether its member still has the record. */
+export const goesOn = ({ nacked, expires }: Restored, now: number): boolean => nacked === undefined && expires > now;
+
 /** As they are kept: a member's name once, however many it has. */
 interface Kept {
   readonly members: readonly string[];

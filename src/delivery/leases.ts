@@ -1,6 +1,6 @@
 /** Who has which record, and until when. */
 import { type Item, isWorn } from "./item.ts";
-import { bodyOf, leasesOf, type Restored } from "./lease-row.ts";
+import { bodyOf, goesOn, leasesOf, type Restored } from "./lease-row.ts";
 import type { Store } from "./store.ts";
 import { Tried } from "./tried.ts";
 
@@ -154,7 +154,7 @@ export class Leases {
 
   /** Whether one of before a restart is over, though its record was not read again yet. */
   isOverdue(now: number): boolean {
-    for (const { nacked, expires } of this.#restored.values()) if (nacked !== undefined || expires <= now) return true;
+    for (const lease of this.#restored.values()) if (!goesOn(lease, now)) return true;
     return false;
   }
 
@@ -173,8 +173,9 @@ export class Leases {
     if (known?.size === size && known.changes === this.#changes && now < known.until) return known;
     const members = new Map<string, number>();
     let [count, until] = [0, Number.POSITIVE_INFINITY];
-    for (const { nacked, expires, member } of this.#restored.values()) {
-      if (nacked !== undefined || expires <= now) continue;
+    for (const lease of this.#restored.values()) {
+      if (!goesOn(lease, now)) continue;
+      const { expires, member } = lease;
       count++;
       members.set(member, (members.get(member) ?? 0) + 1);
       until = Math.min(until, expires);

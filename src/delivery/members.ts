@@ -1,5 +1,6 @@
 /** Members that go: by closing their connection, or with a restart. */
 import type { Endings } from "./endings.ts";
+import { goesOn } from "./lease-row.ts";
 import type { State } from "./state.ts";
 
 export class Members {
@@ -26,7 +27,7 @@ export class Members {
     const { leases } = this.state;
     const left = [...leases.all()].filter((lease) => lease.member === member);
     for (const { item } of left.reverse()) if (item.state === "leased") this.endings.leave(item, reason, now);
-    const before = [...leases.restored.values()].filter((lease) => lease.member === member && !lease.nacked);
+    const before = [...leases.restored.values()].filter((lease) => lease.member === member && goesOn(lease, now));
     // From the last one on, as above: each counts, and then it goes back with those before it.
     for (const lease of before.sort((a, b) => b.offset - a.offset)) this.endings.leaveUnread(lease, reason, now);
     leases.connections.delete(member);
@@ -38,9 +39,10 @@ export class Members {
   /** It has gone, and not by anything that it had at hand: what it holds returns as if it had never had it. */
   release(member: string, now: number): void {
     const { leases } = this.state;
-    const left = [...leases.all()].filter((lease) => lease.member === member);
+    // What has run out failed by itself, though that was not noticed yet.
+    const left = [...leases.all()].filter((lease) => lease.member === member && lease.expires > now);
     for (const { item } of left.reverse()) if (item.state === "leased") this.endings.release(item, now);
-    const before = [...leases.restored.values()].filter((lease) => lease.member === member && !lease.nacked);
+    const before = [...leases.restored.values()].filter((lease) => lease.member === member && goesOn(lease, now));
     for (const { offset } of before.sort((a, b) => b.offset - a.offset)) this.endings.releaseUnread(offset);
     leases.connections.delete(member);
     this.state.save();

@@ -7,8 +7,8 @@
  */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { planAfter } from "./attempts.ts";
-import type { Item, Lane, Try } from "./item.ts";
-import type { Restored } from "./lease-row.ts";
+import type { Item, Try } from "./item.ts";
+import { goesOn, type Restored } from "./lease-row.ts";
 import { isFinished } from "./place.ts";
 import { type Receipt, readReceipt, type Signer } from "./receipt.ts";
 import type { State } from "./state.ts";
@@ -18,9 +18,8 @@ export type Standing =
   | { readonly is: "leased"; readonly item: Item }
   /** The same, from before a restart; the record is yet to be read again. */
   | { readonly is: "restored"; readonly lease: Restored }
-  /** Nobody has it. It is at hand; or a lane stands at it; or it is yet to be read again. */
+  /** Nobody has it. It is at hand; or it is yet to be read again. */
   | { readonly is: "free"; readonly item: Item }
-  | { readonly is: "waiting"; readonly lane: Lane }
   | { readonly is: "unread" }
   /** It was given back as failed by this very receipt. */
   | { readonly is: "nacked" }
@@ -57,7 +56,7 @@ export class Receipts {
   }
 
   /** Where the record of a receipt stands. Refuses where another has it, or it is not the receipt's any more. */
-  standing({ offset, generation }: Receipt): Result<Standing> {
+  standing({ offset, generation }: Receipt, now: number): Result<Standing> {
     const { leases, letters } = this.state;
     const lease = leases.get(offset);
     if (lease?.generation === generation) return ok({ is: "leased", item: lease.item });
@@ -77,13 +76,13 @@ export class Receipts {
     if (item !== undefined) return ok({ is: "free", item });
     const restored = leases.restored.get(offset);
     if (lane === undefined && isFinished(this.state, offset, generation)) return ok({ is: "finished" });
-    if (restored !== undefined && restored.nacked === undefined) {
+    if (restored !== undefined && goesOn(restored, now)) {
       return restored.generation === generation ? ok({ is: "restored", lease: restored }) : had(offset);
     }
-    if (restored?.generation === generation) return ok({ is: "nacked" });
-    // It becomes one as soon as it is read again.
+    if (restored?.nacked !== undefined && restored.generation === generation) return ok({ is: "nacked" });
+    // One that has run out, or was given back, becomes one as soon as it is read again.
     if (restored !== undefined && this.#dies(restored.attempt)) return dead(offset);
-    return ok(lane === undefined ? { is: "unread" } : { is: "waiting", lane });
+    return ok({ is: "unread" });
   }
 
   #dies(attempt: number): boolean {

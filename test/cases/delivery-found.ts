@@ -42,6 +42,7 @@ const orderOpen = (what: "skip" | "resumeLane", pick: number, reads: boolean): S
 const crash: Step = { do: "crash" };
 const forget = (key: string): Step => ({ do: "forget", key, early: false });
 const saveLeases: Step = { do: "saveLeases" };
+const ranOutUnread: Step[] = [append("a"), receive(), wait(6_000), saveLeases, crash, wait(40_000)];
 
 export const found: History[] = [
   // What was tried of a record without a key, before it became a letter, was known again after a crash, when it was redriven.
@@ -259,4 +260,10 @@ export const found: History[] = [
     [append("a"), receive(), nack(), append(undefined), receive(2), wait(6_000), saveLeases, ack(false, 3, 0), crash],
     false,
   ],
+  // A lease of before a restart that had run out, and whose record had not been read again, was its member's still.
+  [config({}), [...ranOutUnread, nack(0, true)], false],
+  [config({}), [...ranOutUnread, { do: "extend", pick: [0], any: true }], false],
+  [config({}), [...ranOutUnread, { do: "release", pick: [0], any: true }, receive()], false],
+  [config({}), [...ranOutUnread, { do: "giveBack", pick: [0], any: true }, receive()], false],
+  [config({ backoff: [500] }), [...ranOutUnread, leave("m"), receive()], false],
 ];

@@ -154,3 +154,17 @@ test.each(changes)("a lease whose record is %s takes no room, in any order", (_w
       expect(r.receive().map(({ offset }) => offset)).toEqual([1]);
     }
 });
+
+test.each(["release", "giveBack", "a member that goes"])(
+  "what has run out is not given back by %s, though nobody has noticed yet: it counts as failed",
+  (how) => {
+    const r = new Rig(nodeSql(), nodeSql(), { backoff: [0] });
+    r.append(["a"]);
+    const [{ receipt }] = r.receive(1, "m");
+    r.now += 30_000;
+    if (how === "release") r.delivery.release([receipt], r.now);
+    else if (how === "giveBack") giveBack(r.delivery, [receipt], r.now);
+    else r.delivery.members.release("m", r.now);
+    expect(r.receive(1, "m")).toMatchObject([{ offset: 0, attempt: 2 }]);
+  },
+);
