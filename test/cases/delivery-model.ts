@@ -287,19 +287,19 @@ function operate(model: Model, step: Extract<Step, { edited: boolean }>): void {
   expect(rig.admin.redrive(which, edited, rig.now)).toEqual({ ok: true, value: 0 });
 }
 
+export const deliveryProperty = (open: () => Sql) =>
+  fc.property(config, steps, fc.boolean(), (config, steps, restarts) => {
+    const model = new Model(new Rig(open(), open(), config));
+    for (const one of steps) {
+      run(model, one);
+      check(model.rig.delivery.state);
+      model.check();
+    }
+    finish(model, restarts);
+  });
+
 export function deliveryAgainstModel(open: () => Sql, runs: number): void {
-  fc.assert(
-    fc.property(config, steps, fc.boolean(), (config, steps, restarts) => {
-      const model = new Model(new Rig(open(), open(), config));
-      for (const one of steps) {
-        run(model, one);
-        check(model.rig.delivery.state);
-        model.check();
-      }
-      finish(model, restarts);
-    }),
-    { numRuns: found.length + runs, examples: found },
-  );
+  fc.assert(deliveryProperty(open), { numRuns: found.length + runs, examples: found });
 }
 
 /** Everything that nobody gave up is delivered in the end, in order, over one more restart or without. */

@@ -1,7 +1,10 @@
 /** What the guide to groups promises of each record of a partition, step by step. */
 import { expect } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
-import type { Got, Rig } from "./delivery.ts";
+import { Admin } from "../../src/delivery/admin.ts";
+import type { Delivery } from "../../src/delivery/delivery.ts";
+import { type Got, type Rig, value } from "./delivery.ts";
+import { check } from "./delivery-check.ts";
 import { textAtHand, textIn } from "./forgetting.ts";
 
 /** Why it was given back, in words that name it. */
@@ -305,9 +308,19 @@ export class Model {
     }
   }
 
-  /** What the status says. */
+  /** What is shown, now and if the object died now. */
   check(): void {
-    const { state } = this.rig.delivery;
+    this.#check(this.rig.delivery);
+    this.rig.afterCrash((delivery) => {
+      check(delivery.state);
+      this.#check(delivery);
+    });
+  }
+
+  #check(delivery: Delivery): void {
+    const { state } = delivery;
+    const admin = new Admin(delivery);
+    const { now } = this.rig;
     state.known ??= this.rig.log.span.tail;
     // As the status looks, before it answers.
     state.unread = this.records[state.done.gapFrom(state.cursor)]?.appendedAt;
@@ -319,16 +332,16 @@ export class Model {
     if (state.leases.restored.size > 0) return;
     if ([...this.#twice].some((offset) => state.acked.has(offset))) return;
     const left = this.unfinished();
-    const { lag, oldestUnacked } = this.rig.status();
+    const { lag, oldestUnacked } = value(admin.status(now));
     expect(lag, "lag").toBe(left.length);
     if (lag > 0)
       expect(oldestUnacked, "age").toBeLessThanOrEqual(Math.min(...left.map((n) => this.records[n].appendedAt)));
     const letters = this.records
       .filter(({ letter }) => letter !== "none")
       .map(({ offset, letter }) => [offset, letter]);
-    expect(this.rig.letters().map(({ offset, state }) => [offset, state])).toEqual(letters);
+    expect(value(admin.letters(-1, 1_000, now)).letters.map(({ offset, state }) => [offset, state])).toEqual(letters);
     // A lane is shown with a record of its own that is not finished, or with none.
-    for (const { key, offset, state } of this.rig.lanes()) {
+    for (const { key, offset, state } of value(admin.lanes(now))) {
       if (offset === undefined) expect(state).toBe("open");
       else {
         if (key !== undefined) expect(this.records[offset].key, `lane at ${offset}`).toBe(key);

@@ -329,24 +329,24 @@ function run(family: Family, step: Step): void {
   }
 }
 
-export function splitAgainstModel(open: () => Sql, runs: number): void {
-  fc.assert(
-    fc.property(
-      config,
-      fc.boolean(),
-      fc.array(step, { minLength: 1, maxLength: 60, size: "max" }),
-      (config, grown, steps) => {
-        const family = new Family(open, config);
-        if (grown) {
-          for (const one of ["append", "grow", "append"] as const)
-            run(family, one === "grow" ? { do: one } : { do: one, keys });
-        }
-        for (const one of steps) run(family, one);
-        finish(family);
-      },
-    ),
-    { numRuns: runs, examples: found },
+export const splitProperty = (open: () => Sql) =>
+  fc.property(
+    config,
+    fc.boolean(),
+    fc.array(step, { minLength: 1, maxLength: 60, size: "max" }),
+    (config, grown, steps) => {
+      const family = new Family(open, config);
+      if (grown) {
+        for (const one of ["append", "grow", "append"] as const)
+          run(family, one === "grow" ? { do: one } : { do: one, keys });
+      }
+      for (const one of steps) run(family, one);
+      finish(family);
+    },
   );
+
+export function splitAgainstModel(open: () => Sql, runs: number): void {
+  fc.assert(splitProperty(open), { numRuns: runs, examples: found });
 }
 
 /** Histories that once broke a promise. */

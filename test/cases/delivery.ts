@@ -205,6 +205,20 @@ export class Rig {
     expect(this.delivery).toBeDefined();
   }
 
+  /** What there would be if the object died now; nothing of it is kept. */
+  afterCrash(look: (delivery: Delivery) => void): void {
+    const undo = new Error("nothing is kept");
+    const inside: Sql = { ...this.sql, transaction: (work) => work() };
+    try {
+      this.sql.transaction(() => {
+        look(Delivery.open(inside, this.#terms()) as Delivery);
+        throw undo;
+      });
+    } catch (error) {
+      if (error !== undo) throw error;
+    }
+  }
+
   /** Receives and acks until nothing comes; waits for what is to be tried again. */
   drain(refuse: (got: Got) => boolean = () => false, rounds = 200): number[] {
     const acked: number[] = [];
