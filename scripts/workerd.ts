@@ -2,7 +2,7 @@
  * Runs a Worker of this repository on bare `workerd serve`. What it is configured with is derived from wrangler.toml at
  * each start, so that the two cannot drift.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildSync } from "esbuild";
 import { parse } from "smol-toml";
@@ -19,10 +19,18 @@ export interface Options extends Pick<Launch, "port" | "host" | "token" | "archi
   main?: string;
 }
 
+/** Of each entry: who starts many services, such as the tests, waits for it once. */
+const bundles = new Map<string, Uint8Array>();
+
 /** Resolves when the Worker answers. */
 export async function run({ data, main = join(root, "src/worker.ts"), ...options }: Options): Promise<Running> {
   const workerd = join(root, "node_modules/.bin/workerd");
-  const bundle = (outfile: string) => bundleWorker(main, outfile);
+  const bundle = (outfile: string) => {
+    const bundled = bundles.get(main);
+    if (bundled !== undefined) return writeFileSync(outfile, bundled);
+    bundleWorker(main, outfile);
+    bundles.set(main, readFileSync(outfile));
+  };
   return launch({ ...options, workerd, manifest: manifest(), folder: data, bundle, assets: join(root, "dist/public") });
 }
 
