@@ -69,7 +69,7 @@ for (const [entry, outfile, platform, target] of [
     ],
   });
 
-buildSync({
+await build({
   ...common,
   entryPoints: [from("cli/main.ts")],
   outfile: join(dist, "command.js"),
@@ -79,6 +79,16 @@ buildSync({
     // Some of what is bundled was written for CommonJS.
     js: 'import { createRequire as requireFrom } from "node:module";\nconst require = requireFrom(import.meta.url);',
   },
+  plugins: [
+    {
+      // The parser's; the bar of progress has a version of its own, which is loaded where it is drawn.
+      name: "width",
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /^string-width$/ }, ({ kind }) =>
+          kind === "import-statement" ? { path: join(import.meta.dirname, "string-width.ts") } : undefined,
+        ),
+    },
+  ],
 });
 writeFileSync(join(dist, "cli.js"), launcher(leastNode), { mode: 0o755 });
 
