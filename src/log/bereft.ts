@@ -1,13 +1,18 @@
 /** An empty log in the place of one whose database was lost: what its objects say of that one, until it is rebuilt. */
+import type { Refusal } from "../../schemas/errors.ts";
 import type { Store } from "./store.ts";
 import type { Damage } from "./verify.ts";
 
 const metaName = "bereft";
 
-/** What was lost; undefined where nothing was, or nobody has found it. For a log that has nothing. */
-export function bereftOf(meta: Pick<Store, "meta">): Damage | undefined {
-  const text = meta.meta(metaName);
-  return text === undefined ? undefined : JSON.parse(text);
+/** Why a log that has nothing cannot be read; undefined where nothing was lost, or nobody has found it. */
+export function bereftOf(store: Pick<Store, "meta">): Refusal | undefined {
+  const text = store.meta(metaName);
+  if (text === undefined) return undefined;
+  const { from, to, reason }: Damage = JSON.parse(text);
+  const { partition } = JSON.parse(store.meta("spec") ?? "{}");
+  const detail = `partition ${partition} cannot be read: ${reason}`;
+  return { code: "damaged", detail, facts: { partition, from, to } };
 }
 
 export const setBereft = (meta: Pick<Store, "setMeta">, damage: Damage): void =>

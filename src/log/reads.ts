@@ -3,6 +3,7 @@
  * lies, so that the partition is not on the way of its bytes.
  */
 import { ok, type Result } from "../../schemas/errors.ts";
+import { bereftOf } from "./bereft.ts";
 import { chunkMayMatch, type Filter } from "./filter.ts";
 import { missingSegment } from "./missing-segment.ts";
 import {
@@ -54,9 +55,14 @@ export class Reads {
     return ok(page.upToDate && !whole ? { ...page, upToDate: false } : page);
   }
 
-  /** The place that a position names, as `locate` of read.ts has it. */
+  /**
+   * The place that a position names, as `locate` of read.ts has it. There is none in an empty log that is in the place of one
+   * whose database was lost: nobody reads, follows or begins there.
+   */
   locate(from: Position, backward: boolean): Result<Place> {
     const { head, tail, dense, exact } = this.span();
+    const lost = tail === 0 ? bereftOf(this.segments.meta) : undefined;
+    if (lost !== undefined) return { ok: false, refusal: lost };
     if (from.at === "snapshot") {
       const offset = this.segments.snapshots.usable(head)?.offset;
       return this.locate(offset === undefined ? { at: "earliest" } : { at: "offset", offset }, backward);

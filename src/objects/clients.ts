@@ -80,6 +80,14 @@ export class Client {
     return undefined;
   }
 
+  /** Tells it why a subscription is over. Nothing is shown. */
+  end(socket: WebSocket, id: number, refusal: Refusal): 0 {
+    this.subs.delete(id);
+    sayError(socket, refusal, id);
+    this.keep(socket);
+    return 0;
+  }
+
   filterOf({ id, filter }: Subscription): Filter | undefined {
     if (filter === undefined) return undefined;
     let known = this.#filters.get(id);
@@ -197,6 +205,9 @@ const closeCodes: Partial<Record<ErrorCode, number>> = { "body-too-large": 1009,
 export function giveUp(socket: WebSocket): void {
   socket.close(slowCode, slowReason);
 }
+
+/** What it follows is to be looked for elsewhere, or anew. */
+export const leave = (socket: WebSocket, why: string) => socket.close(4002, `${why}; connect again`);
 
 export const say = (socket: WebSocket, message: StreamMessage) => post(socket, JSON.stringify(message));
 

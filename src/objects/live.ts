@@ -20,6 +20,7 @@ import {
   giveUp,
   type Hello,
   Keeping,
+  leave,
   type Subscription,
   say,
   understand,
@@ -101,6 +102,8 @@ export class Live {
   message(socket: WebSocket, text: string | ArrayBuffer): void {
     const client = this.clients.get(socket);
     const { log } = this.host;
+    // Its database was lost meanwhile: whoever connects has it made anew.
+    if (log === undefined) leave(socket, "the partition is not there any more");
     if (client === undefined || log === undefined) return;
     if (isOver(client.hello.until, Date.now())) {
       this.#expel(socket, ticketOver);
@@ -205,10 +208,7 @@ export class Live {
     let [bytes, served] = [0, 0];
     // Clients and subscriptions may come and go meanwhile: a map lets them.
     for (const [socket, client] of this.clients) {
-      if (isOver(client.hello.until, now)) {
-        this.#expel(socket, ticketOver);
-        continue;
-      }
+      if (isOver(client.hello.until, now)) this.#expel(socket, ticketOver);
       for (const sub of client.subs.values()) {
         const { log } = this.host;
         if (log === undefined || !this.clients.has(socket)) break;
@@ -222,7 +222,7 @@ export class Live {
         shown.clear();
         await scheduler.wait(0);
       }
-      if (this.host.log?.sealed) this.#leave(socket, client);
+      if (this.host.log?.sealed && this.clients.has(socket)) this.#hasGrown(socket, client);
     }
     return more;
   }
@@ -256,8 +256,11 @@ export class Live {
       const made = shown.at(sub, room, () => portionOf(log, sub.next, sub.credits, filter, room));
       const sent = sendPortion(log, { socket, client, sub }, made, shown);
       if (sent > 0) return sent;
-    } else if (sub.next < tail || (sub.current && !log.sealed)) return -1;
+    } else if (sub.next < tail || (sub.current && sub.next === tail && !log.sealed)) return -1;
     const current = sub.next >= tail;
+    // The database may be another than it was when it began.
+    const place = current ? log.place({ at: "offset", offset: sub.next }) : undefined;
+    if (place?.ok === false) return client.end(socket, id, place.refusal);
     if (mustSay(sub, current)) {
       sub.current = current;
       sub.said = sub.next;
@@ -287,10 +290,10 @@ export class Live {
   }
 
   /** The partition was split: a client that is here because there was no other is wanted elsewhere, once it has read it. */
-  #leave(socket: WebSocket, client: Client): void {
+  #hasGrown(socket: WebSocket, client: Client): void {
     if (client.hello.pinned || client.subs.size > 0) return;
     say(socket, { type: "split" } satisfies StreamMessage);
-    socket.close(4002, "the stream has grown; connect again");
+    leave(socket, "the stream has grown");
     this.closed(socket);
   }
 }

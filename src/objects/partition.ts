@@ -60,6 +60,7 @@ export class Partition extends Hibernating<Env> implements PartitionRpc {
     this.#log ??= Log.create(objectSql(this.ctx.storage), spec, Date.now(), inheritance ?? undefined);
     const done = await configured(this.#log, spec, Date.now(), again ? this.history.blobs : undefined);
     this.history.kick();
+    this.doorman.appended();
     return done;
   }
 

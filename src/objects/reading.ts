@@ -1,7 +1,6 @@
 /** A read that waits where there is nothing yet. */
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { bereftOf } from "../log/bereft.ts";
 import type { Log } from "../log/log.ts";
 import type { Page } from "../log/read.ts";
 import type { PageAnswer, ReadCall } from "./answer.ts";
@@ -19,12 +18,6 @@ export async function readWaiting(
   for (;;) {
     const log = current();
     if (log === undefined) return undefined;
-    const lost = log.span.tail === 0 ? bereftOf(log.segments.meta) : undefined;
-    if (lost !== undefined) {
-      const { from, to, reason } = lost;
-      const { partition } = log.spec;
-      return refuse("damaged", `partition ${partition} cannot be read: ${reason}`, { partition, from, to });
-    }
     const promise = call.promise === undefined ? 0 : log.promise(call.promise);
     const page = log.read(terms);
     if (!page.ok) return refused(log, call, page.refusal);

@@ -4,7 +4,7 @@ import { type Portion, portionOfPage, portionTerms } from "../log/follow.ts";
 import type { Position } from "../log/read.ts";
 import type { Answer, PageAnswer, ReadCall } from "./answer.ts";
 import type { LiveHost } from "./appends.ts";
-import { type Client, canTake, type Subscription, sayError } from "./clients.ts";
+import { type Client, canTake, type Subscription } from "./clients.ts";
 import { readThrough } from "./cold.ts";
 import { findNewest } from "./newest.ts";
 import { answerOf } from "./reading.ts";
@@ -57,11 +57,8 @@ export class Thaw {
       sub.next = sub.said = place.value;
       sub.credits = sought.credits;
       delete sub.sought;
-    } else {
-      client.subs.delete(sub.id);
-      sayError(socket, place.refusal, sub.id);
-    }
-    client.keep(socket);
+      client.keep(socket);
+    } else client.end(socket, sub.id, place.refusal);
     this.server.go();
   }
 

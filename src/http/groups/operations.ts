@@ -167,7 +167,7 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
       seekBody,
       "Where it is now. Leases of before are void.",
       z.object({ partitions: z.array(z.object({ partition: count, offset: count })) }),
-      ["past-tail", "wrong-log"],
+      ["past-tail", "wrong-log", "damaged"],
     ),
   ),
   [`${group}/lanes`]: {

@@ -200,8 +200,9 @@ export class Fan {
       const next = behind(message.lost, leg.arrived);
       spread.take({ ...about, next, hand: () => this.sink.lost(id, message.lost, spread.cursor) });
     } else if (message.type === "error") {
+      const { type: _, id: __, code, detail, retryable: ___, clean: ____, fatal: _____, ...facts } = message;
       this.unsubscribe(id);
-      this.sink.refused(id, { code: message.code as Refusal["code"], detail: message.detail });
+      this.sink.refused(id, { code: code as Refusal["code"], detail, facts });
     }
   }
 
