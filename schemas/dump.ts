@@ -112,20 +112,28 @@ export const groupDump = z
 export type GroupDump = z.infer<typeof groupDump>;
 
 /** A group's place on a partition. */
-export const placeDump = z.strictObject({
-  group: streamName,
-  partition,
-  floor: offset,
-  era: counted,
-  done: z.base64().describe("Ranges above the floor that are finished; see `docs/STORAGE.md` of the package."),
-  acked: z.base64().optional().describe("Ranges that were acked, and are yet to be met where they lie."),
-  paused: jsonText(z.object({ reason: text, at: time })).nullable(),
-  heritage: z.enum(["holding", "done"]).nullable(),
-  forwarded: counted,
-  lost: jsonText(z.array(z.strictObject({ from: offset, to: offset, why: z.enum(["trimmed", "damaged"]) })))
-    .optional()
-    .describe("Ranges that the group never got, and that no member has been told of."),
-});
+export const placeDump = z
+  .strictObject({
+    group: streamName,
+    partition,
+    floor: offset,
+    era: counted,
+    done: z.base64().describe("Ranges above the floor that are finished; see `docs/STORAGE.md` of the package."),
+    acked: z.base64().optional().describe("Ranges that were acked, and are yet to be met where they lie."),
+    paused: jsonText(z.object({ reason: text, at: time })).nullable(),
+    heritage: z.enum(["holding", "done"]).nullable(),
+    forwarded: counted,
+    lost: jsonText(z.array(z.strictObject({ from: offset, to: offset, why: z.enum(["trimmed", "damaged"]) })))
+      .optional()
+      .describe("Ranges that the group never got, and that no member has been told of."),
+    unheard: jsonText(z.array(partition).min(1))
+      .optional()
+      .describe("Partitions that continue this one, on which the group is yet to hear that it begins anew."),
+  })
+  .refine(
+    ({ partition, unheard = "[]" }) => isJson(unheard, z.array(offset.min(partition + 1))),
+    "unheard: a partition that continues another has a higher number",
+  );
 export type PlaceDump = z.infer<typeof placeDump>;
 
 const triesText = jsonText(

@@ -62,7 +62,7 @@ export function placePage(store: Store, after = ""): PlacePage {
 function placeOf(store: Store): NonNullable<PlacePage["place"]> {
   const place = store.place();
   assert(place !== undefined, "a delivery has a place");
-  const lost = store.meta("lost");
+  const [lost, unheard] = [store.meta("lost"), store.meta("unheard")];
   return {
     floor: place.floor,
     era: place.era,
@@ -72,6 +72,7 @@ function placeOf(store: Store): NonNullable<PlacePage["place"]> {
     heritage: (store.meta("heritage") as "holding" | "done" | undefined) ?? null,
     forwarded: Number(store.meta("forwarded") ?? 0),
     ...(lost === undefined ? {} : { lost }),
+    ...(unheard === undefined ? {} : { unheard }),
   };
 }
 
@@ -134,11 +135,12 @@ function settled(store: Store, { lanes, letters }: { lanes: number; letters: num
 }
 
 function setPlace(store: Store, place: NonNullable<PlacePage["place"]>): void {
-  const { paused, heritage, forwarded, lost, acked, floor, era, done } = place;
+  const { paused, heritage, forwarded, lost, unheard, acked, floor, era, done } = place;
   store.setPlace({ floor, era, done, acked, generation: 0, redeliveries: 0, recent: "[]" });
   if (paused !== null) store.setMeta("paused", paused);
   if (heritage !== null) store.setMeta("heritage", heritage);
   if (lost !== undefined) store.setMeta("lost", lost);
+  if (unheard !== undefined) store.setMeta("unheard", unheard);
   if (forwarded > 0) store.setMeta("forwarded", String(forwarded));
 }
 
@@ -149,9 +151,11 @@ export function beginsAt(sql: Sql, spec: DeliverySpec): Position {
   return floor === undefined ? spec.start : { at: "offset", offset: floor };
 }
 
+/** Whether a place was restored, or is being so, of which no delivery has been made yet. */
+export const isRestored = (sql: Sql): boolean => openStore(sql)?.meta(mark) !== undefined;
+
 /** The lowest offset that a delivery which is yet to be made may want: any, where its place has been restored. */
-export const floorBefore = (sql: Sql): number =>
-  openStore(sql)?.meta(mark) === undefined ? Number.MAX_SAFE_INTEGER : 0;
+export const floorBefore = (sql: Sql): number => (isRestored(sql) ? 0 : Number.MAX_SAFE_INTEGER);
 
 /** Makes a delivery of the place that has been restored; false where none has. */
 export function adopt(sql: Sql, spec: DeliverySpec): boolean {

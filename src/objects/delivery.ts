@@ -14,7 +14,7 @@ import { begun, followAgain } from "./following.ts";
 import { forget } from "./forgetting.ts";
 import { Hibernating } from "./hibernating.ts";
 import { Keeper } from "./keeper.ts";
-import { dumped, operate, seek, unfinished } from "./operating.ts";
+import { dumped, inherit, operate, seek, unfinished } from "./operating.ts";
 import { receive, wait } from "./pull.ts";
 import type { DeliveryRpc, HeritageCall, Leases, ReceiveCall, Refused, WaitCall } from "./rpc.ts";
 import type { Env } from "./stubs.ts";
@@ -114,8 +114,8 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     return this.keeper === undefined ? gone : unfinished(this.keeper, call);
   }
 
-  async inherit(again: boolean): Promise<void> {
-    await this.keeper?.inherit(again);
+  inherit(again: boolean): Promise<void> {
+    return inherit(this.keeper, objectSql(this.ctx.storage), again);
   }
 
   async floor(): Promise<number> {

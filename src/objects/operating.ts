@@ -1,7 +1,7 @@
 /** What is asked of a delivery besides records: by an operator, and by the partitions that continue its own. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { Admin, type LaneAt, type OrderArgs, type OrderName, type OrderValue } from "../delivery/admin.ts";
-import { type PlacePage, placePage } from "../delivery/dump.ts";
+import { isRestored, type PlacePage, placePage } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
 import { openStore } from "../delivery/upgrade.ts";
 import type { Sql } from "../lib/sql.ts";
@@ -75,4 +75,10 @@ export function dumped(keeper: Keeper | undefined, sql: Sql, after?: string): Pl
   keeper?.core.state.settleFloor();
   const store = openStore(sql);
   return store?.place() === undefined ? undefined : placePage(store, after);
+}
+
+/** The one that it continues has news. A place that was restored hears them when a delivery is made of it: it would not know them. */
+export async function inherit(keeper: Keeper | undefined, sql: Sql, again: boolean): Promise<void> {
+  if (keeper === undefined && isRestored(sql)) throw new Error("it is not in use yet");
+  await keeper?.inherit(again);
 }
