@@ -27,7 +27,10 @@ export type Step =
   | { do: "forge"; pick: number; part: number; by: number }
   | { do: "wait"; ms: number }
   | { do: "crash" | "pause" | "resume" | "saveLeases" | "settleFloor" }
-  | { do: "leave"; member: string }
+  | { do: "leave" | "depart"; member: string }
+  | { do: "change"; config: Partial<GroupConfig> }
+  /** The catalog has said so, so many versions of the group from now. */
+  | { do: "word"; paused: boolean; by: number }
   | { do: "redrive" | "discard"; pick: number[] | "all"; edited: boolean }
   | { do: "seek"; share: number }
   | { do: "only"; keys: string[] | null }
@@ -36,6 +39,15 @@ export type Step =
   /** `any`: lanes that go on by themselves too. `reads`: the lane may read before. */
   | { do: "skip" | "resumeLane"; pick: number; any: boolean; reads: boolean };
 
+/** What may be another from one moment to the next. */
+const changing: fc.Arbitrary<Partial<GroupConfig>> = fc.record({
+  onFailure: fc.constantFrom("block", "park", "skip"),
+  maxDeliveries: fc.integer({ min: 1, max: 3 }),
+  maxInFlight: fc.constantFrom(1, 3, 100),
+  memberMaxInFlight: fc.constantFrom(null, 2),
+  backoff: fc.constantFrom([0], [500], [100, 1_000]),
+  rate: fc.constantFrom(null, null, { perSecond: 2, burst: 3 }),
+});
 const key = fc.constantFrom("a", "b", "c", "d", undefined);
 const pick = fc.array(fc.nat(30), { minLength: 1, maxLength: 6 });
 const member = fc.constantFrom("m", "n");
@@ -51,7 +63,7 @@ const weighted: [number, fc.Arbitrary<Step>][] = [
   [3, fc.record({ do: one("wait"), ms: fc.constantFrom(10, 600, 6_000, 40_000) })],
   [2, fc.record({ do: one("crash") })],
   [2, fc.record({ do: fc.constantFrom("pause", "resume", "saveLeases", "settleFloor") })],
-  [1, fc.record({ do: one("leave"), member })],
+  [1, fc.record({ do: fc.constantFrom("leave", "depart"), member })],
   [
     1,
     fc.record({
@@ -72,6 +84,8 @@ const weighted: [number, fc.Arbitrary<Step>][] = [
     }),
   ],
   [1, fc.record({ do: one("forget"), key: fc.constantFrom("a", "b", "c"), early: fc.boolean() })],
+  [1, fc.record({ do: one("change"), config: changing })],
+  [1, fc.record({ do: one("word"), paused: fc.boolean(), by: fc.integer({ min: -2, max: 2 }) })],
 ];
 const plain = fc.oneof(...weighted.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 /** Much that fails, and an operator who has his hands in all of it. */
@@ -82,15 +96,10 @@ const steps = fc.oneof(
   ...[plain, operated].map((step) => fc.array(step, { minLength: 1, maxLength: 50, size: "max" })),
 );
 
-const config: fc.Arbitrary<Partial<GroupConfig>> = fc.record({
-  order: fc.constantFrom("key", "key", "partition", "none"),
-  onFailure: fc.constantFrom("block", "park", "skip"),
-  maxDeliveries: fc.integer({ min: 1, max: 3 }),
-  maxInFlight: fc.constantFrom(1, 3, 100),
-  memberMaxInFlight: fc.constantFrom(null, 2),
-  backoff: fc.constantFrom([0], [500], [100, 1_000]),
-  ackTimeoutMs: fc.constant(30_000),
-});
+const order = fc.constantFrom("key", "key", "partition", "none") as fc.Arbitrary<GroupConfig["order"]>;
+const config: fc.Arbitrary<Partial<GroupConfig>> = fc
+  .tuple(order, changing)
+  .map(([order, change]) => ({ order, ...change, ackTimeoutMs: 30_000 }));
 
 const chosen = <T>(list: readonly T[], pick: readonly number[]): T[] =>
   list.length === 0 ? [] : [...new Set(pick.map((index) => list[index % list.length]))];
@@ -171,6 +180,7 @@ function run(model: Model, step: Step): void {
       // Whatever has become of it, and twice as once.
       for (const result of giveBack(rig.delivery, [...some, ...some], rig.now)) expect(said(result)).toBe("ok");
       rig.delivery.state.save();
+      model.rest(some);
       model.release(some);
       break;
     }
@@ -200,16 +210,34 @@ function run(model: Model, step: Step): void {
       break;
     case "pause":
       rig.delivery.state.pause({ reason: "test", at: rig.now });
+      model.pausing.own = true;
       expect(rig.receive()).toEqual([]);
       model.expire();
       break;
     case "resume":
       rig.delivery.state.pause(undefined);
+      model.pausing.own = false;
       break;
     case "leave":
       rig.delivery.members.leave(step.member, "gone", rig.now);
       model.leave(step.member);
       break;
+    case "depart":
+      rig.delivery.members.release(step.member, rig.now);
+      model.release(model.heldBy(step.member));
+      break;
+    case "change":
+      // What became of leases of before a restart is decided when their records are read.
+      if (rig.delivery.state.leases.restored.size > 0) break;
+      model.configure(step.config);
+      break;
+    case "word": {
+      const version = Math.max(1, rig.version + step.by);
+      if (step.paused) rig.admin.pause("an operator", rig.now, version, rig.now);
+      else rig.admin.resume({ version }, rig.now);
+      model.word(version, step.paused);
+      break;
+    }
     case "redrive":
     case "discard":
       operate(model, step);
@@ -222,7 +250,7 @@ function run(model: Model, step: Step): void {
     }
     case "only":
       if (model.order !== "key") break;
-      rig.configure({ only: step.keys });
+      model.configure({ only: step.keys });
       model.only(step.keys);
       break;
     case "forget":
@@ -262,10 +290,11 @@ function orderLane(model: Model, step: Extract<Step, { do: "skip" | "resumeLane"
   else expect(said(result)).toBe(rig.delivery.state.stands ? "conflict" : "unavailable");
 }
 
-/** Another record with the same key and data. */
-function editOf(body: Uint8Array): Uint8Array {
+/** Another record with the same key. */
+function editOf(body: Uint8Array): { readonly data: string; readonly body: Uint8Array } {
   const record = decodeRecord(body, 0, body.length);
-  return packed({ ...record, subject: `${Number(record.subject ?? 0) + 1}` });
+  const data = `${new TextDecoder().decode(record.data)}'`;
+  return { data, body: packed({ ...record, data: new TextEncoder().encode(data) }) };
 }
 
 /** Letters redriven, or discarded: all, or some of them, each named twice. */
@@ -281,10 +310,10 @@ function operate(model: Model, step: Extract<Step, { edited: boolean }>): void {
     return;
   }
   const edited = step.edited && offsets.length === 1 ? editOf(some[0].body) : undefined;
-  const count = offsets.filter((offset) => model.redrive(offset, edited !== undefined)).length;
-  expect(rig.admin.redrive(which, edited, rig.now)).toEqual({ ok: true, value: count });
+  const count = offsets.filter((offset) => model.redrive(offset, edited?.data)).length;
+  expect(rig.admin.redrive(which, edited?.body, rig.now)).toEqual({ ok: true, value: count });
   // The same once more is as nothing.
-  expect(rig.admin.redrive(which, edited, rig.now)).toEqual({ ok: true, value: 0 });
+  expect(rig.admin.redrive(which, edited?.body, rig.now)).toEqual({ ok: true, value: 0 });
 }
 
 export const deliveryProperty = (open: () => Sql) =>
@@ -305,8 +334,9 @@ export function deliveryAgainstModel(open: () => Sql, runs: number): void {
 /** Everything that nobody gave up is delivered in the end, in order, over one more restart or without. */
 function finish(model: Model, restarts: boolean): void {
   const { rig } = model;
-  if (model.order === "key") rig.configure({ only: null });
-  rig.delivery.state.pause(undefined);
+  model.configure(model.order === "key" ? { only: null, rate: null } : { rate: null });
+  rig.admin.resume(rig.now, rig.now);
+  Object.assign(model.pausing, { own: false, paused: false });
   rig.now += 100_000;
   if (restarts) {
     rig.crash();
@@ -319,8 +349,8 @@ function finish(model: Model, restarts: boolean): void {
   operate(model, { do: "redrive", pick: "all", edited: false });
   for (let round = 0; round < 400; round++) {
     model.expire();
-    const got = rig.receive(50);
-    model.received(got, "m", 50);
+    const got = rig.receive(50, "z");
+    model.received(got, "z", 50);
     for (const { receipt } of got) {
       expect(said(rig.tryAck([receipt])[0])).toBe("ok");
       model.settle("ack", receipt);

@@ -1,8 +1,11 @@
 /** What the guide to groups promises of each record of a partition, step by step. */
 import { expect } from "vitest";
 import type { GroupConfig } from "../../schemas/group.ts";
+import { limits } from "../../schemas/limits.ts";
 import { Admin } from "../../src/delivery/admin.ts";
 import type { Delivery } from "../../src/delivery/delivery.ts";
+import type { Letter } from "../../src/delivery/letters.ts";
+import { decodeRecord } from "../../src/log/record.ts";
 import { type Got, type Rig, value } from "./delivery.ts";
 import { check } from "./delivery-check.ts";
 import { textAtHand, textIn } from "./forgetting.ts";
@@ -22,6 +25,8 @@ interface Record {
   readonly offset: number;
   key: string | undefined;
   data: string;
+  /** Its data as its letter was edited. */
+  edit: string | undefined;
   readonly appendedAt: number;
   finished: boolean;
   /** It was left to the dead letters, or behind a seek: those behind it went on, whatever becomes of it. */
@@ -58,10 +63,42 @@ export class Model {
   /** Keys that it let go on so far. */
   readonly #let = new Set<string>();
   #crashed = false;
+  /** Until when members are lent nothing. */
+  readonly #rests = new Map<string, number>();
   /** Finished, and acked again by a receipt of which it cannot be said whether its lane had come to it. */
   readonly #twice = new Set<number>();
 
+  /** It has paused by itself; and what the catalog has said last, with a version of its own where that was newer than the rest. */
+  readonly pausing = { own: false, paused: false, decided: 0 };
+  /** What may go out by the rate, at a time. */
+  #bucket = { tokens: Number.POSITIVE_INFINITY, at: 0 };
+
   constructor(readonly rig: Rig) {}
+
+  configure(change: Partial<GroupConfig>): void {
+    this.rig.configure(change);
+    const { pausing, rig } = this;
+    Object.assign(pausing, { own: false, ...(pausing.decided > rig.version ? {} : { paused: false, decided: 0 }) });
+    // A rate that is new, or another, may begin full.
+    if (change.rate !== undefined) this.#bucket.tokens = Number.POSITIVE_INFINITY;
+  }
+
+  word(version: number, paused: boolean): void {
+    const { pausing, rig } = this;
+    if (!paused) pausing.own = false;
+    if (version >= Math.max(rig.version, pausing.decided)) Object.assign(pausing, { paused, decided: version });
+  }
+
+  /** So many go out, and no more than the rate lets, over crashes too. */
+  #rated(count: number): void {
+    const { rate = null } = this.#config;
+    if (rate === null) return;
+    const { tokens, at } = this.#bucket;
+    const { now } = this.rig;
+    const gained = tokens + ((now - at) / 1_000) * rate.perSecond;
+    this.#bucket = { tokens: Math.min(rate.burst, gained) - count, at: now };
+    expect(this.#bucket.tokens, "what the rate lets go").toBeGreaterThan(-0.01);
+  }
 
   get order() {
     return this.#config.order;
@@ -77,6 +114,7 @@ export class Model {
         offset: this.records.length,
         key,
         data: String(this.records.length),
+        edit: undefined,
         appendedAt: this.rig.now,
         finished: false,
         passed: false,
@@ -156,6 +194,18 @@ export class Model {
     this.saveLeases();
   }
 
+  heldBy(member: string): string[] {
+    return this.records.flatMap(({ lease }) => (lease?.member === member ? [lease.receipt] : []));
+  }
+
+  /** Who gives back what it has is lent nothing for a while. */
+  rest(receipts: readonly string[]): void {
+    for (const receipt of receipts) {
+      const { lease } = this.#of.get(receipt)!;
+      if (lease?.receipt === receipt) this.#rests.set(lease.member, this.rig.now + limits.releaseRestMs);
+    }
+  }
+
   expire(): void {
     for (const record of this.records) {
       if (record.lease !== undefined && record.lease.expires <= this.rig.now) this.#fail(record);
@@ -183,6 +233,7 @@ export class Model {
   }
 
   crash(): void {
+    this.#rests.clear();
     this.#crashed = true;
     for (const record of this.records) {
       if (record.lease?.saved) continue;
@@ -207,6 +258,7 @@ export class Model {
         finished: offset < to && letter !== "redriven",
         passed: offset < to,
         letter,
+        edit: letter === "none" ? undefined : record.edit,
         lease: undefined,
         attempts: 0,
         kept: 0,
@@ -229,14 +281,15 @@ export class Model {
 
   resume(offset: number): void {
     const record = this.records[offset];
-    if (record.letter === "dead") this.redrive(offset, false);
+    if (record.letter === "dead") this.redrive(offset, undefined);
     else record.notBefore = 0;
   }
 
   /** False where it is on its way already. */
-  redrive(offset: number, edited: boolean): boolean {
+  redrive(offset: number, edited: string | undefined): boolean {
     const record = this.records[offset];
-    if (record.letter === "redriven" && !edited) return false;
+    if (record.letter === "redriven" && edited === undefined) return false;
+    if (edited !== undefined) record.edit = edited;
     Object.assign(record, { letter: "redriven", lease: undefined, notBefore: 0, finished: false });
     Object.assign(record, { attempts: 0, kept: 0, unsure: false });
     for (const [receipt, of] of this.#of) if (of === record) record.void.add(receipt);
@@ -245,7 +298,7 @@ export class Model {
 
   discard(offset: number): void {
     const record = this.records[offset];
-    Object.assign(record, { letter: "none", lease: undefined, finished: true });
+    Object.assign(record, { letter: "none", edit: undefined, lease: undefined, finished: true });
   }
 
   /**
@@ -267,7 +320,14 @@ export class Model {
       const { offset } = record;
       const older = record.data === "" && bare.has(offset);
       if (record.key !== key && !older) continue;
-      Object.assign(record, { key: undefined, data: "", lease: undefined, letter: "none", passed: false });
+      Object.assign(record, {
+        key: undefined,
+        data: "",
+        edit: undefined,
+        lease: undefined,
+        letter: "none",
+        passed: false,
+      });
       Object.assign(record, { attempts: 0, kept: 0, unsure: false, notBefore: 0, dim: true });
       record.void.clear();
       record.nacked.clear();
@@ -278,12 +338,12 @@ export class Model {
   }
 
   received(got: readonly Got[], member: string, max: number): void {
-    expect(got.length).toBeLessThanOrEqual(max);
+    expect(got.length).toBeLessThanOrEqual((this.#rests.get(member) ?? 0) > this.rig.now ? 0 : max);
     for (const one of got) {
       const record = this.records[one.offset];
       const name = `record ${one.offset}`;
       expect(one.key).toBe(record.key);
-      expect(one.data).toBe(record.data);
+      expect(one.data).toBe(record.edit ?? record.data);
       expect(record.lease, `${name} is under lease`).toBeUndefined();
       expect(record.finished || record.letter === "dead", `${name} was finished`).toBe(false);
       expect(record.notBefore, `${name} is early`).toBeLessThanOrEqual(this.rig.now);
@@ -300,10 +360,14 @@ export class Model {
       this.#of.set(one.receipt, record);
       this.given.push(one.receipt);
     }
+    this.#rated(got.length);
+    if (got.length > 0)
+      expect(this.pausing, "what is paused gives nothing out").toMatchObject({ own: false, paused: false });
     const { maxInFlight, memberMaxInFlight } = this.#config;
     const held = this.records.filter(({ lease }) => lease !== undefined);
+    if (got.length === 0) return;
     expect(held.length).toBeLessThanOrEqual(maxInFlight);
-    if (memberMaxInFlight !== null && got.length > 0) {
+    if (memberMaxInFlight !== null) {
       expect(held.filter(({ lease }) => lease?.member === member).length).toBeLessThanOrEqual(memberMaxInFlight);
     }
   }
@@ -322,6 +386,7 @@ export class Model {
     const admin = new Admin(delivery);
     const { now } = this.rig;
     state.known ??= this.rig.log.span.tail;
+    expect(state.paused !== undefined, "paused").toBe(this.pausing.own || this.pausing.paused);
     // As the status looks, before it answers.
     state.unread = this.records[state.done.gapFrom(state.cursor)]?.appendedAt;
     for (const { offset, nacked, expires } of state.leases.restored.values()) {
@@ -338,8 +403,8 @@ export class Model {
       expect(oldestUnacked, "age").toBeLessThanOrEqual(Math.min(...left.map((n) => this.records[n].appendedAt)));
     const letters = this.records
       .filter(({ letter }) => letter !== "none")
-      .map(({ offset, letter }) => [offset, letter]);
-    expect(value(admin.letters(-1, 1_000, now)).letters.map(({ offset, state }) => [offset, state])).toEqual(letters);
+      .map(({ offset, letter, edit, data }) => [offset, letter, edit ?? data]);
+    expect(value(admin.letters(-1, 1_000, now)).letters.map(shown)).toEqual(letters);
     // A lane is shown with a record of its own that is not finished, or with none.
     for (const { key, offset, state } of value(admin.lanes(now))) {
       if (offset === undefined) expect(state).toBe("open");
@@ -356,7 +421,7 @@ export class Model {
   }
 
   #finish(record: Record, by: string): void {
-    Object.assign(record, { finished: true, by, lease: undefined, letter: "none" });
+    Object.assign(record, { finished: true, by, lease: undefined, letter: "none", edit: undefined });
   }
 
   #fail(record: Record, delayMs?: number, nacked?: string): void {
@@ -400,4 +465,9 @@ export class Model {
       expect(free, `${offset} before ${before.offset}`).toBe(true);
     }
   }
+}
+
+function shown({ offset, state, body }: Letter) {
+  const { data } = decodeRecord(body, 0, body.length);
+  return [offset, state, new TextDecoder().decode(data)];
 }

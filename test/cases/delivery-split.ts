@@ -13,9 +13,9 @@ import { check } from "./delivery-check.ts";
 type Step =
   | { do: "append"; keys: string[] }
   | { do: "receive"; of: number; max: number }
-  | { do: "ack" | "nack"; pick: number[]; any: boolean }
+  | { do: "ack" | "nack" | "release"; pick: number[]; any: boolean }
   | { do: "wait"; ms: number }
-  | { do: "crash" | "ask" | "redrive" | "discard" | "finish"; of: number }
+  | { do: "crash" | "ask" | "redrive" | "discard" | "finish" | "leave" | "skip" | "saveLeases"; of: number }
   | { do: "seek"; of: number | "all"; back: number; untold?: boolean }
   | { do: "tell" }
   | { do: "grow" }
@@ -38,10 +38,11 @@ const one = <T extends string>(name: T) => fc.constant(name);
 const weighted: [number, fc.Arbitrary<Step>][] = [
   [5, fc.record({ do: one("append"), keys: fc.array(fc.constantFrom(...keys), { minLength: 1, maxLength: 6 }) })],
   [8, fc.record({ do: one("receive"), of, max: fc.integer({ min: 1, max: 6 }) })],
-  [9, fc.record({ do: fc.constantFrom("ack", "ack", "nack"), pick, any: fc.boolean() })],
+  [9, fc.record({ do: fc.constantFrom("ack", "ack", "ack", "nack", "nack", "release"), pick, any: fc.boolean() })],
   [4, fc.record({ do: one("finish"), of })],
-  [2, fc.record({ do: one("wait"), ms: fc.constantFrom(600, 40_000) })],
+  [2, fc.record({ do: one("wait"), ms: fc.constantFrom(600, 6_000, 40_000) })],
   [3, fc.record({ do: fc.constantFrom("crash", "ask", "redrive", "discard"), of })],
+  [1, fc.record({ do: fc.constantFrom("leave", "skip", "saveLeases"), of })],
   [
     2,
     fc.record({
@@ -57,6 +58,7 @@ const weighted: [number, fc.Arbitrary<Step>][] = [
 ];
 const step = fc.oneof(...weighted.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 const config: fc.Arbitrary<Partial<GroupConfig>> = fc.record({
+  order: fc.constantFrom("key", "key", "partition"),
   onFailure: fc.constantFrom("block", "park", "skip"),
   maxDeliveries: fc.integer({ min: 1, max: 2 }),
   backoff: fc.constantFrom([0], [500]),
@@ -115,6 +117,7 @@ class Family {
   }
 
   only(some: string[] | null): void {
+    if (this.config.order === "partition") return;
     this.config = { ...this.config, only: some };
     for (const rig of this.rigs) rig.configure({ only: some });
   }
@@ -248,7 +251,7 @@ class Family {
   }
 
   #inOrder(name: string, key: string): void {
-    for (const before of this.lines.get(key)!) {
+    for (const before of this.config.order === "partition" ? this.#allBefore(name) : this.lines.get(key)!) {
       if (before === name) return;
       // Who has yet to hear of a seek goes on, and what it seeks back to has not begun.
       const [of, from] = [name, before].map((one) => Number(one.split(".")[0]));
@@ -258,11 +261,28 @@ class Family {
     }
   }
 
-  settleReceipts(what: "ack" | "nack", some: readonly Given[]): void {
+  /** Where a partition is in order, what must be over before one of its records: what nobody has there, and all that it continues. */
+  *#allBefore(name: string): Generator<string> {
+    const [of, offset] = name.split(".").map(Number);
+    const { leases } = this.rigs[of].delivery.state;
+    for (const before of [...this.lines.values()].flat()) {
+      const [from, at] = before.split(".").map(Number);
+      const free = from === of && at < offset && leases.get(at) === undefined && !leases.restored.has(at);
+      if (free || this.#continues(of, from)) yield before;
+    }
+  }
+
+  settleReceipts(what: "ack" | "nack" | "release", some: readonly Given[]): void {
     for (const { of, got } of some) {
       const rig = this.rigs[of];
       for (let twice = 0; twice < 2; twice++) {
-        const [result] = what === "ack" ? rig.tryAck([got.receipt]) : rig.tryNack([got.receipt]);
+        const [result] =
+          what === "ack"
+            ? rig.tryAck([got.receipt])
+            : what === "nack"
+              ? rig.tryNack([got.receipt])
+              : rig.delivery.release([got.receipt], rig.now);
+        rig.delivery.state.save();
         if (what === "ack" && result.ok) this.finished.add(`${of}.${got.offset}`);
       }
     }
@@ -282,6 +302,7 @@ function run(family: Family, step: Step): void {
       return;
     case "ack":
     case "nack":
+    case "release":
       family.settleReceipts(step.do, chosen(step.any ? family.given : family.given.slice(-4), step.pick));
       return;
     case "finish": {
@@ -312,6 +333,22 @@ function run(family: Family, step: Step): void {
       family.settle();
       for (const { offset } of rig.letters()) family.finished.add(`${step.of}.${offset}`);
       value(rig.admin.discard("all", rig.now));
+      return;
+    }
+    case "leave":
+      family.rigs[step.of]?.delivery.members.leave("m", "gone", family.rigs[0].now);
+      return;
+    case "saveLeases":
+      family.rigs[step.of]?.delivery.state.saveLeases(family.rigs[0].now);
+      return;
+    case "skip": {
+      const rig = family.rigs[step.of];
+      const lane = rig?.lanes().find(({ state }) => state === "retry" || state === "parked");
+      if (rig === undefined || lane === undefined) return;
+      family.settle();
+      rig.bring(lane.lane);
+      rig.admin.skipLane(lane.lane, rig.now);
+      family.settle();
       return;
     }
     case "seek":
