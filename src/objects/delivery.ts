@@ -31,7 +31,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const core = Core.open(objectSql(ctx.storage), terms());
-    if (core !== undefined) this.keeper = this.#keep(core);
+    if (core !== undefined) this.keeper = this.#keep(core).goingOn();
   }
 
   override get doorman() {

@@ -24,12 +24,15 @@ export class Filler {
     return this.#running !== undefined;
   }
 
+  /** Whether there is something to ask for, or to read. */
+  wants(enough: () => boolean): boolean {
+    return this.inheriting.dueAt <= Date.now() || this.#wishes(enough).length > 0;
+  }
+
   /** Reads until nothing is wished, or there is `enough`. */
   async fill(enough: () => boolean): Promise<void> {
     while (this.#running !== undefined) await this.#running;
-    if (enough()) return;
-    const now = Date.now();
-    if (this.inheriting.dueAt > now && this.core.reader.wishes(now).length === 0) return;
+    if (!this.wants(enough)) return;
     await this.#alone(() => this.#run(enough));
   }
 
@@ -74,11 +77,17 @@ export class Filler {
 
   async #run(enough: () => boolean): Promise<void> {
     await this.inheriting.ask();
-    for (let round = 0; round < roundsMax && !this.inheriting.stopped && !enough(); round++) {
-      const wishes = this.core.reader.wishes(Date.now());
+    for (let round = 0; round < roundsMax && !this.inheriting.stopped; round++) {
+      const wishes = this.#wishes(enough);
       if (wishes.length === 0) return;
       await Promise.all(wishes.map((wish) => this.#read(wish)));
     }
+  }
+
+  /** A lane that may go on, and has nothing at hand, is read for however much others have. */
+  #wishes(enough: () => boolean): Wish[] {
+    const wishes = this.core.reader.wishes(Date.now());
+    return enough() ? wishes.filter(({ lane }) => lane !== undefined) : wishes;
   }
 
   async #read(wish: Wish): Promise<void> {

@@ -18,6 +18,9 @@ export class Inheriting {
   stopped = false;
   #pauses = 0;
   #dueAt = 0;
+  /** When it was asked last, and of which keys; those that wait here since then are asked for soon. */
+  #askedAt = 0;
+  #asked: ReadonlySet<string> = new Set();
   readonly #heirs: Set<number>;
   #telling: ReturnType<typeof setTimeout> | undefined;
   /** How far it had come when the heirs were told last. */
@@ -41,8 +44,10 @@ export class Inheriting {
   get dueAt(): number {
     const { heritage } = this;
     if (!heritage.pending) return Number.POSITIVE_INFINITY;
-    const asks = heritage.waiting || this.#news || heritage.heirs || heritage.held.length > 0;
-    return asks ? this.#dueAt : Number.POSITIVE_INFINITY;
+    const { waiting, held, heirs } = heritage;
+    // The other one may have finished it long ago, when nobody here waited for it.
+    if (held.some((key) => !this.#asked.has(key))) return Math.min(this.#dueAt, this.#askedAt + pauseMs);
+    return waiting || this.#news || heirs || held.length > 0 ? this.#dueAt : Number.POSITIVE_INFINITY;
   }
 
   /** When somebody is to be told of a new place, in ms since 1970. */
@@ -88,13 +93,24 @@ export class Inheriting {
     const { spec } = heritage.delivery.state;
     if (spec.parent === undefined) return heritage.none(now);
     this.#news = false;
+    this.#askedAt = now;
     const before = heritage.waiting ? -1 : heritage.asked.length;
-    if (heritage.waiting) await this.#askAll(spec.parent, spec.partition);
-    else await this.#askHeld(spec.parent, spec.partition);
+    try {
+      if (heritage.waiting) await this.#askAll(spec.parent, spec.partition);
+      else await this.#askHeld(spec.parent, spec.partition);
+    } catch (error) {
+      if (heritage.waiting) throw error;
+      // What waits for nobody need not wait for one that cannot be reached.
+      console.error("delivery:", (error as Error).message);
+      this.#news = true;
+      this.#dueAt = Date.now() + retryMs;
+      return;
+    }
     const moved = before !== (heritage.waiting ? -1 : heritage.asked.length);
     this.#pauses = moved ? 0 : this.#pauses + 1;
     const max = heritage.waiting ? waitingMsMax : holdingMsMax;
-    this.#dueAt = Date.now() + Math.min(max, pauseMs * 2 ** Math.min(this.#pauses, 20));
+    // News that came meanwhile may be newer than the answer.
+    this.#dueAt = this.#news ? 0 : Date.now() + Math.min(max, pauseMs * 2 ** Math.min(this.#pauses, 20));
     // What is done with here is so for those that continue this one.
     this.changed();
   }
@@ -155,7 +171,9 @@ export class Inheriting {
   }
 
   async #askHeld(parent: number, heir: number): Promise<void> {
-    const answer = await delivery(this.env, this.id, parent).unfinished({ heir, held: this.heritage.asked });
+    const held = this.heritage.asked;
+    this.#asked = new Set(held);
+    const answer = await delivery(this.env, this.id, parent).unfinished({ heir, held });
     if (answer.ok && !this.stopped) this.heritage.heard(answer.value, Date.now());
   }
 

@@ -67,6 +67,12 @@ export class Keeper {
     this.#arming = new Arming(ctx.storage, () => this.#tick(), core.state.spec.config.durable);
   }
 
+  /** To be called where it comes back: whoever has asked, and for whatever, it goes on with what a crash, or sleep, broke off. */
+  goingOn(): this {
+    this.kick();
+    return this;
+  }
+
   /** A member is here. */
   used(): void {
     this.#usedAt = Date.now();
@@ -255,13 +261,13 @@ export class Keeper {
   /** Reads, and hands out, as long as there are takers. */
   async #run(): Promise<void> {
     this.#running = true;
-    const fresh = () => this.core.room.ready(Date.now(), undefined, "fresh");
+    const untried = () => this.core.room.ready(Date.now(), undefined, "untried");
     try {
       await this.filler.readOverdue();
       while (!this.stopped && Date.now() >= this.#notBefore) {
-        // Read first: what failed again and again must not take the room that what was not read yet would have.
-        const reads = this.wanted && !fresh() && this.#unread;
-        if (reads) await this.filler.fill(fresh);
+        // Read first: what has failed must not take the room, or the turn, that what was not read yet would have.
+        const reads = this.wanted && this.filler.wants(untried);
+        if (reads) await this.filler.fill(untried);
         if (this.stopped) break;
         const given = this.pusher.run() + this.sockets.run();
         this.callers.offer();
@@ -277,11 +283,5 @@ export class Keeper {
       this.sockets.settleLoans();
       this.arm();
     }
-  }
-
-  /** There is something to read, or to ask for. */
-  get #unread(): boolean {
-    const now = Date.now();
-    return this.core.reader.wishes(now).length > 0 || this.inheriting.dueAt <= now;
   }
 }

@@ -64,7 +64,8 @@ export async function unfinished(keeper: Keeper, { heir, held, after }: Heritage
   const { core, filler, heritage, inheriting } = keeper;
   inheriting.addHeir(heir);
   if (core.state.known === undefined) await keeper.look();
-  await filler.fill(() => core.room.ready(Date.now()));
+  // Those that continue it wait for all of it to be read, though it may give nothing out for long.
+  await filler.fill(() => heritage.left.caughtUp);
   if (keeper.stopped) return gone;
   return ok(held === undefined ? heritage.unfinished(after) : heritage.finished(held));
 }

@@ -196,6 +196,22 @@ test("what was read, or sent, before it was forgotten, and arrives after it, is 
   keeper.stop("over");
 });
 
+test("who continues a partition need not wait until what was read of it has gone out: the rest is read for it", async () => {
+  vi.useRealTimers();
+  const read = vi.fn(async (call: ReadCall) => {
+    const page = rig.log.read(call);
+    const { tail, head } = rig.log.span;
+    return page.ok ? { ok: true, value: { ...page.value, head, tail, sealed: true, promise: 0 } } : page;
+  });
+  const { rig, keeper } = kept({}, { read });
+  for (const key of ["a", "b", "c"]) rig.append([key], 700_000);
+  rig.log.seal();
+  const answer = await unfinished(keeper, { heir: 1 });
+  expect(answer).toMatchObject({ value: { caughtUp: true, keys: ["a", "b", "c"] } });
+  expect(read.mock.calls.length).toBeGreaterThan(2);
+  keeper.stop("over");
+});
+
 /** A range that a group has lost, and a call that asks for records. */
 const lost = { from: 0, to: 2, why: "trimmed" } as const;
 const ask = { call: "c", max: 10, bytesMax: 1e6, waitMs: 0, member: "m", ack: [], knowsSealed: false };
