@@ -103,6 +103,11 @@ const wornAfter = 2;
 
 export const isWorn = ({ attempt }: Item): boolean => attempt >= wornAfter;
 
+/** `untried`: it has never failed. `tried`: it has, and may have been unlucky. `worn`: it has more often. */
+export type Wear = "untried" | "tried" | "worn";
+
+export const wearOf = (item: Item): Wear => (isWorn(item) ? "worn" : item.attempt > 0 ? "tried" : "untried");
+
 /** What was tried of it, which its lane knows from now on. */
 export function takeTries(item: Item): Try[] {
   const { tries = [] } = item;

@@ -11,7 +11,7 @@
 import TinyQueue from "tinyqueue";
 import { assert } from "../lib/assert.ts";
 import { Fifo } from "./fifo.ts";
-import { type Item, isWorn, type Lane } from "./item.ts";
+import { type Item, type Lane, type Wear, wearOf } from "./item.ts";
 
 /** Bytes of records at hand, of all lanes together: beyond it a lane that waits gives its own up, and reads them again. */
 const bytesMax = 8_388_608;
@@ -32,9 +32,8 @@ export class Lanes {
   readonly adrift = new Set<Lane>();
   /** Lanes of which only the number of records has changed: to be written down with the next change. */
   readonly counted = new Set<Lane>();
-  /** Those whose turn it is: whose record failed once at most, and the others. */
-  readonly #fresh = new Fifo<Lane>();
-  readonly #worn = new Fifo<Lane>();
+  /** Those whose turn it is, by what has become of their first record. */
+  readonly #lines = { untried: new Fifo<Lane>(), tried: new Fifo<Lane>(), worn: new Fifo<Lane>() };
   readonly #waiting = new TinyQueue<{ readonly lane: Lane; readonly due: number }>([], (a, b) => a.due - b.due);
   /** Incident mode: only these keys go on. */
   only: ReadonlySet<string> | undefined;
@@ -194,7 +193,7 @@ export class Lanes {
     if (lane.queue.length === 0) this.hungry.add(lane);
     else if (lane.queue[0].state === "waiting" && !lane.listed) {
       lane.listed = true;
-      (isWorn(lane.queue[0]) ? this.#worn : this.#fresh).push(lane);
+      this.#lines[wearOf(lane.queue[0])].push(lane);
     }
   }
 
@@ -213,13 +212,13 @@ export class Lanes {
     }
   }
 
-  /** The first record whose turn it is, of those that failed more than once or of the others. It stays where it is. */
-  peek(worn: boolean, now: number): Item | undefined {
-    const list = worn ? this.#worn : this.#fresh;
+  /** The first record whose turn it is, of those that failed so often. It stays where it is. */
+  peek(wear: Wear, now: number): Item | undefined {
+    const list = this.#lines[wear];
     for (let lane = list.first; lane !== undefined; lane = list.first) {
       const [item] = lane.queue;
       const there = this.byId.get(lane.id) === lane && item?.state === "waiting" && this.#mayGo(lane, now);
-      if (there && isWorn(item) === worn) return item;
+      if (there && wearOf(item) === wear) return item;
       list.shift();
       lane.listed = false;
       if (there) this.schedule(lane, now);
@@ -228,14 +227,15 @@ export class Lanes {
   }
 
   /** Takes the record that `peek` has shown. */
-  take(worn: boolean): void {
-    const lane = (worn ? this.#worn : this.#fresh).shift();
+  take(wear: Wear): void {
+    const lane = this.#lines[wear].shift();
     if (lane !== undefined) lane.listed = false;
   }
 
   /** Lanes whose turn it is, about. */
   get readyCount(): number {
-    return this.#fresh.size + this.#worn.size;
+    const { untried, tried, worn } = this.#lines;
+    return untried.size + tried.size + worn.size;
   }
 
   /** When the next lane is tried again, in ms since 1970, or a moment before it. */

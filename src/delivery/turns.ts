@@ -1,19 +1,22 @@
 /**
  * Whose turn it is. A record that has failed more than once is worn: it may fail for ever. While others wait, such records get
- * one turn in ten, and no more than a tenth of the leases; when nothing else waits they get every turn.
+ * one turn in ten, and no more than a tenth of the leases; when nothing else waits they get every turn, and all leases but one,
+ * which is for what comes next.
  */
-import { type Item, isWorn } from "./item.ts";
+import { type Item, isWorn, wearOf } from "./item.ts";
 import type { State } from "./state.ts";
 
 /** `any`: as above. `fresh`, `worn`: those only; `untried`: those that have never failed. */
 export type Turn = "any" | "fresh" | "worn" | "untried";
 
-/** Turns of others between two of worn records. */
+/** Turns of others between two of worn records, and of those that never failed between two of those that have once. */
 export const turnsBetween = 9;
+const untriedBetween = 2;
 
 export class Turns {
   #since = 0;
-  /** Fresh records of lanes and of the window take turns. */
+  #sinceTried = 0;
+  /** Untried records of lanes and of the window take turns. */
   #windowNext = true;
 
   constructor(readonly state: State) {}
@@ -22,17 +25,21 @@ export class Turns {
   next(turn: Turn, now: number): Item | undefined {
     const { lanes, window } = this.state;
     lanes.come(now);
-    const worn = turn === "any" || turn === "worn" ? lanes.peek(true, now) : undefined;
+    const worn = turn === "any" || turn === "worn" ? this.#worn(now) : undefined;
     const fresh = turn === "worn" ? undefined : this.#fresh(turn === "untried", now);
     if (worn !== undefined && (fresh === undefined || this.#isWorns())) {
-      lanes.take(true);
+      lanes.take("worn");
       this.#since = 0;
       return worn;
     }
     if (fresh === undefined) return undefined;
     this.#since++;
-    if (fresh.lane === undefined) window.take();
-    else if (fresh.lane.kind !== "whole") lanes.take(false);
+    const { lane } = fresh;
+    const wear = lane === undefined ? "untried" : wearOf(fresh);
+    this.#sinceTried = wear === "untried" ? this.#sinceTried + 1 : 0;
+    if (wear === "untried") this.#windowNext = lane !== undefined;
+    if (lane === undefined) window.take();
+    else if (lane.kind !== "whole") lanes.take(wear);
     return fresh;
   }
 
@@ -41,7 +48,7 @@ export class Turns {
     const { lanes } = this.state;
     lanes.come(now);
     if (turn !== "worn" && this.#fresh(turn === "untried", now) !== undefined) return true;
-    return (turn === "any" || turn === "worn") && lanes.peek(true, now) !== undefined;
+    return (turn === "any" || turn === "worn") && this.#worn(now) !== undefined;
   }
 
   /** It was leased, and is given back as if that had not been. */
@@ -54,13 +61,23 @@ export class Turns {
     return this.#since >= turnsBetween && leases.worn < Math.max(1, Math.floor(spec.config.maxInFlight / 10));
   }
 
+  #worn(now: number): Item | undefined {
+    const { lanes, leases, spec } = this.state;
+    return leases.worn < Math.max(1, spec.config.maxInFlight - 1) ? lanes.peek("worn", now) : undefined;
+  }
+
   #fresh(untried: boolean, now: number): Item | undefined {
+    const tried = untried ? undefined : this.state.lanes.peek("tried", now);
+    const never = this.#untried(now);
+    if (tried === undefined || never === undefined) return tried ?? never;
+    return this.#sinceTried >= untriedBetween ? tried : never;
+  }
+
+  #untried(now: number): Item | undefined {
     const { lanes, window } = this.state;
-    const first = lanes.peek(false, now);
-    const ofLane = untried && (first?.attempt ?? 0) > 0 ? undefined : first;
+    const ofLane = lanes.peek("untried", now);
     const ofWindow = window.ordered ? this.#inOrder(now) : lanes.only === undefined ? window.peek() : undefined;
     if (ofLane === undefined || ofWindow === undefined) return ofLane ?? ofWindow;
-    this.#windowNext = !this.#windowNext;
     return this.#windowNext ? ofWindow : ofLane;
   }
 

@@ -7,11 +7,11 @@ import type { Delivery, Leased } from "../delivery/delivery.ts";
 import type { Health } from "../delivery/health.ts";
 import { isSameReceiver, type Outcome, outcomeOf, targetProblem } from "../delivery/push.ts";
 import { type PushRequest, pushRequest } from "../delivery/push-request.ts";
-import { turnsBetween } from "../delivery/turns.ts";
 import { type Attempts, silent } from "./attempts.ts";
 import { Lingering } from "./lingering.ts";
 import { Opinion } from "./opinion.ts";
 import { type Exchange, Outgoing } from "./outgoing.ts";
+import { PushTurns } from "./push-turns.ts";
 import { Underway, Unsent } from "./underway.ts";
 
 export const pushMember = "push";
@@ -44,15 +44,12 @@ export class Pusher {
   readonly #opinion: Opinion;
   readonly #outgoing = new Outgoing();
   readonly #lingering = new Lingering(() => this.host.settled());
+  readonly #turns: PushTurns;
   #active = 0;
-  /** Requests with a record that failed more than once, and since how many others there was none. */
-  #worn = 0;
-  #since = 0;
-  /** While others wait, such a record takes no more than a tenth of the time. */
-  #wornFrom = 0;
 
   constructor(readonly host: PushHost) {
     this.#opinion = new Opinion(host.core.state);
+    this.#turns = new PushTurns(host.core.room);
   }
 
   get #health(): Health {
@@ -90,14 +87,14 @@ export class Pusher {
     const now = Date.now();
     let given = 0;
     while (this.hungry) {
-      const worn = this.#wornsTurn(now);
+      const slots = this.#health.slots(this.target?.concurrency ?? 1);
+      const worn = this.#turns.isWorns(this.#health, slots, now);
       const leased = worn ? this.#lease(1, "worn", now) : this.#leaseFresh(now);
       if (leased.length === 0) break;
       given += leased.length;
-      this.#since = worn ? 0 : this.#since + 1;
+      this.#turns.began(worn);
       this.#health.asked(now);
       this.#active++;
-      if (worn) this.#worn++;
       void this.#deliver(leased, worn, now);
     }
     return given;
@@ -110,33 +107,20 @@ export class Pusher {
       // Nothing is thrown that is not a mistake of ours: the leases run out, and the others go on.
       console.error("push:", (error as Error).message);
     }
-    const now = Date.now();
     this.#active--;
-    if (worn) {
-      this.#worn--;
-      this.#wornFrom = now + turnsBetween * (now - started);
-    }
+    this.#turns.ended(worn, leased[0].attempt, started, Date.now());
     if (!this.host.stopped) this.host.settled();
-  }
-
-  /** Whether the next request is for a record that failed more than once. */
-  #wornsTurn(now: number): boolean {
-    const { core } = this.host;
-    if (!this.#health.mayAsk(now, false) || !core.room.ready(now, undefined, "worn")) return false;
-    if (!core.room.ready(now, undefined, "fresh")) return true;
-    const slots = this.#health.slots(this.target?.concurrency ?? 1);
-    return this.#since >= turnsBetween && this.#worn < Math.max(1, Math.floor(slots / 4)) && now >= this.#wornFrom;
   }
 
   #leaseFresh(now: number): Leased[] {
     const { spec, window } = this.host.core.state;
     const { batch, push } = spec.config;
-    // In a rest, one that was never tried shows whether the receiver is there again.
-    if (!this.#health.mayAsk(now, false)) return this.#lease(1, "untried", now);
+    const turn = this.#turns.fresh(this.#health, now);
+    if (!this.#health.mayAsk(now, false)) return this.#lease(1, turn, now);
     const most = push?.format === "batch" && !this.#health.inDoubt ? batch.records : 1;
     const lingers = push?.format === "batch" && batch.waitMs > 0;
     if (lingers && this.#lingering.isOn(window.readyCount, most, batch.waitMs)) return [];
-    return this.#lease(most, "fresh", now);
+    return this.#lease(most, turn, now);
   }
 
   #lease(max: number, turn: "fresh" | "worn" | "untried", now: number): Leased[] {

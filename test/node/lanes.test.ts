@@ -21,8 +21,7 @@ test("ten thousand lanes that nobody may take are listed once each, over a thous
   for (let now = 1_000; now < 2_000; now++) {
     if (now % 50 === 0) lanes.scheduleAll(now);
     lanes.come(now);
-    lanes.peek(false, now);
-    lanes.peek(true, now);
+    for (const wear of ["untried", "tried", "worn"] as const) lanes.peek(wear, now);
     expect(lanes.readyCount).toBeLessThanOrEqual(count);
   }
   expect(lanes.readyCount).toBe(count);

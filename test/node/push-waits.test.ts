@@ -161,3 +161,51 @@ test("keys go on in time over splits and deaths, whoever of them fails for ever"
     { numRuns: 60 },
   );
 });
+
+describe("of a receiver that is doubted", () => {
+  test("a record that was not read yet is read, and asked with, before what has failed is tried again", async () => {
+    const made = world("refuse", { backoff: [100] }, { concurrency: 1 });
+    made.append(...several("p", 11));
+    // The one request is under way, and nobody takes what is sent with the wake.
+    while (made.asked.length < 11) await pass(1);
+    made.append(...several("h", 20));
+    await pass(3_000);
+    expect(made.longest().ms).toBeLessThan(1_500);
+  });
+
+  test("one that was never tried goes before one that failed, in a rest and after it", async () => {
+    const made = world("refuse", { backoff: [50] }, { concurrency: 1 });
+    made.append(...several("p", 12));
+    // What is tried in the rest fails, and the next may be tried when it is over.
+    while (made.asked.length < 12) await pass(1);
+    const before = made.asked.length;
+    made.append("p20", "p21", "h0");
+    await pass(4_000);
+    expect(made.asked.slice(before, before + 3)).toEqual(["p20", "p21", "h0"]);
+  });
+});
+
+describe("keys that hang", () => {
+  test.each([
+    ["requests", { concurrency: 3 }, {}],
+    ["leases", { concurrency: 6 }, { maxInFlight: 3 }],
+  ])("leave one of the %s to what comes next, however many they are", async (_, target, config) => {
+    const made = world("hang", { backoff: [50], ...config }, { timeoutMs: 10_000, ...target });
+    made.append(...several("p", 9));
+    await pass(120_000);
+    for (let n = 0; n < 20; n++) {
+      const before = Date.now();
+      made.append(`h${n}`);
+      await pass(700);
+      expect(made.longest(before).ms).toBeLessThan(50);
+    }
+  });
+
+  test("take a tenth of the time each time they come again, where there is one request at a time", async () => {
+    const timeoutMs = 10_000;
+    const made = world("hang", { backoff: [50] }, { timeoutMs, concurrency: 1 });
+    made.append("p0", "h0", "p1", ...several("h", 500));
+    await pass(3 * timeoutMs + 5_000);
+    expect(made.longest().ms).toBeLessThan(3 * timeoutMs + 5_000);
+  });
+});
