@@ -1,7 +1,7 @@
 /** Appending: a body becomes frames, each record goes to the partition of its key, and the verdicts come back in order. */
-import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { errors, ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
-import { type AppendQuery, appendQuery, producerHeaders } from "../../schemas/record.ts";
+import { type AppendQuery, appendQuery } from "../../schemas/record.ts";
 import {
   batchOf,
   type Checked,
@@ -15,7 +15,6 @@ import {
 } from "../intake/intake.ts";
 import { assert } from "../lib/assert.ts";
 import { encodeText } from "../lib/bytes.ts";
-import { check } from "../lib/check.ts";
 import { murmur3 } from "../lib/hash.ts";
 import { batchSum } from "../log/batch-sum.ts";
 import { answeredBy, countOf, type ProducerTerms, type Run, type Terms } from "../log/sequence.ts";
@@ -24,6 +23,7 @@ import { bodyTooLarge, readBody } from "./body.ts";
 import { ask, lookup, type Route, stub } from "./lookup.ts";
 import { query } from "./parse.ts";
 import { json, problem, thrown } from "./problem.ts";
+import { type Producer, producerOf } from "./producer-headers.ts";
 import { withRoom } from "./room.ts";
 import { graver } from "./several.ts";
 import { boundsOf, type Group, hasKeyless, placesIn, split } from "./split.ts";
@@ -57,7 +57,7 @@ export async function append(
   if (refused !== undefined && !mayBeKnown) return problem(refused);
   const job = new Append(env, route.value, taken, terms.value, producer.value, refused);
   const groups = await job.groups();
-  if (!groups.ok) return problem(refused ?? groups.refusal);
+  if (!groups.ok) return problem(groups.refusal);
   if (terms.value.ack === "none") {
     later(job.run(groups.value));
     return json({ accepted: job.count }, 202);
@@ -68,21 +68,6 @@ export async function append(
     await job.run(groups.value);
     return job.answer(form);
   });
-}
-
-type Producer = { id: string; epoch: number; sequence: number };
-
-function producerOf(headers: Headers): Result<Producer | undefined> {
-  const id = headers.get("producer-id");
-  const epoch = headers.get("producer-epoch");
-  const sequence = headers.get("producer-seq");
-  if (id === null && epoch === null && sequence === null) return ok(undefined);
-  if (id === null || epoch === null || sequence === null) {
-    return refuse("invalid", "headers: Producer-Id, Producer-Epoch and Producer-Seq go together; send all three");
-  }
-  // What the platform puts for bytes that are no UTF-8. Names that differ in nothing else would share their numbers.
-  if (id.includes("\ufffd")) return refuse("invalid", "headers: Producer-Id: must be UTF-8", { path: "producer-id" });
-  return check(producerHeaders, { id, epoch, sequence }, "headers: Producer");
 }
 
 /** Records on their way to their partitions. */
@@ -115,25 +100,34 @@ export class Append {
   /** The parts that go to the partitions; none where there is nothing to be done. */
   async groups(): Promise<Result<readonly Group[]>> {
     const groups = this.#split(this.route, this.frames);
-    return groups.ok || !(await this.#wasAnswered()) ? groups : ok([]);
+    if (groups.ok) return groups;
+    const answered = await this.#wasAnswered();
+    if (!answered.ok) return answered;
+    if (answered.value) return ok([]);
+    return this.refused === undefined ? groups : { ok: false, refusal: this.refused };
   }
 
   /**
    * Whether a batch that cannot be appended any more as it is, because a partition was split, was appended before: then its
-   * verdicts are those of then.
+   * verdicts are those of then. Refused where none has answered it, and one could not be asked: who is told that it cannot be
+   * appended may send it otherwise, and it may be there.
    */
-  async #wasAnswered(): Promise<boolean> {
-    if (this.#named === undefined) return false;
+  async #wasAnswered(): Promise<Result<boolean>> {
+    if (this.#named === undefined) return ok(false);
+    let unasked: Result<never> | undefined;
     const wanted = this.terms.partition;
     const [lowest, highest] = boundsOf(this.frames, this.#keyless);
     for (const { partition, sealed, from, to } of this.route.stream.map) {
       const whole = wanted === undefined ? lowest >= from && highest < to : partition === wanted;
-      const answer = sealed && whole ? await this.#ask(partition, this.count) : undefined;
-      if (answer?.ok !== true) continue;
-      this.#place({ partition, frames: this.frames, slots: undefined }, answer.value);
-      return true;
+      if (!sealed || !whole) continue;
+      const answer = await this.#ask(partition, this.count);
+      if (answer.ok) {
+        this.#place({ partition, frames: this.frames, slots: undefined }, answer.value);
+        return ok(true);
+      }
+      if (errors[answer.refusal.code].retryable) unasked = answer;
     }
-    return false;
+    return unasked ?? ok(false);
   }
 
   #split(route: Route, frames: readonly Checked[]): Result<Group[]> {
@@ -200,8 +194,9 @@ export class Append {
     this.route = route;
     const groups = this.#split(route, group.frames);
     if (!groups.ok) {
-      if (group.slots === undefined && (await this.#wasAnswered())) return;
-      return this.#refuse(group, groups.refusal);
+      const answered = group.slots === undefined ? await this.#wasAnswered() : ok(false);
+      if (answered.ok && answered.value) return;
+      return this.#refuse(group, answered.ok ? groups.refusal : answered.refusal);
     }
     // Places within the group become places within the request.
     const place = (slot: number) => group.slots?.[slot] ?? slot;

@@ -37,6 +37,9 @@ export class Partitions {
   /** Called around each append of a partition: the world may change, and calls fail, in the middle of a request. */
   around: (append: () => unknown) => unknown = (append) => append();
 
+  /** Called around each question to a partition that is not an append. */
+  asking: (ask: () => unknown) => unknown = (ask) => ask();
+
   constructor(partitions: number, config: Partial<StreamConfig> = {}) {
     this.#config = { ...streamDefaults, partitions, ...config };
     this.#stream = {
@@ -125,7 +128,7 @@ export class Partitions {
       append: async (version: number, bytes: Uint8Array, hashes: Uint32Array, terms: Terms = {}) =>
         this.around(() => this.#append(number, version, structuredClone({ bytes, hashes, terms }))),
       order: async (_name: "answered", producer: ProducerTerms, records: number) =>
-        this.logs.get(number)?.answered(producer, records) ?? { ok: false, moved: 0 },
+        this.asking(() => this.logs.get(number)?.answered(producer, records) ?? { ok: false, moved: 0 }),
     });
     return {
       CATALOG: { getByName: () => catalog },

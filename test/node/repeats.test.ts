@@ -188,7 +188,14 @@ describe("a producer's batch that is sent again", () => {
     expect(first).toMatchObject({ status: 201 });
     for (const partitions of [2, 4]) {
       stream.grow(partitions);
-      expect(await sending(records, 0)).toMatchObject({ status: 200, verdicts: asDuplicates(first.verdicts) });
+      // The Worker learns of the growth by the first, and knows it the second time.
+      for (let round = 0; round < 2; round++) {
+        // Where it cannot be asked nobody is told that the batch has no place any more, and sends it otherwise.
+        stream.asking = () => Promise.reject(Object.assign(new Error("away"), { retryable: true }));
+        expect(await sending(records, 0)).toMatchObject({ status: 503, code: "unavailable" });
+        stream.asking = (ask) => ask();
+        expect(await sending(records, 0)).toMatchObject({ status: 200, verdicts: asDuplicates(first.verdicts) });
+      }
     }
     // Another batch of the number was not, and neither was another number.
     for (const [some, sequence] of [

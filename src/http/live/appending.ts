@@ -151,7 +151,7 @@ export class Appending {
       const asked = terms === undefined ? noTerms : { ...noTerms, ...rest };
       const append = new Append(this.env, route.value, frames, asked, producer, refused);
       const groups = await append.groups();
-      if (!groups.ok) return refused === undefined ? groups : { ok: false, refusal: refused };
+      if (!groups.ok) return groups;
       await append.run(groups.value);
       return append.outcome();
     } catch (error) {
