@@ -59,7 +59,7 @@ export const pastOperations: Readonly<Record<string, Readonly<Record<string, Ope
     POST: {
       summary: "Give up what is damaged",
       detail:
-        "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. `rebuild` makes an empty partition what its objects in the bucket say. The answer says exactly what is lost of the range, and marks with `before` what was lost already.",
+        "`isolate` makes holes of the chunks of a range that cannot be read, and touches nothing else; `truncate` of everything from an offset on. Offsets are not used again. `rebuild` makes an empty partition what its objects in the bucket say; of one that was appended to since its database was lost, `isolate` gives up those objects. The answer says exactly what is lost of the range, and marks with `before` what was lost already.",
       body: repairBody,
       answers: { 200: { says: "What is lost.", body: repaired } },
       answerBytes: listBytes,

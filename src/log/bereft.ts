@@ -15,6 +15,13 @@ export function bereftOf(store: Pick<Store, "meta">): Refusal | undefined {
   return { code: "damaged", detail, facts: { partition, from, to } };
 }
 
+/** Why it takes nothing either: its offsets would be those of what is in the bucket, which could not be had any more then. */
+export function shutBereft(store: Pick<Store, "meta">): Refusal | undefined {
+  const lost = bereftOf(store);
+  if (lost === undefined) return undefined;
+  return { ...lost, code: "unavailable", detail: lost.detail.replace("cannot be read", "takes nothing") };
+}
+
 export const setBereft = (meta: Pick<Store, "setMeta">, damage: Damage): void =>
   meta.setMeta(metaName, JSON.stringify(damage));
 

@@ -1,6 +1,8 @@
 /** What a partition says of itself. */
 import { ok, type Refusal, type Result, refuse } from "../../schemas/errors.ts";
+import { shutBereft } from "./bereft.ts";
 import type { Segments } from "./segments.ts";
+import type { Store } from "./store.ts";
 
 export interface Facts {
   head: number;
@@ -73,8 +75,14 @@ const full: Refusal = {
 };
 
 /** Why nothing is appended at all, if so. */
-export function shutOf({ closedAt }: Marks, isFull: boolean, now: number): Refusal | undefined {
+export function shutOf(
+  { closedAt, tail }: Marks,
+  isFull: boolean,
+  meta: Pick<Store, "meta">,
+  now: number,
+): Refusal | undefined {
   if (closedAt !== undefined && now < closedAt + closedMs) return closed;
+  if (tail === 0) return shutBereft(meta);
   return isFull ? full : undefined;
 }
 

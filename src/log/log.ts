@@ -113,7 +113,7 @@ export class Log {
   append(batches: readonly Batch[], now: number): Result<readonly Run[]>[] {
     const marks = this.#marks;
     const time = this.arrivals.time(now, marks.last);
-    const shut = shutOf(marks, this.segments.hotBytes >= this.hotBytesMax, now);
+    const shut = shutOf(marks, this.segments.hotBytes >= this.hotBytesMax, this.#store, now);
     const gate = shut === undefined ? marks : { ...marks, shut };
     // Client timestamps begin where the last one was; the partition's clock has no say.
     const start = this.#spec.timestamps === "client" ? marks.last : time;

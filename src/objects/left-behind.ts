@@ -1,6 +1,6 @@
 /** What a log whose database is lost has left in the bucket, where another log has begun in its place, and does not know it. */
-import { ok, type Result } from "../../schemas/errors.ts";
-import { setBereft } from "../log/bereft.ts";
+import { ok, type Result, refuse } from "../../schemas/errors.ts";
+import { dropBereft, setBereft } from "../log/bereft.ts";
 import { objectPrefixes } from "../log/forgetting.ts";
 import { placeOfKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
@@ -8,7 +8,7 @@ import { neverUploaded } from "../log/notice.ts";
 import type { Damage } from "../log/verify.ts";
 import type { Blob, Blobs } from "../platform/blobs.ts";
 import { faultTold } from "../platform/fault-told.ts";
-import { readEnd } from "./object-ends.ts";
+import { listed, readEnd } from "./object-ends.ts";
 import { OutOfReach } from "./out-of-reach.ts";
 
 /** Where their segments begin, of segments and of Parquet files up to a thousand. Fails where the bucket does. */
@@ -28,7 +28,7 @@ async function bereft(log: Log, blobs: Blobs | undefined): Promise<Damage | unde
   const then =
     log.span.tail === 0
       ? "rebuild the partition (repair, mode rebuild)"
-      : "it cannot be rebuilt, as something was appended to it since";
+      : "it cannot be rebuilt, as something was appended to it since: fetch what you want of it, and give it up (repair, mode isolate)";
   const reason = `the partition's database was lost, and what was in it is in the bucket alone; ${then}`;
   return { object: first.key, from: first.base, to, reason };
 }
@@ -48,6 +48,31 @@ export async function lostBefore(log: Log, blobs: Blobs | undefined): Promise<Re
       ? { ok: false, refusal: error.refusal }
       : faultTold("the archive could not be read", error);
   }
+}
+
+/**
+ * Leaves what there is of it to be deleted, where something was appended since, and says what is lost by that. Refused where it
+ * can be rebuilt yet.
+ */
+export async function giveUpLeft(log: Log, blobs: Blobs | undefined, now: number): Promise<Result<Damage | undefined>> {
+  const lost = await lostBefore(log, blobs);
+  const { meta, store } = log.segments;
+  if (!lost.ok || blobs === undefined) return lost;
+  if (lost.value === undefined) {
+    // Somebody else has deleted it.
+    dropBereft(meta);
+    return lost;
+  }
+  if (log.span.tail === 0) return refuse("conflict", `partition ${log.spec.partition}: ${lost.value.reason}`);
+  const keys: string[] = [];
+  for (const prefix of objectPrefixes(log.spec)) for await (const { key } of listed(blobs, prefix)) keys.push(key);
+  // Meanwhile the log has begun to have objects of its own.
+  if (!neverUploaded(log.segments)) return ok(undefined);
+  log.change(now, () => {
+    for (const key of keys) if (!store.isGarbage(key)) store.addGarbage(key, now);
+    dropBereft(meta);
+  });
+  return lost;
 }
 
 async function objectsOf(log: Log, blobs: Blobs | undefined): Promise<Blob[]> {

@@ -17,7 +17,7 @@ import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { findRow, hasObject, joinCopies, leftToObject, makeAgain, mendBehind, writeRowAgain } from "./copies.ts";
-import { leftBehind } from "./left-behind.ts";
+import { giveUpLeft, leftBehind } from "./left-behind.ts";
 import { Rebuilding } from "./rebuilding.ts";
 import { coldRows, hotRows, Lost } from "./segment-rows.ts";
 
@@ -101,6 +101,13 @@ export class Workshop {
     const start = Math.max(from, head);
     // What comes after it was asked for is not concerned.
     const end = Math.min(to ?? tail, tail);
+    const left = mode === "isolate" && start === head ? await giveUpLeft(log, this.blobs, this.now()) : ok(undefined);
+    if (!left.ok) return left;
+    if (left.value !== undefined) {
+      const { from: first, to: next, reason } = left.value;
+      const rest = await this.repair({ mode, from, to });
+      return rest.ok ? ok({ ...rest.value, lost: [{ from: first, to: next, reason }, ...rest.value.lost] }) : rest;
+    }
     // Where there is no segment, nothing else stands for what a rebuild could not read.
     if (mode === "isolate" && head === tail && start === head && end === tail) this.#giveUp({ base: head, next: tail });
     if (start >= end) return ok({ lost: [], to: end });

@@ -20,10 +20,10 @@ test("a partition whose database was lost is to be rebuilt before anything is fo
 });
 
 test("where something was appended since, the receipt names what could not be searched", async () => {
-  const { append, erase, done, lose, text } = await made("lost-and-used");
+  const { append, erase, done, loseUnnoticed, text } = await made("lost-and-used");
   await append(...ten);
   await until(async () => ((await text()).includes(word) ? true : undefined));
-  await lose(0);
+  await loseUnnoticed(0);
   await append(word);
   await erase({ key: word, id: "e" });
   expect(await done("e")).toMatchObject({ partitions: [{ records: 1, unread: [0] }] });

@@ -68,17 +68,49 @@ test("is named whoever comes first, a group too, which goes on once it is rebuil
   );
 });
 
-test("stays damaged where something was appended since, and is dumped as it is", async () => {
-  const { path, append, lose, text } = await made("bereft-and-used");
+test("takes nothing until it is rebuilt, whatever door it comes by, and then goes on behind", async () => {
+  const { path, append, lose, text } = await made("bereft-and-written", { retentionRecords: 8 });
   for (let n = 0; n < 4; n++) await append(...keys);
   await until(async () => ((await text()).includes("k9") ? true : undefined));
   await lose(0);
+  const socket = await socketOf(`${path}/live`);
+  socket.send({ type: "append", id: 0, records: [{ data: 1 }] });
+  const refused = { code: "unavailable", partition: 0, from: 0, retryable: true };
+  expect(await append("other")).toMatchObject({ status: 503, json: refused });
+  await expect.poll(() => socket.heard.at(-1)).toMatchObject({ type: "error", id: 0, code: "unavailable" });
+  expect((await call("GET", `${path}/partitions/0`)).json.tail).toBe(0);
+  const isolated = await call("POST", `${path}/partitions/0/repair`, { mode: "isolate" });
+  expect(isolated).toMatchObject({ status: 409, json: { code: "conflict" } });
+  expect(isolated.json.detail).toContain("mode rebuild");
+  expect((await call("POST", `${path}/partitions/0/repair`, { mode: "rebuild" })).status).toBe(200);
+  expect((await append("other")).json.verdicts[0].offset).toBeGreaterThan(2 ** 32);
+  socket.send({ type: "append", id: 1, records: [{ data: 1 }] });
+  await expect.poll(() => socket.heard.at(-1)?.type).toBe("verdicts");
+  socket.close();
+});
+
+test("stays damaged where something was appended since, and is dumped as it is, until what is left is given up", async () => {
+  const { path, append, loseUnnoticed, text } = await made("bereft-and-used");
+  for (let n = 0; n < 4; n++) await append(...keys);
+  await until(async () => ((await text()).includes("k9") ? true : undefined));
+  await loseUnnoticed(0);
   await append("other");
   expect((await call("GET", `${path}/records`)).json.records).toHaveLength(1);
-  const { json } = await call("POST", `${path}/partitions/0/verify`);
-  expect(json).toMatchObject({ intact: false, chunks: 1, damaged: [{ from: 0 }] });
-  expect(json.damaged[0].reason).toContain("cannot be rebuilt");
+  const verify = async () => (await call("POST", `${path}/partitions/0/verify`)).json;
+  const found = await verify();
+  expect(found).toMatchObject({ intact: false, chunks: 1, damaged: [{ from: 0 }] });
+  expect(found.damaged[0].reason).toContain("cannot be rebuilt");
   expect(await stateOf(path)).toBe(200);
+  const { from, to } = found.damaged[0];
+  const repair = (mode: string) => call("POST", `${path}/partitions/0/repair`, { mode });
+  expect((await repair("rebuild")).status).toBe(409);
+  expect(await repair("isolate")).toMatchObject({ status: 200, json: { lost: [{ from, to }] } });
+  expect(await verify()).toMatchObject({ intact: true, damaged: [] });
+  expect(await repair("isolate")).toMatchObject({ status: 200, json: { lost: [] } });
+  // What it had is not left to whoever is to be forgotten.
+  await until(async () => ((await text()).includes("k9") ? undefined : true));
+  expect((await call("GET", `${path}/records`)).json.records).toHaveLength(1);
+  expect((await append("more")).json.verdicts[0].offset).toBe(1);
 });
 
 test("of one that is new nothing is said", async () => {

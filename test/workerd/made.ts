@@ -34,12 +34,19 @@ export async function made(name: string, config: object = {}) {
       expect(status).toBe(200);
       return json.done ? json : undefined;
     });
-  /** The partition's database is lost. */
-  const lose = async (partition: number) => {
+  const change = async (partition: number, work: (storage: DurableObjectStorage) => unknown) => {
     const stub = bindings.PARTITION.getByName(`${logId}/${partition}`);
-    await runInDurableObject(stub, (_object, { storage }) => storage.deleteAll());
+    await runInDurableObject(stub, async (_object, { storage }) => void (await work(storage)));
     await evictDurableObject(stub);
   };
+  /** The partition's database is lost. */
+  const lose = (partition: number) => change(partition, (storage) => storage.deleteAll());
+  /** The same, and the bucket could not be asked when it was made anew. */
+  const loseUnnoticed = async (partition: number) => {
+    await lose(partition);
+    await call("GET", `${path}/records?partition=${partition}`);
+    await change(partition, ({ sql }) => sql.exec("DELETE FROM meta WHERE name = 'bereft'"));
+  };
   const text = () => textOf(bucket, `logs/${logId}/`);
-  return { path, append, erase, done, lose, text };
+  return { path, append, erase, done, lose, loseUnnoticed, text };
 }
