@@ -1,7 +1,7 @@
 import type { GroupMessage } from "../../schemas/frames.ts";
 import { failureOf, Gather, type Say } from "./answers.ts";
 import { known, type MillraceError } from "./error.ts";
-import { type Http, queryText } from "./http.ts";
+import { type Call, type Http, queryText } from "./http.ts";
 import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
 import { Backoff, endless } from "./retry.ts";
@@ -63,6 +63,8 @@ const pullWaitSeconds = 5;
 const ackDelayMs = 20;
 /** What was asked for before it was to stop may have been sent already: so long its answer is waited for. */
 const answerMs = 500;
+/** What has begun is waited for so many times as long: there are leases in it. */
+const answersMax = 30;
 /** The member has said what it did; nothing else that it was sent was begun. */
 const doneCode = 4005;
 const creditsMax = 10_000;
@@ -78,6 +80,8 @@ export class Consumer<Data = unknown> {
   readonly #halt = new AbortController();
   /** Cuts off the last question. */
   readonly #cut = new AbortController();
+  /** The question that is on its way. */
+  #call: Call | undefined;
   #line: Line | undefined;
   #extending: ReturnType<typeof setInterval> | undefined;
   /** What is on its way to the group by HTTP. */
@@ -101,7 +105,9 @@ export class Consumer<Data = unknown> {
     else signal?.addEventListener("abort", stop, { once: true });
     this.#halt.signal.addEventListener("abort", () => {
       this.#wake();
-      setTimeout(() => this.#cut.abort(), answerMs);
+      let left = answersMax;
+      const cut = () => (this.#call?.begun && left-- ? setTimeout(cut, answerMs) : this.#cut.abort());
+      setTimeout(cut, answerMs);
     });
     this.done = this.#run().finally(() => signal?.removeEventListener("abort", stop));
     // Whoever asks for it is told.
@@ -274,8 +280,8 @@ export class Consumer<Data = unknown> {
       const waitSeconds = this.#running.size > 0 ? 1 : pullWaitSeconds;
       const ack = acks.take();
       const body = { max, waitSeconds, ack, member: this.options.member || undefined };
-      const call = { body, safe: true, signal: this.#cut.signal };
-      const asked = this.http.json<Told<Data>>("POST", `${this.path}/receive`, call);
+      this.#call = { body, safe: true, signal: this.#cut.signal };
+      const asked = this.http.json<Told<Data>>("POST", `${this.path}/receive`, this.#call);
       const told = await asked.catch((error) => {
         // Nobody knows whether they came there.
         acks.add(ack);

@@ -46,6 +46,8 @@ export interface Call {
   safe?: boolean;
   /** An answer has verdicts on so many records, or it is none. */
   records?: number | undefined;
+  /** Its answer has begun, and goes on: set by `json`. */
+  begun?: boolean;
 }
 
 /** Requests to one namespace of one service. */
@@ -60,7 +62,7 @@ export class Http {
     this.#bases = [urls?.length ? urls : url].flat().map((one) => {
       const base = `${one}`.replace(/\/+$/, "");
       if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(base) || !URL.canParse(base))
-        throw new TypeError(`url: '${one}' is no http(s) URL of a host, port and path`);
+        throw new TypeError(`url, urls: must be http(s)://host:port/path, not '${one}'`);
       return `${base}/v1/${encodeURIComponent(namespace)}`;
     });
   }
@@ -119,6 +121,7 @@ export class Http {
   /** One attempt. An answer that is cut off is none, nor is one of something in between. */
   async jsonOnce<T>(method: string, path: string, call: Call): Promise<T> {
     const response = await this.once(method, path, call);
+    call.begun = true;
     const { parse } = this.options;
     // biome-ignore lint/suspicious/noExplicitAny: what came may be anything.
     let answer: any;
@@ -127,6 +130,8 @@ export class Http {
     } catch (error) {
       call.signal?.throwIfAborted();
       throw network(error);
+    } finally {
+      call.begun = false;
     }
     if (parse) answer = parse(answer);
     // What is in between may answer anything, and nobody knows what was done.

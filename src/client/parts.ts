@@ -11,15 +11,15 @@ export class Parts {
   /** Nothing is left to take. */
   ended = false;
   #size = wholeBytes;
-  #whole: Uint8Array | Blob | undefined;
+  #whole: Blob | undefined;
   #at = 0;
   #chunks: AsyncIterator<Uint8Array> | undefined;
   #left: Uint8Array[] = [];
   #bytes = 0;
 
   constructor(body: SnapshotBody) {
-    if (typeof body === "string") this.#whole = new TextEncoder().encode(body);
-    else if (body instanceof Uint8Array || body instanceof Blob) this.#whole = body;
+    if (typeof body === "string" || body instanceof Uint8Array || body instanceof Blob)
+      this.#whole = new Blob([body as Blob]);
     else this.#chunks = Symbol.asyncIterator in body ? body[Symbol.asyncIterator]() : each(body);
   }
 
@@ -29,16 +29,18 @@ export class Parts {
     const whole = this.#whole;
     if (whole !== undefined) {
       const from = this.#at;
-      const length = whole instanceof Blob ? whole.size : whole.length;
-      this.#at = Math.min(length, from + this.#size);
-      this.ended = this.#at === length;
-      return whole instanceof Blob ? whole.slice(from, this.#at) : whole.subarray(from, this.#at);
+      this.#at = from + this.#size;
+      this.ended = this.#at >= whole.size;
+      return whole.slice(from, this.#at);
     }
     // A byte more, to know whether it is the last.
     while (this.#bytes <= this.#size && this.#chunks !== undefined) {
       const { done, value } = await this.#chunks.next();
       if (done) this.#chunks = undefined;
-      else this.#add(value);
+      else {
+        this.#left.push(value);
+        this.#bytes += value.length;
+      }
     }
     const part = new Uint8Array(Math.min(this.#size, this.#bytes));
     let filled = 0;
@@ -60,7 +62,7 @@ export class Parts {
     this.#at = 0;
     this.#size = size;
     this.ended = false;
-    if (this.#whole !== undefined || first instanceof Blob) return;
+    if (first instanceof Blob) return;
     this.#left.unshift(first);
     this.#bytes += first.length;
   }
@@ -69,12 +71,6 @@ export class Parts {
   cancel(): void {
     void this.#chunks?.return?.();
     this.#chunks = undefined;
-  }
-
-  #add(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    this.#left.push(chunk);
-    this.#bytes += chunk.length;
   }
 }
 

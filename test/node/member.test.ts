@@ -176,6 +176,74 @@ test("a member by socket gives back what comes when it is to stop, and closes as
   expect(closes[0]).toBe(4005);
 });
 
+/** A member by HTTP whose answer has begun and goes on when `go` is called, or when it is cut off. */
+function begun() {
+  const given: string[][] = [];
+  let go: (rest: string) => void = () => {};
+  let [ended, cut] = [false, false];
+  const fetch = async (url: string, { method, body, signal }: RequestInit = {}) => {
+    if (method === "GET") return Response.json({ config: { ackTimeoutMs: 60_000 } });
+    if (url.endsWith("/release")) given.push(JSON.parse(body as string).receipts);
+    if (!url.endsWith("/receive")) return Response.json({});
+    const stream = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode(" "));
+        go = (rest) => {
+          ended = true;
+          controller.enqueue(new TextEncoder().encode(rest));
+          controller.close();
+        };
+        signal?.addEventListener("abort", () => {
+          cut = !ended;
+          if (cut) controller.error(signal.reason);
+        });
+      },
+    });
+    return new Response(stream);
+  };
+  const client = new Millrace({ url: "http://localhost", fetch });
+  const consumer = client
+    .stream("s")
+    .group("g")
+    .consume(() => {}, { transport: "http" });
+  return { consumer, given, go: (rest: string) => go(rest), wasCut: () => cut };
+}
+
+test("an answer that has begun when it is to stop is read to its end, and goes back", async () => {
+  vi.useFakeTimers();
+  try {
+    const { consumer, given, go, wasCut } = begun();
+    await vi.advanceTimersByTimeAsync(10);
+    const stopped = consumer.stop();
+    // Far longer than an answer is waited for that has not begun.
+    await vi.advanceTimersByTimeAsync(4_000);
+    go(JSON.stringify({ deliveries: [delivery("a"), delivery("b")] }));
+    await stopped;
+    expect(given).toEqual([["a", "b"]]);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(wasCut()).toBe(false);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("but not for ever", async () => {
+  vi.useFakeTimers();
+  try {
+    const { consumer, wasCut } = begun();
+    await vi.advanceTimersByTimeAsync(10);
+    let over = false;
+    void consumer.stop().then(() => (over = true));
+    await vi.advanceTimersByTimeAsync(14_000);
+    expect([over, wasCut()]).toEqual([false, false]);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect([over, wasCut()]).toEqual([true, true]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test("acks that went with a question that was cut off are said again", async () => {
   const { consumer, heard } = member([{ deliveries: [delivery("a")] }], () => {});
   await expect.poll(() => heard("receive").some(({ ack }) => (ack as string[]).length > 0)).toBe(true);
