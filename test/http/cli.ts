@@ -5,6 +5,8 @@ import { join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "../..");
 const cli = join(root, "dist/cli.js");
+/** It is started some hundred times, and has to be compiled once. */
+const compiled = join(root, "node_modules/.cache/millrace-tests");
 
 export interface Ran {
   readonly code: number | null;
@@ -27,7 +29,7 @@ export function start(
   detached = false,
 ): Process {
   const child = spawn(process.execPath, [cli, ...args], {
-    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
+    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", NODE_COMPILE_CACHE: compiled, ...env },
     stdio: ["pipe", "pipe", "pipe"],
     detached,
   });
