@@ -48,8 +48,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     // Another call may have created it meanwhile, by an older version.
     const keeper = this.keeper as Keeper;
     if (keeper.core.configure(spec, Date.now())) keeper.pusher.reset();
-    keeper.kick();
-    keeper.arm();
+    keeper.configured();
     return before === undefined ? ok(undefined) : followAgain(this.env, this.#id, keeper);
   }
 

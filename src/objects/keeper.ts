@@ -73,6 +73,13 @@ export class Keeper {
     return this;
   }
 
+  /** It has heard what is new of the group. A pause of its own that the catalog took for one of before that is told again. */
+  configured(): void {
+    if (this.core.state.paused?.untold) void this.#tellPaused();
+    this.kick();
+    this.arm();
+  }
+
   /** A member is here. */
   used(): void {
     this.#usedAt = Date.now();

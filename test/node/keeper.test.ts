@@ -129,6 +129,27 @@ test("an alarm does not wait for a dead letter that is long on its way: the next
   expect(setAlarm).toHaveBeenCalled();
 });
 
+test("a pause that the catalog did not take, for it came from before a change, is told again as soon as that is known", async () => {
+  const { rig, keeper } = kept({ push });
+  const { spec } = rig.delivery.state;
+  const paused = [false, true];
+  const setPaused = vi.fn(async () => ({
+    ok: true,
+    value: { id: spec.groupId, paused: paused.shift() ?? true, version: 2 },
+  }));
+  Object.assign(keeper.env, { CATALOG: { getByName: () => ({ setPaused }) } });
+  keeper.pause("the receiver answered 410 Gone");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(rig.delivery.state.paused?.untold).toBe(true);
+  rig.configure({});
+  keeper.configured();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(setPaused).toHaveBeenCalledTimes(2);
+  expect(setPaused).toHaveBeenLastCalledWith("s", "g", expect.anything(), spec.groupId, 2);
+  expect(rig.delivery.state.paused?.untold).toBeUndefined();
+  keeper.stop("over");
+});
+
 test("a delivery that was deleted sets no alarm any more", () => {
   const { rig, setAlarm, keeper } = kept({ push });
   failed(rig);
