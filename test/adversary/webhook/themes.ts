@@ -7,6 +7,8 @@ import type { Request, Watch } from "./watch.ts";
 
 /** A record whose key nothing stands in the way of is confirmed within this time, however many others fail. */
 const healthyMs = 6000;
+/** After a crash a push goes on by itself within this time, and at once where a record is appended. */
+const resumesMs = 10_000;
 
 export async function afterPhase(watch: Watch, { habit }: Phase): Promise<void> {
   const { theme } = watch.plan;
@@ -26,22 +28,33 @@ const confirmed = (watch: Watch, record: Pushed) =>
 
 /** Each poisoned record that a batch holds is found by halves, and each part with it may take all of the time. */
 function hangsFor({ plan }: Watch, { by, keys }: Extract<Phase["habit"], { kind: "poisoned" }>): number {
-  if (by !== "hang" || plan.format !== "batch") return 0;
-  return keys * (1 + Math.ceil(Math.log2(plan.batch))) * plan.timeoutMs;
+  if (by !== "hang") return 0;
+  if (plan.format === "batch") return keys * (1 + Math.ceil(Math.log2(plan.batch))) * plan.timeoutMs;
+  // Each takes a request for the first time, and one of them again, where there is none for the others.
+  return plan.concurrency > keys ? 0 : (keys + 1) * plan.timeoutMs;
+}
+
+/** When the group's push on a partition was surely awake again after the last kill. */
+function awakeAt({ stream: { kills, records } }: Watch, partition: number): number {
+  if (kills.length === 0) return 0;
+  const up = Math.max(...kills);
+  const wakes = [...records.values()].filter((one) => one.partition === partition && one.appendedAt > up);
+  return Math.min(up + resumesMs, ...wakes.map(({ appendedAt }) => appendedAt));
 }
 
 function healthy(watch: Watch, keys: number, hangsMs: number): void {
-  const { round, records, kills } = watch.stream;
+  const { round, records } = watch.stream;
   const now = round.now();
   // A batch that a kill or a pause has broken off begins anew.
-  const since = Math.max(watch.habitSince, watch.updatedAt, ...kills);
+  const since = Math.max(watch.habitSince, watch.updatedAt);
   const free = [...records.values()].filter(({ keyNumber }) => keyNumber === null || keyNumber >= keys);
   // Ten records that fail one after another, each for itself where there is no order, say something of the receiver; for
   // long enough in one partition, and the group pauses in all of them.
   const partitions = new Set([...records.values()].map(({ partition }) => partition));
   const doubtful = [...partitions].some((one) => inDoubt(watch, one));
   for (const record of doubtful ? [] : free) {
-    if (now - Math.max(record.appendedAt, since) < round.patient(healthyMs + hangsMs)) continue;
+    const from = Math.max(record.appendedAt, since, awakeAt(watch, record.partition));
+    if (now - from < round.patient(healthyMs + hangsMs)) continue;
     round.checks.that(
       "healthy",
       confirmed(watch, record),
