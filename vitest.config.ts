@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
@@ -46,6 +47,9 @@ class LongestFirst extends BaseSequencer {
     return sorted.sort((a, b) => place(a) - place(b));
   }
 }
+
+/** Hundreds of processes run the same few programs: the command line, the script that serves, and these workers. */
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/millrace-compiled");
 
 /** A file of tests leaves nothing behind but what it imported: the next one need not load that anew. */
 const shared = { isolate: false };

@@ -2,7 +2,7 @@
  * Runs a Worker of this repository on bare `workerd serve`. What it is configured with is derived from wrangler.toml at
  * each start, so that the two cannot drift.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildSync } from "esbuild";
 import { parse } from "smol-toml";
@@ -11,6 +11,7 @@ import { type Launch, launch, type Manifest, type Running } from "../src/cli/lau
 export type { Running } from "../src/cli/launch.ts";
 
 const root = resolve(import.meta.dirname, "..");
+const worker = join(root, "src/worker.ts");
 
 export interface Options extends Pick<Launch, "port" | "host" | "token" | "archive" | "privateNetwork" | "inspector"> {
   /** Folder of the data; made if need be. */
@@ -19,18 +20,13 @@ export interface Options extends Pick<Launch, "port" | "host" | "token" | "archi
   main?: string;
 }
 
-/** Of each entry: who starts many services, such as the tests, waits for it once. */
-const bundles = new Map<string, Uint8Array>();
-
 /** Resolves when the Worker answers. */
-export async function run({ data, main = join(root, "src/worker.ts"), ...options }: Options): Promise<Running> {
+export async function run({ data, main = worker, ...options }: Options): Promise<Running> {
   const workerd = join(root, "node_modules/.bin/workerd");
-  const bundle = (outfile: string) => {
-    const bundled = bundles.get(main);
-    if (bundled !== undefined) return writeFileSync(outfile, bundled);
-    bundleWorker(main, outfile);
-    bundles.set(main, readFileSync(outfile));
-  };
+  // Tests start hundreds of services, and have built what each of them would bundle anew.
+  const { MILLRACE_BUILT_WORKER: built } = process.env;
+  const bundle = (outfile: string) =>
+    built !== undefined && main === worker ? copyFileSync(built, outfile) : bundleWorker(main, outfile);
   return launch({ ...options, workerd, manifest: manifest(), folder: data, bundle, assets: join(root, "dist/public") });
 }
 

@@ -1,7 +1,11 @@
-/** Builds the package once, before the first test that uses it. */
+/** Builds the package once, before the first test that uses it, whichever project that is of; services take their Worker from it. */
 import { execFileSync } from "node:child_process";
 import { resolve } from "node:path";
 
+const root = resolve(import.meta.dirname, "../..");
+
 export function setup(): void {
-  execFileSync(process.execPath, [resolve(import.meta.dirname, "../../scripts/build.ts")], { stdio: "inherit" });
+  if (process.env.MILLRACE_BUILT_WORKER !== undefined) return;
+  execFileSync(process.execPath, [resolve(root, "scripts/build.ts")], { stdio: "inherit" });
+  process.env.MILLRACE_BUILT_WORKER = resolve(root, "dist/worker.js");
 }

@@ -5,8 +5,6 @@ import { join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "../..");
 const cli = join(root, "dist/cli.js");
-/** It is started some hundred times, and has to be compiled once. */
-const compiled = join(root, "node_modules/.cache/millrace-tests");
 
 export interface Ran {
   readonly code: number | null;
@@ -28,8 +26,9 @@ export function start(
   input: string | Buffer | null = "",
   detached = false,
 ): Process {
+  const { PATH = "", NODE_COMPILE_CACHE } = process.env;
   const child = spawn(process.execPath, [cli, ...args], {
-    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", NODE_COMPILE_CACHE: compiled, ...env },
+    env: { PATH, HOME: "/nonexistent", ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }), ...env },
     stdio: ["pipe", "pipe", "pipe"],
     detached,
   });

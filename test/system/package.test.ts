@@ -12,7 +12,12 @@ const folder = mkdtempSync(join(tmpdir(), "millrace-package-"));
 let millrace: Service;
 
 const inside = (command: string, ...args: string[]) =>
-  spawnSync(command, args, { cwd: folder, encoding: "utf8", env: { ...process.env, npm_config_loglevel: "warn" } });
+  spawnSync(command, args, {
+    cwd: folder,
+    encoding: "utf8",
+    // Nobody will run the same file again.
+    env: { ...process.env, npm_config_loglevel: "warn", NODE_DISABLE_COMPILE_CACHE: "1" },
+  });
 
 beforeAll(async () => {
   millrace = await service(undefined, { privateNetwork: true });
