@@ -51,8 +51,10 @@ class LongestFirst extends BaseSequencer {
 /** Hundreds of processes run the same few programs: the command line, the script that serves, and these workers. */
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/millrace-compiled");
 
+/** What is polled for comes as soon as the machine has time for it: no poll is a measure of that. */
+const expect = { poll: { timeout: 15_000 } };
 /** A file of tests leaves nothing behind but what it imported: the next one need not load that anew. */
-const shared = { isolate: false };
+const shared = { isolate: false, expect };
 /** What is long by nature has more to do in `npm run soak:tests`, beside others. */
 const long = process.env.MILLRACE_LONG !== undefined;
 const [testTimeout, patience] = long ? [300_000, 300_000] : [60_000, 120_000];
@@ -84,7 +86,7 @@ export default defineConfig({
             miniflare: { bindings: { MILLRACE_ROOT_TOKEN: "test-token" } },
           }),
         ],
-        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], testTimeout: 60_000 },
+        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], expect, testTimeout: 60_000 },
       },
       // The whole Worker on bare workerd, by HTTP; each file has a service of its own.
       { test: { name: "http", include: ["test/http/**/*.test.ts"], ...patient, globalSetup: "./test/http/built.ts" } },
