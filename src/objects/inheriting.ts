@@ -121,6 +121,8 @@ export class Inheriting {
     this.#heirs.add(partition);
     this.heritage.heirs = true;
     this.#store.setMeta(row, JSON.stringify([...this.#heirs]));
+    // For it every key is asked for, and not only those that wait here.
+    this.news();
   }
 
   /** Something may have been finished. */

@@ -128,6 +128,20 @@ test("news that come while the other partition answers are not lost", async () =
   expect(inheriting.dueAt).toBeLessThanOrEqual(Date.now());
 });
 
+test("a key that was finished long ago goes on over two splits, whoever else is waited for", async () => {
+  const made = world("refuse", { backoff: [50] }, { concurrency: 1 });
+  // Unfinished when the halves asked, and nobody waits for it there.
+  made.append("h6", "p2", "p0");
+  await pass(1);
+  made.split();
+  made.append("p2", "p0");
+  await pass(5_000);
+  made.split();
+  made.append("h6");
+  await pass(500);
+  expect(made.longest().ms).toBeLessThan(500);
+});
+
 test("keys go on in time over splits and deaths, whoever of them fails for ever", { timeout: 120_000 }, async () => {
   const keys = fc.array(fc.constantFrom(...several("p", 6), ...several("h", 8)), { minLength: 1, maxLength: 20 });
   const step = fc.record({
