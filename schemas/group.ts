@@ -226,8 +226,14 @@ export const redriveBody = z.union([
     data: z.unknown().describe("Delivered instead of the record's data. Any JSON value.").optional(),
   }),
 ]);
+const laneId = z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.lane, as listed");
+export const lanesQuery = z.strictObject({
+  partition: wholeText().optional().describe("Left out: those of every partition."),
+  after: laneId.optional().describe("Go on after this lane: the `after` of the answer before."),
+  limit: listLimit.describe("Lanes in an answer at most."),
+});
 export const laneBody = z.strictObject({
-  lane: z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be partition.lane, as listed"),
+  lane: laneId,
   offset: whole
     .describe("Of the lane's first record, as listed: where another stands there by now, nothing is done.")
     .optional(),

@@ -27,12 +27,13 @@ const pathOf = ({ path }: Group, what: string) => `${path}/${what}`;
 
 /** Those of a key, or all, with the last failure of each; of a key with all that are known. */
 export async function lanes(group: Group, key: string | undefined, json?: boolean): Promise<void> {
-  const all = (await group.http.json<{ lanes: Lane[] }>("GET", pathOf(group, "lanes"))).lanes;
-  const found = key === undefined ? all : all.filter((lane) => lane.key === key);
-  if (json) {
-    for (const lane of found) print(JSON.stringify(lane));
-    return;
+  const found: Lane[] = [];
+  for await (const lane of group.http.list<Lane>(pathOf(group, "lanes"), "lanes")) {
+    if (key !== undefined && lane.key !== key) continue;
+    if (json) print(JSON.stringify(lane));
+    else found.push(lane);
   }
+  if (json) return;
   if (found.length === 0) return print("no lanes: no record that failed is unfinished");
   const rows = found.map((lane) => [
     lane.lane,
@@ -71,8 +72,12 @@ export async function orderLane(
 
 /** The offset of a lane's first record. Of one that is not there the order is refused. */
 async function firstOf(group: Group, lane: string): Promise<number | undefined> {
-  const { lanes } = await group.http.json<{ lanes: Lane[] }>("GET", pathOf(group, "lanes"));
-  return lanes.find((one) => one.lane === lane)?.offset;
+  const [, partition, number] = /^(\d{1,7})\.(\d{1,16})$/.exec(lane) ?? [];
+  // What is no lane is refused by the order.
+  if (number === undefined || Number(number) === 0) return undefined;
+  const query = { partition, after: `${partition}.${Number(number) - 1}`, limit: 1 };
+  const [first] = (await group.http.json<{ lanes: Lane[] }>("GET", pathOf(group, "lanes"), { query })).lanes;
+  return first?.lane === `${Number(partition)}.${Number(number)}` ? first.offset : undefined;
 }
 
 /** Incident mode: these keys alone, or its end. */

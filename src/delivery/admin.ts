@@ -49,6 +49,10 @@ export type OrderArgs<N extends OrderName> = Parameters<Admin[N]> extends [...in
 /** What a fulfilled order answers. */
 export type OrderValue<N extends OrderName> = Extract<ReturnType<Admin[N]>, { ok: true }>["value"];
 
+/** About as many characters as it is shown in. */
+const charsOf = ({ key = "", tries }: Lane): number =>
+  tries.reduce((sum, { member, reason }) => sum + member.length + reason.length + 100, key.length + 200);
+
 export class Admin {
   constructor(readonly delivery: Delivery) {}
 
@@ -90,9 +94,18 @@ export class Admin {
     state.save();
   }
 
-  lanes(_now: number): Result<LaneView[]> {
-    const lanes = [...this.delivery.state.lanes.byId.values()];
-    const shown = lanes.map((lane) => ({
+  /** Lanes with a higher number, by number; no more than there is room for in `bytesMax`, about, but one at least. */
+  lanes(after: number, limit: number, bytesMax: number, _now: number): Result<{ lanes: LaneView[]; more: boolean }> {
+    const behind = [...this.delivery.state.lanes.byId.values()]
+      .filter(({ id }) => id > after)
+      .sort((a, b) => a.id - b.id);
+    let bytes = 0;
+    const some = behind.slice(0, limit).filter((lane, index) => {
+      const fits = index === 0 || bytes < bytesMax;
+      bytes += charsOf(lane);
+      return fits;
+    });
+    const shown = some.map((lane) => ({
       lane: lane.id,
       key: lane.key,
       offset: recordOf(lane),
@@ -101,7 +114,7 @@ export class Admin {
       due: lane.state === "retry" ? lane.due : undefined,
       tries: lane.tries,
     }));
-    return ok(shown);
+    return ok({ lanes: shown, more: some.length < behind.length });
   }
 
   /** Tries a lane's first record again, now. Answers false, and does nothing, where it is another than the one that was named. */

@@ -10,6 +10,7 @@ import { docsPage } from "./docs.ts";
 import { dumpPartition, dumpPlace, dumpStream } from "./dump.ts";
 import { eraseRecords, getErasure } from "./erasures.ts";
 import * as groups from "./groups/groups.ts";
+import * as lanes from "./groups/lanes.ts";
 import * as letters from "./groups/letters.ts";
 import { live as groupLive } from "./groups/live.ts";
 import { receive } from "./groups/receive.ts";
@@ -132,9 +133,9 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   [`${group}/resume`]: { POST: (c) => groups.pauseGroup(c.req.raw, c.env, groupOf(c), false) },
   [`${group}/test`]: { POST: (c) => testGroup(c.req.raw, c.env, groupOf(c)) },
   [`${group}/seek`]: { POST: (c) => groups.seekGroup(c.req.raw, c.env, groupOf(c)) },
-  [`${group}/lanes`]: { GET: (c) => letters.listLanes(c.env, groupOf(c)) },
-  [`${group}/lanes/resume`]: { POST: (c) => letters.orderLane(c.req.raw, c.env, groupOf(c), "resume") },
-  [`${group}/lanes/skip`]: { POST: (c) => letters.orderLane(c.req.raw, c.env, groupOf(c), "skip") },
+  [`${group}/lanes`]: { GET: (c) => lanes.listLanes(c.req.raw, c.env, groupOf(c), later(c)) },
+  [`${group}/lanes/resume`]: { POST: (c) => lanes.orderLane(c.req.raw, c.env, groupOf(c), "resume") },
+  [`${group}/lanes/skip`]: { POST: (c) => lanes.orderLane(c.req.raw, c.env, groupOf(c), "skip") },
   [`${group}/dead-letters`]: { GET: (c) => letters.listLetters(c.req.raw, c.env, groupOf(c), later(c)) },
   [`${group}/dead-letters/redrive`]: { POST: (c) => letters.redrive(c.req.raw, c.env, groupOf(c)) },
   [`${group}/dead-letters/discard`]: { POST: (c) => letters.discard(c.req.raw, c.env, groupOf(c)) },

@@ -87,7 +87,7 @@ export class Rig {
   }
 
   lanes() {
-    return value(this.admin.lanes(this.now));
+    return value(this.admin.lanes(-1, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, this.now)).lanes;
   }
 
   letters() {

@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { limits } from "../../schemas/limits.ts";
 import { dataOf, fail, Group, newGroup, newStream, one, park, skip } from "./group.ts";
 import { type Service, service } from "./service.ts";
 
@@ -12,6 +13,77 @@ beforeAll(async () => {
   millrace = await service();
 });
 afterAll(() => millrace.end());
+
+describe("the list of lanes", () => {
+  const ids = (lanes: { lane: string }[]) => lanes.map(({ lane }) => lane);
+
+  /** So many keys have failed. */
+  async function failing(group: Group, keys: number): Promise<void> {
+    await group.appendRecords(Array.from({ length: keys }, (_, n) => ({ key: `k${n}`, data: n })));
+    for (let left = keys; left > 0; ) {
+      const receipts = (await group.next({ max: 1_000 })).map(({ receipt }) => receipt);
+      left -= receipts.length;
+      expect(await group.post("nack", { receipts })).toMatchObject({ json: { settled: receipts.length } });
+    }
+  }
+
+  test.each([1, 3])("comes in pages, by partition and number, over %i partitions", async (partitions) => {
+    const group = await newGroup(millrace, { backoff: [3_600_000] }, { partitions });
+    await failing(group, 130);
+    const pages = async (limit: number, query = "") => {
+      const found: { lane: string; partition: number; key: string }[][] = [];
+      for (let after: string | undefined = ""; after !== undefined; ) {
+        const { json } = await group.get(`/lanes?limit=${limit}${after && `&after=${after}`}${query}`);
+        found.push(json.lanes);
+        after = json.after;
+      }
+      return found;
+    };
+    const [all, none] = await pages(1_000);
+    expect(none).toBeUndefined();
+    expect(all).toHaveLength(130);
+    const sorted = [...all].sort(
+      (a, b) => a.partition - b.partition || Number(a.lane.split(".")[1]) - Number(b.lane.split(".")[1]),
+    );
+    expect(ids(all)).toEqual(ids(sorted));
+    for (const limit of [1, 7, all.length, all.length - 1]) {
+      const some = await pages(limit);
+      expect(ids(some.flat())).toEqual(ids(all));
+      // Nor is there a last one that is empty.
+      expect(some.map(({ length }) => length)).toEqual(
+        Array.from({ length: Math.ceil(all.length / limit) }, (_, n) => Math.min(limit, all.length - n * limit)),
+      );
+    }
+    for (let one = 0; one < partitions; one++) {
+      const own = all.filter(({ partition }) => partition === one);
+      expect(ids((await pages(5, `&partition=${one}`)).flat())).toEqual(ids(own));
+    }
+    // A lane that is over meanwhile is no place that is missed.
+    const [first, second] = all;
+    expect((await group.post("lanes/skip", { lane: first.lane })).status).toBe(200);
+    const { json } = await group.get(`/lanes?limit=1&after=${first.lane}`);
+    expect(ids(json.lanes)).toEqual([second.lane]);
+  });
+
+  test("has a limit, and who asks for none has the first", async () => {
+    const group = await newGroup(millrace, { backoff: [3_600_000] });
+    await failing(group, 130);
+    expect((await group.get("/lanes")).json).toMatchObject({ lanes: { length: 100 }, after: "0.100" });
+    for (const query of ["limit=1", `limit=${limits.listMax}`, "after=0.0", "after=9.9", "partition=0"])
+      expect((await group.get(`/lanes?${query}`)).status, query).toBe(200);
+    for (const query of [
+      "limit=0",
+      `limit=${limits.listMax + 1}`,
+      "limit=",
+      "after=",
+      "after=1",
+      "after=0.0.0",
+      "key=a",
+    ])
+      expect((await group.get(`/lanes?${query}`)).status, query).toBe(400);
+    expect(await group.get("/lanes?partition=1")).toMatchObject({ status: 404, json: { code: "partition-not-found" } });
+  });
+});
 
 describe("a lane", () => {
   test("that is parked is resumed with its dead letter", async () => {

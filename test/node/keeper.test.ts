@@ -275,7 +275,7 @@ test("of sockets the first that is there is told what was lost; where none is, i
 const asked: [string, (keeper: Keeper) => Promise<unknown>][] = [
   ["seek", (keeper) => seek(keeper, { at: "earliest" }, [])],
   ["status", (keeper) => operate(keeper, "status")],
-  ["lanes", (keeper) => operate(keeper, "lanes")],
+  ["lanes", (keeper) => operate(keeper, "lanes", -1, 10, 1_000)],
   ["skipLane", (keeper) => operate(keeper, "skipLane", 1)],
   ["resumeLane", (keeper) => operate(keeper, "resumeLane", 1)],
   ["unfinished", (keeper) => unfinished(keeper, { heir: 1 })],

@@ -1,9 +1,9 @@
-/** Dead letters, lanes and the attempts log: what an operator looks at, and sets going again. */
+/** Dead letters and the attempts log: what an operator looks at, and sets going again. */
 import type { z } from "zod";
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
-import { laneBody, lettersBody, lettersQuery, redriveBody } from "../../../schemas/group.ts";
+import { lettersBody, lettersQuery, redriveBody } from "../../../schemas/group.ts";
 import { limits } from "../../../schemas/limits.ts";
-import type { LaneView, Which } from "../../delivery/admin.ts";
+import type { Which } from "../../delivery/admin.ts";
 import type { Try } from "../../delivery/item.ts";
 import type { Letter } from "../../delivery/letters.ts";
 import { RawJson } from "../../intake/raw-json.ts";
@@ -21,16 +21,16 @@ import { partly } from "../several.ts";
 import type { Names } from "./groups.ts";
 import { askAll, askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";
 
-const time = (ms: number) => new Date(ms).toISOString();
+export const time = (ms: number) => new Date(ms).toISOString();
 
 /** `partition.offset`, or `partition.lane`. */
-function idOf(text: string): { partition: number; number: number } {
+export function idOf(text: string): { partition: number; number: number } {
   const [partition, number] = text.split(".").map(Number);
   return { partition, number };
 }
 
-/** Letters of a page, in bytes, about: a partition that has begun may go beyond. */
-const pageBytes = 1_048_576;
+/** What a page lists, in bytes, about: a partition that has begun may go beyond. */
+export const pageBytes = 1_048_576;
 
 export async function listLetters(request: Request, env: Env, names: Names, later: Later): Promise<Response> {
   const terms = query(lettersQuery, new URL(request.url));
@@ -220,19 +220,7 @@ function asListed(text: string): string {
   return `${partition}.${number}`;
 }
 
-export async function listLanes(env: Env, names: Names): Promise<Response> {
-  return overAll(env, names, "lanes", (one) => one.admin("lanes"), showLane);
-}
-
-const showLane = ({ lane, due, tries, ...rest }: LaneView, partition: number) => ({
-  lane: `${partition}.${lane}`,
-  partition,
-  ...rest,
-  ...(due === undefined ? {} : { dueAt: time(due) }),
-  tries: tries.map(showTry),
-});
-
-const showTry = ({ attempt, at, member, reason }: Try) => ({ attempt, member, reason, at: time(at) });
+export const showTry = ({ attempt, at, member, reason }: Try) => ({ attempt, member, reason, at: time(at) });
 
 export async function listAttempts(env: Env, names: Names): Promise<Response> {
   return overAll(
@@ -266,21 +254,4 @@ async function overAll<T>(
       .sort((a, b) => order(a.one) - order(b.one))
       .map(({ partition, one }) => show(one, partition)),
   }));
-}
-
-export async function orderLane(request: Request, env: Env, names: Names, order: "resume" | "skip"): Promise<Response> {
-  const body = await readJson(request, laneBody);
-  if (!body.ok) return problem(body.refusal);
-  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
-  if (!target.ok) return problem(target.refusal);
-  const { lane, offset } = body.value;
-  const { partition, number } = idOf(lane);
-  if (!target.value.partitions.includes(partition)) return problem(noPartition(partition).refusal);
-  const at = offset === undefined ? number : { lane: number, offset };
-  const done = await askDelivery(env, target.value, partition, (one) =>
-    order === "resume" ? one.admin("resumeLane", at) : one.admin("skipLane", at),
-  );
-  const found: Result<boolean> = done ?? refuse("lane-not-found", `there is no lane ${lane}`);
-  const isOver = isRepeat(request) && !found.ok && found.refusal.code === "lane-not-found";
-  return answer(isOver ? ok(false) : found, (changed) => ({ lane, order, changed }));
 }

@@ -11,6 +11,7 @@ import {
   groupPatch,
   groupView,
   laneBody,
+  lanesQuery,
   lettersBody,
   lettersQuery,
   nackBody,
@@ -173,9 +174,15 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
   [`${group}/lanes`]: {
     GET: {
       summary: "Lanes that wait apart",
-      answers: { 200: { says: "Each with its failed attempts.", body: z.object({ lanes: z.array(lane) }) } },
-      answerBytes: wholeBytes,
-      refusals: ofGroup,
+      query: lanesQuery,
+      answers: {
+        200: {
+          says: "A page, by partition and number; each with its failed attempts.",
+          body: z.object({ lanes: z.array(lane), after: z.string().optional() }),
+        },
+      },
+      answerBytes: listBytes,
+      refusals: [...ofGroup, "partition-not-found"],
     },
   },
   [`${group}/lanes/resume`]: post("Try a lane's first record now", laneBody, "It will be.", ordered("resume"), [

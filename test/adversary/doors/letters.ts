@@ -175,8 +175,10 @@ export async function lanes(store: Store): Promise<void> {
     if (odd.length > 0) await settle(store, "nack", receipts(odd));
     if (good.length > 0) await settle(store, "ack", receipts(good));
   }
-  const { lanes: found } = await store.round.must("GET", below(store, "/groups/lanes/lanes"));
-  const told = new Set((found as Json[]).map(({ key }) => bytesOf({ name: "", text: key })));
+  const found: Json[] = [];
+  for (let page: Json = { after: "0.0" }; page.after !== undefined; found.push(...page.lanes))
+    page = await store.round.must("GET", below(store, `/groups/lanes/lanes?after=${page.after}`));
+  const told = new Set(found.map(({ key }) => bytesOf({ name: "", text: key })));
   const lacking = [...keys].find((key) => !told.has(key));
   const differs = () =>
     `${told.size} lanes are told, ${failed.size} of ${keys.size} keys have failed; first lacking ${JSON.stringify(lacking)}`;

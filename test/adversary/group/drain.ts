@@ -55,7 +55,7 @@ async function stuck(run: ScriptRun, last: number): Promise<void> {
 /** What the group itself says of the records that do not come. */
 async function explain(run: ScriptRun): Promise<void> {
   const status = await run.certainly("GET", `${run.group}/status`);
-  const { lanes } = await run.certainly("GET", `${run.group}/lanes`);
+  const { lanes } = await run.certainly("GET", `${run.group}/lanes?limit=1000`);
   run.note([], () => `status: ${JSON.stringify(status)}`);
   run.note([], () => `lanes: ${JSON.stringify(lanes)}`);
 }
@@ -74,7 +74,7 @@ async function hurry(run: ScriptRun): Promise<void> {
     for (const record of parked.slice(0, 1000)) run.model.revive(record, undefined);
   }
   if (!run.model.matching.some((record) => record.state === "open" && record.delayedTo > now + 1000)) return;
-  const { lanes } = await run.certainly("GET", `${run.group}/lanes`);
+  const { lanes } = await run.certainly("GET", `${run.group}/lanes?limit=1000`);
   for (const { lane, partition, offset, state } of lanes as Json[]) {
     const record = run.model.records.get(`${partition}.${offset}`);
     if (state !== "retry" || record === undefined || record.delayedTo <= now + 1000) continue;

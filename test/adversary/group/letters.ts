@@ -183,7 +183,7 @@ export async function discard(run: ScriptRun, step: Of<"discard">): Promise<void
 export async function lane(run: ScriptRun, step: Of<"lane">): Promise<void> {
   await quiet(run);
   await lookAtLetters(run);
-  const { lanes } = await run.certainly("GET", `${run.group}/lanes`);
+  const { lanes } = await run.certainly("GET", `${run.group}/lanes?limit=1000`);
   const waiting = (lanes as Json[]).filter(({ state }) => state === "parked" || state === "retry");
   const [one] = run.some(waiting, step.share, 1);
   const record = one && run.model.records.get(`${one.partition}.${one.offset}`);
