@@ -240,6 +240,23 @@ describe("while it is followed", () => {
     expect(warnings()).toEqual([]);
   });
 
+  test("lines that come late while nothing can be sent, for longer than such a file is looked at", async () => {
+    write("a.log", ["0"]);
+    const tail = open("a.log");
+    await read(tail);
+    const late = openSync(at("a.log"), "a");
+    rename("a.log", "a.log.1");
+    write("a.log", ["1"]);
+    expect(await read(tail)).toEqual(["1"]);
+    writeSync(late, "late\n");
+    closeSync(late);
+    for (let look = 0; look < 4; look++) {
+      clock += 400_000;
+      await tail.look(clock);
+    }
+    expect(await read(tail)).toEqual(["late"]);
+  });
+
   test("renamed twice between two looks", async () => {
     write("a.log", ["0"]);
     const tail = open("a.log");

@@ -39,6 +39,10 @@ const candidatesOf = (home: string): Candidate[] =>
 const isOwn = ({ home, name }: Candidate): boolean =>
   name === basename(home) || schemeOf(basename(home), name) !== undefined;
 
+/** A number that was given out again is another file's. */
+const isMadeThen = ({ stat }: Candidate, { made }: Position): boolean =>
+  made === undefined || stat.birthtimeNs === BigInt(made);
+
 /** Whether none but the file under the path, which is written to, has grown: one may be a copy that was not whole yet. */
 const areAsLong = (a: readonly Candidate[], b: readonly Candidate[], path: string): boolean =>
   a.every((one, index) => one.path === path || !isOwn(one) || one.stat.size === b[index].stat.size);
@@ -92,7 +96,7 @@ export class Finder {
     // Nothing that was read of it could prove another file to be it; and its number may be any file's.
     const untouched = position.offset === 0;
     for (const proof of untouched ? proofs.slice(0, 1) : proofs) {
-      const candidates = all.filter((one) => proof(one) && (!untouched || isOwn(one)));
+      const candidates = all.filter((one) => proof(one) && (!untouched || (isOwn(one) && isMadeThen(one, position))));
       // Where its own file cannot be read it is not another one.
       const isCertain = (one: Candidate) =>
         packingOf(one.name) === undefined && (one.path === path || proof === proofs[0]);
@@ -135,37 +139,33 @@ export class Finder {
 
   /** The file open at the place, if it holds what was read. */
   async #at(candidate: Candidate, position: Position): Promise<LogFile | undefined> {
-    const packing = packingOf(candidate.name);
-    const { offset, head, inside = false } = position;
-    const begins = (bytes: Buffer) => hashOf(bytes.subarray(0, Math.min(headBytes, offset))) === head;
-    const fd =
-      packing === undefined
-        ? openSeen(candidate.path, candidate.stat)
-        : await this.#unpacked(candidate, packing, begins);
-    if (fd === undefined) return undefined;
-    return orClosed(fd, () => {
-      const held = heldBy(fd, position);
-      if (held === undefined && offset > 0) return undefined;
-      const lines = new Splitter(this.bytesMax, offset, inside, held?.before);
-      return new LogFile(fd, candidate.home, lines, idOf(candidate.stat), packing !== undefined, held?.head);
-    });
-  }
-
-  async #unpacked(
-    { path, stat }: Candidate,
-    packing: string,
-    begins: (head: Buffer) => boolean,
-  ): Promise<number | undefined> {
+    const { name, path, stat } = candidate;
+    const packing = packingOf(name);
+    if (packing === undefined) return this.#proven(openSeen(path, stat), candidate, position);
     if (!unpacks(packing)) {
       this.report.once(path, messages.cannotUnpack(path, packing));
       return undefined;
     }
-    const fd = openSeen(path, stat);
+    const { offset, head } = position;
+    const begins = (bytes: Buffer) => hashOf(bytes.subarray(0, Math.min(headBytes, offset))) === head;
+    const packed = openSeen(path, stat);
+    let file: LogFile | undefined;
     try {
-      return await unpack(fd, packing, this.folder, begins);
+      const fd = await unpack(packed, packing, this.folder, begins);
+      file = fd === undefined ? undefined : this.#proven(fd, candidate, position, packed);
+      return file;
     } finally {
-      closeSync(fd);
+      if (file === undefined) closeSync(packed);
     }
+  }
+
+  #proven(fd: number, { home }: Candidate, position: Position, packed?: number): LogFile | undefined {
+    const { offset, inside = false } = position;
+    return orClosed(fd, () => {
+      const held = heldBy(fd, position);
+      if (held === undefined && offset > 0) return undefined;
+      return new LogFile(fd, home, new Splitter(this.bytesMax, offset, inside, held?.before), packed, held?.head);
+    });
   }
 
   /** Of several that hold the same: the path's own where so much was compared that it must be it, else what came before. */

@@ -8,6 +8,7 @@
  */
 import { type BigIntStats, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { madeAt } from "./identity.ts";
 
 export interface Entry {
   readonly path: string;
@@ -124,14 +125,13 @@ function isCountedUp(rising: readonly Entry[], own: Entry): boolean {
 /** What was compressed was made later than it was written. */
 function isMadeAfter({ name, stat }: Entry, own: Entry): boolean {
   if (packingOf(name) !== undefined || packingOf(own.name) !== undefined) return false;
-  return isBirthKnown(own.stat) && stat.birthtimeNs > own.stat.birthtimeNs;
+  const made = madeAt(own.stat);
+  return made !== undefined && stat.birthtimeNs > made;
 }
-
-const isBirthKnown = ({ birthtimeNs, ctimeNs }: BigIntStats): boolean => birthtimeNs > 0n && birthtimeNs !== ctimeNs;
 
 /** A lower bound of when a file's successor was last written. A compressed file was made later than it was written. */
 function begunAt({ name, stat }: Entry): bigint {
-  const made = isBirthKnown(stat) ? stat.birthtimeNs : stat.mtimeNs;
+  const made = madeAt(stat) ?? stat.mtimeNs;
   return packingOf(name) !== undefined || made > stat.mtimeNs ? stat.mtimeNs : made;
 }
 

@@ -23,6 +23,8 @@ export interface Position {
   readonly inside?: boolean;
   /** The name, through links, under which it was opened. */
   readonly name?: string;
+  /** Of a file of which nothing has been given out, when it was made, in ns since 1970, where that is known. */
+  readonly made?: string;
 }
 
 /** As releases before wrote it. */
@@ -107,7 +109,8 @@ export function openFile(path: string): number {
 export function openSeen(path: string, seen: BigIntStats): number {
   try {
     const fd = openFile(path);
-    if (idOf(fstatSync(fd, { bigint: true })) === idOf(seen)) return fd;
+    const stat = fstatSync(fd, { bigint: true });
+    if (idOf(stat) === idOf(seen) && !areMadeApart(stat, seen)) return fd;
     closeSync(fd);
   } catch (error) {
     if (!unreadable(path, error).missing) throw error;
@@ -128,6 +131,14 @@ export function orClosed<T>(fd: number, make: () => T): T {
 
 /** Device and inode. Some file systems have no inodes: then it is empty, and tells nothing. */
 export const idOf = ({ dev, ino }: BigIntStats): string => (ino === 0n ? "" : `${dev}:${ino}`);
+
+/** When a file was made, in ns since 1970. Some file systems do not know it, and tell nothing, or when it was changed. */
+export const madeAt = ({ birthtimeNs, ctimeNs }: BigIntStats): bigint | undefined =>
+  birthtimeNs > 0n && birthtimeNs !== ctimeNs ? birthtimeNs : undefined;
+
+/** Whether two files of one number are not the same one: it was given out again. */
+const areMadeApart = (a: BigIntStats, b: BigIntStats): boolean =>
+  (madeAt(a) ?? madeAt(b)) !== undefined && a.birthtimeNs !== b.birthtimeNs;
 
 /** The same of a path; undefined where there is no file. */
 export const idAt = (path: string): string | undefined =>

@@ -51,6 +51,7 @@ export class LateFiles {
   }
 
   add(file: LogFile): void {
+    file.ending = false;
     this.#files.push(file);
   }
 
@@ -69,16 +70,22 @@ export class LateFiles {
     return undefined;
   }
 
-  /** `keepLast`: what comes after the last one is not known yet. */
+  /** `keepLast`: what comes after the last one is not known yet, or has no other proof of where it belongs. */
   look(now: number, keepLast: boolean): void {
     if (now - this.#lookedAt < lookMs) return;
     this.#lookedAt = now;
     const tooMany = this.#files.length - filesMax;
-    const last = this.#files.at(-1);
-    for (const [index, file] of [...this.#files].entries()) {
-      // What is left of a line has to be given out before it is closed.
+    // What is left of a line has to be given out before it is closed.
+    for (const [index, file] of this.#files.entries()) {
       file.ending = file.cut || index < tooMany || now - file.grewAt > lateMs;
-      if (!file.ending || !file.isDry || (keepLast && file === last)) continue;
+    }
+    // One of which nothing was read proves nothing of what comes after it.
+    const proof = this.#files.findLast(({ lines }) => lines.at > 0);
+    const kept = keepLast ? [proof, this.#files.at(-1)] : [];
+    // The oldest first: what came after one that is known, and is not known itself, would be read again.
+    for (const file of [...this.#files]) {
+      if (!file.ending || !file.isRead) break;
+      if (kept.includes(file)) continue;
       this.#drop(file);
       file.close();
     }

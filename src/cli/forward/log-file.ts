@@ -1,6 +1,18 @@
 /** One file that is open, and read on from a place: whatever its name becomes, and until it is cut. */
-import { closeSync, fstatSync, readSync } from "node:fs";
-import { beforeAt, hashOf, headAt, headBytes, idOf, openFile, orClosed, type Position } from "./identity.ts";
+import { type BigIntStats, closeSync, fstatSync, readSync } from "node:fs";
+import {
+  beforeAt,
+  hashOf,
+  headAt,
+  headBytes,
+  holds,
+  idOf,
+  isStrong,
+  madeAt,
+  openFile,
+  orClosed,
+  type Position,
+} from "./identity.ts";
 import { nearBytes, type Piece, Splitter } from "./split.ts";
 
 const readBytes = 262_144;
@@ -8,6 +20,12 @@ const readBytes = 262_144;
 const graceMs = 1_000;
 /** … and no more than this one, after which its lines come beside those of the next file. */
 const graceMsMax = 10_000;
+/** Times of files are told by so much at worst. */
+const inexactMs = 2_000;
+/** When a file was changed; 0 where that is so short ago that it may be changed once more in the same moment. */
+export const settled = (changedAt: bigint, now: number): bigint =>
+  now - Number(changedAt / 1_000_000n) > inexactMs ? changedAt : 0n;
+
 /** What has been read is copied out of it at once. */
 const buffer = Buffer.alloc(nearBytes + readBytes);
 
@@ -22,6 +40,8 @@ export class LogFile {
   ending = false;
   /** When there was something new in it. */
   grewAt = Date.now();
+  /** It was copied or compressed: nobody writes to it. */
+  finished: boolean;
   #head: Buffer;
   #position: Position | undefined;
 
@@ -30,13 +50,12 @@ export class LogFile {
     /** Where it was found. */
     readonly name: string,
     readonly lines: Splitter,
-    /** Of what it was unpacked from. */
-    id?: string,
-    /** It was copied or compressed: nobody writes to it. */
-    public finished = false,
+    /** What it was unpacked from, open as long: its number is nobody else's. */
+    readonly packed?: number,
     head = headAt(fd, lines.at),
   ) {
-    this.id = id ?? idOf(fstatSync(fd, { bigint: true }));
+    this.id = idOf(this.#stat);
+    this.finished = packed !== undefined;
     this.#head = head;
   }
 
@@ -56,7 +75,23 @@ export class LogFile {
 
   /** The same file, from its start. */
   again(): LogFile {
-    return new LogFile(this.fd, this.name, new Splitter(this.lines.bytesMax), this.id);
+    return new LogFile(this.fd, this.name, new Splitter(this.lines.bytesMax), this.packed);
+  }
+
+  /** The next file at this place, where this one is a copy of it, and it is not truncated yet. */
+  originalIn(next: unknown): LogFile | undefined {
+    if (!(next instanceof LogFile) || next.lines.readAt > 0) return undefined;
+    return isStrong(this.position) && holds(next.fd, this.position) ? next.from(this) : undefined;
+  }
+
+  /** The same file at the place of another one, which it is a copy of, or the other way round. */
+  from({ lines }: LogFile): LogFile {
+    const { bytesMax, at, inside, before } = lines;
+    return new LogFile(this.fd, this.name, new Splitter(bytesMax, at, inside, Buffer.from(before)), this.packed);
+  }
+
+  get #stat(): BigIntStats {
+    return fstatSync(this.packed ?? this.fd, { bigint: true });
   }
 
   get position(): Position {
@@ -64,8 +99,17 @@ export class LogFile {
     if (this.#position?.offset === offset && this.#position.inside === inside) return this.#position;
     const [dev = "", inode = ""] = this.id.split(":");
     const head = hashOf(this.#head.subarray(0, offset));
-    this.#position = { dev, inode, offset, head, near: hashOf(before), inside, name: this.name };
+    const made = offset === 0 ? madeAt(this.#stat)?.toString() : undefined;
+    const position = { dev, inode, offset, head, near: hashOf(before), inside, name: this.name };
+    this.#position = made === undefined ? position : { ...position, made };
     return this.#position;
+  }
+
+  /** As much as was read of it, where nothing has been given out yet. */
+  get proof(): Position {
+    const { readAt: offset, last, at } = this.lines;
+    if (at > 0) return this.position;
+    return { ...this.position, offset, head: hashOf(this.#head.subarray(0, offset)), near: hashOf(last) };
   }
 
   /** Where it ends, whatever has been read of it. */
@@ -94,6 +138,11 @@ export class LogFile {
 
   get isDry(): boolean {
     return (this.atEnd || this.cut) && this.lines.rest === 0;
+  }
+
+  /** The same, and nothing has come since. */
+  get isRead(): boolean {
+    return this.isDry && (this.cut || this.behind === 0);
   }
 
   /** The next piece of no more than `room` bytes. None where there is nothing new, or where it `waits` for more room. */
@@ -130,5 +179,6 @@ export class LogFile {
 
   close(): void {
     closeSync(this.fd);
+    if (this.packed !== undefined) closeSync(this.packed);
   }
 }

@@ -2,7 +2,7 @@
 import { closeSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type Candidate, Finder } from "./find.ts";
-import { type Entry, entriesOf, folderChangedAt, later, packingOf, schemeOf } from "./generations.ts";
+import { areSame, type Entry, entriesOf, folderChangedAt, later, packingOf, schemeOf } from "./generations.ts";
 import { fileAt, holds, idAt, idOf, openFile, openSeen, type Position, target, unreadable } from "./identity.ts";
 import { LogFile } from "./log-file.ts";
 import * as messages from "./messages.ts";
@@ -17,6 +17,23 @@ interface Place {
   readonly id: string;
   readonly path: string;
 }
+
+/** Generations that were written after a file, and the moment in which they were seen. */
+interface Behind {
+  readonly entries: readonly Entry[];
+  /** The id of what was under the log's own name. */
+  readonly under: string | undefined;
+  /** All of the log. */
+  readonly seen: readonly Entry[];
+}
+
+const unknown = (behind: Behind, isKnown: (id: string) => boolean): Behind => ({
+  ...behind,
+  entries: behind.entries.filter(({ stat }) => !isKnown(idOf(stat))),
+});
+
+const generationsAmong = (entries: readonly Entry[], home: string): readonly Entry[] =>
+  entries.filter(({ name }) => schemeOf(basename(home), name) !== undefined);
 
 /** A compressed generation whose turn has not come. */
 export class Packed {
@@ -118,10 +135,7 @@ export class Search extends Finder {
     const place = await this.#placeFound(last);
     const behind = place && this.#behind(last.name, place);
     if (behind === undefined) return this.after(older, isKnown);
-    return this.#opened(
-      behind.entries.filter(({ stat }) => !isKnown(idOf(stat))),
-      last.name,
-    );
+    return this.#opened(unknown(behind, isKnown), last.name);
   }
 
   /**
@@ -156,30 +170,18 @@ export class Search extends Finder {
   ): Promise<(LogFile | Packed)[]> {
     for (const file of newest) {
       const place = await this.#placeFound(file);
-      const entries = place && this.#before(next, file.name, place, isKnown);
-      if (entries !== undefined) return this.#opened(entries, file.name);
+      const before = place && this.#before(next, file.name, place, isKnown);
+      if (before !== undefined) return this.#opened(before, file.name);
     }
     return [];
   }
 
-  /** Whether there may be any that `between` would open. */
-  hasBetween(newest: readonly LogFile[], next: LogFile, isKnown: (id: string) => boolean): boolean {
-    try {
-      for (const file of newest) {
-        const place = this.#placeOf(file);
-        // It was packed, or is gone: `between` looks for what it held.
-        if (place === undefined) return false;
-        const entries = this.#before(next, file.name, place, isKnown);
-        if (entries !== undefined) return entries.length > 0;
-      }
-      return false;
-    } catch (error) {
-      if (error instanceof Stirred) return true;
-      throw error;
-    }
+  /** The generations of a log as they are called by now: another list where a rotation has come since. */
+  generationsOf(home: string): readonly Entry[] {
+    return generationsAmong(entriesOf(dirname(home)), home);
   }
 
-  #opened(entries: readonly Entry[], home: string): (LogFile | Packed)[] {
+  #opened({ entries, seen }: Behind, home: string): (LogFile | Packed)[] {
     const files: (LogFile | Packed)[] = [];
     for (const entry of entries) {
       const packing = packingOf(entry.name);
@@ -197,25 +199,26 @@ export class Search extends Finder {
         this.report.warn(`${unreadable(entry.path, error).message}; its lines are missing`);
       }
     }
-    return files;
+    // What was opened may be another file under the name and the number of the one that was seen.
+    if (entries.length === 0 || areSame(seen, this.generationsOf(home))) return files;
+    for (const file of files) file.close();
+    throw new Stirred(home);
   }
 
   /** Generations behind the one at a place, and before another; undefined where nothing tells. */
-  #before(next: LogFile, home: string, place: Place, isKnown: (id: string) => boolean): Entry[] | undefined {
+  #before(next: LogFile, home: string, place: Place, isKnown: (id: string) => boolean): Behind | undefined {
     const behind = this.#behind(home, place);
     if (behind === undefined) return undefined;
-    const { entries, under } = behind;
+    const { entries, under, seen } = behind;
     const at = entries.findIndex(({ stat }) => idOf(stat) === next.id);
     const isNewest = at < 0 && (next.name === home ? under : idAt(next.name)) === next.id;
     // What came before one that is nowhere nothing tells.
-    return entries.slice(0, isNewest ? entries.length : Math.max(at, 0)).filter(({ stat }) => !isKnown(idOf(stat)));
+    const before = entries.slice(0, isNewest ? entries.length : Math.max(at, 0));
+    return unknown({ entries: before, under, seen }, isKnown);
   }
 
-  /**
-   * Generations behind the one at a place, and the id of what was under the log's own name in that moment; undefined where
-   * nothing tells.
-   */
-  #behind(home: string, { id, path }: Place): { entries: Entry[]; under: string | undefined } | undefined {
+  /** Generations behind the one at a place; undefined where nothing tells. */
+  #behind(home: string, { id, path }: Place): Behind | undefined {
     const entries = entriesOf(dirname(home));
     // It may have another name since it was found.
     const own = entries.find((entry) => (id === "" ? entry.path === path : idOf(entry.stat) === id));
@@ -223,7 +226,8 @@ export class Search extends Finder {
     // Under the path's own name nothing tells what came after.
     if (own.name === basename(home)) return undefined;
     const under = entries.find(({ name }) => name === basename(home));
-    return { entries: later(basename(home), own, entries), under: under && idOf(under.stat) };
+    const seen = generationsAmong(entries, home);
+    return { entries: later(basename(home), own, entries), under: under && idOf(under.stat), seen };
   }
 
   /** Unpacks a generation when its turn has come. */
@@ -232,12 +236,11 @@ export class Search extends Finder {
     const { path, name } = next.entry;
     try {
       const fd = await unpack(next.fd, packingOf(name)!, this.folder, () => true);
-      if (fd !== undefined) return new LogFile(fd, next.name, new Splitter(this.bytesMax), next.id, true);
+      if (fd !== undefined) return new LogFile(fd, next.name, new Splitter(this.bytesMax), next.fd);
     } catch (error) {
       this.report.warn(`${unreadable(path, error).message}; its lines are missing`);
-    } finally {
-      next.close();
     }
+    next.close();
     return undefined;
   }
 }

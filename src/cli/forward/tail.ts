@@ -6,6 +6,7 @@
  *     current   is read
  *     queue     came after it
  */
+import { Between } from "./between.ts";
 import { idAt, missingAt, type Position, problemAt, type Unreadable, unreadable } from "./identity.ts";
 import { LateFiles } from "./late.ts";
 import { LogFile } from "./log-file.ts";
@@ -39,10 +40,9 @@ export class Tail {
   #current: LogFile | undefined;
   #queue: (LogFile | Packed)[] = [];
   readonly #late = new LateFiles();
+  readonly #between: Between;
   /** It is known that nothing stood between the current file and the one before. */
   #isNext = false;
-  /** When the current file, of which nothing was read, had been changed at that time. */
-  #lookedAt = 0n;
   #rotatedAt = 0;
   #againAt = 0;
 
@@ -54,6 +54,7 @@ export class Tail {
     readonly isOthers: (id: string) => boolean,
   ) {
     this.path = options.path;
+    this.#between = new Between(search, this.#late, (id) => this.#isOwn(id));
     this.#saved = options.saved;
     this.#fromEnd = options.fromEnd;
   }
@@ -96,8 +97,8 @@ export class Tail {
   #nextOf(current: LogFile, room: number): Piece | undefined {
     const isFirst = current.lines.readAt === 0;
     const piece = current.next(room);
-    if (!isFirst || !this.search.hasBetween(this.#late.newestFirst, current, (id) => this.#isOwn(id))) return piece;
-    [this.#current, this.#isNext, this.#lookedAt] = [current.again(), false, 0n];
+    if (!isFirst || !this.#between.hasChanged()) return piece;
+    [this.#current, this.#isNext] = [current.again(), false];
     return undefined;
   }
 
@@ -114,10 +115,10 @@ export class Tail {
       if (nuls > 0) this.report.warn(messages.nuls(this.path, nuls));
       await this.#mendCut();
       const problem = await this.#arrivals(now);
-      await this.#lookBetween();
+      await this.#lookBetween(now);
       await this.#moveOn(now);
-      await this.#lookBetween();
-      this.#late.look(now, !this.#isNext);
+      await this.#lookBetween(now);
+      this.#late.look(now, !this.#isNext || this.#current?.lines.at === 0);
       if (problem !== undefined) throw problem;
       this.problem = undefined;
       this.report.passed(this.path);
@@ -194,20 +195,20 @@ export class Tail {
     const cut = this.#current;
     if (cut === undefined || !cut.cut || (cut.ending && !cut.isDry)) return;
     const place = cut.position;
-    const copy = cut.ending ? undefined : await this.search.find(place, this.path, idsOf(this.#files));
+    const others = idsOf(this.#files);
+    const copy = cut.ending ? undefined : await this.search.find(cut.proof, this.path, others, place.offset === 0);
     if (copy !== undefined) {
       this.report.note(messages.copied(this.path, copy.path, place.offset));
-      copy.file.finished = true;
       this.#queue.unshift(cut.again());
-      this.#current = copy.file;
+      [this.#current, this.#isNext] = [copy.file.from(cut), this.#isNext && place.offset > 0];
+      this.#current.finished = true;
       return;
     }
     // What was read of a line is all that is left of it.
     cut.ending = true;
     if (!cut.isDry) return;
     this.report.warn(messages.cut(this.path, place.offset));
-    this.#current = cut.again();
-    this.#isNext = false;
+    [this.#current, this.#isNext] = [cut.again(), false];
   }
 
   /** Opens what has come under the path since the last look, and between. Returns what hinders it. */
@@ -249,6 +250,13 @@ export class Tail {
       }
       if (current.cut || !current.atEnd) return;
       if (this.#queue.length === 1 && !once && !current.isQuiet(now, this.#rotatedAt)) return;
+      const original = current.originalIn(this.#queue[0]);
+      if (original !== undefined) {
+        this.#queue.shift();
+        this.#current = original;
+        current.close();
+        continue;
+      }
       // Nobody is going to end its last line.
       current.ending = true;
       if (!current.isDry) return;
@@ -257,9 +265,7 @@ export class Tail {
   }
 
   async #leave(current: LogFile): Promise<void> {
-    const where = this.search.whereIs(current.id, current.name);
-    this.report.note(messages.rotated(this.path, where, current.lines.at));
-    current.ending = false;
+    this.report.note(messages.rotated(this.path, this.search.whereIs(current.id, current.name), current.lines.at));
     this.#late.add(current);
     this.#current = undefined;
     await this.#advance();
@@ -273,20 +279,16 @@ export class Tail {
   }
 
   /** A file of which nothing was read may have been copied and truncated meanwhile, unseen: the copy comes before it. */
-  async #lookBetween(): Promise<void> {
+  async #lookBetween(now: number): Promise<void> {
     const current = this.#current;
     if (current === undefined || (this.#isNext && current.lines.readAt > 0)) return;
-    // What comes after a generation is looked for before its successor is read.
     if (current.lines.readAt === 0 && this.#late.all.length > 0) {
-      const { changedAt } = current;
-      const between =
-        changedAt === this.#lookedAt
-          ? []
-          : await this.search.between(this.#late.newestFirst, current, (id) => this.#isOwn(id));
-      this.#lookedAt = changedAt;
+      const between = await this.#between.files(current, now);
       if (between.length > 0) {
         this.#queue.unshift(...between, current);
         this.#current = undefined;
+        // The copy may not be whole yet.
+        this.#rotatedAt = now;
         await this.#advance();
       } else if (this.#queue.length === 0 && current.behind === 0) {
         current.atEnd = true;
