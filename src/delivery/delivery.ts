@@ -186,7 +186,7 @@ export class Delivery {
         const { reason, delayMs } = failure;
         standing.lease.nacked = { reason, delayMs, at: now };
         this.state.leases.owe();
-        this.endings.withdrawUnread(offset);
+        this.endings.withdrawUnread(offset, now);
       } else if (standing.is !== "nacked" && standing.is !== "finished") return ranOut(offset);
       return ok(undefined);
     });
@@ -214,7 +214,7 @@ export class Delivery {
     this.expire(now, this.#chance);
     const results = this.#each([...receipts].reverse(), now, ({ offset }, standing) => {
       if (standing.is === "leased") this.endings.release(standing.item, now);
-      else if (standing.is === "restored") this.endings.releaseUnread(offset);
+      else if (standing.is === "restored") this.endings.releaseUnread(offset, now);
       return ok(undefined);
     });
     this.state.saveLeases(now);

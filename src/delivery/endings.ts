@@ -71,13 +71,15 @@ export class Endings {
    * An attempt failed. What follows is the group's to say: again later, or a dead letter. `before`: whose it was, where the
    * lease is over already.
    */
-  fail(item: Item, failure: Failure, now: number, chance: Chance, before?: Holder): void {
+  fail(item: Item, failure: Failure, now: number, chance: Chance, before?: Restored): void {
     const { state } = this;
-    const holder = this.state.leases.end(item) ?? before;
+    const holder = state.leases.end(item) ?? before;
     const lane = item.lane ?? state.detach(item);
     item.state = "waiting";
     this.#note(item, lane, tryOf(item, failure, holder, now));
-    if (lane.kind === "whole") this.withdraw(item.offset);
+    if (lane.kind === "whole") {
+      this.withdraw(item.offset, before?.nacked?.at ?? Math.min(now, holder?.expires ?? now));
+    }
     const plan = planAfter(state.spec.config, item.attempt, failure.delayMs, chance());
     if (plan.next === "retry") {
       lane.state = "retry";
@@ -128,13 +130,13 @@ export class Endings {
       if (lane === undefined) leases.tried.noteUnread(offset, one);
       else this.#tell(lane, one);
     }
-    this.withdrawUnread(offset);
+    this.withdrawUnread(offset, now);
   }
 
   /** Takes a lease of before a restart back as if it had never been, where its record has not been read again. */
-  releaseUnread(offset: number): void {
+  releaseUnread(offset: number, now: number): void {
     this.endUnread(offset);
-    this.withdrawUnread(offset);
+    this.withdrawUnread(offset, now);
   }
 
   /** A lease of before a restart is over. */
@@ -143,9 +145,9 @@ export class Endings {
   }
 
   /** In order, those behind a record that goes again, and has not been read again, go after it; not behind a letter. */
-  withdrawUnread(offset: number): void {
+  withdrawUnread(offset: number, since: number): void {
     const { window, lanes } = this.state;
-    if (window.ordered && lanes.at(offset)?.kind !== "single") this.withdraw(offset);
+    if (window.ordered && lanes.at(offset)?.kind !== "single") this.withdraw(offset, since);
   }
 
   /** An operator leaves a record to the dead letters, whether somebody has it or not. */
@@ -178,9 +180,9 @@ export class Endings {
 
   /**
    * In order, those behind a record that goes again go again, after it; it is not their doing. A letter that is redriven was
-   * passed over: it stands beside them.
+   * passed over: it stands beside them. `since`: when it failed, or went back, which may be known only now.
    */
-  withdraw(offset: number): void {
+  withdraw(offset: number, since: number): void {
     const { leases, lanes } = this.state;
     for (const { item } of [...leases.all()]) {
       if (item.offset <= offset || item.lane?.kind === "single") continue;
@@ -188,9 +190,10 @@ export class Endings {
       item.attempt--;
       item.state = "ready";
     }
-    for (const [other, { nacked }] of leases.restored) {
-      // One that was given back has failed by itself.
-      if (other <= offset || nacked !== undefined || lanes.at(other)?.kind === "single") continue;
+    for (const [other, { nacked, reason, expires }] of leases.restored) {
+      if (other <= offset || lanes.at(other)?.kind === "single") continue;
+      // One that was given back, had run out before, or was its member's last, has failed by itself.
+      if (nacked !== undefined || reason !== undefined || expires < since) continue;
       leases.endRestored(other);
       leases.owe();
     }
@@ -205,7 +208,7 @@ export class Endings {
     this.#putBack(item, now);
     // What was passed over, and is redriven beside the others, has no place in their order.
     const inOrder = this.state.window.ordered && (item.lane === undefined || item.lane.kind === "whole");
-    if (inOrder) this.withdraw(item.offset);
+    if (inOrder) this.withdraw(item.offset, now);
   }
 
   #putBack(item: Item, now: number): void {

@@ -135,6 +135,7 @@ export class Leases {
     return lease;
   }
 
+  /** Those that have run out, in the order in which they did. */
   expired(now: number): Lease[] {
     if (now < this.#soonest) return [];
     const expired: Lease[] = [];
@@ -143,7 +144,7 @@ export class Leases {
       if (lease.expires <= now) expired.push(lease);
       else this.#soonest = Math.min(this.#soonest, lease.expires);
     }
-    return expired;
+    return expired.sort((a, b) => a.expires - b.expires);
   }
 
   /** When they are to be written down. Infinity where all are. */

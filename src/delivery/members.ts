@@ -43,7 +43,7 @@ export class Members {
     const left = [...leases.all()].filter((lease) => lease.member === member && lease.expires > now);
     for (const { item } of left.reverse()) if (item.state === "leased") this.endings.release(item, now);
     const before = [...leases.restored.values()].filter((lease) => lease.member === member && goesOn(lease, now));
-    for (const { offset } of before.sort((a, b) => b.offset - a.offset)) this.endings.releaseUnread(offset);
+    for (const { offset } of before.sort((a, b) => b.offset - a.offset)) this.endings.releaseUnread(offset, now);
     leases.connections.delete(member);
     this.state.save();
     this.state.saveLeases(now);

@@ -43,6 +43,16 @@ const crash: Step = { do: "crash" };
 const forget = (key: string): Step => ({ do: "forget", key, early: false });
 const saveLeases: Step = { do: "saveLeases" };
 const ranOutUnread: Step[] = [append("a"), receive(), wait(6_000), saveLeases, crash, wait(40_000)];
+const inOrder = config({ order: "partition", maxInFlight: 3 });
+const secondRanOut: Step[] = [
+  append("a", "a"),
+  receive(2),
+  { do: "extend", pick: [0], any: false },
+  wait(6_000),
+  saveLeases,
+  crash,
+  wait(40_000),
+];
 
 export const found: History[] = [
   // What was tried of a record without a key, before it became a letter, was known again after a crash, when it was redriven.
@@ -266,4 +276,15 @@ export const found: History[] = [
   [config({}), [...ranOutUnread, { do: "release", pick: [0], any: true }, receive()], false],
   [config({}), [...ranOutUnread, { do: "giveBack", pick: [0], any: true }, receive()], false],
   [config({ backoff: [500] }), [...ranOutUnread, leave("m"), receive()], false],
+  // In order, what had run out before those before it went again was taken back with it, though it had failed by itself.
+  [inOrder, [...secondRanOut, nack(), receive(2)], false],
+  [inOrder, [...secondRanOut, wait(40_000), wait(40_000), receive(2)], false],
+  [inOrder, [...secondRanOut, { do: "release", pick: [0], any: false }, receive(2)], false],
+  [inOrder, [...secondRanOut, leave("m"), receive(2)], false],
+  // And what died of its member's going, because a record before it went with the same one.
+  [
+    { ...inOrder, onFailure: "skip" },
+    [append("a", "a"), receive(2), wait(6_000), saveLeases, crash, leave("m"), receive(2)],
+    false,
+  ],
 ];

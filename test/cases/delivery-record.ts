@@ -207,8 +207,10 @@ export class Model {
   }
 
   expire(): void {
-    for (const record of this.records) {
-      if (record.lease !== undefined && record.lease.expires <= this.rig.now) this.#fail(record);
+    const expired = this.records.filter(({ lease }) => lease !== undefined && lease.expires <= this.rig.now);
+    // One that goes again may take the lease of another back.
+    for (const record of expired.sort((a, b) => a.lease!.expires - b.lease!.expires)) {
+      if (record.lease !== undefined) this.#fail(record);
     }
   }
 
