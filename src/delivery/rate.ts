@@ -5,11 +5,15 @@ const grainMs = 20;
 /** Records of so long are written down as gone before they are, so that not each of them is written: a crash may lose as many turns. */
 const aheadMs = 1_000;
 
-/** What is written down of a bucket: after a crash there is no more in it. `at` in ms since 1970. */
+/**
+ * What is written down of a bucket: after a crash there is no more in it. `at` in ms since 1970. `ahead`: so many may have been taken
+ * of it at any time since, which `tokens` are without.
+ */
 export interface Bucket {
   readonly tokens: number;
   readonly burst: number;
   readonly at: number;
+  readonly ahead?: number;
 }
 
 export class Rate {
@@ -18,6 +22,8 @@ export class Rate {
   #at: number | undefined;
   /** Records that may go before it is written down anew. */
   #ahead = 0;
+  /** Of what there was before: what may have been taken a moment ago, and is not in the bucket however long that was at rest. */
+  #owed = 0;
 
   /**
    * `burst` may be less than one record: a part of a group's, over several partitions. `before`: what is left of the bucket in whose
@@ -32,7 +38,8 @@ export class Rate {
     this.#tokens = burst;
     if (before === undefined) return;
     const part = before.tokens > 0 && before.burst > burst ? burst / before.burst : 1;
-    this.#tokens = Math.min(this.#capacity, before.tokens * part);
+    this.#owed = (before.ahead ?? 0) * part;
+    this.#tokens = Math.min(this.#capacity, before.tokens * part + this.#owed);
     this.#at = before.at;
   }
 
@@ -41,6 +48,8 @@ export class Rate {
     const gained = ((now - (this.#at ?? now)) / 1_000) * this.perSecond;
     this.#at = Math.max(this.#at ?? now, now);
     if (gained > 0) this.#tokens = Math.min(this.#capacity, this.#tokens + gained);
+    this.#tokens -= this.#owed;
+    this.#owed = 0;
     return Math.max(0, Math.floor(this.#tokens + 1e-9));
   }
 
@@ -60,7 +69,7 @@ export class Rate {
     if (this.#ahead >= 0) return undefined;
     this.#ahead = (this.perSecond * aheadMs) / 1_000;
     const left = this.left(now);
-    return { ...left, tokens: left.tokens - this.#ahead };
+    return { ...left, tokens: left.tokens - this.#ahead, ahead: this.#ahead };
   }
 
   /** When the next record may go, in ms since 1970. */

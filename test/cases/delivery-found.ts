@@ -287,4 +287,15 @@ export const found: History[] = [
     [append("a", "a"), receive(2), wait(6_000), saveLeases, crash, leave("m"), receive(2)],
     false,
   ],
+  // After a crash the bucket of a rate was full that had been at rest, and had just been taken from.
+  [
+    config({ rate: { perSecond: 2, burst: 3 } }),
+    [append("a"), receive(), wait(40_000), receive(), crash, receive(), leave("m"), receive(), nack(), receive()],
+    false,
+  ],
+  [
+    config({ rate: { perSecond: 2, burst: 3 }, maxInFlight: 100 }),
+    [append("a", "b", "c", "d", "e", "f"), receive(), wait(4_000), receive(2), crash, receive(4)],
+    false,
+  ],
 ];
