@@ -174,6 +174,44 @@ test.each(Array.from({ length: times(100, 2_000) }, (_, seed) => seed))(
   },
 );
 
+test("an empty generation and the file after it were changed in the same moment", async () => {
+  const disk = new Disk("/in-memory", { exactNs: 1_000n, births: true, reuse: false });
+  world.disk = disk;
+  vi.spyOn(Date, "now").mockImplementation(() => Math.floor(disk.nowMs));
+  const report = new Report(true, () => {});
+  const begin = (saved: readonly Position[]) => {
+    const options = { path: "/in-memory/a.log", saved, fromEnd: false, once: false };
+    return new Tail(options, new Search(state, report, 1_000), report, () => false);
+  };
+  let tail = begin([]);
+  const got: string[] = [];
+  const look = async () => {
+    disk.nowMs += 5_000;
+    await tail.look(disk.nowMs);
+    for (let piece = tail.next(1e9); piece !== undefined; piece = tail.next(1e9)) got.push(piece.bytes.toString());
+  };
+  const rotate = (count: number) => {
+    for (let number = count; number > 0; number--) disk.rename(`a.log.${number}`, `a.log.${number + 1}`);
+    disk.append("a.log.1", disk.data("a.log"));
+    disk.truncate("a.log");
+  };
+  disk.append("a.log", Buffer.from("0\n"));
+  await look();
+  rotate(0);
+  rotate(1);
+  disk.append("a.log", Buffer.from("1\n"));
+  const { positions } = tail;
+  tail.close();
+  tail = begin(positions);
+  // All three are held now, and rotated once more.
+  await tail.look(disk.nowMs);
+  rotate(2);
+  disk.append("a.log", Buffer.from("2\n"));
+  for (let count = 0; count < 6; count++) await look();
+  tail.close();
+  expect(got).toEqual(["0", "1", "2"]);
+});
+
 /** How many are there without a gap. */
 function doneOf(numbers: readonly number[]): number {
   const all = new Set(numbers);

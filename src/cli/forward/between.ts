@@ -5,7 +5,8 @@ import { type LogFile, settled } from "./log-file.ts";
 import type { Packed, Search } from "./search.ts";
 
 export class Between {
-  /** When the next file had been changed when this was asked last. */
+  /** The next file when this was asked last, and when it had been changed: others may have been in the same moment. */
+  #next: LogFile | undefined;
   #changedAt = 0n;
   /** The generations of the log by then. */
   #generations: readonly Entry[] = [];
@@ -20,10 +21,10 @@ export class Between {
   async files(next: LogFile, now: number): Promise<(LogFile | Packed)[]> {
     const { changedAt } = next;
     const before = this.late.newestFirst;
-    if (changedAt === this.#changedAt || before.length === 0) return [];
+    if ((next === this.#next && changedAt === this.#changedAt) || before.length === 0) return [];
     this.#generations = this.search.generationsOf(before[0].name);
     const files = await this.search.between(before, next, this.isKnown);
-    this.#changedAt = settled(changedAt, now);
+    [this.#next, this.#changedAt] = [next, settled(changedAt, now)];
     return files;
   }
 
