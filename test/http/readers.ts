@@ -141,7 +141,7 @@ const events =
       seen = reader.events.length;
       return task.enough(found) && reader.of("heartbeat").some(({ data }) => data.upToDate);
     };
-    await expect.poll(enough, { timeout: 10_000, interval: 5 }).toBe(true);
+    await expect.poll(enough, { timeout: 10_000, interval: 20 }).toBe(true);
     reader.close();
   };
 
@@ -170,7 +170,7 @@ const socket =
       const current = client.batches.at(-1)?.upToDate || client.of("heartbeat").some(({ upToDate }) => upToDate);
       return task.enough(found) && current;
     };
-    await expect.poll(enough, { timeout: 10_000, interval: 5 }).toBe(true);
+    await expect.poll(enough, { timeout: 10_000, interval: 20 }).toBe(true);
     client.socket.close();
   };
 
