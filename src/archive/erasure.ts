@@ -11,6 +11,8 @@ import type { Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { hashText, mayContain, seeds } from "../log/fingerprint.ts";
 import { isOf, objectPrefixes, type PartitionStep } from "../log/forgetting.ts";
+import { identityHash, identityOf } from "../log/identity.ts";
+import { type Ids, IdsBuilder } from "../log/inheritance.ts";
 import { baseText } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import type { Rec } from "../log/record.ts";
@@ -62,6 +64,8 @@ export type Due = { readonly erasure: Erasure } & (
 export class Erasures {
   /** Last offsets of keys among the records that were found since a segment was done with. */
   readonly #found = new Map<string, number>();
+  /** Of the records that were found since then: who they were, where they lie, and when they came. */
+  #ids: { readonly hash: [number, number]; readonly offset: number; readonly time: number }[] = [];
 
   constructor(readonly log: Log) {}
 
@@ -154,8 +158,12 @@ export class Erasures {
     this.#deleted(deleting, now);
   }
 
-  fate({ target, to }: Erasure, record: Rec, offset: number): Fate {
+  fate({ target, to }: Erasure, record: Rec, offset: number, timestamp: number): Fate {
     if (target === undefined || offset >= to || !isOf(target, record)) return "keep";
+    if (record.id !== undefined) {
+      const time = this.log.arrivals.by({ next: offset + 1, last: timestamp });
+      this.#ids.push({ hash: identityHash(identityOf(record)), offset, time });
+    }
     if (record.key !== undefined && this.log.spec.keyIndex) this.#found.set(record.key, offset);
     return "erase";
   }
@@ -166,7 +174,8 @@ export class Erasures {
     if (current === undefined) return;
     // First: in what has been rewritten nobody finds them again.
     this.#dropKeys();
-    if (rewriter.changed && !this.log.replace([segment], rewriter.finish(), now)) return;
+    const ids = this.#takeIds(now);
+    if (rewriter.changed && !this.log.replace([segment], rewriter.finish(), now, ids)) return;
     this.#save({
       ...current,
       // A repair may have set it back meanwhile.
@@ -194,6 +203,17 @@ export class Erasures {
     const { meta } = this.#segments;
     for (const [key, offset] of this.#found) if (meta.lastOfKey(key) === offset) meta.dropLastOfKey(key);
     this.#found.clear();
+  }
+
+  /** The ids of which a retry may still come. */
+  #takeIds(now: number): Ids {
+    const { deduplicationWindowMs, partition } = this.log.spec;
+    const ids = new IdsBuilder(partition);
+    for (const { hash, offset, time } of this.#ids) {
+      if (time >= now - deduplicationWindowMs) ids.add(hash, offset, time);
+    }
+    this.#ids = [];
+    return ids.finish();
   }
 
   /** Segments that surely hold no such key are passed over. */

@@ -6,7 +6,7 @@
 import { packAnswers, unpackAnswers } from "./answers.ts";
 import { Duplicates } from "./duplicates.ts";
 import type { Answered } from "./sequence.ts";
-import type { InheritedRow, ProducerRow } from "./store.ts";
+import type { InheritedRow, ProducerRow, Store } from "./store.ts";
 
 /** Ids whose records lie in one partition: two hashes, an offset and a timestamp each. */
 export interface Ids {
@@ -77,7 +77,10 @@ export function rowsOf({ origin, hashes, offsets, times }: Ids): Omit<InheritedR
   return rows;
 }
 
-/** Ids that another partition holds, found by hash alone: its records are not here to confirm them. */
+/**
+ * Ids that another partition holds, or whose records were forgotten here, found by hash alone: there is no record to confirm
+ * them.
+ */
 export class Inherited {
   readonly #index: Duplicates;
   readonly #ids: { hash: [number, number]; origin: number; offset: number; time: number }[] = [];
@@ -87,14 +90,24 @@ export class Inherited {
     readonly windowMs: number,
   ) {
     this.#index = new Duplicates(Number.MAX_SAFE_INTEGER, 0);
-    for (const { origin, body } of rows) {
-      const view = new DataView(body.buffer, body.byteOffset, body.length);
-      for (let at = 0; at < body.length; at += 24) {
-        const hash: [number, number] = [view.getUint32(at, true), view.getUint32(at + 4, true)];
-        const time = view.getFloat64(at + 16, true);
-        this.#index.add(hash, this.#ids.length, time);
-        this.#ids.push({ hash, origin, offset: view.getFloat64(at + 8, true), time });
-      }
+    for (const row of rows) this.#learn(row);
+  }
+
+  /** Keeps the ids of records that are forgotten: a retry must not bring them back. In a transaction. */
+  keep(ids: Ids, store: Pick<Store, "addInherited">): void {
+    for (const row of rowsOf(ids)) {
+      store.addInherited(row);
+      this.#learn(row);
+    }
+  }
+
+  #learn({ origin, body }: Pick<InheritedRow, "origin" | "body">): void {
+    const view = new DataView(body.buffer, body.byteOffset, body.length);
+    for (let at = 0; at < body.length; at += 24) {
+      const hash: [number, number] = [view.getUint32(at, true), view.getUint32(at + 4, true)];
+      const time = view.getFloat64(at + 16, true);
+      this.#index.add(hash, this.#ids.length, time);
+      this.#ids.push({ hash, origin, offset: view.getFloat64(at + 8, true), time });
     }
   }
 

@@ -54,7 +54,7 @@ export class Intake {
   /** Producer-given offsets of this commit. */
   readonly #pending = new Set<number>();
   readonly #stored: RecordAt;
-  readonly #inherited: Inherited;
+  readonly inherited: Inherited;
   #swept = false;
   changed = false;
 
@@ -71,7 +71,7 @@ export class Intake {
     this.#producers = new Producers(store);
     this.#keys = new KeyIndex(store, chunks);
     this.#stored = new RecordAt(chunks, spec.offsets === "assigned");
-    this.#inherited = new Inherited(store.inherited(), spec.deduplicationWindowMs);
+    this.inherited = new Inherited(store.inherited(), spec.deduplicationWindowMs);
     if (spec.deduplicationWindowMs > 0) {
       this.#duplicates = new Duplicates(spec.deduplicationWindowMs, now);
       this.#relearn(this.#duplicates, tail, now - spec.deduplicationWindowMs);
@@ -255,11 +255,13 @@ export class Intake {
     if (fresh !== undefined) return { offset: fresh };
     const hash = identityHash(identity);
     const seen = this.#duplicates.find(hash);
-    if (seen === undefined) return this.#inherited.find(hash, now);
+    if (seen === undefined) return this.inherited.find(hash, now);
     const { offset } = seen;
     // A record that is not at hand cannot confirm the match: 64 bits of hash must do.
     const found = this.#stored.find(offset);
-    if (found === undefined ? offset >= this.head : identityOf(found.record) !== identity) return undefined;
+    if (found === undefined ? offset >= this.head : identityOf(found.record) !== identity) {
+      return this.inherited.find(hash, now);
+    }
     return seen.time < now - this.spec.deduplicationWindowMs ? undefined : { offset };
   }
 
@@ -280,7 +282,7 @@ export class Intake {
     this.#eachId(tail, now - this.spec.deduplicationWindowMs, (record, offset, time) => {
       own.add(identityHash(identityOf(record)), offset, time);
     });
-    const ids = this.#duplicates === undefined ? [] : [...this.#inherited.handOn(now), own.finish()];
+    const ids = this.#duplicates === undefined ? [] : [...this.inherited.handOn(now), own.finish()];
     return { producers: handOnProducers(this.store.producers(), this.spec.partition), ids };
   }
 

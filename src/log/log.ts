@@ -11,7 +11,7 @@ import { ChunkBuilder } from "./chunk.ts";
 import type { ChunkRow } from "./chunk-head.ts";
 import { type Facts, factsOf, fenced, type Marks, shutOf } from "./facts.ts";
 import { FollowerList } from "./follower-list.ts";
-import { type Inheritance, rowsOf } from "./inheritance.ts";
+import { type Ids, type Inheritance, rowsOf } from "./inheritance.ts";
 import { Intake } from "./intake.ts";
 import { discard, notice } from "./notice.ts";
 import { missed, type Page, type Position, type ReadTerms, type Span } from "./read.ts";
@@ -203,14 +203,15 @@ export class Log {
     notice(this.segments, this.#spec, "dropped", segment, now);
   }
 
-  /** Puts other chunks in the place of segments. False, and nothing done, where one of them is not there any more. */
-  replace(inputs: readonly Segment[], rows: readonly ChunkRow[], now: number): boolean {
+  /** Puts other chunks in the place of segments. False, and nothing done, where one is gone. `forgotten`: ids that stay known. */
+  replace(inputs: readonly Segment[], rows: readonly ChunkRow[], now: number, forgotten?: Ids): boolean {
     const { store } = this.segments;
     if (!inputs.every(({ base, n }) => store.at(base)?.n === n)) return false;
     this.change(now, () => {
       this.thin();
       for (const input of inputs) discard(this.segments, this.#spec, input, now);
       this.segments.replace(inputs, rows, now);
+      if (forgotten !== undefined) this.#intake.inherited.keep(forgotten, this.#store);
     });
     return true;
   }

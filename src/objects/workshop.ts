@@ -183,7 +183,7 @@ export class Workshop {
       return true;
     }
     const { segment } = due;
-    const rewriter = new Rewriter(this.log.span.dense, (record, offset) => this.erasures.fate(erasure, record, offset));
+    const rewriter = new Rewriter(this.log.span.dense, (...found) => this.erasures.fate(erasure, ...found));
     const unread = await this.#rewrite([segment], rewriter);
     if (this.log.segments.store.at(segment.base)?.n !== segment.n) return true;
     // What the object has whole is not to be lost for what is damaged here, nor to come back with it later: it is searched there.

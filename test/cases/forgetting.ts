@@ -21,7 +21,7 @@ export function eraseIn(log: Log, target: Target, now: number): number {
     if (due.step === "groups") erasures.finish(due.erasure, now);
     else {
       const { erasure, segment } = due;
-      const rewriter = new Rewriter(true, (record, offset) => erasures.fate(erasure, record, offset));
+      const rewriter = new Rewriter(true, (...found) => erasures.fate(erasure, ...found));
       for (const head of headsIn(log.segments, segment.base, segment.next)) {
         rewriter.add({ ...head, body: log.segments.body(head.base) });
       }
