@@ -112,17 +112,19 @@ export function rebuild(
     draft.adopt();
     for (const one of all) {
       const { footer } = one;
+      const segment = segmentOf(one);
       if (footer.base > next) {
         lost.push({ from: next, to: footer.base, reason: "no object has them" });
-        store.set(gap(log, ++n, { base: next, next: footer.base, first: last, last: footer.first }, now));
+        const place = { base: next, next: footer.base, first: last, last: footer.first };
+        store.set(gap(log, ++n, place, segment.prev, now));
       }
-      store.set(segmentOf(one));
+      store.set(segment);
       [next, last] = [footer.next, footer.last];
     }
     if (log.span.dense) {
       const from = named.reduce((max, { base }) => Math.max(max, base), next) + unseenMax;
       lost.push({ from: next, to: from, reason: "they may have been given out, and no object has them" });
-      store.set(gap(log, ++n, { base: next, next: from, first: last, last }, now));
+      store.set(gap(log, ++n, { base: next, next: from, first: last, last }, none, now));
       next = from;
     }
     meta.setMeta(metaName, JSON.stringify(lost));
@@ -168,12 +170,19 @@ function leaveOthers(log: Log, { unread, parquet }: Others, all: readonly Found[
   );
 }
 
-/** A segment without records in the place of one that no object has. */
-function gap(log: Log, n: number, place: Pick<Segment, "base" | "next" | "first" | "last">, now: number): Segment {
+const none = new Uint8Array(0);
+
+/** A segment without records in the place of those that no object has. `origin`: by which hash the one behind knows the last of them. */
+function gap(
+  log: Log,
+  n: number,
+  place: Pick<Segment, "base" | "next" | "first" | "last">,
+  origin: Uint8Array,
+  now: number,
+): Segment {
   const table = new ChunkTable(log.sql, n);
   table.create();
   table.insert(holeRow(place));
-  const none = new Uint8Array(0);
   const facts = { n, chunks: 1, records: 0, bytes: 0, hot: 1, size: 0, indexBytes: 0, sealed: now };
-  return { ...place, ...facts, sha: none, prev: none, origin: none };
+  return { ...place, ...facts, sha: none, prev: none, origin };
 }

@@ -77,7 +77,7 @@ export async function repair(millrace: Millrace, name: string, options: RepairOp
     if (lost.length === 0 && mode === "rebuild") {
       const { head, tail } = await millrace.stream(name).partition(partition).facts();
       print(`partition ${partition} has offsets ${head} to ${tail - 1}`);
-    } else if (lost.length === 0) print(`partition ${partition}: nothing is lost: there is no damage in that range`);
+    } else if (lost.length === 0) print(`partition ${partition}: nothing is lost: no record in that range is damaged`);
     for (const { from, to, reason } of lost)
       print(`lost: partition ${partition}, offsets ${from} to ${to - 1}: ${reason}`);
   }

@@ -60,6 +60,20 @@ export async function writeRowAgain(
   });
 }
 
+/** By which hashes the segment behind one may know it; undefined where nothing can be said. */
+export const hashesOf = ({ size, broken, sha, origin }: Segment): readonly Uint8Array[] | undefined =>
+  size === 0 || broken ? undefined : [sha, origin].filter((hash) => hash.length > 0);
+
+/** Where a segment knows the one before it by another hash than it has, that one has it from now on: nothing is lost by that. */
+export function joinChain(log: Log, base: number, now: number): void {
+  const { store } = log.segments;
+  const [before, segment] = [store.before(base - 1), store.at(base)];
+  if (before?.next !== base || segment === undefined || segment.broken || segment.prev.length === 0) return;
+  const known = hashesOf(before);
+  if (known === undefined || known.some((sha) => hex(sha) === hex(segment.prev))) return;
+  log.change(now, () => log.segments.put({ ...before, origin: segment.prev }));
+}
+
 /**
  * The row of an archived segment of which only the place is known, or also that the database has its chunks, out of the bucket. False
  * where no object is that segment's.

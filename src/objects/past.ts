@@ -7,11 +7,11 @@ import { lostOf } from "../archive/repair.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { retentionOf } from "../log/retention.ts";
-import type { Segment } from "../log/segment-store.ts";
 import type { Snapshot } from "../log/snapshot-store.ts";
 import type { Retention } from "../log/spec.ts";
 import type { Blobs } from "../platform/blobs.ts";
 import { faultOf, faultTold } from "../platform/fault-told.ts";
+import { hashesOf } from "./copies.ts";
 import type { History } from "./history.ts";
 import { leftBehind } from "./left-behind.ts";
 import { OutOfReach } from "./out-of-reach.ts";
@@ -121,10 +121,6 @@ export const past = {
     return ok(objects);
   },
 };
-
-/** By which the segment behind one may know it. */
-const hashesOf = ({ size, broken, sha, origin }: Segment): readonly Uint8Array[] | undefined =>
-  size === 0 || broken ? undefined : [sha, origin].filter((hash) => hash.length > 0);
 
 const wasDeleted = refuse("stream-not-found", "the stream was deleted");
 

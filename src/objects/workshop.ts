@@ -16,7 +16,16 @@ import { decodeFrame } from "../log/record.ts";
 import { retentionOf } from "../log/retention.ts";
 import type { Segment } from "../log/segment-store.ts";
 import type { Blobs } from "../platform/blobs.ts";
-import { findRow, hasObject, joinCopies, leftToObject, makeAgain, mendBehind, writeRowAgain } from "./copies.ts";
+import {
+  findRow,
+  hasObject,
+  joinChain,
+  joinCopies,
+  leftToObject,
+  makeAgain,
+  mendBehind,
+  writeRowAgain,
+} from "./copies.ts";
 import { giveUpLeft, leftBehind } from "./left-behind.ts";
 import { Rebuilding } from "./rebuilding.ts";
 import { coldRows, hotRows, Lost } from "./segment-rows.ts";
@@ -139,6 +148,7 @@ export class Workshop {
     if (lost.length > 0) this.#compaction.relearn();
     else if (!(sound ?? (await hasObject(log, this.blobs, segment)))) makeAgain(log, segment, repair.rows, this.now());
     else await writeRowAgain(log, this.blobs, segment, this.now);
+    if (mode === "isolate") joinChain(log, segment.base, this.now());
     return ok({ lost, ...onwards(segment.next) });
   }
 

@@ -622,7 +622,7 @@ describe("the command line", () => {
     expect(asked).toMatchObject({ code: 2, err: expect.stringContaining("everything from offset 90 on") });
     expect((await run("streams", "repair", "tended", "--mode", "truncate", "--yes")).code).toBe(2);
     const sound = await run("streams", "repair", "tended", "--mode", "isolate", "--yes");
-    expect(sound.out).toBe("partition 0: nothing is lost: there is no damage in that range\n");
+    expect(sound.out).toBe("partition 0: nothing is lost: no record in that range is damaged\n");
     const cut = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90", "--yes");
     expect(cut.out).toContain("lost: partition 0, offsets 90 to 99: cut off");
     const again = await run("streams", "repair", "tended", "--mode", "truncate", "--from", "90", "--yes");
