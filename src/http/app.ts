@@ -6,6 +6,7 @@ import type { Right } from "../../schemas/ticket.ts";
 import type { Env } from "../objects/stubs.ts";
 import { append } from "./append.ts";
 import { authenticate, denial, type Principal } from "./auth.ts";
+import { conditionProblem, unknownTo } from "./conditions.ts";
 import { docsPage } from "./docs.ts";
 import { dumpPartition, dumpPlace, dumpStream } from "./dump.ts";
 import { eraseRecords, getErasure } from "./erasures.ts";
@@ -221,7 +222,7 @@ function guarded(c: C, handler: Handler, terms: Terms): Promise<Response> | Resp
     : admitted(c, handler, terms, who);
 }
 
-function admitted(c: C, handler: Handler, { need, bare, within, room }: Terms, who: Result<Principal>) {
+function admitted(c: C, handler: Handler, { need, bare, within, room, ignored }: Terms, who: Result<Principal>) {
   if (!who.ok) return problem(who.refusal);
   const namespace = within ? c.req.param("ns") : undefined;
   const stream = c.req.param("stream");
@@ -231,7 +232,8 @@ function admitted(c: C, handler: Handler, { need, bare, within, room }: Terms, w
   const refusal: Refusal | undefined =
     (namespace === undefined ? undefined : streams.named(namespace, stream)) ??
     queryProblem(url) ??
-    (bare ? emptyQueryProblem(url) : undefined);
+    (bare ? emptyQueryProblem(url) : undefined) ??
+    conditionProblem(c.req.raw, ignored);
   if (refusal !== undefined) return problem(refusal);
   return room === undefined ? handler(c, who.value) : withRoom(room(c.req.raw), () => handler(c, who.value));
 }
@@ -243,6 +245,8 @@ interface Terms {
   readonly bare: boolean;
   /** It is in a namespace. */
   readonly within: boolean;
+  /** Conditions that it does not look at. */
+  readonly ignored: ReturnType<typeof unknownTo>;
   /** What its answer takes of the room for those that are large. */
   readonly room: ((request: Request) => number) | undefined;
 }
@@ -250,7 +254,8 @@ interface Terms {
 function termsOf(path: string, method: string): Terms {
   const operation = operations[path][method];
   const bare = operation.query === undefined;
-  return { need: needOf(path, method), bare, within: path.includes("/:ns"), room: roomOf(operation) };
+  const ignored = unknownTo(method, operation);
+  return { need: needOf(path, method), bare, within: path.includes("/:ns"), room: roomOf(operation), ignored };
 }
 
 /** Any of the rights that a route takes. */
