@@ -26,3 +26,12 @@ export const setBereft = (meta: Pick<Store, "setMeta">, damage: Damage): void =>
   meta.setMeta(metaName, JSON.stringify(damage));
 
 export const dropBereft = (meta: Pick<Store, "dropMeta">): void => meta.dropMeta(metaName);
+
+const unaskedName = "unasked";
+
+/** Whether the bucket did not say, when the log was made, if there was one before. */
+export const isUnasked = (meta: Pick<Store, "meta">): boolean => meta.meta(unaskedName) !== undefined;
+
+export const setUnasked = (meta: Pick<Store, "setMeta">): void => meta.setMeta(unaskedName, "1");
+
+export const dropUnasked = (meta: Pick<Store, "dropMeta">): void => meta.dropMeta(unaskedName);

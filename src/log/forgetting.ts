@@ -57,6 +57,8 @@ export const withoutText = {
       "lost",
       "rebuilt",
       "unreadable",
+      "unasked",
+      "bereft",
       "brought",
       "notices",
       "restore",

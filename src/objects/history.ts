@@ -10,6 +10,7 @@ import type { Blobs } from "../platform/blobs.ts";
 import type { Alarms } from "./alarms.ts";
 import { placeIn } from "./cold.ts";
 import { emptied, type Remains } from "./emptying.ts";
+import { keepLeft } from "./left-behind.ts";
 import { upload } from "./upload.ts";
 import { Workshop } from "./workshop.ts";
 
@@ -205,7 +206,10 @@ export class History {
   }
 
   async #act(archive: Archive, job: Job): Promise<void> {
-    if (job.do === "upload") return upload(archive, this.blobs as Blobs, job.segment, this.now);
+    if (job.do === "upload") {
+      await keepLeft(archive.log, this.blobs as Blobs, this.now);
+      return upload(archive, this.blobs as Blobs, job.segment, this.now);
+    }
     if (job.do === "tell") {
       for (const { n, body } of job.notices) {
         await this.outside.tell(job.stream, n, body, archive.log.spec);

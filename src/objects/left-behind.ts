@@ -1,6 +1,7 @@
 /** What a log whose database is lost has left in the bucket, where another log has begun in its place, and does not know it. */
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { dropBereft, setBereft } from "../log/bereft.ts";
+import { noteUnreadable } from "../archive/unreadable.ts";
+import { dropBereft, dropUnasked, isUnasked, setBereft, setUnasked } from "../log/bereft.ts";
 import { objectPrefixes } from "../log/forgetting.ts";
 import { placeOfKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
@@ -10,6 +11,9 @@ import type { Blob, Blobs } from "../platform/blobs.ts";
 import { faultTold } from "../platform/fault-told.ts";
 import { listed, readEnd } from "./object-ends.ts";
 import { OutOfReach } from "./out-of-reach.ts";
+
+/** Names that are noted: a row has room for them. */
+const leftMax = 8_192;
 
 /** Where their segments begin, of segments and of Parquet files up to a thousand. Fails where the bucket does. */
 export async function leftBehind(log: Log, blobs: Blobs | undefined): Promise<number[]> {
@@ -36,7 +40,22 @@ async function bereft(log: Log, blobs: Blobs | undefined): Promise<Damage | unde
 /** Notes it for readers of a log that was made anew. Where the bucket does not say, they see an empty one. */
 export async function noteBereft(log: Log, blobs: Blobs | undefined): Promise<void> {
   const lost = await lostBefore(log, blobs);
-  if (lost.ok && lost.value !== undefined && log.span.tail === 0) setBereft(log.segments.meta, lost.value);
+  if (!lost.ok) setUnasked(log.segments.meta);
+  else if (lost.value !== undefined && log.span.tail === 0) setBereft(log.segments.meta, lost.value);
+}
+
+/**
+ * Before the first object of a log that was made while the bucket did not answer: what one of before has left there could not be told
+ * from the log's own any more. Whoever forgets is told of it, and a repair gives it up. Fails where the bucket does.
+ */
+export async function keepLeft(log: Log, blobs: Blobs, now: () => number): Promise<void> {
+  const { meta } = log.segments;
+  if (!isUnasked(meta)) return;
+  const keys = neverUploaded(log.segments) ? await allLeft(log, blobs) : [];
+  log.change(now(), () => {
+    if (keys.length > 0) noteUnreadable(log, keys.slice(0, leftMax));
+    dropUnasked(meta);
+  });
 }
 
 /** The same, refused where the bucket does not say. */
@@ -64,15 +83,21 @@ export async function giveUpLeft(log: Log, blobs: Blobs | undefined, now: number
     return lost;
   }
   if (log.span.tail === 0) return refuse("conflict", `partition ${log.spec.partition}: ${lost.value.reason}`);
-  const keys: string[] = [];
-  for (const prefix of objectPrefixes(log.spec)) for await (const { key } of listed(blobs, prefix)) keys.push(key);
+  const keys = await allLeft(log, blobs);
   // Meanwhile the log has begun to have objects of its own.
   if (!neverUploaded(log.segments)) return ok(undefined);
   log.change(now, () => {
-    for (const key of keys) if (!store.isGarbage(key)) store.addGarbage(key, now);
+    for (const key of keys) store.addGarbage(key, now);
     dropBereft(meta);
   });
   return lost;
+}
+
+/** Names of all of its objects. */
+async function allLeft(log: Log, blobs: Blobs): Promise<string[]> {
+  const keys: string[] = [];
+  for (const prefix of objectPrefixes(log.spec)) for await (const { key } of listed(blobs, prefix)) keys.push(key);
+  return keys.filter((key) => !log.segments.store.isGarbage(key));
 }
 
 async function objectsOf(log: Log, blobs: Blobs | undefined): Promise<Blob[]> {
