@@ -564,6 +564,12 @@ describe("formats", () => {
       err: expect.stringContaining("1 imported, up to line 1"),
     });
     expect(await records()).toHaveLength(before + 1);
+    // What is whole comes before what lies behind it is found.
+    const behind = file("behind.ndjson.gz", Buffer.concat([gzipSync(lines(5)), Buffer.from("x\n")]));
+    const told = await load([behind]).ended;
+    expect(told).toMatchObject({ code: 1, err: expect.stringContaining("5 imported, up to line 5") });
+    expect(told.err).toContain("something lies behind");
+    expect(await records()).toHaveLength(before + 6);
     // Of CSV all is read before.
     const csv = gzipSync("id,name\n1,a\n");
     const refusals = [
@@ -575,7 +581,7 @@ describe("formats", () => {
       const ran = await load([file("cut.csv.gz", content), ...args]).ended;
       expect(ran).toMatchObject({ code: 2, err: expect.stringMatching(/cut off|behind/) });
     }
-    expect(await records()).toHaveLength(before + 1);
+    expect(await records()).toHaveLength(before + 6);
   });
 
   test("the standard input is unpacked and decoded, too", async () => {

@@ -9,12 +9,12 @@ import { Usage } from "../output.ts";
 import { none, plus, type Tails, tally, there } from "./counts.ts";
 import { showFirst } from "./dry-run.ts";
 import { type Batch, gather } from "./gather.ts";
+import { BadPacking } from "./gunzip.ts";
 import { Input, markOf, statOf } from "./input.ts";
 import { formatOf, type ImportOptions, mapOf, optionsOf, rowsOf, shapeOf } from "./options.ts";
 import { recordOf } from "./record.ts";
 import { Report } from "./report.ts";
 import type { Place } from "./row.ts";
-import { BadPacking } from "./source.ts";
 import { pathFor, producerOf, type Saved, State } from "./state.ts";
 
 export interface ImportArgs extends ImportOptions {

@@ -3,10 +3,8 @@
  * decoded where it is in another encoding.
  */
 import { createReadStream } from "node:fs";
-import { Readable } from "node:stream";
-import { setTimeout as pause } from "node:timers/promises";
-import { createGunzip } from "node:zlib";
 import { Usage } from "../output.ts";
+import { BadPacking, unpack } from "./gunzip.ts";
 import { encodingOf, packingOf, sniffBytes } from "./sniff.ts";
 
 export type Chunks = AsyncGenerator<Buffer, void, undefined>;
@@ -87,9 +85,6 @@ async function* rawOf(path: string | undefined, start: number, counter: Counter)
   }
 }
 
-/** What is packed is damaged: behind everything that could be unpacked. */
-export class BadPacking extends Error {}
-
 /** What lies at the front of chunks, and all of them; where they cannot be unpacked any further, they end with that. */
 async function peek(chunks: Chunks, bytes: number): Promise<[Buffer, Chunks]> {
   let head = Buffer.alloc(0);
@@ -108,57 +103,6 @@ async function peek(chunks: Chunks, bytes: number): Promise<[Buffer, Chunks]> {
     yield* chunks;
   };
   return [head.subarray(0, bytes), all()];
-}
-
-/**
- * What gzip's members hold, one behind the other. zlib ends in silence at what is behind the last of them; here only the
- * zeros that fill up a tape may be.
- */
-async function* unpack(chunks: Chunks): Chunks {
-  const gunzip = createGunzip({ chunkSize: chunkBytes });
-  let fed = 0;
-  /** The last chunks that were fed, back to what zlib has not taken. */
-  const kept: Buffer[] = [];
-  const left = () => fed - gunzip.bytesWritten;
-  const feed = async function* () {
-    for await (const chunk of chunks) {
-      for (let bytes = sum(kept); kept.length > 0 && bytes - kept[0].length >= left(); ) bytes -= kept.shift()!.length;
-      kept.push(chunk);
-      fed += chunk.length;
-      yield chunk;
-    }
-    // With the error of an end that is missing, what has been unpacked and not been read would be lost.
-    const waits = () => raw.readableLength + gunzip.writableLength + gunzip.readableLength > 0;
-    while (waits() && !gunzip.destroyed && !gunzip.readableEnded) await pause(1);
-  };
-  const raw = Readable.from(feed(), { objectMode: false });
-  raw.on("error", (error) => gunzip.destroy(error));
-  // Who reads it is told of an error; one that comes when nobody reads any more is of no account.
-  gunzip.on("error", () => {});
-  raw.pipe(gunzip);
-  try {
-    yield* gunzip as AsyncIterable<Buffer>;
-    raw.unpipe(gunzip);
-    if (left() > 0 && hasBytes(Buffer.concat(kept).subarray(-left()))) throw behind();
-    for await (const chunk of raw) if (hasBytes(chunk)) throw behind();
-  } catch (error) {
-    throw broken(error as NodeJS.ErrnoException);
-  } finally {
-    raw.destroy();
-  }
-}
-
-const sum = (parts: readonly Buffer[]) => parts.reduce((bytes, part) => bytes + part.length, 0);
-const hasBytes = (chunk: Buffer) => chunk.some((byte) => byte !== 0);
-const behind = () =>
-  new BadPacking("something lies behind the end of what gzip has packed: unpack it with gzip -d, and look");
-
-function broken(error: NodeJS.ErrnoException): Error {
-  if (error.code === "Z_BUF_ERROR")
-    return new BadPacking("the gzip file is cut off: its end is missing; fetch or write it anew");
-  if (error.code?.startsWith("Z_"))
-    return new BadPacking(`the gzip file is damaged, or something else is behind it: ${error.message}`);
-  return error;
 }
 
 async function* decode(chunks: Chunks, encoding: string): Chunks {
