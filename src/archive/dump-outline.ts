@@ -18,7 +18,7 @@ import { check } from "../lib/check.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import { type Block, endTotals } from "./dump.ts";
 import { checkChunk } from "./dump-chunk.ts";
-import { jsonOf, partOf, placeTold } from "./dump-part.ts";
+import { inOrder, jsonOf, partOf, placeTold } from "./dump-part.ts";
 
 /** A partition that is being told. */
 interface PartitionState {
@@ -224,7 +224,7 @@ export class Outline {
     if (at === undefined) return wrong(`a ${block.name} block without a partition`);
     const { value } = part;
     if ("keys" in value) {
-      const sorted = value.keys.every(([key], index) => key > (value.keys[index - 1]?.[0] ?? at.key));
+      const sorted = inOrder(value.keys, at.key);
       if (at.marks !== undefined || !sorted) return wrong("keys are out of order");
       at.key = value.keys[value.keys.length - 1]?.[0] ?? at.key;
       return fine;

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import {
   closeDump,
   headDump,
+  type KeysDump,
   keysDump,
   lanesDump,
   letterDump,
@@ -45,6 +46,21 @@ export function partOf(block: Block): Result<Part> {
       return refuse("bad-dump", `a ${block.name} block is no part of a partition`);
   }
 }
+
+/** Whether keys go up from one on, as the database has them: by their bytes in UTF-8, which is not how `<` has them. */
+export function inOrder(keys: KeysDump, from: string): boolean {
+  return keys.every(([key], at) => isAfter(key, at === 0 ? from : keys[at - 1][0]));
+}
+
+function isAfter(text: string, other: string): boolean {
+  const end = Math.min(text.length, other.length);
+  let at = 0;
+  while (at < end && text.charCodeAt(at) === other.charCodeAt(at)) at++;
+  return at === end ? text.length > end : rank(text.charCodeAt(at)) > rank(other.charCodeAt(at));
+}
+
+/** Halves of a pair stand for what is beyond all that needs none. */
+const rank = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit);
 
 /** How much of a place a block tells; `settled`: it is the last one, and says how much there was. */
 interface PlaceTold {
