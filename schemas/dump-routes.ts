@@ -3,8 +3,21 @@ import * as z from "zod";
 import { switchText, wholeText } from "./fields.ts";
 import { limits } from "./limits.ts";
 
+/** Names in time: of the streams that have a name one after another, one. */
+const origin = z
+  .string()
+  .regex(/^(\d{1,16}-)?[0-9a-f]{20}(-[0-9a-f]{0,16})?$/, "as the header Millrace-Origin said, or the log's id")
+  .optional()
+  .describe("What the header Millrace-Origin said, or the log's id: another stream of the name is refused.");
+
 /** Query of `…/groups/{group}/dump`. */
 export const placeQuery = z.strictObject({
+  origin,
+  id: z
+    .string()
+    .regex(/^[0-9a-f]{20}$/, "must be 20 hexadecimal digits")
+    .optional()
+    .describe("The group's id, as its block says: another group of the name is refused."),
   partition: wholeText().describe("Whose place."),
   after: z
     .string()
@@ -17,6 +30,7 @@ const from = wholeText(0, Number.MAX_SAFE_INTEGER);
 
 /** Query of `…/partitions/{p}/dump`. */
 export const partitionQuery = z.strictObject({
+  origin,
   part: z
     .enum(["state", "keys", "records"])
     .default("records")

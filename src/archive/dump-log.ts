@@ -117,6 +117,11 @@ export function chunksPage(log: Log, from: number, to: number): Result<ChunksPag
   const head = known?.head ?? log.span.head;
   const tail = Math.min(to, known === undefined ? log.span.tail : endOf(log));
   if (from < head) return refuse("trimmed", `offset ${from} has been trimmed; the first is ${head}`, { head });
+  if (from >= tail && restore !== undefined && from < Math.min(to, restore.marks.tail)) {
+    // Behind the last chunk of what is being restored, and before its tail: all of that went while it was dumped.
+    if (restore.head > from) return went(from, restore.head);
+    if (!dense) return ok({ blocks: new Uint8Array(0), next: Math.min(to, restore.marks.tail), dense });
+  }
   if (from >= tail) return ok({ blocks: new Uint8Array(0), next: from, dense });
   const run = segments.run(from);
   if (run === undefined) {
@@ -135,7 +140,7 @@ export function chunksPage(log: Log, from: number, to: number): Result<ChunksPag
       if (parts.length > 0) break;
       // What went while it was dumped is missing in what is being restored, too.
       const { head: later = 0 } = restore ?? {};
-      if (later > from) return refuse("trimmed", `offset ${from} went while it was dumped`, { head: later });
+      if (later > from) return went(from, Math.min(later, chunk.base));
       return missing(next, chunk.base);
     }
     const block = chunkBlock({ ...chunk, body: segments.body(chunk.base) });
@@ -150,5 +155,6 @@ export function chunksPage(log: Log, from: number, to: number): Result<ChunksPag
   return ok({ blocks, next: ended ? Math.max(next, Math.min(tail, run.to)) : next, dense });
 }
 
+const went = (from: number, head: number) => refuse("trimmed", `offset ${from} went while it was dumped`, { head });
 const missing = (from: number, to: number) =>
   refuse("damaged", `the chunk of the offsets ${from} to ${to} is missing; repair the partition first`, { from, to });

@@ -10,6 +10,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { defaults } from "../../schemas/limits.ts";
 import type { ChunkRow } from "../log/chunk-head.ts";
 import type { Marks } from "../log/facts.ts";
+import { flags } from "../log/frame.ts";
 import type { Log } from "../log/log.ts";
 import { setBrought } from "../log/notice.ts";
 import { isFull, retentionOf } from "../log/retention.ts";
@@ -25,6 +26,8 @@ interface Restore {
   /** Records below it went while they were dumped. */
   readonly head: number;
   readonly closed: boolean;
+  /** Compaction, or a request to forget, came while it was dumped: a chunk has holes of which the marks do not say. */
+  readonly thinned?: boolean;
 }
 
 /** A block, checked and unpacked. */
@@ -168,6 +171,7 @@ function takeChunk(log: Log, restore: Restore, row: ChunkRow, now: number): Prob
   if (full !== undefined) return full;
   if (empty) begin(log, Math.min(row.base, marks.head), now);
   segments.insert(row);
+  if ((row.flags & flags.thinned) !== 0 && restore.thinned === undefined) save(log, { ...restore, thinned: true });
   if (spec.keyIndex) learn(log, row);
   if (isFull(segments.open, spec)) segments.cut(row.next, now);
   return undefined;
@@ -218,13 +222,15 @@ export function finish(log: Log, now: number): void {
   const restore = restoreOf(log);
   if (!log.restoring || restore?.closed !== true) return;
   const { meta } = log.segments;
-  const { head, tail, last, sealed, fence, thinned, erasures } = restore.marks;
+  const { head, tail, last, fence, erasures } = restore.marks;
+  const thinned = restore.thinned ?? restore.marks.thinned;
   if (log.segments.open.next === undefined && log.segments.newest === undefined) begin(log, tail, now);
   const marks: Marks = {
     head,
     tail,
     last,
-    sealed: sealed || log.spec.sealed,
+    // It may have been split since the map was dumped: what the map says takes appends does.
+    sealed: log.spec.sealed,
     ...(fence === undefined ? {} : { fence }),
     ...(thinned === undefined ? {} : { thinned }),
   };

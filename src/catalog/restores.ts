@@ -45,6 +45,11 @@ export class Restores {
     return refuse("restoring", `the stream '${name}' is being restored; wait until that is done, or delete it`);
   }
 
+  /** Which restore a stream comes from: digits of its dump's SHA-256; empty where it comes from none. */
+  broughtBy(name: string): string {
+    return this.#restores.restore(name)?.dump.slice(0, 16) ?? "";
+  }
+
   /** The stream that is being restored, or was. */
   get(name: string): Result<Restored> {
     const row = this.#restores.restore(name);

@@ -35,7 +35,8 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
   [`${stream}/dump`]: {
     GET: {
       summary: "Dump a stream: its configuration, its map, its groups",
-      detail: "A stream block, and a group block for each group. Credentials of webhooks are in it.",
+      detail:
+        "A stream block, and a group block for each group. Credentials of webhooks are in it. The header `Millrace-Origin` tells this stream from others that had or will have its name: name it in what is asked next.",
       answers: { 200: { says: "Blocks.", body: blocks, types } },
       answerBytes: wholeBytes,
       refusals: ofStream,
@@ -48,7 +49,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
       query: placeQuery,
       answers: { 200: { says: "Blocks.", body: blocks, types } },
       answerBytes: wholeBytes,
-      refusals: [...ofStream, "group-not-found", "partition-not-found"],
+      refusals: [...ofStream, "group-not-found", "partition-not-found", "wrong-log", "conflict"],
     },
   },
   [`${partition}/dump`]: {
@@ -58,7 +59,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
       query: partitionQuery,
       answers: { 200: { says: "Blocks.", body: blocks, types } },
       answerBytes: limits.dumpBodyBytesMax,
-      refusals: [...ofStream, "partition-not-found", "trimmed", "damaged"],
+      refusals: [...ofStream, "partition-not-found", "wrong-log", "trimmed", "damaged"],
     },
   },
   [`${stream}/restore`]: {

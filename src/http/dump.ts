@@ -24,6 +24,8 @@ import { Untaken } from "./untaken.ts";
 export const dumpType = "application/vnd.millrace.dump";
 /** Where to go on; absent where there is no more. */
 const nextHeader = "millrace-next";
+/** Which stream of its name it is: what belongs to it is asked for with that. */
+const originHeader = "millrace-origin";
 
 export interface StreamNames {
   readonly namespace: string;
@@ -39,9 +41,10 @@ export const blocksAnswer = (blocks: Uint8Array | null, next?: string | number):
 export async function anyStream(
   env: Env,
   { namespace, name }: StreamNames,
+  origin?: string,
 ): Promise<Result<{ stream: Stream; finished: boolean }>> {
   try {
-    return await catalog(env, namespace).order("anyStream", name);
+    return await catalog(env, namespace).order("anyStream", name, origin);
   } catch (error) {
     return thrown(error);
   }
@@ -50,15 +53,19 @@ export async function anyStream(
 export async function dumpStream(env: Env, { namespace, name }: StreamNames): Promise<Response> {
   const dumped = await catalog(env, namespace).order("dump", name);
   if (!dumped.ok) return problem(dumped.refusal);
-  const { stream, groups } = dumped.value;
-  return blocksAnswer(concat([jsonBlock("stream", stream), ...groups.map((group) => jsonBlock("group", group))]));
+  const { stream, groups, origin } = dumped.value;
+  const blocks = concat([jsonBlock("stream", stream), ...groups.map((group) => jsonBlock("group", group))]);
+  const answer = blocksAnswer(blocks);
+  answer.headers.set(originHeader, origin);
+  return answer;
 }
 
 export async function dumpPlace(request: Request, env: Env, names: StreamNames & { group: string }): Promise<Response> {
   const terms = query(placeQuery, new URL(request.url));
   if (!terms.ok) return problem(terms.refusal);
-  const { partition: number, after } = terms.value;
-  const id = await catalog(env, names.namespace).order("restorePlace", names.name, names.group, number);
+  const { partition: number, after, origin, id: groupId } = terms.value;
+  const catalogOf = catalog(env, names.namespace);
+  const id = await catalogOf.order("restorePlace", names.name, names.group, number, origin, groupId);
   if (!id.ok) return problem(id.refusal);
   const page = await delivery(env, id.value, number).dump(after);
   if (page.ok) return blocksAnswer(placeBlocks(page.value, names.group, number), page.value.after);
@@ -93,8 +100,9 @@ export async function askPartition<T>(
   { namespace, name }: StreamNames,
   number: string,
   call: (partition: PartitionRpc, stream: Stream) => Promise<Answer<T>>,
+  origin?: string,
 ): Promise<Result<T>> {
-  const found = await anyStream(env, { namespace, name });
+  const found = await anyStream(env, { namespace, name }, origin);
   if (!found.ok) return found;
   const { stream, finished } = found.value;
   const known = /^\d{1,7}$/.test(number) && Number(number) < stream.map.length;
@@ -124,18 +132,20 @@ export async function dumpPartition(
 ): Promise<Response> {
   const terms = query(partitionQuery, new URL(request.url));
   if (!terms.ok) return problem(terms.refusal);
-  const { part, from, to = Number.MAX_SAFE_INTEGER, after } = terms.value;
+  const { part, from, to = Number.MAX_SAFE_INTEGER, after, origin } = terms.value;
+  const ask = <T>(call: (stub: PartitionRpc, stream: Stream) => Promise<Answer<T>>) =>
+    askPartition(env, names, names.partition, call, origin);
   if (part === "state") {
-    const state = await askPartition(env, names, names.partition, (stub) => stub.order("dumpState"));
+    const state = await ask((stub) => stub.order("dumpState"));
     return state.ok ? stateAnswer(state.value) : problem(state.refusal);
   }
   if (part === "keys") {
-    const page = await askPartition(env, names, names.partition, (stub) => stub.order("dumpKeys", after));
+    const page = await ask((stub) => stub.order("dumpKeys", after));
     return page.ok ? blocksAnswer(page.value.blocks, page.value.after) : problem(page.refusal);
   }
   for (let gone = -1; ; ) {
     let log: Stream | undefined;
-    const page = await askPartition(env, names, names.partition, (stub, stream) => {
+    const page = await ask((stub, stream) => {
       log = stream;
       return stub.order("dumpChunks", from, to);
     });

@@ -186,9 +186,6 @@ function checkParts(blocks: readonly Block[], { map, config }: Stream, number: n
     const part = partOf(block);
     if (!part.ok) return part;
     const { value } = part;
-    if ("marks" in value && value.marks.sealed && map[number]?.sealed === false) {
-      return refuse("bad-dump", `sealed: partition ${number} takes appends, as the stream's map says`);
-    }
     const named = "marks" in value ? value.marks.partition : "close" in value ? value.close.partition : number;
     if (named !== number) return refuse("bad-dump", `the block is of partition ${named}`);
     if (!("chunk" in value)) continue;

@@ -26,14 +26,21 @@ interface Desk {
   tell(logId: string, partition: number): Promise<void>;
 }
 
-/** A stream, and who asks for it may see it though it is being restored. */
-function anyStream({ core }: Desk, name: string): Result<Restored> {
+/** Of a stream: its namespace's time, its log, its restore. Another under the same names has another one. */
+type Origin = string;
+
+/** A stream, and who asks for it may see it though it is being restored. `origin`: it must be the one of before. */
+function anyStream({ core }: Desk, name: string, origin?: Origin): Result<Restored & { readonly origin: Origin }> {
   const described = core.describe();
   if (!described.ok) return described;
   const restored = core.restores.get(name);
-  if (restored.ok && !restored.value.finished) return restored;
-  const stream = core.stream(name);
-  return stream.ok ? ok({ stream: stream.value, finished: true }) : stream;
+  const stream = restored.ok && !restored.value.finished ? ok(restored.value.stream) : core.stream(name);
+  if (!stream.ok) return stream;
+  const { logId } = stream.value;
+  const own = `${described.value}-${logId}-${core.restores.broughtBy(name)}`;
+  if (origin !== undefined && origin !== own && origin !== logId)
+    return refuse("wrong-log", `the stream '${name}' was deleted and made anew; begin the dump anew`);
+  return ok({ stream: stream.value, finished: !restored.ok || restored.value.finished, origin: own });
 }
 
 const orders = {
@@ -87,13 +94,13 @@ const orders = {
   },
 
   /** The catalog's part of a dump. */
-  dump(desk: Desk, name: string): Result<{ stream: StreamDump; groups: GroupDump[] }> {
+  dump(desk: Desk, name: string): Result<{ stream: StreamDump; groups: GroupDump[]; origin: Origin }> {
     const found = anyStream(desk, name);
     if (!found.ok) return found;
     const dumped = desk.core.restores.dump(found.value.stream);
     return dumped === undefined
       ? refuse("unavailable", "the stream grows; try again when its partitions are split")
-      : ok(dumped);
+      : ok({ ...dumped, origin: found.value.origin });
   },
 
   /** Begins a restore, or goes on with it: partitions are made, and belong to nobody else. */
@@ -120,11 +127,20 @@ const orders = {
     return found.ok ? desk.core.restores.group(found.value, group, other ? desk.newId() : group.id) : found;
   },
 
-  /** The catalog's name for a group's deliveries. */
-  restorePlace(desk: Desk, name: string, group: string, partition: number): Result<string> {
-    const found = anyStream(desk, name);
+  /** The catalog's name for a group's deliveries. `origin` and `groupId`: stream and group must be those of before. */
+  restorePlace(
+    desk: Desk,
+    name: string,
+    group: string,
+    partition: number,
+    origin?: Origin,
+    groupId?: string,
+  ): Result<string> {
+    const found = anyStream(desk, name, origin);
     const id = found.ok ? desk.core.groups.get(found.value.stream, group) : found;
     if (!id.ok || !found.ok) return id.ok ? refuse("stream-not-found", "") : id;
+    if (groupId !== undefined && groupId !== id.value.id)
+      return refuse("conflict", `the group '${group}' was deleted and made anew; begin the dump of '${name}' anew`);
     const deliveries = deliveriesOf(found.value.stream.logId, id.value.id);
     if (desk.core.opened(deliveries).includes(partition)) return ok(deliveries);
     return refuse("partition-not-found", `the group '${group}' has no place on partition ${partition}`);

@@ -1,6 +1,6 @@
 /** A service from which is dumped, or into which is restored. Everything may be asked again. */
 
-import type { MarksDump, StreamDump } from "../../../schemas/dump.ts";
+import type { GroupDump, MarksDump, PlaceDump, StreamDump } from "../../../schemas/dump.ts";
 import { type Block, jsonBlock, readBlocks } from "../../archive/dump.ts";
 import { network } from "../../client/error.ts";
 import { type Millrace, MillraceError, type StreamInfo } from "../../client/index.ts";
@@ -16,11 +16,15 @@ type Query = Record<string, string | number | boolean | undefined>;
 export interface Page {
   readonly bytes: Uint8Array;
   readonly next: string | undefined;
+  /** Of a stream's own block: which stream of its name it is. */
+  readonly origin: string | undefined;
 }
 
 export class Remote {
   /** Something has been answered: the service is where it was said to be. */
   #met = false;
+  /** When the namespace was created. */
+  #since: string | undefined;
 
   constructor(readonly millrace: Millrace) {}
 
@@ -29,8 +33,18 @@ export class Remote {
       const response = await this.millrace.http.once("GET", path, { query });
       const next = response.headers.get("millrace-next");
       const body: ArrayBuffer = await response.arrayBuffer().catch((error) => Promise.reject(network(error)));
-      return { bytes: new Uint8Array(body), next: next === null ? undefined : decodeURIComponent(next) };
+      const origin = response.headers.get("millrace-origin") ?? undefined;
+      return { bytes: new Uint8Array(body), next: next === null ? undefined : decodeURIComponent(next), origin };
     });
+  }
+
+  /** The blocks of a stream and of its groups. Throws where the namespace is not that of the streams before. */
+  async stream(name: string): Promise<Page> {
+    const page = await this.get(`${pathOf(name)}/dump`);
+    const since = page.origin?.split("-")[0];
+    if (since !== (this.#since ?? since)) throw new Error("the namespace was deleted and made anew; begin anew");
+    this.#since = since;
+    return page;
   }
 
   json<T>(method: "GET" | "POST" | "PUT", path: string, query: Query = {}): Promise<T> {
@@ -102,38 +116,61 @@ export interface Onwards {
 export async function* streamBlocks(remote: Remote, name: string, onwards?: Onwards): AsyncGenerator<Uint8Array> {
   let partitions = onwards?.partitions;
   let stream = onwards?.stream;
+  let origin = stream?.logId;
   if (stream === undefined) {
-    const [first, ...groups] = blocksOf((await remote.get(`${pathOf(name)}/dump`)).bytes);
+    const page = await remote.stream(name);
+    const [first, ...groups] = blocksOf(page.bytes);
     stream = jsonIn<StreamDump>(first.block);
+    origin = page.origin;
     partitions = stream.opened;
     yield first.bytes;
     for (const { block, bytes } of groups) {
       yield bytes;
-      const { group, opened } = jsonIn<{ group: string; opened: number[] }>(block);
-      for (const partition of opened) yield* placeBlocks(remote, name, group, partition);
+      const { group, id, opened } = jsonIn<GroupDump>(block);
+      for (const partition of opened)
+        for await (const part of placeBlocks(remote, name, group, { partition, origin, id })) yield asOf(stream, part);
     }
   }
-  if (onwards?.within !== undefined) yield* recordBlocks(remote, name, onwards.within);
+  if (onwards?.within !== undefined) yield* recordBlocks(remote, name, onwards.within, origin);
   for (const partition of partitions ?? []) {
     const path = `${partitionPath(name, partition)}/dump`;
     yield jsonBlock("partition", { partition });
-    if (stream.config.keyIndex) yield* pages(remote, path, { part: "keys" });
-    const state = blocksOf((await remote.get(path, { part: "state" })).bytes);
-    for (const { bytes } of state) yield bytes;
+    if (stream.config.keyIndex) yield* pages(remote, path, { part: "keys", origin });
+    const state = blocksOf((await remote.get(path, { part: "state", origin })).bytes);
+    for (const { bytes } of state) yield asOf(stream, bytes);
     const marks = jsonIn<MarksDump>(state[0].block);
-    yield* recordBlocks(remote, name, { marks, next: marks.head, chunks: 0, records: 0 });
+    yield* recordBlocks(remote, name, { marks, next: marks.head, chunks: 0, records: 0 }, origin);
   }
+}
+
+/**
+ * A block as of the moment of its stream's: that may have grown since. What its map says takes appends is not sealed, and
+ * no partition continues another that is not in it.
+ */
+export function asOf({ map }: StreamDump, bytes: Uint8Array): Uint8Array {
+  const [{ block }] = blocksOf(bytes);
+  if (block.name === "marks") {
+    const marks = jsonIn<MarksDump>(block);
+    const { sealed } = map[marks.partition];
+    return marks.sealed === sealed ? bytes : jsonBlock("marks", { ...marks, sealed });
+  }
+  if (block.name !== "place") return bytes;
+  const { unheard, ...place } = jsonIn<PlaceDump>(block);
+  const all: number[] = JSON.parse(unheard ?? "[]");
+  const known = all.filter((one) => one < map.length);
+  if (known.length === all.length) return bytes;
+  return jsonBlock("place", { ...place, ...(known.length === 0 ? {} : { unheard: JSON.stringify(known) }) });
 }
 
 async function* placeBlocks(
   remote: Remote,
   name: string,
   group: string,
-  partition: number,
+  { partition, ...of }: { partition: number; origin: string | undefined; id: string },
 ): AsyncGenerator<Uint8Array> {
   let lanes = 0;
   let letters = 0;
-  for await (const bytes of pages(remote, `${groupPath(name, group)}/dump`, { partition })) {
+  for await (const bytes of pages(remote, `${groupPath(name, group)}/dump`, { partition, ...of })) {
     const [{ block }] = blocksOf(bytes);
     if (block.name === "lanes") lanes += jsonIn<unknown[]>(block).length;
     if (block.name === "letter") letters++;
@@ -156,12 +193,13 @@ async function* recordBlocks(
   remote: Remote,
   name: string,
   { marks, ...before }: NonNullable<Onwards["within"]>,
+  origin: string | undefined,
 ): AsyncGenerator<Uint8Array> {
   const { partition, tail } = marks;
   let { next, chunks, records } = before;
   const fetch = async (from: number): Promise<Page | { head: number }> => {
     try {
-      return await remote.get(`${partitionPath(name, partition)}/dump`, { from, to: tail });
+      return await remote.get(`${partitionPath(name, partition)}/dump`, { from, to: tail, origin });
     } catch (error) {
       // Retention was faster.
       const gone = error instanceof MillraceError && error.code === "trimmed" && typeof error.facts.head === "number";

@@ -9,7 +9,7 @@ import { type Common, settle } from "../config.ts";
 import { counted, print, Usage } from "../output.ts";
 import { blocksIn, type Found, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
-import { groupPath, jsonIn, partitionPath, pathOf, Remote, streamBlocks } from "./remote.ts";
+import { asOf, groupPath, jsonIn, partitionPath, pathOf, Remote, streamBlocks } from "./remote.ts";
 import { findings, told } from "./verify.ts";
 
 export interface RestoreArgs extends Common {
@@ -197,7 +197,7 @@ class Restoring {
     for await (const bytes of streamBlocks(this.remote, current.name)) {
       const got = readBlock(bytes, 0, bytes.length);
       // Of a stream that was written to meanwhile, the records say more than its index did.
-      if (got.ok && got.value.name === "keys") continue;
+      if (got.ok && notCompared.has(got.value.name)) continue;
       const next = await wanted.next();
       if (!next.done && got.ok && Buffer.compare(next.value.bytes, bytes) === 0) continue;
       const where = next.done ? "its end" : `byte ${next.value.at}`;
@@ -206,6 +206,9 @@ class Restoring {
     if (!(await wanted.next()).done) throw new Error(`${current.name}: not everything was restored; delete the stream`);
   }
 }
+
+/** What may come back otherwise: the index, where the records say more, and what went piece by piece in how many pieces it went. */
+const notCompared: ReadonlySet<string> = new Set(["keys", "head"]);
 
 /** The blocks of a stream, as they must come back. */
 async function* wantedOf(
@@ -217,12 +220,12 @@ async function* wantedOf(
     if (!block.ok) throw new Error(block.refusal.detail);
     const { name: kind } = block.value;
     if (kind === "stream") inside = jsonIn<StreamDump>(block.value).stream === dumped.stream;
-    if (!inside || kind === "keys" || kind === "hash" || kind === "end") continue;
+    if (!inside || notCompared.has(kind) || kind === "hash" || kind === "end") continue;
     if (kind === "stream") yield { at, bytes: jsonBlock("stream", { ...dumped, stream: name, logId, created }) };
     else if (kind === "group") {
       const group = jsonIn<GroupDump>(block.value);
       yield { at, bytes: jsonBlock("group", { ...group, id: groups.get(group.group) }) };
-    } else yield { at, bytes };
+    } else yield { at, bytes: kind === "marks" || kind === "place" ? asOf(dumped, bytes) : bytes };
   }
   return undefined;
 }
