@@ -1,12 +1,20 @@
 /** A retry brings nothing back that was forgotten: its id stays known within the window, whatever happens around it. */
 import { describe, expect, test } from "vitest";
 import type { Target } from "../../schemas/erasure.ts";
+import type { Result } from "../../schemas/errors.ts";
+import { jsonBlock, readBlocks, readChunk } from "../../src/archive/dump.ts";
+import { chunksPage, stateBlocks } from "../../src/archive/dump-log.ts";
+import { partOf } from "../../src/archive/dump-part.ts";
+import { finish, take } from "../../src/archive/restore-log.ts";
+import { concat } from "../../src/lib/bytes.ts";
+import type { ChunkRow } from "../../src/log/chunk-head.ts";
 import { Log } from "../../src/log/log.ts";
 import type { Rec } from "../../src/log/record.ts";
 import type { Spec } from "../../src/log/spec.ts";
 import { Machine } from "../cases/archive.ts";
 import { textIn } from "../cases/forgetting.ts";
 import { batch } from "../cases/log.ts";
+import { memoryBlobs } from "./bucket.ts";
 import { machine, ofKey } from "./machine.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -25,6 +33,33 @@ const steps: Record<string, (one: Machine) => Machine | Promise<void> | void> = 
     return one.run();
   },
   "is asked again": (one) => void append(one),
+  "is dumped and restored": ({ log, spec, now }) => {
+    const sql = nodeSql();
+    const copy = Log.create(sql, spec, now, undefined, true);
+    const chunks: Uint8Array[] = [];
+    const rows: ChunkRow[] = [];
+    const { tail } = log.span;
+    for (let from = 0; from < tail; ) {
+      const page = some(chunksPage(log, from, tail));
+      chunks.push(page.blocks);
+      rows.push(...some(readBlocks(page.blocks)).map(({ payload }) => some(readChunk(payload))));
+      from = rows[rows.length - 1].next;
+    }
+    const records = rows.reduce((sum, row) => sum + row.records, 0);
+    const close = jsonBlock("close", { partition: spec.partition, chunks: rows.length, records });
+    const blocks = concat([...stateBlocks(log), ...chunks, close]);
+    some(
+      take(
+        copy,
+        some(readBlocks(blocks)).map((block) => some(partOf(block))),
+        now,
+      ),
+    );
+    finish(copy, now);
+    const next = new Machine(sql, memoryBlobs(), spec);
+    next.now = now;
+    return next;
+  },
   splits: (one) => {
     one.log.seal();
     const inheritance = one.log.handOn(one.now);
@@ -37,10 +72,14 @@ const steps: Record<string, (one: Machine) => Machine | Promise<void> | void> = 
   },
 };
 
+const some = <T>(result: Result<T>): T => {
+  if (!result.ok) throw new Error(result.refusal.detail);
+  return result.value;
+};
+
 const append = (one: Machine) => {
   const [answer] = one.log.append([batch([mine])], one.now);
-  if (!answer.ok) throw new Error(answer.refusal.detail);
-  return answer.value;
+  return some(answer);
 };
 
 async function erase(all: readonly Machine[], target: Target): Promise<void> {
