@@ -144,6 +144,7 @@ export class Reader {
     // A letter that is on its way again is beside the others; the lane of its key may have left it ahead of the window.
     if (at?.kind === "single") {
       if (lane !== undefined) this.#passed(lane, offset);
+      this.#leave(offset);
       return;
     }
     if (lane !== undefined) {
@@ -217,13 +218,21 @@ export class Reader {
     lane.counted = offset + 1;
     if (offset >= lane.read) lane.behind++;
     state.lanes.counted.add(lane);
-    // As far as the window goes it is done with it.
+    this.#leave(offset);
+  }
+
+  /** As far as the window goes it is done with what it leaves to a lane. */
+  #leave(offset: number): void {
+    const { state } = this;
     state.finishedTo = Math.max(state.finishedTo, offset + 1);
   }
 
   /** The window comes to what a lane has finished ahead of it, if it has. */
   #passed(lane: Lane, offset: number): void {
-    if (offset < lane.from && lane.ahead > 0 && !this.state.done.has(offset)) lane.ahead--;
+    const { done, lanes } = this.state;
+    if (offset >= lane.from || lane.ahead === 0 || done.has(offset)) return;
+    lane.ahead--;
+    lanes.counted.add(lane);
   }
 
   /** Gives a line a lane of its own, which goes on by itself. */

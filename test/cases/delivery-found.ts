@@ -298,4 +298,6 @@ export const found: History[] = [
     [append("a", "b", "c", "d", "e", "f"), receive(), wait(4_000), receive(2), crash, receive(4)],
     false,
   ],
+  // A letter that was redriven, and that its lane had come to ahead of the window, counted twice after a crash.
+  [config({}), [append("a", "a", "c"), only("b", "c"), orderOpen("skip", 3, true), letters("redrive", [0])], true],
 ];
