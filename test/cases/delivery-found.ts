@@ -300,4 +300,6 @@ export const found: History[] = [
   ],
   // A letter that was redriven, and that its lane had come to ahead of the window, counted twice after a crash.
   [config({}), [append("a", "a", "c"), only("b", "c"), orderOpen("skip", 3, true), letters("redrive", [0])], true],
+  // Amid an incident a crash gave up the lane of a key that was not let through any more: an ack that is repeated may count twice.
+  [config({}), [only("b", "c"), append("c", "b"), receive(), only("a"), receive(), ack(), crash, ack(true)], false],
 ];

@@ -5,6 +5,7 @@ import { limits } from "../../schemas/limits.ts";
 import { Admin } from "../../src/delivery/admin.ts";
 import type { Delivery } from "../../src/delivery/delivery.ts";
 import type { Letter } from "../../src/delivery/letters.ts";
+import { readReceipt } from "../../src/delivery/receipt.ts";
 import { decodeRecord } from "../../src/log/record.ts";
 import { type Got, type Rig, value } from "./delivery.ts";
 import { check } from "./delivery-check.ts";
@@ -63,6 +64,8 @@ export class Model {
   /** Keys that it let go on so far. */
   readonly #let = new Set<string>();
   #crashed = false;
+  /** Receipts that there were at the last crash. */
+  #outlived = 0;
   /** Until when members are lent nothing. */
   readonly #rests = new Map<string, number>();
   /** Finished, and acked again by a receipt of which it cannot be said whether its lane had come to it. */
@@ -173,7 +176,11 @@ export class Model {
     const unread = [...this.rig.delivery.state.lanes.unread].some(
       ({ key = "", from }) => from <= record.offset && (!amid || this.#let.has(key)),
     );
-    const unclear = unread || this.given.indexOf(receipt) < (this.#before ?? this.given.length);
+    // A lane that was given up since a crash takes with it what was known of those that went ahead.
+    const forgotten =
+      this.given.indexOf(receipt) < this.#outlived &&
+      !this.rig.delivery.state.incident.has(readReceipt(receipt)!.generation);
+    const unclear = unread || forgotten || !amid;
     if (record.finished && unclear) this.#twice.add(record.offset);
     if (record.finished) return record.dim && (what === "nack" || record.by !== receipt) ? "either" : "ok";
     if (record.void.has(receipt)) return "stale-lease";
@@ -237,6 +244,7 @@ export class Model {
   crash(): void {
     this.#rests.clear();
     this.#crashed = true;
+    this.#outlived = this.given.length;
     for (const record of this.records) {
       if (record.lease?.saved) continue;
       record.lease = undefined;
