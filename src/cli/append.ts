@@ -5,6 +5,7 @@ import { limits } from "../../schemas/limits.ts";
 import { type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import type { Call } from "../client/http.ts";
 import type { Millrace, Stream, Verdict } from "../client/index.ts";
+import { runsShape } from "../client/shapes.ts";
 import { concat } from "../lib/bytes.ts";
 import { FrameWriter, type Rec } from "../log/record.ts";
 import { BadValue, type Naming, recordOf } from "./appended.ts";
@@ -60,7 +61,7 @@ async function appendValues(
     safe,
     records: records.length,
   };
-  const { runs } = await http.json<{ runs: Run[] }>("POST", `${path}/records`, call);
+  const { runs } = await http.json<{ runs: Run[] }>("POST", `${path}/records`, runsShape, call);
   const verdicts = runs.flatMap(eachOf);
   for (const verdict of verdicts) {
     if (args.json) print(JSON.stringify(verdict));

@@ -98,7 +98,8 @@ async function listed(kind: Kind, prefix: string, stream: string, flags: Common)
     kind as Exclude<Kind, "context" | undefined>
   ];
   const call = { query: { prefix, limit: most }, signal: AbortSignal.timeout(patienceMs) };
-  const page = await http.jsonOnce<Record<string, readonly Record<string, string>[]>>("GET", path, call);
+  const shape = { [`${kind}s`]: [{ [kind as string]: "" }] };
+  const page = await http.jsonOnce<Record<string, readonly Record<string, string>[]>>("GET", path, shape, call);
   return page[`${kind}s`].map((one) => one[kind as string]);
 }
 

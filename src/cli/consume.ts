@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { Millrace } from "../client/index.ts";
+import { settledShape } from "../client/shapes.ts";
 import { Absence } from "./absence.ts";
 import { type ExactDelivery, NotStarted, startChild, startProblem } from "./child.ts";
 import { exactly } from "./exact.ts";
@@ -62,7 +63,7 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
       work.broken ??= error;
       // Untouched: it is not the record's failure. Where that cannot be said, it counts as one.
       const call = { body: { receipts: [delivery.receipt] }, safe: true };
-      await group.http.json("POST", `${group.path}/release`, call).then(
+      await group.http.json("POST", `${group.path}/release`, settledShape, call).then(
         () => console.error(`given back: ${placeOf(delivery)}, and no attempt counted: ${error.message}`),
         () => console.error(failureText(delivery, error)),
       );

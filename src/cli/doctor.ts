@@ -106,7 +106,7 @@ async function tokenOf(args: Common, { url, token, origins }: Settled): Promise<
   const ticket = claimsOf(token);
   try {
     if (ticket === undefined) {
-      await connectDeployment(args).json("GET", "/config");
+      await connectDeployment(args).json("GET", "/config", { version: "" });
       return ok("token", `${from}: the root token, which may do everything`);
     }
     const { namespace, stream, rights, exp } = ticket;
@@ -146,7 +146,7 @@ async function namespaceOf({ url, token, namespace, origins }: Settled): Promise
   if (ticket !== undefined) return unknown("namespace", "a ticket cannot tell");
   try {
     const { http } = new Millrace({ url, token, namespace, retry: haste });
-    await http.json("GET", "");
+    await http.json("GET", "", { namespace: "" });
     return ok("namespace", `${namespace} (${origins.namespace})`);
   } catch (error) {
     const { code, message } = error as MillraceError;

@@ -23,6 +23,8 @@ const states = {
   held: "waits for the partition before",
 } as const;
 
+const lanesShape = { lanes: [{ lane: "", state: "", tries: [{}] }] };
+
 const pathOf = ({ path }: Group, what: string) => `${path}/${what}`;
 
 /** Those of a key, or all, with the last failure of each; of a key with all that are known. */
@@ -62,7 +64,12 @@ export async function orderLane(
   const at = offset ?? (await firstOf(group, lane));
   // Where it is yet to be read which record that is, the order is for whichever is first, and is not sent again.
   const call: Call = at === undefined ? { body: { lane } } : { body: { lane, offset: at }, safe: true };
-  const answer = await group.http.json<{ changed: boolean }>("POST", pathOf(group, `lanes/${order}`), call);
+  const answer = await group.http.json<{ changed: boolean }>(
+    "POST",
+    pathOf(group, `lanes/${order}`),
+    { changed: true },
+    call,
+  );
   if (json) return print(answerJson(answer, call));
   const record = at === undefined ? "its first record" : `offset ${at}`;
   if (!answer.changed) print(`lane ${lane} does not stand at ${record} any more${mayBeOurs(call)}`);
@@ -76,7 +83,8 @@ async function firstOf(group: Group, lane: string): Promise<number | undefined> 
   // What is no lane is refused by the order.
   if (number === undefined || Number(number) === 0) return undefined;
   const query = { partition, after: `${partition}.${Number(number) - 1}`, limit: 1 };
-  const [first] = (await group.http.json<{ lanes: Lane[] }>("GET", pathOf(group, "lanes"), { query })).lanes;
+  const [first] = (await group.http.json<{ lanes: Lane[] }>("GET", pathOf(group, "lanes"), lanesShape, { query }))
+    .lanes;
   return first?.lane === `${Number(partition)}.${Number(number)}` ? first.offset : undefined;
 }
 

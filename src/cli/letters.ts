@@ -1,4 +1,5 @@
 /** `groups dead-letters`, `redrive`, `discard`. */
+
 import type { Call } from "../client/http.ts";
 import type { DeadLetters, Group } from "../client/index.ts";
 import { encodeText } from "../lib/bytes.ts";
@@ -108,7 +109,12 @@ const past = { redrive: ["redriven", "delivered again"], discard: ["discarded", 
 /** Those that are named are done, whichever request did it: the first one's answer may have been lost. */
 async function order(group: Group, what: keyof typeof past, given: Call, args: LettersArgs): Promise<void> {
   const call: Call = { ...given, safe: true };
-  const answer = await group.http.json<Record<string, number>>("POST", `${group.path}/dead-letters/${what}`, call);
+  const answer = await group.http.json<Record<string, number>>(
+    "POST",
+    `${group.path}/dead-letters/${what}`,
+    { [past[what][0]]: 0 },
+    call,
+  );
   if (args.json) return print(answerJson(answer, call));
   const [name, then] = past[what];
   const named = new Set(args.letters).size;

@@ -56,14 +56,14 @@ async function create(args: Named & { ifNotExists?: boolean }): Promise<void> {
   const before = await found(http);
   if (before !== undefined && !args.ifNotExists) throw new Error(`the namespace '${args.name}' exists`);
   const isNew = before === undefined;
-  const info = before ?? (await http.json<Info>("PUT", ""));
+  const info = before ?? (await http.json<Info>("PUT", "", { namespace: "" }));
   print(args.json ? JSON.stringify(info) : `${isNew ? "created" : "there is"} ${info.namespace}`);
 }
 
 /** Undefined where there is none. */
 async function found(http: Millrace["http"]): Promise<Info | undefined> {
   try {
-    return await http.json<Info>("GET", "");
+    return await http.json<Info>("GET", "", { namespace: "" });
   } catch (error) {
     if (error instanceof MillraceError && error.code === "namespace-not-found") return undefined;
     throw error;
@@ -72,7 +72,7 @@ async function found(http: Millrace["http"]): Promise<Info | undefined> {
 
 async function remove(args: Named & { force?: boolean }): Promise<void> {
   const { http } = namespaceOf(args);
-  await http.send("GET", "");
+  await http.json("GET", "", { namespace: "" });
   await confirm(
     args,
     `the namespace '${args.name}'${args.force ? " and all its streams" : ""} will be deleted for good`,

@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { known } from "../client/error.ts";
 import type { Stream, Verdict } from "../client/index.ts";
+import { runsShape } from "../client/shapes.ts";
 import { openFrames } from "../log/frame.ts";
 
 /** Equal verdicts of records that follow each other. */
@@ -43,7 +44,7 @@ export async function attemptOf(
   const body = new Uint8Array(await packed(frames, { level: 1 }));
   const call = { body, headers, signal, records: recordsOf(frames) };
   return async () => {
-    const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, call);
+    const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, runsShape, call);
     for (const run of runs) {
       const error = run.verdict === "rejected" ? known(run.reason, run.detail) : undefined;
       if (error?.retryable) throw error;

@@ -15,9 +15,11 @@ interface Attempt {
   readonly answer: string;
 }
 
+const attemptsShape = { attempts: [{ at: "", deliveryId: "", durationMs: 0 }] };
+
 /** The last requests of a push, the newest last. */
 export async function attempts(group: Group, json?: boolean): Promise<void> {
-  const { attempts } = await group.http.json<{ attempts: Attempt[] }>("GET", `${group.path}/attempts`);
+  const { attempts } = await group.http.json<{ attempts: Attempt[] }>("GET", `${group.path}/attempts`, attemptsShape);
   // Times as text, all in UTC and of one length.
   const sorted = attempts.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.partition - b.partition));
   if (json) {
@@ -60,7 +62,12 @@ const outcomes = {
 
 /** Sends the receiver an event that is no record, and prints what came back. */
 export async function test(group: Group, json?: boolean): Promise<void> {
-  const trial = await group.http.json<Trial>("POST", `${group.path}/test`, { body: {} });
+  const trial = await group.http.json<Trial>(
+    "POST",
+    `${group.path}/test`,
+    { url: "", outcome: "", durationMs: 0 },
+    { body: {} },
+  );
   if (trial.outcome !== "done") process.exitCode = exits.refused;
   if (json) return print(JSON.stringify(trial));
   const { url, outcome, status, headers = {}, answer = "", error, durationMs } = trial;

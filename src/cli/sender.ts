@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { known } from "../client/error.ts";
 import { MillraceError, type Stream } from "../client/index.ts";
 import { retrying } from "../client/retry.ts";
+import { runsShape } from "../client/shapes.ts";
 import { concat } from "../lib/bytes.ts";
 import { FrameWriter, type Rec, recordBytes } from "../log/record.ts";
 import { type Tails, tally } from "./import/counts.ts";
@@ -127,7 +128,7 @@ export class Sender {
       "producer-seq": String(this.#sequence),
     };
     const attempt = async () => {
-      const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, {
+      const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, runsShape, {
         body,
         headers,
         query: { partition },

@@ -57,10 +57,18 @@ export async function list(millrace: Millrace, prefix: string | undefined, json?
     print(rows.length === 0 ? "no streams; make one with: millrace streams create <name>" : table(header, rows));
 }
 
+/** Of the answer that has a stream's partitions. */
+export const mapShape = { partitions: [{ partition: 0 }] };
+
 /** Numbers of a stream's partitions, those that were split too. */
 export async function partitionsOf(millrace: Millrace, name: string): Promise<number[]> {
   const { path } = millrace.stream(name);
-  const { partitions } = await millrace.http.json<{ partitions: { partition: number }[] }>("GET", `${path}/partitions`);
+  const { http } = millrace;
+  const { partitions } = await http.json<{ partitions: { partition: number }[] }>(
+    "GET",
+    `${path}/partitions`,
+    mapShape,
+  );
   return partitions.map(({ partition }) => partition);
 }
 

@@ -4,7 +4,8 @@ import { known, type MillraceError } from "./error.ts";
 import { type Call, type Http, queryText } from "./http.ts";
 import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
-import { Backoff, endless } from "./retry.ts";
+import { Backoff, endless, onAbort } from "./retry.ts";
+import { groupShape, receivedShape, settledShape } from "./shapes.ts";
 import type { Delivery, GroupInfo } from "./types.ts";
 
 /** How a member works. */
@@ -57,7 +58,7 @@ interface Line {
   end?(): void;
 }
 
-const receiptsOf = ({ refused = [] }: Pick<Told<unknown>, "refused">) => refused.map(({ receipt }) => receipt);
+const receiptsOf = ({ refused }: Pick<Told<unknown>, "refused">) => (refused ?? []).map(({ receipt }) => receipt);
 
 const pullWaitSeconds = 5;
 const ackDelayMs = 20;
@@ -101,9 +102,8 @@ export class Consumer<Data = unknown> {
     this.#concurrency = Math.min(Math.floor(concurrency), creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: endless });
     const stop = () => this.#halt.abort();
-    if (signal?.aborted) stop();
-    else signal?.addEventListener("abort", stop, { once: true });
-    this.#halt.signal.addEventListener("abort", () => {
+    onAbort(signal, stop);
+    onAbort(this.#halt.signal, () => {
       this.#wake();
       let left = answersMax;
       const cut = () => (this.#call?.begun && left-- ? setTimeout(cut, answerMs) : this.#cut.abort());
@@ -149,7 +149,7 @@ export class Consumer<Data = unknown> {
   /** Takes and answers deliveries, until it is to stop or cannot go on as it began. */
   async #work(): Promise<void> {
     if (this.#extending === undefined) {
-      const { config } = await this.http.json<GroupInfo>("GET", this.path, { signal: this.#halt.signal });
+      const { config } = await this.http.json<GroupInfo>("GET", this.path, groupShape, { signal: this.#halt.signal });
       const third = (config.ackTimeoutMs ?? 30_000) / 3;
       this.#extending = setInterval(() => this.#extend(third), third);
     }
@@ -259,7 +259,7 @@ export class Consumer<Data = unknown> {
   async #byPull(): Promise<void> {
     const say: Say = (what, body) => {
       const told = this.http
-        .json<Pick<Told<Data>, "refused">>("POST", `${this.path}/${what}`, { body, safe: true })
+        .json<Pick<Told<Data>, "refused">>("POST", `${this.path}/${what}`, settledShape, { body, safe: true })
         .then(
           receiptsOf,
           // Of one receipt the refusal is the answer. Else the lease will run out, and the record comes again.
@@ -281,7 +281,7 @@ export class Consumer<Data = unknown> {
       const ack = acks.take();
       const body = { max, waitSeconds, ack, member: this.options.member || undefined };
       this.#call = { body, safe: true, signal: this.#cut.signal };
-      const asked = this.http.json<Told<Data>>("POST", `${this.path}/receive`, this.#call);
+      const asked = this.http.json<Told<Data>>("POST", `${this.path}/receive`, receivedShape, this.#call);
       const told = await asked.catch((error) => {
         // Nobody knows whether they came there.
         acks.add(ack);

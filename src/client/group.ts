@@ -1,5 +1,6 @@
 import { type ConsumeOptions, Consumer, type Handler } from "./consumer.ts";
-import type { Call, Http } from "./http.ts";
+import type { Http } from "./http.ts";
+import { groupShape, placed, receivedShape, type Shape, settledShape } from "./shapes.ts";
 import type { Delivery, From, GroupConfig, GroupInfo } from "./types.ts";
 
 /** What one `receive` asks for. */
@@ -41,7 +42,7 @@ export class Group<Data = unknown> {
    * await millrace.stream("orders").group("billing").put({ order: "key", maxDeliveries: 10 });
    */
   put(config: GroupConfig = {}): Promise<GroupInfo> {
-    return this.http.json("PUT", this.path, { body: config });
+    return this.http.json("PUT", this.path, groupShape, { body: config });
   }
 
   /**
@@ -52,7 +53,7 @@ export class Group<Data = unknown> {
    * console.log(config.order, paused);
    */
   info(): Promise<GroupInfo> {
-    return this.http.json("GET", this.path);
+    return this.http.json("GET", this.path, groupShape);
   }
 
   /**
@@ -63,7 +64,7 @@ export class Group<Data = unknown> {
    * console.log(lag);
    */
   status(): Promise<GroupStatus> {
-    return this.http.json("GET", `${this.path}/status`);
+    return this.http.json("GET", `${this.path}/status`, { lag: 0 });
   }
 
   /**
@@ -104,7 +105,7 @@ export class Group<Data = unknown> {
    * await group.ack(deliveries.map(({ receipt }) => receipt));
    */
   receive({ signal, ...body }: ReceiveOptions = {}): Promise<Received<Data>> {
-    return this.http.json("POST", `${this.path}/receive`, { body, signal });
+    return this.http.json("POST", `${this.path}/receive`, receivedShape, { body, signal });
   }
 
   /**
@@ -115,7 +116,7 @@ export class Group<Data = unknown> {
    * for (const { receipt } of (await group.receive()).deliveries) await group.ack([receipt]);
    */
   ack(receipts: readonly string[]): Promise<Pick<Received<Data>, "refused">> {
-    return this.#post("ack", { body: { receipts } });
+    return this.#post("ack", settledShape, { receipts });
   }
 
   /**
@@ -130,7 +131,7 @@ export class Group<Data = unknown> {
     receipts: readonly string[],
     options: { delayMs?: number; reason?: string } = {},
   ): Promise<Pick<Received<Data>, "refused">> {
-    return this.#post("nack", { body: { receipts, ...options } });
+    return this.#post("nack", settledShape, { receipts, ...options });
   }
 
   /**
@@ -140,7 +141,7 @@ export class Group<Data = unknown> {
    * await millrace.stream("orders").group("billing").seek("2026-11-20T10:00:00Z");
    */
   seek(to: From, options: { partition?: number } = {}): Promise<unknown> {
-    return this.#post("seek", { body: { to, ...options } });
+    return this.#post("seek", { partitions: [placed] }, { to, ...options });
   }
 
   /**
@@ -150,7 +151,7 @@ export class Group<Data = unknown> {
    * await millrace.stream("orders").group("billing").pause("the bank is closed");
    */
   pause(reason?: string): Promise<GroupInfo> {
-    return this.#post("pause", { body: { reason } });
+    return this.#post("pause", groupShape, { reason });
   }
 
   /**
@@ -160,7 +161,7 @@ export class Group<Data = unknown> {
    * await millrace.stream("orders").group("billing").resume();
    */
   resume(): Promise<GroupInfo> {
-    return this.#post("resume", { body: {} });
+    return this.#post("resume", groupShape, {});
   }
 
   /**
@@ -171,7 +172,7 @@ export class Group<Data = unknown> {
    * console.log(letters.length);
    */
   deadLetters(options: { partition?: number; after?: string; limit?: number } = {}): Promise<DeadLetters> {
-    return this.http.json("GET", `${this.path}/dead-letters`, { query: options });
+    return this.http.json("GET", `${this.path}/dead-letters`, { letters: [{ letter: "" }] }, { query: options });
   }
 
   /**
@@ -181,7 +182,7 @@ export class Group<Data = unknown> {
    * await millrace.stream("orders").group("billing").redrive("all");
    */
   redrive(letters: "all" | readonly string[]): Promise<unknown> {
-    return this.#post("dead-letters/redrive", { body: letters === "all" ? { all: true } : { letters } });
+    return this.#post("dead-letters/redrive", { redriven: 0 }, letters === "all" ? { all: true } : { letters });
   }
 
   /**
@@ -191,12 +192,12 @@ export class Group<Data = unknown> {
    * await millrace.stream("orders").group("billing").discard(["0.17"]);
    */
   discard(letters: "all" | readonly string[]): Promise<unknown> {
-    return this.#post("dead-letters/discard", { body: letters === "all" ? { all: true } : { letters } });
+    return this.#post("dead-letters/discard", { discarded: 0 }, letters === "all" ? { all: true } : { letters });
   }
 
   /** These orders twice are as once. */
-  #post<T>(path: string, call: Call): Promise<T> {
-    return this.http.json("POST", `${this.path}/${path}`, { ...call, safe: true });
+  #post<T>(path: string, shape: Shape, body: object): Promise<T> {
+    return this.http.json("POST", `${this.path}/${path}`, shape, { body, safe: true });
   }
 }
 

@@ -1,6 +1,7 @@
 import { known, type MillraceError, network, problemOf } from "./error.ts";
 import { demand, jsonOf, nothing } from "./json.ts";
-import { type RetryOptions, retrying } from "./retry.ts";
+import { endless, type RetryOptions, retrying } from "./retry.ts";
+import { fits, placed, rejectionShape, type Shape } from "./shapes.ts";
 
 /** A WebSocket, as far as this library uses it. */
 export interface SocketLike {
@@ -46,8 +47,12 @@ export interface Call {
   safe?: boolean;
   /** An answer has verdicts on so many records, or it is none. */
   records?: number | undefined;
+  /** Of an answer whose body is anything: the header that has its JSON. */
+  header?: string;
   /** Its answer has begun, and goes on: set by `json`. */
   begun?: boolean;
+  /** The last answer: set by `json`. */
+  response?: Response;
 }
 
 /** Requests to one namespace of one service. */
@@ -77,19 +82,23 @@ export class Http {
     if (base === this.base) this.#bases.push(this.#bases.shift() as string);
   }
 
-  /** Sends it until it is answered, as far as that is safe. */
-  send(method: string, path: string, call: Call = {}): Promise<Response> {
-    return this.#retrying(() => this.once(method, path, call), method, call);
-  }
-
-  /** The same, with the answer's JSON. */
-  json<T>(method: string, path: string, call: Call = {}): Promise<T> {
-    return this.#retrying(() => this.jsonOnce<T>(method, path, call), method, call);
+  /**
+   * Sends it until it is answered, as far as that is safe, and gives the answer's JSON. What has not the shape (`shapes.ts`) is
+   * no answer; without one that is 204.
+   */
+  json<T>(method: string, path: string, shape: Shape, call: Call = {}): Promise<T> {
+    const { safe = method !== "POST", signal } = call;
+    const may = (error: MillraceError) => {
+      // It may have been done: what the next attempt does not find any more is no mistake.
+      if (!error.clean) call.headers = { ...call.headers, "millrace-repeat": "true" };
+      return this.mayPass(error) && (safe || error.clean);
+    };
+    return retrying(() => this.jsonOnce<T>(method, path, shape, call), this.options.retry, signal, may);
   }
 
   /** Deletes what may have been deleted, which is answered with this code. */
   async gone(path: string, code: string, call?: Call): Promise<void> {
-    await this.send("DELETE", path, call).catch((error) => {
+    await this.json("DELETE", path, undefined, call).catch((error) => {
       if (error.code !== code) throw error;
     });
   }
@@ -98,46 +107,49 @@ export class Http {
   readonly mayPass = ({ retryable, code }: MillraceError): boolean =>
     retryable || (code === "ticket-expired" && typeof this.#given === "function");
 
-  #retrying<T>(attempt: () => Promise<T>, method: string, call: Call): Promise<T> {
-    const { safe = method !== "POST", signal } = call;
-    const may = (error: MillraceError) => {
-      // It may have been done: what the next attempt does not find any more is no mistake.
-      if (!error.clean) call.headers = { ...call.headers, "millrace-repeat": "true" };
-      return this.mayPass(error) && (safe || error.clean);
-    };
-    return retrying(attempt, this.options.retry, signal, may);
-  }
-
   /** Everything of a list, page by page. */
   async *list<T>(path: string, name: string, query?: Call["query"]): AsyncGenerator<T, void, undefined> {
-    for (let after: string | undefined; ; ) {
-      const page = await this.json<Record<string, unknown>>("GET", path, { query: { ...query, after } });
+    let after: string | undefined;
+    do {
+      const page = await this.json<Record<string, never>>(
+        "GET",
+        path,
+        { [name]: [{}] },
+        { query: { ...query, after } },
+      );
       yield* page[name] as T[];
-      if (page.after === undefined) return;
-      after = page.after as string;
-    }
+      after = page.after;
+    } while (after);
   }
 
   /** One attempt. An answer that is cut off is none, nor is one of something in between. */
-  async jsonOnce<T>(method: string, path: string, call: Call): Promise<T> {
-    const response = await this.once(method, path, call);
-    call.begun = true;
+  async jsonOnce<T>(method: string, path: string, shape: Shape, call: Call): Promise<T> {
     const { parse } = this.options;
+    const { header, signal } = call;
+    const response = await this.once(method, path, call);
+    call.response = response;
+    call.begun = true;
     // biome-ignore lint/suspicious/noExplicitAny: what came may be anything.
     let answer: any;
+    let text: string | null | undefined;
     try {
-      answer = await (parse ? response.text() : response.json());
+      text = header ? response.headers.get(header) : await response.text();
+      if (response.status !== 204) answer = (parse ?? JSON.parse)(text as string);
     } catch (error) {
-      call.signal?.throwIfAborted();
-      throw network(error);
+      signal?.throwIfAborted();
+      // What a reader of the caller's own does not understand it will not the next time.
+      throw parse && text ? error : network(error);
     } finally {
       call.begun = false;
     }
-    if (parse) answer = parse(answer);
     // What is in between may answer anything, and nobody knows what was done.
-    let { records = 0 } = call;
-    for (const one of [answer?.runs ?? answer?.verdicts].flat()) records -= one?.verdict ? (one.count ?? 1) : 0;
-    if (call.records && records) throw network("something else did");
+    let { records: left } = call;
+    if (!fits(answer, shape)) left = 1;
+    else if (left)
+      for (const name in shape)
+        for (const one of answer[name])
+          left -= fits(one, /^[ad]/.test(one.verdict) ? placed : rejectionShape) ? (one.count ?? 1) : endless;
+    if (left) throw network("something else did");
     return answer;
   }
 
@@ -196,15 +208,11 @@ export class Http {
     if (WebSocket === undefined) return undefined;
     const secret = await this.credentials();
     const protocols = ["millrace.v1"];
-    // Which of them it is shows: neither has to stand under its own name.
-    if (secret !== undefined)
-      protocols.push(isTicket.test(secret) ? `millrace.ticket.${secret}` : `millrace.token.${base64Url(secret)}`);
+    // A ticket may stand under this name, too.
+    if (secret !== undefined) protocols.push(`millrace.token.${base64Url(secret)}`);
     return new WebSocket(this.base.replace(/^http/, "ws") + path, protocols);
   }
 }
-
-/** A signed claim: three parts, of which the first is JSON. */
-const isTicket = /^ey[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /** Behind a path: what is given. */
 export function queryText(query: Call["query"] = {}): string {

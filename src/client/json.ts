@@ -18,6 +18,9 @@ export function jsonOf(value: unknown, path: string): string {
   return text;
 }
 
+/** `Object`, `Array`, `String`, `Number`, `Boolean`, `Null`; or the class. */
+export const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
+
 /** What is turned, and the path to it; empty where nothing is. Members that are undefined are left out, as ever. */
 // biome-ignore lint/suspicious/noExplicitAny: it may be anything.
 function turnedIn(given: any): string {
@@ -30,7 +33,7 @@ function turnedIn(given: any): string {
   const isList = Array.isArray(value);
   const items = isList ? Array.from(value) : value;
   const names = Object.keys(items);
-  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  const kind = kindOf(value);
   if ((names.length > 0 ? /^Error|.Array/ : /^(?!(Object|Array)$)/).test(kind)) return ` is a ${kind}`;
   for (const name of names) {
     const item = items[name];

@@ -1,5 +1,6 @@
 import { type MillraceError, network } from "./error.ts";
 import type { Http, SocketLike } from "./http.ts";
+import { fits, messageShape, messageShapes } from "./shapes.ts";
 
 /** A socket that says nothing is asked, and given up for lost when it does not answer. */
 const lookMs = 10_000;
@@ -103,11 +104,12 @@ export class Link {
     this.#asked = false;
     if (this.#ended || data === "pong") return;
     const message = this.#parsed(data);
+    if (!fits(message, messageShapes[message?.type] ?? messageShape)) this.close({ code: 1006, reason: "" });
     // It lies behind all that came before it: it goes back as it is, whatever the reader is busy with.
-    if (message.type === "confirm") this.socket.send(data);
+    else if (message.type === "confirm") this.socket.send(data);
     else this.heard(message);
     // A member that says nothing for a heartbeat is taken for gone, whatever it hears.
-    if (message.heartbeatMs > 0) this.#watch(Math.min(lookMs, message.heartbeatMs / 3), 0);
+    if (message?.heartbeatMs > 0) this.#watch(Math.min(lookMs, message.heartbeatMs / 3), 0);
   }
 
   /** What is not understood would not be the next time: whoever listens is told, as of what the service finds wrong. */

@@ -1,4 +1,5 @@
-import type { Http } from "./http.ts";
+import type { Call, Http } from "./http.ts";
+import { factsShape } from "./shapes.ts";
 
 /** What a partition says of itself. */
 export interface PartitionFacts {
@@ -77,7 +78,7 @@ export class Partition {
    * console.log(tail - head);
    */
   facts(): Promise<PartitionFacts> {
-    return this.http.json("GET", this.path);
+    return this.http.json("GET", this.path, factsShape);
   }
 
   /**
@@ -87,7 +88,7 @@ export class Partition {
    * await millrace.stream("orders").partition(0).trim({ beforeTime: "2026-01-01T00:00:00Z" });
    */
   trim(before: { beforeOffset: number } | { beforeTime: string }): Promise<PartitionFacts> {
-    return this.http.json("POST", `${this.path}/trim`, { body: before, safe: true });
+    return this.http.json("POST", `${this.path}/trim`, factsShape, { body: before, safe: true });
   }
 
   /**
@@ -100,16 +101,16 @@ export class Partition {
   async verify(progress?: (so: Verification) => void): Promise<Verification> {
     const sums = { chunks: 0, records: 0, bytes: 0, objects: 0 };
     const damaged: Damage[] = [];
-    for (let from: number | undefined = 0; from !== undefined; ) {
-      const part: Verification & { next?: number } = await this.http.json("POST", `${this.path}/verify`, {
-        query: { from },
-        safe: true,
-      });
+    let from: number | undefined = 0;
+    do {
+      const call: Call = { query: { from }, safe: true };
+      const shape = { ...sums, damaged: [{}] };
+      const part: Verification & { next?: number } = await this.http.json("POST", `${this.path}/verify`, shape, call);
       for (const name in sums) sums[name as keyof typeof sums] += part[name as keyof typeof sums];
       damaged.push(...part.damaged);
       from = part.next;
       progress?.({ ...sums, damaged });
-    }
+    } while (from);
     return { ...sums, damaged };
   }
 
@@ -123,10 +124,15 @@ export class Partition {
   async repair(options: RepairOptions): Promise<LostRange[]> {
     // Sent again, it must not reach what was appended since.
     const to = options.mode === "truncate" ? (options.to ?? (await this.facts()).tail) : options.to;
-    const { lost } = await this.http.json<{ lost: LostRange[] }>("POST", `${this.path}/repair`, {
-      body: { ...options, to },
-      safe: true,
-    });
+    const { lost } = await this.http.json<{ lost: LostRange[] }>(
+      "POST",
+      `${this.path}/repair`,
+      { lost: [{}] },
+      {
+        body: { ...options, to },
+        safe: true,
+      },
+    );
     return lost;
   }
 }

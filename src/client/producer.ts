@@ -5,7 +5,8 @@ import type { Http } from "./http.ts";
 import { nothing } from "./json.ts";
 import type { Closed, ProducerOptions, Settled } from "./producing.ts";
 import { packable } from "./record.ts";
-import { endless, retrying, timerMaxMs } from "./retry.ts";
+import { endless, onAbort, retrying, timerMaxMs } from "./retry.ts";
+import { runsShape } from "./shapes.ts";
 import type { NewRecord, Placed, Verdict } from "./types.ts";
 
 /** Codes of a name, or a number, that another has: `fenced`, `sequence-gap` and `sequence-conflict`. */
@@ -71,9 +72,7 @@ export class Producer {
     this.id = id;
     this.epoch = epoch;
     this.#batchBytes = batchBytes;
-    const stop = () => this.#cut.abort(signal?.reason);
-    signal?.addEventListener("abort", stop, { once: true });
-    if (signal?.aborted) stop();
+    onAbort(signal, () => this.#cut.abort(signal?.reason));
   }
 
   /**
@@ -232,8 +231,9 @@ export class Producer {
       "producer-seq": String(this.#sequence),
     };
     const call = { body, headers, query: { partition }, signal, records: count };
+    const path = `${this.path}/records`;
     const attempt = async () => {
-      const { runs } = await this.http.jsonOnce<{ runs: Run[] }>("POST", `${this.path}/records`, call);
+      const { runs } = await this.http.jsonOnce<{ runs: Run[] }>("POST", path, runsShape, call);
       // One of several partitions could not take its share yet: under the same number, the others know theirs.
       for (const run of runs) {
         const error = run.verdict === "rejected" ? known(run.reason, run.detail) : undefined;

@@ -2,6 +2,7 @@ import type { MillraceError } from "./error.ts";
 import type { Call, Http } from "./http.ts";
 import { nothing } from "./json.ts";
 import { endless } from "./retry.ts";
+import { pageShape } from "./shapes.ts";
 import type { Filter, From, Lost, StoredRecord } from "./types.ts";
 
 /** What to read. */
@@ -89,7 +90,7 @@ export async function pageOf<Data>(
 ): Promise<Page<Data>> {
   for (let from = call.query?.from; ; ) {
     try {
-      const page = await http.json<Page<Data>>("GET", path, { ...call, query: { ...call.query, from } });
+      const page = await http.json<Page<Data>>("GET", path, pageShape, { ...call, query: { ...call.query, from } });
       const { damaged } = page;
       if (damaged) told?.(damaged.map(({ partition, from, to, reason }) => ({ partition, from, to, why: reason })));
       return page;

@@ -48,6 +48,12 @@ export async function retrying<T>(
   }
 }
 
+/** Calls it when the signal is aborted, or now where it is. */
+export function onAbort(signal: AbortSignal | undefined, stop: () => void): void {
+  if (signal?.aborted) stop();
+  else signal?.addEventListener("abort", stop, { once: true });
+}
+
 /** No bound. */
 export const endless = Number.POSITIVE_INFINITY;
 
@@ -57,7 +63,6 @@ export const timerMaxMs = 2 ** 31 - 1;
 /** Throws the signal's reason where it is aborted meanwhile. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    signal?.throwIfAborted();
     const stop = () => {
       clearTimeout(timer);
       reject(signal?.reason);
@@ -69,6 +74,6 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       },
       Math.min(ms, timerMaxMs),
     );
-    signal?.addEventListener("abort", stop, { once: true });
+    onAbort(signal, stop);
   });
 }

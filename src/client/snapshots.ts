@@ -1,5 +1,6 @@
-import type { Http } from "./http.ts";
+import type { Call, Http } from "./http.ts";
 import { Parts, type SnapshotBody } from "./parts.ts";
+import { placed } from "./shapes.ts";
 import type { SnapshotInfo, SnapshotLease } from "./types.ts";
 
 /** Whose snapshots. */
@@ -53,16 +54,26 @@ export class Snapshots {
       const first = await parts.take();
       if (parts.ended) {
         const headers = { "content-type": contentType };
-        return await this.http.json("PUT", path, { body: first, query: { partition, ...terms }, headers, signal });
+        return await this.http.json("PUT", path, placed, {
+          body: first,
+          query: { partition, ...terms },
+          headers,
+          signal,
+        });
       }
       const query = { partition };
       const begin = { body: { contentType, ...terms }, query, safe: true, signal };
-      const { upload, partBytes } = await this.http.json<Upload>("POST", `${path}/uploads`, begin);
+      const { upload, partBytes } = await this.http.json<Upload>(
+        "POST",
+        `${path}/uploads`,
+        { upload: "", partBytes: 0 },
+        begin,
+      );
       const target = `${path}/uploads/${upload}`;
       try {
         const etags = await this.#send(target, parts, first, partBytes, { query, signal });
         const named = etags.map((etag, index) => ({ number: index + 1, etag }));
-        return await this.http.json("POST", `${target}/complete`, {
+        return await this.http.json("POST", `${target}/complete`, placed, {
           body: { parts: named },
           query,
           safe: true,
@@ -99,7 +110,8 @@ export class Snapshots {
         const taken = await turn;
         if (taken === undefined) return;
         const [index, body] = taken;
-        const { etag } = await this.http.json<{ etag: string }>("PUT", `${target}/${index + 1}`, { ...call, body });
+        const path = `${target}/${index + 1}`;
+        const { etag } = await this.http.json<{ etag: string }>("PUT", path, { etag: "" }, { ...call, body });
         etags[index] = etag;
       }
     };
@@ -121,10 +133,9 @@ export class Snapshots {
     offset: number | "latest",
     { signal, ...query }: OfPartition & { before?: number } = {},
   ): Promise<FetchedSnapshot> {
-    const call = { query, signal };
-    const { headers, body } = await this.http.send("GET", `${this.path}/${offset}`, call);
-    const info = JSON.parse(headers.get("millrace-snapshot") as string) as SnapshotInfo;
-    return { ...info, body: body ?? new Blob([]).stream() };
+    const call: Call = { query, signal, header: "millrace-snapshot" };
+    const info = await this.http.json<SnapshotInfo>("GET", `${this.path}/${offset}`, placed, call);
+    return { ...info, body: call.response?.body ?? new Blob([]).stream() };
   }
 
   /**
@@ -137,7 +148,8 @@ export class Snapshots {
    */
   async list({ signal, ...query }: OfPartition = {}): Promise<SnapshotInfo[]> {
     const call = { query, signal };
-    return (await this.http.json<{ snapshots: SnapshotInfo[] }>("GET", this.path, call)).snapshots;
+    return (await this.http.json<{ snapshots: SnapshotInfo[] }>("GET", this.path, { snapshots: [placed] }, call))
+      .snapshots;
   }
 
   /**
@@ -163,7 +175,7 @@ export class Snapshots {
     signal,
     ...body
   }: OfPartition & { holder: string; seconds: number; offset?: number }): Promise<SnapshotLease> {
-    return this.http.json("POST", `${this.path}/lease`, { body, safe: true, signal });
+    return this.http.json("POST", `${this.path}/lease`, { ...placed, lease: "" }, { body, safe: true, signal });
   }
 }
 

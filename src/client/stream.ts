@@ -7,6 +7,7 @@ import { Producer } from "./producer.ts";
 import type { ProducerOptions } from "./producing.ts";
 import { Reader, type ReadOptions } from "./reader.ts";
 import { bodyOf } from "./record.ts";
+import { streamShape } from "./shapes.ts";
 import { type FetchedSnapshot, type OfPartition, Snapshots } from "./snapshots.ts";
 import type {
   Erasure,
@@ -46,6 +47,8 @@ export interface Restored<Data> {
 /** What `spool` of `millrace/node` gives. */
 export type OpenSpool<Spooled> = (stream: OfSpool, options: ProducerOptions) => Spooled;
 export type OfSpool = Pick<Stream, "http" | "name" | "path">;
+
+const erasureShape = { id: "", done: true };
 
 /** A stream: an ordered, durable log of records. */
 export class Stream<Data = unknown> {
@@ -88,7 +91,8 @@ export class Stream<Data = unknown> {
       signal,
       records: records.length,
     };
-    const { verdicts } = await this.http.json<{ verdicts: Verdict[] }>("POST", `${this.path}/records`, call);
+    const shape = { verdicts: [{}] };
+    const { verdicts } = await this.http.json<{ verdicts: Verdict[] }>("POST", `${this.path}/records`, shape, call);
     if (several) return verdicts;
     const [verdict] = verdicts;
     if (verdict.verdict === "rejected") throw known(verdict.reason, verdict.detail);
@@ -195,7 +199,10 @@ export class Stream<Data = unknown> {
    * console.log((await orders.erasure(id)).done);
    */
   erase(target: ({ key: string } | { subject: string }) & { id?: string }): Promise<Erasure> {
-    return this.http.json("POST", `${this.path}/erasures`, { body: target, safe: target.id !== undefined });
+    return this.http.json("POST", `${this.path}/erasures`, erasureShape, {
+      body: target,
+      safe: target.id !== undefined,
+    });
   }
 
   /**
@@ -205,7 +212,7 @@ export class Stream<Data = unknown> {
    * console.log((await millrace.stream("orders").erasure("request-7")).partitions);
    */
   erasure(id: string): Promise<Erasure> {
-    return this.http.json("GET", `${this.path}/erasures/${encodeURIComponent(id)}`);
+    return this.http.json("GET", `${this.path}/erasures/${encodeURIComponent(id)}`, erasureShape);
   }
 
   /**
@@ -217,7 +224,7 @@ export class Stream<Data = unknown> {
    * const { drops = 0 } = await millrace.stream("orders").put({ retentionRecords: 1_000 }, { dryRun: true });
    */
   put(config: StreamConfig = {}, query: { dryRun?: boolean } = {}): Promise<StreamPut> {
-    return this.http.json("PUT", this.path, { body: config, query });
+    return this.http.json("PUT", this.path, streamShape, { body: config, query });
   }
 
   /**
@@ -227,7 +234,7 @@ export class Stream<Data = unknown> {
    * console.log((await millrace.stream("orders").info()).config.partitions);
    */
   info(): Promise<StreamInfo> {
-    return this.http.json("GET", this.path);
+    return this.http.json("GET", this.path, streamShape);
   }
 
   /**
@@ -251,6 +258,7 @@ export class Stream<Data = unknown> {
     rights: readonly Right[] = ["read"],
     options: { expiresInSeconds?: number } = {},
   ): Promise<{ ticket: string; expiresAt: string }> {
-    return this.http.json("POST", `${this.path}/tickets`, { body: { rights, ...options }, safe: true });
+    const path = `${this.path}/tickets`;
+    return this.http.json("POST", path, { ticket: "" }, { body: { rights, ...options }, safe: true });
   }
 }

@@ -2,19 +2,18 @@
  * CRC-32C (Castagnoli) at about 1.8 GB/s: slicing by 16 over 32-bit words. It stands on the path of every byte that is
  * appended or read, where the package that we test it against (@aws-crypto/crc32c) reaches a sixth of that.
  */
-const tables: Int32Array[] = Array.from({ length: 16 }, () => new Int32Array(256));
+
+/** Sixteen tables of 256, one behind the other: what a byte comes to that has so many behind it. */
+const table = new Int32Array(4_096);
 for (let i = 0; i < 256; i++) {
   let crc = i;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-  tables[0][i] = crc;
+  table[i] = crc;
 }
-for (let k = 1; k < 16; k++) {
-  for (let i = 0; i < 256; i++) tables[k][i] = (tables[k - 1][i] >>> 8) ^ tables[0][tables[k - 1][i] & 255];
-}
-const [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15] = tables;
+for (let i = 256; i < 4_096; i++) table[i] = (table[i - 256] >>> 8) ^ table[table[i - 256] & 255];
 
 const bytewise = (crc: number, bytes: Uint8Array, from: number, to: number): number => {
-  for (let i = from; i < to; i++) crc = (crc >>> 8) ^ t0[(crc ^ bytes[i]) & 255];
+  for (let i = from; i < to; i++) crc = (crc >>> 8) ^ table[(crc ^ bytes[i]) & 255];
   return crc;
 };
 
@@ -32,25 +31,40 @@ export function crc32c(bytes: Uint8Array, from = 0, to = bytes.length, before = 
       const c = words[i + 2];
       const d = words[i + 3];
       crc =
-        t15[a & 255] ^
-        t14[(a >>> 8) & 255] ^
-        t13[(a >>> 16) & 255] ^
-        t12[a >>> 24] ^
-        t11[b & 255] ^
-        t10[(b >>> 8) & 255] ^
-        t9[(b >>> 16) & 255] ^
-        t8[b >>> 24] ^
-        t7[c & 255] ^
-        t6[(c >>> 8) & 255] ^
-        t5[(c >>> 16) & 255] ^
-        t4[c >>> 24] ^
-        t3[d & 255] ^
-        t2[(d >>> 8) & 255] ^
-        t1[(d >>> 16) & 255] ^
-        t0[d >>> 24];
+        table[3_840 + (a & 255)] ^
+        table[3_584 + ((a >>> 8) & 255)] ^
+        table[3_328 + ((a >>> 16) & 255)] ^
+        table[3_072 + (a >>> 24)] ^
+        table[2_816 + (b & 255)] ^
+        table[2_560 + ((b >>> 8) & 255)] ^
+        table[2_304 + ((b >>> 16) & 255)] ^
+        table[2_048 + (b >>> 24)] ^
+        table[1_792 + (c & 255)] ^
+        table[1_536 + ((c >>> 8) & 255)] ^
+        table[1_280 + ((c >>> 16) & 255)] ^
+        table[1_024 + (c >>> 24)] ^
+        table[768 + (d & 255)] ^
+        table[512 + ((d >>> 8) & 255)] ^
+        table[256 + ((d >>> 16) & 255)] ^
+        table[d >>> 24];
     }
   }
   return ~bytewise(crc, bytes, aligned + blocks * 16, to) >>> 0;
+}
+
+/** The same in little code, at about 1 GB/s: what a client's bundle carries. */
+export function smallCrc32c(bytes: Uint8Array, from: number, to: number): number {
+  let crc = -1;
+  let at = from;
+  for (; at + 16 <= to; at += 16) {
+    let sum = 0;
+    // What came before is spent after four.
+    for (let row = 3_840, next = at; row >= 0; row -= 256, crc >>>= 8)
+      sum ^= table[row + ((bytes[next++] ^ crc) & 255)];
+    crc = sum;
+  }
+  for (; at < to; at++) crc = (crc >>> 8) ^ table[(crc ^ bytes[at]) & 255];
+  return ~crc >>> 0;
 }
 
 /** How long something is, and its checksum. */
@@ -82,5 +96,5 @@ function image(columns: readonly number[], vector: number): number {
 
 const eightZeros: readonly number[] = /* @__PURE__ */ Array.from({ length: 32 }, (_, bit) => {
   const crc = (1 << bit) >>> 0;
-  return ((crc >>> 8) ^ t0[crc & 255]) >>> 0;
+  return ((crc >>> 8) ^ table[crc & 255]) >>> 0;
 });

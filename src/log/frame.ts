@@ -17,7 +17,7 @@
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { frameLimits } from "../../schemas/frame-limits.ts";
 import { ByteReader, readNumber, writeNumber } from "../lib/bytes.ts";
-import { crc32c } from "../lib/crc32c.ts";
+import { crc32c, smallCrc32c } from "../lib/crc32c.ts";
 
 export const headerBytes = 32;
 const magic = 0x524d;
@@ -179,9 +179,8 @@ export function sealFrame(bytes: Uint8Array, at: number, to: number, count: numb
   header.setUint8(3, set);
   header.setUint32(4, to - at - headerBytes, true);
   header.setUint32(8, count, true);
-  header.setUint32(12, crc32c(bytes, at + headerBytes, to), true);
-  writeNumber(header, 16, 0);
-  writeNumber(header, 24, 0);
+  header.setUint32(12, smallCrc32c(bytes, at + headerBytes, to), true);
+  bytes.fill(0, at + 16, at + headerBytes);
 }
 
 /** A frame that says: the records `[base, to)` are damaged and left out. */

@@ -120,16 +120,15 @@ export class FrameWriter {
       grown.set(this.#bytes.subarray(0, this.#at));
       this.#bytes = grown;
     }
-    assert(this.#at + needed <= this.#bytes.length, "a record fits a frame");
+    if (this.#at + needed > this.#bytes.length) throw new Error("a record fits a frame");
     this.#at = writeVarint(this.#bytes, this.#at, length);
   }
 
   #close(set: number): void {
     this.#count++;
     this.count++;
-    if (set & bits.id) this.#flags |= brought.ids;
-    if (set & bits.offset) this.#flags |= brought.offsets;
-    if (set & bits.timestamp) this.#flags |= brought.times;
+    // An id has the same bit here and there; the other two have each other's.
+    this.#flags |= (set & brought.ids) | ((set & bits.offset) * brought.offsets) | ((set & bits.timestamp) / 2);
   }
 
   #seal(): void {
@@ -142,11 +141,6 @@ export class FrameWriter {
     this.#flags = 0;
   }
 }
-
-const fieldBytes = (text: string): number => {
-  const bytes = textBytes(text);
-  return varintBytes(bytes) + bytes;
-};
 
 const hasExtensions = (record: Rec): boolean => {
   for (const _ in record.extensions) return true;
@@ -163,52 +157,55 @@ function bitsOf(record: Rec): number {
   return set;
 }
 
+/** Visits a record's fields, in the order of the bits: numbers, and texts. */
+function eachField(record: Rec, number: (value: number) => void, text: (value: string) => void): void {
+  const { offset, timestamp, tags = [], extensions } = record;
+  if (offset !== undefined) number(offset);
+  if (timestamp !== undefined) number(timestamp);
+  for (const field of textFields) {
+    const value = record[field];
+    if (value !== undefined) text(value);
+  }
+  if (tags.length > 0) number(tags.length);
+  for (const tag of tags) text(tag);
+  if (!hasExtensions(record)) return;
+  const entries = Object.entries(extensions!);
+  number(entries.length);
+  for (const [name, value] of entries) {
+    text(name);
+    text(JSON.stringify(value));
+  }
+}
+
 /** The encoded length of a record, without its length prefix. */
 export function recordBytes(record: Rec): number {
   let length = 2 + record.data.length;
-  if (record.offset !== undefined) length += varintBytes(record.offset);
-  if (record.timestamp !== undefined) length += varintBytes(record.timestamp);
-  for (const field of textFields) {
-    const value = record[field];
-    if (value !== undefined) length += fieldBytes(value);
-  }
-  if (record.tags !== undefined && record.tags.length > 0) {
-    length += varintBytes(record.tags.length);
-    for (const tag of record.tags) length += fieldBytes(tag);
-  }
-  if (hasExtensions(record)) {
-    const extensions = Object.entries(record.extensions!);
-    length += varintBytes(extensions.length);
-    for (const [name, value] of extensions) length += fieldBytes(name) + fieldBytes(JSON.stringify(value));
-  }
+  eachField(
+    record,
+    (value) => {
+      length += varintBytes(value);
+    },
+    (value) => {
+      const bytes = textBytes(value);
+      length += varintBytes(bytes) + bytes;
+    },
+  );
   return length;
 }
 
 /** Writes a record's fields and data, in the order of the bits, and returns the place after them. */
 function writeRecord(bytes: Uint8Array, at: number, record: Rec, set: number): number {
-  const text = (value: string) => {
-    at = writeText(bytes, writeVarint(bytes, at, textBytes(value)), value);
-  };
   bytes[at++] = set & 255;
   bytes[at++] = set >> 8;
-  if (record.offset !== undefined) at = writeVarint(bytes, at, record.offset);
-  if (record.timestamp !== undefined) at = writeVarint(bytes, at, record.timestamp);
-  for (const field of textFields) {
-    const value = record[field];
-    if (value !== undefined) text(value);
-  }
-  if (set & bits.tags) {
-    at = writeVarint(bytes, at, record.tags!.length);
-    record.tags!.forEach(text);
-  }
-  if (set & bits.extensions) {
-    const extensions = Object.entries(record.extensions!);
-    at = writeVarint(bytes, at, extensions.length);
-    for (const [name, value] of extensions) {
-      text(name);
-      text(JSON.stringify(value));
-    }
-  }
+  eachField(
+    record,
+    (value) => {
+      at = writeVarint(bytes, at, value);
+    },
+    (value) => {
+      at = writeText(bytes, writeVarint(bytes, at, textBytes(value)), value);
+    },
+  );
   bytes.set(record.data, at);
   return at + record.data.length;
 }

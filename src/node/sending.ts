@@ -3,6 +3,7 @@ import { known, network } from "../client/error.ts";
 import type { MillraceError, OfSpool, ProducerOptions, Verdict } from "../client/index.ts";
 import { newEpoch } from "../client/producer.ts";
 import { retrying } from "../client/retry.ts";
+import { runsShape } from "../client/shapes.ts";
 import type { Spool, SpoolBatch } from "./spool.ts";
 
 /** Equal verdicts of records that follow each other. */
@@ -111,7 +112,7 @@ export class Sender {
     const { signal } = this;
     const call = { body, headers, query: { partition: this.spool.place.partition }, signal, records: records.length };
     try {
-      const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, call);
+      const { runs } = await http.jsonOnce<{ runs: Run[] }>("POST", `${path}/records`, runsShape, call);
       for (const run of runs) {
         const error = run.verdict === "rejected" ? known(run.reason, run.detail) : undefined;
         if (error?.retryable) throw error;

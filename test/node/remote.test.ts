@@ -18,21 +18,21 @@ const none = (times: number) => Array.from({ length: times }, () => undefined);
 
 test("one that was never there is given up soon", async () => {
   const { asked, remote } = remoteOf();
-  await expect(remote.json("PUT", "")).rejects.toMatchObject({ code: "network" });
+  await expect(remote.json("PUT", "", {})).rejects.toMatchObject({ code: "network" });
   expect(asked).toHaveLength(4);
 });
 
 test("one that was there is waited for", async () => {
   const { asked, remote } = remoteOf(Response.json({}), ...none(5), Response.json({ n: 1 }));
-  await remote.json("PUT", "");
-  expect(await remote.json("GET", "/streams/a")).toEqual({ n: 1 });
+  await remote.json("PUT", "", {});
+  expect(await remote.json("GET", "/streams/a", { n: 0 })).toEqual({ n: 1 });
   expect(asked).toHaveLength(7);
 });
 
 test("also where its first answer was that it is busy", async () => {
   const busy = Response.json({ code: "unavailable", detail: "busy", retryable: true, clean: true }, { status: 503 });
   const { remote } = remoteOf(busy, ...none(5), Response.json({ n: 1 }));
-  expect(await remote.json("GET", "/streams/a")).toEqual({ n: 1 });
+  expect(await remote.json("GET", "/streams/a", { n: 0 })).toEqual({ n: 1 });
 });
 
 test("streams are listed page by page", async () => {

@@ -267,18 +267,17 @@ describe("text of JSON", () => {
   });
 });
 
+const info = () => Response.json({ logId: "l", config: {} });
+
 describe("several doors", () => {
   const urls = ["http://a", "http://b/"];
   const hosts = (asked: readonly Asked[]) => asked.map(({ url }) => new URL(url).host);
 
   test("the next one is asked where one does not answer, and from then on", async () => {
-    const { stream, asked } = clientOf(
-      ({ url }) => (url.startsWith("http://a") ? new TypeError("no") : Response.json({})),
-      {
-        url: undefined,
-        urls,
-      },
-    );
+    const { stream, asked } = clientOf(({ url }) => (url.startsWith("http://a") ? new TypeError("no") : info()), {
+      url: undefined,
+      urls,
+    });
     await Promise.all([stream.info(), stream.info()]);
     await stream.info();
     expect(hosts(asked)).toEqual(["a", "a", "b", "b", "b"]);
@@ -286,7 +285,7 @@ describe("several doors", () => {
 
   test.each([502, 503, 504])("an answer of %i turns to the next one", async (status) => {
     const { stream, asked } = clientOf(
-      ({ url }) => (url.startsWith("http://b") ? Response.json({}) : new Response("bad gateway", { status })),
+      ({ url }) => (url.startsWith("http://b") ? info() : new Response("bad gateway", { status })),
       { urls },
     );
     await stream.info();
@@ -325,7 +324,8 @@ describe("compression", () => {
   });
 
   test("not what is not shorter then, nor a snapshot", async () => {
-    const answer = () => Response.json({ runs: [{ verdict: "appended", partition: 0, offset: 0, count: 1 }] });
+    const answer = () =>
+      Response.json({ partition: 0, offset: 0, runs: [{ verdict: "appended", partition: 0, offset: 0, count: 1 }] });
     const { stream, asked } = clientOf(answer, { url: away }, gzipping);
     const bytes = crypto.getRandomValues(new Uint8Array(10_000));
     await producerOf(stream).append({ data_base64: Buffer.from(bytes).toString("base64") });

@@ -302,7 +302,7 @@ test("one state is for one forwarder and one stream; what is new may begin at it
   expect(await forward(["a.log"]).ended).toMatchObject({ code: 2, err: expect.stringContaining("--state") });
   await kill(forwarder);
   const elsewhere = new Millrace({ url: running.url, token, namespace: "elsewhere" });
-  await elsewhere.http.send("PUT", "");
+  await elsewhere.http.json("PUT", "", { namespace: "" });
   await elsewhere.stream(stream.name).put();
   expect(await forward(["a.log"], ["--namespace", "elsewhere", "--once"]).ended).toMatchObject({
     code: 2,

@@ -347,7 +347,7 @@ describe("what is not the import that was begun is refused", () => {
     await stream.put();
     await refused([path, "--state", state], "belongs to the stream");
     const elsewhere = new Millrace({ url: running.url, token, namespace: "elsewhere" });
-    await elsewhere.http.send("PUT", "");
+    await elsewhere.http.json("PUT", "", { namespace: "" });
     await elsewhere.stream(stream.name).put();
     await refused([path, "--state", state, "--namespace", "elsewhere"], "of the namespace 'default'");
   });

@@ -8,6 +8,7 @@ import { Outline, type OutlineState } from "../../archive/dump-outline.ts";
 import { Millrace, MillraceError } from "../../client/index.ts";
 import { type Common, settle } from "../config.ts";
 import { counted, print, Usage } from "../output.ts";
+import { mapShape } from "../streams.ts";
 import { isGzip, Sha256, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
 import { type Onwards, pathOf, Remote, streamBlocks } from "./remote.ts";
@@ -147,7 +148,7 @@ async function* streamsLeft(
   const { stream, partition, partitions } = state;
   const last = stream?.stream;
   if (stream !== undefined && (partition !== undefined || partitions.length > 0)) {
-    const { logId } = await remote.json<{ logId: string }>("GET", pathOf(stream.stream));
+    const { logId } = await remote.json<{ logId: string }>("GET", pathOf(stream.stream), { logId: "" });
     if (logId !== stream.logId) throw new Usage(`the stream '${last}' was deleted and made anew; begin the dump anew`);
     const marks = partition?.marks;
     const within = marks === undefined ? {} : { within: { ...partition, marks } as NonNullable<Onwards["within"]> };
@@ -165,10 +166,12 @@ async function bytesOf(remote: Remote, name: string): Promise<number> {
   const { partitions } = await remote.json<{ partitions: { partition: number }[] }>(
     "GET",
     `${pathOf(name)}/partitions`,
+    mapShape,
   );
   let sum = 0;
   for (const { partition } of partitions) {
-    sum += (await remote.json<{ bytes: number }>("GET", `${pathOf(name)}/partitions/${partition}`)).bytes;
+    const path = `${pathOf(name)}/partitions/${partition}`;
+    sum += (await remote.json<{ bytes: number }>("GET", path, { bytes: 0 })).bytes;
   }
   return sum;
 }

@@ -5,6 +5,7 @@ import { type Block, jsonBlock, readBlocks } from "../../archive/dump.ts";
 import { network } from "../../client/error.ts";
 import { type Millrace, MillraceError, type StreamInfo } from "../../client/index.ts";
 import { retrying } from "../../client/retry.ts";
+import type { Shape } from "../../client/shapes.ts";
 import { haste } from "../config.ts";
 
 /** Some minutes: as long as a service may be away, or an archive behind. */
@@ -32,6 +33,8 @@ export class Remote {
     return this.#patiently(async () => {
       const response = await this.millrace.http.once("GET", path, { query });
       const next = response.headers.get("millrace-next");
+      // What something in between answers has no blocks.
+      if (response.headers.get("content-type") !== blocksType) throw network("something else did");
       const body: ArrayBuffer = await response.arrayBuffer().catch((error) => Promise.reject(network(error)));
       const origin = response.headers.get("millrace-origin") ?? undefined;
       return { bytes: new Uint8Array(body), next: next === null ? undefined : decodeURIComponent(next), origin };
@@ -47,23 +50,28 @@ export class Remote {
     return page;
   }
 
-  json<T>(method: "GET" | "POST" | "PUT", path: string, query: Query = {}): Promise<T> {
-    return this.#patiently(() => this.millrace.http.jsonOnce<T>(method, path, { query }));
+  json<T>(method: "GET" | "POST" | "PUT", path: string, shape: Shape, query: Query = {}): Promise<T> {
+    return this.#patiently(() => this.millrace.http.jsonOnce<T>(method, path, shape, { query }));
   }
 
   /** The names of all streams, in their order. */
   async *streams(): AsyncGenerator<string, void, undefined> {
     for (let after: string | undefined; ; ) {
-      const page = await this.json<{ streams: StreamInfo[]; after?: string }>("GET", "/streams", { after });
+      const page = await this.json<{ streams: StreamInfo[]; after?: string }>(
+        "GET",
+        "/streams",
+        { streams: [{ stream: "" }] },
+        { after },
+      );
       for (const { stream } of page.streams) yield stream;
-      if (page.after === undefined) return;
+      if (!page.after) return;
       after = page.after;
     }
   }
 
-  post<T>(path: string, query: Query, body: Uint8Array): Promise<T> {
+  post<T>(path: string, shape: Shape, query: Query, body: Uint8Array): Promise<T> {
     const headers = { "content-type": blocksType };
-    return this.#patiently(() => this.millrace.http.jsonOnce<T>("POST", path, { query, body, headers }));
+    return this.#patiently(() => this.millrace.http.jsonOnce<T>("POST", path, shape, { query, body, headers }));
   }
 
   /** A service that was never there is not waited for: its address may be wrong. */

@@ -4,6 +4,7 @@ import type { RestoreStand } from "../../../schemas/dump-routes.ts";
 import { limits } from "../../../schemas/limits.ts";
 import { type Block, jsonBlock, readBlock } from "../../archive/dump.ts";
 import { Millrace } from "../../client/index.ts";
+import type { Shape } from "../../client/shapes.ts";
 import { concat } from "../../lib/bytes.ts";
 import { type Common, settle } from "../config.ts";
 import { counted, print, Usage } from "../output.ts";
@@ -38,7 +39,7 @@ export async function restore(args: RestoreArgs): Promise<void> {
   const dumped = outline.state.namespace as string;
   const namespace = args.namespace ?? dumped;
   const remote = new Remote(new Millrace({ ...settle(args), namespace }));
-  await remote.json("PUT", "");
+  await remote.json("PUT", "", { namespace: "" });
   const [only, other] = (args.stream ?? "").split("=");
   const run = new Restoring(remote, args, sha256, only, other ?? only);
   const progress = new Progress("restore", sizeOf(args.file));
@@ -67,9 +68,12 @@ interface Current {
   readonly groups: Map<string, string>;
 }
 
+const standShape = { marks: true, next: 0, chunks: 0, closed: true };
+
 /** Where blocks are sent to. */
 interface Target {
   readonly path: string;
+  readonly shape: Shape;
   readonly query: Record<string, number>;
 }
 
@@ -105,7 +109,8 @@ class Restoring {
     if (name === "place") {
       await this.#flush();
       const { partition } = jsonIn<{ partition: number }>(block.value);
-      this.#target = { path: `${groupPath(this.#current.name, this.#group as string)}/restore`, query: { partition } };
+      const path = `${groupPath(this.#current.name, this.#group as string)}/restore`;
+      this.#target = { path, shape: { group: "" }, query: { partition } };
     }
     if (this.#isThere(block.value)) return;
     if (this.#bytes + bytes.length > limits.dumpBodyBytesMax) await this.#flush();
@@ -135,7 +140,8 @@ class Restoring {
     this.streams++;
     const name = this.only === "" ? dumped.stream : this.other;
     const query = { dump: this.dump, newId: this.args.newId === true };
-    const told = await this.remote.post<Told>(`${pathOf(name)}/restore`, query, jsonBlock("stream", dumped));
+    const shape = { logId: "", created: 0, finished: true };
+    const told = await this.remote.post<Told>(`${pathOf(name)}/restore`, shape, query, jsonBlock("stream", dumped));
     const { logId, created, finished } = told;
     if (!finished) this.#current = { dumped, name, logId, created, groups: new Map() };
     else if (this.args.resume) {
@@ -145,7 +151,8 @@ class Restoring {
   }
 
   #finish(name: string): Promise<unknown> {
-    return this.remote.json("POST", `${pathOf(name)}/restore/finish`, this.args.resume ? { resume: true } : {});
+    const query: { resume?: true } = this.args.resume ? { resume: true } : {};
+    return this.remote.json("POST", `${pathOf(name)}/restore/finish`, { stream: "", logId: "" }, query);
   }
 
   async #beginGroup(block: Block, bytes: Uint8Array, { name, groups }: Current): Promise<void> {
@@ -153,7 +160,12 @@ class Restoring {
     const { group } = jsonIn<GroupDump>(block);
     const query = { newId: this.args.newId === true };
     const path = `${groupPath(name, group)}/restore`;
-    const { groupId } = await this.remote.post<{ groupId: string }>(path, query, Uint8Array.from(bytes));
+    const { groupId } = await this.remote.post<{ groupId: string }>(
+      path,
+      { groupId: "" },
+      query,
+      Uint8Array.from(bytes),
+    );
     groups.set(group, groupId);
     this.#group = group;
   }
@@ -162,8 +174,8 @@ class Restoring {
     await this.#flush();
     await this.#sent;
     const path = `${partitionPath(name, jsonIn<{ partition: number }>(block).partition)}/restore`;
-    this.#target = { path, query: {} };
-    this.#stand = await this.remote.json<RestoreStand>("GET", path);
+    this.#target = { path, shape: standShape, query: {} };
+    this.#stand = await this.remote.json<RestoreStand>("GET", path, standShape);
   }
 
   /** What an earlier attempt has sent, and was taken. */
@@ -181,12 +193,12 @@ class Restoring {
   /** Sends what has been gathered, once what went before has arrived. */
   async #flush(): Promise<void> {
     if (this.#parts.length === 0) return;
-    const { path, query } = this.#target as Target;
+    const { path, shape, query } = this.#target as Target;
     const body = concat(this.#parts);
     this.#parts = [];
     this.#bytes = 0;
     await this.#sent;
-    this.#sent = this.remote.post(path, query, body);
+    this.#sent = this.remote.post(path, shape, query, body);
     // That it failed is told when it is waited for.
     this.#sent.catch(() => {});
   }

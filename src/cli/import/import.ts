@@ -127,7 +127,7 @@ async function check(input: Input, format: string, { encoding }: ImportArgs, pla
 /** Where the partitions end. */
 async function tailsOf({ http, path }: Stream): Promise<Tails> {
   const query = { from: "latest", limit: 1 };
-  const { cursor } = await http.json<{ cursor: string }>("GET", `${path}/records`, { query });
+  const { cursor } = await http.json<{ cursor: string }>("GET", `${path}/records`, { cursor: "" }, { query });
   return Object.fromEntries(readCursor(cursor)?.offsets ?? []);
 }
 

@@ -56,6 +56,13 @@ export function producerOf(...parts: readonly unknown[]): string {
 /** Where the progress of a file's import lies, if nobody says: by the stream and its log, as a file may go into several. */
 export function pathFor(path: string, stream: string, logId: string): string {
   const own = `${path}.${stream}-${logId}.millrace-import`;
+  const nameless = `${path}.${stream}-undefined.millrace-import`;
+  if (!existsSync(own) && existsSync(nameless)) {
+    throw new Usage(
+      `${nameless} is of an import that an older release began without knowing the log: what it says is in '${stream}' would be ` +
+        "imported again; remove it to import all anew, or give another --state",
+    );
+  }
   // What was begun when all streams had one name for it, goes on with that.
   const old = `${path}.millrace-import`;
   return !existsSync(own) && existsSync(old) && load(old)?.logId === logId ? old : own;
