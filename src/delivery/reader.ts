@@ -192,6 +192,7 @@ export class Reader {
       const { from, redriven, attempts, due, tries, voided, time } = lane;
       lanes.remove(lane);
       if (!redriven) continue;
+      this.#leave(from);
       const apart = lanes.create("single", undefined, from, true);
       Object.assign(apart, {
         state: "retry",

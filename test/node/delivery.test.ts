@@ -266,6 +266,22 @@ describe("a place", () => {
     expect(offsets(r.receive())).toEqual([100]);
   });
 
+  test("in order, counts a redriven letter once that the window passed over, after a crash too", () => {
+    const r = rig({ order: "partition", onFailure: "park", maxDeliveries: 1 });
+    r.append(["a", "b", "a"]);
+    r.nack([r.receive()[1]]);
+    r.admin.redrive("all", undefined, r.now);
+    r.configure({ filter: { key: "a" } });
+    r.crash();
+    r.fill();
+    r.delivery.state.save();
+    for (const restarted of [false, true]) {
+      if (restarted) r.crash();
+      r.delivery.state.known = 3;
+      expect(r.status()).toMatchObject({ lag: 3, deadLetters: 1 });
+    }
+  });
+
   test("behind what was trimmed says what was lost", () => {
     const r = rig();
     r.append(["a", "b", "c", "d"]);
