@@ -3,7 +3,7 @@ import type { StreamConfig } from "../../schemas/stream.ts";
 import { toRecord } from "../intake/record.ts";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 import { type Rec, recordBytes } from "../log/record.ts";
-import { at, isObject, member, type Piece } from "./import/json.ts";
+import { at, dataOf, isObject, type Piece } from "./import/json.ts";
 
 export interface Naming {
   key?: string;
@@ -61,7 +61,7 @@ function wholeOf(piece: Piece, { offsets, timestamps }: StreamConfig): Fields {
     if (offsets === "assigned") delete fields.offset;
     if (timestamps === "arrival") delete fields.timestamp;
   }
-  const raw = member(piece, "data");
+  const raw = dataOf(piece);
   // A text under a content type that is not JSON is stored as that text.
   return raw === undefined ? { fields } : { fields: { ...fields, data: raw.value }, data: raw.raw };
 }

@@ -4,7 +4,7 @@
  * replaced by their text, as a string, before the library sees it; what is appended goes out as bytes.
  */
 import { Millrace, type MillraceOptions, type SocketLike, type StoredRecord } from "../client/index.ts";
-import { RawJson } from "../intake/raw-json.ts";
+import { RawJson, withSpace } from "../intake/raw-json.ts";
 import { decodeText, encodeText } from "../lib/bytes.ts";
 
 /** A record whose data, where they are JSON, are that text. */
@@ -64,13 +64,13 @@ export function quoted(text: string): string {
 
 const firstOf = (bytes: Uint8Array) => bytes.find((byte) => byte > 32);
 
-/** Visits the data of the records in the list at `from`. */
+/** Visits the data of the records in the list at `from`, with the white space that they have around them: the service adds none. */
 function eachData(bytes: Uint8Array, from: number, visit: (from: number, to: number) => void): void {
   const reader = new RawJson(bytes);
   reader.at = from;
   reader.elements(() => {
     if (bytes[reader.at] !== openBrace) reader.value();
-    else reader.members((name, from, to) => name === "data" && visit(from, to));
+    else reader.members((name, from, to) => name === "data" && visit(...withSpace(bytes, from, to)));
   });
 }
 
@@ -85,7 +85,7 @@ export function jsonOf({ data, ...fields }: Exact): string {
 
 /** Data that are a text, as that text. Undefined for all others, and for one that has no UTF-8. */
 export function textOf(data: string | undefined): string | undefined {
-  if (data?.[0] !== '"') return undefined;
+  if (data === undefined || !/^\s*"/.test(data)) return undefined;
   const text = JSON.parse(data) as string;
   return text.isWellFormed() ? text : undefined;
 }

@@ -90,4 +90,12 @@ export class RawJson {
   }
 }
 
+/** The bounds of a value with the white space around it. */
+export function withSpace(bytes: Uint8Array, from: number, to: number): [number, number] {
+  let [start, end] = [from, to];
+  while (start > 0 && isSpace(bytes[start - 1])) start--;
+  while (end < bytes.length && isSpace(bytes[end])) end++;
+  return [start, end];
+}
+
 const isEnd = (byte: number) => byte === 44 || byte === 125 || byte === 93 || isSpace(byte);

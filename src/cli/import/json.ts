@@ -1,5 +1,5 @@
 /** JSON values beside the text that they were read from: numbers, order and escapes stay as they were sent. */
-import { RawJson } from "../../intake/raw-json.ts";
+import { RawJson, withSpace } from "../../intake/raw-json.ts";
 import { decodeText, encodeText } from "../../lib/bytes.ts";
 import { BadRow } from "./row.ts";
 
@@ -61,6 +61,17 @@ export function member({ value, raw }: Piece, name: string): Piece | undefined {
   }
   // An array's `length` is its own, and no element.
   return found && { value: (value as Fields)[name], raw: found };
+}
+
+/**
+ * The data of a whole record. Of one that `read --json` has printed, which says where it lay, with the white space around them:
+ * that is what lies in the log. Elsewhere it is whoever wrote the line who likes it so.
+ */
+export function dataOf(record: Piece): Piece | undefined {
+  const data = member(record, "data");
+  if (data === undefined || !Object.hasOwn(record.value as Fields, "partition")) return data;
+  const from = data.raw.byteOffset - record.raw.byteOffset;
+  return { ...data, raw: record.raw.subarray(...withSpace(record.raw, from, from + data.raw.length)) };
 }
 
 /** The value at a path: a field of just that name, or `a.b` for the field b of the field a. */

@@ -1,6 +1,6 @@
 /** From a row to a record's fields and data. */
 import type { StreamConfig } from "../../client/index.ts";
-import { at, type Fields, isObject, member, type Piece, parse, textAt } from "./json.ts";
+import { at, dataOf, type Fields, isObject, type Piece, parse, textAt } from "./json.ts";
 import { BadRow } from "./row.ts";
 import { toTime, type Unit } from "./times.ts";
 
@@ -40,7 +40,7 @@ export function recordRows({ timestamps, offsets }: StreamConfig): Mapping {
     const { partition: _, offset, timestamp, ...fields } = piece.value;
     if (offsets === "producer" && offset !== undefined) fields.offset = offset;
     if (timestamps === "client" && timestamp !== undefined) fields.timestamp = timestamp;
-    const data = member(piece, "data")?.raw;
+    const data = dataOf(piece)?.raw;
     return { fields, ...(data && { data }) };
   };
 }
