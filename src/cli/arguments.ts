@@ -11,13 +11,17 @@ export function given<T extends object>(args: Record<string, unknown>, names: re
   return Object.fromEntries(names.filter((name) => args[name] !== undefined).map((name) => [name, args[name]])) as T;
 }
 
-export function json<T>(text: string | undefined, flag: string): T | undefined {
+/** Fields of a configuration, as JSON. Throws `Usage` for what is no object. */
+export function fields<T extends object>(text: string | undefined, flag: string): T | undefined {
   if (text === undefined) return undefined;
+  let value: unknown;
   try {
-    return JSON.parse(text) as T;
+    value = JSON.parse(text);
   } catch (error) {
     throw new Usage(`--${flag}: not JSON: ${(error as Error).message}`);
   }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as T;
+  throw new Usage(`--${flag}: must be an object, such as {"name":1}`);
 }
 
 export const stream = { type: "string", describe: "Name of the stream.", demandOption: true } as const;
@@ -38,6 +42,7 @@ export function checkValues(args: Record<string, unknown>, options: Record<strin
   const { number: names, string: texts, array: lists, alias } = options as unknown as Parsed;
   const twice = texts.find((name) => Array.isArray(args[name]) && !lists.includes(name));
   if (twice !== undefined) throw new Usage(`${dashed(twice)} is one, and was given twice`);
+  refuseEmpty(args, texts, alias);
   const all = [...hideBin(process.argv), "--"];
   const words = all.slice(0, all.indexOf("--"));
   for (const name of names) {
@@ -48,6 +53,21 @@ export function checkValues(args: Record<string, unknown>, options: Record<strin
       throw new Usage(`${dashed(name)} must be one number`);
   }
   return true;
+}
+
+/** What may be empty: an appended text. */
+const mayBeEmpty = ["values"];
+
+/** A text that is empty is that of a variable which is not set: it must not stand for what holds without it. */
+function refuseEmpty(args: Record<string, unknown>, texts: readonly string[], alias: Parsed["alias"]): void {
+  const empty = texts.find((name) => !mayBeEmpty.includes(name) && [args[name]].flat().includes(""));
+  if (empty === undefined) return;
+  const flags = [empty, ...(alias[empty] ?? [])].map(dashed);
+  const isOption = hideBin(process.argv).some((word) => flags.some((flag) => word === flag || word === `${flag}=`));
+  const named = ["stream", "group"].includes(empty) ? `the name of the ${empty}` : `<${empty}>`;
+  throw new Usage(
+    isOption ? `${dashed(empty)} is empty: give it a value, or leave it out` : `${named} is empty: give one`,
+  );
 }
 
 /** What the parser knows of the options. */

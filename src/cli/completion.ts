@@ -4,6 +4,7 @@ import { Millrace } from "../client/index.ts";
 import { type Common, settle } from "./config.ts";
 import { contextsPath, readContexts } from "./contexts.ts";
 import { Deployment } from "./deployment.ts";
+import { Usage } from "./output.ts";
 
 /** Somebody has pressed a key, and waits. */
 const patienceMs = 1_000;
@@ -124,10 +125,12 @@ Where it goes stands in its head.
 
 /**
  * What `completion` prints by itself: the script of fish, and help, for which the parser would print its script; undefined:
- * what is asked for is the parser's to do.
+ * what is asked for is the parser's to do. Throws `Usage`.
  */
 export function scriptFor([command, ...more]: readonly string[]): string | undefined {
   if (command !== "completion") return undefined;
   if (more.includes("--help") || more.includes("-h")) return helpText;
+  // The parser would print its script first.
+  if (more.length > 0) throw new Usage(`completion takes bash, zsh or fish, and nothing else; not '${more[0]}'`);
   return process.env.SHELL?.endsWith("fish") ? fishScript : undefined;
 }

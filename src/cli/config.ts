@@ -1,6 +1,6 @@
 /** Where the service is and who asks: flags, a context that a flag names, the environment, the context that holds. */
 import { Millrace } from "../client/index.ts";
-import { type Context, chosen } from "./contexts.ts";
+import { type Context, chosen, variable } from "./contexts.ts";
 import { developmentToken } from "./defaults.ts";
 import { Usage } from "./output.ts";
 
@@ -23,26 +23,32 @@ export interface Settled extends Required<Context> {
 
 /** What holds, and where each part came from. */
 export function settled(flags: Common): Settled {
-  const { MILLRACE_URL, MILLRACE_TOKEN, MILLRACE_ROOT_TOKEN, MILLRACE_NAMESPACE } = process.env;
   const environment = {
-    url: MILLRACE_URL,
-    token: MILLRACE_TOKEN || MILLRACE_ROOT_TOKEN,
-    namespace: MILLRACE_NAMESPACE,
+    url: () => variable("MILLRACE_URL"),
+    token: () => variable("MILLRACE_TOKEN") ?? variable("MILLRACE_ROOT_TOKEN"),
+    namespace: () => variable("MILLRACE_NAMESPACE"),
   };
   const { name: context, ...kept } = chosen(flags);
   const pick = (name: keyof Context): [value: string | undefined, origin: string] => {
     if (flags[name]) return [flags[name], `--${name}`];
     if (flags.context && kept[name]) return [kept[name], `context ${context}`];
-    if (environment[name]) return [environment[name], "the environment"];
+    const given = environment[name]();
+    if (given !== undefined) return [given, "the environment"];
     return kept[name] ? [kept[name], `context ${context}`] : [undefined, "the default"];
   };
   const [url = local, urlFrom] = pick("url");
   checkUrl(url, urlFrom);
   const isLocal = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$)/.test(url);
   const [token = isLocal ? developmentToken : undefined, tokenFrom] = pick("token");
+  if (token !== undefined) checkToken(token, tokenFrom);
   if (token === undefined) throw new Usage(`no token for ${url}: give --token, MILLRACE_TOKEN, or a context`);
   const [namespace = "default", namespaceFrom] = pick("namespace");
   return { url, token, namespace, context, origins: { url: urlFrom, token: tokenFrom, namespace: namespaceFrom } };
+}
+
+/** Throws `Usage` where no header can carry a token. */
+export function checkToken(token: string, from: string): void {
+  if (/[^ -~]/.test(token)) throw new Usage(`${from}: a token must be one line of visible ASCII`);
 }
 
 /** Throws `Usage` where a URL has no scheme: which one is meant is a question of who may listen. */

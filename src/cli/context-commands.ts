@@ -1,8 +1,16 @@
 /** Where services are, and who asks: kept in a file. */
 import { given, type Yargs } from "./arguments.ts";
-import { type Common, checkUrl, masked, settled } from "./config.ts";
+import { type Common, checkToken, checkUrl, masked, settled } from "./config.ts";
 import { confirm } from "./confirm.ts";
-import { type Context, type Contexts, contextsPath, readContexts, setContext, writeContexts } from "./contexts.ts";
+import {
+  type Context,
+  type Contexts,
+  contextsPath,
+  readContexts,
+  setContext,
+  variable,
+  writeContexts,
+} from "./contexts.ts";
 import { print, table, Usage } from "./output.ts";
 
 /** A command with the common options only. */
@@ -12,7 +20,7 @@ function changeOf(args: Common): Context {
   if (args.url) checkUrl(args.url, "--url");
   const change = given<Context>(args as never, fields);
   // Every request would fail of it, and name no flag.
-  if (/[^ -~]/.test(change.token ?? "")) throw new Usage("--token: must be one line of visible ASCII");
+  if (change.token !== undefined) checkToken(change.token, "--token");
   return change;
 }
 
@@ -73,7 +81,7 @@ function known(args: Named): Contexts {
 
 function list(args: Common): void {
   const { current, contexts } = kept(args);
-  const holds = args.context || process.env.MILLRACE_CONTEXT || current;
+  const holds = args.context || variable("MILLRACE_CONTEXT") || current;
   const rows = Object.entries(contexts).map(([name, { url, namespace, token }]) => ({
     name,
     url: url ?? null,

@@ -20,9 +20,16 @@ export interface Contexts {
 /** What a file holds that has one context without a name, as all had once. */
 const unnamed = "default";
 
+/** A variable; undefined where it is not set. Throws `Usage` where it is empty: what holds without it may not be what was meant. */
+export function variable(name: `MILLRACE_${string}`): string | undefined {
+  const value = process.env[name];
+  if (value === "") throw new Usage(`${name} is empty: give it a value, or unset it`);
+  return value;
+}
+
 export const contextsPath = (given?: string): string =>
   given ||
-  process.env.MILLRACE_PROFILE ||
+  variable("MILLRACE_PROFILE") ||
   join(process.env.XDG_CONFIG_HOME || join(homedir(), ".config"), "millrace", "profile.json");
 
 /** Undefined where there is no file. Throws `Usage` where it cannot be understood. */
@@ -68,8 +75,8 @@ export function writeContexts(path: string, { current, contexts }: Contexts): vo
 export function chosen(flags: { profile?: string; context?: string }): { name?: string | undefined } & Context {
   const path = contextsPath(flags.profile);
   const found = readContexts(path);
-  const asked = flags.context || process.env.MILLRACE_CONTEXT;
-  const explicit = flags.profile || process.env.MILLRACE_PROFILE;
+  const asked = flags.context || variable("MILLRACE_CONTEXT");
+  const explicit = flags.profile || variable("MILLRACE_PROFILE");
   if (found === undefined && explicit) throw new Usage(`there is no file ${path}`);
   const name = asked || found?.current;
   if (name === undefined) return {};
@@ -82,7 +89,7 @@ export function chosen(flags: { profile?: string; context?: string }): { name?: 
 export function setContext(flags: { profile?: string; context?: string }, change: Context): string {
   const path = contextsPath(flags.profile);
   const found = readContexts(path) ?? { contexts: {} };
-  const name = flags.context || process.env.MILLRACE_CONTEXT || found.current || unnamed;
+  const name = flags.context || variable("MILLRACE_CONTEXT") || found.current || unnamed;
   const contexts = { ...found.contexts, [name]: { ...found.contexts[name], ...change } };
   writeContexts(path, { current: found.current ?? name, contexts });
   return path;

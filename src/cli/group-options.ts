@@ -1,6 +1,6 @@
 /** The options that set a group's fields. */
 import type { GroupConfig } from "../client/index.ts";
-import { given, group, json, number, stream, text, type Yargs } from "./arguments.ts";
+import { fields, given, group, number, stream, text, type Yargs } from "./arguments.ts";
 import { Usage } from "./output.ts";
 import { milliseconds, placeOf } from "./units.ts";
 
@@ -54,6 +54,6 @@ export function groupConfigOf(args: Given): GroupConfig {
     ...(backoff === undefined
       ? {}
       : { backoff: backoff.split(",").map((one) => milliseconds("--backoff", one.trim())) }),
-    ...json<GroupConfig>(args.config, "config"),
+    ...fields<GroupConfig>(args.config, "config"),
   };
 }

@@ -26,7 +26,6 @@ import { allWritten, writeWhole } from "./whole.ts";
 
 writeWhole();
 const words = forShell(hideBin(process.argv));
-const script = scriptFor(words);
 /** Looked up before the parser asks, which does not wait. */
 const names = await namesFor(process.argv);
 
@@ -134,6 +133,7 @@ const usageOf = (yargs: { getHelp?: () => unknown }) =>
 endWithReader();
 
 try {
+  const script = scriptFor(words);
   if (script === undefined) await commands.parseAsync();
   else process.stdout.write(script);
   allWritten();
