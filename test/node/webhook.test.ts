@@ -24,6 +24,26 @@ describe("a webhook", () => {
     await verifyWebhook(one, both, body);
   });
 
+  test("is genuine as bytes of every kind, and of a part of them", async () => {
+    const bytes = new TextEncoder().encode(`x${body}`);
+    const { buffer } = bytes;
+    const [from, to] = [1, bytes.length];
+    for (const given of [
+      buffer.slice(from),
+      new Uint8Array(buffer, from),
+      new DataView(buffer, from),
+      Buffer.from(buffer, from, to - from),
+    ])
+      expect(await verifyWebhook(one, signed(one), given)).toBe("msg_1");
+    await expect(verifyWebhook(one, signed(one), buffer)).rejects.toMatchObject({ code: "unauthorized" });
+  });
+
+  test("has a secret that says whsec_, as the service's own do", async () => {
+    const bare = one.slice("whsec_".length);
+    for (const given of [bare, [one, bare], `WHSEC_${bare}`, `v1,${one}`])
+      await expect(verifyWebhook(given, signed(one), body)).rejects.toThrow("secrets: must be whsec_…");
+  });
+
   test("is known by its id, which is what it returns, however its headers are given", async () => {
     const { "webhook-id": id, "webhook-timestamp": time, "webhook-signature": signature } = signed(one);
     const foreign = signed(other)["webhook-signature"];
