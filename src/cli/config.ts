@@ -39,12 +39,28 @@ export function settled(flags: Common): Settled {
   const [url = local, urlFrom] = pick("url");
   checkUrl(url, urlFrom);
   const isLocal = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$)/.test(url);
-  const [token = isLocal ? developmentToken : undefined, tokenFrom] = pick("token");
+  const picked = pick("token");
+  const isKept = picked[1].startsWith("context ");
+  // A token is for the URL that it was stored with, and for nobody else to see.
+  const isAnothers = isKept && kept.url !== undefined && !isSame(kept.url, url);
+  const [token = isLocal ? developmentToken : undefined, tokenFrom] = isAnothers
+    ? ([undefined, "the default"] as const)
+    : picked;
+  if (token === undefined && isAnothers)
+    throw new Usage(
+      `the token of the context '${context}' is for ${kept.url}, and is not sent to ${url} (${urlFrom}): ` +
+        "give --token, or MILLRACE_TOKEN",
+    );
   if (token !== undefined) checkToken(token, tokenFrom);
   if (token === undefined) throw new Usage(`no token for ${url}: give --token, MILLRACE_TOKEN, or a context`);
   const [namespace = "default", namespaceFrom] = pick("namespace");
   return { url, token, namespace, context, origins: { url: urlFrom, token: tokenFrom, namespace: namespaceFrom } };
 }
+
+const isSame = (one: string, other: string) => {
+  const [a, b] = [one, other].map((url) => (URL.canParse(url) ? new URL(url).href.replace(/\/+$/, "") : url));
+  return a === b;
+};
 
 /** Throws `Usage` where no header can carry a token. */
 export function checkToken(token: string, from: string): void {

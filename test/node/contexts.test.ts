@@ -68,13 +68,41 @@ test("a context that a flag names comes before the environment, and flags before
   vi.stubEnv("MILLRACE_TOKEN", "token-e");
   expect(settled({ profile })).toMatchObject({ url: "http://localhost:1", token: "token-e" });
   expect(settled({ profile, context: "b" })).toMatchObject(b);
-  expect(settled({ profile, context: "b", url: "http://localhost:2" })).toMatchObject({
+  expect(settled({ profile, context: "b", url: "http://localhost:2", token: "t" })).toMatchObject({
     ...b,
     url: "http://localhost:2",
+    token: "t",
   });
   // What it does not say, the environment may.
   expect(settled({ profile, context: "bare" })).toMatchObject({ url: a.url, token: "token-e" });
   // Named by the environment itself it is no more than what else that says.
   vi.stubEnv("MILLRACE_CONTEXT", "b");
   expect(settled({ profile })).toMatchObject({ url: "http://localhost:1", namespace: "shop" });
+});
+
+test.each([
+  ["https://b.example.com", "token-b"],
+  ["https://B.example.com/", "token-b"],
+  ["https://b.example.com:443", "token-b"],
+  ["http://b.example.com", undefined],
+  ["https://b.example.com:8443", undefined],
+  ["https://b.example.com.evil.example", undefined],
+  ["https://b.example.com/other", undefined],
+  ["https://a.example.com", undefined],
+  ["http://localhost:8787", "millrace-dev"],
+])("the token of a context goes to the URL that it was stored with: to %s, %s", (url, token) => {
+  writeContexts(profile, { current: "b", contexts: { a, b, any: { token: "token-any" } } });
+  const of = (flags: object) => () => settled({ profile, ...flags });
+  const told = (flags: object) =>
+    token === undefined
+      ? expect(of(flags)).toThrow(`the token of the context 'b' is for ${b.url}, and is not sent to ${url}`)
+      : expect(of(flags)()).toMatchObject({ url, token });
+  told({ url });
+  told({ url, context: "b" });
+  expect(of({ url, context: "any" })()).toMatchObject({ url, token: "token-any" });
+  vi.stubEnv("MILLRACE_URL", url);
+  told({});
+  expect(of({ token: "t" })()).toMatchObject({ url, token: "t" });
+  vi.stubEnv("MILLRACE_TOKEN", "token-e");
+  expect(of({})()).toMatchObject({ url, token: "token-e" });
 });
