@@ -29,7 +29,7 @@ const known = JSON.parse(readFileSync(file, "utf8")) as Flight[];
 const values = await yargs(hideBin(process.argv))
   .scriptName("npm run demo --")
   .usage(
-    "$0 [options]\n\nReal flights in and out again, every one accounted for, in a stream of its own\nthat stays: flights-demo-…",
+    "$0 [options]\n\nReal flights in and out again, every one accounted for, in a stream of its own,\nflights-demo-…, which stays in a service that ran before.",
   )
   .options({
     url: {
