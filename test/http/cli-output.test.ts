@@ -132,6 +132,6 @@ test("completion --help is help, and a token that is no line is not kept", async
     expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining("Print a script") });
   }
   const kept = await shell(`millrace profile set --profile ${folder}/p.json --token $'a\\nb'`);
-  expect(kept).toMatchObject({ code: 2, err: expect.stringContaining("--token: must be one line") });
+  expect(kept).toMatchObject({ code: 2, err: expect.stringContaining("--token: a token must be one line") });
   expect(await shell(`ls ${folder}/p.json`)).not.toMatchObject({ code: 0 });
 });

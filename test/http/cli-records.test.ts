@@ -88,6 +88,24 @@ describe("bytes stay bytes", () => {
     expect((await done(["groups", "consume", name, "h", "--max", all, "--", "cat"])).lines).toEqual(values);
   });
 
+  test("white space around JSON too, in everything that prints it, and in the copies", async () => {
+    const [name, copy, again] = [await fresh(), await fresh(), await fresh()];
+    const wide = [" 5 ", "\t[1]\t", ' "a"  ', '  {"a": 1 }'];
+    await done(["import", name, "--producer", name, "--format", "ndjson"], wide.join("\n"));
+    expect((await stored(name)).map(dataOf)).toEqual(wide);
+    const { out } = await done(["read", name, "--json"]);
+    expect(out.trimEnd().split("\n")).toEqual(await stored(name));
+    expect((await done(["read", name, "--format", "%j\n"])).out).toBe(`${wide.join("\n")}\n`);
+    for (const form of [["--data"], ["--format", "%v\n"]])
+      expect((await done(["read", name, ...form])).out).toBe(' 5 \n\t[1]\t\na\n  {"a": 1 }\n');
+    await done(["import", copy, "--records", "--producer", "copy"], out);
+    await done(["append", again, "--records"], out);
+    for (const one of [copy, again]) expect((await stored(one)).map(dataOf)).toEqual(wide);
+    await done(["groups", "create", name, "g"]);
+    const given = await done(["groups", "consume", name, "g", "--max", "4", "--json"]);
+    expect(given.out.trimEnd().split("\n").map(dataOf)).toEqual(wide);
+  });
+
   test("and --to ends before an offset or a time, --id makes a repeat a duplicate", async () => {
     const name = await fresh();
     expect((await done(["append", name, "0", "--id", "a"])).out).toBe("0.0  appended\n");

@@ -25,7 +25,7 @@ describe("a webhook", () => {
   });
 
   test("is genuine as bytes of every kind, and of a part of them", async () => {
-    const bytes = new TextEncoder().encode(`x${body}`);
+    const bytes = new Uint8Array(new TextEncoder().encode(`x${body}`));
     const { buffer } = bytes;
     const [from, to] = [1, bytes.length];
     for (const given of [
