@@ -162,6 +162,17 @@ describe("the house", () => {
     );
     expect(broken).toEqual([]);
   });
+
+  test("has documents that lead to nothing but what the package has", () => {
+    const packed = ["README.md", "package.json", ...JSON.parse(text("package.json")).files] as string[];
+    const documents = ["README.md", ...list("docs").filter((file) => file.endsWith(".md"))];
+    const stray = documents.flatMap((file) =>
+      [...text(file).matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
+        .map((match) => relative(root, resolve(root, dirname(file), match[1])))
+        .filter((target) => !packed.some((one) => target === one || target.startsWith(`${one}/`))),
+    );
+    expect(stray).toEqual([]);
+  });
 });
 
 function exists(path: string): boolean {
