@@ -169,7 +169,12 @@ describe("a sender", () => {
     const http = {
       options: { retry: { initialMs: 1, maxMs: 1 } },
       mayPass: ({ retryable }: { retryable: boolean }) => retryable,
-      jsonOnce: async (_: string, __: string, ___: object, call: { body: Uint8Array; headers: Record<string, string> }) => {
+      jsonOnce: async (
+        _: string,
+        __: string,
+        ___: object,
+        call: { body: Uint8Array; headers: Record<string, string> },
+      ) => {
         await new Promise((resolve) => setTimeout(resolve, 2));
         const found = answer(Number(call.headers["producer-seq"]));
         batches.push(call.body.length);

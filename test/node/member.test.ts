@@ -21,7 +21,7 @@ function member(
     said.push([what, JSON.parse(body as string)]);
     if (what === refuse)
       return Response.json({ code: "stale-lease", detail: "", retryable: false, clean: true }, { status: 409 });
-    if (what !== "receive") return Response.json({});
+    if (what !== "receive") return Response.json({ settled: 1 });
     const next = await (receives.shift() ?? never(signal as AbortSignal));
     if (next instanceof Error) throw next;
     return Response.json(next);
@@ -184,7 +184,7 @@ function begun() {
   const fetch = async (url: string, { method, body, signal }: RequestInit = {}) => {
     if (method === "GET") return Response.json({ config: { ackTimeoutMs: 60_000 } });
     if (url.endsWith("/release")) given.push(JSON.parse(body as string).receipts);
-    if (!url.endsWith("/receive")) return Response.json({});
+    if (!url.endsWith("/receive")) return Response.json({ settled: 1 });
     const stream = new ReadableStream({
       start(controller) {
         controller.enqueue(new TextEncoder().encode(" "));
