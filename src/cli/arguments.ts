@@ -64,6 +64,8 @@ function refuseEmpty(args: Record<string, unknown>, texts: readonly string[], al
   if (empty === undefined) return;
   const flags = [empty, ...(alias[empty] ?? [])].map(dashed);
   const isOption = hideBin(process.argv).some((word) => flags.some((flag) => word === flag || word === `${flag}=`));
+  // The parser gives a dash, which stands for a stream of this process, as an empty text.
+  if (!isOption && !hideBin(process.argv).includes("")) return;
   const named = ["stream", "group"].includes(empty) ? `the name of the ${empty}` : `<${empty}>`;
   throw new Usage(
     isOption ? `${dashed(empty)} is empty: give it a value, or leave it out` : `${named} is empty: give one`,
