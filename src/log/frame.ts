@@ -19,6 +19,9 @@ import { frameLimits } from "../../schemas/frame-limits.ts";
 import { ByteReader, readNumber, writeNumber } from "../lib/bytes.ts";
 import { crc32c, smallCrc32c } from "../lib/crc32c.ts";
 
+/** The library is built with it, and loaded by browsers. */
+declare const LITTLE_CODE: true | undefined;
+
 export const headerBytes = 32;
 const magic = 0x524d;
 const formatVersion = 1;
@@ -177,10 +180,11 @@ export function sealFrame(bytes: Uint8Array, at: number, to: number, count: numb
   header.setUint16(0, magic, true);
   header.setUint8(2, formatVersion);
   header.setUint8(3, set);
-  header.setUint32(4, to - at - headerBytes, true);
+  const from = at + headerBytes;
+  header.setUint32(4, to - from, true);
   header.setUint32(8, count, true);
-  header.setUint32(12, smallCrc32c(bytes, at + headerBytes, to), true);
-  bytes.fill(0, at + 16, at + headerBytes);
+  header.setUint32(12, (typeof LITTLE_CODE === "undefined" ? crc32c : smallCrc32c)(bytes, from, to), true);
+  bytes.fill(0, at + 16, from);
 }
 
 /** A frame that says: the records `[base, to)` are damaged and left out. */

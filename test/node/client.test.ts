@@ -30,6 +30,7 @@ test("has at most 12 KiB compressed, no dependency, and nothing of Node", async 
     format: "esm",
     platform: "browser",
     target: "es2022",
+    define: { LITTLE_CODE: "true" },
     write: false,
     metafile: true,
   });
