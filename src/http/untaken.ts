@@ -16,6 +16,8 @@ const stalledMs = 60_000;
 const wideBytes = 1_048_576;
 const narrowBytes = 65_536;
 export const smallBytes = 262_144;
+/** What is begun counts for no more than this, whatever may come: many are begun at a time. */
+const beginsBytesMax = limits.untakenBytesMax / 4;
 /** How often one that waits for room looks. */
 const roomLookMs = 100;
 
@@ -78,13 +80,16 @@ export class Untaken {
     return isCrowded() ? Math.min(bytes, narrowBytes) : bytes;
   }
 
-  /** The same, held from now on, as soon as there is room. Refused where there is none for too long. */
-  async shareSoon(): Promise<Result<number>> {
-    const later = this.full;
-    if (later && !(await growLater(this.#hold, narrowBytes, roomLookMs))) return { ok: false, refusal: full };
-    const share = later ? narrowBytes : this.share();
-    this.holds(share);
-    return ok(share);
+  /**
+   * The same, as soon as there is room for what the first of it may have, and held until it is known. Refused where
+   * there is none for too long.
+   */
+  async shareSoon(mayHave: number): Promise<Result<number>> {
+    const most = Math.min(mayHave, beginsBytesMax);
+    const later = !this.#hold.grow(most, Date.now());
+    if (later && !(await growLater(this.#hold, most, roomLookMs))) return { ok: false, refusal: full };
+    this.holds(most);
+    return ok(later ? narrowBytes : this.share());
   }
 
   /** The client has taken something. */

@@ -34,10 +34,10 @@ test("pieces are large while there is room, and small from half of it on; what i
   expect([one.share(), one.share(1_000), one.full]).toEqual([65_536, 1_000, false]);
   const third = holding(most / 2);
   expect(one.full).toBe(true);
-  const refused = one.shareSoon();
+  const refused = one.shareSoon(mebibyte);
   await vi.advanceTimersByTimeAsync(8_000);
   expect(await refused).toMatchObject({ ok: false, refusal: { code: "too-many", facts: { limit: most } } });
-  const granted = one.shareSoon();
+  const granted = one.shareSoon(mebibyte);
   await vi.advanceTimersByTimeAsync(1_000);
   third.end();
   await vi.advanceTimersByTimeAsync(1_000);
@@ -51,9 +51,20 @@ test("pieces are large while there is room, and small from half of it on; what i
 
 test("what is asked for at the same time is counted before it comes", async () => {
   const many = Array.from({ length: most / mebibyte }, () => holding(0));
-  const shares = await Promise.all(many.map((one) => one.shareSoon()));
+  const shares = await Promise.all(many.map((one) => one.shareSoon(mebibyte)));
   const sum = shares.reduce((all, share) => all + (share.ok ? share.value : 0), 0);
   expect(sum).toBeLessThan(most / 2 + (most / mebibyte) * 65_536 + 1);
+});
+
+test("what begins counts for the records that it may begin with, until it is known what it has", async () => {
+  const many = Array.from({ length: most / mebibyte }, () => holding(0));
+  const shares = many.map((one) => one.shareSoon(2 * mebibyte));
+  await vi.advanceTimersByTimeAsync(8_000);
+  const begun = (await Promise.all(shares)).filter(({ ok }) => ok);
+  expect(begun).toHaveLength(most / (2 * mebibyte));
+  for (const one of many) one.holds(1_000);
+  // However much that may be, one that is nearly alone begins.
+  expect(await holding(0).shareSoon(64 * mebibyte)).toEqual({ ok: true, value: mebibyte });
 });
 
 test("pages that are made count while they are, and are small in a crowd", () => {

@@ -23,10 +23,13 @@ export interface PageRoom {
   readonly untaken?: Untaken;
 }
 
-/** What a read without an end fetches at a time, to begin with. Refused where too much waits for others for too long. */
-export async function endlessRoom(): Promise<Result<PageRoom>> {
+/**
+ * What a read without an end fetches at a time, to begin with. Each partition gives a record, however long it is: `most` bytes of all.
+ * Refused where too much waits for others for too long.
+ */
+export async function endlessRoom(most: number): Promise<Result<PageRoom>> {
   const untaken = new Untaken();
-  const share = await untaken.shareSoon();
+  const share = await untaken.shareSoon(most);
   return share.ok ? ok({ bytes: share.value, untaken }) : share;
 }
 

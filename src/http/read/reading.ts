@@ -228,7 +228,7 @@ export async function understand(reader: Reader): Promise<Result<Reading>> {
   const { maxBytes, wait } = terms.value.query;
   const begun = (room: PageRoom) => ok(new Reading(reader, terms.value, route.value, partitions.value, room));
   if (maxBytes === "all") {
-    const room = await endlessRoom();
+    const room = await endlessRoom(partitions.value.length * route.value.stream.config.recordBytesMax);
     return room.ok ? begun(room.value) : room;
   }
   const room = pageRoom(maxBytes, wait > 0);
