@@ -55,7 +55,10 @@ export async function expectKeyOffset(run: ScriptRun, { key, right }: Of<"expect
   if (!run.script.terms.keyIndex) return;
   await readTruth(run);
   const name = keyName(key);
-  const line = [...run.model.stored.values()].filter(({ fields }) => fields.key === name);
+  // What was trimmed is none.
+  const line = [...run.model.stored.values()].filter(
+    ({ fields, partition, offset }) => fields.key === name && offset >= run.model.head(partition),
+  );
   const newest = line.reduce((most, { offset }) => Math.max(most, offset), -1);
   const truth = newest < 0 ? "none" : String(newest);
   const wrong = newest < 0 ? undefined : newest === 0 ? "none" : String(newest - 1);
