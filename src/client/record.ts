@@ -2,7 +2,7 @@ import { slowInstantOf } from "../../schemas/time.ts";
 import { encodeText } from "../lib/bytes.ts";
 import { kinds, type Rec, textFields } from "../log/record.ts";
 import { known } from "./error.ts";
-import { demand, fromBase64, jsonOf } from "./json.ts";
+import { demand, fromBase64, jsonOf, kindOf } from "./json.ts";
 import type { NewRecord } from "./types.ts";
 
 const nothing = new Uint8Array(0);
@@ -58,9 +58,9 @@ export function bodyOf(record: NewRecord, path: string): string {
   return `{"data":${data}${fields === "{}" ? "" : ","}${fields.slice(1)}`;
 }
 
-/** A value alone is often meant to be its data. */
+/** A value alone is often meant to be its data; a promise, a Map or a Date has no members, and would be an empty record. */
 function demandObject(record: unknown, path: string): void {
-  if (Object(record) !== record) throw known("invalid", `${path}: must be an object, such as {data: 1}`);
+  if (kindOf(record) !== "Object") throw known("invalid", `${path}: must be an object, such as {data: 1}`);
 }
 
 /** JSON of a record's data; undefined where it has none of that kind. */

@@ -130,6 +130,31 @@ describe("a stream", () => {
     expect((await take(stream.read(), 9)).length).toBe(0);
   });
 
+  // Each has no members that JSON would have: taken as it is, it would be a record that is acknowledged and empty.
+  test.each<[string, () => unknown]>([
+    ["a promise that was not awaited", () => Promise.resolve({ data: 1 })],
+    ["an async function", () => async () => ({ data: 1 })],
+    ["a class", () => class Order {}],
+    ["a Date", () => new Date(0)],
+    ["a Map", () => new Map([["data", 1]])],
+    ["a Set", () => new Set([1])],
+    ["an Error", () => new Error("x")],
+    ["a pattern", () => /x/],
+    ["headers", () => new Headers({ data: "1" })],
+    ["a URL", () => new URL("http://127.0.0.1/")],
+    ["bytes", () => new Uint8Array(3)],
+    ["a list of lists", () => [[{ data: 1 }]]],
+    ["a wrapped number", () => Object(1)],
+  ])("%s is refused as a record", async (_, made) => {
+    const stream = await fresh();
+    const says = /must be an object, such as/;
+    for (const records of [made(), [made()]]) {
+      await expect((async () => stream.append(records as never))()).rejects.toThrow(says);
+      await expect((async () => stream.producer().append(made() as never))()).rejects.toThrow(says);
+    }
+    expect((await take(stream.read(), 9)).length).toBe(0);
+  });
+
   test("is read to its tail, page by page, filtered, limited, backward, and on from a cursor", async () => {
     const stream = await fresh(3);
     await stream.append(keyed(numbers(500)));
