@@ -45,7 +45,9 @@ const values = await yargs(hideBin(process.argv))
     },
     records: { ...text, default: String(known.length), describe: "How many flights." },
   })
-  .check(({ url, records }) => {
+  .check(({ url, token, records }) => {
+    if (token === "")
+      throw new Error("--token is empty: give it a value, or leave it out and unset MILLRACE_ROOT_TOKEN.");
     if (!/^https?:\/\/./.test(url)) throw new Error(`--url must begin with http:// or https://, not '${url}'.`);
     if (/^\d{1,9}$/.test(records) && Number(records) > 0 && Number(records) <= known.length) return true;
     throw new Error(`--records must be a number from 1 to ${known.length}, not '${records}'.`);

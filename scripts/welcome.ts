@@ -30,7 +30,14 @@ export const isPort = (text = ""): boolean => /^\d{1,5}$/.test(text) && Number(t
 export function tokenFor(host: string): string {
   const token = process.env.MILLRACE_ROOT_TOKEN;
   if (token) return token;
-  if (isLoopback(host)) return developmentToken;
-  console.error(`Refusing to serve on ${host} without a token: set MILLRACE_ROOT_TOKEN.`);
+  // Of whoever meant a secret, the development token would make a service that is open to everybody.
+  const isEmpty = token === "";
+  if (!isEmpty && isLoopback(host)) return developmentToken;
+  const unset = isEmpty && isLoopback(host) ? ", or unset it" : "";
+  console.error(
+    isEmpty
+      ? `MILLRACE_ROOT_TOKEN is empty: give it a value${unset}.`
+      : `Refusing to serve on ${host} without a token: set MILLRACE_ROOT_TOKEN.`,
+  );
   process.exit(1);
 }

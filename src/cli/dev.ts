@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { archiveVars } from "./archive.ts";
+import { variable } from "./contexts.ts";
 import { developmentToken, isLoopback } from "./defaults.ts";
 import { launch } from "./launch.ts";
 import { print, Usage } from "./output.ts";
@@ -19,8 +20,10 @@ export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
   // workerd says its port on a descriptor that the others do not pass on.
   if ("Bun" in globalThis || "Deno" in globalThis)
     throw new Usage("`millrace dev` runs on Node alone; use node or npx");
+  if (!(Number.isInteger(port) && port >= 0 && port < 65_536))
+    throw new Usage(`--port must be a number from 0 to 65535, not '${port}'`);
   const local = isLoopback(host);
-  const secret = token ?? (process.env.MILLRACE_ROOT_TOKEN || undefined) ?? (local ? developmentToken : undefined);
+  const secret = token ?? variable("MILLRACE_ROOT_TOKEN") ?? (local ? developmentToken : undefined);
   if (secret === undefined) throw new Usage(`refusing to serve on ${host} without a token: give --token`);
   const folder = resolve(data);
   // Beside this file, where the build has put them.

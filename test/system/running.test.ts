@@ -45,7 +45,7 @@ function start(form: Form, options: readonly string[], env: NodeJS.ProcessEnv = 
   folders.push(data);
   const child = spawn(process.execPath, [...forms[form], "--data", data, ...options], {
     cwd: root,
-    env: { ...process.env, MILLRACE_ROOT_TOKEN: "", ...env },
+    env: { ...process.env, MILLRACE_ROOT_TOKEN: undefined, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   started.push(child);
@@ -81,6 +81,22 @@ test.each([
   expect(await once(child, "close")).toEqual([1, null]);
   expect(said.text).toContain(words);
   expect(said.text.trim().split("\n").length).toBe(1);
+});
+
+test.each([
+  ["serve", 1],
+  ["start", 1],
+  ["dev", 2],
+] as const)("%s does not take a token that is empty for the one that all know", async (form, code) => {
+  const { child, said } = start(form, form === "start" ? [] : ["--port", "0"], { MILLRACE_ROOT_TOKEN: "" });
+  expect(await once(child, "close")).toEqual([code, null]);
+  expect(said.text).toContain("MILLRACE_ROOT_TOKEN is empty: give it a value, or unset it");
+});
+
+test.each(["1.5", "65536", "-1", "x"])("dev --port=%s is refused by its name", async (port) => {
+  const { child, said } = start("dev", [`--port=${port}`]);
+  expect(await once(child, "close")).toEqual([2, null]);
+  expect(said.text).toContain("--port");
 });
 
 test.each([

@@ -71,6 +71,7 @@ test.each([
   ["bench", ["--help"], 0, "--quick"],
   ["demo", ["--help"], 0, "--records"],
   ["demo", ["--records", "many"], 1, "--records must be a number from 1 to 20000, not 'many'"],
+  ["demo", ["--token", ""], 1, "--token is empty"],
   ["demo", ["--ulr", "http://x"], 1, "Unknown argument: ulr"],
 ])("npm run %s says what it takes: %j", async (script, options, code, words) => {
   const child = spawn("npm", ["run", "--silent", script, "--", ...options], { cwd: root, stdio: "pipe" });
