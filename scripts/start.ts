@@ -12,6 +12,7 @@ import { hold, mortal } from "../src/cli/holding.ts";
 import { portProblem } from "../src/cli/ports.ts";
 import { outlastReaders } from "../src/cli/readers.ts";
 import { keepUp } from "./kept-up.ts";
+import { endWithNpm } from "./under-npm.ts";
 import { isPort, tokenFor, welcome } from "./welcome.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -72,12 +73,19 @@ const wrangler = [
   "MILLRACE_PUSH_PRIVATE:1",
 ];
 const [command, ...args] = mortal(wrangler);
-const workerd = command === wrangler[0] ? {} : { MINIFLARE_WORKERD_PATH: resolve(root, "scripts/workerd.sh") };
+const mortals =
+  command === wrangler[0]
+    ? {}
+    : {
+        MINIFLARE_WORKERD_PATH: resolve(root, "scripts/workerd.sh"),
+        ESBUILD_BINARY_PATH: resolve(root, "scripts/esbuild.sh"),
+        MILLRACE_ESBUILD: resolve(root, `node_modules/@esbuild/linux-${process.arch}/bin/esbuild`),
+      };
 let ups = 0;
 const keeping = keepUp({
   command: [command as string, ...args],
   // Where there is no network it would tell at length that it cannot fetch what nothing here reads.
-  env: { CLOUDFLARE_CF_FETCH_ENABLED: "false", ...process.env, ...workerd, WRANGLER_SEND_METRICS: "false" },
+  env: { CLOUDFLARE_CF_FETCH_ENABLED: "false", ...process.env, ...mortals, WRANGLER_SEND_METRICS: "false" },
   modules: resolve(root, "node_modules"),
   files: ["wrangler/wrangler-dist/cli.js", "esbuild/package.json", "workerd/bin/workerd"],
   async started() {
@@ -91,12 +99,12 @@ const keeping = keepUp({
   },
 });
 let stopping = false;
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, async () => {
-    stopping = true;
-    await keeping.stop(signal);
-    process.exit(0);
-  });
-}
+const stop = async (signal: NodeJS.Signals) => {
+  stopping = true;
+  await keeping.stop(signal);
+  process.exit(0);
+};
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop(signal));
+endWithNpm("start", () => stop("SIGTERM"));
 const code = await keeping.ended;
 process.exit(stopping ? 0 : code);
