@@ -8,6 +8,7 @@ import { archiveVars } from "../src/cli/archive.ts";
 import { text } from "../src/cli/arguments.ts";
 import { isLoopback } from "../src/cli/defaults.ts";
 import { outlastReaders } from "../src/cli/readers.ts";
+import { endWithNpm } from "./under-npm.ts";
 import { isPort, tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
 
@@ -53,12 +54,12 @@ const running = await start().catch((error: Error) => {
 console.log(welcome(running.url, token));
 console.log(`Data: ${values.data}    Ctrl-C stops.`);
 let stopping = false;
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    stopping = true;
-    running.stop();
-  });
-}
+const stop = () => {
+  stopping = true;
+  running.stop();
+};
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
+endWithNpm("serve", stop);
 await running.ended;
 if (!stopping) console.error("workerd ended by itself.");
 process.exit(stopping ? 0 : 1);

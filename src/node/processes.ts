@@ -30,6 +30,9 @@ export function threadsOf(pid: number): string[] {
   }
 }
 
+/** Undefined where the system does not tell. */
+export const parentOf = (pid: number): number | undefined => Number(statOf(pid)?.[1]) || undefined;
+
 /** Whether there is another process of a number, that began then: the number may have come to be one's that began later. */
 export const isAnother = (pid: number, begun: string | undefined): boolean =>
   pid !== process.pid && lives(pid) && (!begun || (begunAt(pid) ?? begun) === begun);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, expect, test } from "vitest";
+import { parentOf } from "../../src/node/processes.ts";
 import { freePort } from "../adversary/frame/service.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -175,7 +176,7 @@ test.skipIf(process.platform !== "linux")(
     expect(all.filter((pid) => commandOf(pid).includes("workerd\0serve")).length).toBeGreaterThan(0);
     // esbuild asks each second whether its parent is there: that it waits for an answer just then is not left to luck.
     const esbuild = all.find((pid) => commandOf(pid).includes("esbuild\0--service")) as number;
-    process.kill(parentOf(esbuild), "SIGSTOP");
+    process.kill(parentOf(esbuild) as number, "SIGSTOP");
     await new Promise((done) => setTimeout(done, 1_500));
     process.kill(itself, "SIGKILL");
     const left = () => all.filter(lives).map((pid) => commandOf(pid).replaceAll("\0", " "));
@@ -184,6 +185,3 @@ test.skipIf(process.platform !== "linux")(
 );
 
 const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, "utf8");
-
-const parentOf = (pid: number): number =>
-  Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);

@@ -56,6 +56,27 @@ test("ends though somebody listens", async () => {
   }
 });
 
+test.each(["SIGTERM", "SIGKILL"] as const)("ends with npm, though %s comes to npm alone", async (signal) => {
+  const data = mkdtempSync(join(tmpdir(), "millrace-"));
+  const { child, url } = await serve(data);
+  try {
+    child.kill(signal);
+    const answers = () =>
+      fetch(`${url}/healthz`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    await expect.poll(answers, { timeout: 15_000 }).toBe(false);
+  } finally {
+    try {
+      process.kill(-(child.pid as number), "SIGKILL");
+    } catch {
+      // All of it has ended.
+    }
+    rmSync(data, { recursive: true, force: true, maxRetries: 5 });
+  }
+});
+
 test.each([
   ["serve", ["--help"], 0, "--data"],
   ["serve", ["--port", "65536"], 1, "--port must be a number from 0 to 65535"],
