@@ -9,6 +9,7 @@ import { runsShape } from "../client/shapes.ts";
 import { concat } from "../lib/bytes.ts";
 import { FrameWriter, type Rec } from "../log/record.ts";
 import { BadValue, type Naming, recordOf } from "./appended.ts";
+import { fileOf } from "./arguments.ts";
 import { BadLine, numberedLines } from "./lines.ts";
 import type { Run } from "./numbered.ts";
 import { counted, paint, print, Usage } from "./output.ts";
@@ -89,7 +90,7 @@ const eachOf = ({ count, ...verdict }: Run): Verdict[] =>
   );
 
 async function appendLines(stream: Stream, config: StreamConfig, args: AppendArgs): Promise<void> {
-  const file = args.file === "-" ? undefined : args.file;
+  const file = fileOf(args.file);
   const size = file === undefined ? 0 : sizeOf(file);
   const input = file === undefined ? process.stdin : createReadStream(file);
   const bar = process.stderr.isTTY && size > 1_000_000 ? progress(size, input) : undefined;

@@ -31,6 +31,10 @@ export const group = { type: "string", describe: "Name of the group.", demandOpt
 export const text = { type: "string", requiresArg: true } as const;
 export const number = { type: "number", requiresArg: true } as const;
 
+/** A file that is read or written; undefined: the standard input or output. The parser makes an empty text of a dash. */
+export const fileOf = (file: string | undefined): string | undefined =>
+  file === "-" || file === "" ? undefined : file;
+
 /** An option as it is written. */
 export const dashed = (name: string): string => `${name.length > 1 ? "--" : "-"}${name}`;
 

@@ -5,6 +5,7 @@ import { rename, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Millrace, SnapshotInfo } from "../client/index.ts";
+import { fileOf } from "./arguments.ts";
 import { confirm } from "./confirm.ts";
 import { print, table, Usage } from "./output.ts";
 import { shownSize } from "./units.ts";
@@ -119,9 +120,6 @@ export async function lease(
       : table(["LEASE", "OFFSET", "EXPIRES"], [[taken.lease, taken.offset, taken.expiresAt]]),
   );
 }
-
-/** Undefined: the standard one. The parser makes an empty text of a dash. */
-const fileOf = (file: string | undefined) => (file === "-" || file === "" ? undefined : file);
 
 async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   yield* body;

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type StreamConfig, streamDefaults } from "../../schemas/stream.ts";
 import { type Batch, type Gathering, gather } from "../../src/cli/import/gather.ts";
 import { dataRows, type Mapped, type Mapping, recordRows } from "../../src/cli/import/map.ts";
-import { formatOf } from "../../src/cli/import/options.ts";
+import { formatOf, mapOf } from "../../src/cli/import/options.ts";
 import { recordOf } from "../../src/cli/import/record.ts";
 import type { Place, Row } from "../../src/cli/import/row.ts";
 import { type CsvOptions, csvRows, lineRows } from "../../src/cli/import/rows.ts";
@@ -93,6 +93,26 @@ describe("rows that are data", () => {
       data: JSON.stringify(row),
     });
     expect(mapped(dataRows({ key: "a.b" }), { "a.b": "whole", a: { b: "path" } })).toMatchObject({ key: "whole" });
+  });
+
+  test.each(["key", "id", "type", "subject", "time", "tag"] as const)(
+    "take for %s a text that is given for all",
+    (field) => {
+      const text = "2026-01-01T00:00:00Z";
+      const map = dataRows({ [field]: field === "tag" ? [`=${text}`] : `=${text}` });
+      const [name, value] = field === "tag" ? ["tags", [text]] : [field, text];
+      expect(mapped(map, { [`=${text}`]: "a column" })).toMatchObject({ [name]: value });
+    },
+  );
+
+  test.each([
+    ["=nonsense", undefined],
+    ["=", undefined],
+    ["=99999999999999999999", "s"],
+  ] as const)("a time for all that is none is no option's value: %j", (time, timeUnit) => {
+    const options = { time, ...(timeUnit && { timeUnit }) };
+    expect(() => mapOf("ndjson", options, {} as never, false)).toThrow(/^--time: '/);
+    expect(() => mapOf("ndjson", { time: "=1767225600" }, {} as never, false)).not.toThrow();
   });
 
   test("keep their text, and numbers that JSON.parse would round", () => {

@@ -588,5 +588,7 @@ describe("formats", () => {
     const content = gzipSync(Buffer.from("\ufeffid\tname\n1\tJosé\n", "utf16le"));
     expect(await loaded(["--format", "csv", "--delimiter", "\\t"], content)).toBe("1 imported\n");
     expect(await values()).toEqual([{ id: "1", name: "José" }]);
+    expect(await loaded(["-", "--format", "csv", "--delimiter", "\\t"], content)).toBe("1 imported\n");
+    expect(await values()).toHaveLength(2);
   });
 });

@@ -4,6 +4,7 @@ import { type StreamConfig, streamDefaults } from "../../../schemas/stream.ts";
 import { type Millrace, MillraceError, type Stream, type StreamInfo } from "../../client/index.ts";
 import { retrying } from "../../client/retry.ts";
 import { readCursor } from "../../log/cursor.ts";
+import { fileOf } from "../arguments.ts";
 import { attemptOf, type Run } from "../numbered.ts";
 import { Usage } from "../output.ts";
 import { none, plus, type Tails, tally, there } from "./counts.ts";
@@ -53,7 +54,7 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
 }
 
 /** None: the standard input. */
-const pathOf = ({ file }: ImportArgs) => (file === "-" ? undefined : file);
+const pathOf = ({ file }: ImportArgs) => fileOf(file);
 
 /** `place`: where the progress is kept, if it is. */
 async function work(

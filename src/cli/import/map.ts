@@ -54,7 +54,7 @@ export function fieldsOf(row: Piece, columns: Columns): Fields {
     if (text !== undefined) fields[name] = text;
     else if (name === "key" && column !== undefined) throw new BadRow(keyless(row, column));
   }
-  const time = columns.time === undefined ? undefined : textAt(row, columns.time);
+  const time = columns.time === undefined ? undefined : textOrLiteral(row, columns.time);
   if (time !== undefined) fields.time = toTime(time, columns.timeUnit);
   const tags = (columns.tag ?? []).flatMap((column) => tagsAt(row, column));
   if (tags.length > 0) fields.tags = tags;

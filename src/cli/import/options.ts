@@ -6,9 +6,10 @@ import { Usage } from "../output.ts";
 import { outboxRows, tableRows } from "./debezium.ts";
 import type { Input } from "./input.ts";
 import { type Columns, dataRows, listed, type Mapping, recordRows } from "./map.ts";
-import type { Place, Row } from "./row.ts";
+import { BadRow, type Place, type Row } from "./row.ts";
 import { csvRows, lineRows } from "./rows.ts";
 import { csvShape, mustBeLines } from "./sniff.ts";
+import { toTime } from "./times.ts";
 
 export const formats = ["ndjson", "csv", "debezium"] as const;
 export type Format = (typeof formats)[number];
@@ -58,8 +59,19 @@ export const optionsOf = (format: Format, options: ImportOptions): Record<string
 export function mapOf(format: Format, options: ImportOptions, config: StreamConfig, resumed: boolean): Mapping {
   if (options.records) return recordRows(config);
   const columns = given<Columns>(options as Record<string, unknown>, columnNames);
+  mustBeTime(columns);
   if (format !== "debezium") return dataRows(columns);
   return options.table ? tableRows(columns) : outboxRows(columns, resumed);
+}
+
+/** A text that is the same for all rows would make each of them a bad one. */
+function mustBeTime({ time, timeUnit }: Columns): void {
+  if (!time?.startsWith("=")) return;
+  try {
+    toTime(time.slice(1), timeUnit);
+  } catch (error) {
+    throw error instanceof BadRow ? new Usage(`--time: ${error.message}`) : error;
+  }
 }
 
 /** Where rows begin in the content, and how CSV is written in it. Throws Usage where it is not as it was said to be. */
