@@ -43,8 +43,8 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
   /** Nothing was behind the last record when it was sent. */
   upToDate = false;
   readonly #progress = new Progress();
-  /** Where to connect again: behind all that has arrived. */
-  #next: From;
+  /** Where it begins. From then on it goes on at its cursor: one that was left amid a batch has not given out the rest of it. */
+  readonly #from: From;
   /** Credits of the socket that are to be given back. */
   #owed = 0;
   readonly #window: number;
@@ -67,7 +67,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       ...left
     } = options;
     nothing(left);
-    this.#next = from;
+    this.#from = from;
     this.#window = Math.min(window, creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: endless });
   }
@@ -125,7 +125,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     const stop = () => wake();
     signal?.addEventListener("abort", stop);
     this.#owed = 0;
-    link.send({ type: "subscribe", id: subscription, from: this.#next, credits: this.#window, filter });
+    link.send({ type: "subscribe", id: subscription, from: this.cursor ?? this.#from, credits: this.#window, filter });
     try {
       for (;;) {
         signal?.throwIfAborted();
@@ -146,7 +146,6 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
 
   *#obey(message: StreamMessage, link: Link): Generator<Batch<Data>, void, undefined> {
     if (message.type === "records") {
-      this.#next = message.cursor;
       yield message as Batch<Data>;
       // In lumps: credits that trickle would be answered by ever smaller messages.
       this.#owed += message.cost;
@@ -161,7 +160,6 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       throw known(code, detail, facts);
     } else if ("cursor" in message) {
       if (message.type === "lost") this.options.onLost?.(message.lost);
-      this.#next = message.cursor;
       yield { upToDate: this.upToDate, ...message, records: [] };
     }
   }
@@ -169,11 +167,11 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
   async *#byHttp(): AsyncGenerator<Batch<Data>, void, undefined> {
     const { partition, filter, signal } = this.options;
     for (let wait = 0; ; ) {
-      const query = { from: this.#next, wait, partition, ...queryOf(filter) };
+      const from = this.cursor ?? this.#from;
+      const query = { from, wait, partition, ...queryOf(filter) };
       const call = { query, signal };
       const page = await pageOf<Data>(this.http, `${this.path}/records`, call, this.options.onLost);
-      wait = page.upToDate || isStuck(page, this.#next) ? waitSeconds : 0;
-      this.#next = page.cursor;
+      wait = page.upToDate || isStuck(page, from) ? waitSeconds : 0;
       yield page;
       if (page.ended) return;
     }

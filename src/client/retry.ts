@@ -55,7 +55,7 @@ export function onAbort(signal: AbortSignal | undefined, stop: () => void): void
 }
 
 /** No bound. */
-export const endless = Number.POSITIVE_INFINITY;
+export const endless = 1 / 0;
 
 /** Longest time that a timer can wait, in ms; it would fire at once beyond. */
 export const timerMaxMs = 2 ** 31 - 1;

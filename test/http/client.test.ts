@@ -209,6 +209,33 @@ describe.each(["socket", "http"] as const)("following by %s", (transport) => {
     expect([...seen].sort((a, b) => a - b)).toEqual(numbers(60));
   });
 
+  test.each([1, 3])(
+    "one of %i partitions that was left amid a batch goes on behind what it gave",
+    async (partitions) => {
+      const stream = await fresh(partitions);
+      await stream.append(keyed(numbers(60)));
+      const follower = stream.follow({ from: "earliest", transport });
+      const seen: number[] = [];
+      while (seen.length < 60)
+        for (const { data } of await take(follower, Math.min(7, 60 - seen.length))) seen.push(data);
+      expect([...seen].sort((a, b) => a - b)).toEqual(numbers(60));
+      // So it does where batches are taken, and where a handler throws.
+      await stream.append(keyed(numbers(60, 60)));
+      for await (const batch of follower.batches()) {
+        for (const { data } of batch) seen.push(data);
+        break;
+      }
+      const left = async () => {
+        for await (const { data } of follower) {
+          seen.push(data);
+          throw new Error("had enough");
+        }
+      };
+      while (seen.length < 120) await expect(left()).rejects.toThrow("had enough");
+      expect(seen.sort((a, b) => a - b)).toEqual(numbers(120));
+    },
+  );
+
   test("ends with its signal", async () => {
     const stream = await fresh();
     const abort = new AbortController();
