@@ -8,8 +8,8 @@ import type { Disk } from "./disk.ts";
 export interface RotationPlan {
   /** `late`: the writer goes on for a while in what was renamed. */
   readonly method: "rename" | "copytruncate" | "late";
-  /** Generations are counted down to the newest, or named by the day. */
-  readonly names: "numbers" | "days";
+  /** Generations are counted down to the newest, or up to it, or named by the day. */
+  readonly names: "numbers" | "up" | "days";
   /** Those from this one on are compressed; `none` are with 0. */
   readonly packedFrom: 0 | 1 | 2;
   readonly rotationsMax: number;
@@ -114,7 +114,11 @@ export class RotatedLog {
   *#rotate(): Generator<string, void> {
     const { disk, plan } = this;
     if (plan.deletes) yield* this.#delete();
-    const first = plan.names === "days" ? `${name}-${20_261_101 + this.#days++}` : `${name}.1`;
+    const first = {
+      numbers: () => `${name}.1`,
+      up: () => `${name}.${++this.#days}`,
+      days: () => `${name}-${20_261_101 + this.#days++}`,
+    }[plan.names]();
     if (plan.names === "numbers") yield* this.#shift();
     // A line is in one file as a whole.
     if (plan.method === "copytruncate") {
@@ -137,7 +141,8 @@ export class RotatedLog {
 
   *#delete(): Generator<string, void> {
     const names = this.disk.names.filter((one) => one !== name);
-    const [oldest] = this.plan.names === "days" ? names : names.toSorted((a, b) => numberOf(b) - numberOf(a));
+    const sign = this.plan.names === "up" ? -1 : 1;
+    const [oldest] = this.plan.names === "days" ? names : names.toSorted((a, b) => sign * (numberOf(b) - numberOf(a)));
     if (oldest === undefined) return;
     const begunSince = this.generations.indexOf(this.#generation - names.length + 2);
     if (begunSince < 0 || begunSince >= this.done) return;
@@ -178,7 +183,8 @@ export class RotatedLog {
   /** The newest generation that is to be compressed. */
   #plain(from: number): string | undefined {
     if (this.plan.names === "numbers") return this.disk.has(`${name}.${from}`) ? `${name}.${from}` : undefined;
-    const generations = this.disk.names.filter((one) => one.startsWith(`${name}-`));
+    const generations = this.disk.names.filter((one) => one !== name);
+    if (this.plan.names === "up") generations.sort((a, b) => numberOf(a) - numberOf(b));
     const one = generations.at(-from);
     return one?.endsWith(".gz") ? undefined : one;
   }

@@ -71,12 +71,15 @@ test.each(Array.from({ length: times(100, 2_000) }, (_, seed) => seed))(
       reuse: next(3) > 0,
     });
     const method = of(next, ["rename", "copytruncate", "late"] as const);
+    // A late line makes the oldest look like the newest: of numbers that are counted up nothing else tells.
+    const names = of(next, ["numbers", "numbers", method === "late" ? "days" : "up", "days"] as const);
     const plan: RotationPlan = {
       method,
-      names: of(next, ["numbers", "numbers", "days"]),
+      names,
       packedFrom: of(next, [0, 1, 2]),
       rotationsMax: 1 + next(10),
-      pauseMs: of(next, [0, 1, 1_000, 3_000, 60_000, 3_600_000]),
+      // Times alone tell that numbers are counted up.
+      pauseMs: of(next, names === "up" ? [3_000, 60_000, 3_600_000] : [0, 1, 1_000, 3_000, 60_000, 3_600_000]),
       lineBytesMax: of(next, [1, 40, 400]),
       // Who is late for long finds his line cut.
       halves: next(2) === 0 && method !== "late",
@@ -230,3 +233,36 @@ function runsOf(numbers: readonly number[]): string {
   }
   return runs.map((run) => run.join("-")).join(" ");
 }
+
+test("what may have been written before a file or after it is named", async () => {
+  const disk = new Disk("/in-memory", { exactNs: 1_000_000_000n, births: false, reuse: false });
+  world.disk = disk;
+  vi.spyOn(Date, "now").mockImplementation(() => Math.floor(disk.nowMs));
+  const said: string[] = [];
+  const report = new Report(false, (line) => said.push(line));
+  const options = { path: "/in-memory/a.log", fromEnd: false, once: false };
+  const begin = (saved: readonly Position[]) =>
+    new Tail({ ...options, saved }, new Search(state, report, 1_000), report, () => false);
+  disk.append("a.log", Buffer.from("0:\n"));
+  const first = begin([]);
+  await first.look(disk.nowMs);
+  expect(first.next(1e9)?.bytes.toString()).toContain("0:");
+  const saved = first.positions;
+  first.close();
+  for (const number of [1, 2]) {
+    disk.nowMs += number === 1 ? 0 : 1_000;
+    disk.append("a.log", Buffer.from(`${number}:\n`));
+    disk.rename("a.log", `a.log.${number}`);
+  }
+  disk.append("a.log", Buffer.from("3:\n"));
+  const second = begin(saved);
+  for (let look = 0; look < 5; look++) {
+    await second.look(disk.nowMs);
+    disk.nowMs += 2_000;
+    while (second.next(1e9) !== undefined);
+  }
+  second.close();
+  expect(said.filter((line) => line.includes("not read"))).toEqual([
+    expect.stringContaining("not read, and may be wanted: a.log.2; their times do not tell"),
+  ]);
+});

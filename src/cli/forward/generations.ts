@@ -89,13 +89,19 @@ export const isGeneration = (log: string, path: string): boolean => {
   return scheme !== undefined && scheme.numbers.length > 0;
 };
 
+export interface Later {
+  readonly entries: readonly Entry[];
+  /** Those of which nothing tells whether they were written before it or after it. */
+  readonly doubtful: readonly Entry[];
+}
+
 /**
  * The generations of a file's own scheme that were written after it, in order. `.1`, `.2` … are counted down, unless their
  * times say otherwise; days and times are counted up.
  */
-export function later(base: string, own: Entry, entries: readonly Entry[]): Entry[] {
+export function later(base: string, own: Entry, entries: readonly Entry[]): Later {
   const scheme = schemeOf(base, own.name);
-  if (scheme === undefined || scheme.numbers.length === 0) return [];
+  if (scheme === undefined || scheme.numbers.length === 0) return { entries: [], doubtful: [] };
   const numbersOf = (entry: Entry) => (schemeOf(base, entry.name) as Scheme).numbers;
   const since = begunAt(own);
   const same = entries.filter(
@@ -107,19 +113,44 @@ export function later(base: string, own: Entry, entries: readonly Entry[]): Entr
   );
   const rising = [...same, own].sort((a, b) => compare(numbersOf(a), numbersOf(b)));
   const counted = rising.every((entry) => numbersOf(entry).length === 1 && numbersOf(entry)[0] < 100_000);
-  const ordered = counted && !isCountedUp(rising, own) ? rising.toReversed() : rising;
-  return ordered.slice(ordered.indexOf(own) + 1);
+  const direction = counted ? countedUp(rising, own) : 1;
+  const ordered = direction > 0 ? rising : rising.toReversed();
+  const at = ordered.indexOf(own);
+  const doubtful =
+    direction === 0 ? ordered.slice(0, at).filter((one) => writtenAt(one, own) > writtenAt(own, one)) : [];
+  return { entries: ordered.slice(at + 1), doubtful };
 }
 
 /**
- * Whether the last of several is the newest, as their times say. The last line of ours may be a late one: where what was made
- * after it has lower numbers alone, it is the oldest. (Higher ones may be copies of what it held before.)
+ * 1 where the last of several is the newest, as their times say, -1 where the first is, 0 where they do not tell. The last line
+ * of ours may be a late one: where what was made after it has lower numbers alone, it is the oldest. (Higher ones may be copies
+ * of what it held before.)
  */
-function isCountedUp(rising: readonly Entry[], own: Entry): boolean {
+function countedUp(rising: readonly Entry[], own: Entry): number {
   const at = rising.indexOf(own);
   const after = rising.map((entry) => isMadeAfter(entry, own));
-  if (after.slice(0, at).includes(true) && !after.slice(at).includes(true)) return false;
-  return (rising.at(-1) as Entry).stat.mtimeNs > rising[0].stat.mtimeNs + inexactNs;
+  if (after.slice(0, at).includes(true) && !after.slice(at).includes(true)) return -1;
+  const written = directionOf(rising, writtenAt);
+  const made = directionOf(rising, ({ name, stat }) => (packingOf(name) === undefined ? madeAt(stat) : undefined));
+  // Where files are copied, what was made last need not have the newest lines; where a line was late, neither what has them.
+  if (made > 0 && written > 0) return 1;
+  if (made < 0 || written < 0) return -1;
+  return (rising.at(-1) as Entry).stat.mtimeNs > rising[0].stat.mtimeNs + inexactNs ? 1 : 0;
+}
+
+/** By the second where it may have been copied. */
+const writtenAt = ({ name, stat }: Entry, other: Entry): bigint =>
+  [name, other.name].some((one) => packingOf(one) !== undefined) ? stat.mtimeNs / 1_000_000_000n : stat.mtimeNs;
+
+/** 1 where each is later than the one before, as far as the times are known and differ; -1 where each is earlier; or else 0. */
+function directionOf(rising: readonly Entry[], timeOf: (entry: Entry, other: Entry) => bigint | undefined): number {
+  const signs = new Set<number>();
+  for (const [index, entry] of rising.entries()) {
+    const before = rising[index - 1];
+    const [a, b] = before === undefined ? [] : [timeOf(before, entry), timeOf(entry, before)];
+    if (a !== undefined && b !== undefined && a !== b) signs.add(a < b ? 1 : -1);
+  }
+  return signs.size === 1 ? ([...signs][0] as number) : 0;
 }
 
 /** What was compressed was made later than it was written. */

@@ -30,6 +30,9 @@ export const another = (path: string, offset: number): string =>
 export const beside = (names: readonly string[]): string =>
   `not read: ${names.join(", ")}; forward what is wanted of them by name`;
 
+export const doubtful = (names: readonly string[]): string =>
+  `not read, and may be wanted: ${names.join(", ")}; their times do not tell whether they were written before or after the file that was read; forward what is wanted of them by name`;
+
 export const partial = (path: string): string =>
   `the last line of ${path} has no end: it is taken as it is, and what is written behind it will be a record of its own`;
 

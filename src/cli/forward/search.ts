@@ -21,16 +21,13 @@ interface Place {
 /** Generations that were written after a file, and the moment in which they were seen. */
 interface Behind {
   readonly entries: readonly Entry[];
+  /** Of which nothing tells whether they were. */
+  readonly doubtful: readonly Entry[];
   /** The id of what was under the log's own name. */
   readonly under: string | undefined;
   /** All of the log. */
   readonly seen: readonly Entry[];
 }
-
-const unknown = (behind: Behind, isKnown: (id: string) => boolean): Behind => ({
-  ...behind,
-  entries: behind.entries.filter(({ stat }) => !isKnown(idOf(stat))),
-});
 
 const generationsAmong = (entries: readonly Entry[], home: string): readonly Entry[] =>
   entries.filter(({ name }) => schemeOf(basename(home), name) !== undefined);
@@ -59,6 +56,8 @@ export const idsOf = (files: readonly (LogFile | Packed)[]): Set<string> => new 
 
 export class Search extends Finder {
   #stirredAt = 0;
+  /** What was said to be in doubt. */
+  readonly #doubted = new Set<string>();
 
   /** Whether files may have come, gone or been renamed beside one since this was asked before. */
   isStirred(path: string, now: number): boolean {
@@ -135,7 +134,7 @@ export class Search extends Finder {
     const place = await this.#placeFound(last);
     const behind = place && this.#behind(last.name, place);
     if (behind === undefined) return this.after(older, isKnown);
-    return this.#opened(unknown(behind, isKnown), last.name);
+    return this.#opened(this.#unknown(behind, isKnown), last.name);
   }
 
   /**
@@ -205,16 +204,24 @@ export class Search extends Finder {
     throw new Stirred(home);
   }
 
+  #unknown(behind: Behind, isKnown: (id: string) => boolean): Behind {
+    const isUnknown = ({ stat }: Entry) => !isKnown(idOf(stat));
+    const doubtful = behind.doubtful.filter((one) => isUnknown(one) && !this.#doubted.has(idOf(one.stat)));
+    for (const { stat } of doubtful) this.#doubted.add(idOf(stat));
+    if (doubtful.length > 0) this.report.warn(messages.doubtful(doubtful.map(({ name }) => name)));
+    return { ...behind, entries: behind.entries.filter(isUnknown) };
+  }
+
   /** Generations behind the one at a place, and before another; undefined where nothing tells. */
   #before(next: LogFile, home: string, place: Place, isKnown: (id: string) => boolean): Behind | undefined {
     const behind = this.#behind(home, place);
     if (behind === undefined) return undefined;
-    const { entries, under, seen } = behind;
+    const { entries, under } = behind;
     const at = entries.findIndex(({ stat }) => idOf(stat) === next.id);
     const isNewest = at < 0 && (next.name === home ? under : idAt(next.name)) === next.id;
     // What came before one that is nowhere nothing tells.
     const before = entries.slice(0, isNewest ? entries.length : Math.max(at, 0));
-    return unknown({ entries: before, under, seen }, isKnown);
+    return this.#unknown({ ...behind, entries: before }, isKnown);
   }
 
   /** Generations behind the one at a place; undefined where nothing tells. */
@@ -227,7 +234,7 @@ export class Search extends Finder {
     if (own.name === basename(home)) return undefined;
     const under = entries.find(({ name }) => name === basename(home));
     const seen = generationsAmong(entries, home);
-    return { entries: later(basename(home), own, entries), under: under && idOf(under.stat), seen };
+    return { ...later(basename(home), own, entries), under: under && idOf(under.stat), seen };
   }
 
   /** Unpacks a generation when its turn has come. */
