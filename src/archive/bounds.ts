@@ -94,29 +94,38 @@ function* chunksOver(
   }
 }
 
-/** How many records that other bounds would not keep are kept by those that a log has. */
-export function loss(log: Log, bounds: Retention, bucket: boolean, now: number): number {
+/**
+ * How many records that other bounds would not keep are kept by those that a log has. `held`: what reaches beyond this offset
+ * waits for groups, or for a snapshot, and would not any more.
+ */
+export function loss(
+  log: Log,
+  bounds: Retention,
+  bucket: boolean,
+  now: number,
+  held = Number.POSITIVE_INFINITY,
+): number {
   const { retention } = log.spec;
-  const kept = retention === undefined ? log.span.head : goneBelow(log, retention, bucket, now);
+  const kept = retention === undefined ? log.span.head : goneBelow(log, retention, bucket, now, held);
   return recordsIn(log, kept, goneBelow(log, bounds, bucket, now));
 }
 
 /** The offset below which bounds keep nothing. */
-function goneBelow(log: Log, bounds: Retention, bucket: boolean, now: number): number {
+function goneBelow(log: Log, bounds: Retention, bucket: boolean, now: number, held = Number.POSITIVE_INFINITY): number {
   const { segments } = log;
   const { head, tail } = log.span;
-  if (followsGroups(bounds)) return tail;
+  if (followsGroups(bounds) && held >= tail) return tail;
   // What is to be archived, and cannot be for want of a bucket, stays.
   if (bounds.archive && !bucket) return head;
   const over = bounds.archive ? new Set([...overAtHand(log, bounds, now)].map(({ base }) => base)) : new Set<number>();
   const isCold = ({ base, hot }: Segment) => hot === 0 || over.has(base);
   let next = head;
   const gone = (part: Part) => {
-    next = Math.max(next, part.next);
+    if (part.next <= held) next = Math.max(next, part.next);
   };
   if (bucket) for (const segment of overInArchive(log, bounds, now, isCold)) gone(segment);
   if (!bounds.archive) for (const part of overWithoutArchive(log, bounds, now)) gone(part);
-  else if (next >= segments.open.base && openIsOver(log, bounds, now)) return tail;
+  else if (next >= segments.open.base && openIsOver(log, bounds, now) && tail <= held) return tail;
   return next;
 }
 

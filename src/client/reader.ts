@@ -92,7 +92,7 @@ export async function pageOf<Data>(
     try {
       const page = await http.json<Page<Data>>("GET", path, pageShape, { ...call, query: { ...call.query, from } });
       const { damaged } = page;
-      if (damaged) told?.(damaged.map(({ reason: why, ...range }) => ({ ...range, why })));
+      if (damaged) told?.(damaged.map(({ partition, from, to, reason: why }) => ({ partition, from, to, why })));
       return page;
     } catch (error) {
       const { code, facts } = (error ?? {}) as MillraceError;

@@ -4,6 +4,7 @@ import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { loss } from "../archive/bounds.ts";
 import type { Erasure } from "../archive/erasure.ts";
 import { lostOf } from "../archive/repair.ts";
+import { Snapshots } from "../archive/snapshots.ts";
 import { segmentKey } from "../log/keys.ts";
 import type { Log } from "../log/log.ts";
 import { retentionOf } from "../log/retention.ts";
@@ -101,8 +102,14 @@ export const past = {
   },
 
   /** How many records other bounds would let go; null keeps none. */
-  loss: ({ log, history }: Desk, bounds: Retention | null): Result<number> =>
-    ok(bounds === null ? log.facts().records : loss(log, bounds, history.blobs !== undefined, Date.now())),
+  async loss({ log, history }: Desk, bounds: Retention | null): Promise<Result<number>> {
+    if (bounds === null) return ok(log.facts().records);
+    const before = retentionOf(log.spec);
+    const groups =
+      before.keepForGroups && !bounds.keepForGroups ? await history.outside.floor() : Number.MAX_SAFE_INTEGER;
+    const snapshot = bounds.keepForSnapshot ? Number.MAX_SAFE_INTEGER : new Snapshots(log).covered;
+    return ok(loss(log, bounds, history.blobs !== undefined, Date.now(), Math.min(groups, snapshot)));
+  },
 
   /** What repairs have made holes. */
   lost: ({ log }: Desk): Result<LostRange[]> => ok(lostOf(log)),

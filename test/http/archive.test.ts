@@ -412,6 +412,28 @@ describe("retention", () => {
     expect((await stream.info()).config.retentionRecords).toBeNull();
   });
 
+  test.each(["keepForGroups", "keepForSnapshot"] as const)(
+    "that was held up by %s says what goes without it",
+    async (held) => {
+      const name = `no-${held.toLowerCase()}`;
+      const path = `/v1/default/streams/${name}`;
+      await create(name, { retentionRecords: 50, deduplicationWindowMs: 0, [held]: true });
+      await service.call("PUT", `${path}/groups/slow`, { start: "earliest" });
+      await fill(name, 400);
+      expect((await facts(name)).records).toBe(400);
+      const planned = await service.call("PUT", `${path}?dryRun=true`, { [held]: false });
+      expect(planned.json.drops).toBeGreaterThan(300);
+      const off = held === "keepForGroups" ? "--no-keep-for-groups" : "--no-keep-for-snapshot";
+      const environment = { MILLRACE_URL: service.url, MILLRACE_TOKEN: token };
+      const asked = await start(["streams", "update", name, off], environment).ended;
+      expect(asked).toMatchObject({ code: 2, err: expect.stringContaining(`${planned.json.drops} records`) });
+      expect((await facts(name)).records).toBe(400);
+      const put = await service.call("PUT", path, { [held]: false });
+      expect(put.json.drops).toBe(planned.json.drops);
+      await until("they go", async () => ((await facts(name)).records === 400 - put.json.drops ? true : undefined));
+    },
+  );
+
   test("tells a stream, once for each segment and in order", async () => {
     await create("told", { archive: true, retentionRecords: 80, segmentEvents: "events" });
     await service.call("PUT", "/v1/default/streams/events", {});

@@ -1,6 +1,7 @@
 /** Bounds of a log that change: they act by themselves, as far as they say and no further, and it is known beforehand how far. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { Archive } from "../../src/archive/archive.ts";
 import { loss } from "../../src/archive/bounds.ts";
 import { keepAll } from "../../src/log/retention.ts";
 import type { Retention } from "../../src/log/spec.ts";
@@ -120,4 +121,29 @@ test("a lowered bound cuts what was sealed when it was wide, and waits for nothi
   one.retain({ retentionRecords: 80 });
   await one.run();
   expect(one.log.facts()).toMatchObject({ head: 320, records: 80 });
+});
+
+test.each([
+  ["a snapshot", { retentionRecords: 50, keepForSnapshot: true }, { retentionRecords: 50 }],
+  ["groups", { retentionRecords: 50, keepForGroups: true }, { retentionRecords: 50 }],
+  ["groups, and nothing else kept any", { keepForGroups: true }, { retentionRecords: 50 }],
+  ["both", { retentionRecords: 50, keepForGroups: true, keepForSnapshot: true }, { retentionRecords: 50 }],
+] as const)("what waited for %s, and does not any more, is among what is said to go", async (_, before, bounds) => {
+  for (const held of [0, 1, 99, 100, 101, 250, 399, 400]) {
+    const one = machine({});
+    one.retain(before);
+    for (let n = 0; n < 40; n++) one.append(...Array.from({ length: 10 }, () => ofKey("k")));
+    one.now += 1;
+    new Archive(one.log, true).step(one.now, held);
+    // There is no snapshot.
+    const waits = "keepForSnapshot" in before ? 0 : held;
+    const { head } = one.log.span;
+    const said = loss(one.log, { ...keepAll, ...bounds }, true, one.now, waits);
+    one.retain(bounds);
+    await one.run();
+    // What groups alone had kept, and all have finished, would have gone without the change, only later.
+    const goes = "retentionRecords" in before || held < 400 ? one.log.span.head - head : 0;
+    expect(said, `held at ${held}`).toBe(goes);
+    if (held < 250) expect(said).toBeGreaterThan(80);
+  }
 });
