@@ -8,7 +8,7 @@
 import { assert } from "../lib/assert.ts";
 import { concat, decodeText, encodeText } from "../lib/bytes.ts";
 import { countBefore } from "../lib/search.ts";
-import type { LetterPageHead, LetterRow, Store } from "./store.ts";
+import { isWaiting, type LetterPageHead, type LetterRow, type Store } from "./store.ts";
 
 const pageLetters = 256;
 const pageBytes = 131_072;
@@ -134,7 +134,7 @@ export class LetterPages {
   #change(head: LetterPageHead, page: Page): void {
     page.changed = true;
     head.count = page.letters.length;
-    head.forward = page.letters.filter(({ forward }) => forward !== null).length;
+    head.forward = page.letters.filter(({ forward }) => isWaiting(forward)).length;
     head.redriven = page.letters.filter(({ state }) => state === "redriven").length;
     if (page.letters.length > 0) head.first = page.letters[0].offset;
     else this.#heads.splice(this.#heads.indexOf(head), 1);

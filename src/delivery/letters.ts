@@ -4,7 +4,7 @@ import { isOf } from "../log/forgetting.ts";
 import { decodeRecord } from "../log/record.ts";
 import { type Item, type Lane, lastTries, newItem, type Try } from "./item.ts";
 import { LetterPages } from "./letter-pages.ts";
-import type { LetterRow, Store } from "./store.ts";
+import { isWaiting, type LetterRow, type Store, unsent } from "./store.ts";
 
 /** A dead letter as it is shown. Times are ms since 1970. */
 export interface Letter {
@@ -36,7 +36,7 @@ export class Letters {
     this.#forwarded = Number(store.meta("forwarded") ?? 0);
     const waiting: [number, number][] = [];
     for (const { forward, offset } of this.pages.after(-1, (head) => head.forward > 0)) {
-      if (forward !== null) waiting.push([forward, offset]);
+      if (isWaiting(forward)) waiting.push([forward, offset]);
     }
     // The stream's partition knows a repeat by its number, so that they go in the order of their numbers.
     this.#toForward = new Map(waiting.sort(([a], [b]) => a - b));
@@ -95,7 +95,9 @@ export class Letters {
   bury(item: Item, lane: Lane, reason: string, now: number, forward: boolean): void {
     const known = this.get(item.offset);
     const before: Try[] = known === undefined ? [] : JSON.parse(known.tries);
-    const number = known === undefined ? this.#number(item.offset, forward, now) : known.forward;
+    // What died when there was no such stream has never been sent.
+    const number =
+      known === undefined || known.forward === unsent ? this.#number(item.offset, forward, now) : known.forward;
     if (known === undefined) this.#count++;
     this.pages.put({
       offset: item.offset,
@@ -141,7 +143,7 @@ export class Letters {
     if (row === undefined) return false;
     this.pages.drop(offset);
     this.#count--;
-    if (row.forward !== null) this.#toForward.delete(row.forward);
+    if (isWaiting(row.forward)) this.#toForward.delete(row.forward);
     return true;
   }
 
@@ -178,7 +180,7 @@ export class Letters {
   forwarded(offsets: readonly number[]): void {
     for (const offset of offsets) {
       const row = this.get(offset);
-      if (row === undefined || row.forward === null) continue;
+      if (row === undefined || !isWaiting(row.forward)) continue;
       this.#toForward.delete(row.forward);
       this.pages.put({ ...row, forward: null });
     }
@@ -195,8 +197,8 @@ export class Letters {
    * A number must not be used again, even if the letter is gone before anything else dies, or if the group has come back from a
    * dump, which does not tell how many died after it: the clock does.
    */
-  #number(offset: number, forward: boolean, now: number): number | null {
-    if (!forward) return null;
+  #number(offset: number, forward: boolean, now: number): number {
+    if (!forward) return unsent;
     this.#forwarded = Math.max(this.#forwarded + 1, now);
     this.#toForward.set(this.#forwarded, offset);
     this.#numbered = true;

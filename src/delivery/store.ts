@@ -55,10 +55,15 @@ export interface LetterRow {
   state: "dead" | "redriven";
   /** Whether the data are known to be what their kind says. */
   checked: number;
-  /** Its number for the dead-letter stream, as long as it is to be sent there; then null. */
+  /** Its number for the dead-letter stream, as long as it is to be sent there; then null. `unsent` where there was none. */
   forward: number | null;
   body: Uint8Array;
 }
+
+export const unsent = 0;
+
+/** Whether a letter is to be sent to the dead-letter stream. */
+export const isWaiting = (forward: LetterRow["forward"]): forward is number => forward !== null && forward > unsent;
 
 /** What is known of a page of letters without reading it. */
 export interface LetterPageHead {

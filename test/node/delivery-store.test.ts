@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { LaneLog } from "../../src/delivery/lane-log.ts";
 import { Leases } from "../../src/delivery/leases.ts";
 import { LetterPages } from "../../src/delivery/letter-pages.ts";
-import { type LaneRow, type LetterRow, Store } from "../../src/delivery/store.ts";
+import { isWaiting, type LaneRow, type LetterRow, Store } from "../../src/delivery/store.ts";
 import { Rig, value } from "../cases/delivery.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -111,8 +111,8 @@ test("letters are found, listed and counted as in a map, over any number of page
       expect(pages.count).toBe(all.length);
       expect([...pages.after(-1)]).toEqual(all);
       expect([...pages.after(from)]).toEqual(all.filter(({ offset }) => offset > from));
-      expect([...pages.after(-1, ({ forward }) => forward > 0)].filter(({ forward }) => forward !== null)).toEqual(
-        all.filter(({ forward }) => forward !== null),
+      expect([...pages.after(-1, ({ forward }) => forward > 0)].filter(({ forward }) => isWaiting(forward))).toEqual(
+        all.filter(({ forward }) => isWaiting(forward)),
       );
       for (const letter of all) expect(pages.get(letter.offset)).toEqual(letter);
       expect(pages.get(5_000)).toBeUndefined();

@@ -115,6 +115,29 @@ test("one that was sent before its end was written down is no other's repeat aft
   expect(letters()).toMatchObject([{ deadletteroffset: "0" }, { deadletteroffset: "1" }]);
 });
 
+test.each([false, true])(
+  "what died before there was such a stream comes when it dies again, once (crashes: %s)",
+  async (crashes) => {
+    const { env, letters } = deadLetters();
+    const rig = group("g1", ["a", "b"], { deadLetterStream: null });
+    const dies = async () => {
+      rig.nack(rig.receive());
+      if (crashes) rig.crash();
+      await forward(rig, env);
+      if (crashes) rig.crash();
+      return letters().map(({ key }) => key);
+    };
+    expect(await dies()).toEqual([]);
+    rig.configure({ deadLetterStream: "dead" });
+    await forward(rig, env);
+    expect(letters()).toEqual([]);
+    for (let again = 0; again < 3; again++) {
+      value(rig.admin.redrive("all", undefined, rig.now));
+      expect(await dies()).toEqual(["a", "b"]);
+    }
+  },
+);
+
 test("what dies after a group came back from a dump, under its own id, is no repeat of what died after the dump", async () => {
   const { env, letters } = deadLetters();
   for (const keys of [
