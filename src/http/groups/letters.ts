@@ -9,72 +9,31 @@ import type { Letter } from "../../delivery/letters.ts";
 import { RawJson } from "../../intake/raw-json.ts";
 import { concat } from "../../lib/bytes.ts";
 import { eachRecord, readHeader } from "../../log/frame.ts";
-import { JsonWriter } from "../../log/json.ts";
+import type { JsonWriter } from "../../log/json.ts";
 import { decodeRecord, FrameWriter, kinds } from "../../log/record.ts";
 import type { DeliveryRpc } from "../../objects/rpc.ts";
 import type { Env } from "../../objects/stubs.ts";
 import { isRepeat } from "../operation.ts";
-import { query, readJson, readJsonBytes } from "../parse.ts";
+import { readJson, readJsonBytes } from "../parse.ts";
 import { answer, json, problem } from "../problem.ts";
-import { countedBody, type Later } from "../sending.ts";
+import type { Later } from "../sending.ts";
 import { partly } from "../several.ts";
 import type { Names } from "./groups.ts";
+import { idOf, type List, listPage } from "./pages.ts";
 import { askAll, askDelivery, type GroupRoute, groupRoute, noPartition } from "./route.ts";
 
 export const time = (ms: number) => new Date(ms).toISOString();
 
-/** `partition.offset`, or `partition.lane`. */
-export function idOf(text: string): { partition: number; number: number } {
-  const [partition, number] = text.split(".").map(Number);
-  return { partition, number };
-}
+const letters: List<"letters", Letter> = {
+  name: "letters",
+  query: lettersQuery,
+  ask: (one, behind, room) => one.admin("letters", behind, room.items),
+  numberOf: ({ offset }) => offset,
+  show: showLetter,
+};
 
-/** What a page lists, in bytes, about: a partition that has begun may go beyond. */
-export const pageBytes = 1_048_576;
-
-export async function listLetters(request: Request, env: Env, names: Names, later: Later): Promise<Response> {
-  const terms = query(lettersQuery, new URL(request.url));
-  if (!terms.ok) return problem(terms.refusal);
-  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
-  if (!target.ok) return problem(target.refusal);
-  const { partition: only, after, limit } = terms.value;
-  if (only !== undefined && !target.value.partitions.includes(only)) return problem(noPartition(only).refusal);
-  const from = after === undefined ? { partition: 0, number: -1 } : idOf(after);
-  const partitions = only === undefined ? target.value.partitions.filter((one) => one >= from.partition) : [only];
-  return lettersPage(env, target.value, partitions, from, limit, later);
-}
-
-async function lettersPage(
-  env: Env,
-  target: GroupRoute,
-  partitions: readonly number[],
-  from: { partition: number; number: number },
-  limit: number,
-  later: Later,
-): Promise<Response> {
-  const found: { partition: number; letter: Letter }[] = [];
-  let more = false;
-  let bytes = 0;
-  for (const partition of partitions) {
-    if (more) break;
-    const start = partition === from.partition ? from.number : -1;
-    const some = await lettersOf(env, target, partition, start, bytes >= pageBytes ? 0 : limit - found.length);
-    if (!some.ok) return problem(some.refusal);
-    for (const { body } of some.value.letters) bytes += body.length;
-    found.push(...some.value.letters.map((letter) => ({ partition, letter })));
-    // A page ends where it is full, in letters or in bytes: asked for none, a partition says whether it has any.
-    more = some.value.more;
-  }
-  const writer = new JsonWriter();
-  writer.text('{"letters":[');
-  found.forEach(({ partition, letter }, index) => {
-    if (index > 0) writer.text(",");
-    showLetter(writer, partition, letter);
-  });
-  const last = found[found.length - 1];
-  writer.text(`]${more && last !== undefined ? `,"after":"${last.partition}.${last.letter.offset}"` : ""}}\n`);
-  return new Response(countedBody(writer.take(), later), { headers: { "content-type": "application/json" } });
-}
+export const listLetters = (request: Request, env: Env, names: Names, later: Later): Promise<Response> =>
+  listPage(request, env, names, later, letters);
 
 /** A partition's letters behind an offset, and whether there are more. */
 async function lettersOf(
@@ -89,7 +48,7 @@ async function lettersOf(
 }
 
 /** The record with its fields, and what became of it. */
-function showLetter(writer: JsonWriter, partition: number, letter: Letter): void {
+function showLetter(writer: JsonWriter, letter: Letter, partition: number): void {
   const { body, offset, timestamp, checked, died, attempts, reason, tries, state } = letter;
   const more = {
     letter: `${partition}.${offset}`,
