@@ -232,6 +232,12 @@ export const lanesQuery = z.strictObject({
   after: laneId.optional().describe("Go on after this lane: the `after` of the answer before."),
   limit: listLimit.describe("Lanes in an answer at most."),
 });
+const attemptId = z.string().regex(/^\d{1,7}\.\d{1,16}$/, "must be the `after` of the answer before");
+export const attemptsQuery = z.strictObject({
+  partition: wholeText().optional().describe("Left out: those of every partition."),
+  after: attemptId.optional().describe("Go on after this attempt: the `after` of the answer before."),
+  limit: listLimit.describe("Attempts in an answer at most."),
+});
 export const laneBody = z.strictObject({
   lane: laneId,
   offset: whole

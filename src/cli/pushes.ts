@@ -15,11 +15,10 @@ interface Attempt {
   readonly answer: string;
 }
 
-const attemptsShape = { attempts: [{ at: "", deliveryId: "", durationMs: 0 }] };
-
 /** The last requests of a push, the newest last. */
 export async function attempts(group: Group, json?: boolean): Promise<void> {
-  const { attempts } = await group.http.json<{ attempts: Attempt[] }>("GET", `${group.path}/attempts`, attemptsShape);
+  const attempts: Attempt[] = [];
+  for await (const one of group.http.list<Attempt>(`${group.path}/attempts`, "attempts")) attempts.push(one);
   // Times as text, all in UTC and of one length.
   const sorted = attempts.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.partition - b.partition));
   if (json) {

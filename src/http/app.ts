@@ -10,6 +10,7 @@ import { conditionProblem, unknownTo } from "./conditions.ts";
 import { docsPage } from "./docs.ts";
 import { dumpPartition, dumpPlace, dumpStream } from "./dump.ts";
 import { eraseRecords, getErasure } from "./erasures.ts";
+import * as attempts from "./groups/attempts.ts";
 import * as groups from "./groups/groups.ts";
 import * as lanes from "./groups/lanes.ts";
 import * as letters from "./groups/letters.ts";
@@ -140,7 +141,7 @@ export const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>>
   [`${group}/dead-letters`]: { GET: (c) => letters.listLetters(c.req.raw, c.env, groupOf(c), later(c)) },
   [`${group}/dead-letters/redrive`]: { POST: (c) => letters.redrive(c.req.raw, c.env, groupOf(c)) },
   [`${group}/dead-letters/discard`]: { POST: (c) => letters.discard(c.req.raw, c.env, groupOf(c)) },
-  [`${group}/attempts`]: { GET: (c) => letters.listAttempts(c.env, groupOf(c)) },
+  [`${group}/attempts`]: { GET: (c) => attempts.listAttempts(c.req.raw, c.env, groupOf(c), later(c)) },
   ...ofSnapshots(),
 };
 

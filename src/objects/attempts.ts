@@ -13,11 +13,11 @@ export class Attempts {
   #saving: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly state: State) {
-    this.list = JSON.parse(state.store.meta(row) ?? "[]");
+    this.list = numbered(JSON.parse(state.store.meta(row) ?? "[]"));
   }
 
-  add(attempt: Attempt): void {
-    this.list.push(attempt);
+  add(attempt: Omit<Attempt, "number">): void {
+    this.list.push({ number: behind(this.list.at(-1)), ...attempt });
     if (this.list.length > kept) this.list.shift();
     if (this.state.spec.config.durable) this.#saving ??= setTimeout(() => this.#save(), saveMs);
   }
@@ -48,6 +48,15 @@ export class Attempts {
   }
 }
 
+/** What a version before has written down, or answers, has no numbers. */
+export function numbered(list: readonly (Omit<Attempt, "number"> & { number?: number })[]): Attempt[] {
+  const all: Attempt[] = [];
+  for (const one of list) all.push({ number: behind(all.at(-1)), ...one });
+  return all;
+}
+
+const behind = (one: Attempt | undefined) => (one === undefined ? 0 : one.number + 1);
+
 /** It has the lowest offset, and the highest where there are several. */
 function spanOf(deliveryId: string): Span {
   const [first, last = first] = deliveryId.slice(deliveryId.lastIndexOf(".") + 1).split("-");
@@ -55,7 +64,7 @@ function spanOf(deliveryId: string): Span {
 }
 
 /** An attempt without anything that was said in it. */
-export const silent = (one: Attempt): Attempt => ({
+export const silent = <T extends Pick<Attempt, "error" | "answer">>(one: T): T => ({
   ...one,
   error: one.error === undefined ? undefined : forgottenReason,
   answer: "",

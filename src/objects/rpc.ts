@@ -109,6 +109,8 @@ export interface HeritageCall {
 
 /** One request of a push, as the attempts log keeps it. */
 export interface Attempt {
+  /** Of its partition: higher than those before it. After a crash that forgot some, theirs are given anew. */
+  readonly number: number;
   readonly at: number;
   readonly deliveryId: string;
   readonly records: number;

@@ -193,7 +193,8 @@ class Scene {
   async said(): Promise<string> {
     const texts = [(await millrace.call("GET", `${this.path}/records?limit=1000`)).text];
     for (const group of Object.values(this.groups)) {
-      for (const what of ["/lanes", "/dead-letters", "/attempts", "/status"]) texts.push((await group.get(what)).text);
+      for (const what of ["/lanes", "/dead-letters", "/attempts?limit=1000", "/status"])
+        texts.push((await group.get(what)).text);
     }
     return texts.join("\n");
   }

@@ -139,17 +139,6 @@ describe("a push", () => {
     expect(JSON.parse(receiver.calls[0].body)).toHaveLength(3);
   });
 
-  test("of several partitions has its attempts in the order of their times", async () => {
-    const receiver = await receive();
-    const group = await pushing(receiver, {}, {}, { partitions: 2 });
-    for (let data = 0; data < 6; data++) {
-      await millrace.call("POST", `${group.stream}/records?partition=${data % 2}`, { records: [{ data }] });
-      await until(() => receiver.calls.length).toBe(data + 1);
-    }
-    const partitions = async () => (await attempts(group)).map(({ partition }: { partition: number }) => partition);
-    await until(partitions).toEqual([0, 1, 0, 1, 0, 1]);
-  });
-
   test("keeps to the rate", async () => {
     const receiver = await receive();
     const group = await pushing(receiver, {}, { rate: { perSecond: 10, burst: 2 } });

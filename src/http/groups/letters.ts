@@ -1,4 +1,4 @@
-/** Dead letters and the attempts log: what an operator looks at, and sets going again. */
+/** Dead letters: what an operator looks at, and sets going again. */
 import type { z } from "zod";
 import { ok, type Refusal, type Result, refuse } from "../../../schemas/errors.ts";
 import { lettersBody, lettersQuery, redriveBody } from "../../../schemas/group.ts";
@@ -180,37 +180,3 @@ function asListed(text: string): string {
 }
 
 export const showTry = ({ attempt, at, member, reason }: Try) => ({ attempt, member, reason, at: time(at) });
-
-export async function listAttempts(env: Env, names: Names): Promise<Response> {
-  return overAll(
-    env,
-    names,
-    "attempts",
-    (one) => one.attempts(),
-    ({ at, ...rest }, partition) => ({
-      partition,
-      at: time(at),
-      ...rest,
-    }),
-    ({ at }) => at,
-  );
-}
-
-async function overAll<T>(
-  env: Env,
-  names: Names,
-  name: string,
-  ask: Parameters<typeof askAll<readonly T[]>>[2],
-  show: (one: T, partition: number) => object,
-  order: (one: T) => number = () => 0,
-): Promise<Response> {
-  const target = await groupRoute(env, names.namespace, names.stream, names.group, true);
-  if (!target.ok) return problem(target.refusal);
-  const all = await askAll<readonly T[]>(env, target.value, ask);
-  return answer(all, (list) => ({
-    [name]: list
-      .flatMap(({ partition, value }) => value.map((one) => ({ partition, one })))
-      .sort((a, b) => order(a.one) - order(b.one))
-      .map(({ partition, one }) => show(one, partition)),
-  }));
-}

@@ -4,6 +4,7 @@ import type { ErrorCode } from "../../../schemas/errors.ts";
 import { groupMessage, memberMessage } from "../../../schemas/frames.ts";
 import {
   ackBody,
+  attemptsQuery,
   delivery,
   extendBody,
   groupConfig,
@@ -233,14 +234,15 @@ export const groupOperations: Readonly<Record<string, Readonly<Record<string, Op
   [`${group}/attempts`]: {
     GET: {
       summary: "The last requests of a push",
+      query: attemptsQuery,
       answers: {
         200: {
-          says: "Up to 50 a partition, oldest first over all of them; over restarts too.",
-          body: z.object({ attempts: z.array(attempt) }),
+          says: "A page, by partition, in the order in which they ended: up to 50 a partition; over restarts too.",
+          body: z.object({ attempts: z.array(attempt), after: z.string().optional() }),
         },
       },
       answerBytes: listBytes,
-      refusals: ofGroup,
+      refusals: [...ofGroup, "partition-not-found"],
     },
   },
 };

@@ -217,7 +217,7 @@ const proofs: readonly Proof<WebhookPlan>[] = [
     invariant: "attempts-told",
     plan: simple,
     patience: 0.3,
-    lie: tells(/\/attempts$/, (body) => {
+    lie: tells(/\/attempts\?/, (body) => {
       body.attempts = [];
     }),
   },

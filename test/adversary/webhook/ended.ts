@@ -11,6 +11,8 @@ const stillMs = 60_000;
 /** Attempts are written down within this time. */
 const writtenMs = 6000;
 const attemptsKept = 50;
+/** Pages end within a partition, and go over several. */
+const pageAttempts = 70;
 /** Requests on connections that were closed while idle, among the last ones, at most. */
 const unseenMax = 3;
 
@@ -113,11 +115,20 @@ export async function attemptsAreTold(watch: Watch, when: string): Promise<void>
   const { round } = watch.stream;
   let missing: string | undefined;
   const told = await eventually(async () => {
-    const { attempts } = await round.surely("GET", `${watch.path}/attempts`);
-    missing = untold(watch, attempts);
+    missing = untold(watch, await attemptsOf(watch));
     return missing === undefined;
   }, round.patient(3000));
   round.checks.that("attempts-told", told === true, () => `${when}: ${missing}`);
+}
+
+async function attemptsOf({ path, stream: { round } }: Watch): Promise<Json[]> {
+  const found: Json[] = [];
+  for (let after = ""; ; ) {
+    const page = await round.surely("GET", `${path}/attempts?limit=${pageAttempts}${after}`);
+    found.push(...page.attempts);
+    if (page.after === undefined) return found;
+    after = `&after=${page.after}`;
+  }
 }
 
 function untold(watch: Watch, attempts: readonly Json[]): string | undefined {
