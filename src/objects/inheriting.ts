@@ -9,8 +9,10 @@ const pauseMs = 250;
 /** How long the pauses become: until the other partition is read; and while keys of it are held, for as long as they are parked. */
 const [waitingMsMax, holdingMsMax] = [5_000, 300_000];
 const tellMs = 50;
-/** After one that is to hear of a new place could not be reached. */
+/** After one that is to hear of a new place could not be reached; of news, for which it may ask, the first of growing pauses. */
 const retryMs = 1_000;
+/** In the end that is a minute after the first. */
+const tellsAgainMax = 6;
 const row = "heirs";
 
 export class Inheriting {
@@ -23,6 +25,8 @@ export class Inheriting {
   #asked: ReadonlySet<string> = new Set();
   readonly #heirs: Set<number>;
   #telling: ReturnType<typeof setTimeout> | undefined;
+  /** Heirs that could not be told, and are told again. */
+  readonly #tellAgain = new Map<number, ReturnType<typeof setTimeout>>();
   /** How far it had come when the heirs were told last. */
   #told = "";
   /** The other one has said that there is something to be asked. */
@@ -134,20 +138,29 @@ export class Inheriting {
     this.#telling ??= setTimeout(() => {
       this.#telling = undefined;
       this.#told = heritage.progress;
-      for (const heir of this.#heirs) void this.#tell(heir);
+      for (const heir of this.#heirs) this.#tell(heir);
     }, tellMs);
   }
 
   stop(): void {
     this.stopped = true;
     clearTimeout(this.#telling);
+    for (const again of this.#tellAgain.values()) clearTimeout(again);
+    this.#tellAgain.clear();
   }
 
-  async #tell(heir: number): Promise<void> {
-    // One that is not told asks by itself, later.
-    await delivery(this.env, this.id, heir)
+  /** One that could not be told is told again, as it would ask by itself in minutes only; one that stays away is left to that. */
+  #tell(heir: number, before = 0): void {
+    clearTimeout(this.#tellAgain.get(heir));
+    this.#tellAgain.delete(heir);
+    delivery(this.env, this.id, heir)
       .inherit(false)
-      .catch(() => {});
+      .catch(() => {
+        // What it was told since, or is about to be, speaks for this too.
+        if (this.stopped || before >= tellsAgainMax || this.#tellAgain.has(heir)) return;
+        const again = setTimeout(() => this.#tell(heir, before + 1), retryMs * 2 ** before);
+        this.#tellAgain.set(heir, again);
+      });
   }
 
   /** Every key that the other one has unfinished: a page after another. */

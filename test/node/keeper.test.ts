@@ -347,6 +347,60 @@ test("a place that was moved gives nothing out before those that continue it hav
   again.stop("over");
 });
 
+/** A partition that was split has finished something of which 1 waits to hear; `reach` says of each call whether it comes through. */
+async function finishing(reach: (call: number) => boolean) {
+  const calls: number[] = [];
+  const begun = Date.now();
+  const inherit = vi.fn(async () => {
+    calls.push(Date.now() - begun);
+    if (!reach(calls.length)) throw new Error("out of reach");
+  });
+  const made = kept({}, { inherit });
+  const { rig, keeper } = made;
+  rig.append(["a", "b"]);
+  const got = rig.receive();
+  rig.delivery.state.sealed = true;
+  keeper.inheriting.addHeir(1);
+  keeper.kick();
+  return { ...made, calls, got };
+}
+
+test("who could not be told of what is finished is told again until it is, in growing pauses, and then no more", async () => {
+  const { rig, keeper, calls, got } = await finishing((call) => call > 4);
+  await vi.advanceTimersByTimeAsync(600_000);
+  const pauses = calls.slice(1).map((at, n) => at - calls[n]);
+  expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000]);
+  // What is finished next is told by itself, and at once.
+  rig.ack(got[0]);
+  keeper.kick();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(calls).toHaveLength(6);
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(calls).toHaveLength(6);
+  keeper.stop("over");
+});
+
+test("who cannot be told for long is left to ask by itself, and is told of what comes at once", async () => {
+  const { rig, keeper, calls, got } = await finishing(() => false);
+  await vi.advanceTimersByTimeAsync(10_000);
+  const before = calls.length;
+  expect(before).toBe(4);
+  // Amid the pauses: they begin anew, and there is one line of them.
+  rig.ack(got[0]);
+  keeper.kick();
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  expect(calls).toHaveLength(before + 7);
+  expect(vi.getTimerCount()).toBeLessThan(3);
+  rig.ack(got[1]);
+  keeper.kick();
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(calls).toHaveLength(before + 7 + 3);
+  // Nor is anybody told anything when the group is gone.
+  keeper.stop("over");
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(calls).toHaveLength(before + 7 + 3);
+});
+
 test("who is told that the one before it begins anew says so to those that continue it, first", async () => {
   const inherit = vi.fn<(name: string, again: boolean) => Promise<void>>(() =>
     Promise.reject(new Error("out of reach")),
