@@ -1,4 +1,5 @@
 /** The last requests of a push, as an operator looks at them. */
+import { ok } from "../../../schemas/errors.ts";
 import { attemptsQuery } from "../../../schemas/group.ts";
 import { numbered } from "../../objects/attempts.ts";
 import type { Attempt } from "../../objects/rpc.ts";
@@ -11,12 +12,10 @@ import { type List, listPage } from "./pages.ts";
 const attempts: List<"attempts", Attempt> = {
   name: "attempts",
   query: attemptsQuery,
-  async ask(one, behind, room) {
+  async ask(one) {
     const kept = await one.attempts();
-    if (!kept.ok) return kept;
-    // A partition keeps so few that it says them all.
-    const left = numbered(kept.value).filter(({ number }) => number > behind);
-    return { ok: true, value: { attempts: left.slice(0, room.items), more: left.length > room.items } };
+    // Those of an object of before have no numbers.
+    return kept.ok ? ok(numbered(kept.value)) : kept;
   },
   numberOf: ({ number }) => number,
   show: (writer, { number: _, at, ...rest }, partition) =>

@@ -10,7 +10,7 @@ import { countedBody, type Later } from "../sending.ts";
 import type { Names } from "./groups.ts";
 import { askDelivery, groupRoute, noPartition } from "./route.ts";
 
-/** What a page has, in bytes, about: a partition that has begun may go beyond. */
+/** What a page has, in bytes, about: the last item may go beyond. */
 const pageBytes = 1_048_576;
 
 /** What a page has room for yet. Asked for no items, a partition says whether it has any. */
@@ -19,8 +19,13 @@ export interface Room {
   readonly bytes: number;
 }
 
-/** What a partition answers: items, in order, and whether it has more. */
-type Portion<N extends string, T> = { readonly [name in N]: readonly T[] } & { readonly more: boolean };
+/**
+ * What a partition answers: items behind the number, in order, and whether it has more; or whatever it has, as a list that is short
+ * by itself, and as an object of a version that knew no pages.
+ */
+type Portion<N extends string, T> =
+  | ({ readonly [name in N]: readonly T[] } & { readonly more: boolean })
+  | readonly T[];
 
 /** What is listed, under its name. */
 export interface List<N extends string, T> {
@@ -64,13 +69,24 @@ export async function listPage<N extends string, T>(
     const room = { items: bytes > 0 ? limit - items : 0, bytes };
     const some = await askDelivery(env, target.value, partition, (one) => list.ask(one, behind, room));
     if (some?.ok === false) return problem(some.refusal);
-    for (const item of some?.value[list.name] ?? []) {
+    const answer = some?.value ?? [];
+    const found = isWhole(answer) ? behindOf(list, answer, behind) : answer[list.name];
+    more = !isWhole(answer) && answer.more;
+    for (const item of found) {
+      if (items === limit || (items > 0 && writer.length >= pageBytes)) {
+        more = true;
+        break;
+      }
       if (items++ > 0) writer.text(",");
       list.show(writer, item, partition);
       last = `${partition}.${list.numberOf(item)}`;
     }
-    more = some?.value.more ?? false;
   }
   writer.text(more && last !== undefined ? `],"after":"${last}"}\n` : "]}\n");
   return new Response(countedBody(writer.take(), later), { headers: { "content-type": "application/json" } });
 }
+
+const isWhole = <N extends string, T>(answer: Portion<N, T>): answer is readonly T[] => Array.isArray(answer);
+
+const behindOf = <T>({ numberOf }: List<string, T>, all: readonly T[], number: number): T[] =>
+  all.filter((one) => numberOf(one) > number).sort((a, b) => numberOf(a) - numberOf(b));
