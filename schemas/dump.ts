@@ -167,6 +167,7 @@ const laneDump = z.strictObject({
   exact: flag.optional(),
   ahead: counted.optional(),
 });
+export type LaneDump = z.infer<typeof laneDump>;
 export const lanesDump = z.array(laneDump).max(limits.lanesMax);
 
 export const letterDump = z.strictObject({
@@ -252,6 +253,7 @@ export const producersDump = z.array(producerDump);
 
 /** Records below it went while they were dumped. */
 export const headDump = z.strictObject({ partition, head: offset });
+export type HeadDump = z.infer<typeof headDump>;
 export const closeDump = z.strictObject({ partition, chunks: counted, records: counted });
 export type CloseDump = z.infer<typeof closeDump>;
 

@@ -1,54 +1,22 @@
 /** What a dump has told so far, block by block, and whether the next one fits: its form, its order, its numbers. Pure. */
 import {
-  closeDump,
-  type GroupDump,
   groupDump,
-  headDump,
-  type MarksDump,
   namespaceDump,
   partitionDump,
-  placeDump,
   type StreamDump,
   streamDump,
   type TotalsDump,
   totalsDump,
 } from "../../schemas/dump.ts";
+import { eventLoop, floorProblem, groupProblem, lanesProblem } from "../../schemas/dump-rules.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { check } from "../lib/check.ts";
-import type { ChunkRow } from "../log/chunk-head.ts";
 import { type Block, endTotals } from "./dump.ts";
-import { checkChunk } from "./dump-chunk.ts";
-import { inOrder, jsonOf, partOf, placeTold } from "./dump-part.ts";
+import { following, type Part, partProblem } from "./dump-order.ts";
+import { jsonOf, partOf } from "./dump-part.ts";
+import { placePartOf } from "./dump-place.ts";
+import { copyOf, nextOf, type OutlineState, type PartitionState, start } from "./dump-told.ts";
 
-/** A partition that is being told. */
-interface PartitionState {
-  partition: number;
-  marks?: MarksDump;
-  key: string;
-  producers: number;
-  ids: number;
-  /** Where the next chunk begins, and the last one's time. */
-  next: number;
-  last: number;
-  chunks: number;
-  records: number;
-}
-
-/** Plain, so that it can be copied. */
-export interface OutlineState {
-  namespace?: string;
-  stream?: StreamDump;
-  group?: GroupDump;
-  /** Partitions of the group, and of the stream, that are yet to come. */
-  places: number[];
-  partitions: number[];
-  place?: { partition: number; lanes: number; letters: number };
-  partition?: PartitionState;
-  totals: TotalsDump;
-  ended: boolean;
-}
-
-const none = { streams: 0, groups: 0, partitions: 0, chunks: 0, records: 0, letters: 0 };
 const wrong = (detail: string) => refuse("bad-dump", detail);
 type Outcome = Result<undefined>;
 const fine: Outcome = ok(undefined);
@@ -59,7 +27,7 @@ export class Outline {
   #lost = false;
 
   constructor(
-    public state: OutlineState = { places: [], partitions: [], totals: { ...none }, ended: false },
+    public state: OutlineState = copyOf(start),
     /** Look at every record, too. */
     readonly deep = true,
   ) {}
@@ -72,7 +40,7 @@ export class Outline {
     const parts = [`stream ${stream.stream}`];
     if (partition === undefined && group !== undefined) parts.push(`group ${group.group}`);
     if (at !== undefined) parts.push(`partition ${at.partition}`);
-    if (partition?.marks !== undefined) parts.push(`from offset ${partition.next}`);
+    if (partition?.marks !== undefined) parts.push(`from offset ${nextOf(partition)}`);
     return parts.join(", ");
   }
 
@@ -151,13 +119,18 @@ export class Outline {
     if (!this.between) return wrong("the stream before is not complete");
     if (state.stream !== undefined && given.value.stream <= state.stream.stream)
       return wrong("streams are out of order");
+    const { stream, config, opened } = given.value;
+    const loop = eventLoop(stream, config, (other) => state.events.get(other));
+    if (loop !== undefined) return wrong(loop);
+    const tells = config.segmentEvents;
+    const events = tells === null ? state.events : new Map([...state.events, [stream, tells]]);
     const { group: _, ...rest } = state;
-    this.state = { ...rest, stream: given.value, partitions: [...given.value.opened] };
+    this.state = { ...rest, stream: given.value, partitions: [...opened], groups: [], floors: new Map(), events };
     this.state.totals.streams++;
     return fine;
   }
 
-  #group(block: Block, { opened, map }: StreamDump): Outcome {
+  #group(block: Block, { stream, opened, map }: StreamDump): Outcome {
     const given = jsonOf(block, groupDump);
     if (!given.ok) return given;
     const { state } = this;
@@ -166,37 +139,48 @@ export class Outline {
     if (state.partition !== undefined || state.partitions.length < opened.length)
       return wrong("a group comes too late");
     if (state.group !== undefined && group <= state.group.group) return wrong("groups are out of order");
-    const strange = given.value.opened.some((one) => !opened.includes(one)) || given.value.partitions > map.length;
-    if (strange) return wrong("the group names partitions that the stream has not");
+    const [groups, isKnown] = [state.groups.length, state.groups.includes(given.value.id)];
+    const problem = groupProblem(given.value, { stream, partitions: map.length, opened, groups, isKnown });
+    if (problem !== undefined) return problem;
+    state.groups = [...state.groups, given.value.id];
     Object.assign(state, { group: given.value, places: [...given.value.opened] });
     state.totals.groups++;
     return fine;
   }
 
   #place(block: Block): Outcome {
-    const given = jsonOf(block, placeDump);
-    if (!given.ok) return given;
     const { state } = this;
-    const { group, partition } = given.value;
+    const { group } = state.group ?? {};
+    const [partition] = state.places;
     if (state.place !== undefined) return wrong("the place before is not complete");
-    if (group !== state.group?.group || partition !== state.places[0]) return wrong("the place is not the next one");
+    if (group === undefined || partition === undefined) return wrong("the place is not the next one");
+    const part = placePartOf(block, group, partition);
+    if (!part.ok || !("place" in part.value)) return part.ok ? fine : part;
+    const { floor } = part.value.place;
     state.places.shift();
-    state.place = { partition, lanes: 0, letters: 0 };
+    state.place = { partition, lanes: new Map(), letters: new Set() };
+    if (floor > (state.floors.get(partition)?.floor ?? -1))
+      state.floors = new Map([...state.floors, [partition, { group, floor }]]);
     return fine;
   }
 
   #ofPlace(block: Block): Outcome {
-    const { place, totals } = this.state;
-    if (place === undefined) return wrong(`a ${block.name} block without a place`);
-    const told = placeTold(block);
-    if (!told.ok) return told;
-    const { settled } = told.value;
-    place.lanes += told.value.lanes;
-    place.letters += told.value.letters;
-    totals.letters += told.value.letters;
-    if (settled === undefined) return fine;
-    const { partition, lanes, letters } = settled;
-    if (partition !== place.partition || lanes !== place.lanes || letters !== place.letters) {
+    const { place, group, totals } = this.state;
+    if (place === undefined || group === undefined) return wrong(`a ${block.name} block without a place`);
+    const part = placePartOf(block, group.group, place.partition);
+    if (!part.ok) return part;
+    const { value } = part;
+    if ("lanes" in value) {
+      for (const lane of value.lanes) place.lanes.set(lane.id, lane);
+      return lanesProblem(place.lanes.values()) ?? fine;
+    }
+    if ("letter" in value) {
+      totals.letters++;
+      place.letters.add(value.letter.offset);
+    }
+    if (!("settled" in value)) return fine;
+    const { lanes, letters } = value.settled;
+    if (lanes !== place.lanes.size || letters !== place.letters.size) {
       return wrong("the place has not the lanes and dead letters that it says");
     }
     delete this.state.place;
@@ -212,72 +196,55 @@ export class Outline {
     if (state.partition !== undefined) return wrong("the partition before is not complete");
     if (partition !== state.partitions[0]) return wrong(`partition ${partition} is not the next one`);
     state.partitions.shift();
-    const counts = { producers: 0, ids: 0, next: 0, last: 0, chunks: 0, records: 0 };
-    state.partition = { partition, key: "", ...counts };
+    const counts = { producers: 0, ids: 0, head: 0, next: 0, last: 0, chunks: 0, records: 0 };
+    state.partition = { partition, key: "", producer: "", empty: true, ...counts };
     return fine;
   }
 
-  #part(block: Block, stream: StreamDump): Outcome {
+  #part(block: Block, { config: { offsets }, map }: StreamDump): Outcome {
     const part = partOf(block);
     if (!part.ok) return part;
     const at = this.state.partition;
     if (at === undefined) return wrong(`a ${block.name} block without a partition`);
     const { value } = part;
-    if ("keys" in value) {
-      const sorted = inOrder(value.keys, at.key);
-      if (at.marks !== undefined || !sorted) return wrong("keys are out of order");
-      at.key = value.keys[value.keys.length - 1]?.[0] ?? at.key;
-      return fine;
+    const { partition } = at;
+    const terms = { partition, dense: offsets === "assigned", range: map[partition] };
+    const order = following(at, value, terms);
+    const problem = partProblem(value, terms, this.deep) ?? (typeof order === "object" ? order : undefined);
+    const isRefused = problem !== undefined || order === "before";
+    if ("marks" in value && !isRefused) {
+      const { tail } = value.marks;
+      const stands = this.state.floors.get(partition);
+      const far = stands && floorProblem({ ...stands, partition, tail, offsets });
+      if (far !== undefined) return far;
     }
-    if ("marks" in value) {
-      if (at.marks !== undefined || value.marks.partition !== at.partition) return wrong("the marks are another's");
-      Object.assign(at, { marks: value.marks, next: value.marks.head });
-      return fine;
-    }
-    if (at.marks === undefined) return wrong(`a ${block.name} block before the marks`);
-    if ("producers" in value) at.producers += value.producers.length;
-    else if ("ids" in value) {
-      if (value.ids.part !== at.ids++) return wrong("ids are out of order");
-    } else return this.#ofRecords(value, block, at, at.marks, stream);
-    return at.producers > at.marks.producers || at.ids > at.marks.ids
-      ? wrong("there is more than the marks say")
-      : fine;
+    // Records that are refused are counted: where they are is told by the offsets that come after.
+    if (!isRefused || "chunk" in value) this.#take(at, value);
+    // A head that says nothing new does no harm.
+    if (order === "before" && !("head" in value)) return problem ?? wrong(`the ${block.name} block is out of order`);
+    return problem ?? fine;
   }
 
-  #ofRecords(value: object, block: Block, at: PartitionState, marks: MarksDump, stream: StreamDump): Outcome {
-    if (!this.inRecords) return wrong("producers or ids are missing");
-    if ("chunk" in value) return this.#chunk(value.chunk as ChunkRow, at, marks, stream);
-    if ("head" in value) {
-      const head = jsonOf(block, headDump);
-      if (!head.ok) return head;
-      if (head.value.head <= at.next || head.value.head > marks.tail) return wrong("the head is out of order");
-      at.next = head.value.head;
-      return fine;
+  #take(at: PartitionState, part: Part): void {
+    const { totals } = this.state;
+    if ("keys" in part) at.key = part.keys.at(-1)?.[0] ?? at.key;
+    else if ("marks" in part) {
+      const { marks } = part;
+      Object.assign(at, { marks, head: marks.head, next: marks.head });
+    } else if ("producers" in part) {
+      at.producer = part.producers.at(-1)?.id ?? at.producer;
+      at.producers += part.producers.length;
+    } else if ("ids" in part) at.ids++;
+    else if ("head" in part) at.head = part.head.head;
+    else if ("chunk" in part) {
+      const { next, last, records } = part.chunk;
+      Object.assign(at, { next, last, empty: false, chunks: at.chunks + 1, records: at.records + records });
+      totals.chunks++;
+      totals.records += records;
+    } else {
+      totals.partitions++;
+      delete this.state.partition;
     }
-    const close = jsonOf(block, closeDump);
-    if (!close.ok) return close;
-    const { partition, chunks, records } = close.value;
-    const whole = stream.config.offsets !== "assigned" || at.next === marks.tail;
-    if (partition !== at.partition || chunks !== at.chunks || records !== at.records || !whole) {
-      return wrong(`the partition is not complete: it ends at offset ${at.next} of ${marks.tail}`);
-    }
-    this.state.totals.partitions++;
-    delete this.state.partition;
-    return fine;
-  }
-
-  #chunk(row: ChunkRow, at: PartitionState, marks: MarksDump, { config, map }: StreamDump): Outcome {
-    const dense = config.offsets === "assigned";
-    const { next, last } = at;
-    const where = `offsets ${row.base} to ${row.next}`;
-    Object.assign(at, { next: row.next, last: row.last, chunks: at.chunks + 1, records: at.records + row.records });
-    this.state.totals.chunks++;
-    this.state.totals.records += row.records;
-    if (dense ? row.base !== next : row.base < next)
-      return wrong(`${where}: the chunk at ${next} is missing before it`);
-    if (row.first < last || row.last > marks.last) return wrong(`${where}: timestamps go backwards`);
-    if (row.next > marks.tail) return wrong(`${where}: beyond the tail ${marks.tail}`);
-    return this.deep ? checkChunk(row, dense, map[at.partition]) : fine;
   }
 
   #end(block: Block): Outcome {

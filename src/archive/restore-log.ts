@@ -4,7 +4,7 @@
  *
  *     keys … marks │ producers … ids … │ chunk chunk chunk … │ close │ finish
  */
-import { type CloseDump, countedMax, type KeysDump, type MarksDump } from "../../schemas/dump.ts";
+import type { KeysDump, MarksDump } from "../../schemas/dump.ts";
 import type { RestoreStand } from "../../schemas/dump-routes.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { defaults } from "../../schemas/limits.ts";
@@ -14,8 +14,9 @@ import { flags } from "../log/frame.ts";
 import type { Log } from "../log/log.ts";
 import { setBrought } from "../log/notice.ts";
 import { isFull, retentionOf } from "../log/retention.ts";
-import type { InheritedRow, ProducerRow } from "../log/store.ts";
+import type { ProducerRow } from "../log/store.ts";
 import { eachKey } from "./chunk-keys.ts";
+import { following, type Part, partProblem, type Standing } from "./dump-order.ts";
 
 /** What is written down of a restore, in `meta`. */
 interface Restore {
@@ -30,17 +31,8 @@ interface Restore {
   readonly thinned?: boolean;
 }
 
-/** A block, checked and unpacked. */
-export type Part =
-  | { readonly keys: KeysDump }
-  | { readonly marks: MarksDump }
-  | { readonly producers: readonly ProducerRow[] }
-  | { readonly ids: InheritedRow }
-  | { readonly chunk: ChunkRow }
-  | { readonly head: number }
-  | { readonly close: CloseDump };
-
 const name = "restore";
+const everything = { from: 0, to: 2 ** 32 };
 /** An archive that does not keep up is waited for, behind so much more than the stream keeps in the database. */
 const behindBytes = 134_217_728;
 
@@ -96,80 +88,100 @@ class Undone extends Error {}
 
 type Problem = ReturnType<typeof refuse> | undefined;
 
-function takeOne(log: Log, part: Part, now: number): Problem {
-  if ("keys" in part) return takeKeys(log, part.keys);
-  const restore = restoreOf(log);
-  if ("marks" in part) return takeMarks(log, restore, part.marks);
-  if (restore === undefined) return gap(log, "the marks come first");
-  if ("producers" in part) return takeProducers(log, restore, part.producers);
-  if ("ids" in part) return takeIds(log, restore, part.ids);
-  if ("head" in part) return takeHead(log, restore, part.head);
-  if ("chunk" in part) return takeChunk(log, restore, part.chunk, now);
-  return takeClose(log, restore, part.close);
+const isEmpty = ({ segments }: Log) => segments.open.next === undefined && segments.newest === undefined;
+
+/** What there is of the log, looked up when it is asked for. */
+function standingOf(log: Log, restore: Restore | undefined): Standing {
+  const { segments } = log;
+  const { meta, open, newest, store } = segments;
+  return {
+    marks: restore?.marks,
+    get key() {
+      return meta.lastKey() ?? "";
+    },
+    get producer() {
+      return meta.lastProducer() ?? "";
+    },
+    producers: restore?.producers ?? 0,
+    ids: restore?.ids ?? 0,
+    head: restore?.head ?? 0,
+    next: endOf(log),
+    last: open.last ?? newest?.last ?? 0,
+    empty: isEmpty(log),
+    get chunks() {
+      return chunksOf(log);
+    },
+    get records() {
+      return open.records + store.sums().records;
+    },
+  };
 }
 
-function takeKeys({ segments: { meta } }: Log, keys: KeysDump): Problem {
-  for (const [key, offset] of keys) if ((meta.lastOfKey(key) ?? -1) < offset) meta.setLastOfKey(key, offset);
+function takeOne(log: Log, part: Part, now: number): Problem {
+  const { partition, offsets } = log.spec;
+  const terms = { partition, dense: offsets === "assigned", range: everything };
+  // The Worker has looked at the records, whose keys it knows the range of.
+  const problem = partProblem(part, terms, false);
+  if (problem !== undefined) return problem;
+  const restore = restoreOf(log);
+  const order = following(standingOf(log, restore), part, terms);
+  if (order === "before")
+    return isThere(log, restore, part) ? undefined : bad("what came before stands there otherwise");
+  if (order !== "next") return order.refusal.code === "restore-gap" ? gap(log, order.refusal.detail) : order;
+  if ("keys" in part) return takeKeys(log, part.keys);
+  if ("marks" in part) return takeMarks(log, part.marks);
+  return takeBehindMarks(log, restore as Restore, part, now);
+}
+
+type Behind = Exclude<Part, { readonly keys: KeysDump } | { readonly marks: MarksDump }>;
+
+function takeBehindMarks(log: Log, restore: Restore, part: Behind, now: number): Problem {
+  if ("producers" in part) return takeProducers(log, restore, part.producers);
+  if ("ids" in part) {
+    log.segments.meta.addInherited(part.ids);
+    save(log, { ...restore, ids: restore.ids + 1 });
+  } else if ("head" in part) save(log, { ...restore, head: part.head.head });
+  else if ("chunk" in part) return takeChunk(log, restore, part.chunk, now);
+  else save(log, { ...restore, closed: true });
   return undefined;
 }
 
-function takeMarks(log: Log, restore: Restore | undefined, marks: MarksDump): Problem {
-  // Behind it there would be no room for what is appended; where clients choose the offsets, that is theirs to know.
-  if (log.spec.offsets === "assigned" && marks.tail > countedMax) {
-    return bad(`tail: no log that gives out its offsets itself has come to ${marks.tail}`);
+/** Rows that lie before what is there are the same once more: what would be passed over is not lost. */
+function isThere({ segments: { meta } }: Log, restore: Restore | undefined, part: Part): boolean {
+  if ("keys" in part) {
+    // Records that came since may have raised them.
+    const holds = (known: number, offset: number) => (restore === undefined ? known === offset : known >= offset);
+    return part.keys.every(([key, offset]) => holds(meta.lastOfKey(key) ?? -1, offset));
   }
-  if (restore === undefined) {
-    save(log, { marks, producers: 0, ids: 0, head: marks.head, closed: false });
-    setBrought(log.segments, marks.tail);
-  } else if (JSON.stringify(restore.marks) !== JSON.stringify(marks)) {
-    return refuse("conflict", "another dump is being restored here; delete the stream, and restore this one");
-  }
+  if (!("producers" in part)) return true;
+  return part.producers.every(({ id, epoch, seen, batches }) => {
+    const known = meta.producer(id);
+    return known?.epoch === epoch && known.seen === seen && known.batches === batches;
+  });
+}
+
+function takeKeys({ segments: { meta } }: Log, keys: KeysDump): Problem {
+  for (const [key, offset] of keys) meta.setLastOfKey(key, offset);
+  return undefined;
+}
+
+function takeMarks(log: Log, marks: MarksDump): Problem {
+  save(log, { marks, producers: 0, ids: 0, head: marks.head, closed: false });
+  setBrought(log.segments, marks.tail);
   return undefined;
 }
 
 function takeProducers(log: Log, restore: Restore, rows: readonly ProducerRow[]): Problem {
-  const { meta } = log.segments;
-  for (const { id, epoch, seen, batches } of rows) meta.setProducer(id, epoch, seen, batches);
-  const producers = meta.countProducers();
-  if (producers > restore.marks.producers) return bad("there are more producers than the marks say");
-  save(log, { ...restore, producers });
-  return undefined;
-}
-
-function takeIds(log: Log, restore: Restore, row: InheritedRow): Problem {
-  if (row.part < restore.ids) return undefined;
-  if (row.part > restore.ids) return gap(log, `ids come in order: row ${restore.ids} is next, not ${row.part}`);
-  if (row.part >= restore.marks.ids) return bad("there are more ids than the marks say");
-  log.segments.meta.addInherited(row);
-  save(log, { ...restore, ids: restore.ids + 1 });
-  return undefined;
-}
-
-function takeHead(log: Log, restore: Restore, head: number): Problem {
-  if (head > restore.marks.tail) return bad("the head is past the tail");
-  if (head > restore.head) save(log, { ...restore, head });
+  for (const { id, epoch, seen, batches } of rows) log.segments.meta.setProducer(id, epoch, seen, batches);
+  save(log, { ...restore, producers: restore.producers + rows.length });
   return undefined;
 }
 
 function takeChunk(log: Log, restore: Restore, row: ChunkRow, now: number): Problem {
   const { segments, spec } = log;
-  const { marks, head } = restore;
-  const empty = segments.open.next === undefined && segments.newest === undefined;
-  const end = endOf(log);
-  if (!empty && row.next <= end) return undefined;
-  const dense = spec.offsets === "assigned";
-  // Behind what went while it was dumped, the log goes on with the chunk that holds the new head.
-  const onwards = empty || (dense && end < head) ? row.next > head && (!dense || row.base <= head) : false;
-  if (!onwards && (dense ? row.base !== end : row.base < end)) {
-    return gap(log, `the chunk that is next begins at offset ${end}, not ${row.base}`);
-  }
-  if (!empty && row.base < end) return gap(log, `the chunk that is next begins at offset ${end}, not ${row.base}`);
-  const last = segments.open.last ?? segments.newest?.last ?? 0;
-  if (row.next > marks.tail) return bad(`the chunk at offset ${row.base} goes beyond the tail ${marks.tail}`);
-  if (row.first < last || row.last > marks.last) return bad(`the chunk at offset ${row.base} is out of order in time`);
   const full = room(log);
   if (full !== undefined) return full;
-  if (empty) begin(log, Math.min(row.base, marks.head), now);
+  if (isEmpty(log)) begin(log, restore.marks.head, now);
   segments.insert(row);
   if ((row.flags & flags.thinned) !== 0 && restore.thinned === undefined) save(log, { ...restore, thinned: true });
   if (spec.keyIndex) learn(log, row);
@@ -201,20 +213,6 @@ function room({ segments, spec, hotBytesMax }: Log): Problem {
   if (archive) return refuse("overloaded", "the archive has yet to take what was restored; go on in a moment");
   const detail = `a partition keeps at most ${hotBytesMax} bytes in its database, and the stream has no archive`;
   return refuse("too-many", detail, { limit: hotBytesMax });
-}
-
-function takeClose(log: Log, restore: Restore, { chunks, records }: CloseDump): Problem {
-  const { marks, head } = restore;
-  const end = Math.max(endOf(log), head);
-  if (restore.producers < marks.producers) return gap(log, "producers are missing");
-  if (restore.ids < marks.ids) return gap(log, "ids are missing");
-  const { segments, spec } = log;
-  if (chunksOf(log) !== chunks || segments.open.records + segments.store.sums().records !== records) {
-    return gap(log, `there are ${chunksOf(log)} chunks, and ${chunks} were dumped`);
-  }
-  if (spec.offsets === "assigned" && end !== marks.tail) return gap(log, `the offsets from ${end} on are missing`);
-  save(log, { ...restore, closed: true });
-  return undefined;
 }
 
 /** Makes of what was restored the log that it was. */

@@ -1,4 +1,5 @@
 /** One namespace: its streams, their maps and configurations, and what is left to do for them. Synchronous. */
+import { eventLoop } from "../../schemas/dump-rules.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import {
@@ -9,7 +10,7 @@ import {
   streamDefaults,
 } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
-import { conflict, eventLoop } from "./conflict.ts";
+import { conflict } from "./conflict.ts";
 import { Groups } from "./groups.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import { firstMap, grow } from "./map.ts";
@@ -255,7 +256,7 @@ export class Catalog {
   #eventLoop(name: string, config: StreamConfig): string | undefined {
     return eventLoop(name, config, (other) => {
       const row = this.#store.stream(other);
-      return row && view(row).config;
+      return row && view(row).config.segmentEvents;
     });
   }
 

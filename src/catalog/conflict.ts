@@ -14,25 +14,3 @@ export function conflict(before: StreamConfig, after: StreamConfig): string | un
   }
   return undefined;
 }
-
-/**
- * Why a stream cannot be told where its configuration says: its events would come to be its own, each of which seals a
- * segment, which is an event.
- */
-export function eventLoop(
-  name: string,
-  { segmentEvents }: Pick<StreamConfig, "segmentEvents">,
-  configOf: (name: string) => StreamConfig | undefined,
-): string | undefined {
-  const seen: string[] = [];
-  for (let next = segmentEvents; next != null; next = configOf(next)?.segmentEvents ?? null) {
-    if (next === name) {
-      const way = [name, ...seen, name].map((one) => `'${one}'`).join(" to ");
-      return `segmentEvents would tell the stream of itself, from ${way}; name a stream that has no segmentEvents`;
-    }
-    // A loop of others is theirs.
-    if (seen.includes(next)) return undefined;
-    seen.push(next);
-  }
-  return undefined;
-}

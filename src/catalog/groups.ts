@@ -158,6 +158,14 @@ export class Groups {
       });
   }
 
+  /** How many groups a log has besides one, and whether the id is that of another of them. */
+  known(log: string, name: string, id: string): { groups: number; isKnown: boolean } {
+    const own = this.#store.group(log, name);
+    const other = this.#store.groupOf(log, id);
+    const groups = this.#store.countGroups(log) - (own === undefined ? 0 : 1);
+    return { groups, isKnown: other !== undefined && other.name !== name };
+  }
+
   /** Takes a group as it was, and answers its id: the same one however often it comes. */
   restore(
     log: string,
@@ -166,9 +174,6 @@ export class Groups {
   ): Result<string> {
     const known = this.#store.group(log, name);
     if (known !== undefined) return ok(known.id);
-    if (this.#store.countGroups(log) >= limits.groupsMax) {
-      return refuse("too-many", `a stream has at most ${limits.groupsMax} groups`, { limit: limits.groupsMax });
-    }
     for (const partition of opened) this.open(deliveriesOf(log, id), partition);
     this.#store.setGroup({ log, name, ...rest, id, config: JSON.stringify(config), paused: paused ? 1 : 0 });
     if (paused && because !== undefined) this.#store.setPause(id, because);

@@ -3,10 +3,10 @@
  * of it, and its name is taken. Synchronous.
  */
 import type { GroupDump, StreamDump } from "../../schemas/dump.ts";
+import { eventLoop, groupProblem } from "../../schemas/dump-rules.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { streamDefaults } from "../../schemas/stream.ts";
 import type { Sql } from "../lib/sql.ts";
-import { eventLoop } from "./conflict.ts";
 import { deliveriesOf, type Groups } from "./groups.ts";
 import { isOver } from "./lifetimes.ts";
 import { type RestoreRow, RestoreStore } from "./restore-store.ts";
@@ -95,7 +95,7 @@ export class Restores {
     }
     const loop = eventLoop(name, { ...streamDefaults, ...config }, (other) => {
       const row = this.store.stream(other);
-      return row && { ...streamDefaults, ...JSON.parse(row.config) };
+      return row && { ...streamDefaults, ...JSON.parse(row.config) }.segmentEvents;
     });
     if (loop !== undefined) return refuse("conflict", `${loop}; restore it under another name`);
     const texts = { config: JSON.stringify(config), map: JSON.stringify(map), growing: null };
@@ -116,13 +116,10 @@ export class Restores {
 
   /** Takes a group. It is there when its stream is. */
   group({ name, logId, map }: Stream, dump: GroupDump, id: string): Result<string> {
-    if (dump.config.deadLetterStream === name) {
-      const detail = `deadLetterStream: the dead letters of '${dump.group}' would go into the stream itself; restore it under another name`;
-      return refuse("conflict", detail);
-    }
-    if (dump.partitions > map.length || dump.opened.some((one) => !this.store.opened(logId).includes(one))) {
-      return refuse("bad-dump", `the group '${dump.group}' names partitions that the stream has not`);
-    }
+    const known = this.groups.known(logId, dump.group, id);
+    const beside = { stream: name, partitions: map.length, opened: this.store.opened(logId), ...known };
+    const problem = groupProblem(dump, beside);
+    if (problem !== undefined) return problem;
     if (this.#restores.purging(deliveriesOf(logId, id))) {
       return refuse("conflict", `the group '${dump.group}' is still being deleted; try again in a moment`);
     }

@@ -1,5 +1,6 @@
 /** A group's place on a partition, out of its rows and into others. Leases are left behind: their records go out again. */
 import type { PlaceDump } from "../../schemas/dump.ts";
+import { lanesProblem } from "../../schemas/dump-rules.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import { assert } from "../lib/assert.ts";
 import type { Sql } from "../lib/sql.ts";
@@ -76,17 +77,28 @@ function placeOf(store: Store): NonNullable<PlacePage["place"]> {
   };
 }
 
+/** What has come of a place: where it stands, and whether all of it is there. */
+export interface Placed {
+  readonly complete: boolean;
+  readonly floor: number | undefined;
+}
+
+const placedIn = (store: Store | undefined): Placed => ({
+  complete: store?.meta(whole) !== undefined,
+  floor: store?.place()?.floor,
+});
+
 /**
- * Takes parts of a place, as often as they come, and says whether all of it is there. `owner`: the namespace that restores
- * it. Without parts it only says.
+ * Takes parts of a place, as often as they come, and says what there is of it. `owner`: the namespace that restores it.
+ * Without parts it only says.
  */
-export function takePlace(sql: Sql, owner: string, parts: readonly PlacePart[]): Result<boolean> {
-  if (parts.length === 0) return ok(openStore(sql)?.meta(whole) !== undefined);
+export function takePlace(sql: Sql, owner: string, parts: readonly PlacePart[]): Result<Placed> {
+  if (parts.length === 0) return ok(placedIn(openStore(sql)));
   const store = new Store(sql);
   const known = store.meta(mark) ?? (store.meta("spec") === undefined ? owner : "");
   if (known !== owner) return refuse("conflict", "the group lives on elsewhere; restore the stream with a new id");
-  const problem = lanesProblem(parts);
-  if (problem !== undefined) return refuse("bad-dump", problem);
+  const problem = lanesProblem(lanesAfter(store, parts));
+  if (problem !== undefined) return problem;
   let complete = true;
   sql.transaction(() => {
     store.setMeta(mark, owner);
@@ -95,19 +107,14 @@ export function takePlace(sql: Sql, owner: string, parts: readonly PlacePart[]):
     for (const part of parts) if ("settled" in part) complete = settled(store, part.settled);
   });
   if (!complete) return refuse("restore-gap", "the place has not all its lanes and dead letters; send them again");
-  return ok(store.meta(whole) !== undefined);
+  return ok(placedIn(store));
 }
 
-/** A lane of a key has a key, and no other has the same. */
-function lanesProblem(parts: readonly PlacePart[]): string | undefined {
-  const keys = new Map<string, number>();
-  for (const { id, kind, key } of parts.flatMap((part) => ("lanes" in part ? part.lanes : []))) {
-    if (kind !== "key") continue;
-    if (key === null) return `lane ${id} is of a key, and has none`;
-    if ((keys.get(key) ?? id) !== id) return `lanes ${keys.get(key)} and ${id} are of the same key`;
-    keys.set(key, id);
-  }
-  return undefined;
+/** All lanes of a place, once those that come are there. */
+function lanesAfter(store: Store, parts: readonly PlacePart[]): LaneRow[] {
+  const lanes = parts.flatMap((part) => ("lanes" in part ? part.lanes : []));
+  if (lanes.length === 0) return [];
+  return [...new Map([...new LaneLog(store).load(), ...lanes].map((row) => [row.id, row])).values()];
 }
 
 /** Lanes and letters; those that are there already are replaced. */
@@ -116,8 +123,9 @@ function setRows(store: Store, parts: readonly PlacePart[]): void {
   const letters = parts.flatMap((part) => ("letter" in part ? [part.letter] : []));
   if (lanes.length > 0) {
     const log = new LaneLog(store);
-    const all = new Map([...log.load(), ...lanes].map((row) => [row.id, row]));
-    log.save(lanes, [], all.size, () => all.values());
+    const all = lanesAfter(store, parts);
+    log.load();
+    log.save(lanes, [], all.length, () => all);
     log.flush();
   }
   if (letters.length > 0) {

@@ -104,19 +104,6 @@ export class Ranges {
     return ranges;
   }
 
-  /** Whether bytes are ranges as `encode` writes them. */
-  static isEncoded(bytes: Uint8Array, floor: number): boolean {
-    const { length } = bytes;
-    const reader = new ByteReader(bytes, 0, length);
-    let count = 0;
-    for (let at = floor; reader.at < length; count++) {
-      const number = reader.varint();
-      at += number;
-      if (reader.failed || (number === 0 && count > 0) || at > Number.MAX_SAFE_INTEGER) return false;
-    }
-    return count % 2 === 0;
-  }
-
   /** How many bounds lie at or before an offset; odd inside a range. */
   #after(offset: number): number {
     let low = 0;

@@ -91,6 +91,11 @@ export class Store {
     return this.sql.all<{ count: number }>("SELECT count(*) AS count FROM producer")[0].count;
   }
 
+  /** The last one in their order. */
+  lastProducer(): string | undefined {
+    return this.sql.all<{ id: string }>("SELECT id FROM producer ORDER BY id DESC LIMIT 1")[0]?.id;
+  }
+
   dropProducersIdleSince(before: number): void {
     this.sql.run("DELETE FROM producer WHERE seen < ?", before);
   }
@@ -102,6 +107,11 @@ export class Store {
   /** Keys after one, with their last offsets. */
   lastOfKeysAfter(key: string, limit: number): { key: string; offset: number }[] {
     return this.sql.all("SELECT key, offset FROM last_of_key WHERE key > ? ORDER BY key LIMIT ?", key, limit);
+  }
+
+  /** The last key in their order. */
+  lastKey(): string | undefined {
+    return this.sql.all<{ key: string }>("SELECT key FROM last_of_key ORDER BY key DESC LIMIT 1")[0]?.key;
   }
 
   setLastOfKey(key: string, offset: number): void {

@@ -1,6 +1,7 @@
 /** What dumps, restores, repairs and requests to forget ask of a catalog, by name. */
 import type { GroupDump, StreamDump } from "../../schemas/dump.ts";
 import type { RestoreStand } from "../../schemas/dump-routes.ts";
+import { floorProblem } from "../../schemas/dump-rules.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
 import type { StreamConfig } from "../../schemas/stream.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -10,12 +11,12 @@ import type { Stream } from "../catalog/stream.ts";
 import type { Change, How } from "../catalog/writing.ts";
 
 /** What an order has before it: the catalog, and the way to the objects of a stream. */
-interface Desk {
+export interface Desk {
   readonly core: Catalog;
   readonly telling: {
     prepare(stream: Stream, number: number): Promise<Result<undefined>>;
     stand(stream: Stream, number: number): Promise<RestoreStand | undefined>;
-    placed(stream: Stream, id: string, number: number): Promise<boolean>;
+    placed(stream: Stream, id: string, number: number): Promise<number | undefined>;
     all(stream: Stream): Promise<void>;
     drops(stream: Stream): Promise<number>;
   };
@@ -154,14 +155,22 @@ const orders = {
     const { stream, finished } = found.value;
     if (!finished) {
       const { partitions, places } = core.restores.parts(stream.logId);
+      const tails = new Map<number, number>();
       for (const number of partitions) {
         const stand = await telling.stand(stream, number);
+        tails.set(number, stand?.tail ?? 0);
         if (stand?.closed) continue;
         const facts = { partition: number, ...stand };
         return refuse("restore-gap", `partition ${number} is not complete; send what is missing first`, facts);
       }
       for (const { id, partition, group } of places) {
-        if (await telling.placed(stream, id, partition)) continue;
+        const floor = await telling.placed(stream, id, partition);
+        if (floor !== undefined) {
+          const tail = tails.get(partition) ?? 0;
+          const problem = floorProblem({ group, partition, floor, tail, offsets: stream.config.offsets });
+          if (problem === undefined) continue;
+          return problem;
+        }
         const detail = `the place of the group '${group}' on partition ${partition} is missing; send it first`;
         return refuse("restore-gap", detail, { group, partition });
       }

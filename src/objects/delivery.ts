@@ -2,7 +2,7 @@ import type { Target } from "../../schemas/erasure.ts";
 import { ok } from "../../schemas/errors.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
 import { Delivery as Core } from "../delivery/delivery.ts";
-import { floorBefore, isAnothers, type PlacePage, type PlacePart, takePlace } from "../delivery/dump.ts";
+import { floorBefore, isAnothers, type Placed, type PlacePage, type PlacePart, takePlace } from "../delivery/dump.ts";
 import { giveBack } from "../delivery/giving-back.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/told.ts";
@@ -128,7 +128,7 @@ export class Delivery extends Hibernating<Env> implements DeliveryRpc {
     return page === undefined ? gone : ok(page);
   }
 
-  async restore(owner: string, parts: readonly PlacePart[]): Promise<Answer<boolean>> {
+  async restore(owner: string, parts: readonly PlacePart[]): Promise<Answer<Placed>> {
     return takePlace(objectSql(this.ctx.storage), owner, parts);
   }
 

@@ -7,7 +7,7 @@ import type { Group, Match, Pause } from "../catalog/group.ts";
 import type { Listed, Stream } from "../catalog/stream.ts";
 import type { Change, How } from "../catalog/writing.ts";
 import type { OrderArgs, OrderName, OrderValue } from "../delivery/admin.ts";
-import type { PlacePage, PlacePart } from "../delivery/dump.ts";
+import type { Placed, PlacePage, PlacePart } from "../delivery/dump.ts";
 import type { Unfinished } from "../delivery/heritage.ts";
 import type { DeliverySpec } from "../delivery/spec.ts";
 import type { Lost } from "../delivery/told.ts";
@@ -161,7 +161,7 @@ export interface DeliveryRpc {
   /** Its place, for a dump; `after` as the page before said. */
   dump(after?: string): Promise<Answer<PlacePage>>;
   /** Takes parts of a place, and says whether all is there. It becomes a delivery when it is configured. `owner`: the namespace. */
-  restore(owner: string, parts: readonly PlacePart[]): Promise<Answer<boolean>>;
+  restore(owner: string, parts: readonly PlacePart[]): Promise<Answer<Placed>>;
   /** Frees all storage, unless it is that of another group, or of another namespace. */
   destroy(groupId: string, owner: string): Promise<void>;
 }

@@ -48,11 +48,11 @@ export class Telling {
     return stand.ok ? stand.value : undefined;
   }
 
-  /** True where all of a group's place has come. Its partition knows from then on that it follows. */
-  async placed(stream: Stream, id: string, number: number): Promise<boolean> {
+  /** Where a group's place stands; undefined where not all of it has come. Its partition knows from then on that it follows. */
+  async placed(stream: Stream, id: string, number: number): Promise<number | undefined> {
     const place = await delivery(this.env, id, number).restore(this.core.namespace, []);
-    if (!place.ok || !place.value) return false;
-    return (await this.stub(stream, number).order("restoreFollower", id)).ok;
+    if (!place.ok || !place.value.complete) return undefined;
+    return (await this.stub(stream, number).order("restoreFollower", id)).ok ? place.value.floor : undefined;
   }
 
   #spec(stream: Stream, number: number): Spec {

@@ -32,7 +32,9 @@ import {
 import { Packing } from "../../src/archive/packing.ts";
 import { check } from "../../src/lib/check.ts";
 import { kinds } from "../../src/log/record.ts";
+import { changed, placesOf } from "../cases/damage.ts";
 import { times } from "../cases/long.ts";
+import { blockOf, blocksOf as blocksIn, verified } from "../cases/restoring.ts";
 import { newGroup, newStream, streams } from "./group.ts";
 import { type Answer, type Service, service } from "./service.ts";
 
@@ -163,27 +165,6 @@ const odd: unknown[] = [
   ...[[], {}, [null], [[]], { a: 1 }, [1, 2], [{ key: "a" }]],
 ];
 
-type Path = readonly (string | number)[];
-
-/** Every place of a value, in texts that are JSON too, and of each field that it has not, one. */
-function placesOf(value: unknown, path: Path = []): Path[] {
-  if (typeof value === "string" && /^[[{]/.test(value))
-    return [path, ...placesOf(JSON.parse(value), [...path, "JSON"])];
-  if (typeof value !== "object" || value === null) return [path];
-  // Rows are alike: the first and the last stand for all.
-  const names = Array.isArray(value) ? [...new Set([0, value.length - 1])].filter((at) => at >= 0) : Object.keys(value);
-  const within = names.flatMap((name) => placesOf((value as Record<string, unknown>)[name], [...path, name]));
-  return [path, ...within, ...(Array.isArray(value) ? [] : [[...path, "newer"]])];
-}
-
-function changed(value: unknown, [name, ...rest]: Path, to: unknown): unknown {
-  if (name === undefined) return to;
-  if (name === "JSON") return JSON.stringify(changed(JSON.parse(value as string), rest, to));
-  const copy = (Array.isArray(value) ? [...value] : { ...(value as object) }) as Record<string | number, unknown>;
-  copy[name] = changed(copy[name], rest, to);
-  return copy;
-}
-
 /** As many as there is time for, others each time: more in `npm run soak:tests`, and all of them with RUNS=all. */
 function chosen<T>(all: readonly T[]): T[] {
   const most = Math.min(all.length, process.env.RUNS === "all" ? all.length : Number(process.env.RUNS ?? times(2, 10)));
@@ -297,6 +278,14 @@ async function finished(run: Run, rest: readonly Step[]): Promise<boolean> {
   return done.status === 200;
 }
 
+/** The steps as a dump's file has them. */
+const fileOf = (steps: readonly Step[]): Block[] =>
+  steps.flatMap(({ path, block }, at) => {
+    const [, partition] = /^\/partitions\/(\d+)\//.exec(path) ?? [];
+    const isFirst = partition !== undefined && steps[at - 1]?.path !== path;
+    return isFirst ? [blockOf("partition", { partition: Number(partition) }), block] : [block];
+  });
+
 /** Tries one block in every way; answers how many were refused, and how many live. */
 async function tryAll(
   steps: readonly Step[],
@@ -311,14 +300,18 @@ async function tryAll(
       for (const step of steps.slice(0, at)) expect((await run.send(step)).status, what).toBeLessThan(300);
     }
     const answer = await run.send(steps[at], bytes);
+    const found = verified(fileOf(steps.with(at, { path: steps[at].path, block: blocksIn(bytes)[0] })));
     if (answer.status >= 400) {
       refused++;
+      expect(found, `${what}: refused with ${answer.text}, and found intact`).toBeDefined();
       expect(answer.json, what).toMatchObject({
         code: expect.stringMatching(/^(bad-dump|conflict|restore-gap|too-many)$/),
       });
       continue;
     }
-    if (await finished(run, steps.slice(at + 1))) {
+    const isThere = await finished(run, steps.slice(at + 1));
+    expect(found === undefined, `${what}: restored ${isThere}, and verify says ${found}`).toBe(isThere);
+    if (isThere) {
       await exercise(run.path, what);
       alive++;
     } else refused++;

@@ -299,6 +299,14 @@ describe("a log", () => {
       expect(take(copy, partsOf(bytes), 1)).toMatchObject({ ok: false, refusal: { code } });
     refused(chunks[0], "restore-gap");
     some(take(copy, partsOf(concat(blocks.slice(0, marks + 1))), 1));
+    refused(chunks[0], "restore-gap");
+    const producers = blocks[marks + 1];
+    some(take(copy, partsOf(concat([producers, producers])), 1));
+    const [row0, ...others] = JSON.parse(new TextDecoder().decode(producers.subarray(12)));
+    // Once more, and otherwise; in another order; and one twice.
+    refused(jsonBlock("producers", [{ ...row0, epoch: row0.epoch + 1 }, ...others]), "bad-dump");
+    refused(jsonBlock("producers", [...others, row0]), "bad-dump");
+    refused(jsonBlock("producers", [row0, row0, ...others]), "bad-dump");
     refused(chunks[1], "restore-gap");
     refused(concat([chunks[0], chunks[2]]), "restore-gap");
     // All or none of a body.

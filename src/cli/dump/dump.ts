@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { createGzip } from "node:zlib";
 import { DumpWriter, jsonBlock, readBlock } from "../../archive/dump.ts";
-import { Outline, type OutlineState } from "../../archive/dump-outline.ts";
+import { Outline } from "../../archive/dump-outline.ts";
+import { copyOf, nextOf, type OutlineState } from "../../archive/dump-told.ts";
 import { Millrace, MillraceError } from "../../client/index.ts";
 import { type Common, settle } from "../config.ts";
 import { counted, print, Usage } from "../output.ts";
@@ -151,7 +152,8 @@ async function* streamsLeft(
     const { logId } = await remote.json<{ logId: string }>("GET", pathOf(stream.stream), { logId: "" });
     if (logId !== stream.logId) throw new Usage(`the stream '${last}' was deleted and made anew; begin the dump anew`);
     const marks = partition?.marks;
-    const within = marks === undefined ? {} : { within: { ...partition, marks } as NonNullable<Onwards["within"]> };
+    const at = partition && { ...partition, next: nextOf(partition), marks };
+    const within = marks === undefined ? {} : { within: at as NonNullable<Onwards["within"]> };
     yield { name: stream.stream, onwards: { stream, partitions: [...partitions], ...within } };
   }
   if (only !== undefined) {
@@ -197,14 +199,6 @@ async function checkpointOf(path: string): Promise<Checkpoint | undefined> {
     throw new Usage(`${path}: ${told(cut)}; remove it and begin anew`);
   return checkpoint;
 }
-
-const copyOf = ({ partition, ...state }: OutlineState): OutlineState => ({
-  ...state,
-  places: [...state.places],
-  partitions: [...state.partitions],
-  ...(partition === undefined ? {} : { partition: { ...partition } }),
-  totals: { ...state.totals },
-});
 
 /** Where the bytes go: a file, which is there from the first of them on, or the standard output. */
 class Sink {

@@ -1,6 +1,7 @@
 /** `verify`: a dump's file, looked through without a service. */
 import { saidHash } from "../../archive/dump.ts";
-import { Outline, type OutlineState } from "../../archive/dump-outline.ts";
+import { Outline } from "../../archive/dump-outline.ts";
+import type { OutlineState } from "../../archive/dump-told.ts";
 import { counted, print } from "../output.ts";
 import { Broken, blocksIn, type Found, Sha256, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
