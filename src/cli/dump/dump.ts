@@ -12,7 +12,8 @@ import { counted, print, Usage } from "../output.ts";
 import { mapShape } from "../streams.ts";
 import { isGzip, Sha256, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
-import { type Onwards, pathOf, Remote, streamBlocks } from "./remote.ts";
+import { pathOf, Remote } from "./remote.ts";
+import { type Onwards, streamBlocks } from "./stream.ts";
 import { findings, summary, told } from "./verify.ts";
 
 export interface DumpArgs extends Common {

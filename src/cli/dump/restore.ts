@@ -9,8 +9,10 @@ import { concat } from "../../lib/bytes.ts";
 import { type Common, settle } from "../config.ts";
 import { counted, print, Usage } from "../output.ts";
 import { blocksIn, type Found, sizeOf } from "./file.ts";
+import { asOf, jsonIn } from "./pages.ts";
 import { Progress } from "./progress.ts";
-import { asOf, groupPath, jsonIn, partitionPath, pathOf, Remote, streamBlocks } from "./remote.ts";
+import { groupPath, partitionPath, pathOf, Remote } from "./remote.ts";
+import { streamBlocks } from "./stream.ts";
 import { findings, told } from "./verify.ts";
 
 export interface RestoreArgs extends Common {
@@ -237,7 +239,8 @@ async function* wantedOf(
     else if (kind === "group") {
       const group = jsonIn<GroupDump>(block.value);
       yield { at, bytes: jsonBlock("group", { ...group, id: groups.get(group.group) }) };
-    } else yield { at, bytes: kind === "marks" || kind === "place" ? asOf(dumped, bytes) : bytes };
+    } else
+      yield { at, bytes: kind === "marks" || kind === "place" ? asOf(dumped, { block: block.value, bytes }) : bytes };
   }
   return undefined;
 }
