@@ -2,7 +2,7 @@
 import { type Block, letterBlock, readJson, readLetter } from "../../src/archive/dump.ts";
 import { blockOf, blocksOf } from "./restoring.ts";
 
-type Path = readonly (string | number)[];
+export type Path = readonly (string | number)[];
 
 /** Every place of a value, in texts that are JSON too, and of each field that it has not, one. */
 export function placesOf(value: unknown, path: Path = []): Path[] {
@@ -29,7 +29,7 @@ export function changed(value: unknown, [name, ...rest]: Path, to: unknown): unk
 }
 
 /** Stands for: the field is not there. */
-const missing = Symbol("missing");
+export const missing = Symbol("missing");
 
 export function valueAt(value: unknown, path: Path): unknown {
   let at = value;

@@ -32,7 +32,7 @@ import {
 import { Packing } from "../../src/archive/packing.ts";
 import { check } from "../../src/lib/check.ts";
 import { kinds } from "../../src/log/record.ts";
-import { changed, placesOf } from "../cases/damage.ts";
+import { changed, type Path, placesOf } from "../cases/damage.ts";
 import { times } from "../cases/long.ts";
 import { blockOf, blocksOf as blocksIn, verified } from "../cases/restoring.ts";
 import { newGroup, newStream, streams } from "./group.ts";

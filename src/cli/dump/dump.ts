@@ -8,8 +8,9 @@ import { Outline } from "../../archive/dump-outline.ts";
 import { copyOf, nextOf, type OutlineState } from "../../archive/dump-told.ts";
 import { Millrace, MillraceError } from "../../client/index.ts";
 import { type Common, settle } from "../config.ts";
-import { counted, print, Usage } from "../output.ts";
+import { print, Usage } from "../output.ts";
 import { mapShape } from "../streams.ts";
+import { type Begun, forget, note, noted, refuseAnother, refuseOther } from "./begun.ts";
 import { isGzip, Sha256, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
 import { pathOf, Remote } from "./remote.ts";
@@ -47,10 +48,22 @@ export async function dump(args: DumpArgs): Promise<void> {
   const zipped = args.gzip || isGzip(args.output ?? "");
   if (begun && zipped) throw new Usage("a compressed dump cannot be gone on with; remove it and begin anew");
   const checkpoint = begun ? await checkpointOf(args.output as string) : undefined;
-  if (checkpoint !== undefined) await refuseOther(args.output as string, checkpoint.state, remote, ns, only);
-  if (checkpoint?.state.ended) print(`${args.output} is complete already: ${summary(checkpoint)}`);
-  else {
-    await write(remote, ns, only, args.output, zipped, checkpoint).catch((error) => {
+  const known = begun ? noted(args.output as string) : undefined;
+  const what = only === undefined ? ns : `${ns}/${only}`;
+  if (checkpoint !== undefined) await refuseOther(args.output as string, checkpoint.state, remote, ns, only, known);
+  const had = checkpoint === undefined || checkpoint.state.ended ? undefined : checkpoint.state.stream;
+  let origin: string | undefined;
+  if (had !== undefined && checkpoint !== undefined) {
+    const isWhole = new Outline(checkpoint.state, false).between;
+    origin = await refuseAnother(remote, { path: args.output as string, stream: had, isWhole }, known);
+    remote.expect(known?.origin);
+  }
+  if (checkpoint?.state.ended) {
+    forget(args.output as string);
+    print(`${args.output} is complete already: ${summary(checkpoint)}`);
+  } else {
+    const to = { path: args.output, zipped, note: (origin?: string) => ({ what, url: remote.url, origin }) };
+    await write(remote, ns, only, to, checkpoint, origin).catch((error) => {
       const missing = error instanceof MillraceError && error.code === "namespace-not-found";
       if (!missing || args.what === undefined || only !== undefined) throw error;
       throw new Usage(`there is no namespace '${ns}'; a stream is named with its own: ${namespace}/${ns}`);
@@ -69,39 +82,20 @@ function partsOf(what: string): [namespace: string, stream?: string] {
   return stream === undefined ? [namespace] : [namespace, stream];
 }
 
-/** Refuses to go on with a dump of something else. */
-async function refuseOther(
-  path: string,
-  { namespace, stream, totals, ended }: OutlineState,
-  remote: Remote,
-  ns: string,
-  only: string | undefined,
-): Promise<void> {
-  const refuse = (has: string) => {
-    const what = only === undefined ? `the namespace '${ns}'` : `the stream '${only}' of '${ns}'`;
-    throw new Usage(`${path} is not a dump of ${what}: it has ${has}; give another file`);
-  };
-  if (namespace !== undefined && namespace !== ns) refuse(`the namespace '${namespace}'`);
-  const last = stream?.stream;
-  if (only !== undefined) {
-    // Before its first stream every dump is the same.
-    const open = last === undefined && !ended;
-    if (!open && (last !== only || totals.streams !== 1))
-      refuse(totals.streams === 1 ? `the stream '${last}'` : counted(totals.streams, "stream"));
-  } else if (last !== undefined && totals.streams === 1) {
-    // A namespace that has one stream is dumped as that stream is: only where there are more can it be told.
-    for await (const name of remote.streams())
-      if (ended ? name !== last : name < last) refuse(`the stream '${last}' only, and not '${name}'`);
-  }
+/** Where a dump goes to, and what is noted beside it of the stream that is being dumped. */
+interface Target {
+  readonly path: string | undefined;
+  readonly zipped: boolean;
+  readonly note: (origin?: string) => Begun;
 }
 
 async function write(
   remote: Remote,
   namespace: string,
   only: string | undefined,
-  path: string | undefined,
-  zipped: boolean,
+  { path, zipped, note: noteOf }: Target,
   checkpoint: Checkpoint | undefined,
+  origin: string | undefined,
 ): Promise<void> {
   const sink = new Sink(path, zipped, checkpoint?.at);
   const writer = new DumpWriter(checkpoint?.hash ?? new Sha256(), (bytes) => sink.add(bytes), checkpoint?.since);
@@ -118,10 +112,15 @@ async function write(
   };
   try {
     if (outline.state.namespace === undefined) await add(jsonBlock("namespace", { namespace }));
-    for await (const { name, onwards } of streamsLeft(remote, only, outline.state)) {
+    for await (const { name, onwards } of streamsLeft(remote, only, outline.state, origin)) {
       progress.expect(await bytesOf(remote, name));
       try {
-        for await (const bytes of streamBlocks(remote, name, onwards)) await add(bytes);
+        let isNoted = path === undefined || zipped;
+        for await (const bytes of streamBlocks(remote, name, onwards)) {
+          if (!isNoted) note(path as string, noteOf(remote.origin));
+          isNoted = true;
+          await add(bytes);
+        }
       } catch (error) {
         // One that was deleted since it was listed was not there.
         const gone = error instanceof MillraceError && error.code === "stream-not-found";
@@ -136,7 +135,9 @@ async function write(
   } finally {
     progress.end();
     sink.close();
+    if (path !== undefined && !existsSync(path)) forget(path);
   }
+  if (path !== undefined) forget(path);
   if (path !== undefined) print(`dumped ${summary(outline)} to ${path}`);
   else console.error(`dumped ${summary(outline)}`);
 }
@@ -146,16 +147,15 @@ async function* streamsLeft(
   remote: Remote,
   only: string | undefined,
   state: OutlineState,
+  origin: string | undefined,
 ): AsyncGenerator<{ name: string; onwards?: Onwards }> {
   const { stream, partition, partitions } = state;
   const last = stream?.stream;
   if (stream !== undefined && (partition !== undefined || partitions.length > 0)) {
-    const { logId } = await remote.json<{ logId: string }>("GET", pathOf(stream.stream), { logId: "" });
-    if (logId !== stream.logId) throw new Usage(`the stream '${last}' was deleted and made anew; begin the dump anew`);
     const marks = partition?.marks;
     const at = partition && { ...partition, next: nextOf(partition), marks };
     const within = marks === undefined ? {} : { within: at as NonNullable<Onwards["within"]> };
-    yield { name: stream.stream, onwards: { stream, partitions: [...partitions], ...within } };
+    yield { name: stream.stream, onwards: { stream, origin, partitions: [...partitions], ...within } };
   }
   if (only !== undefined) {
     if (last === undefined) yield { name: only };

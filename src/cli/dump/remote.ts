@@ -21,7 +21,7 @@ class WrongPage extends MillraceError {
 }
 
 /** Which stream of its name it is: its namespace's time, its log, its restore. */
-const sinceOf = (origin: string | undefined): string | undefined => origin?.match(/^(\d+)-/)?.[1];
+export const sinceOf = (origin: string | undefined): string | undefined => origin?.match(/^(\d+)-/)?.[1];
 
 export class Remote {
   /** Something has been answered: the service is where it was said to be. */
@@ -29,7 +29,20 @@ export class Remote {
   /** When the namespace was created, as soon as it is known. */
   #since: string | undefined;
 
+  /** Which stream of its name the one that was asked for last is. */
+  origin: string | undefined;
+
   constructor(readonly millrace: Millrace) {}
+
+  /** Where it is asked. */
+  get url(): string {
+    return this.millrace.http.base.replace(/\/v1\/[^/]*$/, "");
+  }
+
+  /** The namespace must be that of which an earlier part of a dump was. */
+  expect(origin: string | undefined): void {
+    this.#since = sinceOf(origin);
+  }
 
   /** A page, whose blocks are what was asked for. `wrong` says what is not so, if anything. */
   get(path: string, query: Query, wrong: Wrong): Promise<Page> {
@@ -59,6 +72,7 @@ export class Remote {
     if (since !== (this.#since ?? since))
       throw new Error("the namespace was deleted and made anew, or is another service's; begin the dump anew");
     this.#since = since;
+    this.origin = page.origin;
     return page;
   }
 
