@@ -16,3 +16,14 @@ export function foreign(kept: Whose, asked: Required<Whose>): string | undefined
     `give another --state for ${ours} of '${asked.namespace}'`
   );
 }
+
+/** What is kept does not say which log it is of. */
+export const lacksLog = (kept: unknown): kept is { readonly logId?: null | "" } =>
+  typeof kept === "object" && kept !== null && ((kept as { logId?: unknown }).logId ?? "") === "";
+
+/** That it does not, and what to do. `asked`: the stream that it names, as it is now. */
+export function logless(path: string, asked: { readonly stream: string; readonly logId: string } | undefined): string {
+  const says = `${path} does not say which log it is of (logId): an older release wrote it, or it was edited; put it back as it was`;
+  if (asked === undefined) return says;
+  return `${says}; or, where the stream '${asked.stream}' was not made anew since, write "logId":"${asked.logId}" into it`;
+}

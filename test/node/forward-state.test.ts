@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { State } from "../../src/cli/forward/state.ts";
 import { State as Import } from "../../src/cli/import/state.ts";
+import { Usage } from "../../src/cli/output.ts";
+import { changed, missing, placesOf } from "../cases/damage.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-state-"));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -103,6 +105,99 @@ describe("what is kept is of one stream of one namespace", () => {
     state.settle();
     expect(opened(other).isOfAnother).toBe(false);
   });
+});
+
+describe("what was kept by an older release, or was edited", () => {
+  const progress = join(folder, "progress");
+  const zero = { bytes: 0, lines: 0 };
+  const counts = { imported: 0, duplicates: 0, rejected: 0, skipped: 0, ignored: 0 };
+  const mark = { bytes: 0, hash: "" };
+  const own = {
+    options: { key: "id" },
+    producer: "p",
+    sequence: 2,
+    startedAt: 0,
+    bytesMax: 1,
+    place: zero,
+    head: mark,
+  };
+  const fresh = { ...own, before: mark, counts, tails: { 0: 1 }, columns: ["a"], sending: 1, done: false, ...goal };
+  const position = { dev: "1", inode: "2", offset: 3, head: "h", near: "n", inside: true, name: "x" };
+  const forwarded = {
+    ...{
+      version: 2,
+      ...goal,
+      producer: "f",
+      sequence: 4,
+      positions: { "/a": [position], b: { inode: 1, offset: 2, head: "h" } },
+    },
+    ...{ pending: { "/a": [position] }, batch: "batch-2", sum: [64, 7], part: [0, 1, 2] },
+  };
+  const kept = {
+    import: { path: progress, saved: fresh as object, open: () => void Import.open(progress, fresh) },
+    forward: { path: join(folder, "state.json"), saved: forwarded as object, open: () => void opened() },
+  };
+  const tryOut = (which: keyof typeof kept, saved: unknown): unknown => {
+    const { path, open } = kept[which];
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path, typeof saved === "string" ? saved : JSON.stringify(saved));
+    try {
+      open();
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  };
+
+  test.each(["import", "forward"] as const)("%s: as it was, it is taken", (which) => {
+    expect(tryOut(which, kept[which].saved)).toBeUndefined();
+  });
+
+  test.each([
+    ["import", undefined],
+    ["import", null],
+    ["import", ""],
+    ["forward", undefined],
+    ["forward", null],
+    ["forward", ""],
+  ] as const)("%s: a log id that is %j is told, with what to do", (which, logId) => {
+    const { path, saved } = kept[which];
+    const anew = which === "import" ? /; or remove it, to import all of the file anew/ : /; or give another --state/;
+    const error = tryOut(which, { ...saved, logId }) as Error;
+    expect(error).toBeInstanceOf(Usage);
+    expect(error.message).toContain(`${path} does not say which log it is of (logId)`);
+    expect(error.message).toContain(`where the stream 's' was not made anew since, write "logId":"log" into it`);
+    expect(error.message).toMatch(anew);
+    // What it says helps.
+    expect(tryOut(which, { ...saved, logId, ...JSON.parse('{"logId":"log"}') })).toBeUndefined();
+    // Of another stream nobody knows the log.
+    const other = tryOut(which, { ...saved, logId, stream: "r" }) as Error;
+    expect(other.message).toContain("does not say which log it is of");
+    expect(other.message).not.toContain("write");
+  });
+
+  test.each(["", "{", "[]", "7", "null", '"x"', "{}"])("%j is told, and is no stack", (text) => {
+    for (const which of ["import", "forward"] as const) expect(tryOut(which, text), which).toBeInstanceOf(Usage);
+  });
+
+  const odd = [null, -1, 0.5, 2 ** 60, "", "x", "../x", true, [], {}, [null], { a: null }, { a: [{}] }, { a: [1] }];
+  test.each(["import", "forward"] as const)(
+    "%s: whatever a field is, it is taken, or told as something to mend",
+    (which) => {
+      const { saved } = kept[which];
+      let told = 0;
+      for (const path of placesOf(saved)) {
+        if (path.length === 0) continue;
+        for (const one of [...odd, missing]) {
+          const error = tryOut(which, changed(saved, path, one));
+          if (error === undefined) continue;
+          expect(error, `${path.join(".")} = ${JSON.stringify(one)}`).toBeInstanceOf(Usage);
+          told++;
+        }
+      }
+      expect(told).toBeGreaterThan(100);
+    },
+  );
 });
 
 test("a line that was torn when it was rejected is no part of the next one", () => {

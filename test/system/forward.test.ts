@@ -425,6 +425,22 @@ test("a batch that an earlier release wrote down, and that no stream takes, is s
   expect(found.filter((one) => one.length < 100)).toEqual(["new"]);
 });
 
+test("a state that does not say which log it is of is refused, with what to write into it, and goes on with that", async () => {
+  write("a.log", ["one"]);
+  expect(await forward(["a.log"], ["--once"]).ended).toMatchObject({ code: 0 });
+  const path = join(folder, "state/state.json");
+  const written = readFileSync(path, "utf8");
+  writeFileSync(path, written.replace(/"logId":"\w+",/, ""));
+  const { code, out, err } = await forward(["a.log"], ["--once"]).ended;
+  expect([code, out]).toEqual([2, ""]);
+  const [, said] = /write ("logId":"\w+") into it/.exec(err) ?? [];
+  expect(err.trim().split("\n")).toEqual([expect.stringContaining("does not say which log it is of")]);
+  writeFileSync(path, written.replace(/"logId":"\w+"/, said as string));
+  write("a.log", ["two"]);
+  expect(await forward(["a.log"], ["--once"]).ended).toMatchObject({ code: 0 });
+  expect(await appended()).toEqual(["one", "two"]);
+});
+
 test("lines that the stream rejects are kept, those of a batch that is repeated too", async () => {
   const lines = ["a", "b", "c"].map((letter) => letter.repeat(100));
   write("a.log", lines);

@@ -365,6 +365,13 @@ describe("what is not the import that was begun is refused", () => {
         err: expect.stringContaining("is not what an import has written"),
       });
     }
+    writeFileSync(state, written.replace(/"logId":"\w+",/, ""));
+    const { code, err } = await load([path]).ended;
+    expect(code).toBe(2);
+    const [, said] = /write ("logId":"\w+") into it/.exec(err) ?? [];
+    expect(err.trim().split("\n")).toEqual([expect.stringContaining("does not say which log it is of")]);
+    // What it says to write is what it was.
+    expect(written).toContain(said);
     rmSync(state);
     expect(await loaded([path])).toBe("0 imported, 10 duplicates\n");
   });

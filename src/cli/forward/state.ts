@@ -15,7 +15,7 @@ import { crc32c } from "../../lib/crc32c.ts";
 import { addLines } from "../../node/lines.ts";
 import { lock, replace } from "../files.ts";
 import { makeFolder } from "../folders.ts";
-import { foreign } from "../foreign.ts";
+import { foreign, lacksLog, logless } from "../foreign.ts";
 import { Usage } from "../output.ts";
 import { canonical, holdsHead, type OldPosition, type Position } from "./identity.ts";
 
@@ -83,7 +83,7 @@ export class State {
     // What was being unpacked when a forwarder died.
     for (const name of readdirSync(folder)) if (name.startsWith("unpacked-")) rmSync(join(folder, name));
     const fresh: Saved = { version, namespace, stream, logId, producer: nameOf(), sequence: 0, positions: {} };
-    const saved = load(folder);
+    const saved = load(folder, { namespace, stream, logId });
     if (saved === undefined) return new State(folder, fresh, unlock);
     if ((saved.version ?? 1) > version) {
       throw new Usage(`${folder} was written by a newer release of millrace; use that one, or give another --state`);
@@ -218,11 +218,50 @@ const nameOf = () => `forward-${crypto.randomUUID()}`;
 
 const isNew = (position: Positions[string] | undefined): position is readonly Position[] => Array.isArray(position);
 
-function load(folder: string): Saved | undefined {
+/** Throws where it is nothing that a forwarder has written: what it says of files would not be so. */
+function load(folder: string, { stream, logId }: Goal): Saved | undefined {
+  const path = join(folder, "state.json");
+  const anew = "or give another --state, with which what the files hold is sent anew";
+  let saved: unknown;
   try {
-    return JSON.parse(readFileSync(join(folder, "state.json"), "utf8")) as Saved;
+    saved = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new Usage(`${folder}/state.json cannot be read: ${(error as Error).message}`);
+    throw new Usage(`${path} cannot be read: ${(error as Error).message}; put it back as it was; ${anew}`);
   }
+  // What a newer one has is its own.
+  if (isObject(saved) && isWhole(saved.version) && (saved.version as number) > version)
+    return saved as unknown as Saved;
+  if (!isSaved(saved)) throw new Usage(`${path} is not what a forwarder has written: put it back as it was; ${anew}`);
+  if (lacksLog(saved))
+    throw new Usage(`${logless(path, (saved as Saved).stream === stream ? { stream, logId } : undefined)}; ${anew}`);
+  return saved;
+}
+
+const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const isText = (value: unknown): boolean => typeof value === "string";
+const isPosition = (value: unknown): value is Record<string, unknown> =>
+  isObject(value) && isWhole(value.offset) && [value.head, value.near ?? ""].every(isText);
+const isOne = (value: unknown): boolean => isPosition(value) && [value.dev, value.inode].every(isText);
+const arePositions = (value: unknown): boolean =>
+  isObject(value) &&
+  Object.values(value).every((one) => (Array.isArray(one) ? one.every(isOne) : isPosition(one) && isWhole(one.inode)));
+const areWhole = (value: unknown, least: number, most: number): boolean =>
+  Array.isArray(value) && value.length >= least && value.length <= most && value.every(isWhole);
+
+/** Whether it has every field that is worked with, save for the log. */
+function isSaved(value: unknown): value is Saved {
+  if (!isObject(value)) return false;
+  const { namespace = "", stream, producer, logId, sequence, positions, pending, batch = "batch", sum, part } = value;
+  return (
+    [namespace, stream, producer, logId ?? ""].every(isText) &&
+    [value.version ?? 1, sequence].every(isWhole) &&
+    arePositions(positions) &&
+    (pending === undefined || arePositions(pending)) &&
+    (batch === "batch" || batch === "batch-2") &&
+    (sum === undefined || areWhole(sum, 2, 2)) &&
+    (part === undefined || areWhole(part, 2, 3))
+  );
 }

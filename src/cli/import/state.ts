@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { lock, replace } from "../files.ts";
-import { foreign } from "../foreign.ts";
+import { foreign, lacksLog, logless } from "../foreign.ts";
 import { Usage } from "../output.ts";
 import { type Counts, none, type Tails } from "./counts.ts";
 import type { Mark, Marked } from "./input.ts";
@@ -65,7 +65,7 @@ export function pathFor(path: string, stream: string, logId: string): string {
   }
   // What was begun when all streams had one name for it, goes on with that.
   const old = `${path}.millrace-import`;
-  return !existsSync(own) && existsSync(old) && load(old)?.logId === logId ? old : own;
+  return !existsSync(own) && existsSync(old) && load(old, { stream, logId })?.logId === logId ? old : own;
 }
 
 export class State {
@@ -90,7 +90,7 @@ export class State {
   /** Without a path nothing is kept. Throws where the file at the path is another import's. */
   static open(path: string | undefined, fresh: Fresh): State {
     if (path === undefined) return new State(undefined, fresh, false);
-    const saved = load(path);
+    const saved = load(path, fresh);
     if (saved === undefined) return new State(path, fresh, false);
     check(path, saved, fresh);
     return new State(path, { ...saved, namespace: fresh.namespace }, true);
@@ -133,15 +133,20 @@ function check(path: string, saved: Saved, { namespace, stream, logId, options }
   }
 }
 
-function load(path: string): Saved | undefined {
+function load(path: string, asked: Pick<Terms, "stream" | "logId">): Saved | undefined {
   if (!existsSync(path)) return undefined;
   const text = readFileSync(path, "utf8");
+  let nameless: string | undefined;
   try {
     const saved: unknown = JSON.parse(text);
     if (isSaved(saved)) return saved;
+    if (lacksLog(saved) && isSaved({ ...saved, logId: "none" }))
+      nameless = logless(path, (saved as Terms & object).stream === asked.stream ? asked : undefined);
   } catch {
     // No JSON at all, as an empty file.
   }
+  if (nameless !== undefined)
+    throw new Usage(`${nameless}; or remove it, to import all of the file anew, what was imported before too`);
   throw new Usage(
     `${path} is not what an import has written: give it back as it was; or remove it, to begin anew. ` +
       "What was imported of a file that has not been touched since, is not imported again",
@@ -161,6 +166,7 @@ function isSaved(value: unknown): value is Saved {
   const { namespace = "", stream, logId, producer, sequence, startedAt, bytesMax, columns, tails, sending } = value;
   return (
     [namespace, stream, logId, producer].every((one) => typeof one === "string") &&
+    !lacksLog(value) &&
     [sequence, startedAt, bytesMax].every(isWhole) &&
     isObject(value.options) &&
     areWhole(value.place, ["bytes", "lines"]) &&
