@@ -64,7 +64,8 @@ interface Stands {
  */
 export function floorProblem({ group, partition, floor, tail, offsets }: Stands): Refused | undefined {
   if (offsets !== "assigned" || floor <= tail) return undefined;
-  return bad(`floor: the group '${group}' stands at ${floor}, behind the tail ${tail} of partition ${partition}`);
+  const where = `floor: the group '${group}' stands at ${floor}, behind the tail ${tail} of partition ${partition}`;
+  return bad(`${where}; seek the group there, and dump the stream anew`);
 }
 
 /**

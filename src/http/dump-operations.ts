@@ -83,7 +83,7 @@ export const dumpOperations: Readonly<Record<string, Readonly<Record<string, Ope
         "Refused while anything is missing. Its groups stand still, with a reason that says so, until each is resumed, or at once with `resume`. Again is as once; with `resume`, groups that still stand go on.",
       query: finishQuery,
       answers: { 200: { says: "It is there.", body: restoredStream } },
-      refusals: [...ofRestore, "restore-gap"],
+      refusals: [...ofRestore, "bad-dump", "restore-gap"],
     },
   },
   [`${group}/restore`]: {
