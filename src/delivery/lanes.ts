@@ -32,6 +32,8 @@ export class Lanes {
   readonly adrift = new Set<Lane>();
   /** Lanes of which only the number of records has changed: to be written down with the next change. */
   readonly counted = new Set<Lane>();
+  /** Lanes that have finished records where the window has yet to come. */
+  readonly leading = new Set<Lane>();
   /** Those whose turn it is, by what has become of their first record. */
   readonly #lines = { untried: new Fifo<Lane>(), tried: new Fifo<Lane>(), worn: new Fifo<Lane>() };
   readonly #waiting = new TinyQueue<{ readonly lane: Lane; readonly due: number }>([], (a, b) => a.due - b.due);
@@ -99,6 +101,7 @@ export class Lanes {
     if (lane.kind === "key") this.#byKey.set(lane.key as string, lane);
     this.#stand(lane);
     if (!lane.exact && lane.stored && lane.kind === "key") this.unread.add(lane);
+    if (lane.ahead > 0) this.leading.add(lane);
   }
 
   remove(lane: Lane): void {
@@ -108,6 +111,7 @@ export class Lanes {
     this.empty(lane);
     this.hungry.delete(lane);
     this.unread.delete(lane);
+    this.leading.delete(lane);
     this.changed.delete(lane);
     this.counted.delete(lane);
     if (lane.stored) this.gone.add(lane.id);
@@ -194,6 +198,18 @@ export class Lanes {
     else if (lane.queue[0].state === "waiting" && !lane.listed) {
       lane.listed = true;
       this.#lines[wearOf(lane.queue[0])].push(lane);
+    }
+  }
+
+  /** The window has come to an offset. What it did not see again on the way, as it is gone, or not wanted any more, no lane is ahead with. */
+  overtake(cursor: number): void {
+    for (const lane of this.leading) {
+      const most = Math.max(0, lane.from - cursor);
+      if (lane.ahead > most) {
+        lane.ahead = most;
+        this.counted.add(lane);
+      }
+      if (lane.ahead === 0) this.leading.delete(lane);
     }
   }
 

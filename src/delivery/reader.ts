@@ -2,6 +2,7 @@
 import { type Filter, filterOf } from "../log/filter.ts";
 import { type Item, isWorn, type Lane } from "./item.ts";
 import { LaneReader } from "./lane-reader.ts";
+import type { Lanes } from "./lanes.ts";
 import type { Restored } from "./lease-row.ts";
 import { itemsOf } from "./page.ts";
 import type { State } from "./state.ts";
@@ -72,10 +73,13 @@ export class Reader {
     return wishes;
   }
 
-  /** Takes what was read. Answers false where it does not fit: something else was read meanwhile. */
-  take(wish: Pick<Wish, "lane">, read: Read, now: number): boolean {
+  /** Takes what was read. Answers false where it does not fit: something else was read meanwhile, or is wanted by now. */
+  take(wish: Pick<Wish, "lane" | "filter">, read: Read, now: number): boolean {
     this.learn(read.tail);
     if (read.sealed) this.state.sealed = true;
+    // Records that are wanted since may lie in what the filter of before has passed over.
+    if (wish.filter !== undefined && JSON.stringify(wish.filter) !== JSON.stringify(this.#filterFor(wish)))
+      return false;
     const taken = wish.lane === undefined ? this.#takeWindow(read, now) : this.lanes.take(wish.lane, read, now);
     this.lanes.endPassed();
     return taken;
@@ -88,10 +92,11 @@ export class Reader {
     if (lane !== undefined) this.lanes.trimmed(lane, head, now);
     else if (head > state.cursor) {
       state.lost.add({ from: state.cursor, to: head, why: "trimmed" });
-      state.cursor = head;
+      this.#placeAll([], head, now);
       // Whoever was behind is told nothing: what came behind the head it learns by reading.
       if (state.known !== undefined && state.known <= head) state.known = undefined;
       state.done.dropBefore(head);
+      state.lanes.overtake(head);
       this.#forsake(now);
     }
     this.lanes.endPassed();
@@ -112,6 +117,12 @@ export class Reader {
     return filter === null ? undefined : filterOf(filter);
   }
 
+  /** By which filter a wish is read. */
+  #filterFor({ lane: id }: Pick<Wish, "lane">): Filter | undefined {
+    const lane = id === undefined ? undefined : this.state.lanes.byId.get(id);
+    return lane?.kind === "key" ? { ...this.filter(), key: lane.key } : this.filter();
+  }
+
   #takeWindow(read: Read, now: number): boolean {
     const { state } = this;
     const { only } = state.lanes;
@@ -122,17 +133,37 @@ export class Reader {
       if (state.done.gapFrom(from) < to) state.lost.add({ from, to, why: "damaged" });
       state.finishedTo = Math.max(state.finishedTo, to);
     }
-    for (const item of page.items) {
-      state.cursor = item.offset + 1;
-      this.#place(item, now);
-    }
-    state.cursor = read.to;
+    this.#placeAll(page.items, read.to, now);
     state.done.dropBefore(read.to);
+    state.lanes.overtake(read.to);
     this.#forsake(now);
     for (const lane of [...state.lanes.hungry]) this.lanes.settle(lane, now);
     this.#relieve(now);
     if (only !== undefined && state.cursor >= state.horizon) this.on.back(now);
     return true;
+  }
+
+  /** The window comes to an offset, over these records. */
+  #placeAll(items: readonly Item[], to: number, now: number): void {
+    const { state } = this;
+    for (const item of this.#withLetters(items, to)) {
+      state.cursor = item.offset + 1;
+      this.#place(item, now);
+    }
+    state.cursor = to;
+  }
+
+  /** A letter that a lane stands at keeps its place, whatever has become of its record in the log, or of the filter. */
+  #withLetters(items: readonly Item[], to: number): readonly Item[] {
+    const { lanes, letters, cursor, byKey } = this.state;
+    if (lanes.size === 0 || letters.count === 0) return items;
+    const there = new Set(items.map(({ offset }) => offset));
+    const kept: Item[] = [];
+    for (const { kind, from } of standing(lanes, cursor, to)) {
+      const letter = kind === "single" || there.has(from) ? undefined : letters.get(from);
+      if (letter !== undefined) kept.push(letters.item(letter, byKey));
+    }
+    return kept.length === 0 ? items : [...items, ...kept].sort((a, b) => a.offset - b.offset);
   }
 
   #place(item: Item, now: number): void {
@@ -248,6 +279,18 @@ export class Reader {
     for (const item of window.longest(2)) {
       if (window.size < windowMax / 4 || lanes.size >= this.lanesMax) return;
       this.#part(item, now);
+    }
+  }
+}
+
+/** Lanes that stand at a record of `[from, to)`. */
+function* standing(lanes: Lanes, from: number, to: number): Generator<Lane> {
+  if (to - from > lanes.size) {
+    for (const lane of lanes.byId.values()) if (lane.exact && lane.from >= from && lane.from < to) yield lane;
+  } else {
+    for (let offset = from; offset < to; offset++) {
+      const lane = lanes.at(offset);
+      if (lane !== undefined) yield lane;
     }
   }
 }

@@ -186,7 +186,7 @@ export class State {
   finishedBy(lane: Lane, offset: number): void {
     if (lane.kind !== "key") return;
     const ahead = offset >= this.cursor && !this.done.has(offset);
-    if (ahead) lane.ahead++;
+    if (ahead && lane.ahead++ === 0) this.lanes.leading.add(lane);
     // Nor does the place say so where another lane may yet stand at it.
     if (ahead || this.lanes.unread.size > 0) this.ahead.add(offset);
   }

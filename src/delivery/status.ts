@@ -66,12 +66,16 @@ export function statusOf(delivery: Delivery, now: number): Status {
 
 /** What the window holds, what lanes hold and have behind them, and what is yet to be read and not known as finished. */
 function lagOf(state: State): number {
-  const { known, cursor, done, acked, window, lanes, letters } = state;
+  const { known, cursor, done, acked, window, lanes, letters, missing } = state;
   // Letters that are on their way again, and have no lane yet.
   let apart = letters.pages.redriven;
-  for (const { kind, queue, behind, ahead, redriven } of lanes.byId.values()) {
+  for (const { kind, from, queue, behind, ahead, redriven } of lanes.byId.values()) {
     if (redriven) apart--;
-    if (kind === "whole") continue;
+    if (kind === "whole") {
+      // A letter holds its place, though its record is gone.
+      if (from >= cursor && missing.has(from) && letters.get(from) !== undefined) apart++;
+      continue;
+    }
     // In an incident lanes go beyond the window: what they have there counts as unread, but for what they have finished,
     // and for what the window had left to them before a restart.
     const beyond = kind === "key" && queue.length > 0 && queue[queue.length - 1].offset >= cursor;

@@ -2,8 +2,9 @@
 import type { LostRange } from "../../schemas/erasure.ts";
 import { partsLost } from "../archive/repair.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import { itemsOf } from "../delivery/page.ts";
+import { FirstUnread } from "../delivery/first-unread.ts";
 import { Ranges } from "../delivery/ranges.ts";
+import type { Filter } from "../log/filter.ts";
 import { readThrough } from "./cold.ts";
 import type { PartitionRpc } from "./rpc.ts";
 import { archiveReader, type Env, partition } from "./stubs.ts";
@@ -16,31 +17,41 @@ interface Looking {
   readonly stopped: boolean;
 }
 
+/** Pages in which the first record that was not read is looked for: what is damaged goes by the hundred. */
+const pagesMax = 8;
+const pageRecords = 100;
+
 /** Where the log has come to, what of it is no record any more, and how old the first record is that was not read. */
 export async function look(looking: Looking): Promise<void> {
   const { env, filler } = looking;
   const { state, reader } = looking.core;
   const { logId, partition: number } = state.spec;
   const stub = () => partition(env, logId, number, undefined);
-  state.unread = undefined;
   await filler.learnLanes();
-  const from = { at: "offset", offset: state.done.gapFrom(state.cursor) } as const;
-  const terms = { from, limit: 1, bytesMax: 1, waitMs: 0, filter: reader.filter() };
   const where = { logId, partition: number, blobs: archiveReader(env) };
-  const [answer, lost] = await Promise.all([readThrough(where, terms, (call) => stub().read(call)), lostIn(stub())]);
+  const read = (offset: number, filter: Filter | undefined) => {
+    const terms = { from: { at: "offset", offset } as const, limit: pageRecords, bytesMax: 1, waitMs: 0, filter };
+    return readThrough(where, terms, (call) => stub().read(call));
+  };
+  const lost = lostIn(stub());
+  const first = new FirstUnread(state, reader.filter());
+  for (let page = 0; page < pagesMax && first.from !== undefined; page++) {
+    const answer = await read(first.from, first.filter);
+    if (looking.stopped) return;
+    if (answer.ok) {
+      reader.learn(answer.value.tail);
+      state.sealed ||= answer.value.sealed;
+      first.take(answer.value);
+    } else if ("refusal" in answer && answer.refusal.code === "trimmed") {
+      first.trimmed(Number(answer.refusal.facts?.head));
+    } else break;
+  }
+  const ranges = (await lost) ?? [];
   if (looking.stopped) return;
   state.missing = new Ranges();
   // Of too many ranges some are put together, with records between them.
-  for (const { from, to, reason } of lost ?? []) if (reason !== partsLost) state.missing.add(from, to);
-  if (!answer.ok) {
-    const head = "refusal" in answer && answer.refusal.code === "trimmed" ? Number(answer.refusal.facts?.head) : 0;
-    if (head > 0) state.missing.add(0, head);
-    return;
-  }
-  const { pieces, to, tail, sealed } = answer.value;
-  reader.learn(tail);
-  state.sealed ||= sealed;
-  state.unread = itemsOf(pieces, from.offset, to, reader.filter(), false).items[0]?.timestamp;
+  for (const { from, to, reason } of ranges) if (reason !== partsLost) state.missing.add(from, to);
+  if (first.head > 0) state.missing.add(0, first.head);
 }
 
 /** What is lost of a partition; undefined where it does not say. */

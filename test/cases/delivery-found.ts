@@ -303,3 +303,35 @@ export const found: History[] = [
   // Amid an incident a crash gave up the lane of a key that was not let through any more: an ack that is repeated may count twice.
   [config({}), [only("b", "c"), append("c", "b"), receive(), only("a"), receive(), ack(), crash, ack(true)], false],
 ];
+
+/** The same, of what goes out of the log, or of the filter, meanwhile. */
+export const foundHoles: History[] = [
+  // What waits behind a damaged record, or one that was trimmed, had no age.
+  [config({}), [append("a"), { do: "damage", pick: 0 }, append("a"), crash], false],
+  [config({}), [append("a"), append("a"), { do: "trim", share: 0.5 }, crash], false],
+  // What a lane had finished ahead of the window counted as that for ever, where it was gone when the window came there.
+  [config({}), [append("c", "a"), only("b", "c"), append("c"), receive(), { do: "compact", pick: [0] }, ack()], false],
+  // A letter that is parked in order was passed over after a restart, as its record was gone.
+  [
+    config({ order: "partition", onFailure: "park" }),
+    [append("a", "a"), receive(), { do: "compact", pick: "all" }, nack(), crash, receive()],
+    false,
+  ],
+  [
+    config({ order: "partition", onFailure: "park" }),
+    [append("a", "a"), receive(), { do: "trim", share: 0.5 }, nack(), crash, receive()],
+    true,
+  ],
+  // What a filter of before had passed over was so for the next one too, where it was read before the change and arrived behind it.
+  [
+    config({}),
+    [append("a"), append("b"), { do: "filter", filter: { key: "b" } }, { do: "ask" }, { do: "filter", filter: null }],
+    false,
+  ],
+  // Nor did one count that an incident's lane was parked at.
+  [
+    config({ onFailure: "park" }),
+    [only("a"), append("a", "a"), receive(), nack(), { do: "compact", pick: "all" }, ack()],
+    false,
+  ],
+];

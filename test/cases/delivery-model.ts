@@ -12,10 +12,11 @@ import { giveBack } from "../../src/delivery/giving-back.ts";
 import { readReceipt, writeReceipt } from "../../src/delivery/receipt.ts";
 import type { Sql } from "../../src/lib/sql.ts";
 import { decodeRecord } from "../../src/log/record.ts";
-import { packed, Rig } from "./delivery.ts";
+import { packed, Rig, value } from "./delivery.ts";
 import { check } from "./delivery-check.ts";
-import { found } from "./delivery-found.ts";
-import { Model, reasonOf } from "./delivery-record.ts";
+import { found, foundHoles } from "./delivery-found.ts";
+import { damage, empty, isolate, look } from "./delivery-holes.ts";
+import { Model, reasonOf, typeOf } from "./delivery-record.ts";
 
 export type Step =
   | { do: "append"; keys: (string | undefined)[] }
@@ -34,6 +35,14 @@ export type Step =
   | { do: "redrive" | "discard"; pick: number[] | "all"; edited: boolean }
   | { do: "seek"; share: number }
   | { do: "only"; keys: string[] | null }
+  | { do: "filter"; filter: GroupConfig["filter"] }
+  | { do: "trim"; share: number }
+  /** The records of an append cannot be read any more. */
+  | { do: "damage"; pick: number }
+  /** Of those that newer ones of their keys replace. */
+  | { do: "compact"; pick: number[] | "all" }
+  /** `tell`: a member learns what is lost. `ask`: what is wished is read, and arrives later. */
+  | { do: "isolate" | "tell" | "ask" | "arrive" }
   /** `early`: before the log has forgotten it, too. */
   | { do: "forget"; key: string; early: boolean }
   /** `any`: lanes that go on by themselves too. `reads`: the lane may read before. */
@@ -92,9 +101,30 @@ const plain = fc.oneof(...weighted.map(([weight, arbitrary]) => ({ weight, arbit
 const operated = fc.oneof(
   ...weighted.map(([weight, arbitrary], index) => ({ weight: index === 3 || index > 8 ? 8 : weight, arbitrary })),
 );
-const steps = fc.oneof(
-  ...[plain, operated].map((step) => fc.array(step, { minLength: 1, maxLength: 50, size: "max" })),
+const historyOf = (...kinds: fc.Arbitrary<Step>[]) =>
+  fc.oneof(...kinds.map((step) => fc.array(step, { minLength: 1, maxLength: 50, size: "max" })));
+const steps = historyOf(plain, operated);
+const filter = fc.constantFrom<GroupConfig["filter"]>(
+  null,
+  null,
+  { key: "a" },
+  { key: "b" },
+  { types: ["even"] },
+  { types: ["odd"] },
+  { key: "a", types: ["even"] },
 );
+const share = fc.double({ min: 0, max: 1, noNaN: true });
+/** Records that go out of the log, or of the filter, below the place, in lanes, and under lease; and reads that arrive late. */
+const hole = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: one("filter"), filter }) },
+  { weight: 4, arbitrary: fc.record({ do: one("trim"), share }) },
+  { weight: 3, arbitrary: fc.record({ do: one("damage"), pick: fc.nat(5) }) },
+  { weight: 3, arbitrary: fc.record({ do: one("compact"), pick: fc.oneof(one("all"), pick) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("isolate", "tell") }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom("ask", "arrive") }) },
+);
+const holed = fc.oneof({ weight: 4, arbitrary: plain }, { weight: 1, arbitrary: hole });
+const holedSteps = historyOf(holed, fc.oneof({ weight: 5, arbitrary: operated }, { weight: 1, arbitrary: hole }));
 
 const order = fc.constantFrom("key", "key", "partition", "none") as fc.Arbitrary<GroupConfig["order"]>;
 const config: fc.Arbitrary<Partial<GroupConfig>> = fc
@@ -122,20 +152,25 @@ function fits(name: string, result: Result<unknown>, expected: string): void {
 
 function run(model: Model, step: Step): void {
   const { rig } = model;
+  model.follow();
   const receipts = (pick: readonly number[], any: boolean) => chosen(any ? model.usable() : model.valid(), pick);
   const settle = (what: "ack" | "nack" | "extend", some: readonly string[], results: Result<unknown>[]) => {
     results.forEach((result, index) => {
-      fits(`${what} of ${some[index]}`, result, model.settle(what, some[index]));
+      fits(`${what} of ${some[index]}`, result, model.settle(what, some[index], result.ok));
     });
   };
   switch (step.do) {
     case "append":
-      rig.append(step.keys);
+      rig.append(step.keys, 0, typeOf);
       model.append(step.keys);
       break;
     case "receive":
       model.expire();
-      model.received(rig.receive(step.max, step.member, step.partly), step.member, step.max);
+      {
+        const got = rig.receive(step.max, step.member, step.partly);
+        model.follow();
+        model.received(got, step.member, step.max);
+      }
       break;
     case "ack": {
       const some = receipts(step.pick, step.any);
@@ -156,7 +191,7 @@ function run(model: Model, step: Step): void {
         return result;
       });
       results.forEach((result, index) => {
-        fits(`nack of ${some[index]}`, result, model.settle("nack", some[index], step.delayMs));
+        fits(`nack of ${some[index]}`, result, model.settle("nack", some[index], result.ok, step.delayMs));
       });
       settle("nack", some, rig.tryNack(some, 99_000));
       break;
@@ -253,6 +288,43 @@ function run(model: Model, step: Step): void {
       model.configure({ only: step.keys });
       model.only(step.keys);
       break;
+    case "filter":
+      model.configure({ filter: step.filter });
+      break;
+    case "trim": {
+      const to = Math.min(model.records.length, Math.floor(step.share * (model.records.length + 1)));
+      value(rig.log.trim(to, rig.now));
+      model.lose(Array(to).keys(), "trimmed");
+      break;
+    }
+    case "damage": {
+      const [from, to] = damage(rig, step.pick) ?? [0, 0];
+      model.lose(
+        Array.from({ length: to - from }, (_, index) => from + index),
+        "damaged",
+      );
+      break;
+    }
+    case "isolate":
+      isolate(rig);
+      model.lose(model.damaged(), "emptied");
+      break;
+    case "compact": {
+      const replaced = model.replaced();
+      const some = step.pick === "all" ? replaced : chosen(replaced, step.pick);
+      empty(rig, new Set(some));
+      model.lose(some, "emptied");
+      break;
+    }
+    case "tell":
+      tell(model);
+      break;
+    case "ask":
+      rig.ask();
+      break;
+    case "arrive":
+      rig.arrive();
+      break;
     case "forget":
       model.forget(step.key, () => rig.forget({ key: step.key }, step.early));
       break;
@@ -261,6 +333,12 @@ function run(model: Model, step: Step): void {
       orderLane(model, step);
       break;
   }
+}
+
+function tell(model: Model): void {
+  const { state } = model.rig.delivery;
+  model.tell(state.lost.take());
+  state.save();
 }
 
 /** A lane is skipped, or resumed: what that is of is its first record, as it is shown, and no other. */
@@ -316,11 +394,12 @@ function operate(model: Model, step: Extract<Step, { edited: boolean }>): void {
   expect(rig.admin.redrive(which, edited?.body, rig.now)).toEqual({ ok: true, value: 0 });
 }
 
-export const deliveryProperty = (open: () => Sql) =>
-  fc.property(config, steps, fc.boolean(), (config, steps, restarts) => {
+export const deliveryProperty = (open: () => Sql, holes = false) =>
+  fc.property(config, holes ? holedSteps : steps, fc.boolean(), (config, steps, restarts) => {
     const model = new Model(new Rig(open(), open(), config));
     for (const one of steps) {
       run(model, one);
+      model.follow();
       check(model.rig.delivery.state);
       model.check();
     }
@@ -329,6 +408,10 @@ export const deliveryProperty = (open: () => Sql) =>
 
 export function deliveryAgainstModel(open: () => Sql, runs: number): void {
   fc.assert(deliveryProperty(open), { numRuns: found.length + runs, examples: found });
+}
+
+export function holesAgainstModel(open: () => Sql, runs: number): void {
+  fc.assert(deliveryProperty(open, true), { numRuns: foundHoles.length + runs, examples: foundHoles });
 }
 
 /** Everything that nobody gave up is delivered in the end, in order, over one more restart or without. */
@@ -344,16 +427,19 @@ function finish(model: Model, restarts: boolean): void {
   }
   // Leases of before count as failed when their records are read.
   rig.fill();
+  model.follow();
   rig.delivery.expire(rig.now, () => 0);
   model.expire();
   operate(model, { do: "redrive", pick: "all", edited: false });
   for (let round = 0; round < 400; round++) {
+    model.follow();
     model.expire();
     const got = rig.receive(50, "z");
+    model.follow();
     model.received(got, "z", 50);
     for (const { receipt } of got) {
       expect(said(rig.tryAck([receipt])[0])).toBe("ok");
-      model.settle("ack", receipt);
+      model.settle("ack", receipt, true);
     }
     check(rig.delivery.state);
     model.check();
@@ -363,5 +449,8 @@ function finish(model: Model, restarts: boolean): void {
     rig.now = Math.max(rig.now, next) + 1;
   }
   expect(model.unfinished()).toEqual([]);
+  tell(model);
+  expect(model.untold(), "lost, and nobody was told").toEqual([]);
+  look(rig, rig.delivery);
   expect(rig.status()).toMatchObject({ lag: 0, inFlight: 0, head: model.records.length, deadLetters: 0 });
 }

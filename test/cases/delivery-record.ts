@@ -6,9 +6,12 @@ import { Admin } from "../../src/delivery/admin.ts";
 import type { Delivery } from "../../src/delivery/delivery.ts";
 import type { Letter } from "../../src/delivery/letters.ts";
 import { readReceipt } from "../../src/delivery/receipt.ts";
-import { decodeRecord } from "../../src/log/record.ts";
+import type { Lost } from "../../src/delivery/told.ts";
+import { filterOf, matches } from "../../src/log/filter.ts";
+import { decodeRecord, kinds } from "../../src/log/record.ts";
 import { type Got, type Rig, value } from "./delivery.ts";
 import { check } from "./delivery-check.ts";
+import { look } from "./delivery-holes.ts";
 import { textAtHand, textIn } from "./forgetting.ts";
 
 /** Why it was given back, in words that name it. */
@@ -20,12 +23,25 @@ interface Lease {
   readonly since: number;
   expires: number;
   saved: boolean;
+  /** A crash has come since, and its record was not read again. */
+  bare: boolean;
 }
+
+/** How a record went out of the log: it is told as lost, or (`emptied`) nobody is told. */
+export type Gone = "trimmed" | "damaged" | "emptied";
+
+/** What a record is of, which filters look at. */
+export const typeOf = (offset: number): string => (offset % 2 === 0 ? "even" : "odd");
 
 interface Record {
   readonly offset: number;
   key: string | undefined;
+  type: string | undefined;
   data: string;
+  gone: Gone | undefined;
+  /** Whether filters wanted it, and did not, since it could be read. */
+  wanted: boolean;
+  unwanted: boolean;
   /** Its data as its letter was edited. */
   edit: string | undefined;
   readonly appendedAt: number;
@@ -73,6 +89,8 @@ export class Model {
 
   /** It has paused by itself; and what the catalog has said last, with a version of its own where that was newer than the rest. */
   readonly pausing = { own: false, paused: false, decided: 0 };
+  /** What members were told that is lost. */
+  #told: Lost[] = [];
   /** What may go out by the rate, at a time. */
   #bucket = { tokens: Number.POSITIVE_INFINITY, at: 0 };
 
@@ -82,8 +100,105 @@ export class Model {
     this.rig.configure(change);
     const { pausing, rig } = this;
     Object.assign(pausing, { own: false, ...(pausing.decided > rig.version ? {} : { paused: false, decided: 0 }) });
+    if (change.filter !== undefined) this.#filter();
     // A rate that is new, or another, may begin full.
     if (change.rate !== undefined) this.#bucket.tokens = Number.POSITIVE_INFINITY;
+  }
+
+  /** What is yet to be read is chosen by the new filter; what was read may have been by the one before. */
+  #filter(): void {
+    const { cursor, done, lanes } = this.rig.delivery.state;
+    // A lane has counted what there was for it by the filter of before, and a restart does not change that until it reads.
+    const read = Math.max(cursor, ...[...lanes.byId.values()].map(({ read, counted }) => Math.max(read, counted)));
+    for (const record of this.records) {
+      const { offset } = record;
+      if (offset >= read && lanes.only === undefined && !done.has(offset)) this.#choose(record);
+      else if (this.#matches(record)) record.wanted = true;
+      else record.unwanted = true;
+    }
+  }
+
+  /** It is read by the filter that there is. */
+  #choose(record: Record): void {
+    record.wanted = this.#matches(record);
+    record.unwanted = !record.wanted;
+  }
+
+  #matches({ key, type }: Record): boolean {
+    const { filter = null } = this.#config;
+    const fields = { ...(key === undefined ? {} : { key }), ...(type === undefined ? {} : { type }) };
+    return filter === null || matches(filterOf(filter), { kind: kinds.none, data: new Uint8Array(0), ...fields });
+  }
+
+  /** Whether it must go out; if not, it may: it is gone, or was not wanted at times, and somebody may have it at hand. */
+  #isSure({ letter, gone, wanted, unwanted }: Record): boolean {
+    return letter !== "none" || (gone === undefined && wanted && !unwanted);
+  }
+
+  /** Records go out of the log. */
+  lose(offsets: Iterable<number>, gone: Gone): void {
+    for (const offset of offsets) {
+      const record = this.records[offset];
+      // Of what a repair has given up, nobody is told any more.
+      if (record.gone === undefined || (record.gone === "damaged" && gone === "emptied")) record.gone = gone;
+    }
+  }
+
+  /** Of each of some keys the last record that there is stays. */
+  replaced(): number[] {
+    const there = this.records.filter(({ gone, key }) => gone === undefined && key !== undefined);
+    const last = new Map(there.map(({ key, offset }) => [key, offset]));
+    return there.filter(({ key, offset }) => last.get(key) !== offset).map(({ offset }) => offset);
+  }
+
+  /** Offsets of what is damaged. */
+  damaged(): number[] {
+    return this.records.filter(({ gone }) => gone === "damaged").map(({ offset }) => offset);
+  }
+
+  /** A member is told what is lost. */
+  tell(lost: readonly Lost[]): void {
+    for (const { from, to, why } of lost) {
+      expect(from, "what is lost is something").toBeLessThan(to);
+      for (let offset = from; offset < to; offset++) {
+        const { gone } = this.records[offset];
+        if (why === "damaged") expect(gone, `${offset} was damaged`).toBeDefined();
+        else expect(offset, "what was trimmed").toBeLessThan(this.rig.log.span.head);
+      }
+    }
+    this.#told.push(...lost);
+  }
+
+  /** What was lost to the group, and nobody was told. */
+  untold(): number[] {
+    const isTold = (offset: number) => this.#told.some(({ from, to }) => from <= offset && offset < to);
+    return this.records
+      .filter(
+        ({ gone, letter, finished }) => gone !== undefined && gone !== "emptied" && letter === "none" && !finished,
+      )
+      .filter(({ offset, wanted, unwanted }) => wanted && !unwanted && !isTold(offset))
+      .map(({ offset }) => offset);
+  }
+
+  /** What became of records that need not go out is for the delivery to say. */
+  follow(): void {
+    const { leases, letters, lanes } = this.rig.delivery.state;
+    const anew = this.records.filter((record) => !this.#isSure(record) && !record.finished);
+    for (const record of this.order === "partition" && anew.length > 0 ? this.records : anew) {
+      const { lease, offset } = record;
+      if (lease !== undefined) {
+        const { generation } = readReceipt(lease.receipt)!;
+        lease.bare = leases.get(offset)?.generation !== generation;
+        if (lease.bare && leases.restored.get(offset)?.generation !== generation)
+          Object.assign(record, { lease: undefined, unsure: true, kept: 0 });
+      }
+    }
+    for (const record of anew) {
+      const { offset } = record;
+      if (letters.get(offset)?.state !== "dead") continue;
+      const passed = lanes.at(offset)?.state !== "parked";
+      Object.assign(record, { letter: "dead", lease: undefined, passed: record.passed || passed, finished: passed });
+    }
   }
 
   word(version: number, paused: boolean): void {
@@ -116,7 +231,11 @@ export class Model {
       this.records.push({
         offset: this.records.length,
         key,
+        type: typeOf(this.records.length),
         data: String(this.records.length),
+        gone: undefined,
+        wanted: false,
+        unwanted: false,
         edit: undefined,
         appendedAt: this.rig.now,
         finished: false,
@@ -132,6 +251,7 @@ export class Model {
         void: new Set(),
         nacked: new Set(),
       });
+      this.#choose(this.records[this.records.length - 1]);
     }
   }
 
@@ -157,8 +277,8 @@ export class Model {
     this.#crashed = false;
   }
 
-  /** What one use of a receipt is answered, and does. */
-  settle(what: "ack" | "nack" | "extend", receipt: string, delayMs?: number): Verdict {
+  /** What one use of a receipt is answered, and does. `settled`: it was answered so, which tells where either may be. */
+  settle(what: "ack" | "nack" | "extend", receipt: string, settled: boolean, delayMs?: number): Verdict {
     const record = this.#of.get(receipt)!;
     if (this.#old.has(receipt)) return "stale-lease";
     if (record.lease !== undefined) {
@@ -168,6 +288,11 @@ export class Model {
       else if (what === "nack") this.#fail(record, delayMs, receipt);
       else record.lease.expires = this.rig.now + 90_000;
       return "ok";
+    }
+    if (!this.#isSure(record) && !record.finished) {
+      // It is at hand, or is gone, which counts as finished; what was settled once is not delivered again.
+      if (what === "ack" && settled) this.#finish(record, receipt);
+      return "either";
     }
     if (what === "extend") return "stale-lease";
     if (record.letter === "dead") return what === "nack" && record.nacked.has(receipt) ? "ok" : "stale-lease";
@@ -250,6 +375,7 @@ export class Model {
       record.lease = undefined;
       record.unsure = true;
     }
+    this.follow();
     // What lies beyond the window, or beyond where a lane stood when it was written down, may be of the lane or not.
     const { cursor, done, lanes } = this.rig.delivery.state;
     const from = Math.min(...[...lanes.unread].map(({ from }) => from));
@@ -274,7 +400,11 @@ export class Model {
         kept: 0,
       });
       Object.assign(record, { unsure: false, notBefore: 0 });
+      if (offset >= to) this.#choose(record);
     }
+    this.#told = this.#told.flatMap(({ from, to: next, why }) =>
+      from < to ? [{ from, to: Math.min(to, next), why }] : [],
+    );
     for (const receipt of this.given) this.#old.add(receipt);
   }
 
@@ -330,8 +460,10 @@ export class Model {
       const { offset } = record;
       const older = record.data === "" && bare.has(offset);
       if (record.key !== key && !older) continue;
+      const sure = this.#isSure(record);
       Object.assign(record, {
         key: undefined,
+        type: undefined,
         data: "",
         edit: undefined,
         lease: undefined,
@@ -341,8 +473,10 @@ export class Model {
       Object.assign(record, { attempts: 0, kept: 0, unsure: false, notBefore: 0, dim: true });
       record.void.clear();
       record.nacked.clear();
-      record.finished = older || offset < cursor || done.has(offset) || acked.has(offset);
+      if (!sure) Object.assign(record, { wanted: true, unwanted: true });
+      record.finished = sure && (older || offset < cursor || done.has(offset) || acked.has(offset));
       if (record.finished) continue;
+      if (sure) this.#choose(record);
       for (const [receipt, of] of this.#of) if (of === record) this.#forgotten.add(receipt);
     }
   }
@@ -356,16 +490,18 @@ export class Model {
       expect(one.data).toBe(record.edit ?? record.data);
       expect(record.lease, `${name} is under lease`).toBeUndefined();
       expect(record.finished || record.letter === "dead", `${name} was finished`).toBe(false);
-      expect(record.notBefore, `${name} is early`).toBeLessThanOrEqual(this.rig.now);
+      expect(record.wanted || record.letter !== "none", `${name} is wanted`).toBe(true);
+      const sure = this.#isSure(record);
+      if (sure) expect(record.notBefore, `${name} is early`).toBeLessThanOrEqual(this.rig.now);
       expect(one.attempt, name).toBeLessThanOrEqual(record.attempts + 1);
-      expect(one.attempt, name).toBeGreaterThan(record.unsure ? record.kept : record.attempts);
+      if (sure) expect(one.attempt, name).toBeGreaterThan(record.unsure ? record.kept : record.attempts);
       const { only = null } = this.#config;
       expect(only === null || (one.key !== undefined && only.includes(one.key)), `${name} is let through`).toBe(true);
       this.#inOrder(record, got);
       record.attempts = one.attempt;
       record.unsure = false;
       const expires = this.rig.now + this.#config.ackTimeoutMs;
-      record.lease = { receipt: one.receipt, member, since: this.rig.now, expires, saved: false };
+      record.lease = { receipt: one.receipt, member, since: this.rig.now, expires, saved: false, bare: false };
       expect(this.#of.has(one.receipt), "a receipt is new").toBe(false);
       this.#of.set(one.receipt, record);
       this.given.push(one.receipt);
@@ -396,9 +532,8 @@ export class Model {
     const admin = new Admin(delivery);
     const { now } = this.rig;
     state.known ??= this.rig.log.span.tail;
+    look(this.rig, delivery);
     expect(state.paused !== undefined, "paused").toBe(this.pausing.own || this.pausing.paused);
-    // As the status looks, before it answers.
-    state.unread = this.records[state.done.gapFrom(state.cursor)]?.appendedAt;
     for (const { offset, nacked, expires } of state.leases.restored.values()) {
       if (nacked !== undefined || expires <= this.rig.now) continue;
       expect(this.records[offset].finished, `${offset} is finished, and shown under lease`).toBe(false);
@@ -407,9 +542,17 @@ export class Model {
     if (state.leases.restored.size > 0) return;
     if ([...this.#twice].some((offset) => state.acked.has(offset))) return;
     const left = this.unfinished();
+    // An ack of one that a crash has forgotten, and that is gone, is settled, and noted nowhere.
+    const more = this.records.filter((record) => !this.#isSure(record)).length;
     const { lag, oldestUnacked } = value(admin.status(now));
-    expect(lag, "lag").toBe(left.length);
-    if (lag > 0)
+    // Of what a lane has finished ahead, the window does not see again what is gone since.
+    const leads = Math.max(0, ...[...state.lanes.leading].map(({ from }) => from));
+    const unseen = this.records.filter(
+      ({ finished, offset, gone, unwanted }) => finished && offset < leads && (gone !== undefined || unwanted),
+    );
+    expect(lag, "lag").toBeGreaterThanOrEqual(left.length - unseen.length);
+    expect(lag, "lag").toBeLessThanOrEqual(left.length + more);
+    if (left.length > 0)
       expect(oldestUnacked, "age").toBeLessThanOrEqual(Math.min(...left.map((n) => this.records[n].appendedAt)));
     const letters = this.records
       .filter(({ letter }) => letter !== "none")
@@ -421,14 +564,20 @@ export class Model {
       if (offset === undefined) expect(state).toBe("open");
       else {
         if (key !== undefined) expect(this.records[offset].key, `lane at ${offset}`).toBe(key);
-        expect(this.#counts(this.records[offset]), `lane at ${offset}`).toBe(true);
+        const record = this.records[offset];
+        expect(this.#counts(record) || this.#mayCount(record), `lane at ${offset}`).toBe(true);
       }
     }
   }
 
   /** Whether it counts as lag: a letter on its way again does, one that was passed over does not. */
-  #counts({ finished, letter, passed }: Record): boolean {
-    return letter === "redriven" || (!finished && !(letter === "dead" && passed));
+  #counts(record: Record): boolean {
+    const { finished, letter, passed } = record;
+    return letter === "redriven" || (this.#isSure(record) && !finished && !(letter === "dead" && passed));
+  }
+
+  #mayCount(record: Record): boolean {
+    return !this.#isSure(record) && !record.finished;
   }
 
   #finish(record: Record, by: string): void {
@@ -437,9 +586,16 @@ export class Model {
 
   #fail(record: Record, delayMs?: number, nacked?: string): void {
     const { onFailure, maxDeliveries, backoff, order } = this.#config;
+    const bare = record.lease?.bare === true;
     record.lease = undefined;
     record.kept = record.attempts;
     if (nacked !== undefined) record.nacked.add(nacked);
+    if (bare && !this.#isSure(record)) {
+      // What follows is decided when it is read again, if it is.
+      record.unsure = true;
+      if (nacked !== undefined && order === "partition") this.#withdraw(record.offset);
+      return;
+    }
     if (order === "partition" && !record.passed) this.#withdraw(record.offset);
     if (onFailure === "block" || record.attempts < maxDeliveries) {
       const list = backoff as number[];
@@ -472,7 +628,8 @@ export class Model {
     for (const before of this.records.slice(0, offset)) {
       if (this.order === "key" && (key === undefined || before.key !== key)) continue;
       const under = before.lease !== undefined || batch.some((one) => one.offset === before.offset);
-      const free = before.finished || before.passed || (this.order === "partition" && under);
+      const lost = !this.#isSure(before) && (before.lease === undefined || before.lease.bare);
+      const free = before.finished || before.passed || lost || (this.order === "partition" && under);
       expect(free, `${offset} before ${before.offset}`).toBe(true);
     }
   }

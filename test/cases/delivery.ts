@@ -101,11 +101,12 @@ export class Rig {
   }
 
   /** Appends a record a key, whose data are its number, with spaces before it where they are to be larger. */
-  append(keys: readonly (string | undefined)[], dataBytes = 0): void {
+  append(keys: readonly (string | undefined)[], dataBytes = 0, typeOf?: (offset: number) => string): void {
     this.#keys.push(...keys);
     const { tail } = this.log.span;
     const records = keys.map((key, index) => ({
       ...(key === undefined ? {} : { key }),
+      ...(typeOf === undefined ? {} : { type: typeOf(tail + index) }),
       kind: 1 as const,
       data: new TextEncoder().encode(String(tail + index).padStart(dataBytes)),
     }));
@@ -117,6 +118,7 @@ export class Rig {
   /** Reads what the delivery wishes, until it wishes nothing, or there is `enough`. */
   fill(enough: () => boolean = () => false): void {
     const { reader } = this.delivery;
+    this.arrive();
     for (let round = 0; round < 1_000 && !enough(); round++) {
       const wishes = reader.wishes(this.now);
       if (wishes.length === 0) return;
@@ -128,6 +130,7 @@ export class Rig {
   /** Reads a lane's first records, as the shell does before an operator skips it, or resumes it. */
   bring(id: number): void {
     const { reader, state } = this.delivery;
+    this.arrive();
     for (let round = 0; round < 1_000; round++) {
       const lane = state.lanes.byId.get(id);
       if (lane === undefined || lane.kind === "whole" || lane.state === "parked" || lane.queue.length > 0) return;
@@ -139,15 +142,41 @@ export class Rig {
   }
 
   #read(wish: Wish): void {
-    const { reader } = this.delivery;
+    this.#answered(wish)();
+  }
+
+  /** What is read for a wish, to be taken in a moment. */
+  #answered(wish: Wish): () => void {
+    const { reader, state } = this.delivery;
     const page = this.log.read(wish);
-    if (page.ok) {
-      const { from, to, pieces } = page.value;
-      reader.take(wish, { from, to, pieces, tail: this.log.span.tail, sealed: this.log.sealed }, this.now);
-    } else {
-      expect(page.refusal.code).toBe("trimmed");
-      reader.trimmed(wish, this.log.span.head, this.now);
-    }
+    const { head, tail } = this.log.span;
+    const { sealed } = this.log;
+    const { count } = state.forgotten;
+    return () => {
+      // As the shell has it: it may hold what was forgotten meanwhile.
+      if (count !== state.forgotten.count) return;
+      if (page.ok) {
+        const { from, to, pieces } = page.value;
+        reader.take(wish, { from, to, pieces, tail, sealed }, this.now);
+      } else {
+        expect(page.refusal.code).toBe("trimmed");
+        reader.trimmed(wish, head, this.now);
+      }
+    };
+  }
+
+  #underway: (() => void)[] = [];
+
+  /** Reads what is wished; it arrives later, and until then nothing else is read. */
+  ask(): void {
+    if (this.#underway.length > 0) return;
+    this.#underway = this.delivery.reader.wishes(this.now).map((wish) => this.#answered(wish));
+  }
+
+  arrive(): void {
+    const underway = this.#underway;
+    this.#underway = [];
+    for (const take of underway) take();
   }
 
   /** Forgets what there is of a target, in the log and here; `early`: here also when the log still has it. */
@@ -201,6 +230,7 @@ export class Rig {
   /** The object dies, and comes back from its rows. */
   crash(): void {
     this.now++;
+    this.#underway = [];
     this.delivery = Delivery.open(this.sql, this.#terms()) as Delivery;
     expect(this.delivery).toBeDefined();
   }
