@@ -115,12 +115,13 @@ export class Followers {
       for (let log = this.log(); log !== undefined; log = this.log()) {
         const { at } = follower;
         const { tail } = log.span;
-        if (at === "reading" || (at !== undefined && at >= tail && !log.sealed)) return;
+        const { sealed } = log;
+        if (at === "reading" || (at !== undefined && at >= tail && !sealed)) return;
         const answer = await this.#wake(follower.id, log, at, tail);
         // It may have read, and said so, while it was being told.
         if (follower.at === at) follower.at = answer < 0 || (answer === at && answer < tail) ? "reading" : answer;
-        // Past it stands who had read what a rebuild has lost.
-        if (log.sealed && typeof follower.at === "number" && follower.at >= tail) return;
+        // Past it stands who had read what a rebuild has lost. One that was sealed meanwhile is told of that next.
+        if (sealed && typeof follower.at === "number" && follower.at >= tail) return;
       }
     } catch {
       follower.at = undefined;

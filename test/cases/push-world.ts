@@ -33,6 +33,16 @@ export interface Told {
 /** What the receiver does with a key. `hang`: it gives no answer. */
 export type Habit = "good" | "refuse" | "hang";
 
+/** What a request asks the receiver to take, in order: names are `partition.offset`. */
+export type Asked = readonly { readonly name: string; readonly key: string | undefined }[];
+
+/** What it answers, and after how long; without a status it never does. */
+export interface Reply {
+  readonly status?: number;
+  readonly headers?: Record<string, string>;
+  readonly afterMs: number;
+}
+
 /** A call between objects, there or back. */
 const hop = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
 const answerMs = 5;
@@ -41,7 +51,17 @@ export class PushWorld {
   readonly told = new Map<string, Told>();
   readonly places: Place[] = [];
   /** Keys, in the order of their requests. */
-  readonly asked: string[] = [];
+  readonly asked: (string | undefined)[] = [];
+  /** What the receiver answers, where it is not for the habits of its keys to say; and what it is told of how that ended. */
+  answers: ((asked: Asked) => Reply) | undefined;
+  ended: (asked: Asked, answer: Partial<Reply>, life: number) => void = () => {};
+  /** Whether it agrees to be pushed to, when it is asked. */
+  agrees = () => true;
+  /** A group that has paused by itself is paused, says the catalog. */
+  readonly #setPaused = async (_stream: string, _group: string, told: object, id: string, version: number) => ({
+    ok: true,
+    value: { id, version, paused: true, because: told },
+  });
   /** Whether objects reach one another. */
   apart = false;
   #life = 0;
@@ -53,12 +73,13 @@ export class PushWorld {
     config: Partial<GroupConfig>,
     target: object,
   ) {
-    this.config = { ...config, push: pushTarget.parse({ url: "http://127.0.0.1:9/", format: "binary", ...target }) };
+    this.config = { ...config, push: targetOf(target) };
     vi.stubGlobal("fetch", (_url: string, init: RequestInit) => this.#receive(init));
     this.#add(0, 2 ** 32);
   }
 
-  readonly config: Partial<GroupConfig>;
+  /** What the deliveries of partitions that come to be begin with. */
+  config: Partial<GroupConfig>;
 
   append(...keys: string[]): void {
     for (const place of this.places) {
@@ -92,6 +113,15 @@ export class PushWorld {
     const middle = (from + to) / 2;
     this.#add(from, middle, number);
     this.#add(middle, to, number);
+  }
+
+  get life(): number {
+    return this.#life;
+  }
+
+  /** The delivery's object of a partition, which comes back where it is not there. */
+  at(number: number): Keeper {
+    return this.#object(this.places[number]);
   }
 
   /** Every object dies. Each comes back when somebody asks it for something, or its alarm fires. */
@@ -169,7 +199,12 @@ export class PushWorld {
       inherit: (again: boolean) => call(() => this.#object(placed(name)).inherit(again)),
       unfinished: (asked: HeritageCall) => call(() => unfinished(this.#object(placed(name)), asked)),
     });
-    return { PARTITION: { getByName: partition }, DELIVERY: { getByName: delivery } };
+    const catalog = () => ({ setPaused: this.#setPaused });
+    return {
+      PARTITION: { getByName: partition },
+      DELIVERY: { getByName: delivery },
+      CATALOG: { getByName: catalog },
+    };
   }
 
   #read({ rig, followers, number }: Place, terms: ReadCall) {
@@ -194,17 +229,48 @@ export class PushWorld {
     return new Followers({ by } as never, log, () => ({ wake }) as unknown as DeliveryRpc);
   }
 
-  async #receive({ headers, signal }: RequestInit): Promise<Response> {
-    const got = headers as Record<string, string>;
-    const key = got["ce-partitionkey"];
-    const what = this.habit(key);
-    this.asked.push(key);
+  async #receive({ method, headers, body, signal }: RequestInit): Promise<Response> {
+    const life = this.#life;
+    if (method === "OPTIONS") {
+      await new Promise((resolve) => setTimeout(resolve, answerMs));
+      // Who died meanwhile does nothing about it any more.
+      if (life !== this.#life) return new Promise(() => {});
+      return new Response(null, { status: 200, headers: this.agrees() ? { "webhook-allowed-origin": "*" } : {} });
+    }
+    const asked = askedOf(headers as Record<string, string>, body as Uint8Array);
+    this.asked.push(asked[0].key);
+    const { status, headers: more = {}, afterMs } = this.answers?.(asked) ?? this.#habitual(asked);
     const late = new Promise<never>((_, fail) => signal?.addEventListener("abort", () => fail(new Error("no answer"))));
-    if (what === "hang") return late;
+    const answer = new Promise<void>((resolve) => setTimeout(resolve, afterMs));
+    try {
+      await Promise.race([late, status === undefined ? late : answer]);
+    } catch (error) {
+      this.ended(asked, {}, life);
+      throw error;
+    }
     late.catch(() => {});
-    await Promise.race([late, new Promise((resolve) => setTimeout(resolve, answerMs))]);
-    const told = this.told.get(`${got["ce-millracepartition"]}.${got["ce-millraceoffset"]}`) as Told;
-    if (what === "good") told.done ??= Date.now();
-    return new Response(null, { status: what === "good" ? 204 : 500 });
+    this.ended(asked, status === undefined ? {} : { status, headers: more }, life);
+    const isTaken = status !== undefined && status < 300;
+    for (const { name } of isTaken ? asked : []) (this.told.get(name) as Told).done ??= Date.now();
+    return new Response(null, { status, headers: more });
   }
+
+  #habitual([{ key }]: Asked): Reply {
+    const what = this.habit(key as string);
+    return what === "hang" ? { afterMs: answerMs } : { status: what === "good" ? 204 : 500, afterMs: answerMs };
+  }
+}
+
+export const targetOf = (target: object) =>
+  pushTarget.parse({ url: "http://127.0.0.1:9/", format: "binary", ...target });
+
+/** What a request is about, in its format. */
+function askedOf(headers: Record<string, string>, body: Uint8Array): Asked {
+  const of = (event: Record<string, string>) => ({
+    name: `${event.millracepartition}.${event.millraceoffset}`,
+    key: event.partitionkey,
+  });
+  if (headers["content-type"]?.startsWith("application/cloudevents-batch"))
+    return JSON.parse(new TextDecoder().decode(body)).map(of);
+  return [of(Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.replace(/^ce-/, ""), value])))];
 }

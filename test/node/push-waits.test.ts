@@ -6,6 +6,7 @@ import { Heritage } from "../../src/delivery/heritage.ts";
 import { Inheriting } from "../../src/objects/inheriting.ts";
 import type { Env } from "../../src/objects/stubs.ts";
 import { Rig } from "../cases/delivery.ts";
+import { foundPushes, pushProperty } from "../cases/push-trial.ts";
 import { type Habit, PushWorld, type Told } from "../cases/push-world.ts";
 import { nodeSql } from "./sqlite.ts";
 
@@ -173,6 +174,15 @@ test("keys go on in time over splits and deaths, whoever of them fails for ever"
       made.end();
     }),
     { numRuns: 60 },
+  );
+});
+
+test("no attempt is charged twice, or for nothing, and nothing waits for ever, whatever the receiver answers, and when", {
+  timeout: 120_000,
+}, async () => {
+  await fc.assert(
+    pushProperty(() => nodeSql()),
+    { numRuns: foundPushes.length + 40, examples: foundPushes },
   );
 });
 
