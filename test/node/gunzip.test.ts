@@ -2,8 +2,8 @@
 import { crc32, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { crcOf, slowly } from "../../src/cli/import/crc32.ts";
-import { unpack } from "../../src/cli/import/gunzip.ts";
+import { crcOf, slowly } from "../../src/cli/crc32.ts";
+import { unpackGzip } from "../../src/cli/gunzip.ts";
 
 async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer, void, undefined> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
@@ -14,7 +14,7 @@ async function unpacked(bytes: Buffer, size = 524_288): Promise<{ text: string; 
   const parts: Buffer[] = [];
   let error: string | undefined;
   try {
-    for await (const part of unpack(inPieces(bytes, size))) parts.push(part);
+    for await (const part of unpackGzip(inPieces(bytes, size))) parts.push(part);
   } catch (thrown) {
     error = (thrown as Error).message;
   }

@@ -11,6 +11,7 @@ import {
   openSeen,
   orClosed,
   type Position,
+  Unreadable,
   unreadable,
 } from "./identity.ts";
 import { LogFile } from "./log-file.ts";
@@ -18,14 +19,22 @@ import * as messages from "./messages.ts";
 import type { Report } from "./report.ts";
 import { Splitter } from "./split.ts";
 import { Stirred, stirsMax } from "./stirred.ts";
-import { unpack, unpacks } from "./unpack.ts";
+import { type Unpacked, unpack, unpacks } from "./unpack.ts";
 
+/** A compressed file that is cut off may be its writer's who is not done yet: it is given this time. */
+const cutMs = 10_000;
 /** Files that hold the same, and nothing tells which of them it is. */
 const several = Symbol("several");
 
 /** A file beside the one that is followed, or that one. `home` is the name that its own name continues. */
 export interface Candidate extends Entry {
   readonly home: string;
+}
+
+/** A compressed file that is open, and what came out of it. */
+interface From {
+  readonly packed: number;
+  readonly unpacked: Unpacked;
 }
 
 export interface Found {
@@ -48,6 +57,9 @@ const areAsLong = (a: readonly Candidate[], b: readonly Candidate[], path: strin
   a.every((one, index) => one.path === path || !isOwn(one) || one.stat.size === b[index].stat.size);
 
 export class Finder {
+  /** When files that are cut off were seen first, by their ids. */
+  readonly #cutSince = new Map<string, number>();
+
   constructor(
     /** What is unpacked lies there for a moment. */
     readonly folder: string,
@@ -116,6 +128,21 @@ export class Finder {
     isCertain: (candidate: Candidate) => boolean,
   ): Promise<Found[]> {
     const found: Found[] = [];
+    try {
+      await this.#prove(found, candidates, position, isCertain);
+      return found;
+    } catch (error) {
+      for (const { file } of found) file.close();
+      throw error;
+    }
+  }
+
+  async #prove(
+    found: Found[],
+    candidates: readonly Candidate[],
+    position: Position,
+    isCertain: (candidate: Candidate) => boolean,
+  ): Promise<void> {
     const seen = new Set<string>();
     for (const candidate of candidates) {
       // One file may have several names.
@@ -123,18 +150,14 @@ export class Finder {
       if (seen.has(id)) continue;
       seen.add(id);
       const file = await this.#at(candidate, position).catch((error) => {
-        if (error instanceof Stirred) {
-          for (const { file } of found) file.close();
-          throw error;
-        }
+        if (error instanceof Stirred) throw error;
         const problem = unreadable(candidate.path, error);
-        if (isCertain(candidate) && !problem.missing) throw problem;
+        if (problem.passing || (isCertain(candidate) && !problem.missing)) throw problem;
         this.report.once(candidate.path, problem.message);
         return undefined;
       });
       if (file !== undefined) found.push({ file, path: candidate.path });
     }
-    return found;
   }
 
   /** The file open at the place, if it holds what was read. */
@@ -151,20 +174,36 @@ export class Finder {
     const packed = openSeen(path, stat);
     let file: LogFile | undefined;
     try {
-      const fd = await unpack(packed, packing, this.folder, begins);
-      file = fd === undefined ? undefined : this.#proven(fd, candidate, position, packed);
+      const unpacked = await unpack(packed, packing, this.folder, begins);
+      file = unpacked && this.#proven(unpacked.fd, candidate, position, { packed, unpacked });
       return file;
     } finally {
       if (file === undefined) closeSync(packed);
     }
   }
 
-  #proven(fd: number, { home }: Candidate, position: Position, packed?: number): LogFile | undefined {
+  /** Says what is missing of a compressed file; throws where it may still come. */
+  tellFault({ path, stat }: Entry, { bytes, fault }: Unpacked): void {
+    if (fault === undefined) return;
+    const [now, id] = [Date.now(), idOf(stat)];
+    const since = this.#cutSince.get(id) ?? now;
+    const isWrittenTo = now - Number(stat.mtimeNs / 1_000_000n) < cutMs && now - since < cutMs;
+    if (fault.isCut && isWrittenTo) {
+      this.#cutSince.set(id, since);
+      throw new Unreadable(path, "is not whole yet", false, true);
+    }
+    this.#cutSince.delete(id);
+    this.report.once(path, messages.damaged(path, fault.why, bytes));
+  }
+
+  #proven(fd: number, candidate: Candidate, position: Position, from?: From): LogFile | undefined {
     const { offset, inside = false } = position;
     return orClosed(fd, () => {
       const held = heldBy(fd, position);
+      if (from !== undefined) this.tellFault(candidate, from.unpacked);
       if (held === undefined && offset > 0) return undefined;
-      return new LogFile(fd, home, new Splitter(this.bytesMax, offset, inside, held?.before), packed, held?.head);
+      const lines = new Splitter(this.bytesMax, offset, inside, held?.before);
+      return new LogFile(fd, candidate.home, lines, from?.packed, held?.head);
     });
   }
 

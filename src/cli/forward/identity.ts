@@ -44,6 +44,8 @@ export class Unreadable extends Error {
     problem: string,
     /** It is not there, which may change. */
     readonly missing = false,
+    /** Nothing is wrong with the file: later it can be read. */
+    readonly passing = false,
   ) {
     super(`${path} ${problem}`);
   }
@@ -57,13 +59,15 @@ const causes: Readonly<Record<string, string>> = {
   ELOOP: "is a link that leads to itself",
   ENOTDIR: "is not there: a part of its path is a file",
   EMFILE: "cannot be opened: too many files are open; raise the limit (ulimit -n)",
+  ENOSPC: "cannot be unpacked: the disk of --state is full",
 };
+const passingCodes = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EDQUOT", "EAGAIN", "ESTALE"]);
 
 export function unreadable(path: string, error: unknown): Unreadable {
   if (error instanceof Unreadable) return error;
   const { code = "", message } = error as NodeJS.ErrnoException;
   const why = causes[code] ?? `cannot be read: ${message}`;
-  return new Unreadable(path, why, code === "ENOENT" || code === "ENOTDIR");
+  return new Unreadable(path, why, code === "ENOENT" || code === "ENOTDIR", passingCodes.has(code));
 }
 
 /** What is under a path, through links. Throws `Unreadable`, also for what is not a file. */

@@ -45,5 +45,8 @@ export const sameBytes = (names: readonly string[], offset: number, chosen: stri
 export const cannotUnpack = (path: string, packing: string): string =>
   `${path} is not read, and may be wanted: .${packing} cannot be unpacked here; unpack it`;
 
+export const damaged = (path: string, why: string, bytes: number): string =>
+  `${path}: ${why}; no more than ${bytes} bytes can be read of what it holds`;
+
 export const anotherLog = (stream: string, folder: string): string =>
   `the stream '${stream}' is another log than the one that ${folder} was for: it was made anew, or it is another service's; what was forwarded before is not sent again`;

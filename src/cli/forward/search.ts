@@ -1,14 +1,25 @@
 /** Finds what was written after a file that was read, whatever has become of their names. */
-import { closeSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type Candidate, Finder } from "./find.ts";
 import { areSame, type Entry, entriesOf, folderChangedAt, later, packingOf, schemeOf } from "./generations.ts";
-import { fileAt, holds, idAt, idOf, openFile, openSeen, type Position, target, unreadable } from "./identity.ts";
+import {
+  fileAt,
+  holds,
+  idAt,
+  idOf,
+  openFile,
+  openSeen,
+  orClosed,
+  type Position,
+  target,
+  unreadable,
+} from "./identity.ts";
 import { LogFile } from "./log-file.ts";
 import * as messages from "./messages.ts";
 import { Splitter } from "./split.ts";
 import { Stirred } from "./stirred.ts";
-import { unpack, unpacks } from "./unpack.ts";
+import { type Unpacked, unpack, unpacks } from "./unpack.ts";
 
 /** Whoever waits for a file looks that often. */
 const lookMs = 1_000;
@@ -191,11 +202,12 @@ export class Search extends Finder {
           files.push(packing === undefined ? LogFile.of(fd, home, this.bytesMax) : new Packed(fd, { ...entry, home }));
         }
       } catch (error) {
-        if (error instanceof Stirred) {
+        const problem = error instanceof Stirred ? error : unreadable(entry.path, error);
+        if (problem instanceof Stirred || problem.passing) {
           for (const file of files) file.close();
-          throw error;
+          throw problem;
         }
-        this.report.warn(`${unreadable(entry.path, error).message}; its lines are missing`);
+        this.report.warn(`${problem.message}; its lines are missing`);
       }
     }
     // What was opened may be another file under the name and the number of the one that was seen.
@@ -237,17 +249,27 @@ export class Search extends Finder {
     return { ...later(basename(home), own, entries), under: under && idOf(under.stat), seen };
   }
 
-  /** Unpacks a generation when its turn has come. */
+  /** Unpacks a generation when its turn has come. Throws where that is to be tried again. */
   async begin(next: LogFile | Packed): Promise<LogFile | undefined> {
     if (next instanceof LogFile) return next;
     const { path, name } = next.entry;
     try {
-      const fd = await unpack(next.fd, packingOf(name)!, this.folder, () => true);
-      if (fd !== undefined) return new LogFile(fd, next.name, new Splitter(this.bytesMax), next.fd);
+      const unpacked = await unpack(next.fd, packingOf(name)!, this.folder, () => true);
+      return unpacked && this.#unpacked(next, unpacked);
     } catch (error) {
-      this.report.warn(`${unreadable(path, error).message}; its lines are missing`);
+      const problem = unreadable(path, error);
+      if (problem.passing) throw problem;
+      this.report.warn(`${problem.message}; its lines are missing`);
+      next.close();
+      return undefined;
     }
-    next.close();
-    return undefined;
+  }
+
+  #unpacked(next: Packed, unpacked: Unpacked): LogFile {
+    return orClosed(unpacked.fd, () => {
+      // It may have been written to since it was seen.
+      this.tellFault({ ...next.entry, stat: fstatSync(next.fd, { bigint: true }) }, unpacked);
+      return new LogFile(unpacked.fd, next.name, new Splitter(this.bytesMax), next.fd);
+    });
   }
 }

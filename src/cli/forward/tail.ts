@@ -273,8 +273,8 @@ export class Tail {
 
   async #advance(): Promise<void> {
     while (this.#current === undefined && this.#queue.length > 0) {
-      this.#current = await this.search.begin(this.#queue.shift()!);
-      this.#isNext = false;
+      this.#current = await this.search.begin(this.#queue[0]);
+      [this.#queue, this.#isNext] = [this.#queue.slice(1), false];
     }
   }
 

@@ -1,48 +1,73 @@
 /** Files that a rotation has compressed: unpacked beside the state, as far as they prove to be the one that is looked for. */
-import { createWriteStream, openSync, readSync, rmSync } from "node:fs";
+import { closeSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import zlib from "node:zlib";
+import { writeAt } from "../../node/disk.ts";
+import { unpackGzip } from "../gunzip.ts";
+import { BadPacking, type Chunks } from "../unpacking.ts";
+import { unpacksZstd, unpackZstd } from "../unzstd.ts";
 import { headBytes } from "./identity.ts";
 
-/** What unpacks a file of a kind, or undefined where this Node has nothing that does. */
-function unpacker(packing: string): Transform | undefined {
-  if (packing === "gz") return zlib.createGunzip();
-  // Node 20 has no zstd.
-  if (packing === "zst" && typeof zlib.createZstdDecompress === "function") return zlib.createZstdDecompress();
-  return undefined;
+/** What unpacks a file of a kind, where this Node has it. */
+const unpackers: Readonly<Record<string, ((packed: Chunks) => Chunks) | undefined>> = {
+  gz: unpackGzip,
+  zst: unpacksZstd ? unpackZstd : undefined,
+};
+
+export const unpacks = (packing: string): boolean => unpackers[packing] !== undefined;
+
+/** What came out of a file. */
+export interface Unpacked {
+  readonly fd: number;
+  readonly bytes: number;
+  /** Why there is no more of it, where that is not its end. */
+  readonly fault: BadPacking | undefined;
 }
 
-export const unpacks = (packing: string): boolean => unpacker(packing) !== undefined;
-
-/** What has been read does not begin as the file that is looked for. */
-class Another extends Error {}
-
 /**
- * Unpacks an open file and opens what comes out, whose name is gone by then. Undefined where its first 256 bytes are not
- * those that `begins` looks for. Throws where it is damaged.
+ * Unpacks an open file, as far as it can be, into one whose name is gone by then. Undefined where its first 256 bytes, or all
+ * that it holds, are not those that `begins` looks for. Throws where files cannot be read or written.
  */
 export async function unpack(
-  fd: number,
+  packed: number,
   packing: string,
   folder: string,
   begins: (head: Buffer) => boolean,
-): Promise<number | undefined> {
+): Promise<Unpacked | undefined> {
   const path = join(folder, `unpacked-${crypto.randomUUID()}`);
+  const fd = openSync(path, "wx+", 0o600);
+  let unpacked: Unpacked | undefined;
   try {
-    await pipeline(contents(fd), unpacker(packing)!, checked(begins), createWriteStream(path, { mode: 0o600 }));
-    return openSync(path, "r");
-  } catch (error) {
-    if (error instanceof Another) return undefined;
-    throw error;
-  } finally {
     rmSync(path, { force: true });
+    unpacked = await written(fd, unpackers[packing]!(contents(packed)), begins);
+    return unpacked;
+  } finally {
+    if (unpacked === undefined) closeSync(fd);
   }
 }
 
+async function written(fd: number, parts: Chunks, begins: (head: Buffer) => boolean): Promise<Unpacked | undefined> {
+  let head = Buffer.alloc(0);
+  let bytes = 0;
+  let fault: BadPacking | undefined;
+  try {
+    for await (const part of parts) {
+      if (head.length < headBytes) {
+        head = Buffer.concat([head, part.subarray(0, headBytes - head.length)]);
+        if (head.length === headBytes && !begins(head)) return undefined;
+      }
+      await writeAt(fd, part, bytes);
+      bytes += part.length;
+    }
+  } catch (error) {
+    if (!(error instanceof BadPacking)) throw error;
+    fault = error;
+  }
+  const isIt = head.length === headBytes || begins(head) || fault !== undefined;
+  return isIt ? { fd, bytes, fault } : undefined;
+}
+
 /** A stream of the file would close it. */
-async function* contents(fd: number): AsyncGenerator<Buffer> {
+async function* contents(fd: number): Chunks {
   for (let at = 0; ; ) {
     const bytes = Buffer.alloc(65_536);
     const count = readSync(fd, bytes, 0, bytes.length, at);
@@ -50,18 +75,4 @@ async function* contents(fd: number): AsyncGenerator<Buffer> {
     at += count;
     yield bytes.subarray(0, count);
   }
-}
-
-function checked(begins: (head: Buffer) => boolean) {
-  return async function* (parts: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    let head = Buffer.alloc(0);
-    for await (const part of parts) {
-      if (head.length < headBytes) {
-        head = Buffer.concat([head, part.subarray(0, headBytes - head.length)]);
-        if (head.length === headBytes && !begins(head)) throw new Another();
-      }
-      yield part;
-    }
-    if (head.length < headBytes && !begins(head)) throw new Another();
-  };
 }

@@ -3,11 +3,10 @@
  * decoded where it is in another encoding.
  */
 import { createReadStream } from "node:fs";
+import { unpackGzip } from "../gunzip.ts";
 import { Usage } from "../output.ts";
-import { BadPacking, unpack } from "./gunzip.ts";
+import { BadPacking, type Chunks } from "../unpacking.ts";
 import { encodingOf, packingOf, sniffBytes } from "./sniff.ts";
-
-export type Chunks = AsyncGenerator<Buffer, void, undefined>;
 
 export const chunkBytes = 524_288;
 
@@ -36,7 +35,7 @@ export class Source {
     const counter = { read: 0 };
     const [rawHead, raw] = await peek(rawOf(path, 0, counter), 16);
     const packed = packingOf(rawHead, path);
-    const [head, unpacked] = await peek(packed ? unpack(raw) : raw, sniffBytes);
+    const [head, unpacked] = await peek(packed ? unpackGzip(raw) : raw, sniffBytes);
     const encoding = said === undefined ? encodingOf(head, path) : nameOf(said);
     if (encoding === undefined) return new Source(path, lasting, counter, packed, encoding, head, unpacked);
     const text = await peek(decode(unpacked, encoding), sniffBytes);
@@ -58,7 +57,7 @@ export class Source {
   /** The content of a lasting file once more, as often as it is asked for. */
   again(start = 0): Chunks {
     const raw = rawOf(this.path, start, { read: 0 });
-    const unpacked = this.packed ? unpack(raw) : raw;
+    const unpacked = this.packed ? unpackGzip(raw) : raw;
     return this.encoding === undefined ? unpacked : decode(unpacked, this.encoding);
   }
 }
