@@ -480,6 +480,18 @@ test("what cannot be read is told, does not hold up the rest, and is read when i
   await kill(forwarder);
 });
 
+test("what became of a file since its last line is said once, though nothing more comes of it", async () => {
+  write("one.log", [1]);
+  symlinkSync("one.log", join(folder, "now.log"));
+  expect((await forward(["now.log"], ["--once"]).ended).code).toBe(0);
+  writeFileSync(join(folder, "two.log"), "");
+  symlinkSync("two.log", join(folder, "next"));
+  renameSync(join(folder, "next"), join(folder, "now.log"));
+  const told = (await forward(["now.log"], ["--once"]).ended).err;
+  expect(told).toContain("files that it led to between are not read");
+  expect(await forward(["now.log"], ["--once", "--quiet"]).ended).toMatchObject({ code: 0, err: "" });
+});
+
 test("a file is one, however its name is typed", async () => {
   write("a.log", numbers(3));
   symlinkSync(folder, join(folder, "link"));

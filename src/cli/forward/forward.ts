@@ -119,10 +119,12 @@ class Forwarder {
       if (batch !== undefined) {
         this.state.begin(batch, this.#positions());
         await this.#send();
-      } else if (this.#isDone()) return;
+      } else if (this.#isDone()) break;
       else await this.#rest();
       this.report.progress(this.#sums, () => this.#tails.reduce((sum, { behind }) => sum + behind, 0));
     }
+    // Nothing is on its way: what became of the files since the last batch is not to be found out again.
+    this.state.settle(this.#positions());
   }
 
   /** However long the service is away, files that come and go meanwhile are seen and held. */
