@@ -46,6 +46,8 @@ export class Forwarder {
   isDone = true;
   life = -1;
   #running: Running | undefined;
+  /** The last life whose end was counted. */
+  #counted: Running | undefined;
   #seen = "";
   #watch: NodeJS.Timeout | undefined;
 
@@ -151,7 +153,9 @@ export class Forwarder {
       [],
       () => `the forwarder has ended (${Math.round(heaviest / 2 ** 20)} MiB) with ${words(how)}`,
     );
-    this.#add(how);
+    // It may be waited for twice: by what kills it, and by what it ends for.
+    if (this.#counted !== running) this.#add(how);
+    this.#counted = running;
     return how;
   }
 
