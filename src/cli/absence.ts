@@ -1,11 +1,17 @@
-/** That the service is away is said at once, and no more than once a minute, by a command that waits for it. */
-import type { MillraceOptions } from "../client/index.ts";
+/** That the service is away is said by a command that waits for it, and no more than once a minute. */
+import type { MillraceError, MillraceOptions } from "../client/index.ts";
+import { inOneLine } from "./output.ts";
 
 const minuteMs = 60_000;
+/** For so long nobody asks why nothing is said. */
+const graceMs = 2_000;
 type Fetch = NonNullable<MillraceOptions["fetch"]>;
 
 export class Absence {
   #saidAt = Number.NEGATIVE_INFINITY;
+  /** The last failure, and the first one of those that followed each other. */
+  #failedAt = Number.NEGATIVE_INFINITY;
+  #since = 0;
 
   constructor(readonly say: (line: string) => void = (line) => console.error(line)) {}
 
@@ -26,10 +32,22 @@ export class Absence {
     };
   }
 
+  /** As `onRetry`: hears of what fails, whoever answers, and says it of what goes on failing. */
+  readonly retried = ({ message }: MillraceError): void => {
+    const now = performance.now();
+    if (now - this.#failedAt > minuteMs) this.#since = now;
+    this.#failedAt = now;
+    if (now - this.#since >= graceMs) this.#tell(`${inOneLine(message)}; trying again`);
+  };
+
   #away(why: string): void {
+    this.#tell(`the service did not answer: ${why}; trying again until it does`);
+  }
+
+  #tell(what: string): void {
     const now = performance.now();
     if (now - this.#saidAt < minuteMs) return;
     this.#saidAt = now;
-    this.say(`millrace: the service did not answer: ${why}; trying again until it does`);
+    this.say(`millrace: ${what}`);
   }
 }

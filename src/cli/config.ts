@@ -1,5 +1,6 @@
 /** Where the service is and who asks: flags, a context that a flag names, the environment, the context that holds. */
 import { Millrace } from "../client/index.ts";
+import { Absence } from "./absence.ts";
 import { type Context, chosen, variable } from "./contexts.ts";
 import { developmentToken } from "./defaults.ts";
 import { Usage } from "./output.ts";
@@ -84,7 +85,8 @@ export const masked = (token: string): string => `${token.slice(0, 4)}…`;
 
 /** Somebody waits for the answer: it is not tried for long. */
 export const haste = { attempts: 4 };
-export const connect = (flags: Common): Millrace => reached(() => new Millrace({ ...settle(flags), retry: haste }));
+export const connect = (flags: Common): Millrace =>
+  reached(() => new Millrace({ ...settle(flags), retry: { ...haste, onRetry: new Absence().retried } }));
 
 /** A URL that is none is the command's fault. */
 export function reached<T>(make: () => T): T {

@@ -40,8 +40,9 @@ export async function consume(millrace: Millrace, args: ConsumeArgs): Promise<vo
   // One that was never there is not waited for: its address may be wrong.
   await millrace.stream(args.stream).group(args.group).info();
   const { options } = millrace.http;
-  const fetch = new Absence().hearing(options.fetch);
-  const member = new Millrace({ ...options, ...sockets.options, fetch });
+  const absence = new Absence();
+  const retry = { ...options.retry, onRetry: absence.retried };
+  const member = new Millrace({ ...options, ...sockets.options, fetch: absence.hearing(options.fetch), retry });
   const group = exactly(member).stream<string | undefined>(args.stream).group(args.group);
   let taken = 0;
   let enough = () => {};

@@ -20,6 +20,8 @@ const clockMsMax = 5_000;
 
 const ok = (check: string, says: string): Finding => ({ check, is: "ok", says });
 const wrong = (check: string, says: string, todo: string): Finding => ({ check, is: "wrong", says, todo });
+const lookBetween = "look at --url, and at what stands between";
+const isBetween = (error: unknown) => ["network", "http"].includes((error as MillraceError).code);
 const unknown = (check: string, says: string): Finding => ({ check, is: "unknown", says });
 
 /** Exit code 1 where something is wrong. */
@@ -70,9 +72,8 @@ async function healthOf(url: string): Promise<Health | Finding> {
     const response = await fetch(`${url.replace(/\/+$/, "")}/healthz`, { signal: AbortSignal.timeout(patienceMs) });
     const tookMs = performance.now() - start;
     const { status, version } = (await response.json().catch(() => ({}))) as { status?: string; version?: string };
-    const hint = "look at --url, and at what stands between";
     if (status !== "ok" || version === undefined)
-      return wrong("connection", `something answers (${response.status}), and it is no Millrace`, hint);
+      return wrong("connection", `something answers (${response.status}), and it is no Millrace`, lookBetween);
     return { version, tookMs, theirs: Date.parse(response.headers.get("date") ?? ""), ours: begun + tookMs / 2 };
   } catch (error) {
     const { message, cause } = error as Error & { cause?: { message?: string; code?: string } };
@@ -119,6 +120,7 @@ async function tokenOf(args: Common, { url, token, origins }: Settled): Promise<
     if (ticket !== undefined && (status === 403 || status === 404)) return ok("token", `${from}: a ticket; ${message}`);
     if (code === "not-configured")
       return wrong("token", message, "without one the deployment refuses everything: it is its owner's to set");
+    if (isBetween(error)) return wrong("token", `${from}: ${message}`, lookBetween);
     return wrong("token", `${from}: ${message}`, "give another: --token, MILLRACE_TOKEN, or millrace profile set");
   }
 }
@@ -150,6 +152,7 @@ async function namespaceOf({ url, token, namespace, origins }: Settled): Promise
     return ok("namespace", `${namespace} (${origins.namespace})`);
   } catch (error) {
     const { code, message } = error as MillraceError;
+    if (isBetween(error)) return wrong("namespace", message, lookBetween);
     const todo =
       code === "namespace-not-found" ? `make it: millrace namespaces create ${namespace}` : "look at --namespace";
     return wrong("namespace", message.replace(/; create it with PUT$/, ""), todo);
@@ -164,6 +167,7 @@ async function archiveOf({ url, token, namespace }: Settled): Promise<Finding> {
   } catch (error) {
     const { code, message } = error as MillraceError;
     if (code === "archive-off") return unknown("archive", message);
+    if (isBetween(error)) return wrong("archive", message, lookBetween);
     if (code !== "stream-not-found") return wrong("archive", message, "try again");
   }
   return ok("archive", "there is one: streams with --archive keep everything");

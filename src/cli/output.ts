@@ -24,11 +24,14 @@ export function explain(error: unknown): { message: string; code: number } {
   if (!(error instanceof MillraceError))
     return { message: (error as Error)?.message ?? String(error), code: exits.refused };
   const { code, facts, status } = error;
-  const message = byCommand(error);
+  const message = inOneLine(byCommand(error));
   if (code === "network") return { message: `${message}; is the service up? see --url`, code: exits.unreachable };
   if (status === 401 || status === 403) return { message: `${message}; see --token`, code: exits.forbidden };
   return { message: `${message}${rangeOf(message, facts)}`, code: exits.refused };
 }
+
+/** What something in between has said may have lines of its own. */
+export const inOneLine = (message: string): string => message.trim().replace(/\s*\n\s*/g, " ");
 
 /** What makes that which is missing; the service names the method of its interface. */
 const makers: Readonly<Record<string, (name: string, stream?: unknown) => string>> = {

@@ -156,8 +156,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       const { type: _, ...snapshot } = message;
       this.options.onSnapshot?.(snapshot);
     } else if (message.type === "error") {
-      const { code, detail, type: _, id: __, ...facts } = message;
-      throw known(code, detail, facts);
+      throw known(message.code, message.detail, message);
     } else if ("cursor" in message) {
       if (message.type === "lost") this.options.onLost?.(message.lost);
       yield { upToDate: this.upToDate, ...message, records: [] };

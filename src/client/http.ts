@@ -62,7 +62,7 @@ export class Http {
 
   constructor(readonly options: MillraceOptions) {
     const { url, urls, namespace = "default", token, ticket, retry = {}, parse, fetch, WebSocket, ...left } = options;
-    const { attempts, initialMs, maxMs, ...others } = retry;
+    const { attempts, initialMs, maxMs, onRetry, ...others } = retry;
     nothing({ ...left, ...others });
     this.#bases = [urls?.length ? urls : url].flat().map((one) => {
       const base = `${one}`.replace(/\/+$/, "");

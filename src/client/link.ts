@@ -66,9 +66,9 @@ export class Link {
         settle(true);
       });
       socket.addEventListener("error", fail);
-      socket.addEventListener("close", (event: Ended) => {
+      socket.addEventListener("close", ({ code, reason }: Ended) => {
         fail();
-        link.close(event);
+        link.close(code, reason);
       });
       socket.addEventListener("message", ({ data }: { data: string }) => link.#take(data));
     });
@@ -87,11 +87,11 @@ export class Link {
     if (!this.#ended && this.socket.readyState === 1) this.socket.send(JSON.stringify(message));
   }
 
-  close(ended: Ended = { code: 1000, reason: "" }): void {
+  close(code = 1000, reason = ""): void {
     if (this.#ended) return;
     this.#ended = true;
     clearInterval(this.#timer);
-    this.#end(ended);
+    this.#end({ code, reason });
     try {
       this.socket.close();
     } catch {
@@ -104,7 +104,7 @@ export class Link {
     this.#asked = false;
     if (this.#ended || data === "pong") return;
     const message = this.#parsed(data);
-    if (!fits(message, messageShapes[message?.type] ?? messageShape)) this.close({ code: 1006, reason: "" });
+    if (!fits(message, messageShapes[message?.type] ?? messageShape)) this.close(1006);
     // It lies behind all that came before it: it goes back as it is, whatever the reader is busy with.
     else if (message.type === "confirm") this.socket.send(data);
     else this.heard(message);
@@ -127,7 +127,7 @@ export class Link {
     clearInterval(this.#timer);
     this.#timer = setInterval(() => {
       const silent = Date.now() - this.#heard;
-      if (this.#asked && silent > lostMs) this.close({ code: 1006, reason: "it fell silent" });
+      if (this.#asked && silent > lostMs) this.close(1006, "it fell silent");
       if (silent < quietMs || this.socket.readyState !== 1) return;
       this.#asked = true;
       this.socket.send("ping");

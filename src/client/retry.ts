@@ -8,6 +8,8 @@ export interface RetryOptions {
   initialMs?: number;
   /** Longest pause, in ms. Default 10 000. */
   maxMs?: number;
+  /** Told of each failure that is tried again, before the pause. */
+  onRetry?: (error: MillraceError) => void;
 }
 
 /** Pauses between attempts: exponential, with jitter, and never shorter than the service asked for. */
@@ -23,8 +25,9 @@ export class Backoff {
 
   /** Waits after a failure, or throws it: it was the last attempt, or will not get better. */
   async pause(error: unknown, signal: AbortSignal | undefined, may: (error: MillraceError) => boolean): Promise<void> {
-    const { attempts = 10, initialMs = 100, maxMs = 10_000 } = this.options;
+    const { attempts = 10, initialMs = 100, maxMs = 10_000, onRetry } = this.options;
     if (!(error instanceof MillraceError) || !may(error) || ++this.#failures >= attempts) throw error;
+    onRetry?.(error);
     const full = Math.min(maxMs, initialMs * 2 ** (this.#failures - 1));
     await sleep(Math.max(error.retryAfterMs ?? 0, full * (0.5 + Math.random() / 2)), signal);
   }

@@ -98,3 +98,21 @@ test.each([{ verdict: "rejected" }, { verdict: "maybe" }, { verdict: "appended",
     await expect(stream.append({ data: 1 })).rejects.toMatchObject({ code: "network", clean: false });
   },
 );
+
+test("whoever tries again, though it be for ever, tells of it before each pause", async () => {
+  const told: string[] = [];
+  const end = new AbortController();
+  const onRetry = (error: MillraceError) => {
+    told.push(error.message);
+    if (told.length === 4) end.abort();
+  };
+  const { stream } = clientOf(() => new Response("{}"), { retry: { attempts: 4, initialMs: 0, onRetry } });
+  const why = "the service did not answer: something else did";
+  await expect(stream.info()).rejects.toMatchObject({ message: why });
+  expect(told.splice(0)).toEqual([why, why, why]);
+  await first(stream.follow({ transport: "http", signal: end.signal })).catch(() => {});
+  expect(told.splice(0)).toEqual([why, why, why, why]);
+  const consumer = stream.group("g").consume(() => {}, { transport: "http" });
+  await expect.poll(() => told.length).toBeGreaterThan(2);
+  await consumer.stop();
+});

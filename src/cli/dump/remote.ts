@@ -4,6 +4,7 @@ import { network } from "../../client/error.ts";
 import { type Millrace, MillraceError, type StreamInfo } from "../../client/index.ts";
 import { retrying } from "../../client/retry.ts";
 import type { Shape } from "../../client/shapes.ts";
+import { Absence } from "../absence.ts";
 import { haste } from "../config.ts";
 import { type Page, piecesOf, streamFault, type Wrong } from "./pages.ts";
 
@@ -24,6 +25,7 @@ class WrongPage extends MillraceError {
 export const sinceOf = (origin: string | undefined): string | undefined => origin?.match(/^(\d+)-/)?.[1];
 
 export class Remote {
+  readonly #patience = { ...patience, onRetry: new Absence().retried };
   /** Something has been answered: the service is where it was said to be. */
   #met = false;
   /** When the namespace was created, as soon as it is known. */
@@ -111,7 +113,7 @@ export class Remote {
       if (error instanceof WrongPage) return ++wrong < haste.attempts;
       return retryable && (this.#met || ++failures < haste.attempts);
     };
-    const answer = await retrying(attempt, patience, undefined, may);
+    const answer = await retrying(attempt, this.#patience, undefined, may);
     this.#met = true;
     return answer;
   }

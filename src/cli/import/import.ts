@@ -222,7 +222,12 @@ class Import {
     const { signal } = this.#stop;
     const attempt = await attemptOf(this.stream, frames, { producer, sequence, signal });
     try {
-      const runs = await retrying(attempt, patience, signal, ({ retryable }) => retryable);
+      const runs = await retrying(
+        attempt,
+        { ...this.stream.http.options.retry, ...patience },
+        signal,
+        ({ retryable }) => retryable,
+      );
       const refused = runs.find((run) => run.verdict === "rejected" && fatal.has(run.reason));
       if (refused?.verdict === "rejected" && refused.reason === conflict) throw changed(sequence);
       if (refused?.verdict === "rejected") throw new Error(refused.detail);
