@@ -1,8 +1,8 @@
 /** Where the service is and who asks: flags, a context that a flag names, the environment, the context that holds. */
 import { Millrace } from "../client/index.ts";
 import { Absence } from "./absence.ts";
-import { type Context, chosen, variable } from "./contexts.ts";
-import { developmentToken } from "./defaults.ts";
+import { type Context, chosen, isSameUrl, variable } from "./contexts.ts";
+import { developmentToken, tokenProblem } from "./defaults.ts";
 import { Usage } from "./output.ts";
 
 /** Flags that every command takes. */
@@ -30,42 +30,65 @@ export function settled(flags: Common): Settled {
     namespace: () => variable("MILLRACE_NAMESPACE"),
   };
   const { name: context, ...kept } = chosen(flags);
-  const pick = (name: keyof Context): [value: string | undefined, origin: string] => {
+  const ofContext = `context ${context}`;
+  const pick = (name: "url" | "namespace"): [value: string | undefined, origin: string] => {
     if (flags[name]) return [flags[name], `--${name}`];
-    if (flags.context && kept[name]) return [kept[name], `context ${context}`];
+    if (flags.context && kept[name]) return [kept[name], ofContext];
     const given = environment[name]();
     if (given !== undefined) return [given, "the environment"];
-    return kept[name] ? [kept[name], `context ${context}`] : [undefined, "the default"];
+    return kept[name] ? [kept[name], ofContext] : [undefined, "the default"];
   };
   const [url = local, urlFrom] = pick("url");
   checkUrl(url, urlFrom);
-  const isLocal = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$)/.test(url);
-  const picked = pick("token");
-  const isKept = picked[1].startsWith("context ");
-  // A token is for the URL that it was stored with, and for nobody else to see.
-  const isAnothers = isKept && kept.url !== undefined && !isSame(kept.url, url);
-  const [token = isLocal ? developmentToken : undefined, tokenFrom] = isAnothers
-    ? ([undefined, "the default"] as const)
-    : picked;
-  if (token === undefined && isAnothers)
-    throw new Usage(
-      `the token of the context '${context}' is for ${kept.url}, and is not sent to ${url} (${urlFrom}): ` +
-        "give --token, or MILLRACE_TOKEN",
-    );
-  if (token !== undefined) checkToken(token, tokenFrom);
-  if (token === undefined) throw new Usage(`no token for ${url}: give --token, MILLRACE_TOKEN, or a context`);
+  const stored = {
+    token: kept.token,
+    url: kept.url,
+    origin: ofContext,
+    whose: `the token of the context '${context}'`,
+  };
+  function* tokens(): Generator<Given> {
+    yield { token: flags.token, url, origin: "--token", whose: "--token" };
+    if (flags.context) yield stored;
+    const token = environment.token();
+    const { MILLRACE_URL: beside } = process.env;
+    // Services of one machine, as those of tests, have one token mostly.
+    const its = beside && isLocal(beside) && isLocal(url) ? undefined : beside;
+    yield { token, url: its, origin: "the environment", whose: "the token of the environment" };
+    yield stored;
+  }
+  const [token, tokenFrom] = tokenFor(url, urlFrom, tokens());
+  checkToken(token, tokenFrom);
   const [namespace = "default", namespaceFrom] = pick("namespace");
   return { url, token, namespace, context, origins: { url: urlFrom, token: tokenFrom, namespace: namespaceFrom } };
 }
 
-const isSame = (one: string, other: string) => {
-  const [a, b] = [one, other].map((url) => (URL.canParse(url) ? new URL(url).href.replace(/\/+$/, "") : url));
-  return a === b;
-};
+const isLocal = (url: string) => /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$)/.test(url);
+
+/** A token, and the URL that it was given with, if one was. */
+interface Given {
+  readonly token: string | undefined;
+  readonly url: string | undefined;
+  readonly origin: string;
+  /** How a refusal begins. */
+  readonly whose: string;
+}
+
+/** The first one that is not another URL's, and so for nobody else to see; on this machine the development token otherwise. */
+function tokenFor(url: string, urlFrom: string, tokens: Iterable<Given>): [token: string, origin: string] {
+  let problem: string | undefined;
+  for (const { token, url: belongs, origin, whose } of tokens) {
+    if (!token) continue;
+    if (!belongs || isSameUrl(belongs, url)) return [token, origin];
+    problem ??= `${whose} is for ${belongs}, and is not sent to ${url} (${urlFrom}): give --token`;
+  }
+  if (isLocal(url)) return [developmentToken, "the default"];
+  throw new Usage(problem ?? `no token for ${url}: give --token, MILLRACE_TOKEN, or a context`);
+}
 
 /** Throws `Usage` where no header can carry a token. */
 export function checkToken(token: string, from: string): void {
-  if (/[^ -~]/.test(token)) throw new Usage(`${from}: a token must be one line of visible ASCII`);
+  const problem = tokenProblem(token);
+  if (problem !== undefined) throw new Usage(`${from}: ${problem}`);
 }
 
 /** Throws `Usage` where a URL has no scheme: which one is meant is a question of who may listen. */

@@ -27,7 +27,12 @@ function changeOf(args: Common): Context {
 export const profileCommands = (yargs: Yargs) =>
   yargs
     .command("set", "Write what is given into the context that holds", noMore, (args) => {
-      print(`written to ${setContext(args, changeOf(args))}`);
+      const { path, dropped } = setContext(args, changeOf(args));
+      print(`written to ${path}`);
+      if (dropped !== undefined)
+        console.error(
+          `the token was for ${dropped}, and is dropped: give that of ${args.url} with profile set --token`,
+        );
     })
     .command("show", "What holds now, from flags, environment and file", noMore, (args) => {
       const { token, url, namespace, context } = settled(args);

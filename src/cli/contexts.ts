@@ -85,12 +85,30 @@ export function chosen(flags: { profile?: string; context?: string }): { name?: 
   throw new Usage(`there is no context '${name}' in ${path}; see: millrace context ls`);
 }
 
+/** Whether two URLs are one, however they are written. */
+export const isSameUrl = (one: string, other: string): boolean => {
+  const [a, b] = [one, other].map((url) => (URL.canParse(url) ? new URL(url).href.replace(/\/+$/, "") : url));
+  return a === b;
+};
+
+export interface Written {
+  readonly path: string;
+  /** The URL whose token is not kept: it was given with that, and the context has another now. */
+  readonly dropped: string | undefined;
+}
+
 /** What may be changed of the context that holds, or is named; a new one where there is none. */
-export function setContext(flags: { profile?: string; context?: string }, change: Context): string {
+export function setContext(flags: { profile?: string; context?: string }, change: Context): Written {
   const path = contextsPath(flags.profile);
   const found = readContexts(path) ?? { contexts: {} };
   const name = flags.context || variable("MILLRACE_CONTEXT") || found.current || unnamed;
-  const contexts = { ...found.contexts, [name]: { ...found.contexts[name], ...change } };
-  writeContexts(path, { current: found.current ?? name, contexts });
-  return path;
+  const { token, ...before } = found.contexts[name] ?? {};
+  const isAnothers = before.url !== undefined && change.url !== undefined && !isSameUrl(before.url, change.url);
+  const dropped = token !== undefined && change.token === undefined && isAnothers ? before.url : undefined;
+  const kept = token === undefined || dropped !== undefined ? before : { ...before, token };
+  writeContexts(path, {
+    current: found.current ?? name,
+    contexts: { ...found.contexts, [name]: { ...kept, ...change } },
+  });
+  return { path, dropped };
 }

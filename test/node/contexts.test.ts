@@ -73,8 +73,13 @@ test("a context that a flag names comes before the environment, and flags before
     url: "http://localhost:2",
     token: "t",
   });
-  // What it does not say, the environment may.
+  // What it does not say, the environment may, with a token that is not for another URL.
+  expect(() => settled({ profile, context: "bare" })).toThrow(
+    `the token of the environment is for http://localhost:1, and is not sent to ${a.url} (context bare)`,
+  );
+  vi.stubEnv("MILLRACE_URL", undefined);
   expect(settled({ profile, context: "bare" })).toMatchObject({ url: a.url, token: "token-e" });
+  vi.stubEnv("MILLRACE_URL", "http://localhost:1");
   // Named by the environment itself it is no more than what else that says.
   vi.stubEnv("MILLRACE_CONTEXT", "b");
   expect(settled({ profile })).toMatchObject({ url: "http://localhost:1", namespace: "shop" });
@@ -105,4 +110,47 @@ test.each([
   expect(of({ token: "t" })()).toMatchObject({ url, token: "t" });
   vi.stubEnv("MILLRACE_TOKEN", "token-e");
   expect(of({})()).toMatchObject({ url, token: "token-e" });
+});
+
+const c = "https://c.example.com";
+test.each<[string, Readonly<Record<string, string>>, object, string | undefined]>([
+  ["alone it goes wherever the command does", {}, {}, b.url],
+  ["alone, to the URL of a flag", {}, { url: c }, c],
+  ["with a URL, to that", { URL: c }, {}, c],
+  ["with a URL, to that in a flag", { URL: c }, { url: `${c}/` }, `${c}/`],
+  [
+    "with a URL of this machine, to any of it",
+    { URL: "http://localhost:1" },
+    { url: "http://127.0.0.1:2" },
+    "http://127.0.0.1:2",
+  ],
+  ["with a URL, and to no other", { URL: c }, { url: a.url }, undefined],
+  ["with a URL, and to no context that has no token", { URL: c }, { context: "bare" }, undefined],
+])("the token of the environment: %s", (_, environment, flags, url) => {
+  writeContexts(profile, { current: "b", contexts: { b, bare: { url: a.url } } });
+  for (const [name, value] of Object.entries({ ...environment, TOKEN: "token-e" }))
+    vi.stubEnv(`MILLRACE_${name}`, value);
+  const of = () => settled({ profile, ...flags });
+  if (url !== undefined) expect(of()).toMatchObject({ url, token: "token-e" });
+  else expect(of).toThrow(`the token of the environment is for ${c}, and is not sent to ${a.url}`);
+});
+
+test("where the token of the environment is for another URL, that of the context is taken, and on this machine the development token", () => {
+  writeContexts(profile, { current: "b", contexts: { b } });
+  vi.stubEnv("MILLRACE_URL", c);
+  vi.stubEnv("MILLRACE_TOKEN", "token-e");
+  expect(settled({ profile, url: b.url })).toMatchObject({ url: b.url, token: "token-b" });
+  expect(settled({ profile, url: "http://localhost:1" })).toMatchObject({ token: "millrace-dev" });
+});
+
+test.each<[string, object, object, string | undefined]>([
+  ["another URL", { url: c }, { url: c }, b.url],
+  ["another URL, with its token", { url: c, token: "t" }, { url: c, token: "t" }, undefined],
+  ["the same URL, written otherwise", { url: `${b.url}:443/` }, { url: `${b.url}:443/`, token: b.token }, undefined],
+  ["a namespace", { namespace: "n" }, { namespace: "n", token: b.token }, undefined],
+])("a context that is given %s", (_, change, after, dropped) => {
+  writeContexts(profile, { current: "a", contexts: { a, b } });
+  expect(setContext({ profile, context: "b" }, change)).toEqual({ path: profile, dropped });
+  const kept = dropped === undefined ? {} : { token: undefined };
+  expect(readContexts(profile)?.contexts).toEqual({ a, b: { ...b, ...kept, ...after } });
 });
