@@ -12,7 +12,8 @@ import { Presets, SingleBar } from "cli-progress";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { text } from "../src/cli/arguments.ts";
-import { developmentToken } from "../src/cli/defaults.ts";
+import { developmentToken, tokenProblem } from "../src/cli/defaults.ts";
+import { checkTexts, variable } from "./options.ts";
 import { run } from "./workerd.ts";
 
 interface Flight {
@@ -39,16 +40,18 @@ const values = await yargs(hideBin(process.argv))
     },
     token: {
       ...text,
-      default: process.env.MILLRACE_ROOT_TOKEN ?? developmentToken,
+      default: variable("MILLRACE_ROOT_TOKEN") ?? developmentToken,
       defaultDescription: "MILLRACE_ROOT_TOKEN, or the development token",
       describe: "Its token.",
     },
     records: { ...text, default: String(known.length), describe: "How many flights." },
   })
-  .check(({ url, token, records }) => {
-    if (token === "")
-      throw new Error("--token is empty: give it a value, or leave it out and unset MILLRACE_ROOT_TOKEN.");
+  .check(({ url, token, records, ...others }) => {
+    checkTexts({ url, token, records, ...others });
     if (!/^https?:\/\/./.test(url)) throw new Error(`--url must begin with http:// or https://, not '${url}'.`);
+    if (!URL.canParse(url)) throw new Error(`--url is no URL: '${url}'.`);
+    const problem = tokenProblem(token);
+    if (problem !== undefined) throw new Error(`--token: ${problem}.`);
     if (/^\d{1,9}$/.test(records) && Number(records) > 0 && Number(records) <= known.length) return true;
     throw new Error(`--records must be a number from 1 to ${known.length}, not '${records}'.`);
   })
@@ -59,12 +62,14 @@ const batchRecords = 500;
 const name = `flights-demo-${randomBytes(4).toString("hex")}`;
 const stream = `/v1/default/streams/${name}`;
 
+/** What answers there, and is no Millrace, ends the demo. */
 const up = async (url: string) => {
-  try {
-    return (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_000) })).ok;
-  } catch {
-    return false;
-  }
+  const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+  if (answer === undefined) return false;
+  const { status } = ((await answer.json().catch(() => undefined)) ?? {}) as { status?: string };
+  if (status === "ok") return true;
+  console.error(`Something answers on ${url} (${answer.status}), and it is no Millrace: name another with --url.`);
+  process.exit(1);
 };
 
 let url = values.url.replace(/\/+$/, "");

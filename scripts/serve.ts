@@ -8,6 +8,7 @@ import { archiveVars } from "../src/cli/archive.ts";
 import { text } from "../src/cli/arguments.ts";
 import { isLoopback } from "../src/cli/defaults.ts";
 import { outlastReaders } from "../src/cli/readers.ts";
+import { checkTexts, variable } from "./options.ts";
 import { endWithNpm } from "./under-npm.ts";
 import { isPort, tokenFor, welcome } from "./welcome.ts";
 import { run } from "./workerd.ts";
@@ -23,7 +24,7 @@ const values = await yargs(hideBin(process.argv))
     },
     port: {
       ...text,
-      default: process.env.PORT ?? "8787",
+      default: variable("PORT") ?? "8787",
       describe: "Port to listen on; by default PORT. 0: any that is free.",
     },
     data: { ...text, default: ".millrace/data", describe: "Folder of the data." },
@@ -34,9 +35,9 @@ const values = await yargs(hideBin(process.argv))
       describe: "Lets groups push to private addresses where the service is not on loopback (there they may).",
     },
   })
-  .check(({ port, data, inspector }) => {
+  .check(({ port, inspector, ...others }) => {
+    checkTexts({ port, inspector, ...others });
     if (!isPort(port)) throw new Error(`--port must be a number from 0 to 65535, not '${port}'.`);
-    if (data === "") throw new Error("--data must name a folder.");
     if (inspector === undefined || isPort(/^[\w.-]+:(\d+)$/.exec(inspector)?.[1])) return true;
     throw new Error(`--inspector must be an address with a port, such as 127.0.0.1:9229, not '${inspector}'.`);
   })

@@ -12,6 +12,7 @@ import { hold, mortal } from "../src/cli/holding.ts";
 import { portProblem } from "../src/cli/ports.ts";
 import { outlastReaders } from "../src/cli/readers.ts";
 import { keepUp } from "./kept-up.ts";
+import { checkTexts, variable } from "./options.ts";
 import { endWithNpm } from "./under-npm.ts";
 import { isPort, tokenFor, welcome } from "./welcome.ts";
 
@@ -20,11 +21,11 @@ const values = await yargs(hideBin(process.argv))
   .scriptName("npm start --")
   .usage("$0 [options]")
   .options({
-    port: { ...text, default: process.env.PORT ?? "8787", describe: "Port to listen on; by default PORT." },
+    port: { ...text, default: variable("PORT") ?? "8787", describe: "Port to listen on; by default PORT." },
     data: { ...text, default: ".wrangler/state", describe: "Folder of the data." },
   })
-  .check(({ port, data }) => {
-    if (data === "") throw new Error("--data must name a folder.");
+  .check(({ port, ...others }) => {
+    checkTexts({ port, ...others });
     if (isPort(port) && Number(port) > 0) return true;
     throw new Error(`--port must be a number from 1 to 65535, not '${port}'.`);
   })

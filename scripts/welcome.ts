@@ -1,5 +1,6 @@
 /** What a local service says when it is up: where it is, its token, and what to try, to be copied as it stands. */
-import { developmentToken, isLoopback } from "../src/cli/defaults.ts";
+import { developmentToken, isLoopback, tokenProblem } from "../src/cli/defaults.ts";
+import { variable } from "./options.ts";
 
 export function welcome(url: string, token: string): string {
   const isSecret = token !== developmentToken;
@@ -28,16 +29,10 @@ export const isPort = (text = ""): boolean => /^\d{1,5}$/.test(text) && Number(t
 
 /** The token of the environment, or on a loopback address the development one. Elsewhere there is no default. */
 export function tokenFor(host: string): string {
-  const token = process.env.MILLRACE_ROOT_TOKEN;
-  if (token) return token;
-  // Of whoever meant a secret, the development token would make a service that is open to everybody.
-  const isEmpty = token === "";
-  if (!isEmpty && isLoopback(host)) return developmentToken;
-  const unset = isEmpty && isLoopback(host) ? ", or unset it" : "";
-  console.error(
-    isEmpty
-      ? `MILLRACE_ROOT_TOKEN is empty: give it a value${unset}.`
-      : `Refusing to serve on ${host} without a token: set MILLRACE_ROOT_TOKEN.`,
-  );
+  const token = variable("MILLRACE_ROOT_TOKEN") ?? (isLoopback(host) ? developmentToken : undefined);
+  const problem = token === undefined ? undefined : tokenProblem(token);
+  if (token !== undefined && problem === undefined) return token;
+  if (problem === undefined) console.error(`Refusing to serve on ${host} without a token: set MILLRACE_ROOT_TOKEN.`);
+  else console.error(`MILLRACE_ROOT_TOKEN: ${problem}.`);
   process.exit(1);
 }

@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { archiveVars } from "./archive.ts";
+import { checkToken } from "./config.ts";
 import { variable } from "./contexts.ts";
 import { developmentToken, isLoopback } from "./defaults.ts";
 import { launch } from "./launch.ts";
@@ -20,11 +21,12 @@ export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
   // workerd says its port on a descriptor that the others do not pass on.
   if ("Bun" in globalThis || "Deno" in globalThis)
     throw new Usage("`millrace dev` runs on Node alone; use node or npx");
-  if (!(Number.isInteger(port) && port >= 0 && port < 65_536))
-    throw new Usage(`--port must be a number from 0 to 65535, not '${port}'`);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new Usage(`--port must be a number from 0 to 65535, not ${port}`);
   const local = isLoopback(host);
   const secret = token ?? variable("MILLRACE_ROOT_TOKEN") ?? (local ? developmentToken : undefined);
   if (secret === undefined) throw new Usage(`refusing to serve on ${host} without a token: give --token`);
+  checkToken(secret, token === undefined ? "MILLRACE_ROOT_TOKEN" : "--token");
   const folder = resolve(data);
   // Beside this file, where the build has put them.
   const here = import.meta.dirname;

@@ -2,6 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
@@ -101,4 +103,64 @@ test.each([
   expect(await once(child, "close")).toEqual([code, null]);
   expect(said).toContain(words);
   expect(said).not.toMatch(/^\s+at /m);
+});
+
+/** As npm starts them. */
+function script(name: string, options: readonly string[], env: Readonly<Record<string, string>>) {
+  const flags = ["--experimental-transform-types", "--disable-warning=ExperimentalWarning", `scripts/${name}.ts`];
+  const child = spawn(process.execPath, [...(name === "dev" ? ["dist/cli.js", "dev"] : flags), ...options], {
+    cwd: root,
+    stdio: "pipe",
+    env: { ...process.env, ...env },
+  });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
+  return once(child, "close").then(([code]) => ({ code, said }));
+}
+
+test.each<[string, readonly string[], string, Readonly<Record<string, string>>?]>([
+  ["demo", ["--token", ""], "--token is empty"],
+  ["demo", ["--token", "a\nb"], "--token: a token must be one line of visible ASCII"],
+  ["demo", ["--token", " "], "--token: a token must be one line of visible ASCII"],
+  ["demo", ["--url", ""], "--url is empty"],
+  ["demo", ["--url", "http://a b"], "--url is no URL: 'http://a b'"],
+  ["demo", ["--records", ""], "--records is empty"],
+  ["demo", ["--records", "7", "--records", "8"], "--records is one, and was given twice"],
+  ["demo", [], "MILLRACE_ROOT_TOKEN is empty: give it a value, or unset it", { MILLRACE_ROOT_TOKEN: "" }],
+  ["serve", ["--port", ""], "--port is empty"],
+  ["serve", [], "PORT is empty: give it a value, or unset it", { PORT: "" }],
+  ["serve", ["--host", ""], "--host is empty"],
+  ["serve", ["--data", ""], "--data is empty"],
+  ["serve", ["--data", "a", "--data", "b"], "--data is one, and was given twice"],
+  ["serve", ["--inspector="], "--inspector is empty"],
+  ["serve", [], "MILLRACE_ROOT_TOKEN is empty", { MILLRACE_ROOT_TOKEN: "" }],
+  ["serve", [], "MILLRACE_ROOT_TOKEN: a token must be one line", { MILLRACE_ROOT_TOKEN: "a\nb" }],
+  ["start", ["--port", "0"], "--port must be a number from 1 to 65535"],
+  ["start", ["--data", ""], "--data is empty"],
+  ["start", ["--port", "1", "--port", "2"], "--port is one, and was given twice"],
+  ["start", [], "MILLRACE_ROOT_TOKEN is empty", { MILLRACE_ROOT_TOKEN: "" }],
+  ["dev", ["--token", ""], "--token is empty"],
+  ["dev", ["--token", "a\nb"], "--token: a token must be one line of visible ASCII"],
+  ["dev", ["--host", ""], "--host is empty"],
+  ["dev", ["--port", ""], "--port must be one number"],
+  ["dev", ["--port", "65536"], "--port"],
+  ["dev", ["--port", "1.5"], "--port"],
+  ["dev", [], "MILLRACE_ROOT_TOKEN is empty", { MILLRACE_ROOT_TOKEN: "" }],
+])("%s %j is refused, and nothing is started: %s", async (name, options, words, env = {}) => {
+  const { code, said } = await script(name, options, env);
+  expect(said).toContain(words);
+  expect(said).not.toMatch(/^\s+at /m);
+  expect(said).not.toContain("is up on");
+  expect(code).toBeGreaterThan(0);
+});
+
+test("the demo takes nothing for a service that is none", async () => {
+  const server = createServer((_, response) => response.end("<html>"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  expect(await script("demo", ["--url", url], {})).toEqual({
+    code: 1,
+    said: `Something answers on ${url} (200), and it is no Millrace: name another with --url.\n`,
+  });
+  server.close();
 });
