@@ -26,94 +26,98 @@ import { allWritten, writeWhole } from "./whole.ts";
 
 writeWhole();
 const words = forShell(hideBin(process.argv));
-/** Looked up before the parser asks, which does not wait. */
-const names = await namesFor(process.argv);
 
-const commands = yargs(words)
-  .scriptName("millrace")
-  .parserConfiguration({ "populate--": true, "parse-positional-numbers": false })
-  .usage("$0 <command>\n\nAn event log at the edge that drives work.")
-  .option("url", { ...text, describe: "Where the service is. [MILLRACE_URL]", global: true })
-  .option("token", { ...text, describe: "Its token, or a ticket. [MILLRACE_TOKEN]", global: true })
-  .option("namespace", { alias: "n", ...text, describe: "Default: default. [MILLRACE_NAMESPACE]", global: true })
-  .option("context", { ...text, describe: "Which context of the file holds. [MILLRACE_CONTEXT]", global: true })
-  .option("profile", { ...text, describe: "File with the contexts. [MILLRACE_PROFILE]", global: true })
-  .option("json", { type: "boolean", describe: "For programs: a JSON text a line.", global: true })
-  .option("yes", { type: "boolean", describe: "Do not ask, whatever is lost.", global: true })
-  .group(["url", "token", "namespace", "context", "profile", "json", "yes", "help", "version"], "Everywhere:")
-  .command("streams", "Make, change, show and delete streams, and tend their past", streamCommands)
-  .command(appendCommand)
-  .command(readCommand)
-  .command(tailCommand)
-  .command("snapshot", "Store, fetch and list snapshots of what a consumer has made of a stream", snapshotCommands)
-  .command("groups", "Make, watch and tend consumer groups", groupCommands)
-  .command("namespaces", "Make, list and delete namespaces", namespaceCommands)
-  .command(
-    "report",
-    "All streams and groups of a namespace, what is worst first",
-    (yargs) => yargs,
-    (args) => report(connect(args), args.json),
-  )
-  .command(
-    "doctor",
-    "What is wrong with this connection, and what to do",
-    (yargs) => yargs,
-    (args) => doctor(args),
-  )
-  .command(forwardCommand)
-  .command(importCommand)
-  .command(dumpCommand)
-  .command(restoreCommand)
-  .command(verifyCommand)
-  .command(
-    "bench",
-    "Measure a service, on a stream of its own",
-    (yargs) =>
-      yargs
-        .option("records", { ...number, default: 200_000, describe: "How many." })
-        .option("bytes", { ...number, default: 100, describe: "Of a record." })
-        .option("partitions", { ...number, default: 1, describe: "Of the stream." }),
-    (args) => bench(connect(args), args),
-  )
-  .command(
-    "dev",
-    "Start the service on this machine",
-    (yargs) =>
-      yargs
-        .option("port", { ...number, default: 8787, describe: "Port to listen on; 0: any that is free." })
-        .option("host", {
-          ...text,
-          default: "127.0.0.1",
-          describe: "Address to listen on; beyond loopback with --token.",
-        })
-        .option("data", { ...text, default: ".millrace/data", describe: "Folder of the data." })
-        .epilogue(`In the environment: ${s3Names.join(", ")} name the S3 store of the archive and of snapshots.`),
-    (args) => dev(args),
-  )
-  .command("context", "Keep several services by name, and choose among them", contextCommands)
-  .command("profile", "Write and show what holds: url, token and namespace", profileCommands)
-  .completion("completion", "Print a script for the completion of bash, zsh or fish", completer(names))
-  .demandCommand(1, "say what to do; see millrace --help")
-  .strict()
-  .check(checkValues)
-  .version(version)
-  .help()
-  .alias("h", "help")
-  .wrap(Math.min(110, process.stdout.columns ?? 110))
-  .locale("en")
-  .exitProcess(false)
-  .fail((message, error, yargs) => {
-    // What the parser finds wrong comes as an error of its own.
-    if (error && error.name !== "YError") throw error;
-    throw new Usage(`${unknown(message) ?? valueless(message)}\n\n${usageOf(yargs)}`);
-  });
+/** `names`: what a shell is offered, looked up before the parser asks, which does not wait. */
+function parser(names: string[]): { parseAsync(): Promise<unknown> } {
+  const commands = yargs(words)
+    .scriptName("millrace")
+    .parserConfiguration({ "populate--": true, "parse-positional-numbers": false })
+    .usage("$0 <command>\n\nAn event log at the edge that drives work.")
+    .option("url", { ...text, describe: "Where the service is. [MILLRACE_URL]", global: true })
+    .option("token", { ...text, describe: "Its token, or a ticket. [MILLRACE_TOKEN]", global: true })
+    .option("namespace", { alias: "n", ...text, describe: "Default: default. [MILLRACE_NAMESPACE]", global: true })
+    .option("context", { ...text, describe: "Which context of the file holds. [MILLRACE_CONTEXT]", global: true })
+    .option("profile", { ...text, describe: "File with the contexts. [MILLRACE_PROFILE]", global: true })
+    .option("json", { type: "boolean", describe: "For programs: a JSON text a line.", global: true })
+    .option("yes", { type: "boolean", describe: "Do not ask, whatever is lost.", global: true })
+    .group(["url", "token", "namespace", "context", "profile", "json", "yes", "help", "version"], "Everywhere:")
+    .command("streams", "Make, change, show and delete streams, and tend their past", streamCommands)
+    .command(appendCommand)
+    .command(readCommand)
+    .command(tailCommand)
+    .command("snapshot", "Store, fetch and list snapshots of what a consumer has made of a stream", snapshotCommands)
+    .command("groups", "Make, watch and tend consumer groups", groupCommands)
+    .command("namespaces", "Make, list and delete namespaces", namespaceCommands)
+    .command(
+      "report",
+      "All streams and groups of a namespace, what is worst first",
+      (yargs) => yargs,
+      (args) => report(connect(args), args.json),
+    )
+    .command(
+      "doctor",
+      "What is wrong with this connection, and what to do",
+      (yargs) => yargs,
+      (args) => doctor(args),
+    )
+    .command(forwardCommand)
+    .command(importCommand)
+    .command(dumpCommand)
+    .command(restoreCommand)
+    .command(verifyCommand)
+    .command(
+      "bench",
+      "Measure a service, on a stream of its own",
+      (yargs) =>
+        yargs
+          .option("records", { ...number, default: 200_000, describe: "How many." })
+          .option("bytes", { ...number, default: 100, describe: "Of a record." })
+          .option("partitions", { ...number, default: 1, describe: "Of the stream." }),
+      (args) => bench(connect(args), args),
+    )
+    .command(
+      "dev",
+      "Start the service on this machine",
+      (yargs) =>
+        yargs
+          .option("port", { ...number, default: 8787, describe: "Port to listen on; 0: any that is free." })
+          .option("host", {
+            ...text,
+            default: "127.0.0.1",
+            describe: "Address to listen on; beyond loopback with --token.",
+          })
+          .option("data", { ...text, default: ".millrace/data", describe: "Folder of the data." })
+          .epilogue(`In the environment: ${s3Names.join(", ")} name the S3 store of the archive and of snapshots.`),
+      (args) => dev(args),
+    )
+    .command("context", "Keep several services by name, and choose among them", contextCommands)
+    .command("profile", "Write and show what holds: url, token and namespace", profileCommands)
+    .completion("completion", "Print a script for the completion of bash, zsh or fish", completer(names))
+    .demandCommand(1, "say what to do; see millrace --help")
+    .strict()
+    .check(checkValues)
+    .version(version)
+    .help()
+    .alias("h", "help")
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .locale("en")
+    .exitProcess(false)
+    .fail((message, error, yargs) => {
+      // What the parser finds wrong comes as an error of its own.
+      if (error && error.name !== "YError") throw error;
+      throw new Usage(`${unknown(message, known()) ?? valueless(message)}\n\n${usageOf(yargs)}`);
+    });
+  function known(): string[] {
+    return (commands as unknown as Parser).getInternalMethods().getCommandInstance().getCommands();
+  }
+  return commands;
+}
 
 /** Of a command that there is not, the one that was meant. */
-function unknown(message: string): string | undefined {
+function unknown(message: string, known: readonly string[]): string | undefined {
   const [, said] = /^Unknown (?:argument|command)s?: (.+)$/.exec(message) ?? [];
   const word = said?.split(", ")[0];
   if (word === undefined || !words.includes(word)) return undefined;
-  const known = (commands as unknown as Parser).getInternalMethods().getCommandInstance().getCommands();
   if (known.length === 0) return undefined;
   const meant = suggestion(word, known);
   return `there is no command '${word}'${meant === undefined ? "" : `; did you mean ${meant}?`}`;
@@ -132,16 +136,22 @@ const usageOf = (yargs: { getHelp?: () => unknown }) =>
 
 endWithReader();
 
-try {
-  const script = scriptFor(words);
-  if (script === undefined) await commands.parseAsync();
-  else process.stdout.write(script);
-  allWritten();
-} catch (error) {
-  const { message, code } = explain(error);
-  console.error(`millrace: ${message}`);
-  process.exitCode = code;
-  if (code === exits.usage) process.exitCode = exits.usage;
+async function main(): Promise<void> {
+  const commands = parser(await namesFor(process.argv));
+  try {
+    const script = scriptFor(words);
+    if (script === undefined) await commands.parseAsync();
+    else process.stdout.write(script);
+    allWritten();
+  } catch (error) {
+    const { message, code } = explain(error);
+    console.error(`millrace: ${message}`);
+    process.exitCode = code;
+    if (code === exits.usage) process.exitCode = exits.usage;
+  }
+  // Sockets that linger keep nobody waiting; what was said must be out.
+  process.stdout.write("", () => process.exit());
 }
-// Sockets that linger keep nobody waiting; what was said must be out.
-process.stdout.write("", () => process.exit());
+
+// Nothing waits at the top: tests evaluate what is built of this many times in one process, as a function.
+void main();

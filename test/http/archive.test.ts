@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import { Millrace } from "../../src/client/index.ts";
 import { type Archived, archived, until } from "./archived.ts";
-import { type Ran, start } from "./cli.ts";
+import { type Ran, runCli } from "./cli.ts";
 import { token } from "./service.ts";
 
 let service: Archived;
@@ -251,7 +251,7 @@ describe("an archived stream", () => {
     for await (const { offset } of stream.read({ onLost })) found.push(offset);
     expect(found.length).toBe(190);
     expect(lost).toEqual([{ partition: 0, from: 20, to: 30, why: reason }]);
-    const printed = await start(["read", "broken"], { MILLRACE_URL: service.url, MILLRACE_TOKEN: token }).ended;
+    const printed = await runCli(["read", "broken"], { MILLRACE_URL: service.url, MILLRACE_TOKEN: token });
     expect(printed).toMatchObject({ code: 1, err: expect.stringContaining("missing: partition 0, offsets 20 to 29") });
     expect(printed.lines.length).toBe(190);
     const repair = "/v1/default/streams/broken/partitions/0/repair";
@@ -617,8 +617,7 @@ describe("a stream with an end", () => {
 });
 
 describe("the command line", () => {
-  const run = (...args: string[]): Promise<Ran> =>
-    start(args, { MILLRACE_URL: service.url, MILLRACE_TOKEN: token }).ended;
+  const run = (...args: string[]): Promise<Ran> => runCli(args, { MILLRACE_URL: service.url, MILLRACE_TOKEN: token });
 
   test("makes an archived stream, verifies it, trims it, forgets a key, and repairs only when told to", async () => {
     const made = await run("streams", "create", "tended", "--archive", "--retention-records", "80", "--compact");

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -19,7 +19,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const run = (...args: string[]) => start(args, { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token }).ended;
+const run = (...args: string[]) => runCli(args, { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token });
 
 test("append takes lines of a file that is there, and not of the standard input in its place", async () => {
   const append = (path: string) => run("append", "bounded", "--file", path);
@@ -29,7 +29,7 @@ test("append takes lines of a file that is there, and not of the standard input 
   const empty = join(folder, "empty");
   writeFileSync(empty, "");
   const environment = { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token };
-  const ran = await start(["append", "bounded", "--file", empty], environment, "4\n5\n").ended;
+  const ran = await runCli(["append", "bounded", "--file", empty], environment, "4\n5\n");
   expect(ran).toMatchObject({ code: 0, out: "0 appended\n" });
 });
 

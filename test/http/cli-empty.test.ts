@@ -3,14 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-empty-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const environment = { MILLRACE_URL: "http://127.0.0.1:9", MILLRACE_TOKEN: "t" };
-const run = (args: readonly string[], more: Record<string, string> = {}) =>
-  start(args, { ...environment, ...more }).ended;
+const run = (args: readonly string[], more: Record<string, string> = {}) => runCli(args, { ...environment, ...more });
 
 const remove = ["streams", "rm", "orders", "--yes"];
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -19,8 +19,8 @@ afterAll(async () => {
 });
 
 const environment = () => ({ MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token });
-const run = (...args: string[]) => start(args, environment()).ended;
-const given = (input: string, ...args: string[]) => start(args, environment(), input).ended;
+const run = (...args: string[]) => runCli(args, environment());
+const given = (input: string, ...args: string[]) => runCli(args, environment(), input);
 const records = async () => (await run("read", "orders", "--data")).lines;
 
 describe("what begins like JSON and is none", () => {
@@ -84,7 +84,7 @@ describe("a URL without a scheme", () => {
     const refused = { code: 2, out: "", err: expect.stringContaining(says) };
     for (const command of [["streams", "list"], ["doctor"], ["profile", "show"]])
       expect(await run(...command, "--url", url), command.join()).toMatchObject(refused);
-    expect(await start(["streams", "list"], { ...environment(), MILLRACE_URL: url }).ended).toMatchObject(refused);
+    expect(await runCli(["streams", "list"], { ...environment(), MILLRACE_URL: url })).toMatchObject(refused);
     const profile = ["--profile", join(folder, "profile.json")];
     for (const command of [
       ["context", "add", "prod"],

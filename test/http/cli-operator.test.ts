@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -17,7 +17,7 @@ afterAll(async () => {
 });
 
 const environment = () => ({ MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token });
-const run = (...args: string[]) => start(args, environment()).ended;
+const run = (...args: string[]) => runCli(args, environment());
 async function done(...args: string[]): Promise<string> {
   const ran = await run(...args);
   expect(ran, `${args.join(" ")}: ${ran.err}`).toMatchObject({ code: 0, err: "" });
@@ -181,7 +181,7 @@ test("report shows every group and stream, what is worst first", async () => {
 
 describe("doctor", () => {
   const checks = async (args: string[], env: Record<string, string> = environment()) => {
-    const ran = await start(["doctor", "--json", ...args], env).ended;
+    const ran = await runCli(["doctor", "--json", ...args], env);
     const found = ran.lines.map((line) => JSON.parse(line));
     return { code: ran.code, found, wrong: found.find(({ is }) => is === "wrong") };
   };
@@ -226,7 +226,7 @@ describe("doctor", () => {
 
 test("contexts are added, chosen, listed and removed", async () => {
   const profile = join(folder, "contexts", "profile.json");
-  const context = (...args: string[]) => start(args, { MILLRACE_PROFILE: profile }).ended;
+  const context = (...args: string[]) => runCli(args, { MILLRACE_PROFILE: profile });
   expect(await context("streams", "ls")).toMatchObject({ code: 2, err: expect.stringContaining("there is no file") });
   expect((await context("context", "ls")).out).toContain("no contexts; add one");
   expect((await context("context", "add", "here", "--url", millrace.url, "--token", token)).out).toBe("added here\n");
@@ -246,7 +246,7 @@ test("contexts are added, chosen, listed and removed", async () => {
   expect((await context("context", "rm", "away", "--yes")).out).toBe("removed away; no context holds now\n");
   expect((await context("context", "use", "away")).code).toBe(2);
   // No file is named that is not there.
-  expect(JSON.parse((await start(["profile", "show", "--json"]).ended).out)).not.toHaveProperty("profile");
+  expect(JSON.parse((await runCli(["profile", "show", "--json"])).out)).not.toHaveProperty("profile");
 });
 
 test("a shell is offered names where a name belongs, and nothing that takes long", async () => {

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { start } from "./cli.ts";
+import { runCli, start } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -18,7 +18,7 @@ afterAll(async () => {
 
 const environment = () => ({ MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token });
 const begin = (...args: string[]) => start(args, environment());
-const run = (args: readonly string[], input = "") => start(args, environment(), input).ended;
+const run = (args: readonly string[], input = "") => runCli(args, environment(), input);
 async function done(args: readonly string[], input?: string) {
   const ran = await run(args, input);
   expect(ran).toMatchObject({ code: 0, err: "" });

@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -49,7 +49,7 @@ beforeEach(() => {
 
 const run = (...args: string[]) => {
   const url = `http://127.0.0.1:${(door.address() as AddressInfo).port}`;
-  return start(args, { MILLRACE_URL: url, MILLRACE_TOKEN: token }).ended;
+  return runCli(args, { MILLRACE_URL: url, MILLRACE_TOKEN: token });
 };
 const configOf = async (of = path) => (await millrace.call("GET", of)).json.config;
 

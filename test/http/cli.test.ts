@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { start } from "./cli.ts";
+import { runCli, start } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
@@ -17,7 +17,7 @@ afterAll(async () => {
 });
 
 const environment = () => ({ MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token });
-const run = (args: readonly string[], input?: string) => start(args, environment(), input ?? "").ended;
+const run = (args: readonly string[], input?: string) => runCli(args, environment(), input ?? "");
 /** One that must succeed. */
 async function done(args: readonly string[], input?: string) {
   const ran = await run(args, input);
@@ -300,17 +300,17 @@ describe("what it is told", () => {
     expect((await set.ended).code).toBe(0);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const profiled = { MILLRACE_PROFILE: path };
-    expect((await start(["streams", "list"], profiled).ended).code).toBe(0);
+    expect((await runCli(["streams", "list"], profiled)).code).toBe(0);
     const shown = JSON.parse(
-      (await start(["profile", "show", "--json"], { ...profiled, MILLRACE_NAMESPACE: "n1" }).ended).out,
+      (await runCli(["profile", "show", "--json"], { ...profiled, MILLRACE_NAMESPACE: "n1" })).out,
     );
     expect(shown).toMatchObject({ url: millrace.url, namespace: "n1", token: "test…" });
-    expect((await start(["streams", "list"], { ...profiled, MILLRACE_TOKEN: "wrong" }).ended).code).toBe(4);
-    expect(
-      (await start(["streams", "list", "--token", token], { ...profiled, MILLRACE_TOKEN: "wrong" }).ended).code,
-    ).toBe(0);
+    expect((await runCli(["streams", "list"], { ...profiled, MILLRACE_TOKEN: "wrong" })).code).toBe(4);
+    expect((await runCli(["streams", "list", "--token", token], { ...profiled, MILLRACE_TOKEN: "wrong" })).code).toBe(
+      0,
+    );
     chmodSync(path, 0o644);
-    expect((await start(["streams", "list"], profiled).ended).err).toContain("chmod 600");
+    expect((await runCli(["streams", "list"], profiled)).err).toContain("chmod 600");
   });
 
   test.each([
@@ -324,7 +324,7 @@ describe("what it is told", () => {
     [["read", "s", "--colour", "red"], 2, "Unknown"],
   ])("%j ends with %i", async (args, code, says) => {
     const env = args.includes("https://millrace.invalid") ? {} : environment();
-    const ran = await start(args, env).ended;
+    const ran = await runCli(args, env);
     expect(ran).toMatchObject({ code, out: "", err: expect.stringContaining(says) });
     // One error, and no stack.
     expect(ran.err).not.toMatch(/\n +at /);
@@ -346,9 +346,9 @@ test("dev starts the service on this machine", async () => {
   await expect.poll(() => running.said.out, { timeout: 20_000 }).toContain("Millrace is up on");
   const url = /up on (\S+)/.exec(running.said.out)?.[1] as string;
   const env = { MILLRACE_URL: url, MILLRACE_TOKEN: "secret" };
-  expect((await start(["streams", "create", "s"], env).ended).code).toBe(0);
-  expect((await start(["append", "s", "1"], env).ended).out).toBe("0.0  appended\n");
-  const second = await start(["dev", "--port", "0", "--data", data]).ended;
+  expect((await runCli(["streams", "create", "s"], env)).code).toBe(0);
+  expect((await runCli(["append", "s", "1"], env)).out).toBe("0.0  appended\n");
+  const second = await runCli(["dev", "--port", "0", "--data", data]);
   expect(second).toMatchObject({ code: 1, err: expect.stringContaining("another service has its data in") });
   running.child.kill("SIGINT");
   expect((await running.ended).code).toBe(0);

@@ -13,13 +13,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Scan } from "../system/dump-file.ts";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
 
 let millrace: Service;
 const folder = mkdtempSync(join(tmpdir(), "millrace-dumps-"));
 const file = (name: string) => join(folder, name);
-const run = (...args: string[]) => start(args, { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token }).ended;
+const run = (...args: string[]) => runCli(args, { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token });
 const done = async (...args: string[]) => {
   const ran = await run(...args);
   expect(ran, ran.err).toMatchObject({ code: 0, err: expect.not.stringContaining("millrace:") });

@@ -1,7 +1,7 @@
 /** `millrace streams erase`: how a request stands, and what it says where something could not be searched. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Archived, archived, until } from "./archived.ts";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 import { token } from "./service.ts";
 
 let service: Archived;
@@ -20,7 +20,7 @@ afterAll(() => service.end());
 
 const stream = "/v1/default/streams/tended";
 const erase = (...args: string[]) =>
-  start(["streams", "erase", "tended", ...args], { MILLRACE_URL: service.url, MILLRACE_TOKEN: token }).ended;
+  runCli(["streams", "erase", "tended", ...args], { MILLRACE_URL: service.url, MILLRACE_TOKEN: token });
 
 test("an id alone shows how that request stands, and begins none", async () => {
   expect(await erase("--key", "k1", "--id", "gdpr-1", "--wait", "--yes")).toMatchObject({ code: 0, err: "" });

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Millrace } from "../../src/client/index.ts";
 import { type Archived, archived } from "./archived.ts";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 import { type Group, newGroup, newStream, park } from "./group.ts";
 import { token } from "./service.ts";
 
@@ -121,7 +121,7 @@ const commands: Readonly<Record<string, readonly [Words, ((ground: Ground) => Pr
 };
 
 async function run(words: readonly string[]) {
-  return start(words, { MILLRACE_URL: url, MILLRACE_TOKEN: token }).ended;
+  return runCli(words, { MILLRACE_URL: url, MILLRACE_TOKEN: token });
 }
 
 const ours = ": the first answer to this order was lost, and it may have done that itself";

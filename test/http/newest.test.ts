@@ -1,7 +1,7 @@
 /** `-n`: the newest n records, by every way of reading, with its bounds, and while others append. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
-import { start } from "./cli.ts";
+import { runCli, start } from "./cli.ts";
 import { Found, ways } from "./readers.ts";
 import { type Service, service, token } from "./service.ts";
 import { StreamSocket } from "./stream-socket.ts";
@@ -137,7 +137,7 @@ test("two subscriptions of one socket, of which one is below the head, are told 
   }
 });
 
-const run = (...args: string[]) => start(args, { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token }).ended;
+const run = (...args: string[]) => runCli(args, { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token });
 
 test("by the command line are the last of the whole stream, in order", async () => {
   const { name, append, get } = await fresh(4);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { pattern } from "../cases/blobs.ts";
 import { archived } from "./archived.ts";
-import { start } from "./cli.ts";
+import { runCli } from "./cli.ts";
 import { type Service, token } from "./service.ts";
 
 let millrace: Service;
@@ -22,8 +22,8 @@ afterAll(async () => {
 });
 
 const environment = () => ({ MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token });
-const run = (...args: string[]) => start(args, environment()).ended;
-const given = (input: string, ...args: string[]) => start(args, environment(), input).ended;
+const run = (...args: string[]) => runCli(args, environment());
+const given = (input: string, ...args: string[]) => runCli(args, environment(), input);
 
 test("stores a file, or what comes on the standard input, and gives it back", async () => {
   const file = join(folder, "state.bin");

@@ -17,7 +17,7 @@ import { type Running, run } from "../../scripts/workerd.ts";
 import { findings } from "../../src/cli/dump/verify.ts";
 import { Millrace } from "../../src/client/index.ts";
 import { times } from "../cases/long.ts";
-import { start } from "../http/cli.ts";
+import { runCli, start } from "../http/cli.ts";
 import { type Answer, call, token } from "../http/service.ts";
 import { Scan } from "./dump-file.ts";
 import { type Server, s3Server, varsOf } from "./s3-server.ts";
@@ -41,12 +41,12 @@ async function service(bucket: string): Promise<Running> {
 
 const file = (name: string) => join(folder, name);
 const cli = (at: Running, ...args: string[]) =>
-  start(args, { MILLRACE_URL: at.url, MILLRACE_TOKEN: token }).ended.then((ran) => {
+  runCli(args, { MILLRACE_URL: at.url, MILLRACE_TOKEN: token }).then((ran) => {
     expect(ran, ran.err).toMatchObject({ code: 0 });
     return ran;
   });
 const fails = async (at: Running, ...args: string[]) => {
-  const ran = await start(args, { MILLRACE_URL: at.url, MILLRACE_TOKEN: token }).ended;
+  const ran = await runCli(args, { MILLRACE_URL: at.url, MILLRACE_TOKEN: token });
   expect(ran.code, ran.out).toBe(1);
   return ran.err + ran.out;
 };
@@ -282,7 +282,7 @@ describe("where there is something", () => {
     await cli(source, "dump", "shop/outbox", "-o", file("two"));
     expect((await ask(source, "DELETE", path)).status).toBe(204);
     for (let tries = 0; ; tries++) {
-      const ran = await start(["restore", file("two")], { MILLRACE_URL: source.url, MILLRACE_TOKEN: token }).ended;
+      const ran = await runCli(["restore", file("two")], { MILLRACE_URL: source.url, MILLRACE_TOKEN: token });
       if (ran.code === 0) break;
       expect(ran.err).toContain("still being deleted");
       expect(tries).toBeLessThan(20);
@@ -359,7 +359,7 @@ describe("over its death", () => {
       copyFileSync(file("whole"), file("cut"));
       const at = Math.floor(Math.random() * size);
       truncateSync(file("cut"), at);
-      expect((await start(["verify", file("cut")]).ended).code).toBe(1);
+      expect((await runCli(["verify", file("cut")])).code).toBe(1);
       if (at < 8) continue;
       await cli(source, "dump", "shop", "-o", file("cut"), "--resume");
       expect(same("whole", "cut"), `cut at ${at}`).toBe(true);
@@ -439,16 +439,16 @@ describe("a file", () => {
     const records = async (at: Running, ns: string) =>
       (await good(ask(at, "GET", `/v1/${ns}/streams/outbox/records`))).records;
     expect(await records(target, "zipped")).toEqual(await records(source, "shop"));
-    const refused = await start(["dump", "shop", "-o", file("z.gz")], {
+    const refused = await runCli(["dump", "shop", "-o", file("z.gz")], {
       MILLRACE_URL: source.url,
       MILLRACE_TOKEN: token,
-    }).ended;
+    });
     expect(refused).toMatchObject({ code: 2 });
     // A stream's name alone is taken for a namespace's: it is said how the stream is named.
-    const nowhere = await start(["dump", "outbox", "-n", "shop", "-o", file("nowhere")], {
+    const nowhere = await runCli(["dump", "outbox", "-n", "shop", "-o", file("nowhere")], {
       MILLRACE_URL: source.url,
       MILLRACE_TOKEN: token,
-    }).ended;
+    });
     expect(nowhere).toMatchObject({ code: 2, err: expect.stringContaining("shop/outbox") });
   });
 });

@@ -21,7 +21,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type Running, run } from "../../scripts/workerd.ts";
 import { Millrace, type StoredRecord, type Stream } from "../../src/client/index.ts";
 import { long, times } from "../cases/long.ts";
-import { start } from "../http/cli.ts";
+import { runCli, start } from "../http/cli.ts";
 import { token } from "../http/service.ts";
 
 const data = mkdtempSync(join(tmpdir(), "millrace-import-"));
@@ -50,8 +50,10 @@ const file = (name: string, content: string | Buffer) => {
 };
 const load = (args: readonly string[], input?: string | Buffer, url = running.url) =>
   start(["import", stream.name, ...args], { MILLRACE_URL: url, MILLRACE_TOKEN: token }, input ?? "");
+const outcome = (args: readonly string[], input?: string | Buffer) =>
+  runCli(["import", stream.name, ...args], { MILLRACE_URL: running.url, MILLRACE_TOKEN: token }, input ?? "");
 const loaded = async (args: readonly string[], input?: string | Buffer) => {
-  const ran = await load(args, input).ended;
+  const ran = await outcome(args, input);
   expect(ran).toMatchObject({ code: 0 });
   return ran.out;
 };
@@ -270,7 +272,7 @@ describe("bad rows", () => {
 
   test("end it there; once they are mended, it goes on", async () => {
     const path = file("rows.ndjson", rows("{oh\n"));
-    const ran = await load([path]).ended;
+    const ran = await outcome([path]);
     expect(ran).toMatchObject({
       code: 1,
       err: expect.stringMatching(/3 imported, up to line 3;[\s\S]*line 4: not JSON/),
@@ -283,9 +285,9 @@ describe("bad rows", () => {
 
   test("may be mended among the first bytes, too, and what comes before them may not be changed", async () => {
     const path = file("rows.ndjson", "1\n2\n{oh\n");
-    expect(await load([path]).ended).toMatchObject({ code: 1, err: expect.stringContaining("line 3: not JSON") });
+    expect(await outcome([path])).toMatchObject({ code: 1, err: expect.stringContaining("line 3: not JSON") });
     writeFileSync(path, "0\n2\n3\n");
-    expect(await load([path]).ended).toMatchObject({ code: 2, err: expect.stringContaining("something else") });
+    expect(await outcome([path])).toMatchObject({ code: 2, err: expect.stringContaining("something else") });
     writeFileSync(path, "1\n2\n3\n4\n");
     expect(await loaded([path])).toBe("2 imported; in all: 4 imported\n");
     expect(await values()).toEqual([1, 2, 3, 4]);
@@ -306,7 +308,7 @@ describe("bad rows", () => {
 
   test("are skipped and told, the first twenty", async () => {
     const path = file("rows.ndjson", rows("{oh\n".repeat(30)));
-    const ran = await load([path, "--on-error", "skip"]).ended;
+    const ran = await outcome([path, "--on-error", "skip"]);
     expect(ran).toMatchObject({ code: 0, out: "5 imported, 30 skipped\n" });
     expect(ran.err.match(/^line \d+: skipped: not JSON/gm)).toHaveLength(20);
     expect(ran.err).toContain("line 23: skipped");
@@ -317,7 +319,7 @@ describe("bad rows", () => {
     await stream.delete();
     await stream.put({ offsets: "producer" });
     const content = [5, 6, 2, 9].map((offset) => JSON.stringify({ offset, data: offset })).join("\n");
-    const ran = await load([file("rows.ndjson", content), "--records"]).ended;
+    const ran = await outcome([file("rows.ndjson", content), "--records"]);
     expect(ran).toMatchObject({ code: 1, out: "3 imported, 1 rejected\n" });
     expect(ran.err).toMatch(/^line 3: rejected: offset-regressed: /);
     expect(await values()).toEqual([5, 6, 9]);
@@ -329,7 +331,7 @@ describe("what is not the import that was begun is refused", () => {
     const path = file("rows.ndjson", lines(5_000));
     await loaded([path]);
     const refused = async (args: readonly string[], why: string) =>
-      expect(await load(args).ended).toMatchObject({ code: 2, out: "", err: expect.stringContaining(why) });
+      expect(await outcome(args)).toMatchObject({ code: 2, out: "", err: expect.stringContaining(why) });
     await refused([path, "--key", "key"], "another --key");
     writeFileSync(path, lines(4_000));
     await refused([path], "has only");
@@ -360,7 +362,7 @@ describe("what is not the import that was begun is refused", () => {
     const damaged = ["", "null", "[]", "{}", written.slice(0, 50), written.replace('"place"', '"plaice"')];
     for (const content of [...damaged, written.replace('"imported":10', '"imported":"10"')]) {
       writeFileSync(state, content);
-      expect(await load([path]).ended).toMatchObject({
+      expect(await outcome([path])).toMatchObject({
         code: 2,
         err: expect.stringContaining("is not what an import has written"),
       });
@@ -397,7 +399,7 @@ describe("what is not the import that was begun is refused", () => {
     expect(stateOf(path)).toBeUndefined();
     const begun = JSON.parse(readFileSync(old, "utf8"));
     writeFileSync(old, JSON.stringify({ ...begun, options: { format: "debezium", table: true } }));
-    expect(await load([path, "--format", "debezium", "--table"]).ended).toMatchObject({
+    expect(await outcome([path, "--format", "debezium", "--table"])).toMatchObject({
       code: 2,
       err: expect.stringContaining("begun by another version"),
     });
@@ -407,7 +409,7 @@ describe("what is not the import that was begun is refused", () => {
     const path = file("rows.ndjson", "1\n2\n3");
     await loaded([path]);
     appendFileSync(path, "4\n");
-    expect(await load([path]).ended).toMatchObject({ code: 2, err: expect.stringContaining("goes on in line 3") });
+    expect(await outcome([path])).toMatchObject({ code: 2, err: expect.stringContaining("goes on in line 3") });
     writeFileSync(path, "1\n2\n3\n4\n");
     expect(await loaded([path])).toBe("1 imported; in all: 4 imported\n");
     expect(await loaded([path])).toBe("0 imported; in all: 4 imported\n");
@@ -420,7 +422,7 @@ describe("what is not the import that was begun is refused", () => {
     const hanging = await line(() => new Promise(() => {}));
     const importer = load([path], "", hanging.url);
     await expect.poll(async () => (await records()).length, { timeout: 10_000 }).toBe(10);
-    expect(await load([path]).ended).toMatchObject({ code: 2, err: expect.stringContaining("another --state") });
+    expect(await outcome([path])).toMatchObject({ code: 2, err: expect.stringContaining("another --state") });
     importer.child.kill("SIGKILL");
     await importer.ended;
     hanging.close();
@@ -458,7 +460,7 @@ describe("formats", () => {
       ["2", { id: "2", name: "b" }],
     ]);
     for (const option of ["--columns", "--delimiter"]) {
-      const ran = await load([path, option, "a", option, "b"]).ended;
+      const ran = await outcome([path, option, "a", option, "b"]);
       expect(ran).toMatchObject({ code: 2, err: expect.stringContaining(`${option} is one, and was given twice`) });
     }
   });
@@ -466,7 +468,7 @@ describe("formats", () => {
   test("records as they are read, times as timestamps, and a dry run", async () => {
     await loaded(["--key", "key", "--time", "at"], lines(100));
     const printed = (
-      await start(["read", stream.name, "--json"], { MILLRACE_URL: running.url, MILLRACE_TOKEN: token }).ended
+      await runCli(["read", stream.name, "--json"], { MILLRACE_URL: running.url, MILLRACE_TOKEN: token })
     ).out;
     stream = new Millrace({ url: running.url, token }).stream(`import-${count++}`);
     await stream.put({ timestamps: "client" });
@@ -526,7 +528,7 @@ describe("formats", () => {
     );
     const args = [file("snap.ndjson", rows.join("")), "--format", "debezium", "--table", "--key", "id"];
     expect(await loaded(args)).toBe("6 imported\n");
-    expect(await load([args[0], "--format", "debezium", "--state", join(folder, "s")]).ended).toMatchObject({
+    expect(await outcome([args[0], "--format", "debezium", "--state", join(folder, "s")])).toMatchObject({
       code: 2,
       err: expect.stringContaining("changes of the table orders: add --table"),
     });
@@ -536,7 +538,7 @@ describe("formats", () => {
     const rows = numbers(20_000).map((n) => `${n};a\n`);
     const refused = async (content: string | Buffer, why: string, args: readonly string[] = [], name = "rows.csv") => {
       const path = file(name, content);
-      const ran = await load([path, "--on-error", "skip", ...args]).ended;
+      const ran = await outcome([path, "--on-error", "skip", ...args]);
       expect(ran).toMatchObject({ code: 2, out: "", err: expect.stringContaining(why) });
       expect(await records()).toEqual([]);
       expect(stateOf(path)).toBeUndefined();
@@ -557,7 +559,7 @@ describe("formats", () => {
   test("a compressed file that is cut off is imported as far as it goes, and goes on when it is whole", async () => {
     const whole = gzipSync(lines(5_000));
     const path = file("rows.ndjson.gz", whole.subarray(0, -2));
-    const ran = await load([path]).ended;
+    const ran = await outcome([path]);
     expect(ran).toMatchObject({ code: 1, out: "", err: expect.stringContaining("cut off") });
     const known = (await records()).length;
     writeFileSync(path, whole);
@@ -566,14 +568,14 @@ describe("formats", () => {
     // A short one comes as far as it goes, too.
     const short = file("short.ndjson.gz", gzipSync("1\n2\n", { level: 0 }).subarray(0, -9));
     const before = (await records()).length;
-    expect(await load([short]).ended).toMatchObject({
+    expect(await outcome([short])).toMatchObject({
       code: 1,
       err: expect.stringContaining("1 imported, up to line 1"),
     });
     expect(await records()).toHaveLength(before + 1);
     // What is whole comes before what lies behind it is found.
     const behind = file("behind.ndjson.gz", Buffer.concat([gzipSync(lines(5)), Buffer.from("x\n")]));
-    const told = await load([behind]).ended;
+    const told = await outcome([behind]);
     expect(told).toMatchObject({ code: 1, err: expect.stringContaining("5 imported, up to line 5") });
     expect(told.err).toContain("something lies behind");
     expect(await records()).toHaveLength(before + 6);
@@ -585,7 +587,7 @@ describe("formats", () => {
       [Buffer.concat([csv, Buffer.from("more")]), ["--encoding", "windows-1252"]],
     ] as const;
     for (const [content, args] of refusals) {
-      const ran = await load([file("cut.csv.gz", content), ...args]).ended;
+      const ran = await outcome([file("cut.csv.gz", content), ...args]);
       expect(ran).toMatchObject({ code: 2, err: expect.stringMatching(/cut off|behind/) });
     }
     expect(await records()).toHaveLength(before + 6);
