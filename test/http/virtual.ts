@@ -1,7 +1,7 @@
 /**
  * The command line as the package has it, without a process of its own: what is built is a function of its `process` and of the
  * little else that is a process's own, and is evaluated anew for each command. To begin a process, and what `fetch` loads in it,
- * costs forty times what most commands do.
+ * costs twenty times what most commands do.
  *
  * What there is not: signals from outside, a terminal, what Node itself does at the end of a process, and its own variables in
  * what a command starts. Tests of those start processes.
