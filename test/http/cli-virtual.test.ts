@@ -39,7 +39,6 @@ test.each<[words: string, code: number, input?: string]>([
   ["read absent", 1],
   ["append shown --key k", 0, large],
   ["append shown --key k", 2, '{"total":7'],
-  ["dump default/shown -o -", 0],
   ["verify FOLDER/unpacked.mrdp", 1],
   ["profile show", 0],
   ["doctor", 0],
