@@ -40,6 +40,10 @@ function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
   });
 }
 
+/** `toEqual` takes a second for so many bytes, and one `ArrayBuffer` for every other. */
+const isSame = (got: ArrayBuffer, wanted: Uint8Array) =>
+  got.byteLength === wanted.byteLength && crypto.subtle.timingSafeEqual(got, wanted);
+
 test("a body goes into the bucket and comes out again, whether or not its length is known", async () => {
   await stream("bodies");
   const path = "/v1/default/streams/bodies/snapshots/7";
@@ -50,14 +54,12 @@ test("a body goes into the bucket and comes out again, whether or not its length
       expect([put.status, await put.json()]).toMatchObject([201, { offset: 7, bytes: length, contentType: "a/b" }]);
       const got = await ask("GET", path);
       expect(got.headers.get("content-type")).toBe("a/b");
-      expect(new Uint8Array(await got.arrayBuffer())).toEqual(bytes);
+      expect(isSame(await got.arrayBuffer(), bytes)).toBe(true);
     }
   }
   const part = await ask("GET", path, undefined, { range: "bytes=8388606-" });
-  expect([part.status, await part.arrayBuffer()]).toEqual([
-    206,
-    pattern(limits.snapshotPartBytes + 1).slice(8388606).buffer,
-  ]);
+  const end = pattern(limits.snapshotPartBytes + 1).slice(8388606);
+  expect([part.status, isSame(await part.arrayBuffer(), end)]).toEqual([206, true]);
 });
 
 test("parts become one object", async () => {
