@@ -3,48 +3,55 @@ import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
+/** What takes a minute and more, and computes little of it, begins before all else. */
+const first = ["http/forgetting", "http/slow-bodies"];
 /**
- * What takes longest begins first, so that nobody waits for it at the end; most of it waits, and others work meanwhile. What only
- * computes fills the end.
+ * Of each project, what takes longest begins first, so that nobody waits for it at the end; most of it waits, and others work
+ * meanwhile. What only computes fills the end. A worker goes on with a file of its own project and ends before one of another:
+ * where projects alternate, workers are begun anew, and load anew what they share.
  */
 const longest = [
-  "http/forgetting",
-  "http/slow-bodies",
   "adversary/adversary",
   "system/dump",
   "system/import",
   "system/forward",
   "system/archive",
   "system/client",
+  "system/s3",
+  "system/orphan",
   "http/restore-deleted",
   "http/large-pages",
   "http/bucket-errors",
-  "system/s3",
   "http/restore-fields",
-  "http/cli-records",
-  "http/cli-operator",
-  "http/cli",
   "http/archive",
   "http/below-head",
-  "system/orphan",
+  "http/client",
+  "http/lost-answers",
   "http/tickets",
   "http/sockets",
   "http/fairness",
   "http/group-waiting",
-  "workerd/live",
   "workerd/delivery",
-].map((name) => `/test/${name}.test.ts`);
+  "workerd/archive",
+];
 const order = ["system", "http", "workerd", "node"];
 
-const place = ({ moduleId, project }: TestSpecification): number => {
-  const at = longest.findIndex((name) => moduleId.endsWith(name));
-  return at >= 0 ? at : longest.length + order.indexOf(project.name);
+const among = (names: readonly string[], moduleId: string): number => {
+  const at = names.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
+  return at >= 0 ? at : names.length;
 };
+const places = ({ moduleId, project }: TestSpecification): number[] => [
+  among(first, moduleId),
+  order.indexOf(project.name),
+  among(longest, moduleId),
+];
+const byPlaces = (a: readonly number[], b: readonly number[]): number =>
+  a.reduce((before, place, at) => before || place - b[at], 0);
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    return sorted.sort((a, b) => place(a) - place(b));
+    return sorted.sort((a, b) => byPlaces(places(a), places(b)));
   }
 }
 
@@ -78,7 +85,7 @@ export default defineConfig({
         },
       },
       {
-        // The same cores and the objects around them, inside workerd.
+        // The same cores and the objects around them, inside workerd: files share one, and its objects, of which each has its own.
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
@@ -86,7 +93,7 @@ export default defineConfig({
             miniflare: { bindings: { MILLRACE_ROOT_TOKEN: "test-token" } },
           }),
         ],
-        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], expect, testTimeout: 60_000 },
+        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], ...shared, testTimeout: 60_000 },
       },
       // The whole Worker on bare workerd, by HTTP; each file has a service of its own.
       { test: { name: "http", include: ["test/http/**/*.test.ts"], ...patient, globalSetup: "./test/http/built.ts" } },
