@@ -179,6 +179,6 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
 
 /** Why a socket that ended is to be followed by another, or not. */
 function endOf({ code, reason }: Ended): MillraceError {
-  if (code === 4001) return known("stream-not-found", reason || "the stream was deleted");
+  if (code === 4001) return known("stream-not-found", reason);
   return lost(reason || code);
 }

@@ -425,7 +425,7 @@ describe("retention", () => {
       expect(planned.json.drops).toBeGreaterThan(300);
       const off = held === "keepForGroups" ? "--no-keep-for-groups" : "--no-keep-for-snapshot";
       const environment = { MILLRACE_URL: service.url, MILLRACE_TOKEN: token };
-      const asked = await start(["streams", "update", name, off], environment).ended;
+      const asked = await runCli(["streams", "update", name, off], environment);
       expect(asked).toMatchObject({ code: 2, err: expect.stringContaining(`${planned.json.drops} records`) });
       expect((await facts(name)).records).toBe(400);
       const put = await service.call("PUT", path, { [held]: false });
