@@ -69,7 +69,7 @@ test.each(ways)("%s is in a dump, and told by the group that is restored", (_wha
   const sql = nodeSql();
   const parts = [{ place: place! }, { lanes }, ...letters.map((letter) => ({ letter }))];
   const settled = { lanes: lanes.length, letters: letters.length };
-  expect(value(takePlace(sql, "default", [...parts, { settled }]))).toBe(true);
+  expect(value(takePlace(sql, "default", [...parts, { settled }]))).toMatchObject({ complete: true });
   const terms = { lanesMax: 10, now: r.now, draw: () => [1, 2, 3, 4] as const, chance: () => 0 };
   const restored = Delivery.create(sql, specOf(), 0, terms);
   expect(restored.state.lost.all).toEqual(lost);
