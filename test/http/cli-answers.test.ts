@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { archived } from "./archived.ts";
-import { runHere } from "./cli-here.ts";
 import { type Service, token } from "./service.ts";
+import { runVirtual } from "./virtual.ts";
 
 /** What answers otherwise. */
 const lies: readonly (readonly [type: string, body: string])[] = [
@@ -96,10 +96,19 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const run = (args: readonly string[], patienceMs?: number) =>
-  runHere(args, { MILLRACE_URL: url, MILLRACE_TOKEN: token }, patienceMs, () => {
-    session.isOver = true;
-  });
+const run = (args: readonly string[], patienceMs = 120_000) =>
+  runVirtual(
+    args,
+    { PATH: process.env.PATH ?? "", HOME: "/nonexistent", MILLRACE_URL: url, MILLRACE_TOKEN: token },
+    "",
+    {
+      restShare: 1 / 1_000,
+      patienceMs,
+      end: () => {
+        session.isOver = true;
+      },
+    },
+  );
 
 /** What there is to run: what help lists that has words of its own behind it, or no commands. */
 async function commandsOf(words: readonly string[] = []): Promise<string[]> {
@@ -220,7 +229,7 @@ const remove = () => {
   mkdirSync(path("state"));
 };
 
-const noAnswer = "millrace: (stream s, .+: )?the service did not answer: .+";
+const noAnswer = "millrace: (stream s(, .+)?: )?the service did not answer: .+";
 const isAgain = new RegExp(`^(millrace: follows .+\n)?(${noAnswer}; trying again( until it (does|is taken))?\n)+$`);
 const isLast = new RegExp(
   `^(${noAnswer}; trying again\n)?(lines 1 to 2: may have been .+\n|0 imported, up to line 0; .+\n)?${noAnswer}; is the service up.+\n$`,
@@ -233,7 +242,7 @@ function shouldBe(args: readonly string[], before: number): { code: unknown; out
   if (args[0] === "doctor")
     return { code: 1, out: expect.stringMatching(/\nwrong .*\n.* what stands between\n$/), err: "" };
   if (/^tail s -f|^forward/.test(words) ? before > 0 || args[0] === "forward" : args[1] === "consume" && before > 0)
-    return { code: undefined, out: expect.not.stringMatching(/undefined|NaN/), err: expect.stringMatching(isAgain) };
+    return { code: null, out: expect.not.stringMatching(/undefined|NaN/), err: expect.stringMatching(isAgain) };
   const isDone = /^append s --file/.test(words) && before > 0;
   return { code: 3, out: isDone ? "0 appended\n" : "", err: expect.stringMatching(isLast) };
 }
@@ -253,7 +262,7 @@ test.for(commands.map(([name, args], at) => [at, name, args] as const))(
         if (tape[before].asked.endsWith("/ack")) continue;
         if (args[0] !== "restore") remove();
         session = { tape: [], left: tape.slice(0, before), lie };
-        const isWaiting = shouldBe(args, before).code === undefined;
+        const isWaiting = shouldBe(args, before).code === null;
         const ran = await run(args, isWaiting ? waitingMs : undefined);
         expect.soft(ran, `${args.join(" ")}: ${tape[before].asked}: ${lie[1]}`).toEqual(shouldBe(args, before));
         // What it has kept of it is nothing that is wrong: it goes on as if that had not been.

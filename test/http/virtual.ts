@@ -68,8 +68,17 @@ function* pieces(input: string | Buffer): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += pipeBytes) yield bytes.subarray(at, at + pipeBytes);
 }
 
+/** How a command is run that is not let go on as long as it likes. It has no sockets. */
+export interface Haste {
+  /** It rests this part of the time. */
+  readonly restShare: number;
+  /** In ms. Then it is told to end, as by a signal, and by what `end` does. */
+  readonly patienceMs: number;
+  readonly end: () => void;
+}
+
 /** What a process has open goes with it: its connections, and its timers. */
-function resources() {
+function resources(restShare: number) {
   const { fetch, WebSocket, setTimeout, setInterval } = globalThis;
   // Only it knows the way to its class; there is one as soon as anything of it was used.
   void new Headers();
@@ -81,7 +90,7 @@ function resources() {
   const kept =
     (set: typeof setTimeout) =>
     (callback: (...given: unknown[]) => void, ms?: number, ...given: unknown[]): NodeJS.Timeout => {
-      const timer = set(callback, ms, ...given);
+      const timer = set(callback, ms === undefined ? ms : ms * restShare, ...given);
       timers.add(timer);
       return timer;
     };
@@ -105,24 +114,28 @@ function resources() {
   };
 }
 
-/** Runs a command to its end. `env` is all of its environment. */
+/** Runs a command to its end; its code is null where it had to be told to. `env` is all of its environment. */
 export function runVirtual(
   args: readonly string[],
   env: Record<string, string>,
   input: string | Buffer,
+  haste?: Haste,
 ): Promise<Said> {
   program ??= compiled();
-  const { globals, end } = resources();
+  const { globals, end } = resources(haste?.restShare ?? 1);
   return new Promise((resolve) => {
     let ended = false;
     let exitCode: number | undefined;
     const [stdout, stderr] = [output(() => ended), output(() => ended)];
+    const said = () => ({ out: stdout.text(), err: stderr.text() });
+    let impatient: Said | undefined;
     const exit = (code: number | undefined = exitCode) => {
       if (ended) return;
       ended = true;
       // As a process ends: what it has asked for is answered to nobody.
       void end();
-      resolve({ code: code ?? 0, out: stdout.text(), err: stderr.text() });
+      clearTimeout(patience);
+      resolve(impatient ?? { code: code ?? 0, ...said() });
     };
     const value = (given: unknown) => ({ value: given, writable: true, enumerable: true });
     const virtual: NodeJS.Process = Object.create(process, {
@@ -137,6 +150,13 @@ export function runVirtual(
     });
     // Whoever listens to it is gone with it.
     EventEmitter.call(virtual);
+    const patience =
+      haste &&
+      setTimeout(() => {
+        impatient = { code: null, ...said() };
+        haste.end();
+        if (!virtual.emit("SIGTERM", "SIGTERM")) exit();
+      }, haste.patienceMs);
     const require = createRequire(built);
     const instead: Record<string, object> = {
       "node:os": { homedir: () => env.HOME },
@@ -145,8 +165,9 @@ export function runVirtual(
     const given: Own = {
       process: virtual,
       console: new Console(stdout.stream, stderr.stream),
-      globalThis: Object.assign(Object.create(globalThis), globals),
+      globalThis: Object.assign(Object.create(globalThis), globals, haste && { WebSocket: undefined }),
       ...globals,
+      ...(haste && { WebSocket: undefined }),
       require: (name: string) => (name in instead ? { ...require(name), ...instead[name] } : require(name)),
     };
     const here = { url: pathToFileURL(built).href, filename: built, dirname: join(built, "..") };
