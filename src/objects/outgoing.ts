@@ -49,7 +49,8 @@ export class Outgoing {
     const agreed = response.status >= 200 && response.status < 300 && (allowed === "*" || allowed === "millrace");
     if (!agreed) {
       const why = `OPTIONS: ${response.status}, WebHook-Allowed-Origin: ${allowed}`;
-      return `the receiver did not agree to be pushed to (${veiled(why, target)})`;
+      // A header has what the receiver likes, and fifty attempts stand in a row.
+      return `the receiver did not agree to be pushed to (${veiled(why, target).slice(0, answerBytesMax)})`;
     }
     this.#agreed = url;
     return undefined;

@@ -109,6 +109,19 @@ test("all tries of a request have its time together", async () => {
 });
 
 /** Offsets of a batch's events. */
+test("of what a receiver says instead of that it agrees, as much is told as of an answer", async () => {
+  const word = "n".repeat(60_000);
+  const refuses = async () => new Response(null, { headers: { "webhook-allowed-origin": word } });
+  vi.stubGlobal("fetch", refuses);
+  const { rig, attempts, settled } = pushing({}, { url: "http://127.0.0.1:9/", validate: true });
+  rig.append(["a"]);
+  settled();
+  await expect.poll(() => attempts.list.length).toBe(1);
+  expect(attempts.list[0].error).toContain("did not agree to be pushed to (OPTIONS: 200, WebHook-Allowed-Origin: nnn");
+  expect(JSON.stringify(attempts.list).length).toBeLessThan(1_000);
+  attempts.stop();
+});
+
 const offsetsIn = ({ body }: RequestInit): number[] =>
   JSON.parse(new TextDecoder().decode(body as Uint8Array)).map((event: { millraceoffset: string }) =>
     Number(event.millraceoffset),
