@@ -52,6 +52,28 @@ test("streams are listed page by page", async () => {
   expect(asked).toEqual(["/streams", "/streams?after=b", "/streams?after=b"]);
 });
 
+const list = (names: string[], after?: string) =>
+  Response.json({ streams: names.map((stream) => ({ stream })), after });
+test.each([
+  ["names that are out of order", ["b", "a"], undefined, "'a' is out of order"],
+  ["a name twice", ["b", "b"], undefined, "'b' is out of order"],
+  ["names that were there", ["a"], undefined, "'a' is out of order"],
+  ["a place to go on that is not the last name", ["b"], "c", "goes on behind 'c'"],
+  ["no names, and a place to go on", [], "a", "goes on behind 'a'"],
+] as const)("a list of streams with %s is asked for again, and named", async (_, names, after, says) => {
+  const all = async (remote: Remote) => {
+    const found: string[] = [];
+    for await (const name of remote.streams()) found.push(name);
+    return found;
+  };
+  const wrong = () => list([...names], after);
+  const { remote } = remoteOf(list(["a"], "a"), wrong(), wrong(), list(["b"]));
+  expect(await all(remote)).toEqual(["a", "b"]);
+  const ever = remoteOf(list(["a"], "a"), wrong(), wrong(), wrong(), wrong(), list(["b"]));
+  await expect(all(ever.remote)).rejects.toThrow(says);
+  expect(ever.asked).toHaveLength(5);
+});
+
 describe("a page that came whole and is not what was asked for", () => {
   const logId = "0".repeat(20);
   const range = { partition: 0, from: 0, to: 2 ** 32, epoch: 0, sealed: false };

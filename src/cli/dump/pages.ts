@@ -72,6 +72,17 @@ export const streamFault =
     return undefined;
   };
 
+/** Names of streams in their order, behind one; the last of them says where to go on. */
+export function listFault(
+  { streams, after: next }: { readonly streams: readonly { readonly stream: string }[]; readonly after?: string },
+  after = "",
+): string | undefined {
+  const names = [after, ...streams.map(({ stream }) => stream)];
+  const at = names.findIndex((name, index) => index > 0 && name <= names[index - 1]);
+  if (at > 0) return `the stream '${names[at]}' is out of order`;
+  return next === undefined || (next === names.at(-1) && next !== after) ? undefined : `it goes on behind '${next}'`;
+}
+
 /** Some of a group's place; the first page has the place itself. */
 export const placeFault =
   (group: string, partition: number, after: string | undefined): Wrong =>

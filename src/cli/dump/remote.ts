@@ -6,7 +6,7 @@ import { retrying } from "../../client/retry.ts";
 import type { Shape } from "../../client/shapes.ts";
 import { Absence } from "../absence.ts";
 import { haste } from "../config.ts";
-import { type Page, piecesOf, streamFault, type Wrong } from "./pages.ts";
+import { listFault, type Page, piecesOf, streamFault, type Wrong } from "./pages.ts";
 
 /** Some minutes: as long as a service may be away, or an archive behind. */
 const patience = { attempts: 60, initialMs: 100, maxMs: 5_000 };
@@ -16,8 +16,8 @@ export type Query = Record<string, string | number | boolean | undefined>;
 
 /** An answer that came whole, and cannot be what was asked for: something in between has cut it, or made another of it. */
 class WrongPage extends MillraceError {
-  constructor(path: string, why: string) {
-    super("network", `the answer to GET ${path} is not what was asked for: ${why}`, 0, true, true);
+  constructor(method: string, path: string, why: string) {
+    super("network", `the answer to ${method} ${path} is not what was asked for: ${why}`, 0, true, true);
   }
 }
 
@@ -55,14 +55,14 @@ export class Remote {
       if (response.headers.get("content-type") !== blocksType) throw network("something else did");
       const body: ArrayBuffer = await response.arrayBuffer().catch((error) => Promise.reject(network(error)));
       const pieces = piecesOf(new Uint8Array(body));
-      if (!pieces.ok) throw new WrongPage(path, pieces.refusal.detail);
+      if (!pieces.ok) throw new WrongPage("GET", path, pieces.refusal.detail);
       const page = {
         pieces: pieces.value,
         next: next === null ? undefined : decodeURIComponent(next),
         origin: response.headers.get("millrace-origin") ?? undefined,
       };
       const why = wrong(page);
-      if (why !== undefined) throw new WrongPage(path, why);
+      if (why !== undefined) throw new WrongPage("GET", path, why);
       return page;
     });
   }
@@ -78,8 +78,20 @@ export class Remote {
     return page;
   }
 
-  json<T>(method: "GET" | "POST" | "PUT", path: string, shape: Shape, query: Query = {}): Promise<T> {
-    return this.#patiently(() => this.millrace.http.jsonOnce<T>(method, path, shape, { query }));
+  /** JSON of a shape. `wrong` says what is not as it was asked for, if anything. */
+  json<T>(
+    method: "GET" | "POST" | "PUT",
+    path: string,
+    shape: Shape,
+    query: Query = {},
+    wrong: (answer: T) => string | undefined = () => undefined,
+  ): Promise<T> {
+    return this.#patiently(async () => {
+      const answer = await this.millrace.http.jsonOnce<T>(method, path, shape, { query });
+      const why = wrong(answer);
+      if (why !== undefined) throw new WrongPage(method, path, why);
+      return answer;
+    });
   }
 
   /** The names of all streams, in their order. */
@@ -90,6 +102,7 @@ export class Remote {
         "/streams",
         { streams: [{ stream: "" }] },
         { after },
+        (page) => listFault(page, after),
       );
       for (const { stream } of page.streams) yield stream;
       if (!page.after) return;
