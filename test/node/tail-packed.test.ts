@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import zlib, { gzipSync } from "node:zlib";
-import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Position } from "../../src/cli/forward/identity.ts";
 import { Report } from "../../src/cli/forward/report.ts";
 import { Search } from "../../src/cli/forward/search.ts";
@@ -47,6 +47,10 @@ beforeEach(() => {
   said = [];
   clock = Date.now();
   hidden.code = "";
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 const at = (name: string) => join(folder, name);
@@ -224,4 +228,69 @@ test.each([
   expect(await read(tail, 8)).toEqual(["last of it", "newer"]);
   tail.close();
   expect(warnings().filter((line) => /lost|missing/.test(line))).toEqual([]);
+});
+
+describe("generations that begin alike", () => {
+  const heading = "#".repeat(300);
+  const unpackings = () => hidden.opened.filter((path) => path.includes("unpacked-")).length;
+  const count = 12;
+
+  /** Reads files that are renamed by the day, and compressed while nobody looks. Where reading ended in them. */
+  async function rotated(): Promise<readonly Position[]> {
+    write("a.log", [heading, ...linesOf(50)]);
+    const tail = open();
+    const got = await read(tail);
+    for (let day = 1; day < count; day++) {
+      renameSync(at("a.log"), at(`a.log-202611${day + 10}`));
+      write("a.log", [heading, ...linesOf(50, day * 50)]);
+      got.push(...(await read(tail, 4)));
+    }
+    expect(got.filter((line) => line !== heading)).toEqual(linesOf(50 * count));
+    renameSync(at("a.log"), at(`a.log-202611${count + 10}`));
+    const { positions } = tail;
+    expect(positions).toHaveLength(count);
+    tail.close();
+    for (let day = 1; day <= count; day++) {
+      const name = `a.log-202611${day + 10}`;
+      replace(name, ".gz", gzipSync(readFileSync(at(name))), 3_600 * (100 - day));
+    }
+    // What was changed just now is not remembered.
+    const now = Date.now() + 60_000;
+    vi.spyOn(Date, "now").mockImplementation(() => now);
+    hidden.opened = [];
+    return JSON.parse(JSON.stringify(positions));
+  }
+
+  test("each is unpacked once to be told from the others, and once to be read", async () => {
+    const positions = await rotated();
+    write("a.log", [heading, "new"]);
+    const tail = open(positions);
+    expect(await read(tail)).toEqual([heading, "new"]);
+    expect(unpackings()).toBeLessThanOrEqual(2 * count);
+    tail.close();
+    expect(warnings()).toEqual([]);
+  });
+
+  test("none is unpacked again while what comes next is waited for", async () => {
+    write("a.log", [heading, ...linesOf(50)]);
+    const tail = open();
+    await read(tail);
+    renameSync(at("a.log"), at("a.log-20261111"));
+    await read(tail);
+    replace("a.log-20261111", ".gz", gzipSync(readFileSync(at("a.log-20261111"))));
+    const now = Date.now() + 60_000;
+    vi.spyOn(Date, "now").mockImplementation(() => now);
+    hidden.opened = [];
+    for (let look = 0; look < 10; look++) {
+      // Something comes to the folder, and goes.
+      writeFileSync(at("other"), "");
+      unlinkSync(at("other"));
+      expect(await read(tail, 1)).toEqual([]);
+    }
+    expect(unpackings()).toBe(1);
+    write("a.log", [heading, "new"]);
+    expect(await read(tail)).toEqual([heading, "new"]);
+    tail.close();
+    expect(warnings()).toEqual([]);
+  });
 });

@@ -1,6 +1,7 @@
 /** Finds the file that was read before, whatever it is called by now. */
-import { closeSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { Contents } from "./contents.ts";
 import { areSame, type Entry, entriesOf, packingOf, schemeOf } from "./generations.ts";
 import {
   hashOf,
@@ -42,6 +43,21 @@ export interface Found {
   readonly path: string;
 }
 
+/** A file that holds what was read, open or only known to. */
+interface Proven {
+  readonly file: Pick<LogFile, "id" | "behind" | "close">;
+  readonly path: string;
+}
+
+/** What is looked for. */
+interface Question {
+  readonly position: Position;
+  readonly path: string;
+  readonly surely: boolean;
+  /** Only where it is, is asked. */
+  readonly closed: boolean;
+}
+
 const candidatesOf = (home: string): Candidate[] =>
   entriesOf(dirname(home), basename(home)).map((entry) => ({ ...entry, home }));
 
@@ -59,6 +75,7 @@ const areAsLong = (a: readonly Candidate[], b: readonly Candidate[], path: strin
 export class Finder {
   /** When files that are cut off were seen first, by their ids. */
   readonly #cutSince = new Map<string, number>();
+  readonly contents = new Contents();
 
   constructor(
     /** What is unpacked lies there for a moment. */
@@ -79,25 +96,34 @@ export class Finder {
     except: ReadonlySet<string> = new Set(),
     surely = false,
   ): Promise<Found | undefined> {
+    return (await this.#find({ position, path, surely, closed: false }, except)) as Found | undefined;
+  }
+
+  /** Where that file is, if it is surely one. */
+  async where(position: Position, path: string): Promise<{ id: string; path: string } | undefined> {
+    const found = await this.#find({ position, path, surely: true, closed: true }, new Set());
+    found?.file.close();
+    return found && { id: found.file.id, path: found.path };
+  }
+
+  async #find(question: Question, except: ReadonlySet<string>): Promise<Proven | undefined> {
+    const { position, path } = question;
+    this.contents.expect([position.offset]);
     const among = [...new Set([position.name ?? path, path])];
     let before: Candidate[] | undefined;
     // One that was not found may have been copied, or renamed, between the look at its folder and that at what it holds.
     for (let attempt = 0; attempt < stirsMax; attempt++) {
       const all = among.flatMap((home) => candidatesOf(home)).filter(({ stat }) => !except.has(idOf(stat)));
       if (before !== undefined && areSame(before, all) && areAsLong(before, all, path)) break;
-      const found = await this.#among(all, position, path, surely);
+      const found = await this.#among(all, question);
       if (found !== undefined) return found === several ? undefined : found;
       before = all;
     }
     return undefined;
   }
 
-  async #among(
-    all: readonly Candidate[],
-    position: Position,
-    path: string,
-    surely: boolean,
-  ): Promise<Found | typeof several | undefined> {
+  async #among(all: readonly Candidate[], question: Question): Promise<Proven | typeof several | undefined> {
+    const { position, path, surely } = question;
     const { dev, inode } = position;
     const proofs: ((candidate: Candidate) => boolean)[] = [
       ({ stat }) => inode !== "" && idOf(stat) === `${dev}:${inode}`,
@@ -112,7 +138,7 @@ export class Finder {
       // Where its own file cannot be read it is not another one.
       const isCertain = (one: Candidate) =>
         packingOf(one.name) === undefined && (one.path === path || proof === proofs[0]);
-      const found = await this.#proved(candidates, position, isCertain);
+      const found = await this.#proved(candidates, question, isCertain);
       if (found.length > 1 && surely && !isStrong(position)) {
         for (const { file } of found) file.close();
         return several;
@@ -124,12 +150,12 @@ export class Finder {
 
   async #proved(
     candidates: readonly Candidate[],
-    position: Position,
+    question: Question,
     isCertain: (candidate: Candidate) => boolean,
-  ): Promise<Found[]> {
-    const found: Found[] = [];
+  ): Promise<Proven[]> {
+    const found: Proven[] = [];
     try {
-      await this.#prove(found, candidates, position, isCertain);
+      await this.#prove(found, candidates, question, isCertain);
       return found;
     } catch (error) {
       for (const { file } of found) file.close();
@@ -138,9 +164,9 @@ export class Finder {
   }
 
   async #prove(
-    found: Found[],
+    found: Proven[],
     candidates: readonly Candidate[],
-    position: Position,
+    question: Question,
     isCertain: (candidate: Candidate) => boolean,
   ): Promise<void> {
     const seen = new Set<string>();
@@ -149,7 +175,7 @@ export class Finder {
       const id = idOf(candidate.stat) || candidate.path;
       if (seen.has(id)) continue;
       seen.add(id);
-      const file = await this.#at(candidate, position).catch((error) => {
+      const file = await this.#at(candidate, question).catch((error) => {
         if (error instanceof Stirred) throw error;
         const problem = unreadable(candidate.path, error);
         if (problem.passing || (isCertain(candidate) && !problem.missing)) throw problem;
@@ -161,7 +187,7 @@ export class Finder {
   }
 
   /** The file open at the place, if it holds what was read. */
-  async #at(candidate: Candidate, position: Position): Promise<LogFile | undefined> {
+  async #at(candidate: Candidate, { position, closed }: Question): Promise<Proven["file"] | undefined> {
     const { name, path, stat } = candidate;
     const packing = packingOf(name);
     if (packing === undefined) return this.#proven(openSeen(path, stat), candidate, position);
@@ -170,16 +196,28 @@ export class Finder {
       return undefined;
     }
     const { offset, head } = position;
+    const known = this.contents.holds(stat, position);
+    if (known === false) return undefined;
+    if (known && closed) return { id: idOf(stat), behind: this.contents.bytesOf(stat)! - offset, close: () => {} };
     const begins = (bytes: Buffer) => hashOf(bytes.subarray(0, Math.min(headBytes, offset))) === head;
     const packed = openSeen(path, stat);
     let file: LogFile | undefined;
     try {
-      const unpacked = await unpack(packed, packing, this.folder, begins);
+      const unpacked = await this.unpacked(packed, packing, begins);
       file = unpacked && this.#proven(unpacked.fd, candidate, position, { packed, unpacked });
       return file;
     } finally {
       if (file === undefined) closeSync(packed);
     }
+  }
+
+  /** What comes out of a file; it is remembered what that is. */
+  async unpacked(packed: number, packing: string, begins: (head: Buffer) => boolean): Promise<Unpacked | undefined> {
+    const stat = fstatSync(packed, { bigint: true });
+    const sampler = this.contents.sampler();
+    const unpacked = await unpack(packed, packing, this.folder, sampler, begins);
+    this.contents.remember(stat, sampler, unpacked !== undefined || sampler.head.length < headBytes);
+    return unpacked;
   }
 
   /** Says what is missing of a compressed file; throws where it may still come. */
@@ -208,7 +246,7 @@ export class Finder {
   }
 
   /** Of several that hold the same: the path's own where so much was compared that it must be it, else what came before. */
-  #choose(found: Found[], path: string, position: Position): Found {
+  #choose(found: Proven[], path: string, position: Position): Proven {
     const own = found.find((one) => one.path === path);
     const others = found.filter((one) => one !== own).sort((a, b) => b.file.behind - a.file.behind);
     const chosen = own !== undefined && (others.length === 0 || isStrong(position)) ? own : others[0];

@@ -19,7 +19,7 @@ import { LogFile } from "./log-file.ts";
 import * as messages from "./messages.ts";
 import { Splitter } from "./split.ts";
 import { Stirred } from "./stirred.ts";
-import { type Unpacked, unpack, unpacks } from "./unpack.ts";
+import { type Unpacked, unpacks } from "./unpack.ts";
 
 /** Whoever waits for a file looks that often. */
 const lookMs = 1_000;
@@ -92,9 +92,7 @@ export class Search extends Finder {
   async #placeFound(last: LogFile | Packed): Promise<Place | undefined> {
     const place = this.#placeOf(last);
     if (place !== undefined || !(last instanceof LogFile)) return place;
-    const found = await this.find(last.end, last.name, undefined, true);
-    found?.file.close();
-    return found && { id: found.file.id, path: found.path };
+    return this.where(last.end, last.name);
   }
 
   /** What is under a path, from its start, or from behind what is there. */
@@ -254,7 +252,7 @@ export class Search extends Finder {
     if (next instanceof LogFile) return next;
     const { path, name } = next.entry;
     try {
-      const unpacked = await unpack(next.fd, packingOf(name)!, this.folder, () => true);
+      const unpacked = await this.unpacked(next.fd, packingOf(name)!, () => true);
       return unpacked && this.#unpacked(next, unpacked);
     } catch (error) {
       const problem = unreadable(path, error);

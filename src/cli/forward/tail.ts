@@ -55,8 +55,7 @@ export class Tail {
   ) {
     this.path = options.path;
     this.#between = new Between(search, this.#late, (id) => this.#isOwn(id));
-    this.#saved = options.saved;
-    this.#fromEnd = options.fromEnd;
+    [this.#saved, this.#fromEnd] = [options.saved, options.fromEnd];
   }
 
   /** Behind what was given out. */
@@ -165,6 +164,7 @@ export class Tail {
     const last = this.#saved.at(-1);
     if (last === undefined) return this.#beginNew();
     const missing = missingAt(this.path);
+    this.search.contents.expect(this.#saved.map(({ offset }) => offset));
     this.#late.close();
     this.#isNext = false;
     const found = await this.search.find(last, this.path, filesOfOthers(last, this.#saved, this.path));

@@ -5,6 +5,7 @@ import { writeAt } from "../../node/disk.ts";
 import { unpackGzip } from "../gunzip.ts";
 import { BadPacking, type Chunks } from "../unpacking.ts";
 import { unpacksZstd, unpackZstd } from "../unzstd.ts";
+import type { Sampler } from "./contents.ts";
 import { headBytes } from "./identity.ts";
 
 /** What unpacks a file of a kind, where this Node has it. */
@@ -25,12 +26,13 @@ export interface Unpacked {
 
 /**
  * Unpacks an open file, as far as it can be, into one whose name is gone by then. Undefined where its first 256 bytes, or all
- * that it holds, are not those that `begins` looks for. Throws where files cannot be read or written.
+ * that it holds, are not those that `begins` looks for. The sampler takes what comes. Throws where files cannot be read or written.
  */
 export async function unpack(
   packed: number,
   packing: string,
   folder: string,
+  sampler: Sampler,
   begins: (head: Buffer) => boolean,
 ): Promise<Unpacked | undefined> {
   const path = join(folder, `unpacked-${crypto.randomUUID()}`);
@@ -38,30 +40,32 @@ export async function unpack(
   let unpacked: Unpacked | undefined;
   try {
     rmSync(path, { force: true });
-    unpacked = await written(fd, unpackers[packing]!(contents(packed)), begins);
+    unpacked = await written(fd, unpackers[packing]!(contents(packed)), sampler, begins);
     return unpacked;
   } finally {
     if (unpacked === undefined) closeSync(fd);
   }
 }
 
-async function written(fd: number, parts: Chunks, begins: (head: Buffer) => boolean): Promise<Unpacked | undefined> {
-  let head = Buffer.alloc(0);
-  let bytes = 0;
+async function written(
+  fd: number,
+  parts: Chunks,
+  sampler: Sampler,
+  begins: (head: Buffer) => boolean,
+): Promise<Unpacked | undefined> {
   let fault: BadPacking | undefined;
   try {
     for await (const part of parts) {
-      if (head.length < headBytes) {
-        head = Buffer.concat([head, part.subarray(0, headBytes - head.length)]);
-        if (head.length === headBytes && !begins(head)) return undefined;
-      }
+      const { bytes } = sampler;
+      sampler.push(part);
+      if (bytes < headBytes && sampler.bytes >= headBytes && !begins(sampler.head)) return undefined;
       await writeAt(fd, part, bytes);
-      bytes += part.length;
     }
   } catch (error) {
     if (!(error instanceof BadPacking)) throw error;
     fault = error;
   }
+  const { head, bytes } = sampler;
   const isIt = head.length === headBytes || begins(head) || fault !== undefined;
   return isIt ? { fd, bytes, fault } : undefined;
 }
