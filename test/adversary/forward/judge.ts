@@ -32,11 +32,14 @@ export class Judge {
   readonly #fates = new Map<Line, Fate>();
   /** Lines of which something is missing behind what came. */
   readonly #open = new Map<string, Set<Line>>();
+  /** Lines of which a part was kept. */
+  #kept: readonly Line[] = [];
 
   constructor(readonly judging: Judging) {}
 
   /** `complete`: everything has come by now. */
   judge(shown: readonly Shown[], kept: readonly Rejected[], complete: boolean): void {
+    this.#kept = kept.flatMap(({ bytes }) => this.#namedIn(bytes) ?? []);
     const newest = new Map<number, { readonly line: Line; readonly byGeneration: Map<number, number> }>();
     for (const record of shown) {
       const line = this.#take(record);
@@ -92,10 +95,15 @@ export class Judge {
 
   /** By the name in it; what is left of a line may be too short for one. */
   #lineOf(bytes: Buffer, key: string | undefined): Line | undefined {
-    const name = named(bytes.toString("latin1"));
-    if (name !== undefined) return this.judging.logs[name.log]?.lines[name.number];
-    const open = [...(this.#open.get(key ?? "") ?? [])];
+    if (named(bytes.toString("latin1")) !== undefined) return this.#namedIn(bytes);
+    // What came before it may have been kept.
+    const open = [...(this.#open.get(key ?? "") ?? []), ...this.#kept];
     return open.find((line) => line.bytes.subarray(-bytes.length).equals(bytes));
+  }
+
+  #namedIn(bytes: Buffer): Line | undefined {
+    const name = named(bytes.toString("latin1"));
+    return name && this.judging.logs[name.log]?.lines[name.number];
   }
 
   #partOf(line: Line, { bytes, form, quoted }: Shown): Part | undefined {
@@ -132,8 +140,8 @@ export class Judge {
   }
 
   #keep({ reason, key, bytes }: Rejected): void {
-    const name = named(bytes.toString("latin1"));
-    const line = name === undefined ? this.#shortly(bytes) : this.judging.logs[name.log]?.lines[name.number];
+    const isNamed = named(bytes.toString("latin1")) !== undefined;
+    const line = isNamed ? this.#namedIn(bytes) : this.#shortly(bytes);
     const at = line === undefined ? -1 : place(line.bytes, bytes, 0);
     const what = () => `${short(bytes)} was rejected for ${reason}`;
     this.#that("rejected", line !== undefined && at >= 0, () => `${what()}, and is no line`);
