@@ -91,11 +91,19 @@ export function checkToken(token: string, from: string): void {
   if (problem !== undefined) throw new Usage(`${from}: ${problem}`);
 }
 
-/** Throws `Usage` where a URL has no scheme: which one is meant is a question of who may listen. */
+/**
+ * Throws `Usage` where a URL is none of a service. Where it has no scheme, which one is meant is a question of who may listen.
+ */
 export function checkUrl(url: string, from: string): void {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(url)) return;
-  const scheme = /^(localhost|127\.|\[::1\])/i.test(url) ? "http" : "https";
-  throw new Usage(`${from}: '${url}' has no scheme; say ${scheme}://${url}`);
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(url)) {
+    const scheme = /^(localhost|127\.|\[::1\])/i.test(url) ? "http" : "https";
+    throw new Usage(`${from}: '${url}' has no scheme; say ${scheme}://${url}`);
+  }
+  try {
+    new Millrace({ url, token: "none" });
+  } catch (error) {
+    throw new Usage(`${from}: ${(error as Error).message.replace(/^url, urls: /, "")}`);
+  }
 }
 
 export function settle(flags: Common): Required<Context> {

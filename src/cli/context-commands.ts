@@ -5,11 +5,11 @@ import { confirm } from "./confirm.ts";
 import {
   type Context,
   type Contexts,
+  changeContexts,
   contextsPath,
   readContexts,
   setContext,
   variable,
-  writeContexts,
 } from "./contexts.ts";
 import { print, table, Usage } from "./output.ts";
 
@@ -78,10 +78,19 @@ type Named = Common & { name: string };
 
 const kept = (args: Common): Contexts => readContexts(contextsPath(args.profile)) ?? { contexts: {} };
 
-function known(args: Named): Contexts {
-  const found = kept(args);
-  if (Object.hasOwn(found.contexts, args.name)) return found;
-  throw new Usage(`there is no context '${args.name}'; see: millrace context ls`);
+/** Throws `Usage` where a context is not there. */
+function mustHave({ contexts }: Contexts, name: string): void {
+  if (!Object.hasOwn(contexts, name)) throw new Usage(`there is no context '${name}'; see: millrace context ls`);
+}
+
+/** Changes what is there. Nothing is made where there is nothing to be changed. */
+function change(args: Named, to: (found: Contexts) => Contexts): void {
+  mustHave(kept(args), args.name);
+  changeContexts(contextsPath(args.profile), (found) => {
+    // Another may have removed it meanwhile.
+    mustHave(found, args.name);
+    return to(found);
+  });
 }
 
 function list(args: Common): void {
@@ -103,31 +112,32 @@ function list(args: Common): void {
 }
 
 function use(args: Named): void {
-  writeContexts(contextsPath(args.profile), { ...known(args), current: args.name });
+  change(args, (found) => ({ ...found, current: args.name }));
   print(`${args.name} holds from now on`);
 }
 
 function add(args: Named & { use?: boolean }): void {
-  const { current, contexts } = kept(args);
-  if (Object.hasOwn(contexts, args.name))
-    throw new Usage(`there is a context '${args.name}'; change it with: millrace profile set --context ${args.name}`);
+  const { name } = args;
   if (!args.url) throw new Usage("say where the service is with --url");
-  const holds = args.use || current === undefined ? args.name : current;
-  writeContexts(contextsPath(args.profile), {
-    current: holds,
-    contexts: { ...contexts, [args.name]: changeOf(args) },
+  const context = changeOf(args);
+  let holds = false;
+  changeContexts(contextsPath(args.profile), ({ current, contexts }) => {
+    if (Object.hasOwn(contexts, name))
+      throw new Usage(`there is a context '${name}'; change it with: millrace profile set --context ${name}`);
+    holds = args.use || current === undefined;
+    return { current: holds ? name : current, contexts: { ...contexts, [name]: context } };
   });
-  const next = holds === args.name ? "" : `; let it hold with: millrace context use ${args.name}`;
-  print(`added ${args.name}${next}`);
+  print(`added ${name}${holds ? "" : `; let it hold with: millrace context use ${name}`}`);
 }
 
 async function remove(args: Named): Promise<void> {
-  const { current, contexts } = known(args);
-  await confirm(args, `the context '${args.name}' and its token will be removed`);
-  const { [args.name]: _, ...others } = contexts;
-  writeContexts(contextsPath(args.profile), {
-    current: current === args.name ? undefined : current,
-    contexts: others,
+  const { name } = args;
+  mustHave(kept(args), name);
+  await confirm(args, `the context '${name}' and its token will be removed`);
+  let held = false;
+  change(args, ({ current, contexts: { [name]: _, ...others } }) => {
+    held = current === name;
+    return { current: held ? undefined : current, contexts: others };
   });
-  print(`removed ${args.name}${current === args.name ? "; no context holds now" : ""}`);
+  print(`removed ${name}${held ? "; no context holds now" : ""}`);
 }

@@ -2,6 +2,7 @@
 import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { lock } from "./files.ts";
 import { makeFolder } from "./folders.ts";
 import { Usage } from "./output.ts";
 
@@ -39,13 +40,17 @@ export function readContexts(path: string): Contexts | undefined {
     text = readFileSync(path, "utf8");
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EISDIR") throw isFolder(path);
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw new Usage(message);
+    throw new Usage(`cannot read the contexts in ${path}: ${message}`);
   }
   if ((statSync(path).mode & 0o077) !== 0)
     console.error(`millrace: ${path} holds a token and can be read by others; run: chmod 600 ${path}`);
   const read = parsed(path, text);
-  if (read.contexts !== undefined) return { current: read.current, contexts: read.contexts };
+  if (read.contexts !== undefined) {
+    if (!isObject(read.contexts) || !Object.values(read.contexts).every(isObject)) throw unknown(path);
+    return { current: read.current, contexts: read.contexts };
+  }
   const { url, token, namespace } = read;
   return { current: unnamed, contexts: { [unnamed]: { url, token, namespace } } };
 }
@@ -53,15 +58,42 @@ export function readContexts(path: string): Contexts | undefined {
 function parsed(path: string, text: string): Context & Partial<Contexts> {
   try {
     const read = JSON.parse(text);
-    if (typeof read === "object" && read !== null && !Array.isArray(read)) return read;
+    if (isObject(read)) return read;
   } catch {
     // Said below.
   }
-  throw new Usage(`${path} is not JSON; write it anew: rm ${path} && millrace profile set --url … --token …`);
+  throw unknown(path);
+}
+
+const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+const unknown = (path: string) =>
+  new Usage(
+    `${path} is not JSON, or not of contexts; write it anew: rm ${path} && millrace profile set --url … --token …`,
+  );
+
+const isFolder = (path: string) =>
+  new Usage(`${path} is a folder: give the file with the contexts with --profile, or MILLRACE_PROFILE`);
+
+/** So often the file is tried for: each has it for some milliseconds, and ten seconds in all are enough for hundreds. */
+const tries = 200;
+
+/**
+ * Writes what a change makes of the contexts that are there; of several processes that do so at once each sees what the one
+ * before has made. Throws `Usage` where another one has the file for ten seconds.
+ */
+export function changeContexts(path: string, change: (found: Contexts) => Contexts): void {
+  if (/[/\\]$/.test(path)) throw isFolder(path);
+  makeFolder(dirname(path));
+  const unlock = lock(`${path}.lock`, (pid) => `process ${pid} is changing ${path}: try again`, tries);
+  try {
+    writeContexts(path, change(readContexts(path) ?? { contexts: {} }));
+  } finally {
+    unlock();
+  }
 }
 
 /** For the eyes of its owner, from the first byte on. One context without a name is written so that older versions read it. */
-export function writeContexts(path: string, { current, contexts }: Contexts): void {
+function writeContexts(path: string, { current, contexts }: Contexts): void {
   const names = Object.keys(contexts);
   const written = names.length === 1 && names[0] === unnamed ? contexts[unnamed] : { current, contexts };
   makeFolder(dirname(path));
@@ -100,15 +132,15 @@ export interface Written {
 /** What may be changed of the context that holds, or is named; a new one where there is none. */
 export function setContext(flags: { profile?: string; context?: string }, change: Context): Written {
   const path = contextsPath(flags.profile);
-  const found = readContexts(path) ?? { contexts: {} };
-  const name = flags.context || variable("MILLRACE_CONTEXT") || found.current || unnamed;
-  const { token, ...before } = found.contexts[name] ?? {};
-  const isAnothers = before.url !== undefined && change.url !== undefined && !isSameUrl(before.url, change.url);
-  const dropped = token !== undefined && change.token === undefined && isAnothers ? before.url : undefined;
-  const kept = token === undefined || dropped !== undefined ? before : { ...before, token };
-  writeContexts(path, {
-    current: found.current ?? name,
-    contexts: { ...found.contexts, [name]: { ...kept, ...change } },
+  const asked = flags.context || variable("MILLRACE_CONTEXT");
+  let dropped: string | undefined;
+  changeContexts(path, ({ current, contexts }) => {
+    const name = asked || current || unnamed;
+    const { token, ...before } = contexts[name] ?? {};
+    const isAnothers = before.url !== undefined && change.url !== undefined && !isSameUrl(before.url, change.url);
+    dropped = token !== undefined && change.token === undefined && isAnothers ? before.url : undefined;
+    const kept = token === undefined || dropped !== undefined ? before : { ...before, token };
+    return { current: current ?? name, contexts: { ...contexts, [name]: { ...kept, ...change } } };
   });
   return { path, dropped };
 }

@@ -42,13 +42,14 @@ function syncFolder(path: string): void {
 }
 
 /** So often a lock is tried for, with pauses of up to so many ms between: half a second in all, or a bit more. */
-const [tries, pauseMsMax] = [12, 100];
+const [triesMax, pauseMsMax] = [12, 100];
 
 /**
  * Takes a lock until what it returns is called, or throws what `busy` says of its owner. The lock of one that is dead does not
- * count. It is a folder, which is gone again when nobody wants the lock.
+ * count. It is a folder, which is gone again when nobody wants the lock. `tries`: how often it is tried for, a pause of 50 ms
+ * on average between two.
  */
-export function lock(path: string, busy: (pid: number) => string): () => void {
+export function lock(path: string, busy: (pid: number) => string, tries = triesMax): () => void {
   for (let tried = 1; ; tried++) {
     try {
       return take(path, (pid) => new Usage(busy(pid)));

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
 import { settled } from "../../src/cli/config.ts";
-import { chosen, readContexts, setContext, writeContexts } from "../../src/cli/contexts.ts";
+import { changeContexts, chosen, readContexts, setContext } from "../../src/cli/contexts.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-contexts-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -43,7 +43,7 @@ test("a second context stands beside the first, which goes on to hold", () => {
 });
 
 test("flags and the environment come before it, each part by itself, and it is said from where", () => {
-  writeContexts(profile, { current: "b", contexts: { a, b } });
+  changeContexts(profile, () => ({ current: "b", contexts: { a, b } }));
   vi.stubEnv("MILLRACE_NAMESPACE", "n1");
   const { url, token, namespace, origins } = settled({ profile, token: "t" });
   expect({ url, token, namespace }).toEqual({ url: b.url, token: "t", namespace: "n1" });
@@ -52,12 +52,16 @@ test("flags and the environment come before it, each part by itself, and it is s
 
 test("what is named and not there is refused; what nobody names is not missed", () => {
   expect(() => chosen({ profile })).toThrow(`there is no file ${profile}`);
-  writeContexts(profile, { current: "gone", contexts: { a } });
+  changeContexts(profile, () => ({ current: "gone", contexts: { a } }));
   expect(chosen({ profile })).toEqual({});
   for (const context of ["c", "constructor"])
     expect(() => chosen({ profile, context })).toThrow(`there is no context '${context}'`);
   writeFileSync(profile, "[]");
-  expect(() => readContexts(profile)).toThrow("is not JSON; write it anew: rm");
+  expect(() => readContexts(profile)).toThrow("write it anew: rm");
+  for (const text of ['{"contexts":1}', '{"contexts":{"a":null}}', '{"contexts":["a"]}']) {
+    writeFileSync(profile, text);
+    expect(() => chosen({ profile, context: "a" })).toThrow("write it anew: rm");
+  }
 });
 
 test("a context that a flag names comes before the environment, and flags before it", () => {
@@ -96,7 +100,7 @@ test.each([
   ["https://a.example.com", undefined],
   ["http://localhost:8787", "millrace-dev"],
 ])("the token of a context goes to the URL that it was stored with: to %s, %s", (url, token) => {
-  writeContexts(profile, { current: "b", contexts: { a, b, any: { token: "token-any" } } });
+  changeContexts(profile, () => ({ current: "b", contexts: { a, b, any: { token: "token-any" } } }));
   const of = (flags: object) => () => settled({ profile, ...flags });
   const told = (flags: object) =>
     token === undefined
