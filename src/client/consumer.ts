@@ -169,6 +169,8 @@ export class Consumer<Data = unknown> {
 
   #start(delivery: Delivery<Data>): void {
     const { receipt } = delivery;
+    // Said twice.
+    if (this.#running.has(receipt)) return;
     const abort = new AbortController();
     this.#running.set(receipt, { since: Date.now(), abort });
     const work = async () => this.handler(delivery, { signal: abort.signal });
@@ -202,11 +204,17 @@ export class Consumer<Data = unknown> {
   /** False where this place has no sockets. */
   async #bySocket(): Promise<boolean> {
     let failed: MillraceError | undefined;
+    let ended: Ended | undefined;
     let again = false;
     const { signal } = this.#halt;
     const path = `${this.path}/live${queryText({ member: this.options.member || undefined })}`;
-    const heard = (message: GroupMessage) => {
-      this.#backoff.reset();
+    const heard = (message: GroupMessage | Ended) => {
+      if (message.type === "ended") {
+        ended = message;
+        // Leases of a socket end with it.
+        this.#line = undefined;
+        this.#lose(this.#running.keys());
+      } else this.#backoff.reset();
       if (message.type === "deliveries") this.#take(message.deliveries as unknown as Delivery<Data>[]);
       else if (message.type === "split") again = true;
       else if (message.type === "error" && message.fatal) failed = known(message.code, message.detail, message);
@@ -217,17 +225,8 @@ export class Consumer<Data = unknown> {
     };
     const link = await Link.open(this.http, path, heard, signal);
     if (link === undefined) return false;
-    let ended: Ended | undefined;
-    void link.ended.then((end) => {
-      ended = end;
-      // Leases of a socket end with it.
-      this.#line = undefined;
-      this.#lose(this.#running.keys());
-      this.#wake();
-    });
     const say: Say = (type, body) => link.send({ type, ...body });
     let freed = 0;
-    let given = false;
     this.#line = {
       say,
       // The socket keeps its order: the acks are read before its close.
@@ -237,12 +236,9 @@ export class Consumer<Data = unknown> {
         link.close();
       },
       room: () => {
-        freed++;
-        if (given || this.#stopping) return;
-        given = true;
         // Handlers that end together make room together.
+        if (freed++) return;
         queueMicrotask(() => {
-          given = false;
           if (!this.#stopping) link.send({ type: "credit", credits: freed });
           freed = 0;
         });

@@ -19,6 +19,9 @@ export function network(error: unknown, clean = false): MillraceError {
   return new MillraceError("network", `the service did not answer: ${why}`, 0, why !== "bad port", clean);
 }
 
+/** Why what came is no answer, and no message: it is not of this service. */
+export const otherwise = "something else did";
+
 /** Longest wait that a service may ask for, in seconds. */
 const retryAfterMax = 3_600;
 

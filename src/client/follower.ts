@@ -1,5 +1,5 @@
 import type { StreamMessage } from "../../schemas/frames.ts";
-import { known, type MillraceError } from "./error.ts";
+import { known, otherwise } from "./error.ts";
 import { type Http, queryText } from "./http.ts";
 import { nothing } from "./json.ts";
 import { type Ended, Link, lost } from "./link.ts";
@@ -31,9 +31,20 @@ interface Batch<Data> {
   readonly upToDate: boolean;
 }
 
+/** Of what has led to another place. */
+interface Moved {
+  readonly id: number;
+  readonly cursor: string;
+  readonly records?: unknown[];
+  readonly cost?: number;
+  readonly lost?: readonly Lost[];
+}
+
 const subscription = 1;
 const creditsMax = 10_000;
 const waitSeconds = 25;
+/** The stream was deleted. */
+const goneCode = 4001;
 
 /**
  * Records as they come, for ever: iterate over it. It connects again by itself, as often as it takes, and goes on where it
@@ -43,8 +54,8 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
   /** Nothing was behind the last record when it was sent. */
   upToDate = false;
   readonly #progress = new Progress();
-  /** Where it begins. From then on it goes on at its cursor: one that was left amid a batch has not given out the rest of it. */
-  readonly #from: From;
+  /** Where to connect again: behind all that has arrived. */
+  #next: From;
   /** Credits of the socket that are to be given back. */
   #owed = 0;
   readonly #window: number;
@@ -67,7 +78,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       ...left
     } = options;
     nothing(left);
-    this.#from = from;
+    this.#next = from;
     this.#window = Math.min(window, creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: endless });
   }
@@ -86,6 +97,8 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     const { signal } = this.options;
     for (;;) {
       signal?.throwIfAborted();
+      // One that was left amid a batch has not given out the rest of it.
+      this.#next = this.cursor ?? this.#next;
       try {
         for await (const { records, cursor, upToDate } of this.#connection()) {
           this.#backoff.reset();
@@ -103,7 +116,7 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
 
   async *#connection(): AsyncGenerator<Batch<Data>, void, undefined> {
     if (this.options.transport === "http") return yield* this.#byHttp();
-    const inbox: StreamMessage[] = [];
+    const inbox: (StreamMessage | Ended)[] = [];
     let wake = () => {};
     const { partition, filter, signal } = this.options;
     const path = `${this.path}/live${queryText({ partition })}`;
@@ -117,26 +130,22 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
       signal,
     );
     if (link === undefined) return yield* this.#byHttp();
-    let ended: Ended | undefined;
-    void link.ended.then((end) => {
-      ended = end;
-      wake();
-    });
     const stop = () => wake();
     signal?.addEventListener("abort", stop);
     this.#owed = 0;
-    link.send({ type: "subscribe", id: subscription, from: this.cursor ?? this.#from, credits: this.#window, filter });
+    link.send({ type: "subscribe", id: subscription, from: this.#next, credits: this.#window, filter });
     try {
       for (;;) {
         signal?.throwIfAborted();
         const message = inbox.shift();
         if (message === undefined) {
-          if (ended !== undefined) throw endOf(ended);
           await new Promise<void>((resolve) => {
             wake = resolve;
           });
-        } else if (message.type === "end" && partition !== undefined) return;
-        else yield* this.#obey(message, link);
+        } else {
+          yield* this.#obey(message, link);
+          if (message.type === "end" && partition !== undefined) return;
+        }
       }
     } finally {
       signal?.removeEventListener("abort", stop);
@@ -144,41 +153,42 @@ export class Follower<Data = unknown> implements AsyncIterable<StoredRecord<Data
     }
   }
 
-  *#obey(message: StreamMessage, link: Link): Generator<Batch<Data>, void, undefined> {
-    if (message.type === "records") {
-      yield message as Batch<Data>;
+  *#obey(message: StreamMessage | Ended, link: Link): Generator<Batch<Data>, void, undefined> {
+    const { id, cursor, records = [], cost = 0, lost: gone } = message as Partial<Moved>;
+    if (gone || cursor !== undefined) {
+      // It has no other subscription; and where records have led to, others do not lead.
+      if (id !== subscription || typeof cursor !== "string" || (records.length > 0 && cursor === this.#next))
+        throw lost(otherwise);
+      if (gone) this.options.onLost?.(gone);
+      this.#next = cursor;
+      yield { upToDate: this.upToDate, ...message, cursor, records: records as StoredRecord<Data>[] };
       // In lumps: credits that trickle would be answered by ever smaller messages.
-      this.#owed += message.cost;
+      this.#owed += cost;
       if (this.#owed * 4 < this.#window) return;
-      link.send({ type: "credit", id: subscription, credits: Math.min(this.#owed, creditsMax) });
+      link.send({ type: "credit", id, credits: Math.min(this.#owed, creditsMax) });
       this.#owed = 0;
     } else if (message.type === "snapshot") {
       const { type: _, ...snapshot } = message;
       this.options.onSnapshot?.(snapshot);
     } else if (message.type === "error") {
       throw known(message.code, message.detail, message);
-    } else if ("cursor" in message) {
-      if (message.type === "lost") this.options.onLost?.(message.lost);
-      yield { upToDate: this.upToDate, ...message, records: [] };
+    } else if (message.type === "ended") {
+      // Whether it is to be followed by another.
+      const { code, reason } = message;
+      throw code === goneCode ? known("stream-not-found", reason || "the stream was deleted") : lost(reason || code);
     }
   }
 
   async *#byHttp(): AsyncGenerator<Batch<Data>, void, undefined> {
     const { partition, filter, signal } = this.options;
     for (let wait = 0; ; ) {
-      const from = this.cursor ?? this.#from;
-      const query = { from, wait, partition, ...queryOf(filter) };
+      const query = { from: this.#next, wait, partition, ...queryOf(filter) };
       const call = { query, signal };
       const page = await pageOf<Data>(this.http, `${this.path}/records`, call, this.options.onLost);
-      wait = page.upToDate || isStuck(page, from) ? waitSeconds : 0;
+      wait = page.upToDate || isStuck(page, this.#next) ? waitSeconds : 0;
+      this.#next = page.cursor;
       yield page;
       if (page.ended) return;
     }
   }
-}
-
-/** Why a socket that ended is to be followed by another, or not. */
-function endOf({ code, reason }: Ended): MillraceError {
-  if (code === 4001) return known("stream-not-found", reason);
-  return lost(reason || code);
 }

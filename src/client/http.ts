@@ -1,7 +1,7 @@
-import { known, type MillraceError, network, problemOf } from "./error.ts";
+import { known, type MillraceError, network, otherwise, problemOf } from "./error.ts";
 import { demand, jsonOf, nothing } from "./json.ts";
 import { endless, type RetryOptions, retrying } from "./retry.ts";
-import { fits, placed, rejectionShape, type Shape } from "./shapes.ts";
+import { fits, placed, type Shape } from "./shapes.ts";
 
 /** A WebSocket, as far as this library uses it. */
 export interface SocketLike {
@@ -148,8 +148,8 @@ export class Http {
     else if (left)
       for (const name in shape)
         for (const one of answer[name])
-          left -= fits(one, /^[ad]/.test(one.verdict) ? placed : rejectionShape) ? (one.count ?? 1) : endless;
-    if (left) throw network("something else did");
+          left -= fits(one, /^[ad]/.test(one.verdict) ? placed : { reason: "" }) ? (one.count ?? 1) : endless;
+    if (left) throw network(otherwise);
     return answer;
   }
 

@@ -1,6 +1,6 @@
-import { type MillraceError, network } from "./error.ts";
+import { type MillraceError, network, otherwise } from "./error.ts";
 import type { Http, SocketLike } from "./http.ts";
-import { fits, messageShape, messageShapes } from "./shapes.ts";
+import { fits, messageShapes } from "./shapes.ts";
 
 /** A socket that says nothing is asked, and given up for lost when it does not answer. */
 const lookMs = 10_000;
@@ -8,8 +8,9 @@ const quietMs = 20_000;
 const openMsMax = 15_000;
 const lostMs = 30_000;
 
-/** Why a socket ended. */
+/** The last message: why a socket ended. */
 export interface Ended {
+  readonly type: "ended";
   readonly code: number;
   readonly reason: string;
 }
@@ -17,25 +18,21 @@ export interface Ended {
 /** Why a socket is to be followed by another. Nothing that it was asked was done behind its end. */
 export const lost = (why: unknown): MillraceError => network(`its socket: ${why}`, true);
 
-/** An open socket: messages in, messages out, and one end. */
+/** An open socket: messages in, messages out, and one end, which is the last of those that are heard. */
 export class Link {
   #timer: ReturnType<typeof setInterval> | undefined;
-  #heard = Date.now();
+  #heardAt = Date.now();
   #asked = false;
   #ended = false;
-  readonly ended: Promise<Ended>;
-  #end: (ended: Ended) => void = () => {};
+
+  /** Told of messages, once it is open. */
+  // biome-ignore lint/suspicious/noExplicitAny: each kind of socket has messages of its own.
+  #heard: ((message: any) => void) | undefined;
 
   private constructor(
     readonly http: Http,
     readonly socket: SocketLike,
-    // biome-ignore lint/suspicious/noExplicitAny: each kind of socket has messages of its own.
-    readonly heard: (message: any) => void,
-  ) {
-    this.ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
-  }
+  ) {}
 
   /**
    * Opens it. Nobody is told why a socket did not open: the same path is asked by HTTP, and the reason thrown. Undefined
@@ -51,28 +48,28 @@ export class Link {
     const { base } = http;
     const socket = await http.socket(path);
     if (socket === undefined) return undefined;
-    const link = new Link(http, socket, heard);
-    const opened = await new Promise<boolean>((resolve) => {
-      const settle = (opened: boolean) => {
+    const link = new Link(http, socket);
+    await new Promise<void>((resolve) => {
+      const settle = () => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", fail);
-        resolve(opened);
+        signal?.removeEventListener("abort", settle);
+        resolve();
       };
-      const fail = () => settle(false);
-      const timer = setTimeout(fail, openMsMax);
-      signal?.addEventListener("abort", fail);
+      const timer = setTimeout(settle, openMsMax);
+      signal?.addEventListener("abort", settle);
       socket.addEventListener("open", () => {
+        link.#heard = heard;
         link.#watch(lookMs, quietMs);
-        settle(true);
+        settle();
       });
-      socket.addEventListener("error", fail);
+      socket.addEventListener("error", settle);
       socket.addEventListener("close", ({ code, reason }: Ended) => {
-        fail();
+        settle();
         link.close(code, reason);
       });
       socket.addEventListener("message", ({ data }: { data: string }) => link.#take(data));
     });
-    if (opened) return link;
+    if (link.#heard) return link;
     link.close();
     signal?.throwIfAborted();
     await http.once("GET", path, { signal }).catch((error) => {
@@ -91,7 +88,7 @@ export class Link {
     if (this.#ended) return;
     this.#ended = true;
     clearInterval(this.#timer);
-    this.#end({ code, reason });
+    this.#heard?.({ type: "ended", code, reason });
     try {
       this.socket.close();
     } catch {
@@ -100,23 +97,27 @@ export class Link {
   }
 
   #take(data: string): void {
-    this.#heard = Date.now();
+    this.#heardAt = Date.now();
     this.#asked = false;
     if (this.#ended || data === "pong") return;
     const message = this.#parsed(data);
-    if (!fits(message, messageShapes[message?.type] ?? messageShape)) this.close(1006);
+    if (!fits(message, messageShapes[message?.type] ?? { type: "" })) this.close(1006, otherwise);
     // It lies behind all that came before it: it goes back as it is, whatever the reader is busy with.
     else if (message.type === "confirm") this.socket.send(data);
-    else this.heard(message);
+    // What a later service says besides is not for this library.
+    else if (message.type in messageShapes) this.#heard?.(message);
     // A member that says nothing for a heartbeat is taken for gone, whatever it hears.
     if (message?.heartbeatMs > 0) this.#watch(Math.min(lookMs, message.heartbeatMs / 3), 0);
   }
 
   /** What is not understood would not be the next time: whoever listens is told, as of what the service finds wrong. */
   #parsed(data: string) {
+    const { parse } = this.http.options;
     try {
-      return (this.http.options.parse ?? JSON.parse)(data);
+      return (parse ?? JSON.parse)(data);
     } catch (error) {
+      // Without a reader of the caller's own it is of something in between.
+      if (!parse) return undefined;
       this.close();
       return { type: "error", code: "invalid", detail: String(error), fatal: true };
     }
@@ -126,7 +127,7 @@ export class Link {
   #watch(everyMs: number, quietMs: number): void {
     clearInterval(this.#timer);
     this.#timer = setInterval(() => {
-      const silent = Date.now() - this.#heard;
+      const silent = Date.now() - this.#heardAt;
       if (this.#asked && silent > lostMs) this.close(1006, "it fell silent");
       if (silent < quietMs || this.socket.readyState !== 1) return;
       this.#asked = true;

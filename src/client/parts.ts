@@ -11,66 +11,52 @@ export class Parts {
   /** Nothing is left to take. */
   ended = false;
   #size = wholeBytes;
-  #whole: Blob | undefined;
-  #at = 0;
   #chunks: AsyncIterator<Uint8Array> | undefined;
-  #left: Uint8Array[] = [];
+  /** What is there, and to be taken. */
+  #left: (Blob | Uint8Array<ArrayBuffer>)[] = [];
   #bytes = 0;
 
   constructor(body: SnapshotBody) {
     if (typeof body === "string" || body instanceof Uint8Array || body instanceof Blob)
-      this.#whole = new Blob([body as Blob]);
+      this.#put(new Blob([body as Blob]));
     else this.#chunks = Symbol.asyncIterator in body ? body[Symbol.asyncIterator]() : each(body);
   }
 
   /** The next part. One at a time. */
-  async take(): Promise<Uint8Array | Blob> {
+  async take(): Promise<Blob> {
     this.taken++;
-    const whole = this.#whole;
-    if (whole !== undefined) {
-      const from = this.#at;
-      this.#at = from + this.#size;
-      this.ended = this.#at >= whole.size;
-      return whole.slice(from, this.#at);
-    }
     // A byte more, to know whether it is the last.
     while (this.#bytes <= this.#size && this.#chunks !== undefined) {
       const { done, value } = await this.#chunks.next();
       if (done) this.#chunks = undefined;
       else {
-        this.#left.push(value);
+        this.#left.push(value as Uint8Array<ArrayBuffer>);
         this.#bytes += value.length;
       }
     }
-    const part = new Uint8Array(Math.min(this.#size, this.#bytes));
-    let filled = 0;
-    while (filled < part.length) {
-      const chunk = this.#left.shift() as Uint8Array;
-      const used = Math.min(chunk.length, part.length - filled);
-      part.set(chunk.subarray(0, used), filled);
-      filled += used;
-      if (used < chunk.length) this.#left.unshift(chunk.subarray(used));
-    }
-    this.#bytes -= part.length;
+    const there = new Blob(this.#left);
+    this.#put(there.slice(this.#size));
     this.ended = this.#chunks === undefined && this.#bytes === 0;
-    return part;
+    return there.slice(0, this.#size);
   }
 
   /** Gives the first part back: it is to be taken again, in parts of this size. */
-  again(first: Uint8Array | Blob, size: number): void {
+  again(first: Blob, size: number): void {
     this.taken = 0;
-    this.#at = 0;
     this.#size = size;
     this.ended = false;
-    if (first instanceof Blob) return;
-    this.#left.unshift(first);
-    this.#bytes += first.length;
+    this.#put(new Blob([first, ...this.#left]));
   }
 
   /** Nobody takes any more. */
   cancel(): void {
     void this.#chunks?.return?.();
     this.#chunks = undefined;
+  }
+
+  #put(left: Blob): void {
+    this.#left = [left];
+    this.#bytes = left.size;
   }
 }
 

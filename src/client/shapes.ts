@@ -16,12 +16,23 @@ export const streamShape = { logId: "", config: {} };
 export const groupShape = { config: {} };
 export const factsShape = { tail: 0 };
 export const settledShape = { settled: 0 };
-export const receivedShape = { deliveries: [{ receipt: "" }] };
+const receipts = [{ receipt: "" }];
+export const receivedShape = { deliveries: receipts };
 
-/** Of a message of a socket: of those that are more than a word, by their types. */
-export const messageShapes: Readonly<Record<string, Shape>> = { records: pageShape, deliveries: receivedShape };
-export const messageShape = { type: "" };
-export const rejectionShape = { reason: "" };
+const followed = { id: 0, cursor: "" };
+/** Of a message of a socket, by its type, which is all that it may have; of those that are heard. */
+export const messageShapes: Readonly<Record<string, Shape>> = {
+  records: { ...pageShape, id: 0, cost: 0 },
+  heartbeat: { ...followed, upToDate: true },
+  end: followed,
+  lost: { lost: [{ partition: 0, from: 0, to: 0 }] },
+  snapshot: { ...placed, bytes: 0 },
+  deliveries: receivedShape,
+  refused: { refused: receipts },
+  error: { code: "", detail: "" },
+  split: {},
+  ready: {},
+};
 
 /** Whether it has what the shape says. */
 // biome-ignore lint/suspicious/noExplicitAny: what came may be anything.

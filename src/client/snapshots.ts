@@ -92,7 +92,7 @@ export class Snapshots {
   async #send(
     target: string,
     parts: Parts,
-    first: Uint8Array | Blob,
+    first: Blob,
     partBytes: number,
     call: { query: { partition: number | undefined }; signal?: AbortSignal },
   ): Promise<string[]> {

@@ -131,7 +131,7 @@ test.each<[string, Readonly<Record<string, string>>, object, string | undefined]
   ["with a URL, and to no other", { URL: c }, { url: a.url }, undefined],
   ["with a URL, and to no context that has no token", { URL: c }, { context: "bare" }, undefined],
 ])("the token of the environment: %s", (_, environment, flags, url) => {
-  writeContexts(profile, { current: "b", contexts: { b, bare: { url: a.url } } });
+  changeContexts(profile, () => ({ current: "b", contexts: { b, bare: { url: a.url } } }));
   for (const [name, value] of Object.entries({ ...environment, TOKEN: "token-e" }))
     vi.stubEnv(`MILLRACE_${name}`, value);
   const of = () => settled({ profile, ...flags });
@@ -140,7 +140,7 @@ test.each<[string, Readonly<Record<string, string>>, object, string | undefined]
 });
 
 test("where the token of the environment is for another URL, that of the context is taken, and on this machine the development token", () => {
-  writeContexts(profile, { current: "b", contexts: { b } });
+  changeContexts(profile, () => ({ current: "b", contexts: { b } }));
   vi.stubEnv("MILLRACE_URL", c);
   vi.stubEnv("MILLRACE_TOKEN", "token-e");
   expect(settled({ profile, url: b.url })).toMatchObject({ url: b.url, token: "token-b" });
@@ -153,7 +153,7 @@ test.each<[string, object, object, string | undefined]>([
   ["the same URL, written otherwise", { url: `${b.url}:443/` }, { url: `${b.url}:443/`, token: b.token }, undefined],
   ["a namespace", { namespace: "n" }, { namespace: "n", token: b.token }, undefined],
 ])("a context that is given %s", (_, change, after, dropped) => {
-  writeContexts(profile, { current: "a", contexts: { a, b } });
+  changeContexts(profile, () => ({ current: "a", contexts: { a, b } }));
   expect(setContext({ profile, context: "b" }, change)).toEqual({ path: profile, dropped });
   const kept = dropped === undefined ? {} : { token: undefined };
   expect(readContexts(profile)?.contexts).toEqual({ a, b: { ...b, ...kept, ...after } });
