@@ -54,7 +54,9 @@ const startAt = z
 /** What a user may set of a group. Fields left out of a PUT keep their value, or take the default on creation. */
 export const groupConfig = z.strictObject({
   start: startAt
-    .describe("Where a new group begins; `90m` is so long before its creation. Afterwards: seek.")
+    .describe(
+      "Where a new group begins; `90m` is so long before its creation, `-n` the last n offsets of each partition, whatever the filter. Afterwards: seek.",
+    )
     .optional(),
   filter: groupFilter.nullable().optional(),
   order: z
