@@ -38,8 +38,8 @@ export class Leases {
   /** Those that are not written down, the oldest first. */
   readonly #unsaved = new Set<Lease>();
   readonly #restored = new Map<number, Restored>();
-  /** Those that stand in the rows, as they were written last. */
-  #written: readonly Pick<Restored, "offset" | "generation">[] = [];
+  /** Generations, by offset, of those that are over and stand in the rows all the same. */
+  readonly #over = new Map<number, number>();
   /** What was tried before of records that wait in line: written down with the leases, since leaving ends them. */
   readonly tried = new Tried();
   /** Members that hold a connection. */
@@ -66,7 +66,10 @@ export class Leases {
   /** One of before a restart is over, or is at hand from now on. */
   endRestored(offset: number): Restored | undefined {
     const lease = this.#restored.get(offset);
-    if (lease !== undefined && this.#restored.delete(offset)) this.changed();
+    if (lease === undefined) return undefined;
+    this.#restored.delete(offset);
+    this.#over.set(offset, lease.generation);
+    this.changed();
     return lease;
   }
 
@@ -76,12 +79,9 @@ export class Leases {
       if (isOver(offset, generation)) this.endRestored(offset);
   }
 
-  /** Those that are over, and stand in the rows all the same. */
-  ended(): Pick<Restored, "offset" | "generation">[] {
-    if (!this.#stale) return [];
-    const holds = ({ offset, generation }: Pick<Restored, "offset" | "generation">) =>
-      (this.#byOffset.get(offset) ?? this.#restored.get(offset))?.generation === generation;
-    return this.#written.filter((lease) => !holds(lease));
+  /** Generations, by offset, of those that are over and stand in the rows all the same. */
+  get over(): ReadonlyMap<number, number> {
+    return this.#over;
   }
 
   /** Those of records that had failed more than once. */
@@ -110,7 +110,9 @@ export class Leases {
     const worn = isWorn(item);
     const lease = { item, member, generation, since: now, worn, expires, saved };
     this.#byOffset.set(item.offset, lease);
-    if (!saved) this.#unsaved.add(lease);
+    // One of before a restart, which is at hand from now on.
+    if (saved) this.#over.delete(item.offset);
+    else this.#unsaved.add(lease);
     this.#perMember.set(member, this.of(member) + 1);
     if (worn) this.#worn++;
     this.#soonest = Math.min(this.#soonest, expires);
@@ -131,7 +133,7 @@ export class Leases {
     if (left === 0) this.#perMember.delete(lease.member);
     else this.#perMember.set(lease.member, left);
     if (lease.worn) this.#worn--;
-    if (lease.saved) this.#stale = true;
+    if (lease.saved) this.#isOver(lease);
     return lease;
   }
 
@@ -214,7 +216,6 @@ export class Leases {
       this.tried.load(tried);
       for (const lease of leases) this.#restored.set(lease.offset, lease);
     }
-    this.#written = [...this.#restored.values()].map(({ offset, generation }) => ({ offset, generation }));
   }
 
   /** Writes down those that last, where that has changed; those that lasted the last time, where no time is given. */
@@ -245,17 +246,23 @@ export class Leases {
     }
     if (this.#rows > rows) store.dropParts("leases", rows);
     this.#rows = rows;
-    this.#written = all.map(({ offset, generation }) => ({ offset, generation }));
+    this.#over.clear();
   }
 
   clear(): void {
+    for (const lease of this.#byOffset.values()) if (lease.saved) this.#isOver(lease);
+    for (const offset of this.#restored.keys()) this.endRestored(offset);
     if (this.#rows > 0) this.#stale = true;
     this.#byOffset.clear();
     this.#perMember.clear();
     this.#unsaved.clear();
-    this.#restored.clear();
     this.tried.clear();
     this.#worn = 0;
     this.#soonest = Number.POSITIVE_INFINITY;
+  }
+
+  #isOver({ item, generation }: Lease): void {
+    this.#over.set(item.offset, generation);
+    this.#stale = true;
   }
 }

@@ -269,7 +269,7 @@ export class State {
     if (this.acked.size > 0) this.acked.dropBefore(this.head);
     // The end of a lease that is written down is written with what ended it, where nothing else would say it after a crash.
     const said = saidAfter(this, floor, done);
-    if (this.leases.ended().some(({ offset, generation }) => !isOver(said, offset, generation))) this.leases.owe();
+    for (const [offset, generation] of this.leases.over) if (!isOver(said, offset, generation)) this.leases.owe();
     this.sql.transaction(() => {
       letters.flush();
       this.lost.save();
