@@ -19,7 +19,7 @@ const ofPreflight = {
   "access-control-max-age": daySeconds,
 };
 const exposed =
-  "millrace-cursor, millrace-ended, millrace-from, millrace-head, millrace-next, millrace-origin, millrace-tail, millrace-up-to-date, millrace-snapshot, link, etag, content-range, retry-after, allow";
+  "millrace-bytes, millrace-cursor, millrace-ended, millrace-from, millrace-head, millrace-next, millrace-origin, millrace-tail, millrace-up-to-date, millrace-snapshot, link, etag, content-range, retry-after, allow";
 
 /** The Worker's entry. A request without an origin, which is none of a browser's, pays nothing. */
 export function serve(request: Request, env: Env, ctx: ExecutionContext): Response | Promise<Response> {

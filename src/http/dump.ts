@@ -24,6 +24,8 @@ import { Untaken } from "./untaken.ts";
 export const dumpType = "application/vnd.millrace.dump";
 /** Where to go on; absent where there is no more. */
 const nextHeader = "millrace-next";
+/** How many bytes the blocks have: what something in between leaves out between two of them is missed by that. */
+const bytesHeader = "millrace-bytes";
 /** Which stream of its name it is: what belongs to it is asked for with that. */
 const originHeader = "millrace-origin";
 
@@ -34,7 +36,11 @@ export interface StreamNames {
 
 export const blocksAnswer = (blocks: Uint8Array | null, next?: string | number): Response =>
   new Response(blocks && countedBody(blocks), {
-    headers: { "content-type": dumpType, ...(next === undefined ? {} : { [nextHeader]: encodeURIComponent(next) }) },
+    headers: {
+      "content-type": dumpType,
+      [bytesHeader]: String(blocks?.length ?? 0),
+      ...(next === undefined ? {} : { [nextHeader]: encodeURIComponent(next) }),
+    },
   });
 
 /** A stream that is there, or is being restored. */

@@ -54,6 +54,10 @@ export class Remote {
       // What something in between answers has no blocks.
       if (response.headers.get("content-type") !== blocksType) throw network("something else did");
       const body: ArrayBuffer = await response.arrayBuffer().catch((error) => Promise.reject(network(error)));
+      // An older service says nothing of it, nor does one of a state, which counts its rows.
+      const said = response.headers.get("millrace-bytes");
+      if (said !== null && said !== String(body.byteLength))
+        throw new WrongPage("GET", path, `it has ${body.byteLength} bytes of ${said}`);
       const pieces = piecesOf(new Uint8Array(body));
       if (!pieces.ok) throw new WrongPage("GET", path, pieces.refusal.detail);
       const page = {
