@@ -19,6 +19,8 @@ const smallBytes = 262_144;
 const atOnceBytes = 65_536;
 /** Of a larger one so much is asked for at a time: what has come is taken in few calls. */
 const pieceBytes = 262_144;
+/** And no more than such a part of what has come: a crowd that stalls holds what it has asked for beside what counts. */
+const askedPart = 4;
 /** Of one that is packed. */
 const packedBytes = 16_384;
 /** What counts for nothing however many there are: a connection by itself costs as much. */
@@ -108,8 +110,10 @@ class Gathered {
 async function collect(arriving: Arriving, body: Gathered, announced: number | undefined): Promise<void> {
   while (body.length !== announced) {
     const left = (announced ?? body.limit) - body.length;
-    // What is asked for costs as much as what comes, and that is held before there is room for it: no more than has room by now.
-    const piece = await arriving.next(Math.min(left, Math.max(tinyBytes, body.length), pieceBytes));
+    // What is asked for takes memory from then on, before any of it has come, or has room: no more than a part of what has.
+    const piece = await arriving.next(
+      Math.min(left, Math.max(tinyBytes, Math.floor(body.length / askedPart)), pieceBytes),
+    );
     if (piece === undefined) break;
     await body.add(piece);
   }

@@ -1,6 +1,7 @@
 /** Bodies as they come: who drips is left in time, and what came fast before allows no pauses where it is measured anew. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Arriving, BodyFault } from "../../src/http/arriving.ts";
+import { readBody } from "../../src/http/body.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -32,4 +33,25 @@ test.each([
   expect(arriving.fault?.refusal.code).toBe("body-too-slow");
   expect(ms).toBeGreaterThan(least);
   expect(ms).toBeLessThan(most);
+});
+
+test("of a body no more is asked for, before there is room, than a quarter of what has come, or 8 KiB", async () => {
+  const length = 3_000_000;
+  const asked: number[] = [];
+  let came = 0;
+  const body = new ReadableStream({
+    type: "bytes",
+    pull(controller) {
+      const request = (controller as ReadableByteStreamController).byobRequest as ReadableStreamBYOBRequest;
+      const { byteLength } = request.view as ArrayBufferView;
+      asked.push(byteLength);
+      expect(byteLength).toBeLessThanOrEqual(Math.max(8_192, came / 4));
+      came += byteLength;
+      request.respond(byteLength);
+    },
+  });
+  const request = { headers: new Headers({ "content-length": String(length) }), body } as Request;
+  expect(await readBody(request, length)).toMatchObject({ ok: true, value: { length } });
+  // It comes in few calls all the same.
+  expect(asked.length).toBeLessThan(40);
 });
