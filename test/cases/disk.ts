@@ -85,6 +85,15 @@ export class Disk {
     this.#changedMs = this.#exactMs;
   }
 
+  /** A second name. */
+  link(from: string, to: string): void {
+    const file = this.#named(from);
+    this.#names.set(to, file);
+    file.names++;
+    file.ctimeNs = this.#nowNs;
+    this.#changedMs = this.#exactMs;
+  }
+
   unlink(name: string): void {
     const file = this.#named(name);
     this.#names.delete(name);

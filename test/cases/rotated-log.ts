@@ -6,9 +6,12 @@ import { gzipSync } from "node:zlib";
 import type { Disk } from "./disk.ts";
 
 export interface RotationPlan {
-  /** `late`: the writer goes on for a while in what was renamed. */
-  readonly method: "rename" | "copytruncate" | "late";
-  /** Generations are counted down to the newest, or up to it, or named by the day. */
+  /**
+   * `late`: the writer goes on for a while in what was renamed; `link`: it has both names for a while; `packcopy`: it is
+   * compressed into another file, and truncated.
+   */
+  readonly method: "rename" | "copytruncate" | "late" | "link" | "packcopy";
+  /** Generations are counted down to the newest, counted up, or named by the day. */
   readonly names: "numbers" | "up" | "days";
   /** Those from this one on are compressed; `none` are with 0. */
   readonly packedFrom: 0 | 1 | 2;
@@ -114,15 +117,15 @@ export class RotatedLog {
   *#rotate(): Generator<string, void> {
     const { disk, plan } = this;
     if (plan.deletes) yield* this.#delete();
-    const first = {
-      numbers: () => `${name}.1`,
-      up: () => `${name}.${++this.#days}`,
-      days: () => `${name}-${20_261_101 + this.#days++}`,
-    }[plan.names]();
+    const first = this.#nameOf(this.#days++);
     if (plan.names === "numbers") yield* this.#shift();
     // A line is in one file as a whole.
     if (plan.method === "copytruncate") {
       yield* this.#copy(first);
+    } else if (plan.method === "packcopy") {
+      yield* this.#copyPacked(`${first}.gz`);
+    } else if (plan.method === "link") {
+      yield* this.#link(first);
     } else {
       this.#endHalf();
       disk.rename(name, first);
@@ -139,10 +142,15 @@ export class RotatedLog {
     if (toPack !== undefined) yield* this.#pack(toPack);
   }
 
-  *#delete(): Generator<string, void> {
+  /** By their numbers, or days. */
+  get #older(): string[] {
     const names = this.disk.names.filter((one) => one !== name);
-    const sign = this.plan.names === "up" ? -1 : 1;
-    const [oldest] = this.plan.names === "days" ? names : names.toSorted((a, b) => sign * (numberOf(b) - numberOf(a)));
+    return this.plan.names === "days" ? names : names.toSorted((a, b) => numberOf(a) - numberOf(b));
+  }
+
+  *#delete(): Generator<string, void> {
+    const names = this.#older;
+    const oldest = this.plan.names === "numbers" ? names.at(-1) : names[0];
     if (oldest === undefined) return;
     const begunSince = this.generations.indexOf(this.#generation - names.length + 2);
     if (begunSince < 0 || begunSince >= this.done) return;
@@ -180,12 +188,48 @@ export class RotatedLog {
     yield "truncated";
   }
 
+  *#copyPacked(to: string): Generator<string, void> {
+    const { disk } = this;
+    this.#isCopying = true;
+    this.#endHalf();
+    this.#writesTo = undefined;
+    const packed = gzipSync(disk.data(name));
+    const half = this.next(packed.length);
+    disk.append(to, Buffer.from(packed.subarray(0, half)));
+    yield `${to} half made`;
+    disk.append(to, Buffer.from(packed.subarray(half)));
+    yield `${to} made`;
+    disk.truncate(name);
+    this.#writesTo = name;
+    this.#generation++;
+    this.#isCopying = false;
+    yield "truncated";
+  }
+
+  *#link(to: string): Generator<string, void> {
+    const { disk } = this;
+    disk.link(name, to);
+    yield `linked to ${to}`;
+    this.#endHalf();
+    disk.unlink(name);
+    this.#writesTo = undefined;
+    yield `${name} deleted`;
+    disk.append(name, Buffer.alloc(0));
+    this.#writesTo = name;
+    this.#generation++;
+    yield "made anew";
+  }
+
+  #nameOf(rotation: number): string {
+    const { names } = this.plan;
+    if (names === "days") return `${name}-${20_261_101 + rotation}`;
+    return `${name}.${names === "up" ? rotation + 1 : 1}`;
+  }
+
   /** The newest generation that is to be compressed. */
   #plain(from: number): string | undefined {
     if (this.plan.names === "numbers") return this.disk.has(`${name}.${from}`) ? `${name}.${from}` : undefined;
-    const generations = this.disk.names.filter((one) => one !== name);
-    if (this.plan.names === "up") generations.sort((a, b) => numberOf(a) - numberOf(b));
-    const one = generations.at(-from);
+    const one = this.#older.at(-from);
     return one?.endsWith(".gz") ? undefined : one;
   }
 
