@@ -114,3 +114,17 @@ test("of a batch that goes in parts, the part goes under the new name, and those
   state.settle();
   expect(opened().pending).toBeUndefined();
 });
+
+test("a service of an older release that refuses what it took unheard is not sent the parts of it", async () => {
+  const state = begun(4);
+  const large = () => problem(413, "body-too-large");
+  const conflict = () => problem(409, "sequence-conflict");
+  const unheard = () => new TypeError("fetch failed");
+  const first = await sent(state, "log-1", [unheard, large, conflict]);
+  expect(first).toMatchObject({ ended: undefined, said: [expect.stringContaining("fetch failed")], appended: 4 });
+  expect(first.data.map((data) => data.length)).toEqual([4, 4, 2]);
+  expect(new Set(first.numbers).size).toBe(1);
+  state.settle();
+  const after = opened();
+  expect([after.pending, after.producer.sequence]).toEqual([undefined, 2]);
+});

@@ -24,7 +24,11 @@ interface Part {
   readonly records: () => Bounds[];
   readonly from: number;
   readonly to: number | undefined;
-  /** The records up to this one may be in the stream under the number, sent together before the stream took less. */
+  /**
+   * The records up to this one may be in the stream under the number, sent together before the stream took less. A service
+   * that knows a batch whatever it would take now refuses none as a whole of which anything is there: then it is never told of
+   * a conflict. One of an older release does, and without this no forwarder could go on beside it.
+   */
   readonly tried: number | undefined;
 }
 
