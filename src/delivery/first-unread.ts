@@ -24,7 +24,8 @@ export class FirstUnread {
     const items = itemsOf(page.pieces, from, page.to, filter, false).items;
     // What ended ahead of the window is not waited for.
     state.unread = items.find(({ offset }) => !state.done.has(offset))?.timestamp;
-    const isOver = state.unread !== undefined || page.upToDate || page.to <= from;
+    // A page of nothing has gone over as much as a read may, and is not followed by another.
+    const isOver = state.unread !== undefined || page.upToDate || page.pieces.length === 0 || page.to <= from;
     this.from = isOver ? undefined : page.to;
   }
 

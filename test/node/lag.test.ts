@@ -1,5 +1,6 @@
 /** What a group's lag counts: records that are there, each once. */
 import { expect, test } from "vitest";
+import { FirstUnread } from "../../src/delivery/first-unread.ts";
 import { Ranges } from "../../src/delivery/ranges.ts";
 import { chance } from "../cases/chance.ts";
 import { Rig } from "../cases/delivery.ts";
@@ -37,4 +38,17 @@ test("ranges are counted between two offsets", () => {
     for (let offset = from; offset < to; offset++) if (ranges.has(offset)) count++;
     expect(ranges.countWithin(from, to)).toBe(count);
   }
+});
+
+test("the age of what is unread is looked for behind what is damaged, and not behind a page that has found nothing", () => {
+  const { delivery } = new Rig(nodeSql(), nodeSql(), {});
+  const { state } = delivery;
+  const damaged = { damaged: { chunk: 0, from: 0, to: 5, reason: "its checksum" } };
+  const first = new FirstUnread(state, { key: "nobody" });
+  first.take({ pieces: [damaged], to: 5, upToDate: false });
+  expect(first.from).toBe(5);
+  first.trimmed(8);
+  expect(first).toMatchObject({ from: 8, head: 8 });
+  first.take({ pieces: [], to: 9_000, upToDate: false });
+  expect(first.from).toBeUndefined();
 });
