@@ -218,9 +218,7 @@ export class Consumer<Data = unknown> {
       if (message.type === "deliveries") this.#take(message.deliveries as unknown as Delivery<Data>[]);
       else if (message.type === "split") again = true;
       else if (message.type === "error" && message.fatal) failed = known(message.code, message.detail, message);
-      else if (message.type === "refused") {
-        this.#lose(receiptsOf(message));
-      }
+      else if (message.type === "refused") this.#lose(receiptsOf(message));
       this.#wake();
     };
     const link = await Link.open(this.http, path, heard, signal);

@@ -84,7 +84,7 @@ export class Link {
     if (!this.#ended && this.socket.readyState === 1) this.socket.send(JSON.stringify(message));
   }
 
-  close(code = 1000, reason = ""): void {
+  close(code = 0, reason = ""): void {
     if (this.#ended) return;
     this.#ended = true;
     clearInterval(this.#timer);
@@ -105,7 +105,10 @@ export class Link {
     // It lies behind all that came before it: it goes back as it is, whatever the reader is busy with.
     else if (message.type === "confirm") this.socket.send(data);
     // What a later service says besides is not for this library.
-    else if (message.type in messageShapes) this.#heard?.(message);
+    else if (message.type in messageShapes) {
+      this.#heard?.(message);
+      if (message.fatal) this.close();
+    }
     // A member that says nothing for a heartbeat is taken for gone, whatever it hears.
     if (message?.heartbeatMs > 0) this.#watch(Math.min(lookMs, message.heartbeatMs / 3), 0);
   }
@@ -118,7 +121,6 @@ export class Link {
     } catch (error) {
       // Without a reader of the caller's own it is of something in between.
       if (!parse) return undefined;
-      this.close();
       return { type: "error", code: "invalid", detail: String(error), fatal: true };
     }
   }

@@ -1,12 +1,17 @@
 /** What sockets say that they would not: of a wrong shape, of another subscription, twice, of a kind that there is not. */
 import { describe, expect, test } from "vitest";
-import { Millrace, type MillraceError } from "../../src/client/index.ts";
+import { Millrace, type MillraceError, type MillraceOptions } from "../../src/client/index.ts";
 
 type Say = (message: unknown) => void;
+type Script = (say: Say, sent: Sent) => void;
 type Sent = { type: string; from?: unknown; credits?: number; receipts?: string[] };
 
 /** A stream whose sockets say, one after the other, what these do; each is told what the library sends it. */
-function told(...scripts: ((say: Say, sent: Sent) => void)[]) {
+function told(...scripts: Script[]) {
+  return toldWith({}, ...scripts);
+}
+
+function toldWith(options: Pick<MillraceOptions, "parse">, ...scripts: Script[]) {
   const retried: string[] = [];
   const subscribed: unknown[] = [];
   const sent: Sent[] = [];
@@ -36,6 +41,7 @@ function told(...scripts: ((say: Say, sent: Sent) => void)[]) {
     url: "http://localhost",
     fetch: async () => Response.json({ config: {}, settled: 0 }),
     WebSocket: Socket as never,
+    ...options,
     retry: { initialMs: 1, onRetry: ({ message }) => retried.push(message) },
   });
   return { stream: client.stream("s"), retried, subscribed, sent, sockets: () => opened };
@@ -132,6 +138,19 @@ describe("a follower", () => {
       if (offset === 9) break;
     }
     expect({ cursors, retried, opened: sockets() }).toEqual({ cursors: ["c1", "end"], retried: [], opened: 1 });
+  });
+
+  test("throws what a reader of the caller's own does not understand", async () => {
+    const parse = (text: string) => {
+      if (text.includes("records")) throw new RangeError("too long");
+      return JSON.parse(text);
+    };
+    const { stream, retried } = toldWith({ parse }, (say) => say(records(0)));
+    const next = stream.follow()[Symbol.asyncIterator]().next();
+    await expect(next).rejects.toMatchObject({ code: "invalid", message: "RangeError: too long" });
+    const group = toldWith({ parse }, (say) => say({ type: "deliveries", deliveries: [delivery("records")] }));
+    await expect(group.stream.group("g").consume(() => {}).done).rejects.toMatchObject({ code: "invalid" });
+    expect([...retried, ...group.retried]).toEqual([]);
   });
 
   test("throws what the service finds wrong, by its name", async () => {
