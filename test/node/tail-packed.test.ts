@@ -191,6 +191,22 @@ test("what is cut off and was written to just now is waited for, and then read a
   expect(warnings()).toHaveLength(1);
 });
 
+test("what is still being made of a file that is there is no loss, however long it takes", async () => {
+  write("a.log", linesOf(100));
+  const tail = open();
+  expect(await read(tail)).toEqual(linesOf(100));
+  renameSync(at("a.log"), at("a.log.3"));
+  replace("a.log.3", ".gz", gzipSync(readFileSync(at("a.log.3"))));
+  write("a.log.2", linesOf(100, 100));
+  writeFileSync(at("a.log.2.gz"), gzipSync(readFileSync(at("a.log.2"))).subarray(0, 20));
+  utimesSync(at("a.log.2.gz"), clock / 1_000 - 60, clock / 1_000 - 60);
+  write("a.log", ["new"]);
+  const next = again(tail);
+  expect(await read(next)).toEqual([...linesOf(100, 100), "new"]);
+  next.close();
+  expect(warnings()).toEqual([]);
+});
+
 test.each([
   ["EMFILE", "a.log.1"],
   ["EMFILE", "unpacked-"],

@@ -12,6 +12,7 @@ import {
   openSeen,
   orClosed,
   type Position,
+  problemAt,
   Unreadable,
   unreadable,
 } from "./identity.ts";
@@ -238,7 +239,9 @@ export class Finder {
     const { offset, inside = false } = position;
     return orClosed(fd, () => {
       const held = heldBy(fd, position);
-      if (from !== undefined) this.tellFault(candidate, from.unpacked);
+      // Where it is not ours, and the file that it is made of is still there, it is not done yet, and nothing is lost.
+      const isMade = () => problemAt(candidate.path.slice(0, candidate.path.lastIndexOf("."))) !== undefined;
+      if (from !== undefined && (held !== undefined || isMade())) this.tellFault(candidate, from.unpacked);
       if (held === undefined && offset > 0) return undefined;
       const lines = new Splitter(this.bytesMax, offset, inside, held?.before);
       return new LogFile(fd, candidate.home, lines, from?.packed, held?.head);
