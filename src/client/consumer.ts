@@ -101,15 +101,22 @@ export class Consumer<Data = unknown> {
     if (!(concurrency >= 1)) throw known("invalid", "concurrency: must be 1 or more");
     this.#concurrency = Math.min(Math.floor(concurrency), creditsMax);
     this.#backoff = new Backoff({ ...http.options.retry, attempts: endless });
+    let timer: ReturnType<typeof setInterval>;
     const stop = () => this.#halt.abort();
     onAbort(signal, stop);
     onAbort(this.#halt.signal, () => {
       this.#wake();
       let left = answersMax;
-      const cut = () => (this.#call?.begun && left-- ? setTimeout(cut, answerMs) : this.#cut.abort());
-      setTimeout(cut, answerMs);
+      timer = setInterval(() => {
+        if (this.#call?.begun && left--) return;
+        clearInterval(timer);
+        this.#cut.abort();
+      }, answerMs);
     });
-    this.done = this.#run().finally(() => signal?.removeEventListener("abort", stop));
+    this.done = this.#run().finally(() => {
+      clearInterval(timer);
+      signal?.removeEventListener("abort", stop);
+    });
     // Whoever asks for it is told.
     this.done.catch(() => {});
   }

@@ -7,8 +7,10 @@ import { start } from "./cli.ts";
 
 /** Says of a group that it is one; everything else it answers with a status. */
 async function service(status: number) {
+  const asked: string[] = [];
   const server = createServer((request, response) => {
     request.resume();
+    asked.push(request.url ?? "");
     response.writeHead(request.url?.endsWith("/groups/g") ? 200 : status, { "content-type": "application/json" });
     response.end('{"config":{}}');
   });
@@ -17,7 +19,7 @@ async function service(status: number) {
     server.close();
     server.closeAllConnections();
   };
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, close };
 }
 const consume = (url: string) => start(["groups", "consume", "s", "g"], { MILLRACE_URL: url, MILLRACE_TOKEN: "t" });
 
@@ -36,12 +38,14 @@ test.each([
   ["that is away behind a proxy", 503, "503 Service Unavailable"],
   ["that is behind a proxy without sockets", 426, "a socket does not open"],
 ])("consume waits for a service %s, and says so once a minute", { timeout: 60_000 }, async (_, status, why) => {
-  const { url, close } = await service(status);
+  const { url, asked, close } = await service(status);
   const consumer = consume(url);
   try {
     if (status === 408) {
       // By then it knows what the group is.
-      await pause(3_000);
+      await expect
+        .poll(() => asked.findIndex((path) => !path.endsWith("/groups/g")), { timeout: 30_000 })
+        .toBeGreaterThan(0);
       expect(consumer.said.err).toBe("");
       close();
     }
