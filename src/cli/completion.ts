@@ -131,6 +131,8 @@ export function scriptFor([command, ...more]: readonly string[]): string | undef
   if (command !== "completion") return undefined;
   if (more.includes("--help") || more.includes("-h")) return helpText;
   // The parser would print its script first.
+  const option = more.find((word) => word.startsWith("-"));
+  if (option !== undefined) throw new Usage(`completion prints a script, and takes no option: leave ${option} out`);
   if (more.length > 0) throw new Usage(`completion takes bash, zsh or fish, and nothing else; not '${more[0]}'`);
   return process.env.SHELL?.endsWith("fish") ? fishScript : undefined;
 }

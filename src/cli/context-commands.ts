@@ -11,7 +11,7 @@ import {
   setContext,
   variable,
 } from "./contexts.ts";
-import { print, table, Usage } from "./output.ts";
+import { answer, print, table, Usage } from "./output.ts";
 
 /** A command with the common options only. */
 const noMore = (yargs: Yargs) => yargs;
@@ -28,7 +28,7 @@ export const profileCommands = (yargs: Yargs) =>
   yargs
     .command("set", "Write what is given into the context that holds", noMore, (args) => {
       const { path, dropped } = setContext(args, changeOf(args));
-      print(`written to ${path}`);
+      answer(args.json, { profile: path }, `written to ${path}`);
       if (dropped !== undefined)
         console.error(
           `the token was for ${dropped}, and is dropped: give that of ${args.url} with profile set --token`,
@@ -113,7 +113,7 @@ function list(args: Common): void {
 
 function use(args: Named): void {
   change(args, (found) => ({ ...found, current: args.name }));
-  print(`${args.name} holds from now on`);
+  answer(args.json, { name: args.name, holds: true }, `${args.name} holds from now on`);
 }
 
 function add(args: Named & { use?: boolean }): void {
@@ -127,7 +127,8 @@ function add(args: Named & { use?: boolean }): void {
     holds = args.use || current === undefined;
     return { current: holds ? name : current, contexts: { ...contexts, [name]: context } };
   });
-  print(`added ${name}${holds ? "" : `; let it hold with: millrace context use ${name}`}`);
+  const next = holds ? "" : `; let it hold with: millrace context use ${name}`;
+  answer(args.json, { name, holds }, `added ${name}${next}`);
 }
 
 async function remove(args: Named): Promise<void> {
@@ -139,5 +140,5 @@ async function remove(args: Named): Promise<void> {
     held = current === name;
     return { current: held ? undefined : current, contexts: others };
   });
-  print(`removed ${name}${held ? "; no context holds now" : ""}`);
+  answer(args.json, { removed: name, held }, `removed ${name}${held ? "; no context holds now" : ""}`);
 }

@@ -7,7 +7,7 @@ import { checkToken } from "./config.ts";
 import { variable } from "./contexts.ts";
 import { developmentToken, isLoopback } from "./defaults.ts";
 import { launch } from "./launch.ts";
-import { print, Usage } from "./output.ts";
+import { answer, Usage } from "./output.ts";
 import { outlastReaders } from "./readers.ts";
 
 export interface DevArgs {
@@ -15,9 +15,10 @@ export interface DevArgs {
   port: number;
   data: string;
   token?: string;
+  json?: boolean;
 }
 
-export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
+export async function dev({ host, port, data, token, json }: DevArgs): Promise<void> {
   // workerd says its port on a descriptor that the others do not pass on.
   if ("Bun" in globalThis || "Deno" in globalThis)
     throw new Usage("`millrace dev` runs on Node alone; use node or npx");
@@ -48,8 +49,12 @@ export async function dev({ host, port, data, token }: DevArgs): Promise<void> {
   // What is written to a terminal is written to logs.
   const isSecret = secret !== developmentToken;
   const source = token === undefined ? "as MILLRACE_ROOT_TOKEN has it" : "as --token has it";
-  print(`Millrace is up on ${running.url}      page: ${running.url}/${isSecret ? "" : `#token=${secret}`}`);
-  print(`Token: ${isSecret ? source : secret}    Data: ${folder}    Ctrl-C stops.`);
+  answer(
+    json,
+    { url: running.url, ...(isSecret ? {} : { token: secret }), data: folder },
+    `Millrace is up on ${running.url}      page: ${running.url}/${isSecret ? "" : `#token=${secret}`}\n` +
+      `Token: ${isSecret ? source : secret}    Data: ${folder}    Ctrl-C stops.`,
+  );
   let stopping = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => {

@@ -4,7 +4,7 @@ import type { Group, Millrace } from "../client/index.ts";
 import { noPlace, readFrom } from "../log/position.ts";
 import { confirm } from "./confirm.ts";
 import { header, row } from "./group-config.ts";
-import { paint, print, table, Usage } from "./output.ts";
+import { answer, paint, print, table, Usage } from "./output.ts";
 import { placeOf } from "./units.ts";
 
 export async function list(millrace: Millrace, stream: string, json?: boolean): Promise<void> {
@@ -105,5 +105,5 @@ export async function remove(group: Group, args: { group: string; yes?: boolean;
     `the group '${args.group}'${paused ? ", which is paused," : ""} will be deleted, with its place and its dead letters`,
   );
   await group.delete();
-  print(args.json ? JSON.stringify({ deleted: args.group }) : `deleted ${args.group}`);
+  answer(args.json, { deleted: args.group }, `deleted ${args.group}`);
 }

@@ -4,7 +4,7 @@ import type { Yargs } from "./arguments.ts";
 import { type Common, haste, settle } from "./config.ts";
 import { confirm } from "./confirm.ts";
 import { connectDeployment } from "./deployment.ts";
-import { counted, print, table } from "./output.ts";
+import { answer, counted, print, table } from "./output.ts";
 
 interface Info {
   readonly namespace: string;
@@ -86,5 +86,5 @@ async function remove(args: Named & { force?: boolean }): Promise<void> {
       `the namespace '${args.name}' has ${counted(count, "stream")}; delete ${count === 1 ? "it" : "them"} first, or all of it with --force`,
     );
   }
-  print(`deleted ${args.name}`);
+  answer(args.json, { deleted: args.name }, `deleted ${args.name}`);
 }

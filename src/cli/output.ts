@@ -18,6 +18,10 @@ export const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+/** What a command has done: to programs with `--json`, else to people. */
+export const answer = (json: boolean | undefined, value: object, text: string): void =>
+  print(json ? JSON.stringify(value) : text);
+
 /** What a user is told of an error, and the exit code. */
 export function explain(error: unknown): { message: string; code: number } {
   if (error instanceof Usage) return { message: error.message, code: exits.usage };

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import type { Millrace, SnapshotInfo } from "../client/index.ts";
 import { fileOf } from "./arguments.ts";
 import { confirm } from "./confirm.ts";
-import { print, table, Usage } from "./output.ts";
+import { answer, print, table, Usage } from "./output.ts";
 import { shownSize } from "./units.ts";
 
 interface Of {
@@ -100,7 +100,7 @@ export async function remove(millrace: Millrace, args: Of & { offset: number; ye
   if (!found) throw new Error(`there is no snapshot at offset ${offset}; see: millrace snapshot list ${stream}`);
   await confirm(args, `the snapshot of '${stream}' at offset ${offset} will be deleted for good`);
   await snapshots.delete(offset, ofPartition(args));
-  print(`deleted the snapshot at ${offset}`);
+  answer(args.json, { deleted: offset }, `deleted the snapshot at ${offset}`);
 }
 
 export async function lease(

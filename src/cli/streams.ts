@@ -3,7 +3,7 @@ import { type Millrace, MillraceError, type StreamConfig, type StreamInfo, type 
 import { confirm } from "./confirm.ts";
 import { make, patch } from "./definitions.ts";
 import { heldBack } from "./held.ts";
-import { print, table } from "./output.ts";
+import { answer, print, table } from "./output.ts";
 import { changes, losses, shownValue } from "./stream-changes.ts";
 import { shownSize } from "./units.ts";
 
@@ -103,7 +103,8 @@ export async function remove(millrace: Millrace, name: string, asked: Asked): Pr
     restoring ? `the restore of '${name}' will be given up` : `'${name}' and all its records will be deleted for good`,
   );
   await millrace.stream(name).delete();
-  print(restoring ? `gave up the restore of ${name}` : `deleted ${name}`);
+  const value = { deleted: name, ...(restoring && { restoring }) };
+  answer(asked.json, value, restoring ? `gave up the restore of ${name}` : `deleted ${name}`);
 }
 
 /** Throws where there is no such stream. */

@@ -8,7 +8,7 @@ export const dumpCommand = {
   builder: (yargs: Yargs) =>
     yargs
       .positional("what", { type: "string", describe: "A namespace, or namespace/stream. Default: --namespace." })
-      .option("output", { alias: "o", ...text, describe: "File. Default: the standard output." })
+      .option("output", { alias: "o", ...text, describe: "File. None, or -: the standard output." })
       .option("resume", { type: "boolean", describe: "Go on with the file, where it is there." })
       .option("gzip", { type: "boolean", describe: "Compress; also where the file's name ends with .gz." })
       .option("verify", { type: "boolean", describe: "Look the file through afterwards." })

@@ -1,19 +1,19 @@
 /** `dump`: a namespace, or one stream of it, as a file. */
 
-import { once } from "node:events";
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { createGzip } from "node:zlib";
+import { existsSync, statSync } from "node:fs";
 import { DumpWriter, jsonBlock, readBlock } from "../../archive/dump.ts";
 import { Outline } from "../../archive/dump-outline.ts";
 import { copyOf, nextOf, type OutlineState } from "../../archive/dump-told.ts";
 import { Millrace, MillraceError } from "../../client/index.ts";
+import { fileOf } from "../arguments.ts";
 import { type Common, settle } from "../config.ts";
-import { print, Usage } from "../output.ts";
+import { answer, Usage } from "../output.ts";
 import { mapShape } from "../streams.ts";
 import { type Begun, forget, note, noted, refuseAnother, refuseOther } from "./begun.ts";
 import { isGzip, Sha256, sizeOf } from "./file.ts";
 import { Progress } from "./progress.ts";
 import { pathOf, Remote } from "./remote.ts";
+import { Sink } from "./sink.ts";
 import { type Onwards, streamBlocks } from "./stream.ts";
 import { findings, summary, told } from "./verify.ts";
 
@@ -36,14 +36,18 @@ interface Checkpoint {
 /** Bytes that are written together. */
 const flushBytes = 4_194_304;
 
-export async function dump(args: DumpArgs): Promise<void> {
+export async function dump(given: DumpArgs): Promise<void> {
+  const args = { ...given, output: fileOf(given.output) };
   const { namespace, ...profile } = settle(args);
   const [ns, only] = partsOf(args.what ?? namespace);
   const remote = new Remote(new Millrace({ ...profile, namespace: ns }));
   if (args.output === undefined && process.stdout.isTTY) throw new Usage("say where to with --output, or > file");
   if (args.output === undefined && (args.resume || args.verify))
     throw new Usage("only a file that is named with --output can be gone on with, or verified");
-  const begun = args.output !== undefined && existsSync(args.output) && sizeOf(args.output) > 0;
+  const isFile = args.output !== undefined && isPlain(args.output);
+  if (!isFile && args.output !== undefined && (args.resume || args.verify))
+    throw new Usage(`${args.output} is no file, which alone can be gone on with, or verified`);
+  const begun = isFile && existsSync(args.output as string) && sizeOf(args.output as string) > 0;
   if (begun && !args.resume) throw new Usage(`${args.output} is there; go on with it with --resume, or remove it`);
   const zipped = args.gzip || isGzip(args.output ?? "");
   if (begun && zipped) throw new Usage("a compressed dump cannot be gone on with; remove it and begin anew");
@@ -60,19 +64,26 @@ export async function dump(args: DumpArgs): Promise<void> {
   }
   if (checkpoint?.state.ended) {
     forget(args.output as string);
-    print(`${args.output} is complete already: ${summary(checkpoint)}`);
+    const value = { output: args.output, ...checkpoint.state.totals };
+    answer(args.json, value, `${args.output} is complete already: ${summary(checkpoint)}`);
   } else {
-    const to = { path: args.output, zipped, note: (origin?: string) => ({ what, url: remote.url, origin }) };
-    await write(remote, ns, only, to, checkpoint, origin).catch((error) => {
+    const goesOn = isFile && !zipped;
+    const to = { path: args.output, zipped, goesOn, note: (origin?: string) => ({ what, url: remote.url, origin }) };
+    const dumped = await write(remote, ns, only, to, checkpoint, origin).catch((error) => {
       const missing = error instanceof MillraceError && error.code === "namespace-not-found";
       if (!missing || args.what === undefined || only !== undefined) throw error;
       throw new Usage(`there is no namespace '${ns}'; a stream is named with its own: ${namespace}/${ns}`);
     });
+    const { totals } = dumped.state;
+    const text = `dumped ${summary(dumped)}`;
+    // The dump may be the standard output, also under the name of a device.
+    if (!isFile) console.error(args.json ? JSON.stringify(totals) : text);
+    else answer(args.json, { output: args.output, ...totals }, `${text} to ${args.output}`);
   }
   if (args.output === undefined || !args.verify) return;
   const { damages, sha256 } = await findings(args.output);
   if (damages.length > 0) throw new Error(`${args.output}: ${told(damages[0])}`);
-  print(`${args.output} is intact; SHA-256 ${sha256}`);
+  answer(args.json, { output: args.output, intact: true, sha256 }, `${args.output} is intact; SHA-256 ${sha256}`);
 }
 
 function partsOf(what: string): [namespace: string, stream?: string] {
@@ -82,10 +93,19 @@ function partsOf(what: string): [namespace: string, stream?: string] {
   return stream === undefined ? [namespace] : [namespace, stream];
 }
 
+/** A file, or nothing yet; a pipe or a device has no length, and no places. Throws `Usage` for a folder. */
+function isPlain(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw new Usage(`${path} is a folder: give the name of a file`);
+  return found === undefined || found.isFile();
+}
+
 /** Where a dump goes to, and what is noted beside it of the stream that is being dumped. */
 interface Target {
   readonly path: string | undefined;
   readonly zipped: boolean;
+  /** It can be gone on with. */
+  readonly goesOn: boolean;
   readonly note: (origin?: string) => Begun;
 }
 
@@ -93,10 +113,10 @@ async function write(
   remote: Remote,
   namespace: string,
   only: string | undefined,
-  { path, zipped, note: noteOf }: Target,
+  { path, zipped, goesOn, note: noteOf }: Target,
   checkpoint: Checkpoint | undefined,
   origin: string | undefined,
-): Promise<void> {
+): Promise<Outline> {
   const sink = new Sink(path, zipped, checkpoint?.at);
   const writer = new DumpWriter(checkpoint?.hash ?? new Sha256(), (bytes) => sink.add(bytes), checkpoint?.since);
   // The service has looked at the records.
@@ -115,7 +135,7 @@ async function write(
     for await (const { name, onwards } of streamsLeft(remote, only, outline.state, origin)) {
       progress.expect(await bytesOf(remote, name));
       try {
-        let isNoted = path === undefined || zipped;
+        let isNoted = !goesOn;
         for await (const bytes of streamBlocks(remote, name, onwards)) {
           if (!isNoted) note(path as string, noteOf(remote.origin));
           isNoted = true;
@@ -138,8 +158,7 @@ async function write(
     if (path !== undefined && !existsSync(path)) forget(path);
   }
   if (path !== undefined) forget(path);
-  if (path !== undefined) print(`dumped ${summary(outline)} to ${path}`);
-  else console.error(`dumped ${summary(outline)}`);
+  return outline;
 }
 
 /** The streams that are yet to be dumped; the first of them perhaps from the middle on. */
@@ -199,84 +218,4 @@ async function checkpointOf(path: string): Promise<Checkpoint | undefined> {
   if (cut !== undefined && !/cut off|ends before/.test(cut.what))
     throw new Usage(`${path}: ${told(cut)}; remove it and begin anew`);
   return checkpoint;
-}
-
-/** Where the bytes go: a file, which is there from the first of them on, or the standard output. */
-class Sink {
-  bytes = 0;
-  #parts: Uint8Array[] = [];
-  #file: number | undefined;
-  readonly #path: string | undefined;
-  readonly #gzip: ReturnType<typeof createGzip> | undefined;
-  /** Where the next bytes go; undefined: the file begins with them. */
-  #at: number | undefined;
-  #drained: Promise<void> = Promise.resolve();
-  /** Why what was packed could not be written. */
-  #failed: Error | undefined;
-
-  constructor(path: string | undefined, zipped: boolean, at: number | undefined) {
-    this.#path = path;
-    this.#at = at;
-    if (!zipped) return;
-    this.#gzip = createGzip({ level: 6 });
-    this.#gzip.on("data", (part: Buffer) => {
-      this.#gzip?.pause();
-      this.#drained = this.#put(part).then(
-        () => void this.#gzip?.resume(),
-        (error) => void this.#gzip?.destroy(error),
-      );
-    });
-    this.#gzip.on("error", (error) => {
-      this.#failed ??= error;
-    });
-  }
-
-  add(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
-    this.bytes += bytes.length;
-  }
-
-  async flush(): Promise<void> {
-    const parts = Buffer.concat(this.#parts);
-    this.#parts = [];
-    this.bytes = 0;
-    if (this.#gzip === undefined) return this.#put(parts);
-    if (this.#failed !== undefined) throw this.#failed;
-    if (!this.#gzip.write(parts)) await once(this.#gzip, "drain");
-  }
-
-  async end(): Promise<void> {
-    await this.flush();
-    if (this.#gzip !== undefined) {
-      const ended = once(this.#gzip, "end");
-      this.#gzip.end();
-      await ended;
-      await this.#drained;
-      if (this.#failed !== undefined) throw this.#failed;
-    }
-    if (this.#file !== undefined) fsyncSync(this.#file);
-  }
-
-  close(): void {
-    if (this.#file !== undefined) closeSync(this.#file);
-  }
-
-  async #put(bytes: Buffer): Promise<void> {
-    if (this.#path === undefined) {
-      if (!process.stdout.write(bytes)) await once(process.stdout, "drain");
-      return;
-    }
-    this.#file ??= opened(this.#path, this.#at);
-    const at = this.#at ?? 0;
-    for (let done = 0; done < bytes.length; )
-      done += writeSync(this.#file, bytes, done, bytes.length - done, at + done);
-    this.#at = at + bytes.length;
-  }
-}
-
-/** It holds what is in the log, and secrets of webhooks: for the eyes of its owner. What is behind `at` is cut off. */
-function opened(path: string, at: number | undefined): number {
-  const file = openSync(path, at === undefined ? "w" : "r+", 0o600);
-  if (at !== undefined) ftruncateSync(file, at);
-  return file;
 }

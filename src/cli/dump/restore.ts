@@ -7,7 +7,7 @@ import { Millrace } from "../../client/index.ts";
 import type { Shape } from "../../client/shapes.ts";
 import { concat } from "../../lib/bytes.ts";
 import { type Common, settle } from "../config.ts";
-import { counted, print, Usage } from "../output.ts";
+import { answer, counted, Usage } from "../output.ts";
 import { blocksIn, type Found, sizeOf } from "./file.ts";
 import { asOf, jsonIn } from "./pages.ts";
 import { Progress } from "./progress.ts";
@@ -52,10 +52,15 @@ export async function restore(args: RestoreArgs): Promise<void> {
     progress.end();
   }
   if (only !== "" && run.streams === 0) throw new Usage(`${args.file} has no stream '${only}'`);
-  print(`restored ${run.restored} of ${counted(run.streams, "stream")} into ${namespace}`);
-  if (run.groups > 0 && !args.resume) {
+  const { streams, restored, groups } = run;
+  answer(
+    args.json,
+    { namespace, streams, restored, groups },
+    `restored ${restored} of ${counted(streams, "stream")} into ${namespace}`,
+  );
+  if (groups > 0 && !args.resume) {
     console.error(
-      `${counted(run.groups, "group")} stand still, so that nothing is delivered twice: resume each with 'millrace groups resume', or all by this command with --resume`,
+      `${counted(groups, "group")} stand still, so that nothing is delivered twice: resume each with 'millrace groups resume', or all by this command with --resume`,
     );
   }
 }
