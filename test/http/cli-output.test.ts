@@ -1,16 +1,19 @@
 /** What the command line prints goes out whole, or it says so: to a device that is full, and to a file that may not grow. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Millrace } from "../../src/client/index.ts";
 import { archived } from "./archived.ts";
+import { start } from "./cli.ts";
 import { type Service, token } from "./service.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-output-"));
 const cli = resolve(import.meta.dirname, "../../dist/cli.js");
+const at = (name: string) => join(folder, name);
 let millrace: Service;
 beforeAll(async () => {
   millrace = await archived();
@@ -135,3 +138,47 @@ test("completion --help is help, and a token that is no line is not kept", async
   expect(kept).toMatchObject({ code: 2, err: expect.stringContaining("--token: a token must be one line") });
   expect(await shell(`ls ${folder}/p.json`)).not.toMatchObject({ code: 0 });
 });
+
+test("a dump goes to the standard output, a pipe and a device as to a file", async () => {
+  const dump = "millrace dump default/output";
+  const whole = at("whole.mrdp");
+  expect(await shell(`${dump} -o ${whole}`)).toMatchObject({ code: 0, err: "" });
+  for (const command of [
+    `${dump} -o - > ${at("aside")}`,
+    `${dump} --output=- > ${at("aside")}`,
+    `mkfifo ${at("pipe")}; cat ${at("pipe")} > ${at("aside")} & ${dump} -o ${at("pipe")}; code=$?; wait; exit $code`,
+    `${dump} -o /dev/fd/1 | cat > ${at("aside")}`,
+  ]) {
+    const { code } = await shell(`cd ${folder}; rm -f pipe; ${command}`);
+    expect({ command, code }).toEqual({ command, code: 0 });
+    expect(readFileSync(at("aside")).equals(readFileSync(whole)), command).toBe(true);
+  }
+  expect(await shell(`${dump} -o /dev/null`)).toMatchObject({ code: 0, err: "" });
+  expect(readdirSync(folder)).not.toContain("-");
+  for (const option of ["--resume", "--verify"])
+    expect(await shell(`${dump} -o /dev/null ${option}`)).toMatchObject({
+      code: 2,
+      out: "",
+      err: expect.stringContaining("is no file"),
+    });
+  expect(await shell(`${dump} -o ${folder}`)).toMatchObject({ code: 2, err: expect.stringContaining("is a folder") });
+});
+
+test.each(["SIGINT", "SIGTERM"] as const)(
+  "an import that waits for a pipe ends with 1 by %s, and begins again whole",
+  async (signal) => {
+    const name = `slow-${signal.toLowerCase()}`;
+    const environment = { MILLRACE_URL: millrace.url, MILLRACE_TOKEN: token };
+    await shell(`millrace streams create ${name}`);
+    const args = ["import", name, "--state", at(name)];
+    const rows = '{"a":1}\n{"a":2}\n';
+    const { child, ended } = start(args, environment, null);
+    child.stdin?.write(rows);
+    // It has its lock when it reads.
+    while (!existsSync(`${at(name)}.lock`)) await pause(50);
+    await pause(500);
+    child.kill(signal);
+    expect(await ended).toMatchObject({ code: 1, out: "", err: "millrace: stopped\n" });
+    expect(await start(args, environment, rows).ended).toMatchObject({ code: 0, out: "2 imported\n" });
+  },
+);

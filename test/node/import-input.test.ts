@@ -8,8 +8,8 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Input, markOf } from "../../src/cli/import/input.ts";
-import { formatOf, rowsOf, shapeOf } from "../../src/cli/import/options.ts";
-import { csvShape, mustBeLines } from "../../src/cli/import/sniff.ts";
+import { delimiterOf, formatOf, rowsOf, shapeOf } from "../../src/cli/import/options.ts";
+import { csvShape, encodingOf, mustBeLines } from "../../src/cli/import/sniff.ts";
 import { strayLine } from "../../src/cli/import/utf8.ts";
 
 let folder: string;
@@ -200,6 +200,65 @@ describe("CSV's shape", () => {
     expect(() => lines(' {\r\n  "a":1\r\n}\r\n', true)).toThrow("jq -c . f");
     for (const text of ["", "a,b\r\n1,2\r\n", "1\r", "[\n"]) lines(text);
     for (const text of ["", '{"a":1}\n', "[1]\r\n[2]\r\n", "1\r"]) lines(text, true);
+  });
+
+  test("JSON over several lines is told from rows, whole or bad, by what its first line leaves open", () => {
+    const of = (text: string) => () => mustBeLines(Buffer.from(text), "f", true);
+    const values = [[{ a: 1 }, { a: ']}"[' }, 3], { a: 1, b: [1, [2]] }, [[1], [2]], { a: { b: "é\n" } }];
+    for (const value of values) {
+      const refused = Array.isArray(value) ? "jq -c '.[]' f" : "jq -c . f";
+      for (const space of [1, 2, "\t"]) expect(of(`${JSON.stringify(value, null, space)}\n`)).toThrow(refused);
+      const text = JSON.stringify(value);
+      // At any comma between values, or before it.
+      for (const end of [",\n", "\n,", ",\r\n  "]) {
+        const broken = text.replace(/,(?=[{["\d])/, end);
+        if (broken !== text) expect(of(`\n${broken}\n`)).toThrow(refused);
+      }
+    }
+    expect(of('[{"a":1},\n{"a":2},\n{"a":3}]\n')).toThrow("jq -c '.[]' f | millrace import");
+    expect(of('{"a":1,\n"b":2}\n')).toThrow("jq -c . f");
+    expect(of(`[{"a":1},\n${'{"a":2},\n'.repeat(10_000)}`.slice(0, 65_536))).toThrow("jq -c '.[]' f");
+    expect(of(`[{"a":1}\n${',{"a":2}\n'.repeat(10_000)}`.slice(0, 65_536))).toThrow("jq -c '.[]' f");
+    for (const bad of [
+      '{"a":1,\n{"a":2}\n',
+      "[1,\n[2]\n",
+      '{"a":"[\n{"a":2}\n',
+      '[INFO] x\n{"a":1}\n',
+      '{"a":[1}\n',
+      '{"a":1,',
+    ])
+      expect(of(bad)).not.toThrow();
+    expect(of(`{"a":1,\n${'{"a":2}\n'.repeat(10_000)}`.slice(0, 65_536))).not.toThrow();
+  });
+
+  test("UTF-16 and UTF-32 without a mark are told, however short, and with letters beyond ASCII", () => {
+    const told = (bytes: Buffer) => () => encodingOf(bytes, "f");
+    for (const text of ['{"a":"é😀"}\r\n{"a":2}\n', '"😀"', "1", `{"a":"${"漢字".repeat(500)}"}\n`, "a,b\n1,2\n"]) {
+      expect(told(Buffer.from(text))()).toBeUndefined();
+      const little = Buffer.from(text, "utf16le");
+      expect(told(little)).toThrow("say --encoding utf-16le");
+      expect(told(Buffer.from(little).swap16())).toThrow("say --encoding utf-16be");
+      const wide = Buffer.alloc(4 * [...text].length);
+      for (const [index, letter] of [...text].entries()) wide.writeUInt32LE(letter.codePointAt(0) as number, 4 * index);
+      expect(told(wide)).toThrow("iconv -f UTF-32");
+      expect(told(Buffer.from(wide).swap32())).toThrow("iconv -f UTF-32");
+    }
+  });
+
+  test("what is no delimiter is refused, and not looked for in vain", () => {
+    for (const [said, delimiter] of [
+      ["tab", "\t"],
+      ["TAB", "\t"],
+      ["\\t", "\t"],
+      ["semicolon", ";"],
+      [";", ";"],
+      ["||", "||"],
+      ["¦", "¦"],
+      ["x", "x"],
+    ] as const)
+      expect(delimiterOf(said)).toBe(delimiter);
+    for (const said of ["\n", "\r\n", '"', ';"']) expect(() => delimiterOf(said)).toThrow("no line end and no quote");
+    for (const said of ["colon", "tabs", "ab1"]) expect(() => delimiterOf(said)).toThrow(`'${said}' is a word`);
   });
 
   const rows = async (content: string | Buffer, options: Parameters<typeof rowsOf>[3] = {}) => {

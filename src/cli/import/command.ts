@@ -1,7 +1,7 @@
 import { stream, text, type Yargs } from "../arguments.ts";
 import { connect } from "../config.ts";
 import type { ImportArgs } from "./import.ts";
-import { formats } from "./options.ts";
+import { delimiterOf, formats } from "./options.ts";
 import { units } from "./times.ts";
 
 export const importCommand = {
@@ -27,7 +27,7 @@ export const importCommand = {
       })
       .option("delimiter", {
         ...text,
-        describe: "CSV: between cells. Default: a comma, or what a first line sep= says.",
+        describe: "CSV: between cells; tab is one. Default: a comma, or what a first line sep= says.",
       })
       .option("numbers", { type: "boolean", describe: "CSV: what looks like a number or boolean is one." })
       .option("table", { type: "boolean", describe: "Debezium: changes of any table, rather than of an outbox." })
@@ -53,5 +53,5 @@ type Given = Omit<ImportArgs, "columns"> & { readonly columns?: string };
 const read = ({ columns, delimiter, ...args }: Given): ImportArgs => ({
   ...args,
   ...(columns !== undefined && { columns: columns.split(",") }),
-  ...(delimiter !== undefined && { delimiter: delimiter.replace("\\t", "\t") }),
+  ...(delimiter !== undefined && { delimiter: delimiterOf(delimiter) }),
 });

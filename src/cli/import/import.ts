@@ -43,11 +43,16 @@ export async function importRows(millrace: Millrace, args: ImportArgs): Promise<
   const info = await stream.info();
   // Said before anything of a state is.
   if (path !== undefined) statOf(path);
-  if (args.dryRun) return work(stream, info, format, args, undefined);
+  // From now on: a pipe may send nothing for long.
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => stop.abort(new Error("stopped")));
+  }
+  if (args.dryRun) return work(stream, info, format, args, undefined, stop.signal);
   const place = args.state ?? (path === undefined ? undefined : pathFor(path, args.stream, info.logId));
   const unlock = State.lock(place);
   try {
-    await work(stream, info, format, args, place);
+    await work(stream, info, format, args, place, stop.signal);
   } finally {
     unlock();
   }
@@ -63,15 +68,17 @@ async function work(
   { name: format, isSaid }: { readonly name: ReturnType<typeof formatOf>; readonly isSaid: boolean },
   args: ImportArgs,
   place: string | undefined,
+  signal: AbortSignal,
 ): Promise<void> {
   const path = pathOf(args);
   const config = { ...streamDefaults, ...info.config } as StreamConfig;
-  const input = await Input.open(path, args.encoding);
+  const input = await unless(signal, Input.open(path, args.encoding));
   const { begin, ...shape } = shapeOf(format, input, args, isSaid);
   const read = { ...args, ...shape };
   if (args.dryRun) {
     await check(input, format, args, begin);
-    return showFirst(rowsOf(format, input.from(begin), begin, read), mapOf(format, args, config, false), config);
+    const rows = rowsOf(format, input.from(begin), begin, read);
+    return unless(signal, showFirst(rows, mapOf(format, args, config, false), config));
   }
   const options = optionsOf(format, args);
   const named = args.producer === undefined ? input.identity : [args.producer, input.stats?.size];
@@ -99,7 +106,7 @@ async function work(
   try {
     await check(input, format, args, state.saved.place);
     if (state.saved.tails === undefined) state.saved = { ...state.saved, tails: await tailsOf(stream) };
-    await new Import(stream, input, state, report, config).run(format, read, begin);
+    await new Import(stream, input, state, report, config, signal).run(format, read, begin);
     report.end();
   } catch (error) {
     throw report.failed(error);
@@ -133,7 +140,6 @@ async function tailsOf({ http, path }: Stream): Promise<Tails> {
 }
 
 class Import {
-  readonly #stop = new AbortController();
   #columns: readonly string[] | undefined;
 
   constructor(
@@ -142,11 +148,9 @@ class Import {
     readonly state: State,
     readonly report: Report,
     readonly config: StreamConfig,
-  ) {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      process.once(signal, () => this.#stop.abort(new Error("stopped")));
-    }
-  }
+    /** Aborted when it is to stop. */
+    readonly signal: AbortSignal,
+  ) {}
 
   async run(format: ReturnType<typeof formatOf>, args: ImportOptions, begin: Place): Promise<void> {
     const { input, state, report } = this;
@@ -168,7 +172,7 @@ class Import {
     });
     // One is read while the one before is on its way.
     let next = take(batches);
-    const { signal } = this.#stop;
+    const { signal } = this;
     for (let batch = await unless(signal, next); !batch.done; batch = await unless(signal, next)) {
       next = take(batches);
       await this.#append(batch.value);
@@ -219,7 +223,7 @@ class Import {
    */
   async #send(frames: Uint8Array, count: number): Promise<readonly Run[]> {
     const { producer, sequence } = this.state.saved;
-    const { signal } = this.#stop;
+    const { signal } = this;
     const attempt = await attemptOf(this.stream, frames, { producer, sequence, signal });
     try {
       const runs = await retrying(

@@ -30,6 +30,29 @@ export interface ImportOptions extends Columns {
   table?: boolean;
 }
 
+/** Words for what a shell makes hard to write. */
+const delimiterWords: Readonly<Record<string, string>> = {
+  tab: "\t",
+  comma: ",",
+  semicolon: ";",
+  pipe: "|",
+  space: " ",
+};
+
+/** What stands between cells. Throws Usage for what would make one column of them. */
+export function delimiterOf(said: string): string {
+  const delimiter = delimiterWords[said.toLowerCase()] ?? said.replaceAll("\\t", "\t");
+  if (/[\r\n"]/.test(delimiter))
+    throw new Usage(
+      "--delimiter: no line end and no quote can stand between cells; give a character, such as ; or tab",
+    );
+  if (/^[\p{L}\p{N}]{2,}$/u.test(delimiter))
+    throw new Usage(
+      `--delimiter: '${said}' is a word, and no delimiter; give the character itself, or ${Object.keys(delimiterWords).join(", ")}`,
+    );
+  return delimiter;
+}
+
 /** The format that was said, or that the file's name suggests. */
 export function formatOf(said: Format | undefined, path: string | undefined, options: ImportOptions): Format {
   const name = basename(path ?? "").replace(/\.gz$/i, "");

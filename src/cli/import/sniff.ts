@@ -44,15 +44,20 @@ export function encodingOf(head: Buffer, path: string | undefined): string | und
   }
   if (bytes.startsWith("fffe")) return "utf-16le";
   if (bytes.startsWith("feff")) return "utf-16be";
-  // Of most texts in UTF-16, every other byte is zero.
+  // No text in UTF-8 has a zero beside its first letter.
+  const [isLittle, isBig] = [/^(?!00)[0-7].00/.test(bytes), /^00(?!00)[0-7]./.test(bytes)];
+  if (/^(?!00)[0-7].000000/.test(bytes) || /^000000(?!00)[0-7]./.test(bytes)) {
+    throw new Usage(`the input is UTF-32: ${piped("iconv -f UTF-32 -t UTF-8 $1", path)}`);
+  }
+  // Of most texts in UTF-16, every other byte is zero; of letters beyond ASCII some others are.
   const zeros = [0, 0];
   const looked = head.subarray(0, 1_024);
   for (let at = 0; at < looked.length; at++) if (looked[at] === 0) zeros[at % 2]++;
-  for (const [at, name] of [
-    [1, "utf-16le"],
-    [0, "utf-16be"],
+  for (const [at, name, begins] of [
+    [1, "utf-16le", isLittle],
+    [0, "utf-16be", isBig],
   ] as const) {
-    if (zeros[at] > looked.length / 8 && zeros[1 - at] === 0) {
+    if (begins || (zeros[at] > looked.length / 8 && zeros[1 - at] <= zeros[at] / 8)) {
       throw new Usage(`the input looks like ${name.toUpperCase()}: say --encoding ${name}`);
     }
   }
@@ -65,10 +70,41 @@ export function mustBeLines(head: Buffer, path: string | undefined, isJson: bool
   if (!text.includes("\n") && /\r[^\r]/.test(text)) {
     throw new Usage(`the lines of the input end with carriage returns alone: ${piped("tr '\\r' '\\n' < $1", path)}`);
   }
-  const first = /^\s*([[{])\s*\n/.exec(text)?.[1];
-  if (isJson && first !== undefined) {
-    const command = first === "[" ? "jq -c '.[]'" : "jq -c .";
+  const first = text.trimStart();
+  if (isJson && isOverLines(first)) {
+    const command = first[0] === "[" ? "jq -c '.[]'" : "jq -c .";
     throw new Usage(`the input is JSON over several lines, and not a value in each: ${piped(`${command} $1`, path)}`);
+  }
+}
+
+/**
+ * Whether what a text begins with is one JSON value in several lines: its first line opens what it does not close, and either
+ * later lines close it, or there is more of it than the text, and the second line is no value by itself.
+ */
+function isOverLines(text: string): boolean {
+  if (text[0] !== "[" && text[0] !== "{") return false;
+  const lines = text.split("\n");
+  if (lines.length < 2) return false;
+  if (lines[0].trim().length === 1) return true;
+  let depth = 0;
+  let at = 0;
+  for (const [index, line] of lines.entries()) {
+    for (const token of line.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
+      if (token[0] === "[" || token[0] === "{") depth++;
+      else if (token[0] === "]" || token[0] === "}") depth--;
+    }
+    at += line.length + 1;
+    if (depth <= 0) return index > 0 && isJsonText(text.slice(0, at));
+  }
+  return text.length >= sniffBytes / 2 && !isJsonText(lines.slice(1).find((line) => line.trim() !== "") ?? "0");
+}
+
+function isJsonText(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 
