@@ -24,6 +24,20 @@ export function fields<T extends object>(text: string | undefined, flag: string)
   throw new Usage(`--${flag}: must be an object, such as {"name":1}`);
 }
 
+/** What options and `--config` name together. Throws `Usage` where both name the same: neither of them wins in silence. */
+export function withConfig<T extends object>(options: T, text: string | undefined): T {
+  const config = fields<T>(text, "config") ?? ({} as T);
+  refuseBoth(config, options);
+  return { ...options, ...config };
+}
+
+/** `within`: of which member of the configuration they are fields. */
+export function refuseBoth(config: object, options: object, within = ""): void {
+  const both = Object.keys(config).find((name) => options[name as never] !== undefined);
+  if (both !== undefined)
+    throw new Usage(`--config names ${within}${both}, and so does an option of its own: say it once`);
+}
+
 export const stream = { type: "string", describe: "Name of the stream.", demandOption: true } as const;
 export const group = { type: "string", describe: "Name of the group.", demandOption: true } as const;
 

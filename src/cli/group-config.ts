@@ -1,5 +1,6 @@
 /** `groups create`, `update`, `show`: what a group is. */
 import type { Group, GroupConfig, GroupInfo } from "../client/index.ts";
+import { refuseBoth } from "./arguments.ts";
 import { make, patch } from "./definitions.ts";
 import { paint, print, table, Usage } from "./output.ts";
 import { changeSecrets, newSecret, secretText } from "./secrets.ts";
@@ -112,6 +113,7 @@ function pushOf(
 ): { push: { push?: Partial<GroupConfig["push"]> }; secret: string | undefined } {
   if (url === undefined && given === undefined && !generateSecret) return { push: {}, secret: undefined };
   if (given !== undefined && generateSecret) throw new Usage("say --secret or --generate-secret, and not both");
+  refuseBoth(config.push ?? {}, { url, secrets: given }, "push.");
   const named = { ...config.push, ...(url === undefined ? {} : { url }) };
   if ((named.url ?? before?.url) === undefined) throw new Usage("a secret is for a push: say --push <url>");
   const secret = generateSecret ? newSecret() : undefined;

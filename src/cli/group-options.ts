@@ -1,6 +1,6 @@
 /** The options that set a group's fields. */
 import type { GroupConfig } from "../client/index.ts";
-import { fields, given, group, number, stream, text, type Yargs } from "./arguments.ts";
+import { given, group, number, stream, text, withConfig, type Yargs } from "./arguments.ts";
 import { Usage } from "./output.ts";
 import { milliseconds, placeOf } from "./units.ts";
 
@@ -47,13 +47,13 @@ export function groupConfigOf(args: Given): GroupConfig {
   const { start, ackTimeout, ackTimeoutMs, backoff } = args;
   if (ackTimeout !== undefined && ackTimeoutMs !== undefined)
     throw new Usage("give --ack-timeout or --ack-timeout-ms, and not both");
-  return {
+  const options: GroupConfig = {
     ...given<GroupConfig>(args as Record<string, unknown>, asTheyAre),
     ...(start === undefined ? {} : { start: placeOf(start) }),
     ...(ackTimeout === undefined ? {} : { ackTimeoutMs: milliseconds("--ack-timeout", ackTimeout) }),
     ...(backoff === undefined
       ? {}
       : { backoff: backoff.split(",").map((one) => milliseconds("--backoff", one.trim())) }),
-    ...fields<GroupConfig>(args.config, "config"),
   };
+  return withConfig(options, args.config);
 }

@@ -1,6 +1,6 @@
 /** The options that set a stream's fields. */
 import type { StreamConfig } from "../client/index.ts";
-import { fields, given, number, stream, text, type Yargs } from "./arguments.ts";
+import { given, number, stream, text, withConfig, type Yargs } from "./arguments.ts";
 import { Usage } from "./output.ts";
 import { bytes, milliseconds } from "./units.ts";
 
@@ -85,5 +85,5 @@ export function configOf(args: Record<string, unknown> & { config?: string | und
     const value = args[name] as string | undefined;
     if (value !== undefined) config[field] = bytes(`--${name}`, value);
   }
-  return { ...config, ...fields<StreamConfig>(args.config, "config") };
+  return withConfig(config, args.config);
 }

@@ -124,3 +124,29 @@ test("the list of groups and what is shown of one say the same of deliveries", a
     expect((await run("groups", "show", "orders", policy)).out).toContain(shown);
   }
 });
+
+describe("what an option says, --config does not say otherwise:", () => {
+  const push = "https://example.com/hook";
+  test.each([
+    [["streams", "create", "twice", "--partitions", "3"], { partitions: 2 }, "partitions"],
+    [["streams", "create", "twice", "--retention-age", "7d"], { retentionAgeMs: null }, "retentionAgeMs"],
+    [["streams", "update", "orders", "--retention-bytes", "1GiB"], { retentionBytes: 1_024 }, "retentionBytes"],
+    [["groups", "create", "orders", "twice", "--max-deliveries", "7"], { maxDeliveries: 3 }, "maxDeliveries"],
+    [["groups", "create", "orders", "twice", "--ack-timeout", "30s"], { ackTimeoutMs: 1 }, "ackTimeoutMs"],
+    [["groups", "update", "orders", "billing", "--backoff", "1s"], { backoff: [2_000] }, "backoff"],
+    [["groups", "create", "orders", "twice", "--push", push], { push: { url: push } }, "push.url"],
+    [["groups", "create", "orders", "twice", "--secret", "whsec_AA"], { push: { secrets: [] } }, "push.secrets"],
+  ])("%j", async (args, config, names) => {
+    const { code, out, err } = await run(...args, "--config", JSON.stringify(config));
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toBe(`millrace: --config names ${names}, and so does an option of its own: say it once\n`);
+  });
+
+  test("and says the rest of it", async () => {
+    const made = await run("streams", "create", "rest", "--partitions", "3", "--config", '{"compact":true}', "--json");
+    expect(JSON.parse(made.out).config).toMatchObject({ partitions: 3, compact: true });
+    const group = ["groups", "create", "rest", "rest", "--push", push, "--config", '{"push":{"headers":{"x":"1"}}}'];
+    const { code, out } = await run(...group, "--json");
+    expect({ code, push: JSON.parse(out || "{}").config?.push }).toMatchObject({ code: 0, push: { url: push } });
+  });
+});
