@@ -118,10 +118,15 @@ describe("a configuration that is no object is refused:", () => {
 });
 
 describe("completion prints its script, or says why not:", () => {
-  test.each([[["tcsh"]], [["bash", "more"]], [["--bogus"]], [[""]]])("%j", async (args) => {
+  test.each([
+    [["tcsh"], "completion takes bash, zsh or fish"],
+    [["bash", "more"], "completion takes bash, zsh or fish"],
+    [["--bogus"], "takes no option: leave --bogus out"],
+    [[""], "completion takes bash, zsh or fish"],
+  ])("%j", async (args, says) => {
     const { code, out, err } = await run(["completion", ...args]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toContain("completion takes bash, zsh or fish");
+    expect(err).toContain(says);
   });
 
   test.each(["bash", "zsh", "fish"])("%s", async (shell) => {
