@@ -175,7 +175,9 @@ test.each(Array.from({ length: times(100, 2_000) }, (_, seed) => seed))(
       [...got].sort((a, b) => a - b),
       words,
     ).toEqual(whole);
-    const order = plan.method === "late" ? got.toSorted((a, b) => generations[a] - generations[b]) : got;
+    // So may those that followed a place of a few bytes, which proves too little of a compressed copy to tell it from others.
+    const isLoose = plan.method === "late" || (plan.method === "packcopy" && !births);
+    const order = isLoose ? got.toSorted((a, b) => generations[a] - generations[b]) : got;
     expect(order, words).toEqual(whole);
     expect(
       // One that is compressed for minutes is waited for during seconds; it is whole later.
