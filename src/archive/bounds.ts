@@ -94,21 +94,27 @@ function* chunksOver(
   }
 }
 
-/**
- * How many records that other bounds would not keep are kept by those that a log has. `held`: what reaches beyond this offset
- * waits for groups, or for a snapshot, and would not any more.
- */
-export function loss(
-  log: Log,
-  bounds: Retention,
-  bucket: boolean,
-  now: number,
-  held = Number.POSITIVE_INFINITY,
-): number {
-  const { retention } = log.spec;
-  const kept = retention === undefined ? log.span.head : goneBelow(log, retention, bucket, now, held);
-  return recordsIn(log, kept, goneBelow(log, bounds, bucket, now));
+/** What holds records up that bounds do not keep: what reaches beyond an offset waits. */
+export interface Holds {
+  /** For what held it up, and would not any more. */
+  readonly lifted: number;
+  /** For what holds it up before and after. */
+  readonly left: number;
 }
+
+/** How many records that other bounds would not keep are kept by those that a log has, or by what they waited for. */
+export function loss(log: Log, bounds: Retention, bucket: boolean, now: number, holds: Holds = nothingHolds): number {
+  const { retention } = log.spec;
+  const before = (held: number) =>
+    retention === undefined ? log.span.head : goneBelow(log, retention, bucket, now, held);
+  const due = before(unheld);
+  const gone = goneBelow(log, bounds, bucket, now);
+  const freed = recordsIn(log, before(holds.lifted), Math.min(due, before(holds.left), gone));
+  return freed + recordsIn(log, due, gone);
+}
+
+const unheld = Number.POSITIVE_INFINITY;
+const nothingHolds: Holds = { lifted: unheld, left: unheld };
 
 /** The offset below which bounds keep nothing. */
 function goneBelow(log: Log, bounds: Retention, bucket: boolean, now: number, held = Number.POSITIVE_INFINITY): number {

@@ -1,7 +1,7 @@
 /** Orders about a partition's past: forgetting, repairing, and what its objects should be. */
 import type { ErasureView, LostRange, RepairCall, Target } from "../../schemas/erasure.ts";
 import { ok, type Result, refuse } from "../../schemas/errors.ts";
-import { loss } from "../archive/bounds.ts";
+import { type Holds, loss } from "../archive/bounds.ts";
 import type { Erasure } from "../archive/erasure.ts";
 import { lostOf } from "../archive/repair.ts";
 import { Snapshots } from "../archive/snapshots.ts";
@@ -104,11 +104,8 @@ export const past = {
   /** How many records other bounds would let go; null keeps none. */
   async loss({ log, history }: Desk, bounds: Retention | null): Promise<Result<number>> {
     if (bounds === null) return ok(log.facts().records);
-    const before = retentionOf(log.spec);
-    const groups =
-      before.keepForGroups && !bounds.keepForGroups ? await history.outside.floor() : Number.MAX_SAFE_INTEGER;
-    const snapshot = bounds.keepForSnapshot ? Number.MAX_SAFE_INTEGER : new Snapshots(log).covered;
-    return ok(loss(log, bounds, history.blobs !== undefined, Date.now(), Math.min(groups, snapshot)));
+    const holds = await holdsUnder(bounds, { log, history });
+    return ok(loss(log, bounds, history.blobs !== undefined, Date.now(), holds));
   },
 
   /** What repairs have made holes. */
@@ -128,6 +125,20 @@ export const past = {
     return ok(objects);
   },
 };
+
+/** What holds records up now, by whether it would under other bounds. */
+async function holdsUnder(bounds: Retention, { log, history }: Pick<Desk, "log" | "history">): Promise<Holds> {
+  const before = retentionOf(log.spec);
+  const all = (["keepForGroups", "keepForSnapshot"] as const).filter((name) => before[name]);
+  const holds = { lifted: Number.POSITIVE_INFINITY, left: Number.POSITIVE_INFINITY };
+  if (all.every((name) => bounds[name])) return holds;
+  for (const name of all) {
+    const held = name === "keepForGroups" ? await history.outside.floor() : new Snapshots(log).covered;
+    const under = bounds[name] ? "left" : "lifted";
+    holds[under] = Math.min(holds[under], held);
+  }
+  return holds;
+}
 
 const wasDeleted = refuse("stream-not-found", "the stream was deleted");
 

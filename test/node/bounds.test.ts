@@ -138,12 +138,36 @@ test.each([
     // There is no snapshot.
     const waits = "keepForSnapshot" in before ? 0 : held;
     const { head } = one.log.span;
-    const said = loss(one.log, { ...keepAll, ...bounds }, true, one.now, waits);
+    const holds = { lifted: waits, left: Number.POSITIVE_INFINITY };
+    const said = loss(one.log, { ...keepAll, ...bounds }, true, one.now, holds);
     one.retain(bounds);
     await one.run();
     // What groups alone had kept, and all have finished, would have gone without the change, only later.
     const goes = "retentionRecords" in before || held < 400 ? one.log.span.head - head : 0;
     expect(said, `held at ${held}`).toBe(goes);
     if (held < 250) expect(said).toBeGreaterThan(80);
+  }
+});
+
+test("what still waits for another is not among it", async () => {
+  for (const [lifted, left] of [
+    [0, 0],
+    [100, 0],
+    [0, 100],
+    [100, 250],
+    [250, 100],
+  ]) {
+    const one = machine({});
+    one.retain({ retentionRecords: 50, keepForGroups: true, keepForSnapshot: true });
+    for (let n = 0; n < 40; n++) one.append(...Array.from({ length: 10 }, () => ofKey("k")));
+    one.now += 1;
+    const bounds = { ...keepAll, retentionRecords: 50, keepForGroups: true };
+    const said = loss(one.log, bounds, true, one.now, { lifted, left });
+    one.retain(bounds);
+    const archive = new Archive(one.log, true);
+    archive.step(one.now, Math.min(lifted, left));
+    const { head } = one.log.span;
+    archive.step(one.now, left);
+    expect(one.log.span.head - head, `${lifted} lifted, ${left} left`).toBe(said);
   }
 });
