@@ -3,8 +3,9 @@
  * another's: a file is the one that was read where it holds the same bytes at its beginning, and before the place.
  */
 import { createHash } from "node:crypto";
-import { type BigIntStats, closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, readSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { openHeld } from "./descriptors.ts";
 import { nearBytes } from "./split.ts";
 import { Stirred } from "./stirred.ts";
 
@@ -103,7 +104,7 @@ export function missingAt(path: string): Unreadable | undefined {
 export function openFile(path: string): number {
   fileAt(path);
   try {
-    return openSync(path, "r");
+    return openHeld(path);
   } catch (error) {
     throw unreadable(path, error);
   }

@@ -1,11 +1,12 @@
 /** Files that a rotation has compressed: unpacked beside the state, as far as they prove to be the one that is looked for. */
-import { closeSync, openSync, readSync, rmSync } from "node:fs";
+import { closeSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeAt } from "../../node/disk.ts";
 import { unpackGzip } from "../gunzip.ts";
 import { BadPacking, type Chunks } from "../unpacking.ts";
 import { unpacksZstd, unpackZstd } from "../unzstd.ts";
 import type { Sampler } from "./contents.ts";
+import { openHeld } from "./descriptors.ts";
 import { headBytes } from "./identity.ts";
 
 /** What unpacks a file of a kind, where this Node has it. */
@@ -36,10 +37,14 @@ export async function unpack(
   begins: (head: Buffer) => boolean,
 ): Promise<Unpacked | undefined> {
   const path = join(folder, `unpacked-${crypto.randomUUID()}`);
-  const fd = openSync(path, "wx+", 0o600);
+  let fd: number;
+  try {
+    fd = openHeld(path, "wx+", 0o600);
+  } finally {
+    rmSync(path, { force: true });
+  }
   let unpacked: Unpacked | undefined;
   try {
-    rmSync(path, { force: true });
     unpacked = await written(fd, unpackers[packing]!(contents(packed)), sampler, begins);
     return unpacked;
   } finally {
