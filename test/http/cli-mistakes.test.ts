@@ -1,7 +1,8 @@
 /** Slips of the pen on the command line: what was meant is said, and nothing is done. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runCli } from "./cli.ts";
 import { type Service, service, token } from "./service.ts";
@@ -123,6 +124,20 @@ test("the list of groups and what is shown of one say the same of deliveries", a
     expect((await run("groups", "list", "orders")).out).toMatch(new RegExp(`\n${policy} +key +${policy} +${listed} `));
     expect((await run("groups", "show", "orders", policy)).out).toContain(shown);
   }
+});
+
+test.each([
+  ["gz", gzipSync("a line\n")],
+  // Whatever it is called.
+  ["log", gzipSync("")],
+  ["zst", Buffer.from("28b52ffd0400", "hex")],
+])("a compressed file that is named to forward is not taken for lines: .%s", async (name, bytes) => {
+  const path = join(folder, `packed.${name}`);
+  writeFileSync(path, bytes);
+  const before = await records();
+  const args = ["forward", "orders", path, "--once", "--state", join(folder, "packed.state")];
+  expect(await run(...args)).toMatchObject({ code: 2, out: "", err: expect.stringContaining(`${path} is compressed`) });
+  expect(await records()).toEqual(before);
 });
 
 describe("what an option says, --config does not say otherwise:", () => {

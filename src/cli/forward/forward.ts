@@ -10,6 +10,7 @@ import { isGeneration } from "./generations.ts";
 import { canonical, idAt } from "./identity.ts";
 import { Input } from "./input.ts";
 import * as messages from "./messages.ts";
+import { refusePacked } from "./named.ts";
 import { Report, type Sums } from "./report.ts";
 import { Search } from "./search.ts";
 import { forever, Sender } from "./send.ts";
@@ -49,6 +50,7 @@ export async function forward(millrace: Millrace, args: ForwardArgs): Promise<vo
   if (args.key !== undefined && textBytes(args.key) > serviceLimits.keyBytesMax) {
     throw new Usage(`--key has ${textBytes(args.key)} bytes; at most ${serviceLimits.keyBytesMax} are allowed`);
   }
+  for (const file of args.files) refusePacked(file);
   const stopped = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => stopped.abort(new Error("stopped")));
