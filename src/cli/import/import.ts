@@ -76,7 +76,7 @@ async function work(
   const { begin, ...shape } = shapeOf(format, input, args, isSaid);
   const read = { ...args, ...shape };
   if (args.dryRun) {
-    await check(input, format, args, begin);
+    await unless(signal, check(input, format, args, begin));
     const rows = rowsOf(format, input.from(begin), begin, read);
     return unless(signal, showFirst(rows, mapOf(format, args, config, false), config));
   }
@@ -104,7 +104,7 @@ async function work(
   });
   const report = new Report(input, state, args);
   try {
-    await check(input, format, args, state.saved.place);
+    await unless(signal, check(input, format, args, state.saved.place));
     if (state.saved.tails === undefined) state.saved = { ...state.saved, tails: await tailsOf(stream) };
     await new Import(stream, input, state, report, config, signal).run(format, read, begin);
     report.end();
