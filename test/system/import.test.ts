@@ -375,6 +375,10 @@ describe("what is not the import that was begun is refused", () => {
     // What it says to write is what it was.
     expect(written).toContain(said);
     rmSync(state);
+    expect(await outcome([path, "--state", folder])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("is a folder"),
+    });
     expect(await loaded([path])).toBe("0 imported, 10 duplicates\n");
   });
 

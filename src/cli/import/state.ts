@@ -133,9 +133,19 @@ function check(path: string, saved: Saved, { namespace, stream, logId, options }
   }
 }
 
+/** Throws `Usage` where it is no file, or may not be read. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code === "EISDIR" ? "is a folder" : `cannot be read: ${error}`;
+    throw new Usage(`--state: ${path} ${why}; name a file that is the import's own`);
+  }
+}
+
 function load(path: string, asked: Pick<Terms, "stream" | "logId">): Saved | undefined {
   if (!existsSync(path)) return undefined;
-  const text = readFileSync(path, "utf8");
+  const text = textOf(path);
   let nameless: string | undefined;
   try {
     const saved: unknown = JSON.parse(text);
