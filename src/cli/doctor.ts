@@ -71,7 +71,8 @@ async function healthOf(url: string): Promise<Health | Finding> {
   try {
     const response = await fetch(`${url.replace(/\/+$/, "")}/healthz`, { signal: AbortSignal.timeout(patienceMs) });
     const tookMs = performance.now() - start;
-    const { status, version } = (await response.json().catch(() => ({}))) as { status?: string; version?: string };
+    const said: unknown = await response.json().catch(() => undefined);
+    const { status, version } = Object(said) as { status?: string; version?: string };
     if (status !== "ok" || version === undefined)
       return wrong("connection", `something answers (${response.status}), and it is no Millrace`, lookBetween);
     return { version, tookMs, theirs: Date.parse(response.headers.get("date") ?? ""), ours: begun + tookMs / 2 };

@@ -157,6 +157,8 @@ describe.each(blocks.map((block, at) => [`${block.name} ${at}`, at] as const))("
       const all = blocks.with(at, block);
       const [found, refused] = [verified(all), await restored(sql, all)];
       if (found !== undefined && ofFile.test(found)) continue;
+      // Under another id it was restored before, by this test.
+      if (refused?.includes("lives on as another stream")) continue;
       expect(found !== undefined, `${what}: verify says ${found}, restore ${refused}`).toBe(refused !== undefined);
     }
   });
