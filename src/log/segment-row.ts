@@ -91,6 +91,8 @@ export interface Around {
   readonly before: Segment | undefined;
   readonly behind: Segment | undefined;
   readonly next: number;
+  /** Where it may begin, if that is wrong: with one bit it may be where another segment begins. */
+  readonly nexts: readonly number[];
   readonly table: Totals | undefined;
   /** Segments that have a table, of which no row tells. */
   readonly lost: readonly number[];
@@ -98,14 +100,15 @@ export interface Around {
 
 /** What stands for a row that does not agree with its sum; undefined where its neighbours leave it no room. */
 export function mendedRow(row: Segment, sum: number, around: Around): Segment | undefined {
-  const { before, behind, next, table, lost } = around;
+  const { before, behind, next, nexts, table, lost } = around;
   if (row.base >= next || (before !== undefined && before.next > row.base)) return undefined;
   const { first = row.first, last = row.last, chunks, records, bytes } = table ?? row;
   const hot = table === undefined ? 0 : 1;
   const said = { next, hot, first, last, chunks, records, bytes };
   // One that lies in the database alone has no object.
   const noObject = ["size", "indexBytes"].map((name) => [name, 0] as const);
-  const ways = [...Object.entries(said), ...noObject, ...lost.map((n) => ["n", n] as const)];
+  const others = [...nexts.map((at) => ["next", at] as const), ...lost.map((n) => ["n", n] as const)];
+  const ways = [...Object.entries(said), ...noObject, ...others];
   for (const [name, value] of ways) {
     const mended = { ...row, [name]: value };
     if (rowSum(mended) === sum) return mended;

@@ -77,10 +77,10 @@ export class SegmentStore {
   }
 
   /**
-   * Those around a row that are what was written; and where the next one begins, whatever else that says, in doubt as the row
-   * itself has it.
+   * Those around a row that are what was written; where the next one begins, whatever else that says, in doubt as the row
+   * itself has it; and where it may begin, if what the row has is wrong.
    */
-  around({ base, next }: Segment): { before?: Segment; behind?: Segment; next?: number } {
+  around({ base, next }: Segment): { before?: Segment; behind?: Segment; next?: number; nexts: number[] } {
     const sound = (rows: Segment[]) => rows.find((row) => openRow(row) === 0);
     const select = (where: string) => this.sql.all<Segment>(`SELECT ${columns} FROM segment ${where} LIMIT 8`, base);
     const behind = select("WHERE base > ? ORDER BY base");
@@ -89,6 +89,7 @@ export class SegmentStore {
       before: sound(select("WHERE base < ? ORDER BY base DESC")),
       behind: sound(behind),
       next: (said ?? behind[0])?.base,
+      nexts: behind.map((row) => row.base),
     };
   }
 

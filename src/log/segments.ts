@@ -250,9 +250,9 @@ export class Segments implements Chunks {
 
   /** What stands for a row that is not what was written. What is known for sure is written again. */
   #mend(row: Segment, sum: number): Segment | undefined {
-    const { before, behind, next = this.#open.base } = this.store.around(row);
+    const { before, behind, next = this.#open.base, nexts } = this.store.around(row);
     const table = this.#tables.totals(row.n, { base: row.base, next });
-    const mended = mendedRow(row, sum, { before, behind, next, table, lost: this.#lost() });
+    const mended = mendedRow(row, sum, { before, behind, next, nexts, table, lost: this.#lost() });
     if (mended !== undefined && !mended.broken) this.store.set(mended);
     return mended;
   }

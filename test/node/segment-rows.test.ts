@@ -173,6 +173,16 @@ test.each(columns)("%s is put right, or read past, and a repair gives up nothing
   }
 });
 
+// One bit may do that, and then there is another row where the struck one says that the next one is.
+test.each([0, 3, 6, 9])("a segment at %i that is said to end where another one does is put right", async (base) => {
+  for (let next = base + 6; next < 18; next += 3) {
+    const one = await make();
+    one.sql.run("UPDATE segment SET next = ? WHERE base = ?", next, base);
+    await judge(one, { from: base, to: base + 3 }, `next ${next}`);
+    expect(await seen(one, { at: "earliest" })).toMatchObject({ told: [] });
+  }
+});
+
 test.each(columns)("what the bucket has is not lost where the row is struck beside a chunk: %s", async (column) => {
   for (const [bit, beside] of [
     [1, undefined],
