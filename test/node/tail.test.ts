@@ -210,6 +210,21 @@ describe("while it is followed", () => {
     expect(await read(old)).toEqual(["a line", "new"]);
   });
 
+  test("deleted while no forwarder runs, and not made anew", async () => {
+    write("a.log", ["one"]);
+    const first = open("a.log");
+    expect(await read(first)).toEqual(["one"]);
+    unlinkSync(at("a.log"));
+    const second = again(first);
+    expect(await read(second)).toEqual([]);
+    expect(warnings()).toEqual([
+      expect.stringMatching(/a\.log is not there, nor is what was read to byte 4: .* is lost, unless/),
+    ]);
+    // It comes back as it was, and is known.
+    write("a.log", ["one", "two"]);
+    expect(await read(second)).toEqual(["two"]);
+  });
+
   test("renamed and made anew, with lines that come late, and a neighbour of another program", async () => {
     write("a.log", numbers(3));
     const tail = open("a.log");

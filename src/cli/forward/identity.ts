@@ -101,6 +101,16 @@ export function missingAt(path: string): Unreadable | undefined {
   return problem;
 }
 
+/** The same of one that was read to a place, and is nowhere: what it held behind that went with it. */
+export const awayFrom = (path: string, { offset }: Position): Unreadable | undefined =>
+  offset === 0
+    ? undefined
+    : new Unreadable(
+        path,
+        `is not there, nor is what was read to byte ${offset}: what was written behind that is lost, unless it comes back`,
+        true,
+      );
+
 export function openFile(path: string): number {
   fileAt(path);
   try {

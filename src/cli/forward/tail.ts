@@ -7,7 +7,7 @@
  *     queue     came after it
  */
 import { Between } from "./between.ts";
-import { idAt, missingAt, type Position, problemAt, type Unreadable, unreadable } from "./identity.ts";
+import { awayFrom, idAt, missingAt, type Position, problemAt, type Unreadable, unreadable } from "./identity.ts";
 import { LateFiles } from "./late.ts";
 import { LogFile } from "./log-file.ts";
 import * as messages from "./messages.ts";
@@ -169,7 +169,7 @@ export class Tail {
     this.#isNext = false;
     const found = await this.search.find(last, this.path, filesOfOthers(last, this.#saved, this.path));
     // What is away may come back as it was.
-    if (found === undefined && missing !== undefined) throw missing;
+    if (found === undefined && missing !== undefined) throw awayFrom(this.path, last) ?? missing;
     await this.#late.begin(this.search, this.path, this.#saved, found?.file);
     // Of one that was not begun nothing is missed: it comes after the one before, whatever has become of it.
     const before = found === undefined && last.offset === 0 ? this.#late.all.at(-1) : undefined;
